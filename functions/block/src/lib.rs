@@ -1,0 +1,68 @@
+//! Blocking: `POST` and `DELETE /api/messages/block-user`, `GET /api/messages/blocked-users`.
+
+use axum::Router;
+use axum::extract::State;
+use axum::routing::{delete, get, post};
+use serde::Deserialize;
+use shared::app::App;
+use shared::auth::Caller;
+use shared::error::Error;
+use shared::http::{Json, Path, Query, Reply};
+use shared::id::UserId;
+use shared::page::Limit;
+use shared::store::Blocked;
+
+/// What the list is called in its cursors.
+const LIST: &str = "blocked";
+
+/// The function's routes.
+pub fn routes() -> Router<App> {
+    Router::new()
+        .route("/api/messages/block-user", post(block))
+        .route("/api/messages/block-user/{user_id}", delete(unblock))
+        .route("/api/messages/blocked-users", get(blocked))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Block {
+    blocked_user_id: UserId,
+}
+
+#[derive(Deserialize)]
+struct Page {
+    #[serde(default)]
+    limit: Limit,
+    cursor: Option<String>,
+}
+
+/// Blocks a user: neither can write to the other in their direct conversation.
+async fn block(State(app): State<App>, caller: Caller, Json(block): Json<Block>) -> Result<Reply<()>, Error> {
+    if block.blocked_user_id == caller.user {
+        return Err(Error::field("blocked_user_id", "You cannot block yourself."));
+    }
+    app.store.block(&caller, &block.blocked_user_id).await?;
+    Ok(Reply::ok((), "User blocked."))
+}
+
+/// Takes the caller's own block back.
+async fn unblock(
+    State(app): State<App>,
+    caller: Caller,
+    Path(user): Path<UserId>,
+) -> Result<Reply<()>, Error> {
+    app.store.unblock(&caller.user, &user).await?;
+    Ok(Reply::ok((), "User unblocked."))
+}
+
+/// A page of those whom the caller has blocked.
+async fn blocked(
+    State(app): State<App>,
+    caller: Caller,
+    Query(page): Query<Page>,
+) -> Result<Reply<Vec<Blocked>>, Error> {
+    let after = page.cursor.map(|cursor| app.cursors.open(&caller.user, LIST, &cursor)).transpose()?;
+    let (entries, next) = app.store.blocked(&caller.user, after, page.limit.get()).await?;
+    let next = next.map(|user| app.cursors.seal(&caller.user, LIST, &user)).transpose()?;
+    Ok(Reply::page(entries, next))
+}

@@ -1,0 +1,146 @@
+//! `GET /api/messages/conversation/{userId}` and `GET /api/conversations/{id}/messages`: a page of messages.
+
+use axum::Router;
+use axum::extract::State;
+use axum::routing::get;
+use serde::{Deserialize, Serialize};
+use shared::app::App;
+use shared::auth::Caller;
+use shared::error::Error;
+use shared::http::{Path, Query, Reply};
+use shared::id::{ConversationId, MessageId, Stamp, UserId};
+use shared::message::MessageView;
+use shared::page::{Limit, Offset};
+use shared::store::{PageBounds, PageOfMessages, Target};
+
+/// The function's routes. In the template both methods of the first path name its parameter `id`.
+pub fn routes() -> Router<App> {
+    Router::new()
+        .route("/api/messages/conversation/{id}", get(conversation))
+        .route("/api/conversations/{id}/messages", get(messages))
+}
+
+#[derive(Deserialize)]
+struct Page {
+    #[serde(default)]
+    limit: Limit,
+    #[serde(default)]
+    offset: Offset,
+    before: Option<MessageId>,
+    after: Option<MessageId>,
+    cursor: Option<String>,
+    mark_read: Option<bool>,
+}
+
+/// Where a page ended, and in which direction it goes on.
+#[derive(Serialize, Deserialize)]
+enum Position {
+    Older(Stamp, Option<Stamp>),
+    Newer(Stamp, Option<Stamp>),
+}
+
+/// The direct conversation with a user: its newest page, or the one around the bounds. Marks it read unless told
+/// otherwise. An empty list where there is none yet.
+async fn conversation(
+    State(app): State<App>,
+    caller: Caller,
+    Path(other): Path<UserId>,
+    Query(page): Query<Page>,
+) -> Result<Reply<Vec<MessageView>>, Error> {
+    let conversation = ConversationId::direct(&caller.user, &other);
+    let mark_read = page.mark_read.unwrap_or(true);
+    let found = read_page(&app, &caller.user, &conversation, page, mark_read).await?;
+    Ok(found.unwrap_or_else(|| Reply::page(Vec::new(), None)))
+}
+
+/// A page of any conversation of the caller's. Marks it read only where told to.
+async fn messages(
+    State(app): State<App>,
+    caller: Caller,
+    Path(conversation): Path<ConversationId>,
+    Query(page): Query<Page>,
+) -> Result<Reply<Vec<MessageView>>, Error> {
+    let mark_read = page.mark_read.unwrap_or(false);
+    read_page(&app, &caller.user, &conversation, page, mark_read).await?.ok_or(Error::NotAParticipant)
+}
+
+async fn read_page(
+    app: &App,
+    reader: &UserId,
+    conversation: &ConversationId,
+    page: Page,
+    mark_read: bool,
+) -> Result<Option<Reply<Vec<MessageView>>>, Error> {
+    let bounds = bounds(app, reader, conversation, page)?;
+    let Some(mut found) = app.store.page(reader, conversation, bounds).await? else { return Ok(None) };
+    if mark_read {
+        mark_page_read(app, reader, conversation, &mut found).await?;
+    }
+    let end = |message: Option<&shared::message::Message>| message.map(|message| message.id.stamp);
+    let next = match bounds.after {
+        Some(_) => end(found.messages.last()).map(|last| Position::Newer(last, bounds.before)),
+        None => end(found.messages.first()).map(|first| Position::Older(first, None)),
+    };
+    let next = next.filter(|_| found.more);
+    let list = list_of(conversation);
+    let cursor = next.map(|position| app.cursors.seal(reader, &list, &position)).transpose()?;
+    Ok(Some(Reply::page(found.shown_to(reader), cursor)))
+}
+
+/// What the list is called in its cursors.
+fn list_of(conversation: &ConversationId) -> String {
+    format!("messages {conversation}")
+}
+
+fn bounds(
+    app: &App,
+    reader: &UserId,
+    conversation: &ConversationId,
+    page: Page,
+) -> Result<PageBounds, Error> {
+    let limit = page.limit.get();
+    let offset = page.offset.get();
+    if let Some(cursor) = page.cursor {
+        if page.before.is_some() || page.after.is_some() || offset > 0 {
+            return Err(Error::field("cursor", "A cursor stands alone: before, after and offset are in it."));
+        }
+        let (before, after) = match app.cursors.open(reader, &list_of(conversation), &cursor)? {
+            Position::Older(before, after) => (Some(before), after),
+            Position::Newer(after, before) => (before, Some(after)),
+        };
+        return Ok(PageBounds { before, after, offset, limit });
+    }
+    let stamp = |field: &str, id: Option<MessageId>| match id {
+        Some(id) if id.conversation != *conversation => {
+            Err(Error::field(field, "The message is not one of this conversation."))
+        }
+        id => Ok(id.map(|id| id.stamp)),
+    };
+    let (before, after) = (stamp("before", page.before)?, stamp("after", page.after)?);
+    if after.is_some() && offset > 0 {
+        return Err(Error::field(
+            "offset",
+            "An offset counts back from the newest message: send it without after.",
+        ));
+    }
+    Ok(PageBounds { before, after, offset, limit })
+}
+
+/// Marks the conversation read up to the newest message on the page, if anything is unread.
+async fn mark_page_read(
+    app: &App,
+    reader: &UserId,
+    conversation: &ConversationId,
+    page: &mut PageOfMessages,
+) -> Result<(), Error> {
+    let Some(newest) = page.messages.last().map(|message| message.id.stamp) else { return Ok(()) };
+    if page.row.n == 0 || page.row.has_read(newest) {
+        return Ok(());
+    }
+    let row = Some(page.row.clone());
+    let (_, moved) = app.store.mark_read(reader, conversation, Target::Message(newest), row).await?;
+    if let Some(at) = moved {
+        page.reads.moved(reader, newest, at);
+    }
+    Ok(())
+}

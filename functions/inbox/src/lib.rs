@@ -1,0 +1,42 @@
+//! `GET /api/messages/inbox`: the caller's conversations, latest activity first.
+
+use axum::Router;
+use axum::extract::State;
+use axum::routing::get;
+use serde::Deserialize;
+use shared::app::App;
+use shared::auth::Caller;
+use shared::conversation::ConversationView;
+use shared::error::Error;
+use shared::http::{Query, Reply};
+use shared::page::{Limit, Offset};
+
+/// What the list is called in its cursors.
+const LIST: &str = "inbox";
+
+/// The function's routes.
+pub fn routes() -> Router<App> {
+    Router::new().route("/api/messages/inbox", get(inbox))
+}
+
+#[derive(Deserialize)]
+struct Page {
+    #[serde(default)]
+    limit: Limit,
+    #[serde(default)]
+    offset: Offset,
+    cursor: Option<String>,
+}
+
+/// A page of rows; `total` counts all of them.
+async fn inbox(
+    State(app): State<App>,
+    caller: Caller,
+    Query(page): Query<Page>,
+) -> Result<Reply<Vec<ConversationView>>, Error> {
+    let after = page.cursor.map(|cursor| app.cursors.open(&caller.user, LIST, &cursor)).transpose()?;
+    let found = app.store.inbox(&caller.user, after, page.offset.get(), page.limit.get()).await?;
+    let next = found.next.map(|position| app.cursors.seal(&caller.user, LIST, &position)).transpose()?;
+    let rows = found.rows.iter().map(|(conversation, row)| row.shown(conversation)).collect();
+    Ok(Reply::page(rows, next).of(found.total))
+}

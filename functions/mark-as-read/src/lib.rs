@@ -1,0 +1,49 @@
+//! Read watermarks: `PUT /api/messages/mark-as-read/{messageId}`, `PUT /api/conversations/{id}/read`, and
+//! `GET /api/messages/{id}/receipts`.
+
+use axum::Router;
+use axum::extract::State;
+use axum::routing::{get, put};
+use shared::app::App;
+use shared::auth::Caller;
+use shared::conversation::Watermark;
+use shared::error::Error;
+use shared::http::{Path, Reply};
+use shared::id::{ConversationId, MessageId};
+use shared::store::{Receipt, Target};
+
+/// The function's routes.
+pub fn routes() -> Router<App> {
+    Router::new()
+        .route("/api/messages/mark-as-read/{message_id}", put(mark_as_read))
+        .route("/api/conversations/{id}/read", put(read_all))
+        .route("/api/messages/{id}/receipts", get(receipts))
+}
+
+/// Moves the caller's watermark to a message, never back; gives it as it stands.
+async fn mark_as_read(
+    State(app): State<App>,
+    caller: Caller,
+    Path(message): Path<MessageId>,
+) -> Result<Reply<Watermark>, Error> {
+    Ok(Reply::ok(app.store.mark_message_read(&caller.user, &message).await?, "Marked as read."))
+}
+
+/// Marks everything in a conversation read.
+async fn read_all(
+    State(app): State<App>,
+    caller: Caller,
+    Path(conversation): Path<ConversationId>,
+) -> Result<Reply<Watermark>, Error> {
+    let (watermark, _) = app.store.mark_read(&caller.user, &conversation, Target::Newest, None).await?;
+    Ok(Reply::ok(watermark, "Marked as read."))
+}
+
+/// Who has read a message, and when.
+async fn receipts(
+    State(app): State<App>,
+    caller: Caller,
+    Path(message): Path<MessageId>,
+) -> Result<Reply<Vec<Receipt>>, Error> {
+    Ok(Reply::ok(app.store.receipts(&caller.user, &message).await?, "OK"))
+}

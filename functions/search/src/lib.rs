@@ -1,0 +1,80 @@
+//! `GET /api/messages/search`: the caller's messages that hold some words, newest first.
+
+use axum::Router;
+use axum::extract::State;
+use axum::routing::get;
+use serde::{Deserialize, Serialize};
+use shared::app::App;
+use shared::auth::Caller;
+use shared::error::Error;
+use shared::http::{Query, Reply};
+use shared::id::{ConversationId, UserId};
+use shared::message::MessageView;
+use shared::page::Limit;
+use shared::store::{Hit, SearchScope};
+use shared::text::TextQuery;
+use shared::time::Timestamp;
+
+/// Characters of a query at most.
+const MAX_QUERY: usize = 500;
+
+/// The function's routes.
+pub fn routes() -> Router<App> {
+    Router::new().route("/api/messages/search", get(search))
+}
+
+#[derive(Deserialize)]
+struct Search {
+    q: Option<String>,
+    query: Option<String>,
+    #[serde(default)]
+    limit: Limit,
+    cursor: Option<String>,
+    conversation_id: Option<ConversationId>,
+    from: Option<UserId>,
+    before: Option<String>,
+    after: Option<String>,
+}
+
+/// A message that was found, and where in its text: ranges `[start, end)` of Unicode scalar values.
+#[derive(Serialize)]
+struct HitView {
+    #[serde(flatten)]
+    message: MessageView,
+    highlights: Vec<[u32; 2]>,
+}
+
+/// A page of hits. It may be empty and still go on: a call reads only so many messages.
+async fn search(
+    State(app): State<App>,
+    caller: Caller,
+    Query(search): Query<Search>,
+) -> Result<Reply<Vec<HitView>>, Error> {
+    let text = search.q.or(search.query).unwrap_or_default();
+    if text.chars().count() > MAX_QUERY {
+        return Err(Error::field("q", "A query has at most 500 characters."));
+    }
+    let query =
+        TextQuery::parse(&text).ok_or_else(|| Error::field("q", "There is nothing to search for."))?;
+    let scope = SearchScope {
+        before: time("before", search.before.as_deref())?,
+        after: time("after", search.after.as_deref())?,
+        conversation: search.conversation_id,
+        from: search.from,
+    };
+    let list = format!("search {scope:?} {text}").replace('\0', " ");
+    let pass = search.cursor.map(|cursor| app.cursors.open(&caller.user, &list, &cursor)).transpose()?;
+    let limit = search.limit.get();
+    let found = app.store.search(&caller.user, &query, &scope, limit, pass.unwrap_or_default()).await?;
+    let next = found.next.map(|pass| app.cursors.seal(&caller.user, &list, &pass)).transpose()?;
+    let shown = |hit: Hit| HitView {
+        message: hit.message.shown_to(&caller.user, hit.read_at),
+        highlights: hit.highlights.into_iter().map(|range| [range.start, range.end]).collect(),
+    };
+    Ok(Reply::page(found.hits.into_iter().map(shown).collect(), next))
+}
+
+fn time(field: &str, text: Option<&str>) -> Result<Option<Timestamp>, Error> {
+    let malformed = || Error::field(field, "A time is of the form 2026-01-31T12:00:00Z.");
+    text.map(|text| Timestamp::parse(text).ok_or_else(malformed)).transpose()
+}

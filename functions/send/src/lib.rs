@@ -1,0 +1,31 @@
+//! `POST /api/messages/send`: sends a message.
+
+use axum::Router;
+use axum::extract::State;
+use axum::routing::post;
+use shared::app::App;
+use shared::auth::Caller;
+use shared::error::Error;
+use shared::http::{JsonOrForm, Reply};
+use shared::message::{Draft, MessageView};
+use shared::store::Sent;
+
+/// The function's routes.
+pub fn routes() -> Router<App> {
+    Router::new().route("/api/messages/send", post(send))
+}
+
+/// 201 with the message; 200 with the first one where the same `client_message_id` was sent before.
+async fn send(
+    State(app): State<App>,
+    caller: Caller,
+    JsonOrForm(draft): JsonOrForm<Draft>,
+) -> Result<Reply<MessageView>, Error> {
+    match app.store.append_message(&caller, draft).await? {
+        Sent::New(message) => Ok(Reply::created(message.shown_to(&caller.user, None), "Message sent.")),
+        Sent::Before(message) => {
+            let read_at = app.store.read_time(&caller.user, &message).await?;
+            Ok(Reply::ok(message.shown_to(&caller.user, read_at), "This message was sent before."))
+        }
+    }
+}

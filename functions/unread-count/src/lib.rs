@@ -1,0 +1,19 @@
+//! `GET /api/messages/unread-count`: unread messages in all, and how many conversations have some.
+
+use axum::Router;
+use axum::extract::State;
+use axum::routing::get;
+use shared::app::App;
+use shared::auth::Caller;
+use shared::error::Error;
+use shared::http::Reply;
+use shared::store::Unread;
+
+/// The function's routes.
+pub fn routes() -> Router<App> {
+    Router::new().route("/api/messages/unread-count", get(unread_count))
+}
+
+async fn unread_count(State(app): State<App>, caller: Caller) -> Result<Reply<Unread>, Error> {
+    Ok(Reply::ok(app.store.unread(&caller.user).await?, "OK"))
+}

@@ -1,0 +1,254 @@
+//! The embedded DynamoDB: an engine on SQLite, reached by the unmodified SDK, in the process or over a socket.
+//!
+//! One thread runs the requests, for the engine has one lock anyway. A second one flushes: it answers a write once
+//! the write-ahead log is on disk, with one flush for all writes that have come in meanwhile. So an acknowledged
+//! write survives a power cut, and 32 writers do not wait for 32 flushes. SQLite itself is set not to flush at
+//! commits (`synchronous = NORMAL`); it still does before it moves the log into the database.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread;
+use std::time::Duration;
+
+use aws_smithy_runtime_api::client::http::{
+    HttpConnector, HttpConnectorFuture, SharedHttpClient, http_client_fn,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_types::body::SdkBody;
+use axum::Router;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use dynoxide::{Database, DynoxideError};
+use shared::error::Source;
+use tokio::sync::oneshot;
+
+/// How often items past their time to live are deleted.
+const SWEEP: Duration = Duration::from_secs(60);
+const CONTENT_TYPE: &str = "application/x-amz-json-1.0";
+
+/// A status and a JSON body, as DynamoDB answers.
+pub type Answer = (u16, Vec<u8>);
+
+/// A response that is serialised by whoever asked, off the engine's thread.
+type Serialise = Box<dyn FnOnce() -> serde_json::Result<Vec<u8>> + Send>;
+type Outcome = Result<Serialise, DynoxideError>;
+/// A parsed request.
+type Run = Box<dyn FnOnce(&Database) -> Outcome + Send>;
+
+struct Job {
+    run: Run,
+    writes: bool,
+    reply: oneshot::Sender<Outcome>,
+}
+
+/// A handle on the engine. The engine ends with the last of them.
+#[derive(Debug, Clone)]
+pub struct Engine {
+    jobs: Sender<Job>,
+}
+
+impl Engine {
+    /// An engine that forgets everything when it ends.
+    ///
+    /// # Errors
+    /// Where SQLite does not start.
+    pub fn in_memory() -> Result<Self, Source> {
+        Self::start(Database::memory()?, None)
+    }
+
+    /// An engine on a file, which it creates where it is missing.
+    ///
+    /// # Errors
+    /// Where the file cannot be opened.
+    pub fn on_disk(file: &Path) -> Result<Self, Source> {
+        let path = file.to_str().ok_or("the data directory's path is not UTF-8")?;
+        let database = Database::new(path)?;
+        // Named for what it ends; what it sets is `synchronous = NORMAL` and SQLite's default cache.
+        database.disable_bulk_loading()?;
+        Self::start(database, Some(PathBuf::from(format!("{path}-wal"))))
+    }
+
+    fn start(database: Database, log: Option<PathBuf>) -> Result<Self, Source> {
+        let (jobs, queue) = channel::<Job>();
+        let flusher = match log {
+            None => None,
+            Some(log) => {
+                let (committed, waiting) = channel();
+                spawn("flush", move || flush(&log, &waiting))?;
+                Some(committed)
+            }
+        };
+        // The sweeper ends when the requests do: `running` then is dropped.
+        let (running, ended) = channel::<()>();
+        let swept = database.clone();
+        spawn("sweep", move || sweep(&swept, &ended))?;
+        spawn("engine", move || {
+            let _running = running;
+            for job in queue {
+                let outcome = (job.run)(&database);
+                match &flusher {
+                    Some(flusher) if job.writes && outcome.is_ok() => {
+                        let _ = flusher.send((job.reply, outcome));
+                    }
+                    _ => {
+                        let _ = job.reply.send(outcome);
+                    }
+                }
+            }
+        })?;
+        Ok(Self { jobs })
+    }
+
+    /// Runs one operation of the DynamoDB API, such as `GetItem`.
+    pub async fn call(&self, operation: &str, body: &[u8]) -> Answer {
+        let outcome = match parse(operation, body) {
+            Ok((run, writes)) => {
+                let (reply, outcome) = oneshot::channel();
+                // The engine's thread only ends with its last handle, so both ends are there.
+                let _ = self.jobs.send(Job { run, writes, reply });
+                outcome.await.unwrap_or_else(|_| Err(DynoxideError::InternalServerError("stopped".into())))
+            }
+            Err(error) => Err(error),
+        };
+        match outcome.map(|serialise| serialise()) {
+            Ok(Ok(body)) => (200, body),
+            Ok(Err(error)) => (500, DynoxideError::InternalServerError(error.to_string()).to_json().into()),
+            Err(error) => (error.status_code(), error.to_json().into()),
+        }
+    }
+
+    /// The engine as the SDK's HTTP client: requests are handed over inside the process.
+    #[must_use]
+    pub fn http_client(&self) -> SharedHttpClient {
+        let engine = self.clone();
+        http_client_fn(move |_, _| {
+            aws_smithy_runtime_api::client::http::SharedHttpConnector::new(engine.clone())
+        })
+    }
+
+    /// The engine as a server, for functions that run in other processes.
+    pub fn routes(&self) -> Router {
+        Router::new()
+            .fallback(serve)
+            .layer(axum::extract::DefaultBodyLimit::max(16 * 1024 * 1024))
+            .with_state(self.clone())
+    }
+}
+
+impl HttpConnector for Engine {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let engine = self.clone();
+        HttpConnectorFuture::new(async move {
+            let target = request.headers().get("x-amz-target").unwrap_or_default();
+            let (status, body) =
+                Engine::call(&engine, operation(target), request.body().bytes().unwrap_or_default()).await;
+            let status = status.try_into().unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into());
+            let mut response = HttpResponse::new(status, SdkBody::from(body));
+            response.headers_mut().insert("content-type", CONTENT_TYPE);
+            Ok(response)
+        })
+    }
+}
+
+async fn serve(State(engine): State<Engine>, headers: HeaderMap, body: Bytes) -> Response {
+    let target = headers.get("x-amz-target").and_then(|target| target.to_str().ok()).unwrap_or_default();
+    let (status, body) = engine.call(operation(target), &body).await;
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    (status, [(header::CONTENT_TYPE, CONTENT_TYPE)], body).into_response()
+}
+
+/// `GetItem` of the header's `DynamoDB_20120810.GetItem`.
+fn operation(target: &str) -> &str {
+    target.rsplit('.').next().unwrap_or_default()
+}
+
+/// Pairs each operation with the engine's method.
+macro_rules! operations {
+    ($operation:expr, $body:expr; $($name:literal => $method:ident, $writes:literal;)+) => {
+        match $operation {
+            $($name => {
+                let request = serde_json::from_slice($body)
+                    .map_err(|e| DynoxideError::SerializationException(e.to_string()))?;
+                let run: Run = Box::new(move |database| {
+                    let response = database.$method(request)?;
+                    Ok(Box::new(move || serde_json::to_vec(&response)))
+                });
+                Ok((run, $writes))
+            })+
+            other => Err(DynoxideError::ValidationException(format!("{other} is not served here"))),
+        }
+    };
+}
+
+fn parse(operation: &str, body: &[u8]) -> Result<(Run, bool), DynoxideError> {
+    operations! { operation, body;
+        "GetItem" => get_item, false;
+        "Query" => query, false;
+        "TransactWriteItems" => transact_write_items, true;
+        "BatchGetItem" => batch_get_item, false;
+        "TransactGetItems" => transact_get_items, false;
+        "PutItem" => put_item, true;
+        "UpdateItem" => update_item, true;
+        "DeleteItem" => delete_item, true;
+        "BatchWriteItem" => batch_write_item, true;
+        "Scan" => scan, false;
+        "CreateTable" => create_table, true;
+        "DescribeTable" => describe_table, false;
+        "ListTables" => list_tables, false;
+        "UpdateTimeToLive" => update_time_to_live, true;
+        "DescribeTimeToLive" => describe_time_to_live, false;
+    }
+}
+
+/// Answers writes once they are on disk. Where a flush fails nothing is acknowledged any more: what the kernel
+/// failed to write, a later flush may pass over.
+fn flush(log: &Path, waiting: &Receiver<(oneshot::Sender<Outcome>, Outcome)>) {
+    let mut file: Option<File> = None;
+    let mut broken = None;
+    while let Ok(first) = waiting.recv() {
+        let batch: Vec<_> = std::iter::once(first).chain(waiting.try_iter()).collect();
+        if broken.is_none() {
+            broken = to_disk(log, &mut file).err();
+        }
+        for (reply, outcome) in batch {
+            let outcome = match &broken {
+                None => outcome,
+                Some(error) => {
+                    tracing::error!(%error, "the write-ahead log does not reach the disk: restart");
+                    Err(DynoxideError::InternalServerError(error.to_string()))
+                }
+            };
+            let _ = reply.send(outcome);
+        }
+    }
+}
+
+fn to_disk(log: &Path, file: &mut Option<File>) -> std::io::Result<()> {
+    if let Some(file) = file {
+        return file.sync_data();
+    }
+    // SQLite keeps the log's file for as long as the database is open; the folder must know it, too.
+    let opened = File::open(log)?;
+    opened.sync_data()?;
+    if let Some(folder) = log.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        File::open(folder)?.sync_all()?;
+    }
+    *file = Some(opened);
+    Ok(())
+}
+
+/// Deletes what has expired, now and then, as DynamoDB does.
+fn sweep(database: &Database, ended: &Receiver<()>) {
+    while ended.recv_timeout(SWEEP) == Err(RecvTimeoutError::Timeout) {
+        if let Err(error) = database.sweep_ttl() {
+            tracing::warn!(%error, "expired items were not deleted");
+        }
+    }
+}
+
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> std::io::Result<thread::JoinHandle<()>> {
+    thread::Builder::new().name(name.to_owned()).spawn(work)
+}

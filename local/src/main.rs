@@ -1,0 +1,78 @@
+//! `tidings`: the local stack.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Parser;
+use local::console::Console;
+use local::options::{Cli, Command, Options};
+use local::stack::{Stack, days_from_now, demo_tokens};
+use local::{demo, secrets};
+use shared::auth;
+use shared::error::Source;
+use tokio::signal::unix::{SignalKind, signal};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    tracing_subscriber::fmt().with_writer(std::io::stderr).with_max_level(tracing::Level::WARN).init();
+    match run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "tidings: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(Cli { command, options }: Cli) -> Result<(), Source> {
+    match command {
+        Some(Command::Token { user, name, days }) => {
+            std::fs::create_dir_all(&options.data_dir)?;
+            let settings = secrets::settings(Some(&options.data_dir))?;
+            let expires = days_from_now(days.into());
+            let token = auth::sign(settings.jwt_secret.as_bytes(), &user, name.as_deref(), expires)?;
+            Ok(writeln!(std::io::stdout(), "{token}")?)
+        }
+        None => tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(serve(&options)),
+    }
+}
+
+async fn serve(options: &Options) -> Result<(), Source> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let (console, writer) = Console::start();
+    let stack = Stack::start(options, (!options.quiet).then(|| console.clone())).await?;
+    if options.demo {
+        demo::fill(&stack.app).await?;
+    }
+    welcome(&console, &stack, options)?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    stack.stop().await;
+    drop(console);
+    let _ = writer.join();
+    Ok(())
+}
+
+fn welcome(console: &Console, stack: &Stack, options: &Options) -> Result<(), Source> {
+    let url = stack.url();
+    let folder = if options.in_memory { "none: kept in memory".to_owned() } else { shown(options) };
+    console.say("Tidings");
+    console.table(&[("API", format!("{url}/api")), ("DynamoDB", stack.database.clone()), ("data", folder)]);
+    if options.demo && !options.in_memory {
+        let tokens = demo_tokens(&secrets::settings(Some(&options.data_dir))?)?;
+        console.say("People");
+        console.table(&tokens);
+        if let Some((_, token)) = tokens.first() {
+            console.say(format!("Try\n  curl -H 'Authorization: Bearer {token}' {url}/api/messages/inbox"));
+        }
+    }
+    console.say(format!("ready {url}"));
+    Ok(())
+}
+
+fn shown(options: &Options) -> String {
+    let path = std::path::absolute(&options.data_dir).unwrap_or_else(|_| options.data_dir.clone());
+    path.display().to_string()
+}

@@ -1,0 +1,61 @@
+//! The command line: each option as a flag, most also from the environment.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use shared::id::UserId;
+
+/// Tidings: a chat backend on one machine.
+#[derive(Debug, Parser)]
+#[command(version)]
+pub struct Cli {
+    /// What to do instead of serving.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// How to serve.
+    #[command(flatten)]
+    pub options: Options,
+}
+
+/// What else the binary does.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Print a token for a user, for scripts
+    Token {
+        /// The user's id
+        user: UserId,
+        /// The name in the token
+        #[arg(long)]
+        name: Option<String>,
+        /// Days until it expires
+        #[arg(long, default_value_t = 30)]
+        days: u16,
+    },
+}
+
+/// How the stack runs.
+#[derive(Debug, Clone, Args)]
+pub struct Options {
+    /// Port to serve on; 0 takes any free one
+    #[arg(long, global = true, env = "TIDINGS_PORT", default_value_t = 3000)]
+    pub port: u16,
+    /// Address to serve on
+    #[arg(long, global = true, env = "TIDINGS_HOST", default_value = "127.0.0.1")]
+    pub host: IpAddr,
+    /// Folder of the data and the generated secrets
+    #[arg(long, global = true, env = "TIDINGS_DATA_DIR", default_value = ".tidings")]
+    pub data_dir: PathBuf,
+    /// Keep nothing on disk
+    #[arg(long, global = true)]
+    pub in_memory: bool,
+    /// Make people and conversations to try it with, in an empty store
+    #[arg(long, global = true)]
+    pub demo: bool,
+    /// Origins that browsers may call from, separated by commas; * for any
+    #[arg(long, global = true, env = "TIDINGS_CORS_ORIGINS", value_delimiter = ',')]
+    pub cors_origins: Vec<String>,
+    /// Do not print a line for each request
+    #[arg(long, global = true)]
+    pub quiet: bool,
+}

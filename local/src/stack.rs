@@ -1,0 +1,171 @@
+//! The stack: database, functions and gateway, started and stopped together.
+
+use std::fs::{self, File};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::{BehaviorVersion, Builder, Credentials, Region};
+use axum::Router;
+use axum::serve::ListenerExt;
+use shared::app::{App, Settings, variable};
+use shared::auth;
+use shared::error::Source;
+use shared::id::{Clock, UserId};
+use shared::store::table;
+use shared::time::Timestamp;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::console::Console;
+use crate::engine::Engine;
+use crate::options::Options;
+use crate::{demo, gateway, secrets};
+
+/// How long requests in flight may take to finish once the stack stops.
+const GRACE: Duration = Duration::from_secs(10);
+/// Days that a token of the demo's people holds.
+const DEMO_DAYS: i64 = 30;
+
+/// A stack that serves.
+pub struct Stack {
+    /// Where it serves.
+    pub address: SocketAddr,
+    /// Where its database is served.
+    pub database: String,
+    /// What the functions hold.
+    pub app: App,
+    stop: watch::Sender<bool>,
+    servers: Vec<JoinHandle<()>>,
+    /// Held while the stack runs: two must not share a data directory.
+    _lock: Option<File>,
+}
+
+impl Stack {
+    /// Starts everything; requests are served once this returns.
+    ///
+    /// # Errors
+    /// A sentence for people: a port that is taken, a folder that cannot be used, a secret that is too short.
+    pub async fn start(options: &Options, console: Option<Console>) -> Result<Self, Source> {
+        let endpoint = variable("AWS_ENDPOINT_URL_DYNAMODB");
+        let on_disk = !options.in_memory && endpoint.is_none();
+        let lock = if on_disk { Some(lock(&options.data_dir)?) } else { None };
+        let folder = (!options.in_memory).then_some(options.data_dir.as_path());
+        if let Some(folder) = folder {
+            fs::create_dir_all(folder).map_err(|e| format!("{}: {e}", folder.display()))?;
+        }
+        let settings = secrets::settings(folder)?;
+
+        let listener = bind(options).await?;
+        let address = listener.local_addr()?;
+        let (stop, stopped) = watch::channel(false);
+        let mut servers = Vec::new();
+        let (config, database) = if let Some(endpoint) = endpoint {
+            (config().endpoint_url(&endpoint), endpoint)
+        } else {
+            let engine = if on_disk {
+                Engine::on_disk(&options.data_dir.join("tidings.db"))?
+            } else {
+                Engine::in_memory()?
+            };
+            let port = TcpListener::bind("127.0.0.1:0").await?;
+            let url = format!("http://{}", port.local_addr()?);
+            servers.push(serve(port, engine.routes(), stopped.clone()));
+            (config().endpoint_url(&url).http_client(engine.http_client()), url)
+        };
+        table::create_if_missing(&Client::from_conf(config.clone().build()), &settings.table).await?;
+        let app = App::new(config, settings, Clock::default());
+        let service = gateway::service(app.clone(), &options.cors_origins, console);
+        servers.push(serve(listener, service, stopped));
+        Ok(Self { address, database, app, stop, servers, _lock: lock })
+    }
+
+    /// The URL to call.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Stops: no new connections; requests in flight finish.
+    pub async fn stop(self) {
+        let _ = self.stop.send(true);
+        let all = async {
+            for server in self.servers {
+                let _ = server.await;
+            }
+        };
+        if tokio::time::timeout(GRACE, all).await.is_err() {
+            tracing::warn!("some requests did not finish in time");
+        }
+    }
+}
+
+/// Tokens of the demo's people, by name.
+///
+/// # Errors
+/// Where signing fails.
+pub fn demo_tokens(settings: &Settings) -> Result<Vec<(&'static str, String)>, Source> {
+    let expires = days_from_now(DEMO_DAYS);
+    let token = |(id, name): (&'static str, &str)| {
+        let user: UserId = id.parse()?;
+        Ok((id, auth::sign(settings.jwt_secret.as_bytes(), &user, Some(name), expires)?))
+    };
+    demo::PEOPLE.into_iter().map(token).collect()
+}
+
+/// The time so many days from now.
+#[must_use]
+pub fn days_from_now(days: i64) -> Timestamp {
+    Timestamp::from_millis(Clock::default().now().millis() + days * 24 * 3600 * 1000)
+}
+
+/// A configuration that never reaches out to AWS by accident: its credentials are made up unless they are set, and
+/// its caller gives it an endpoint.
+fn config() -> Builder {
+    let id = variable("AWS_ACCESS_KEY_ID").unwrap_or_else(|| "local".to_owned());
+    let secret = variable("AWS_SECRET_ACCESS_KEY").unwrap_or_else(|| "local".to_owned());
+    let session = variable("AWS_SESSION_TOKEN");
+    let region = variable("AWS_REGION").unwrap_or_else(|| "us-east-1".to_owned());
+    Builder::new()
+        .behavior_version(BehaviorVersion::latest())
+        .credentials_provider(Credentials::new(id, secret, session, None, "environment"))
+        .region(Region::new(region))
+}
+
+async fn bind(options: &Options) -> Result<TcpListener, Source> {
+    let address = SocketAddr::new(options.host, options.port);
+    TcpListener::bind(address).await.map_err(|error| {
+        let port = options.port;
+        match error.kind() {
+            std::io::ErrorKind::AddrInUse => {
+                format!("port {port} is taken: choose another with --port, or --port 0 for any free one")
+                    .into()
+            }
+            _ => format!("cannot serve on {address}: {error}").into(),
+        }
+    })
+}
+
+fn lock(folder: &Path) -> Result<File, Source> {
+    let name = folder.display();
+    fs::create_dir_all(folder).map_err(|error| format!("{name}: {error}"))?;
+    let file = File::create(folder.join("lock"))?;
+    file.try_lock().map_err(|_| {
+        format!("{name} is in use by another tidings: choose another folder with --data-dir, or --in-memory")
+    })?;
+    Ok(file)
+}
+
+fn serve(listener: TcpListener, service: Router, mut stopped: watch::Receiver<bool>) -> JoinHandle<()> {
+    let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
+    let stop = async move {
+        let _ = stopped.wait_for(|stopped| *stopped).await;
+    };
+    tokio::spawn(async move {
+        if let Err(error) = axum::serve(listener, service).with_graceful_shutdown(stop).await {
+            tracing::error!(%error, "the server ended");
+        }
+    })
+}

@@ -1,0 +1,111 @@
+//! What a function holds, and how it starts.
+
+use std::sync::Arc;
+
+use aws_config::BehaviorVersion;
+use axum::Router;
+
+use crate::auth::{MIN_SECRET, Verifier};
+use crate::error::Source;
+use crate::http::boundary;
+use crate::id::Clock;
+use crate::page::CursorKey;
+use crate::store::Store;
+
+/// What every function holds: built once, cloned for each request.
+#[derive(Clone)]
+pub struct App {
+    /// The table.
+    pub store: Store,
+    /// Who is calling.
+    pub verifier: Arc<Verifier>,
+    /// What signs cursors.
+    pub cursors: Arc<CursorKey>,
+    /// Whether answers say what they cost, in `Server-Timing`.
+    pub metered: bool,
+}
+
+/// What an operator sets, from the environment.
+pub struct Settings {
+    /// `TIDINGS_TABLE`, `tidings` unless set.
+    pub table: String,
+    /// `TIDINGS_JWT_SECRET`: the HS256 secret, at least 32 bytes.
+    pub jwt_secret: String,
+    /// `TIDINGS_JWT_ISSUER`: the `iss` that tokens must have.
+    pub jwt_issuer: Option<String>,
+    /// `TIDINGS_JWT_AUDIENCE`: the `aud` that tokens must have.
+    pub jwt_audience: Option<String>,
+    /// `TIDINGS_SECRET`: the key of cursors.
+    pub secret: String,
+    /// `TIDINGS_METER=on`: answers say what they cost.
+    pub metered: bool,
+}
+
+/// A variable of the environment; set and empty counts as unset.
+#[must_use]
+pub fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+impl Settings {
+    /// Reads the environment. `secret` is asked for the secrets that are not set, by name.
+    ///
+    /// # Errors
+    /// A sentence that names the variable that is missing or too short.
+    pub fn from_env(secret: impl Fn(&str) -> Result<String, Source>) -> Result<Self, Source> {
+        let secret = |name: &str| variable(name).map_or_else(|| secret(name), Ok);
+        let settings = Self {
+            table: variable("TIDINGS_TABLE").unwrap_or_else(|| "tidings".to_owned()),
+            jwt_secret: secret("TIDINGS_JWT_SECRET")?,
+            jwt_issuer: variable("TIDINGS_JWT_ISSUER"),
+            jwt_audience: variable("TIDINGS_JWT_AUDIENCE"),
+            secret: secret("TIDINGS_SECRET")?,
+            metered: variable("TIDINGS_METER").as_deref() == Some("on"),
+        };
+        if settings.jwt_secret.len() < MIN_SECRET {
+            return Err(format!("TIDINGS_JWT_SECRET needs at least {MIN_SECRET} bytes").into());
+        }
+        Ok(settings)
+    }
+}
+
+impl App {
+    /// An app on a database configuration.
+    #[must_use]
+    pub fn new(config: aws_sdk_dynamodb::config::Builder, settings: Settings, clock: Clock) -> Self {
+        let issuer = settings.jwt_issuer.as_deref();
+        let verifier =
+            Verifier::hs256(settings.jwt_secret.as_bytes(), issuer, settings.jwt_audience.as_deref());
+        Self {
+            store: Store::new(config, settings.table, clock, settings.metered),
+            verifier: Arc::new(verifier),
+            cursors: Arc::new(CursorKey::derive(settings.secret.as_bytes())),
+            metered: settings.metered,
+        }
+    }
+
+    /// The app of a function in Lambda, from its environment, with a warm connection.
+    ///
+    /// # Errors
+    /// A sentence that names the variable that is missing.
+    pub async fn from_env() -> Result<Self, Source> {
+        let settings = Settings::from_env(|name| Err(format!("{name} is not set").into()))?;
+        let aws = aws_config::load_defaults(BehaviorVersion::latest()).await;
+        let app = Self::new(aws_sdk_dynamodb::config::Builder::from(&aws), settings, Clock::default());
+        app.store.warm_up().await;
+        Ok(app)
+    }
+}
+
+/// Runs a function in Lambda: all of its `main`.
+///
+/// # Errors
+/// What kept it from starting; Lambda logs it.
+pub fn run(routes: Router<App>) -> Result<(), lambda_http::Error> {
+    tracing_subscriber::fmt().json().with_max_level(tracing::Level::INFO).without_time().init();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let app = App::from_env().await?;
+        lambda_http::run(boundary(routes, app)).await
+    })
+}

@@ -1,0 +1,156 @@
+//! Every way a call can fail, and the one place that turns a failure into an answer.
+//!
+//! The answer is RFC 9457 problem details with `success`, `code` and `message` added. What caused a fault of
+//! ours travels beside the response to the boundary, where it is logged once; it is never told.
+
+use std::sync::Arc;
+
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, StatusCode, header};
+use serde::Serialize;
+
+/// A source of a failure, kept for the log.
+pub type Source = Box<dyn std::error::Error + Send + Sync>;
+
+/// Why a call was refused or failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// 400: the input is not of the documented form.
+    #[error("{message}")]
+    Invalid {
+        /// The offending field, where there is one.
+        field: Option<String>,
+        /// What is wrong with it, for people.
+        message: String,
+    },
+    /// 401: no token, or one that does not hold.
+    #[error("{0}")]
+    NotAuthenticated(&'static str),
+    /// 403: not the caller's conversation, whether it exists or not.
+    #[error("You are not a participant of this conversation.")]
+    NotAParticipant,
+    /// 403: one of the two has blocked the other.
+    #[error("Messages between you and this user are blocked.")]
+    Blocked,
+    /// 404: no such route, user or message.
+    #[error("{0}")]
+    NotFound(&'static str),
+    /// 413: the body has more than 256 KiB.
+    #[error("The body is larger than 256 KiB.")]
+    TooLarge,
+    /// 415: the body is of a type that this call does not read.
+    #[error("The content type is not supported: send {0}.")]
+    UnsupportedMediaType(&'static str),
+    /// 500: a fault of ours.
+    #[error("Something went wrong on our side.")]
+    Internal(#[source] Source),
+    /// 503: the database throttles or is away; nothing was half-done.
+    #[error("The service is busy. Try again in a moment.")]
+    Unavailable(#[source] Source),
+}
+
+impl Error {
+    /// A refused field, with what is wrong with it.
+    #[must_use]
+    pub fn field(field: &str, message: impl Into<String>) -> Self {
+        Self::Invalid { field: Some(field.to_owned()), message: message.into() }
+    }
+
+    /// A fault of ours, with its source for the log.
+    pub fn internal(source: impl Into<Source>) -> Self {
+        Self::Internal(source.into())
+    }
+
+    /// The HTTP status.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::Invalid { .. } => StatusCode::BAD_REQUEST,
+            Self::NotAuthenticated(_) => StatusCode::UNAUTHORIZED,
+            Self::NotAParticipant | Self::Blocked => StatusCode::FORBIDDEN,
+            Self::NotFound(_) => StatusCode::NOT_FOUND,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::UnsupportedMediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    /// The stable code for machines.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Invalid { .. } => "invalid_request",
+            Self::NotAuthenticated(_) => "not_authenticated",
+            Self::NotAParticipant => "not_a_participant",
+            Self::Blocked => "blocked",
+            Self::NotFound(_) => "not_found",
+            Self::TooLarge => "too_large",
+            Self::UnsupportedMediaType(_) => "unsupported_media_type",
+            Self::Internal(_) => "internal",
+            Self::Unavailable(_) => "unavailable",
+        }
+    }
+}
+
+/// The body of a failure.
+#[derive(Serialize)]
+struct Problem<'a> {
+    r#type: &'static str,
+    title: &'static str,
+    status: u16,
+    detail: &'a str,
+    code: &'static str,
+    success: bool,
+    message: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    errors: Option<[FieldProblem<'a>; 1]>,
+}
+
+#[derive(Serialize)]
+struct FieldProblem<'a> {
+    field: &'a str,
+    message: &'a str,
+}
+
+/// What a failed response carries to the boundary for the log.
+#[derive(Clone)]
+pub(crate) struct Cause(pub(crate) Arc<Error>);
+
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        let status = self.status();
+        let message = self.to_string();
+        let errors = match &self {
+            Self::Invalid { field: Some(field), message } => Some([FieldProblem { field, message }]),
+            _ => None,
+        };
+        let problem = Problem {
+            r#type: "about:blank",
+            title: status.canonical_reason().unwrap_or("Error"),
+            status: status.as_u16(),
+            detail: &message,
+            code: self.code(),
+            success: false,
+            message: &message,
+            errors,
+        };
+        let body = serde_json::to_vec(&problem).unwrap_or_default();
+        let mut response = (status, body).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        match self {
+            Self::NotAuthenticated(_) => {
+                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            }
+            Self::Unavailable(_) => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            }
+            _ => {}
+        }
+        if status.is_server_error() {
+            response.extensions_mut().insert(Cause(Arc::new(self)));
+        }
+        response
+    }
+}

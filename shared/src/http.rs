@@ -1,0 +1,269 @@
+//! The HTTP edge: extractors whose rejections are ours, the envelope of an answer, and the boundary around
+//! every route.
+//!
+//! Checks come in the contract's order: route, token, size, type, form. A handler keeps it by the order of its
+//! arguments: `Caller` first, the body last.
+
+use std::time::Instant;
+
+use axum::Router;
+use axum::extract::{FromRequest, FromRequestParts, Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use http_body_util::BodyExt;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_urlencoded::Deserializer as Pairs;
+
+use crate::app::App;
+use crate::error::{Cause, Error};
+use crate::id;
+use crate::meter::{self, Meter};
+
+/// Most bytes of a body (contract, section 2: 256 KiB).
+pub const MAX_BODY: usize = 256 * 1024;
+/// Most bytes that are read and thrown away of a body that is too large, so that its sender hears the answer;
+/// API Gateway's own limit.
+const MAX_DRAINED: usize = 10 * 1024 * 1024;
+
+/// Adds the boundary to a set of routes: problem answers for unknown routes and methods, request ids, the
+/// meter, and one log line for each fault.
+pub fn boundary(routes: Router<App>, app: App) -> Router {
+    let unknown = || async { Error::NotFound("There is no such route.") };
+    routes
+        .fallback(unknown)
+        .method_not_allowed_fallback(unknown)
+        .layer(axum::middleware::from_fn_with_state(app.clone(), observed))
+        .with_state(app)
+}
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
+
+/// What one request took of the database, for whoever stands in front of the boundary.
+#[derive(Debug, Clone, Copy)]
+pub struct Observed(pub meter::Reading);
+
+async fn observed(State(app): State<App>, request: Request, next: Next) -> Response {
+    let began = Instant::now();
+    let request_id = id::request_token();
+    let meter = Meter::default();
+    let mut response = meter.watch(next.run(request)).await;
+    if let Some(Cause(error)) = response.extensions_mut().remove::<Cause>() {
+        tracing::error!(request_id, code = error.code(), error = ?error, "request failed");
+    }
+    let reading = meter.read();
+    response.extensions_mut().insert(Observed(reading));
+    let headers = response.headers_mut();
+    if let Ok(value) = HeaderValue::from_str(&request_id) {
+        headers.insert(REQUEST_ID, value);
+    }
+    if app.metered
+        && let Ok(value) = HeaderValue::from_str(&reading.server_timing(began.elapsed()))
+    {
+        headers.insert(SERVER_TIMING, value);
+    }
+    response
+}
+
+/// The envelope of a successful answer: `{"success": true, "data", "message"}` and what lists add.
+#[derive(Debug, Serialize)]
+pub struct Reply<T> {
+    #[serde(skip)]
+    status: StatusCode,
+    success: bool,
+    data: T,
+    message: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_cursor: Option<Option<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    total: Option<u64>,
+}
+
+impl<T: Serialize> Reply<T> {
+    /// 200 with the data.
+    pub fn ok(data: T, message: &'static str) -> Self {
+        Self { status: StatusCode::OK, success: true, data, message, next_cursor: None, total: None }
+    }
+
+    /// 201 with what was created.
+    pub fn created(data: T, message: &'static str) -> Self {
+        Self { status: StatusCode::CREATED, ..Self::ok(data, message) }
+    }
+
+    /// 200 with a page of a list; `next` goes on, `None` is the end.
+    pub fn page(data: T, next: Option<String>) -> Self {
+        Self { next_cursor: Some(next), ..Self::ok(data, "OK") }
+    }
+
+    /// Adds how many there are in all.
+    #[must_use]
+    pub fn of(self, total: u64) -> Self {
+        Self { total: Some(total), ..self }
+    }
+}
+
+impl<T: Serialize> IntoResponse for Reply<T> {
+    fn into_response(self) -> Response {
+        match serde_json::to_vec(&self) {
+            Ok(body) => {
+                let kind = HeaderValue::from_static("application/json");
+                (self.status, [(header::CONTENT_TYPE, kind)], body).into_response()
+            }
+            Err(error) => Error::internal(error).into_response(),
+        }
+    }
+}
+
+/// A path parameter that parses; anything else is 400.
+#[derive(Debug)]
+pub struct Path<T>(pub T);
+
+impl<T: DeserializeOwned + Send> FromRequestParts<App> for Path<T> {
+    type Rejection = Error;
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Error> {
+        match axum::extract::Path::from_request_parts(parts, app).await {
+            Ok(axum::extract::Path(value)) => Ok(Self(value)),
+            Err(rejection) => Err(Error::Invalid { field: None, message: rejection.body_text() }),
+        }
+    }
+}
+
+/// The query string; unknown parameters are ignored, bad ones are 400.
+#[derive(Debug)]
+pub struct Query<T>(pub T);
+
+impl<T: DeserializeOwned + Send> FromRequestParts<App> for Query<T> {
+    type Rejection = Error;
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Error> {
+        parsed(Pairs::new(form_pairs(parts.uri.query().unwrap_or_default()))).map(Self)
+    }
+}
+
+fn form_pairs(text: &str) -> form_urlencoded::Parse<'_> {
+    form_urlencoded::parse(text.as_bytes())
+}
+
+/// A JSON body; unknown fields are refused where its type says so.
+#[derive(Debug)]
+pub struct Json<T>(pub T);
+
+impl<T: DeserializeOwned> FromRequest<App> for Json<T> {
+    type Rejection = Error;
+    async fn from_request(request: Request, _: &App) -> Result<Self, Error> {
+        let (parts, body) = request.into_parts();
+        let body = read_body(body).await?;
+        if !is_json(&parts.headers) {
+            return Err(Error::UnsupportedMediaType("application/json"));
+        }
+        json(&body).map(Self)
+    }
+}
+
+/// A JSON body, or the same fields as a form (`application/x-www-form-urlencoded`, `multipart/form-data`).
+///
+/// Unknown form fields are ignored, and empty ones count as absent: browsers send every field of a form.
+#[derive(Debug)]
+pub struct JsonOrForm<T>(pub T);
+
+/// A body whose fields are known, so that a form's others can be left out.
+pub trait Fields: DeserializeOwned {
+    /// The names of all fields; each holds text.
+    const FIELDS: &'static [&'static str];
+}
+
+const SENDABLE: &str = "application/json, application/x-www-form-urlencoded or multipart/form-data";
+
+impl<T: Fields> FromRequest<App> for JsonOrForm<T> {
+    type Rejection = Error;
+    async fn from_request(request: Request, app: &App) -> Result<Self, Error> {
+        let (parts, body) = request.into_parts();
+        let body = read_body(body).await?;
+        if is_json(&parts.headers) {
+            return json(&body).map(Self);
+        }
+        let pairs = match content_type(&parts.headers).as_str() {
+            "application/x-www-form-urlencoded" => {
+                let text = std::str::from_utf8(&body)
+                    .map_err(|_| Error::Invalid { field: None, message: "The form is not UTF-8.".into() })?;
+                form_pairs(text).into_owned().map(|(name, text)| (name, text.into_bytes())).collect()
+            }
+            "multipart/form-data" => parts_of(Request::from_parts(parts, body.into()), app).await?,
+            _ => return Err(Error::UnsupportedMediaType(SENDABLE)),
+        };
+        from_form(pairs).map(Self)
+    }
+}
+
+/// The parts of a multipart body.
+async fn parts_of(request: Request, app: &App) -> Result<Vec<(String, Vec<u8>)>, Error> {
+    let invalid = |message: String| Error::Invalid { field: None, message };
+    let mut form = axum::extract::Multipart::from_request(request, app)
+        .await
+        .map_err(|rejection| invalid(rejection.body_text()))?;
+    let mut pairs = Vec::new();
+    while let Some(part) = form.next_field().await.map_err(|e| invalid(e.body_text()))? {
+        let name = part.name().unwrap_or_default().to_owned();
+        pairs.push((name, part.bytes().await.map_err(|e| invalid(e.body_text()))?.into()));
+    }
+    Ok(pairs)
+}
+
+fn from_form<T: Fields>(pairs: Vec<(String, Vec<u8>)>) -> Result<T, Error> {
+    let mut object = serde_json::Map::new();
+    // A field that we do not read may hold anything, a file for one.
+    for (name, bytes) in pairs.into_iter().filter(|(name, _)| T::FIELDS.contains(&name.as_str())) {
+        let text = String::from_utf8(bytes).map_err(|_| Error::field(&name, "The field is not UTF-8."))?;
+        if !text.is_empty() {
+            object.insert(name, text.into());
+        }
+    }
+    parsed(serde_json::Value::Object(object))
+}
+
+/// Reads all of a body, or says that it is too large once its sender has been heard out.
+async fn read_body(mut body: axum::body::Body) -> Result<Bytes, Error> {
+    let mut kept = Vec::new();
+    let mut seen = 0;
+    while let Some(frame) = body.frame().await {
+        let frame =
+            frame.map_err(|e| Error::Invalid { field: None, message: format!("The body broke off: {e}") })?;
+        let Ok(data) = frame.into_data() else { continue };
+        seen += data.len();
+        if seen <= MAX_BODY {
+            kept.extend_from_slice(&data);
+        } else if seen > MAX_DRAINED {
+            break;
+        }
+    }
+    if seen > MAX_BODY { Err(Error::TooLarge) } else { Ok(kept.into()) }
+}
+
+fn content_type(headers: &HeaderMap) -> String {
+    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let kind = content_type(headers);
+    kind == "application/json" || (kind.starts_with("application/") && kind.ends_with("+json"))
+}
+
+fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
+    let mut json = serde_json::Deserializer::from_slice(body);
+    let value = parsed(&mut json)?;
+    json.end().map_err(|e| Error::Invalid { field: None, message: e.to_string() })?;
+    Ok(value)
+}
+
+/// Parses into a type whose constructors are the checks; a refusal names the field.
+fn parsed<'de, T: DeserializeOwned, D: serde::Deserializer<'de>>(from: D) -> Result<T, Error> {
+    serde_path_to_error::deserialize(from).map_err(|error| {
+        let path = error.path().to_string();
+        let field = (path != "." && !path.contains('?')).then_some(path);
+        Error::Invalid { field, message: error.into_inner().to_string() }
+    })
+}

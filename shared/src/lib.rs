@@ -1,0 +1,21 @@
+//! What the functions of Tidings share.
+//!
+//! In reading order: [`app`] is what a function holds; [`http`], [`auth`], [`error`] and [`page`] are the edge;
+//! [`id`], [`time`], [`user`], [`conversation`], [`message`], [`event`] and [`text`] are the domain, without I/O;
+//! [`store`] is the one table, with the key, the queries and the transactions of each item; [`meter`] counts what
+//! they cost.
+
+pub mod app;
+pub mod auth;
+pub mod conversation;
+pub mod error;
+pub mod event;
+pub mod http;
+pub mod id;
+pub mod message;
+pub mod meter;
+pub mod page;
+pub mod store;
+pub mod text;
+pub mod time;
+pub mod user;

@@ -1,0 +1,260 @@
+//! Messages: what a client may send, what the store holds, what the API shows.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::Error;
+use crate::http::Fields;
+use crate::id::{ConversationId, MessageId, Stamp, UserId};
+use crate::time::Timestamp;
+use crate::user::is_web_url;
+
+/// Characters (Unicode scalar values) of a message at most.
+const MAX_TEXT: usize = 10_000;
+/// Bytes of an attachment's URL at most.
+const MAX_URL: usize = 2_048;
+/// Characters of an attachment's type at most.
+const MAX_ATTACHMENT_TYPE: usize = 100;
+/// Characters of a client's id for a message at most.
+const MAX_CLIENT_ID: usize = 64;
+/// Characters of the preview in an inbox row.
+const PREVIEW: usize = 100;
+
+/// Whom a message goes to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Address {
+    /// A user, in the direct conversation with them.
+    User(UserId),
+    /// A conversation of the sender's.
+    Conversation(ConversationId),
+}
+
+/// What a message says, as it was sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Content {
+    /// The text; empty only beside an attachment.
+    pub text: String,
+    /// An absolute http(s) URL.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attachment_url: Option<String>,
+    /// What the attachment is, in the client's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attachment_type: Option<String>,
+    /// The message of the same conversation that this one answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reply_to: Option<Stamp>,
+    /// The sender's own id for the message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_message_id: Option<String>,
+}
+
+/// A valid message on its way. Parsed from the body of `POST /api/messages/send`; each check is made here.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "DraftFields")]
+pub struct Draft {
+    /// Whom it goes to.
+    pub to: Address,
+    /// What it says. `reply_to` is filled in by [`Draft::content_in`].
+    content: Content,
+    reply_to: Option<MessageId>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DraftFields {
+    #[serde(default)]
+    recipient_id: Option<UserId>,
+    #[serde(default)]
+    conversation_id: Option<ConversationId>,
+    #[serde(default)]
+    message_text: Option<String>,
+    #[serde(default)]
+    attachment_url: Option<String>,
+    #[serde(default)]
+    attachment_type: Option<String>,
+    #[serde(default)]
+    reply_to: Option<MessageId>,
+    #[serde(default)]
+    client_message_id: Option<String>,
+}
+
+impl Fields for Draft {
+    const FIELDS: &'static [&'static str] = &[
+        "recipient_id",
+        "conversation_id",
+        "message_text",
+        "attachment_url",
+        "attachment_type",
+        "reply_to",
+        "client_message_id",
+    ];
+}
+
+impl TryFrom<DraftFields> for Draft {
+    type Error = &'static str;
+    fn try_from(fields: DraftFields) -> Result<Self, Self::Error> {
+        let to = match (fields.recipient_id, fields.conversation_id) {
+            (Some(user), None) => Address::User(user),
+            (None, Some(conversation)) => Address::Conversation(conversation),
+            (Some(_), Some(_)) => return Err("send recipient_id or conversation_id, not both"),
+            (None, None) => return Err("recipient_id or conversation_id is missing"),
+        };
+        let text = fields.message_text.unwrap_or_default();
+        if text.is_empty() && fields.attachment_url.is_none() {
+            return Err("message_text is missing or empty");
+        }
+        if text.chars().count() > MAX_TEXT {
+            return Err("message_text has at most 10,000 characters");
+        }
+        if fields.attachment_url.as_ref().is_some_and(|url| !is_web_url(url, MAX_URL)) {
+            return Err("attachment_url is an absolute http(s) URL of up to 2,048 bytes");
+        }
+        if let Some(kind) = &fields.attachment_type
+            && (fields.attachment_url.is_none() || !(1..=MAX_ATTACHMENT_TYPE).contains(&kind.chars().count()))
+        {
+            return Err("attachment_type has 1-100 characters and stands beside an attachment_url");
+        }
+        if fields
+            .client_message_id
+            .as_ref()
+            .is_some_and(|id| !(1..=MAX_CLIENT_ID).contains(&id.chars().count()))
+        {
+            return Err("client_message_id has 1-64 characters");
+        }
+        let content = Content {
+            text,
+            attachment_url: fields.attachment_url,
+            attachment_type: fields.attachment_type,
+            reply_to: None,
+            client_message_id: fields.client_message_id,
+        };
+        Ok(Self { to, content, reply_to: fields.reply_to })
+    }
+}
+
+impl Draft {
+    /// What the message says once its conversation is known.
+    ///
+    /// # Errors
+    /// `Invalid` where it answers a message of another conversation.
+    pub fn content_in(self, conversation: &ConversationId) -> Result<Content, Error> {
+        let reply_to = match self.reply_to {
+            Some(id) if id.conversation == *conversation => Some(id.stamp),
+            Some(_) => {
+                return Err(Error::field("reply_to", "reply_to is not a message of this conversation."));
+            }
+            None => None,
+        };
+        Ok(Content { reply_to, ..self.content })
+    }
+}
+
+/// A message as the store holds it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Message {
+    /// Where it is.
+    pub id: MessageId,
+    /// Who sent it.
+    pub sender: UserId,
+    /// Who gets it.
+    pub recipient: UserId,
+    /// What it says.
+    pub content: Content,
+    /// Rises with each change, from 1.
+    pub version: u32,
+}
+
+impl Message {
+    /// The first characters of the text, for inbox rows.
+    #[must_use]
+    pub fn preview(&self) -> String {
+        self.content.text.chars().take(PREVIEW).collect()
+    }
+
+    /// The message as a participant sees it; `read_at` is when its recipient read it.
+    #[must_use]
+    pub fn shown_to(&self, viewer: &UserId, read_at: Option<Timestamp>) -> MessageView {
+        let Content { text, attachment_url, attachment_type, reply_to, client_message_id } =
+            self.content.clone();
+        let conversation = &self.id.conversation;
+        MessageView {
+            id: self.id.clone(),
+            conversation_id: conversation.clone(),
+            sender_id: self.sender.clone(),
+            recipient_id: Some(self.recipient.clone()),
+            message_text: text,
+            attachment_url,
+            attachment_type,
+            reply_to: reply_to.map(|stamp| MessageId { conversation: conversation.clone(), stamp }),
+            client_message_id: client_message_id.filter(|_| *viewer == self.sender),
+            sent_at: self.id.stamp.time(),
+            is_edited: false,
+            edited_at: None,
+            is_deleted: false,
+            deleted_at: None,
+            read: read_at.is_some(),
+            read_at,
+            read_count: Some(u32::from(read_at.is_some())),
+            version: self.version,
+        }
+    }
+}
+
+/// A message as the API shows it (contract, section 3). Messages cannot be changed yet: nothing is edited or
+/// deleted.
+#[derive(Debug, Clone, Serialize)]
+pub struct MessageView {
+    id: MessageId,
+    conversation_id: ConversationId,
+    sender_id: UserId,
+    recipient_id: Option<UserId>,
+    message_text: String,
+    attachment_url: Option<String>,
+    attachment_type: Option<String>,
+    reply_to: Option<MessageId>,
+    client_message_id: Option<String>,
+    sent_at: Timestamp,
+    is_edited: bool,
+    edited_at: Option<Timestamp>,
+    is_deleted: bool,
+    deleted_at: Option<Timestamp>,
+    read: bool,
+    read_at: Option<Timestamp>,
+    read_count: Option<u32>,
+    version: u32,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn draft(body: serde_json::Value) -> Result<Draft, String> {
+        serde_json::from_value(body).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn a_draft_has_one_address_and_something_to_say() {
+        assert!(draft(json!({"recipient_id": "bob", "message_text": "x"})).is_ok());
+        assert!(draft(json!({"recipient_id": "bob", "attachment_url": "https://a.example/cat.png"})).is_ok());
+        for bad in [
+            json!({"message_text": "x"}),
+            json!({"recipient_id": "bob"}),
+            json!({"recipient_id": "bob", "message_text": ""}),
+            json!({"recipient_id": "b b", "message_text": "x"}),
+            json!({"recipient_id": 7, "message_text": "x"}),
+            json!({"recipient_id": "bob", "message_text": "x", "sender_id": "bob"}),
+            json!({"recipient_id": "bob", "message_text": "x", "attachment_url": "cat.png"}),
+            json!({"recipient_id": "bob", "message_text": "x", "attachment_type": "image/png"}),
+            json!({"recipient_id": "bob", "message_text": "x", "client_message_id": ""}),
+        ] {
+            assert!(draft(bad.clone()).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn length_is_counted_in_scalar_values() {
+        let of = |n: usize| draft(json!({"recipient_id": "bob", "message_text": "😀".repeat(n)}));
+        assert!(of(10_000).is_ok());
+        assert!(of(10_001).is_err());
+    }
+}

@@ -1,0 +1,180 @@
+//! What a request costs: database calls, the longest chain of calls that waited for one another, and units.
+//!
+//! The SDK's interceptors see every call, so no call can be forgotten. A call is attributed to the request whose
+//! task makes it; calls made side by side with `join!` count one in the chain.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
+
+use aws_sdk_dynamodb::operation::batch_get_item::{BatchGetItemInput, BatchGetItemOutput};
+use aws_sdk_dynamodb::operation::get_item::{GetItemInput, GetItemOutput};
+use aws_sdk_dynamodb::operation::query::{QueryInput, QueryOutput};
+use aws_sdk_dynamodb::operation::transact_write_items::{TransactWriteItemsInput, TransactWriteItemsOutput};
+use aws_sdk_dynamodb::operation::update_item::{UpdateItemInput, UpdateItemOutput};
+use aws_sdk_dynamodb::types::{ConsumedCapacity, ReturnConsumedCapacity};
+use aws_smithy_runtime_api::box_error::BoxError;
+use aws_smithy_runtime_api::client::interceptors::Intercept;
+use aws_smithy_runtime_api::client::interceptors::context::{
+    BeforeSerializationInterceptorContextMut, BeforeTransmitInterceptorContextRef,
+    FinalizerInterceptorContextRef,
+};
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::config_bag::{ConfigBag, Storable, StoreReplace};
+
+tokio::task_local! {
+    static CURRENT: Meter;
+}
+
+/// Counts the database calls of one request.
+#[derive(Debug, Clone, Default)]
+pub struct Meter(Arc<Counts>);
+
+#[derive(Debug, Default)]
+struct Counts {
+    calls: AtomicU32,
+    /// The longest chain among the calls that have ended.
+    depth: AtomicU32,
+    /// Units in hundredths: the engine counts halves, and atomics count whole numbers.
+    read: AtomicU64,
+    written: AtomicU64,
+}
+
+/// What a request took so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Reading {
+    /// Database calls, repeated ones included.
+    pub calls: u32,
+    /// The longest chain of calls that waited for one another.
+    pub depth: u32,
+    /// Read capacity units.
+    pub rcu: f64,
+    /// Write capacity units.
+    pub wcu: f64,
+}
+
+impl Reading {
+    /// The value of a `Server-Timing` header (W3C Server Timing) for a request that took so long.
+    #[must_use]
+    pub fn server_timing(&self, took: Duration) -> String {
+        let millis = took.as_secs_f64() * 1000.0;
+        let Self { calls, depth, rcu, wcu } = self;
+        format!("db;dur={millis:.2};desc=\"calls={calls} depth={depth} rcu={rcu} wcu={wcu}\"")
+    }
+}
+
+impl Meter {
+    /// Runs a request with its calls counted here.
+    pub async fn watch<F: Future>(&self, request: F) -> F::Output {
+        CURRENT.scope(self.clone(), request).await
+    }
+
+    /// What has been counted.
+    #[must_use]
+    pub fn read(&self) -> Reading {
+        let units = |hundredths: &AtomicU64| {
+            f64::from(u32::try_from(hundredths.load(Ordering::Relaxed)).unwrap_or(u32::MAX)) / 100.0
+        };
+        Reading {
+            calls: self.0.calls.load(Ordering::Relaxed),
+            depth: self.0.depth.load(Ordering::Relaxed),
+            rcu: units(&self.0.read),
+            wcu: units(&self.0.written),
+        }
+    }
+}
+
+/// A call's place in the chain, kept from its start to its end.
+#[derive(Debug, Clone)]
+struct Place(u32);
+
+impl Storable for Place {
+    type Storer = StoreReplace<Self>;
+}
+
+/// The interceptor that feeds the current request's meter.
+#[derive(Debug)]
+pub(crate) struct Metering;
+
+/// Asks for the consumed capacity in whichever of the inputs it is.
+macro_rules! ask_for_capacity {
+    ($input:expr, $($kind:ty),+) => {$(
+        if let Some(input) = $input.downcast_mut::<$kind>() {
+            input.return_consumed_capacity = Some(ReturnConsumedCapacity::Total);
+        }
+    )+};
+}
+
+#[aws_smithy_runtime_api::client::interceptors::dyn_dispatch_hint]
+impl Intercept for Metering {
+    fn name(&self) -> &'static str {
+        "Metering"
+    }
+
+    fn modify_before_serialization(
+        &self,
+        context: &mut BeforeSerializationInterceptorContextMut<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let input = context.input_mut();
+        ask_for_capacity!(
+            input,
+            QueryInput,
+            GetItemInput,
+            BatchGetItemInput,
+            TransactWriteItemsInput,
+            UpdateItemInput
+        );
+        Ok(())
+    }
+
+    fn read_before_attempt(
+        &self,
+        _: &BeforeTransmitInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let _ = CURRENT.try_with(|Meter(counts)| {
+            counts.calls.fetch_add(1, Ordering::Relaxed);
+            config.interceptor_state().store_put(Place(counts.depth.load(Ordering::Relaxed) + 1));
+        });
+        Ok(())
+    }
+
+    fn read_after_attempt(
+        &self,
+        context: &FinalizerInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let _ = CURRENT.try_with(|Meter(counts)| {
+            if let Some(Place(depth)) = config.load::<Place>() {
+                counts.depth.fetch_max(*depth, Ordering::Relaxed);
+            }
+            let Some(Ok(output)) = context.output_or_error() else { return };
+            if let Some(output) = output.downcast_ref::<QueryOutput>() {
+                add(&counts.read, output.consumed_capacity.iter());
+            } else if let Some(output) = output.downcast_ref::<GetItemOutput>() {
+                add(&counts.read, output.consumed_capacity.iter());
+            } else if let Some(output) = output.downcast_ref::<BatchGetItemOutput>() {
+                add(&counts.read, output.consumed_capacity.iter().flatten());
+            } else if let Some(output) = output.downcast_ref::<TransactWriteItemsOutput>() {
+                add(&counts.written, output.consumed_capacity.iter().flatten());
+            } else if let Some(output) = output.downcast_ref::<UpdateItemOutput>() {
+                add(&counts.written, output.consumed_capacity.iter());
+            }
+        });
+        Ok(())
+    }
+}
+
+fn add<'a>(count: &AtomicU64, capacities: impl Iterator<Item = &'a ConsumedCapacity>) {
+    let units: f64 = capacities.filter_map(|capacity| capacity.capacity_units).sum();
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "units are small and positive"
+    )]
+    count.fetch_add((units * 100.0).round() as u64, Ordering::Relaxed);
+}

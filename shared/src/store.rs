@@ -1,0 +1,147 @@
+//! The store: one DynamoDB table, and every item kind in it.
+//!
+//! | item | partition key | sort key | file |
+//! | --- | --- | --- | --- |
+//! | profile | `U#user` | `PROFILE` | `profiles.rs` |
+//! | number of visible rows | `U#user` | `TOTALS` | `inbox.rs` |
+//! | inbox row | `U#user` | `C#conversation` | `inbox.rs` |
+//! | block | `U#user` | `B#other` | `blocks.rs` |
+//! | event | `Q#user` | `E#stamp` | `events.rs` |
+//! | message | `C#conversation` | `M#stamp` | `messages.rs` |
+//! | receipt: a move of a read watermark | `C#conversation` | `R#stamp#user` | `reads.rs` |
+//! | send key | `C#conversation` | `K#user#client_message_id` | `sending.rs` |
+//!
+//! Index "activity" (`pk`, `activity`) orders the visible rows, index "unread" (`pk`, `unread`) holds those with
+//! unread messages. In AWS both lag behind the table: nothing exact rests on them alone.
+//!
+//! Invariant: keys are formatted here and nowhere else, and every change is one transaction.
+
+mod blocks;
+mod events;
+mod inbox;
+mod item;
+mod messages;
+mod profiles;
+mod reads;
+mod searching;
+mod sending;
+pub mod table;
+mod transact;
+
+pub use blocks::Blocked;
+pub use inbox::{InboxPage, InboxPosition, Unread};
+pub use messages::{PageBounds, PageOfMessages};
+pub use reads::{Receipt, Target};
+pub use searching::{Hit, Pass, SearchPage, SearchScope};
+pub use sending::Sent;
+
+use std::time::Duration;
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::retry::RetryConfig;
+use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
+use aws_sdk_dynamodb::types::KeysAndAttributes;
+
+use crate::error::Error;
+use crate::id::Clock;
+use crate::meter::Metering;
+use item::{Item, Key};
+
+/// How long one attempt of a call may take before its answer counts as lost.
+const ATTEMPT: Duration = Duration::from_millis(1500);
+/// How often a read is tried; writes are repeated by [`Store::commit`] alone.
+const READ_ATTEMPTS: u32 = 4;
+
+/// The table, and the clock that orders what is written to it.
+#[derive(Clone)]
+pub struct Store {
+    /// For reads: the SDK repeats what fails in passing.
+    db: Client,
+    /// For transactions: each attempt is ours.
+    once: Client,
+    table: String,
+    clock: Clock,
+}
+
+impl Store {
+    /// A store on a table, by whatever endpoint, credentials and HTTP client the configuration has.
+    #[must_use]
+    pub fn new(
+        config: aws_sdk_dynamodb::config::Builder,
+        table: String,
+        clock: Clock,
+        metered: bool,
+    ) -> Self {
+        let timeouts = TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT).build();
+        let mut config = config.timeout_config(timeouts);
+        if metered {
+            config = config.interceptor(Metering);
+        }
+        let reads = RetryConfig::standard()
+            .with_max_attempts(READ_ATTEMPTS)
+            .with_initial_backoff(Duration::from_millis(25))
+            .with_max_backoff(Duration::from_millis(200));
+        Self {
+            db: Client::from_conf(config.clone().retry_config(reads).build()),
+            once: Client::from_conf(config.retry_config(RetryConfig::disabled()).build()),
+            table,
+            clock,
+        }
+    }
+
+    /// Opens the connection before the first request needs it, with a read that finds nothing.
+    pub async fn warm_up(&self) {
+        let nothing = Key { pk: "-".into(), sk: "-".into() };
+        if let Err(error) = self.get(nothing, false).await {
+            tracing::warn!(error = ?error, "the table does not answer yet");
+        }
+    }
+
+    async fn get(&self, key: Key, consistent: bool) -> Result<Option<Item>, Error> {
+        let get = self.db.get_item().table_name(&self.table).set_key(Some(key.attributes()));
+        Ok(get.consistent_read(consistent).send().await.map_err(failed_read)?.item)
+    }
+
+    /// The items of up to 100 keys as they stand, in no order; those that are missing are left out.
+    async fn get_all(&self, keys: Vec<Key>) -> Result<Vec<Item>, Error> {
+        let mut items = Vec::with_capacity(keys.len());
+        let mut wanted: Vec<Item> = keys.iter().map(Key::attributes).collect();
+        while !wanted.is_empty() {
+            let keys = KeysAndAttributes::builder().set_keys(Some(wanted)).consistent_read(true);
+            let keys = keys.build().map_err(Error::internal)?;
+            let got = self.db.batch_get_item().request_items(&self.table, keys).send().await;
+            let got = got.map_err(failed_read)?;
+            items.extend(got.responses.into_iter().flatten().flat_map(|(_, items)| items));
+            let left = got.unprocessed_keys.and_then(|mut tables| tables.remove(&self.table));
+            wanted = left.map(|keys| keys.keys).unwrap_or_default();
+        }
+        Ok(items)
+    }
+
+    /// Up to `count` items of a query, over as many pages as that takes; and whether there may be more.
+    async fn query_up_to(&self, query: QueryFluentBuilder, count: usize) -> Result<(Vec<Item>, bool), Error> {
+        let mut query = query.table_name(&self.table);
+        let mut items = Vec::new();
+        loop {
+            if count < usize::MAX {
+                query = query.limit(i32::try_from(count - items.len()).unwrap_or(i32::MAX));
+            }
+            let page = query.clone().send().await.map_err(failed_read)?;
+            items.extend(page.items.unwrap_or_default());
+            match page.last_evaluated_key {
+                None => return Ok((items, false)),
+                Some(_) if items.len() >= count => return Ok((items, true)),
+                start => query = query.set_exclusive_start_key(start),
+            }
+        }
+    }
+}
+
+fn failed_read<E>(error: SdkError<E>) -> Error
+where
+    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+{
+    if transact::is_passing(&error) { Error::Unavailable(error.into()) } else { Error::internal(error) }
+}

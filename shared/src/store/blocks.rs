@@ -1,0 +1,125 @@
+//! Blocks: two flags on both rows, so that a send's own conditions refuse a blocked message.
+//!
+//! Invariant: a row that is missing is made, hidden, by the block that comes first; a send makes rows only where
+//! there are none. So no race gets a message past a block.
+
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+
+use super::item::{Attribute, Key, Write, from_item, text};
+use super::profiles::{self, partition};
+use super::transact::Commit;
+use super::{Store, inbox};
+use crate::auth::Caller;
+use crate::error::Error;
+use crate::id::{ConversationId, UserId};
+use crate::time::{Timestamp, millis};
+use crate::user::{Name, Profile};
+
+fn key(user: &UserId, blocked: &UserId) -> Key {
+    Key { pk: partition(user), sk: format!("B#{blocked}") }
+}
+
+#[derive(Deserialize)]
+struct Stored {
+    #[serde(with = "millis")]
+    at: Timestamp,
+}
+
+/// Someone whom a user has blocked.
+#[derive(Debug, Clone, Serialize)]
+pub struct Blocked {
+    user_id: UserId,
+    name: Option<Name>,
+    blocked_at: Timestamp,
+}
+
+impl Store {
+    /// Blocks a user. Doing it again changes nothing.
+    ///
+    /// # Errors
+    /// `NotFound` where there is no such user.
+    pub async fn block(&self, caller: &Caller, other: &UserId) -> Result<(), Error> {
+        let began = Instant::now();
+        loop {
+            let profiles = self.profiles(&[&caller.user, other]).await?;
+            let find = |user: &UserId| profiles.iter().find(|(id, _)| id == user).map(|(_, profile)| profile);
+            let their_profile = find(other).ok_or(Error::NotFound("There is no such user."))?;
+            let mut writes = Vec::new();
+            let now = self.clock.now();
+            let my_profile = match find(&caller.user) {
+                Some(profile) => profile.clone(),
+                None => {
+                    let profile = Profile::of(caller, now);
+                    writes.push(profiles::create(&caller.user, &profile)?);
+                    profile
+                }
+            };
+            let conversation = ConversationId::direct(&caller.user, other);
+            let row = |owner: &UserId, peer: &UserId, profile: &Profile, flag: &str| {
+                Write::update(inbox::key(owner, &conversation))
+                    .set("peer", peer)
+                    .set_if_missing("peer_name", profile.name.as_ref())
+                    .set_if_missing("peer_picture", profile.picture.as_ref())
+                    .set(flag, &true)
+            };
+            writes.extend([
+                row(&caller.user, other, their_profile, "blocked_by_me"),
+                row(other, &caller.user, &my_profile, "blocked_by_peer"),
+                Write::update(key(&caller.user, other)).set_if_missing("at", Some(&now)),
+                Write::check(profiles::key(other)).if_present("pk"),
+            ]);
+            if let Commit::Done = self.commit(writes, began).await? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Takes one's own block back; the other's stays. Without a block nothing changes.
+    ///
+    /// # Errors
+    /// `Unavailable` where the database is.
+    pub async fn unblock(&self, user: &UserId, other: &UserId) -> Result<(), Error> {
+        let conversation = ConversationId::direct(user, other);
+        let writes = vec![
+            Write::delete(key(user, other)).if_present("pk"),
+            Write::update(inbox::key(user, &conversation)).remove("blocked_by_me").if_present("pk"),
+            Write::update(inbox::key(other, &conversation)).remove("blocked_by_peer").if_present("pk"),
+        ];
+        // A refusal says that there was no block.
+        self.commit(writes, Instant::now()).await.map(|_| ())
+    }
+
+    /// A page of those whom a user has blocked, in the order of their ids, after one of them; and whether there
+    /// may be more.
+    ///
+    /// # Errors
+    /// `Unavailable` where the database is.
+    pub async fn blocked(
+        &self,
+        user: &UserId,
+        after: Option<UserId>,
+        limit: usize,
+    ) -> Result<(Vec<Blocked>, Option<UserId>), Error> {
+        let query = self
+            .db
+            .query()
+            .consistent_read(true)
+            .key_condition_expression("pk = :pk AND begins_with(sk, :sk)")
+            .expression_attribute_values(":pk", partition(user).attribute())
+            .expression_attribute_values(":sk", "B#".attribute())
+            .set_exclusive_start_key(after.map(|other| key(user, &other).attributes()));
+        let (items, more) = self.query_up_to(query, limit).await?;
+        let ids = items.iter().map(|item| {
+            text(item, "sk")?.trim_start_matches("B#").parse::<UserId>().map_err(Error::internal)
+        });
+        let ids = ids.collect::<Result<Vec<_>, _>>()?;
+        let profiles = self.profiles(&ids.iter().collect::<Vec<_>>()).await?;
+        let next = ids.last().filter(|_| more).cloned();
+        let entries = items.iter().zip(ids).map(|(item, user_id)| {
+            let name = profiles.iter().find(|(id, _)| *id == user_id).and_then(|(_, p)| p.name.clone());
+            Ok(Blocked { name, blocked_at: from_item::<Stored>(item)?.at, user_id })
+        });
+        Ok((entries.collect::<Result<_, Error>>()?, next))
+    }
+}

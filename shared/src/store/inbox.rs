@@ -1,0 +1,207 @@
+//! Inbox rows, the totals beside them, and the unread counts over them.
+//!
+//! Invariant: a row's `activity` is present exactly while the row is visible, and `TOTALS` counts those rows; both
+//! change in one transaction. `n > 0` exactly while the row is in the sparse index "unread".
+
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+
+use super::item::{Attribute, Item, Key, Write, from_item, text};
+use super::profiles::partition;
+use super::transact::Commit;
+use super::{Store, events};
+use crate::conversation::Row;
+use crate::error::Error;
+use crate::event::Event;
+use crate::id::{ConversationId, Stamp, UserId};
+
+/// The index that orders a user's visible rows by their latest activity.
+pub(super) const ACTIVITY: &str = "activity";
+/// The sparse index of a user's rows with unread messages.
+pub(super) const UNREAD: &str = "unread";
+/// The constant sort key of that index: a key that changed with the count would cost two writes.
+pub(super) const UNREAD_MARK: &str = "U";
+
+pub(super) fn key(user: &UserId, conversation: &ConversationId) -> Key {
+    Key { pk: partition(user), sk: format!("C#{conversation}") }
+}
+
+pub(super) fn totals_key(user: &UserId) -> Key {
+    Key { pk: partition(user), sk: "TOTALS".into() }
+}
+
+/// Adds to the number of a user's visible rows.
+pub(super) fn count_rows(user: &UserId, change: i64) -> Write {
+    Write::update(totals_key(user)).add("rows", change)
+}
+
+/// The conversation whose row an item is.
+pub(super) fn conversation_of(item: &Item) -> Result<ConversationId, Error> {
+    text(item, "sk")?.trim_start_matches("C#").parse().map_err(Error::internal)
+}
+
+/// Where a page of the inbox ended.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct InboxPosition {
+    activity: Stamp,
+    conversation: ConversationId,
+}
+
+/// A page of the inbox.
+pub struct InboxPage {
+    /// The rows, latest activity first.
+    pub rows: Vec<(ConversationId, Row)>,
+    /// Where to go on; `None` at the end.
+    pub next: Option<InboxPosition>,
+    /// Visible rows in all.
+    pub total: u64,
+}
+
+/// A user's unread messages.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Unread {
+    /// Unread messages in all.
+    pub unread_count: u64,
+    /// Conversations that have some.
+    pub conversations: u64,
+}
+
+#[derive(Deserialize)]
+struct Totals {
+    rows: u64,
+}
+
+#[derive(Deserialize)]
+struct UnreadEntry {
+    n: u64,
+}
+
+impl Store {
+    /// A page of a user's inbox after a position, with `offset` rows passed over.
+    ///
+    /// # Errors
+    /// `Unavailable` where the database is.
+    pub async fn inbox(
+        &self,
+        user: &UserId,
+        after: Option<InboxPosition>,
+        offset: usize,
+        limit: usize,
+    ) -> Result<InboxPage, Error> {
+        let (rows, totals) = tokio::try_join!(
+            self.rows_by_activity(user, after, offset + limit),
+            self.get(totals_key(user), false)
+        )?;
+        let (items, more) = rows;
+        let rows =
+            items.iter().skip(offset).map(|item| Ok((conversation_of(item)?, from_item::<Row>(item)?)));
+        let rows = rows.collect::<Result<Vec<_>, Error>>()?;
+        let end = rows.last().filter(|_| more);
+        let next = end.and_then(|(conversation, row)| {
+            Some(InboxPosition { activity: row.activity?, conversation: conversation.clone() })
+        });
+        let total = totals.as_ref().map(from_item::<Totals>).transpose()?.map_or(0, |totals| totals.rows);
+        Ok(InboxPage { rows, next, total })
+    }
+
+    /// Up to `count` rows of the index "activity", and whether there may be more.
+    async fn rows_by_activity(
+        &self,
+        user: &UserId,
+        after: Option<InboxPosition>,
+        count: usize,
+    ) -> Result<(Vec<Item>, bool), Error> {
+        let start = after.map(|position| {
+            let mut start = key(user, &position.conversation).attributes();
+            start.insert("activity".into(), position.activity.attribute());
+            start
+        });
+        let query = self
+            .db
+            .query()
+            .index_name(ACTIVITY)
+            .key_condition_expression("pk = :pk")
+            .expression_attribute_values(":pk", partition(user).attribute())
+            .scan_index_forward(false)
+            .set_exclusive_start_key(start);
+        self.query_up_to(query, count).await
+    }
+
+    /// A user's unread messages, summed over the conversations that have some.
+    ///
+    /// # Errors
+    /// `Unavailable` where the database is.
+    pub async fn unread(&self, user: &UserId) -> Result<Unread, Error> {
+        let query = self
+            .db
+            .query()
+            .index_name(UNREAD)
+            .key_condition_expression("pk = :pk")
+            .expression_attribute_values(":pk", partition(user).attribute());
+        let (items, _) = self.query_up_to(query, usize::MAX).await?;
+        let counts = items.iter().map(|item| Ok(from_item::<UnreadEntry>(item)?.n));
+        let counts = counts.collect::<Result<Vec<_>, Error>>()?;
+        Ok(Unread { unread_count: counts.iter().sum(), conversations: counts.len() as u64 })
+    }
+
+    /// A user's row of a conversation, as it stands; `None` where it is not theirs.
+    ///
+    /// # Errors
+    /// `Unavailable` where the database is.
+    pub async fn row(&self, user: &UserId, conversation: &ConversationId) -> Result<Option<Row>, Error> {
+        let item = self.get(key(user, conversation), true).await?;
+        item.as_ref().map(from_item).transpose()
+    }
+
+    /// All rows of a user as they stand, hidden ones included, in the order of their ids.
+    pub(super) async fn rows(&self, user: &UserId) -> Result<Vec<Item>, Error> {
+        let query = self
+            .db
+            .query()
+            .consistent_read(true)
+            .key_condition_expression("pk = :pk AND begins_with(sk, :sk)")
+            .expression_attribute_values(":pk", partition(user).attribute())
+            .expression_attribute_values(":sk", "C#".attribute())
+            .projection_expression("sk, peer, head, activity, cleared");
+        Ok(self.query_up_to(query, usize::MAX).await?.0)
+    }
+
+    /// Those with whom a user has a direct conversation.
+    pub(super) async fn peers(&self, user: &UserId) -> Result<Vec<(ConversationId, UserId)>, Error> {
+        let rows = self.rows(user).await?;
+        rows.iter().map(|item| Ok((conversation_of(item)?, from_item::<Row>(item)?.peer))).collect()
+    }
+
+    /// Hides a conversation and its history up to now from one user.
+    ///
+    /// # Errors
+    /// `NotAParticipant` where it is not theirs.
+    pub async fn delete_conversation(
+        &self,
+        user: &UserId,
+        conversation: &ConversationId,
+    ) -> Result<(), Error> {
+        let began = Instant::now();
+        loop {
+            let row = self.row(user, conversation).await?.ok_or(Error::NotAParticipant)?;
+            if row.activity.is_none() {
+                return Ok(());
+            }
+            let hide = Write::update(key(user, conversation))
+                .set_some("cleared", row.head.as_ref())
+                .set("n", &0u64)
+                .remove("activity")
+                .remove("unread")
+                .remove("last_id")
+                .remove("last_text")
+                .remove("last_mine")
+                .if_present("activity")
+                .if_still("head", row.head.as_ref());
+            let event = Event::ConversationDeleted { conversation: conversation.clone() };
+            let writes = vec![hide, count_rows(user, -1), events::enqueue(user, self.clock.stamp(), &event)?];
+            if let Commit::Done = self.commit(writes, began).await? {
+                return Ok(());
+            }
+        }
+    }
+}

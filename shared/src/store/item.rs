@@ -1,0 +1,305 @@
+//! Keys, attributes and writes: the few lines that every item's file builds on.
+//!
+//! Invariant: attribute names and values always travel as placeholders, so none can be a reserved word or break
+//! out of an expression.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::error::BuildError;
+use aws_sdk_dynamodb::types::{
+    AttributeValue, ConditionCheck, Delete, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem,
+    Update,
+};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::error::Error;
+use crate::id::{MessageId, Stamp, UserId};
+use crate::time::Timestamp;
+
+/// An item as the SDK has it.
+pub(super) type Item = HashMap<String, AttributeValue>;
+
+/// An item's primary key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Key {
+    pub(super) pk: String,
+    pub(super) sk: String,
+}
+
+impl Key {
+    pub(super) fn attributes(&self) -> Item {
+        [("pk".to_owned(), self.pk.attribute()), ("sk".to_owned(), self.sk.attribute())].into()
+    }
+}
+
+/// What can stand in an attribute.
+pub(super) trait Attribute {
+    fn attribute(&self) -> AttributeValue;
+}
+
+macro_rules! text_attribute {
+    ($($kind:ty),+) => {$(
+        impl Attribute for $kind {
+            fn attribute(&self) -> AttributeValue {
+                AttributeValue::S(self.to_string())
+            }
+        }
+    )+};
+}
+text_attribute!(str, String, Stamp, UserId, MessageId, crate::user::Name);
+
+macro_rules! number_attribute {
+    ($($kind:ty),+) => {$(
+        impl Attribute for $kind {
+            fn attribute(&self) -> AttributeValue {
+                AttributeValue::N(self.to_string())
+            }
+        }
+    )+};
+}
+number_attribute!(i64, u64);
+
+impl Attribute for bool {
+    fn attribute(&self) -> AttributeValue {
+        AttributeValue::Bool(*self)
+    }
+}
+
+impl Attribute for Timestamp {
+    fn attribute(&self) -> AttributeValue {
+        self.millis().attribute()
+    }
+}
+
+impl Attribute for crate::user::Picture {
+    fn attribute(&self) -> AttributeValue {
+        AttributeValue::S(self.clone().into())
+    }
+}
+
+/// Reads what an item holds beside its key.
+pub(super) fn from_item<T: DeserializeOwned>(item: &Item) -> Result<T, Error> {
+    serde_dynamo::from_item(item.clone()).map_err(Error::internal)
+}
+
+/// The text of an attribute that every item of its kind has.
+pub(super) fn text<'a>(item: &'a Item, name: &'static str) -> Result<&'a str, Error> {
+    match item.get(name) {
+        Some(AttributeValue::S(text)) => Ok(text),
+        _ => Err(Error::internal(format!("an item has no text in {name}"))),
+    }
+}
+
+enum Kind {
+    Put(Item),
+    Update,
+    Delete,
+    Check,
+}
+
+/// One write of a transaction, or a condition on an item that it leaves alone.
+pub(super) struct Write {
+    kind: Kind,
+    key: Key,
+    sets: Vec<String>,
+    adds: Vec<String>,
+    removes: Vec<String>,
+    conditions: Vec<String>,
+    names: HashMap<String, String>,
+    values: Item,
+}
+
+impl Write {
+    fn new(kind: Kind, key: Key) -> Self {
+        let (sets, adds, removes, conditions) = Default::default();
+        Self { kind, key, sets, adds, removes, conditions, names: HashMap::new(), values: HashMap::new() }
+    }
+
+    /// Puts a whole item.
+    pub(super) fn put<T: Serialize>(key: Key, body: &T) -> Result<Self, Error> {
+        let mut item: Item = serde_dynamo::to_item(body).map_err(Error::internal)?;
+        item.extend(key.attributes());
+        Ok(Self::new(Kind::Put(item), key))
+    }
+
+    /// Changes an item, or makes it.
+    pub(super) fn update(key: Key) -> Self {
+        Self::new(Kind::Update, key)
+    }
+
+    /// Deletes an item, if it is there.
+    pub(super) fn delete(key: Key) -> Self {
+        Self::new(Kind::Delete, key)
+    }
+
+    /// Only checks an item.
+    pub(super) fn check(key: Key) -> Self {
+        Self::new(Kind::Check, key)
+    }
+
+    fn name(&mut self, name: &str) -> String {
+        let placeholder = format!("#{name}");
+        self.names.insert(placeholder.clone(), name.to_owned());
+        placeholder
+    }
+
+    fn value(&mut self, value: AttributeValue) -> String {
+        let placeholder = format!(":{}", self.values.len());
+        self.values.insert(placeholder.clone(), value);
+        placeholder
+    }
+
+    /// Sets an attribute.
+    pub(super) fn set(mut self, name: &str, value: &(impl Attribute + ?Sized)) -> Self {
+        let (name, value) = (self.name(name), self.value(value.attribute()));
+        self.sets.push(format!("{name} = {value}"));
+        self
+    }
+
+    /// Sets an attribute where there is something to set.
+    pub(super) fn set_some(self, name: &str, value: Option<&impl Attribute>) -> Self {
+        match value {
+            Some(value) => self.set(name, value),
+            None => self,
+        }
+    }
+
+    /// Sets an attribute unless the item has it.
+    pub(super) fn set_if_missing(mut self, name: &str, value: Option<&impl Attribute>) -> Self {
+        let Some(value) = value else { return self };
+        let (name, value) = (self.name(name), self.value(value.attribute()));
+        self.sets.push(format!("{name} = if_not_exists({name}, {value})"));
+        self
+    }
+
+    /// Adds to a number; one that is missing counts as zero.
+    pub(super) fn add(mut self, name: &str, number: i64) -> Self {
+        let (name, value) = (self.name(name), self.value(number.attribute()));
+        self.adds.push(format!("{name} {value}"));
+        self
+    }
+
+    /// Takes an attribute away.
+    pub(super) fn remove(mut self, name: &str) -> Self {
+        let name = self.name(name);
+        self.removes.push(name);
+        self
+    }
+
+    /// Only if the item has the attribute.
+    pub(super) fn if_present(mut self, name: &str) -> Self {
+        let name = self.name(name);
+        self.conditions.push(format!("attribute_exists({name})"));
+        self
+    }
+
+    /// Only if the item is missing or has no such attribute.
+    pub(super) fn if_missing(mut self, name: &str) -> Self {
+        let name = self.name(name);
+        self.conditions.push(format!("attribute_not_exists({name})"));
+        self
+    }
+
+    /// Only if the attribute is as it was read.
+    pub(super) fn if_still(mut self, name: &str, read: Option<&impl Attribute>) -> Self {
+        let Some(read) = read else { return self.if_missing(name) };
+        let (name, value) = (self.name(name), self.value(read.attribute()));
+        self.conditions.push(format!("{name} = {value}"));
+        self
+    }
+
+    /// Only if the number is as it was read, where a missing one was read as zero.
+    pub(super) fn if_still_number(mut self, name: &str, read: u64) -> Self {
+        if read > 0 {
+            return self.if_still(name, Some(&read));
+        }
+        let (name, value) = (self.name(name), self.value(read.attribute()));
+        self.conditions.push(format!("(attribute_not_exists({name}) OR {name} = {value})"));
+        self
+    }
+
+    /// Only if the attribute is missing or below a value. (A comparison with a missing attribute is false.)
+    pub(super) fn if_below(mut self, name: &str, value: &impl Attribute) -> Self {
+        let (name, value) = (self.name(name), self.value(value.attribute()));
+        self.conditions.push(format!("(attribute_not_exists({name}) OR {name} < {value})"));
+        self
+    }
+
+    /// Only if there is no such item, or one that has expired: DynamoDB deletes those late.
+    pub(super) fn if_gone(mut self, now: Timestamp) -> Self {
+        let (pk, expires) = (self.name("pk"), self.name("expires"));
+        let now = self.value(now.seconds().attribute());
+        self.conditions.push(format!("(attribute_not_exists({pk}) OR {expires} < {now})"));
+        self
+    }
+
+    fn update_expression(&self) -> String {
+        let clauses = [("SET", &self.sets), ("ADD", &self.adds), ("REMOVE", &self.removes)];
+        let clauses = clauses.iter().filter(|(_, parts)| !parts.is_empty());
+        clauses.map(|(verb, parts)| format!("{verb} {}", parts.join(", "))).collect::<Vec<_>>().join(" ")
+    }
+
+    /// The write as the SDK takes it. A failed condition gives the item in its way back.
+    pub(super) fn build(self, table: &str) -> Result<TransactWriteItem, BuildError> {
+        let update = self.update_expression();
+        let condition = (!self.conditions.is_empty()).then(|| self.conditions.join(" AND "));
+        let names = (!self.names.is_empty()).then_some(self.names);
+        let values = (!self.values.is_empty()).then_some(self.values);
+        let tell = Some(ReturnValuesOnConditionCheckFailure::AllOld);
+        /// The parts that the four builders of the SDK have in common.
+        macro_rules! filled {
+            ($builder:expr) => {
+                $builder
+                    .table_name(table)
+                    .set_expression_attribute_names(names)
+                    .set_expression_attribute_values(values)
+                    .set_return_values_on_condition_check_failure(tell)
+            };
+        }
+        let item = TransactWriteItem::builder();
+        let key = Some(self.key.attributes());
+        Ok(match self.kind {
+            Kind::Put(body) => {
+                let put = filled!(Put::builder()).set_item(Some(body)).set_condition_expression(condition);
+                item.put(put.build()?)
+            }
+            Kind::Update => {
+                let change = filled!(Update::builder()).set_key(key).update_expression(update);
+                item.update(change.set_condition_expression(condition).build()?)
+            }
+            Kind::Delete => {
+                let delete = filled!(Delete::builder()).set_key(key).set_condition_expression(condition);
+                item.delete(delete.build()?)
+            }
+            Kind::Check => {
+                let check =
+                    filled!(ConditionCheck::builder()).set_key(key).set_condition_expression(condition);
+                item.condition_check(check.build()?)
+            }
+        }
+        .build())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_update_says_what_it_changes_and_when() {
+        let key = Key { pk: "P".into(), sk: "S".into() };
+        let write = Write::update(key)
+            .set("head", "m2")
+            .add("n", 1)
+            .remove("unread")
+            .if_present("activity")
+            .if_below("head", &"m2".to_owned());
+        let update = write.build("table").unwrap().update.unwrap();
+        assert_eq!(update.update_expression(), "SET #head = :0 ADD #n :1 REMOVE #unread");
+        assert_eq!(
+            update.condition_expression(),
+            Some("attribute_exists(#activity) AND (attribute_not_exists(#head) OR #head < :2)")
+        );
+    }
+}

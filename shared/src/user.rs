@@ -1,0 +1,171 @@
+//! Users: their names, pictures and profiles.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::auth::Caller;
+use crate::id::UserId;
+use crate::time::{Timestamp, millis};
+
+/// Characters of a name at most.
+const MAX_NAME: usize = 100;
+/// Bytes of a picture's URL at most: it is copied into inbox rows, which stay below a write unit.
+const MAX_PICTURE: usize = 500;
+
+/// A name of 1-100 characters.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Name(String);
+
+impl Name {
+    /// The name in a token, cut to its first 100 characters; `None` where it is empty.
+    #[must_use]
+    pub fn shortened(text: &str) -> Option<Self> {
+        let name: String = text.trim().chars().take(MAX_NAME).collect();
+        (!name.is_empty()).then_some(Self(name))
+    }
+}
+
+impl TryFrom<String> for Name {
+    type Error = &'static str;
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        if (1..=MAX_NAME).contains(&text.chars().count()) {
+            Ok(Self(text))
+        } else {
+            Err("a name has 1-100 characters")
+        }
+    }
+}
+
+impl From<Name> for String {
+    fn from(name: Name) -> Self {
+        name.0
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Whether a text is an absolute http(s) URL (RFC 3986) of at most so many bytes.
+#[must_use]
+pub fn is_web_url(text: &str, max_bytes: usize) -> bool {
+    text.len() <= max_bytes
+        && text.parse::<http::Uri>().is_ok_and(|url| {
+            matches!(url.scheme_str(), Some("http" | "https"))
+                && url.host().is_some_and(|host| !host.is_empty())
+        })
+}
+
+/// A picture's URL: absolute http(s), up to 500 bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Picture(String);
+
+impl TryFrom<String> for Picture {
+    type Error = &'static str;
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        if is_web_url(&text, MAX_PICTURE) {
+            Ok(Self(text))
+        } else {
+            Err("a picture is an absolute http(s) URL of up to 500 bytes")
+        }
+    }
+}
+
+impl From<Picture> for String {
+    fn from(picture: Picture) -> Self {
+        picture.0
+    }
+}
+
+/// What is known of a user, as the store holds it beside the id.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Profile {
+    /// The full name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<Name>,
+    /// The picture.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub picture: Option<Picture>,
+    /// When the user was first seen.
+    #[serde(with = "millis")]
+    pub created_at: Timestamp,
+}
+
+impl Profile {
+    /// The profile of someone first seen now, from what their token says.
+    #[must_use]
+    pub fn of(caller: &Caller, now: Timestamp) -> Self {
+        Self { name: caller.name.clone(), picture: caller.picture.clone(), created_at: now }
+    }
+
+    /// The profile with what the token says now; what it does not say stays.
+    #[must_use]
+    pub fn refreshed(&self, caller: &Caller) -> Self {
+        Self {
+            name: caller.name.clone().or_else(|| self.name.clone()),
+            picture: caller.picture.clone().or_else(|| self.picture.clone()),
+            created_at: self.created_at,
+        }
+    }
+}
+
+/// A user as the API shows them.
+#[derive(Debug, Clone, Serialize)]
+pub struct UserView {
+    id: UserId,
+    username: Option<String>,
+    full_name: Option<Name>,
+    avatar_url: Option<Picture>,
+    created_at: Timestamp,
+    email: Option<String>,
+}
+
+impl UserView {
+    /// Oneself. Users who came with a token from elsewhere have neither username nor e-mail address here.
+    #[must_use]
+    pub fn own(id: UserId, profile: Profile) -> Self {
+        let Profile { name, picture, created_at } = profile;
+        Self { id, username: None, full_name: name, avatar_url: picture, created_at, email: None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn web_urls_are_absolute_http() {
+        for good in [
+            "https://a.example/x?y=1",
+            "http://127.0.0.1:8080",
+            "HTTPS://EXAMPLE.COM/ü".trim_end_matches('ü'),
+        ] {
+            assert!(is_web_url(good, 100), "{good}");
+        }
+        for bad in [
+            "",
+            "/x",
+            "a.example",
+            "ftp://a.example",
+            "javascript:alert(1)",
+            "https://",
+            "http:///x",
+            "https://a b",
+        ] {
+            assert!(!is_web_url(bad, 100), "{bad}");
+        }
+        assert!(!is_web_url("https://a.example/long", 10));
+    }
+
+    #[test]
+    fn a_long_name_is_cut_by_characters() {
+        let name = Name::shortened(&"é".repeat(200)).unwrap();
+        assert_eq!(String::from(name).chars().count(), 100);
+        assert_eq!(Name::shortened("   "), None);
+    }
+}
