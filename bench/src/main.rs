@@ -1,2 +1,133 @@
-//! Measures.
-fn main() {}
+//! Measures the local stack: starts `tidings` on a fresh folder, fills it over HTTP, and prints what each operation
+//! takes. The server runs as its users run it: a process of its own, on file, reached over sockets.
+
+mod client;
+mod disk;
+mod load;
+mod operations;
+mod report;
+mod seed;
+mod server;
+mod text;
+mod work;
+
+use std::error::Error;
+use std::io::Write;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+
+use crate::operations::Operation;
+use crate::report::{Row, grouped, note, say};
+use crate::seed::{Size, Stage};
+use crate::server::Server;
+
+/// What ends a measurement: a sentence for people.
+type Failure = Box<dyn Error + Send + Sync>;
+
+/// How many clients call at once.
+const CLIENTS: [u32; 3] = [1, 8, 32];
+/// Starts of which the median is told.
+const STARTS: usize = 5;
+const USUAL: Size = Size { conversations: 1_000, messages: 10_000 };
+const FULL: Size = Size { conversations: 10_000, messages: 100_000 };
+
+/// Measures the `tidings` binary that lies beside this one.
+#[derive(Debug, Parser)]
+struct Options {
+    /// Seconds that each measurement takes
+    #[arg(long, default_value_t = 3.0)]
+    seconds: f64,
+    /// Also with 10,000 conversations and 100,000 messages in one: takes some minutes
+    #[arg(long)]
+    full: bool,
+}
+
+fn main() -> ExitCode {
+    match run(&Options::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "bench: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// One thread makes all calls, so that the server has the other cores to itself.
+fn run(options: &Options) -> Result<(), Failure> {
+    let start_up = server::start_up(STARTS)?;
+    let server = Server::start()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        tokio::select! {
+            done = measure(options, &server, start_up) => done,
+            _ = tokio::signal::ctrl_c() => Err("interrupted".into()),
+        }
+    })
+}
+
+async fn measure(options: &Options, server: &Server, start_up: Duration) -> Result<(), Failure> {
+    let seconds = Duration::try_from_secs_f64(options.seconds)?;
+    let fresh = server.memory()?;
+    let most = CLIENTS.into_iter().max().unwrap_or_default();
+    note("making pairs of users")?;
+    let pairs = seed::pairs(server, most).await?;
+    let stage = Stage::fill(server, "hub", USUAL).await?;
+    let mut stages = vec![stage];
+
+    say(&report::head())?;
+    for operation in operations::writes(&pairs).iter().chain(&operations::reads(&stages[0], &pairs)) {
+        rows(server, operation, &CLIENTS, seconds).await?;
+    }
+    if options.full {
+        let stage = Stage::fill(server, "full-hub", FULL).await?;
+        for operation in operations::reads(&stage, &pairs) {
+            rows(server, &operation, &CLIENTS, seconds).await?;
+        }
+        for operation in operations::writes_in(&stage) {
+            rows(server, &operation, &CLIENTS[..1], seconds).await?;
+        }
+        stages.push(stage);
+    }
+    summary(server, start_up, fresh, &stages)
+}
+
+/// Measures an operation with each number of clients.
+async fn rows(
+    server: &Server,
+    operation: &Operation,
+    clients: &[u32],
+    seconds: Duration,
+) -> Result<(), Failure> {
+    for &clients in clients {
+        let works = (0..clients).map(|index| operation.work(index)).collect();
+        let load = load::run(server.address, works, seconds).await;
+        let load = load.map_err(|error| format!("{}, {clients} clients: {error}", operation.name))?;
+        say(&Row { name: &operation.name, clients, load }.to_string())?;
+    }
+    Ok(())
+}
+
+fn summary(
+    server: &Server,
+    start_up: Duration,
+    fresh: server::Memory,
+    stages: &[Stage],
+) -> Result<(), Failure> {
+    let now = server.memory()?;
+    let disk = disk::folder_size(server.folder())?;
+    say("")?;
+    say(&format!("start-up            {:.0} ms (median of {STARTS})", start_up.as_secs_f64() * 1000.0))?;
+    say(&format!(
+        "resident memory     {} after start, {} after the load (peak {})",
+        report::mega(fresh.resident),
+        report::mega(now.resident),
+        report::mega(now.peak)
+    ))?;
+    for stage in stages {
+        let (bytes, messages) = (grouped(stage.growth / stage.size.messages), grouped(stage.size.messages));
+        say(&format!("disk per message    {bytes} bytes (database growth over {messages} sends)"))?;
+    }
+    say(&format!("data directory      {} at the end", report::mega(disk)))
+}

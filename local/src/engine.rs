@@ -4,12 +4,15 @@
 //! the write-ahead log is on disk, with one flush for all writes that have come in meanwhile. So an acknowledged
 //! write survives a power cut, and 32 writers do not wait for 32 flushes. SQLite itself is set not to flush at
 //! commits (`synchronous = NORMAL`); it still does before it moves the log into the database.
+//!
+//! The tokens of transactions are remembered here: the engine would look through ten minutes of them at each call.
 
+use std::collections::{HashSet, VecDeque};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use aws_smithy_runtime_api::client::http::{
     HttpConnector, HttpConnectorFuture, SharedHttpClient, http_client_fn,
@@ -21,12 +24,15 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use dynoxide::actions::transact_write_items::TransactWriteItemsRequest;
 use dynoxide::{Database, DynoxideError};
 use shared::error::Source;
 use tokio::sync::oneshot;
 
 /// How often items past their time to live are deleted.
 const SWEEP: Duration = Duration::from_secs(60);
+/// How long a transaction's token is remembered. DynamoDB does for ten minutes; no attempt of ours lasts a tenth.
+const TOKEN_LIFE: Duration = Duration::from_secs(60);
 const CONTENT_TYPE: &str = "application/x-amz-json-1.0";
 
 /// A status and a JSON body, as DynamoDB answers.
@@ -39,9 +45,37 @@ type Outcome = Result<Serialise, DynoxideError>;
 type Run = Box<dyn FnOnce(&Database) -> Outcome + Send>;
 
 struct Job {
+    request: Request,
+    reply: oneshot::Sender<Outcome>,
+}
+
+/// A parsed request, and what the engine's thread must know of it.
+struct Request {
     run: Run,
     writes: bool,
-    reply: oneshot::Sender<Outcome>,
+    /// Of a transaction: a second one with the same token changes nothing.
+    token: Option<String>,
+}
+
+/// The tokens of the transactions that committed lately.
+#[derive(Default)]
+struct Tokens {
+    known: HashSet<String>,
+    order: VecDeque<(Instant, String)>,
+}
+
+impl Tokens {
+    fn knows(&mut self, token: &str) -> bool {
+        while let Some((_, oldest)) = self.order.pop_front_if(|(since, _)| since.elapsed() > TOKEN_LIFE) {
+            self.known.remove(&oldest);
+        }
+        self.known.contains(token)
+    }
+
+    fn remember(&mut self, token: String) {
+        self.order.push_back((Instant::now(), token.clone()));
+        self.known.insert(token);
+    }
 }
 
 /// A handle on the engine. The engine ends with the last of them.
@@ -87,15 +121,13 @@ impl Engine {
         spawn("sweep", move || sweep(&swept, &ended))?;
         spawn("engine", move || {
             let _running = running;
-            for job in queue {
-                let outcome = (job.run)(&database);
+            let mut tokens = Tokens::default();
+            for Job { request, reply } in queue {
+                let writes = request.writes;
+                let outcome = run(&database, &mut tokens, request);
                 match &flusher {
-                    Some(flusher) if job.writes && outcome.is_ok() => {
-                        let _ = flusher.send((job.reply, outcome));
-                    }
-                    _ => {
-                        let _ = job.reply.send(outcome);
-                    }
+                    Some(flusher) if writes && outcome.is_ok() => drop(flusher.send((reply, outcome))),
+                    _ => drop(reply.send(outcome)),
                 }
             }
         })?;
@@ -105,10 +137,10 @@ impl Engine {
     /// Runs one operation of the DynamoDB API, such as `GetItem`.
     pub async fn call(&self, operation: &str, body: &[u8]) -> Answer {
         let outcome = match parse(operation, body) {
-            Ok((run, writes)) => {
+            Ok(request) => {
                 let (reply, outcome) = oneshot::channel();
                 // The engine's thread only ends with its last handle, so both ends are there.
-                let _ = self.jobs.send(Job { run, writes, reply });
+                let _ = self.jobs.send(Job { request, reply });
                 outcome.await.unwrap_or_else(|_| Err(DynoxideError::InternalServerError("stopped".into())))
             }
             Err(error) => Err(error),
@@ -170,24 +202,35 @@ macro_rules! operations {
     ($operation:expr, $body:expr; $($name:literal => $method:ident, $writes:literal;)+) => {
         match $operation {
             $($name => {
-                let request = serde_json::from_slice($body)
-                    .map_err(|e| DynoxideError::SerializationException(e.to_string()))?;
+                let request = read($body)?;
                 let run: Run = Box::new(move |database| {
                     let response = database.$method(request)?;
                     Ok(Box::new(move || serde_json::to_vec(&response)))
                 });
-                Ok((run, $writes))
+                Ok(Request { run, writes: $writes, token: None })
             })+
             other => Err(DynoxideError::ValidationException(format!("{other} is not served here"))),
         }
     };
 }
 
-fn parse(operation: &str, body: &[u8]) -> Result<(Run, bool), DynoxideError> {
+fn read<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, DynoxideError> {
+    serde_json::from_slice(body).map_err(|e| DynoxideError::SerializationException(e.to_string()))
+}
+
+fn parse(operation: &str, body: &[u8]) -> Result<Request, DynoxideError> {
+    if operation == "TransactWriteItems" {
+        let mut request: TransactWriteItemsRequest = read(body)?;
+        let token = request.client_request_token.take();
+        let run: Run = Box::new(move |database| {
+            let response = database.transact_write_items(request)?;
+            Ok(Box::new(move || serde_json::to_vec(&response)))
+        });
+        return Ok(Request { run, writes: true, token });
+    }
     operations! { operation, body;
         "GetItem" => get_item, false;
         "Query" => query, false;
-        "TransactWriteItems" => transact_write_items, true;
         "BatchGetItem" => batch_get_item, false;
         "TransactGetItems" => transact_get_items, false;
         "PutItem" => put_item, true;
@@ -201,6 +244,17 @@ fn parse(operation: &str, body: &[u8]) -> Result<(Run, bool), DynoxideError> {
         "UpdateTimeToLive" => update_time_to_live, true;
         "DescribeTimeToLive" => describe_time_to_live, false;
     }
+}
+
+/// Runs a request, unless it is a transaction that has committed before.
+fn run(database: &Database, tokens: &mut Tokens, request: Request) -> Outcome {
+    let Some(token) = request.token else { return (request.run)(database) };
+    if tokens.knows(&token) {
+        return Ok(Box::new(|| Ok(b"{}".to_vec())));
+    }
+    let outcome = (request.run)(database)?;
+    tokens.remember(token);
+    Ok(outcome)
 }
 
 /// Answers writes once they are on disk. Where a flush fails nothing is acknowledged any more: what the kernel
