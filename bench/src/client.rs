@@ -16,7 +16,7 @@ use crate::Failure;
 
 /// Someone who calls.
 #[derive(Debug, Clone)]
-pub struct User {
+pub(crate) struct User {
     /// The user's id.
     pub id: String,
     bearer: HeaderValue,
@@ -24,18 +24,18 @@ pub struct User {
 
 impl User {
     /// A user with a token.
-    pub fn new(id: String, token: &str) -> Result<Self, Failure> {
+    pub(crate) fn new(id: String, token: &str) -> Result<Self, Failure> {
         Ok(Self { id, bearer: HeaderValue::from_str(&format!("Bearer {token}"))? })
     }
 
     /// A call without a body, which is to be answered with 200.
-    pub fn call(&self, method: Method, path: &str) -> Result<Call, Failure> {
+    pub(crate) fn call(&self, method: Method, path: &str) -> Result<Call, Failure> {
         let uri = path.parse()?;
         Ok(Call { method, uri, bearer: self.bearer.clone(), body: Bytes::new(), expected: StatusCode::OK })
     }
 
     /// Sends a message, which is to be answered with 201.
-    pub fn send(&self, to: &str, text: &str) -> Call {
+    pub(crate) fn send(&self, to: &str, text: &str) -> Call {
         Call {
             method: Method::POST,
             uri: Uri::from_static("/api/messages/send"),
@@ -48,7 +48,7 @@ impl User {
 
 /// A request, and the status that it must have.
 #[derive(Debug, Clone)]
-pub struct Call {
+pub(crate) struct Call {
     method: Method,
     uri: Uri,
     bearer: HeaderValue,
@@ -57,7 +57,7 @@ pub struct Call {
 }
 
 /// What came back.
-pub struct Answer {
+pub(crate) struct Answer {
     /// From the call to the last byte of the body.
     pub took: Duration,
     /// What it cost.
@@ -68,18 +68,18 @@ pub struct Answer {
 
 impl Answer {
     /// The body, parsed.
-    pub fn json(&self) -> Result<Value, Failure> {
+    pub(crate) fn json(&self) -> Result<Value, Failure> {
         Ok(serde_json::from_slice(&self.body)?)
     }
 }
 
 /// What the server says that a call cost, in its `Server-Timing` header.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Cost {
+pub(crate) struct Cost {
     /// The longest chain of database calls.
-    pub depth: u32,
+    pub depth: f64,
     /// Database calls.
-    pub calls: u32,
+    pub calls: f64,
     /// Read capacity units.
     pub rcu: f64,
     /// Write capacity units.
@@ -104,6 +104,12 @@ impl Cost {
         }
         Ok(cost)
     }
+
+    /// The share of one of so many calls.
+    pub(crate) fn over(self, calls: f64) -> Self {
+        let Self { depth, calls: inner, rcu, wcu } = self;
+        Self { depth: depth / calls, calls: inner / calls, rcu: rcu / calls, wcu: wcu / calls }
+    }
 }
 
 impl AddAssign for Cost {
@@ -116,14 +122,14 @@ impl AddAssign for Cost {
 }
 
 /// A connection.
-pub struct Client {
+pub(crate) struct Client {
     requests: SendRequest<Full<Bytes>>,
     host: HeaderValue,
 }
 
 impl Client {
     /// Connects.
-    pub async fn connect(address: SocketAddr) -> Result<Self, Failure> {
+    pub(crate) async fn connect(address: SocketAddr) -> Result<Self, Failure> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
         let (requests, connection) = http1::handshake(TokioIo::new(stream)).await?;
@@ -133,7 +139,7 @@ impl Client {
     }
 
     /// Calls and reads the whole answer. Any status but the expected one is a failure.
-    pub async fn call(&mut self, call: Call) -> Result<Answer, Failure> {
+    pub(crate) async fn call(&mut self, call: Call) -> Result<Answer, Failure> {
         let mut request = Request::new(Full::new(call.body));
         *request.method_mut() = call.method.clone();
         *request.uri_mut() = call.uri.clone();

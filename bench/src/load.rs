@@ -13,14 +13,14 @@ use crate::work::Work;
 
 /// What a number of clients achieved.
 #[derive(Debug, Clone, Copy)]
-pub struct Load {
+pub(crate) struct Load {
     /// Calls a second of all clients together.
     pub per_second: f64,
     /// The time that half of the calls stayed within.
     pub p50: Duration,
     /// The time that 99 of 100 calls stayed within.
     pub p99: Duration,
-    /// What one of them cost.
+    /// What one of them cost: the mean.
     pub cost: Cost,
 }
 
@@ -33,7 +33,7 @@ struct Share {
 }
 
 /// Gives each piece of work a client of its own. Each does it once unmeasured; then all go on until the time is up.
-pub async fn run(address: SocketAddr, works: Vec<Work>, time: Duration) -> Result<Load, Failure> {
+pub(crate) async fn run(address: SocketAddr, works: Vec<Work>, time: Duration) -> Result<Load, Failure> {
     let clients = works.len();
     let interleaved = works.iter().any(Work::is_interleaved);
     let start = Arc::new(Barrier::new(clients));
@@ -55,14 +55,14 @@ async fn share(
     time: Duration,
 ) -> Result<Share, Failure> {
     let mut client = Client::connect(address).await?;
-    let mut cost = work.step(&mut client).await?.cost;
+    work.step(&mut client).await?;
     start.wait().await;
     let began = Instant::now();
-    let mut times = Vec::new();
+    let (mut times, mut cost) = (Vec::new(), Cost::default());
     while began.elapsed() < time || times.is_empty() {
-        let timed = work.step(&mut client).await?;
-        times.push(timed.took);
-        cost = timed.cost;
+        let done = work.step(&mut client).await?;
+        times.push(done.took);
+        cost += done.cost;
     }
     Ok(Share { times, began, ended: Instant::now(), cost })
 }
@@ -70,7 +70,8 @@ async fn share(
 fn sum_up(shares: &[Share], interleaved: bool) -> Result<Load, Failure> {
     let mut times: Vec<_> = shares.iter().flat_map(|share| share.times.iter().copied()).collect();
     times.sort_unstable();
-    let at = |hundredths: usize| times.get((times.len() - 1) * hundredths / 100).copied().unwrap_or_default();
+    let rank = |hundredths: usize| (times.len() * hundredths).div_ceil(100).saturating_sub(1);
+    let at = |hundredths: usize| times.get(rank(hundredths)).copied().unwrap_or_default();
     let began = shares.iter().map(|share| share.began).min().ok_or("no clients")?;
     let ended = shares.iter().map(|share| share.ended).max().ok_or("no clients")?;
     let calls = f64::from(u32::try_from(times.len())?);
@@ -80,6 +81,9 @@ fn sum_up(shares: &[Share], interleaved: bool) -> Result<Load, Failure> {
     } else {
         calls / (ended - began).as_secs_f64()
     };
-    let cost = shares.first().map(|share| share.cost).unwrap_or_default();
-    Ok(Load { per_second, p50: at(50), p99: at(99), cost })
+    let mut cost = Cost::default();
+    for share in shares {
+        cost += share.cost;
+    }
+    Ok(Load { per_second, p50: at(50), p99: at(99), cost: cost.over(calls) })
 }

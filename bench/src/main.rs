@@ -19,7 +19,7 @@ use std::time::Duration;
 use clap::Parser;
 
 use crate::operations::Operation;
-use crate::report::{Row, grouped, note, say};
+use crate::report::{Row, grouped, say};
 use crate::seed::{Size, Stage};
 use crate::server::Server;
 
@@ -27,7 +27,7 @@ use crate::server::Server;
 type Failure = Box<dyn Error + Send + Sync>;
 
 /// How many clients call at once.
-const CLIENTS: [u32; 3] = [1, 8, 32];
+const CLIENTS: [usize; 3] = [1, 8, 32];
 /// Starts of which the median is told.
 const STARTS: usize = 5;
 const USUAL: Size = Size { conversations: 1_000, messages: 10_000 };
@@ -71,18 +71,17 @@ async fn measure(options: &Options, server: &Server, start_up: Duration) -> Resu
     let seconds = Duration::try_from_secs_f64(options.seconds)?;
     let fresh = server.memory()?;
     let most = CLIENTS.into_iter().max().unwrap_or_default();
-    note("making pairs of users")?;
     let pairs = seed::pairs(server, most).await?;
     let stage = Stage::fill(server, "hub", USUAL).await?;
     let mut stages = vec![stage];
 
     say(&report::head())?;
-    for operation in operations::writes(&pairs).iter().chain(&operations::reads(&stages[0], &pairs)) {
+    for operation in operations::writes(&pairs).iter().chain(&operations::reads(&stages[0])?) {
         rows(server, operation, &CLIENTS, seconds).await?;
     }
     if options.full {
         let stage = Stage::fill(server, "full-hub", FULL).await?;
-        for operation in operations::reads(&stage, &pairs) {
+        for operation in operations::reads(&stage)? {
             rows(server, &operation, &CLIENTS, seconds).await?;
         }
         for operation in operations::writes_in(&stage) {
@@ -97,7 +96,7 @@ async fn measure(options: &Options, server: &Server, start_up: Duration) -> Resu
 async fn rows(
     server: &Server,
     operation: &Operation,
-    clients: &[u32],
+    clients: &[usize],
     seconds: Duration,
 ) -> Result<(), Failure> {
     for &clients in clients {
@@ -126,7 +125,9 @@ fn summary(
         report::mega(now.peak)
     ))?;
     for stage in stages {
-        let (bytes, messages) = (grouped(stage.growth / stage.size.messages), grouped(stage.size.messages));
+        let messages = stage.size.messages;
+        let bytes = stage.growth / u64::try_from(messages)?;
+        let (bytes, messages) = (bytes, grouped(messages));
         say(&format!("disk per message    {bytes} bytes (database growth over {messages} sends)"))?;
     }
     say(&format!("data directory      {} at the end", report::mega(disk)))

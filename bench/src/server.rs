@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use crate::Failure;
 
 /// A server that is ready.
-pub struct Server {
+pub(crate) struct Server {
     /// Where it serves.
     pub address: SocketAddr,
     process: Process,
@@ -22,7 +22,7 @@ pub struct Server {
 
 /// What the process holds of memory, in bytes.
 #[derive(Debug, Clone, Copy)]
-pub struct Memory {
+pub(crate) struct Memory {
     /// Now (`VmRSS`).
     pub resident: u64,
     /// At most so far (`VmHWM`).
@@ -46,7 +46,7 @@ impl Drop for Process {
 impl Server {
     /// Starts one, with its folder beside the binary: the system's temporary folder may be in memory, where a flush
     /// costs nothing.
-    pub fn start() -> Result<Self, Failure> {
+    pub(crate) fn start() -> Result<Self, Failure> {
         let binary = binary()?;
         let beside = binary.parent().ok_or("the binary is in no folder")?;
         let folder = tempfile::Builder::new().prefix("bench-data-").tempdir_in(beside)?;
@@ -55,12 +55,12 @@ impl Server {
     }
 
     /// Its data directory.
-    pub fn folder(&self) -> &Path {
+    pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
     }
 
     /// What it holds of memory.
-    pub fn memory(&self) -> Result<Memory, Failure> {
+    pub(crate) fn memory(&self) -> Result<Memory, Failure> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.child.id()))?;
         let field = |name: &str| -> Result<u64, Failure> {
             let line = status.lines().find_map(|line| line.strip_prefix(name)).ok_or("no such field")?;
@@ -70,13 +70,14 @@ impl Server {
     }
 
     /// A token for each user, in their order.
-    pub fn tokens(&self, users: &[String]) -> Result<Vec<String>, Failure> {
+    pub(crate) fn tokens(&self, users: &[String]) -> Result<Vec<String>, Failure> {
         let threads = thread::available_parallelism()?.get();
         let share = users.len().div_ceil(threads).max(1);
         thread::scope(|scope| {
             let sign = |part| scope.spawn(move || self.tokens_of(part));
             let workers: Vec<_> = users.chunks(share).map(sign).collect();
-            let parts = workers.into_iter().map(|worker| worker.join().map_err(|_| "a thread ended early")?);
+            let parts =
+                workers.into_iter().map(|worker| worker.join().map_err(|_| "a thread ended early")?);
             Ok(parts.collect::<Result<Vec<_>, Failure>>()?.concat())
         })
     }
@@ -97,7 +98,7 @@ impl Server {
 }
 
 /// The median time of so many starts, each on an empty folder, from the process's creation to its ready line.
-pub fn start_up(starts: usize) -> Result<Duration, Failure> {
+pub(crate) fn start_up(starts: usize) -> Result<Duration, Failure> {
     let binary = binary()?;
     let beside = binary.parent().ok_or("the binary is in no folder")?;
     let mut times = Vec::with_capacity(starts);

@@ -9,7 +9,7 @@ use crate::client::{Answer, Call, Client, Cost, User};
 use crate::text::Texts;
 
 /// A client's work.
-pub enum Work {
+pub(crate) enum Work {
     /// The same request.
     Get(Call),
     /// A search, followed over its empty pages to the first hits or the end.
@@ -41,7 +41,7 @@ pub enum Work {
 
 /// One operation, done.
 #[derive(Debug, Clone, Copy)]
-pub struct Timed {
+pub(crate) struct Timed {
     /// How long it took.
     pub took: Duration,
     /// What it cost.
@@ -56,21 +56,21 @@ impl From<&Answer> for Timed {
 
 impl Work {
     /// Whether something untimed happens between the timed calls.
-    pub fn is_interleaved(&self) -> bool {
+    pub(crate) fn is_interleaved(&self) -> bool {
         matches!(self, Self::Mark { .. })
     }
 
     /// Does it once.
-    pub async fn step(&mut self, client: &mut Client) -> Result<Timed, Failure> {
+    pub(crate) async fn step(&mut self, client: &mut Client) -> Result<Timed, Failure> {
         match self {
             Self::Get(call) => Ok(Timed::from(&client.call(call.clone()).await?)),
             Self::Search { user, path } => search(client, user, path).await,
             Self::Send { from, to, texts } => {
-                let call = from.send(to, &texts.common());
+                let call = from.send(to, &texts.usual());
                 Ok(Timed::from(&client.call(call).await?))
             }
             Self::Mark { sender, reader, texts } => {
-                let sent = client.call(sender.send(&reader.id, &texts.common())).await?.json()?;
+                let sent = client.call(sender.send(&reader.id, &texts.usual())).await?.json()?;
                 let id = sent["data"]["id"].as_str().ok_or("a message without an id")?;
                 let call = reader.call(Method::PUT, &format!("/api/messages/mark-as-read/{id}"))?;
                 Ok(Timed::from(&client.call(call).await?))

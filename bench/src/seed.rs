@@ -1,0 +1,141 @@
+//! Fills the store over HTTP, with as many clients as the load has at most.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use http::Method;
+use tokio::task::JoinSet;
+
+use crate::client::{Call, Client, User};
+use crate::report::{grouped, note};
+use crate::server::Server;
+use crate::text::Texts;
+use crate::{Failure, disk};
+
+const CLIENTS: usize = 32;
+/// One text in so many holds the rare word.
+const RARITY: usize = 1_000;
+
+/// Two users with a conversation.
+#[derive(Debug, Clone)]
+pub(crate) struct Pair {
+    /// One of them.
+    pub one: User,
+    /// The other.
+    pub other: User,
+}
+
+impl Pair {
+    /// Who writes at that turn, and to whom.
+    pub(crate) fn turn(&self, index: usize) -> (&User, &User) {
+        if index.is_multiple_of(2) { (&self.one, &self.other) } else { (&self.other, &self.one) }
+    }
+}
+
+/// How large a stage is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Size {
+    /// Conversations in the inbox of its hub, each with unread messages.
+    pub conversations: usize,
+    /// Messages in the long one of them.
+    pub messages: usize,
+}
+
+/// A user with many conversations, one of them long.
+pub(crate) struct Stage {
+    /// The user, and the peer of the long conversation.
+    pub pair: Pair,
+    /// The long conversation's id.
+    pub conversation: String,
+    /// How large it is.
+    pub size: Size,
+    /// Bytes that the database grew by while the long conversation was filled.
+    pub growth: u64,
+}
+
+impl Stage {
+    /// Makes one.
+    pub(crate) async fn fill(server: &Server, name: &str, size: Size) -> Result<Self, Failure> {
+        let Size { conversations, messages } = size;
+        note(&format!("filling an inbox with {} conversations", grouped(conversations)))?;
+        let peers = (1..conversations).map(|number| format!("{name}-peer-{number}"));
+        let ids = [name.to_owned(), format!("{name}-pal")].into_iter().chain(peers).collect();
+        let mut users = users(server, ids).await?.into_iter();
+        let (Some(one), Some(other)) = (users.next(), users.next()) else { return Err("no users".into()) };
+        let mut texts = Texts::new(0);
+        let hub = one.id.clone();
+        all(server.address, users.map(move |peer| peer.send(&hub, &texts.usual()))).await?;
+
+        note(&format!("filling a conversation with {} messages", grouped(messages)))?;
+        let pair = Pair { one, other };
+        let conversation = open(server, &pair).await?;
+        let before = disk::database_size(server.folder())?;
+        all(server.address, chat(pair.clone(), messages - 1)).await?;
+        let growth = disk::database_size(server.folder())?.saturating_sub(before);
+        Ok(Self { pair, conversation, size, growth })
+    }
+}
+
+/// Pairs of users, each with a conversation of one message.
+pub(crate) async fn pairs(server: &Server, count: usize) -> Result<Vec<Pair>, Failure> {
+    note("making the writers")?;
+    let ids = (0..count).flat_map(|index| [format!("reader-{index}"), format!("writer-{index}")]).collect();
+    let mut users = users(server, ids).await?.into_iter();
+    let mut pairs = Vec::with_capacity(count);
+    while let (Some(one), Some(other)) = (users.next(), users.next()) {
+        let pair = Pair { one, other };
+        open(server, &pair).await?;
+        pairs.push(pair);
+    }
+    Ok(pairs)
+}
+
+/// Users with tokens, known to the server.
+async fn users(server: &Server, ids: Vec<String>) -> Result<Vec<User>, Failure> {
+    let tokens = server.tokens(&ids)?;
+    let users = ids.into_iter().zip(tokens).map(|(id, token)| User::new(id, &token));
+    let users = users.collect::<Result<Vec<_>, _>>()?;
+    let calls = users.iter().map(|user| user.call(Method::GET, "/api/users/me"));
+    all(server.address, calls.collect::<Result<Vec<_>, _>>()?.into_iter()).await?;
+    Ok(users)
+}
+
+/// The first message of a pair; gives the conversation's id.
+async fn open(server: &Server, pair: &Pair) -> Result<String, Failure> {
+    let mut client = Client::connect(server.address).await?;
+    let sent = client.call(pair.other.send(&pair.one.id, "Hello, this is the first message.")).await?;
+    let sent = sent.json()?;
+    let id = sent["data"]["conversation_id"].as_str();
+    Ok(id.ok_or("a message without a conversation")?.to_owned())
+}
+
+/// So many messages, from both in turn.
+fn chat(pair: Pair, count: usize) -> impl Iterator<Item = Call> + Send + 'static {
+    let mut texts = Texts::new(1);
+    (0..count).map(move |index| {
+        let (from, to) = pair.turn(index);
+        let text = if index % RARITY == RARITY / 2 { texts.rare() } else { texts.usual() };
+        from.send(&to.id, &text)
+    })
+}
+
+/// Makes all calls, each client the next one that is left.
+async fn all(address: SocketAddr, calls: impl Iterator<Item = Call> + Send + 'static) -> Result<(), Failure> {
+    let calls = Arc::new(Mutex::new(calls));
+    let mut tasks = JoinSet::new();
+    for _ in 0..CLIENTS {
+        let calls = calls.clone();
+        tasks.spawn(async move {
+            let mut client = Client::connect(address).await?;
+            let next = || calls.lock().unwrap_or_else(PoisonError::into_inner).next();
+            while let Some(call) = next() {
+                client.call(call).await?;
+            }
+            Ok::<_, Failure>(())
+        });
+    }
+    while let Some(done) = tasks.join_next().await {
+        done??;
+    }
+    Ok(())
+}

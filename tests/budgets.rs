@@ -1,0 +1,127 @@
+//! What the hot calls cost, by the meter: the same in small and large inboxes and conversations.
+//!
+//! The sizes fit a test's time; the full ones are in `make bench`.
+
+use futures_util::future::join_all;
+use harness::{Actor, Answer, World};
+
+const CONVERSATIONS: [usize; 2] = [10, 400];
+const MESSAGES: [usize; 2] = [100, 1_500];
+
+/// Eighty characters, as people write.
+const TEXT: &str = "Shall we meet at the usual place at seven, or would half past be better for you?";
+
+/// Someone with that many conversations, each with one unread message.
+async fn hub(world: &World, conversations: usize) -> Actor {
+    let hub = world.user("hub").await;
+    let peers: Vec<String> = (0..conversations).map(|n| format!("peer-{n}")).collect();
+    for some in peers.chunks(20) {
+        join_all(some.iter().map(async |peer| world.user(peer).await.send("hub", TEXT).await.expect(201)))
+            .await;
+    }
+    hub
+}
+
+/// Two people with that many messages.
+async fn pair(world: &World, messages: usize) -> (Actor, Actor) {
+    let (alice, bob) = world.two().await;
+    for _ in 0..messages {
+        alice.send("bob", TEXT).await.expect(201);
+    }
+    (alice, bob)
+}
+
+/// The cost of a call: calls in a row, read units, write units.
+#[track_caller]
+fn within(answer: &Answer, depth: f64, rcu: f64, wcu: f64) {
+    let cost = (answer.cost("depth"), answer.cost("rcu"), answer.cost("wcu"));
+    assert!(cost.0 <= depth && cost.1 <= rcu && cost.2 <= wcu, "{cost:?} is over {:?}", (depth, rcu, wcu));
+}
+
+#[tokio::test]
+async fn a_send_is_one_call() {
+    for messages in MESSAGES {
+        let world = World::new().await;
+        let (alice, bob) = pair(&world, messages).await;
+        within(&alice.send("bob", TEXT).await.expect(201), 1.0, 0.0, 16.0);
+        within(&bob.send("alice", TEXT).await.expect(201), 1.0, 0.0, 16.0);
+        within(&alice.send_once("bob", TEXT, "key").await.expect(201), 1.0, 0.0, 18.0);
+    }
+    for conversations in CONVERSATIONS {
+        let world = World::new().await;
+        let hub = hub(&world, conversations).await;
+        within(&hub.send("peer-3", TEXT).await.expect(201), 1.0, 0.0, 16.0);
+    }
+}
+
+#[tokio::test]
+async fn a_send_by_conversation_reads_its_row_first() {
+    let world = World::new().await;
+    let (alice, _) = pair(&world, 1).await;
+    let conversation = alice.row("bob").await.unwrap()["conversation_id"].clone();
+    let body = serde_json::json!({"conversation_id": conversation, "message_text": TEXT});
+    within(&alice.post("/api/messages/send", &body).await.expect(201), 2.0, 1.0, 16.0);
+}
+
+#[tokio::test]
+async fn a_page_is_read_in_one_call() {
+    for messages in MESSAGES {
+        let world = World::new().await;
+        let (alice, bob) = pair(&world, messages).await;
+        let unread = bob.get("/api/messages/conversation/alice?mark_read=false").await.expect(200);
+        within(&unread, 1.0, 5.0, 0.0);
+        let marks = bob.get("/api/messages/conversation/alice").await.expect(200);
+        within(&marks, 2.0, 5.0, 13.0);
+        let read = bob.get("/api/messages/conversation/alice").await.expect(200);
+        within(&read, 1.0, 5.0, 0.0);
+        let older = alice
+            .get(&format!("/api/messages/conversation/bob?before={}", read.list()[0]["id"].as_str().unwrap()))
+            .await;
+        within(&older.expect(200), 1.0, 5.0, 0.0);
+    }
+}
+
+#[tokio::test]
+async fn a_page_whose_messages_were_read_one_by_one_is_read_in_one_call() {
+    let world = World::new().await;
+    let (alice, bob) = world.two().await;
+    for _ in 0..60 {
+        let id = alice.send("bob", TEXT).await.expect(201).id();
+        bob.mark(&id).await.expect(200);
+    }
+    let page = alice.get("/api/messages/conversation/bob").await.expect(200);
+    assert!(page.list().iter().all(|message| message["read_at"].is_string()));
+    within(&page, 1.0, 5.0, 0.0);
+}
+
+#[tokio::test]
+async fn marking_the_newest_reads_once_and_writes_once() {
+    for messages in MESSAGES {
+        let world = World::new().await;
+        let (_, bob) = pair(&world, messages).await;
+        let newest = bob.row("alice").await.unwrap()["last_message_id"].as_str().unwrap().to_owned();
+        within(&bob.mark(&newest).await.expect(200), 2.0, 1.5, 13.0);
+        within(&bob.mark(&newest).await.expect(200), 1.0, 1.5, 0.0);
+    }
+}
+
+#[tokio::test]
+async fn an_inbox_page_and_the_unread_count_are_one_call() {
+    for conversations in CONVERSATIONS {
+        let world = World::new().await;
+        let hub = hub(&world, conversations).await;
+        within(&hub.get("/api/messages/inbox").await.expect(200), 1.0, 4.0, 0.0);
+        let unread = hub.get("/api/messages/unread-count").await.expect(200);
+        assert_eq!(unread.data()["conversations"], conversations);
+        let pages = f64::from(u32::try_from(conversations.div_ceil(40)).unwrap());
+        within(&unread, 1.0, 0.5 * pages, 0.0);
+        // What is read does not count: one row of many has unread messages.
+        for row in hub.inbox().await.iter().skip(1) {
+            let id = row["conversation_id"].as_str().unwrap();
+            hub.put(&format!("/api/conversations/{id}/read")).await.expect(200);
+        }
+        let rest = conversations.saturating_sub(99);
+        let unread = hub.get("/api/messages/unread-count").await.expect(200);
+        assert_eq!(unread.data()["conversations"], if conversations > 100 { rest } else { 1 });
+    }
+}

@@ -1,0 +1,226 @@
+//! People who call the functions, and what they hear.
+
+use std::fmt;
+
+use axum::Router;
+use axum::body::Body;
+use http::{Method, Request, header};
+use http_body_util::BodyExt;
+use serde_json::{Value, json};
+use shared::auth;
+use shared::time::Timestamp;
+use tower::ServiceExt;
+
+use crate::SECRET;
+
+/// Far in the future, in milliseconds.
+const FOREVER: i64 = 4_102_444_800_000;
+
+/// A user as a client: an id and a token.
+#[derive(Clone)]
+pub struct Actor {
+    /// The user's id.
+    pub id: String,
+    token: Option<String>,
+    service: Router,
+}
+
+impl Actor {
+    pub(crate) fn new(service: Router, id: &str) -> Self {
+        let user = id.parse().expect("a user id");
+        let token = auth::sign(SECRET.as_bytes(), &user, Some(&title(id)), Timestamp::from_millis(FOREVER));
+        Self { id: id.to_owned(), token: Some(token.expect("a token")), service }
+    }
+
+    /// The same user with another token, or none.
+    pub fn with_token(&self, token: Option<&str>) -> Self {
+        Self { token: token.map(ToOwned::to_owned), ..self.clone() }
+    }
+
+    /// Calls with any body and headers.
+    pub async fn call(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Body>,
+    ) -> Answer {
+        let method: Method = method.parse().expect("a method");
+        let mut request = Request::builder().method(method).uri(path);
+        if let Some(token) = &self.token {
+            request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(body.into()).expect("a request");
+        let response = self.service.clone().oneshot(request).await.expect("an answer");
+        let (parts, body) = response.into_parts();
+        let body = body.collect().await.expect("a body").to_bytes();
+        Answer {
+            status: parts.status.as_u16(),
+            headers: parts.headers,
+            json: serde_json::from_slice(&body).unwrap_or_default(),
+        }
+    }
+
+    /// Calls with a JSON body.
+    pub async fn json(&self, method: &str, path: &str, body: &Value) -> Answer {
+        self.call(method, path, &[("content-type", "application/json")], body.to_string()).await
+    }
+
+    /// `GET`.
+    pub async fn get(&self, path: &str) -> Answer {
+        self.call("GET", path, &[], Body::empty()).await
+    }
+
+    /// `PUT` without a body.
+    pub async fn put(&self, path: &str) -> Answer {
+        self.call("PUT", path, &[], Body::empty()).await
+    }
+
+    /// `DELETE`.
+    pub async fn delete(&self, path: &str) -> Answer {
+        self.call("DELETE", path, &[], Body::empty()).await
+    }
+
+    /// `POST` with a JSON body.
+    pub async fn post(&self, path: &str, body: &Value) -> Answer {
+        self.json("POST", path, body).await
+    }
+
+    /// Sends a text to a user.
+    pub async fn send(&self, to: &str, text: &str) -> Answer {
+        self.post("/api/messages/send", &json!({"recipient_id": to, "message_text": text})).await
+    }
+
+    /// Sends a text to a user under a client id.
+    pub async fn send_once(&self, to: &str, text: &str, key: &str) -> Answer {
+        let body = json!({"recipient_id": to, "message_text": text, "client_message_id": key});
+        self.post("/api/messages/send", &body).await
+    }
+
+    /// Blocks a user.
+    pub async fn block(&self, other: &str) -> Answer {
+        self.post("/api/messages/block-user", &json!({"blocked_user_id": other})).await
+    }
+
+    /// Takes a block back.
+    pub async fn unblock(&self, other: &str) -> Answer {
+        self.delete(&format!("/api/messages/block-user/{other}")).await
+    }
+
+    /// Moves the watermark to a message.
+    pub async fn mark(&self, message: &str) -> Answer {
+        self.put(&format!("/api/messages/mark-as-read/{message}")).await
+    }
+
+    /// The inbox.
+    pub async fn inbox(&self) -> Vec<Value> {
+        self.get("/api/messages/inbox?limit=100").await.expect(200).list().to_vec()
+    }
+
+    /// The inbox row of the conversation with a user.
+    pub async fn row(&self, other: &str) -> Option<Value> {
+        self.inbox().await.into_iter().find(|row| row["other_user_id"] == other)
+    }
+
+    /// The number of unread messages in all.
+    pub async fn unread(&self) -> u64 {
+        let answer = self.get("/api/messages/unread-count").await.expect(200);
+        answer.data()["unread_count"].as_u64().expect("a number")
+    }
+
+    /// The newest page of the conversation with a user, left unread.
+    pub async fn page(&self, other: &str) -> Vec<Value> {
+        let path = format!("/api/messages/conversation/{other}?mark_read=false&limit=100");
+        self.get(&path).await.expect(200).list().to_vec()
+    }
+
+    /// Every message of the conversation with a user, oldest first, over as many pages as that takes.
+    pub async fn history(&self, other: &str) -> Vec<Value> {
+        let path = format!("/api/messages/conversation/{other}?mark_read=false&limit=100");
+        let mut pages = self.pages(&path).await;
+        pages.reverse();
+        pages.concat()
+    }
+
+    /// All pages of a list, by its cursors.
+    pub async fn pages(&self, path: &str) -> Vec<Vec<Value>> {
+        let join = if path.contains('?') { '&' } else { '?' };
+        let mut next = path.to_owned();
+        let mut pages = Vec::new();
+        loop {
+            let answer = self.get(&next).await.expect(200);
+            pages.push(answer.list().to_vec());
+            match answer.json["next_cursor"].as_str() {
+                Some(cursor) => next = format!("{path}{join}cursor={cursor}"),
+                None => return pages,
+            }
+        }
+    }
+}
+
+fn title(id: &str) -> String {
+    let mut chars = id.chars();
+    chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
+}
+
+/// What came back.
+#[derive(Clone)]
+pub struct Answer {
+    /// The status.
+    pub status: u16,
+    /// The headers.
+    pub headers: http::HeaderMap,
+    /// The body; null where it is not JSON.
+    pub json: Value,
+}
+
+impl Answer {
+    /// The answer, which must have that status.
+    #[track_caller]
+    pub fn expect(self, status: u16) -> Self {
+        assert_eq!(self.status, status, "{self:?}");
+        self
+    }
+
+    /// The answer, which must be refused with that status and code.
+    #[track_caller]
+    pub fn refused(&self, status: u16, code: &str) {
+        assert_eq!((self.status, self.json["code"].as_str()), (status, Some(code)), "{self:?}");
+        assert_eq!(self.json["success"], false, "{self:?}");
+        assert_eq!(self.json["status"], status, "{self:?}");
+        assert_eq!(self.json["detail"], self.json["message"], "{self:?}");
+        assert_eq!(self.headers["content-type"], "application/problem+json");
+    }
+
+    /// `data`.
+    pub fn data(&self) -> &Value {
+        &self.json["data"]
+    }
+
+    /// `data`, which must be a list.
+    pub fn list(&self) -> &[Value] {
+        self.data().as_array().expect("a list")
+    }
+
+    /// The id in `data`.
+    pub fn id(&self) -> String {
+        self.data()["id"].as_str().expect("an id").to_owned()
+    }
+
+    /// A figure of the meter: `calls`, `depth`, `rcu` or `wcu`.
+    pub fn cost(&self, figure: &str) -> f64 {
+        let timing = self.headers["server-timing"].to_str().expect("a header");
+        let figures = timing.split('"').nth(1).expect("a description");
+        let found = figures.split(' ').find_map(|pair| pair.strip_prefix(figure)?.strip_prefix('='));
+        found.expect("a figure").parse().expect("a number")
+    }
+}
+
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.status, self.json)
+    }
+}

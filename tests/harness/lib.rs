@@ -1,0 +1,95 @@
+//! What the tests are built on: a [`World`] with a real SDK client, a real engine and a [`wire`] between them on
+//! which faults can be had, and [`Actor`]s who call the functions.
+
+mod actor;
+pub mod process;
+pub mod wire;
+
+pub use actor::{Actor, Answer};
+
+use aws_sdk_dynamodb::config::{BehaviorVersion, Builder, Credentials, Region};
+use axum::Router;
+use local::engine::Engine;
+use shared::app::{App, Settings};
+use shared::id::Clock;
+use shared::store::table;
+use wire::Wire;
+
+/// The HS256 secret of every world.
+pub const SECRET: &str = "a secret that only the tests know, of more than 32 bytes";
+const TABLE: &str = "tidings";
+
+/// Some machines that run the functions, and the one database behind them.
+#[derive(Clone)]
+pub struct World {
+    /// What the machines hold; the first one's is used unless a test says otherwise.
+    pub app: App,
+    /// The way to the database.
+    pub wire: Wire,
+    service: Router,
+}
+
+impl World {
+    /// A world whose database works.
+    pub async fn new() -> Self {
+        Self::on(Engine::in_memory().expect("an engine in memory")).await
+    }
+
+    /// A world on an engine of the test's own.
+    pub async fn on(engine: Engine) -> Self {
+        let wire = Wire::to(engine);
+        let client = aws_sdk_dynamodb::Client::from_conf(config(&wire).build());
+        table::create_if_missing(&client, TABLE).await.expect("the table");
+        Self::machine(wire, Clock::default())
+    }
+
+    /// Another machine on the same database, whose clock is off by so many milliseconds.
+    pub fn with_clock_off_by(&self, millis: i64) -> Self {
+        Self::machine(self.wire.clone(), Clock::off_by(millis))
+    }
+
+    fn machine(wire: Wire, clock: Clock) -> Self {
+        let settings = Settings {
+            table: TABLE.to_owned(),
+            jwt_secret: SECRET.to_owned(),
+            jwt_issuer: None,
+            jwt_audience: None,
+            secret: "a secret for cursors".to_owned(),
+            metered: true,
+        };
+        let app = App::new(config(&wire), settings, clock);
+        let service = local::gateway::service(app.clone(), &[], None);
+        Self { app, wire, service }
+    }
+
+    /// A user with a token, not yet seen by the server.
+    pub fn stranger(&self, id: &str) -> Actor {
+        Actor::new(self.service.clone(), id)
+    }
+
+    /// A user whom the server knows.
+    pub async fn user(&self, id: &str) -> Actor {
+        let actor = self.stranger(id);
+        actor.get("/api/users/me").await.expect(200);
+        actor
+    }
+
+    /// Two users whom the server knows.
+    pub async fn two(&self) -> (Actor, Actor) {
+        (self.user("alice").await, self.user("bob").await)
+    }
+
+    /// Someone without a token.
+    pub fn anonymous(&self) -> Actor {
+        self.stranger("nobody").with_token(None)
+    }
+}
+
+fn config(wire: &Wire) -> Builder {
+    Builder::new()
+        .behavior_version(BehaviorVersion::latest())
+        .credentials_provider(Credentials::new("test", "test", None, None, "tests"))
+        .region(Region::new("us-east-1"))
+        .endpoint_url("http://database.invalid")
+        .http_client(wire.http_client())
+}

@@ -1,0 +1,95 @@
+//! The `tidings` binary as a process of its own.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+
+/// The binary, built if need be.
+pub fn binary() -> &'static Path {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(|| {
+        let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+        let built =
+            Command::new(cargo).args(["build", "--quiet", "-p", "local"]).current_dir(root()).status();
+        assert!(built.is_ok_and(|status| status.success()), "cargo build -p local fails");
+        let test = std::env::current_exe().expect("a path");
+        test.ancestors().nth(2).expect("target/debug").join("tidings")
+    })
+}
+
+/// The repository's root.
+pub fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("a workspace")
+}
+
+/// A running server; it is killed when this is dropped.
+pub struct Server {
+    /// Where it serves.
+    pub url: String,
+    /// What it printed before it was ready.
+    pub welcome: Vec<String>,
+    child: Child,
+}
+
+impl Server {
+    /// Starts the binary on any free port, and waits until it is ready.
+    pub fn start(folder: &Path, flags: &[&str]) -> Self {
+        Self::start_with(folder, flags, &[])
+    }
+
+    /// Starts it with variables in its environment.
+    pub fn start_with(folder: &Path, flags: &[&str], variables: &[(&str, &str)]) -> Self {
+        let mut child = Command::new(binary())
+            .args(["--port", "0", "--data-dir"])
+            .arg(folder)
+            .args(flags)
+            .env_remove("TIDINGS_JWT_SECRET")
+            .env_remove("AWS_ENDPOINT_URL_DYNAMODB")
+            .envs(variables.iter().copied())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the binary starts");
+        let out = child.stdout.take().expect("its standard output");
+        let mut lines = BufReader::new(out).lines().map_while(Result::ok);
+        let mut welcome = Vec::new();
+        for line in lines.by_ref() {
+            if let Some(url) = line.strip_prefix("ready ") {
+                let url = url.to_owned();
+                // It must not block on a full pipe.
+                std::thread::spawn(move || lines.for_each(drop));
+                return Self { url, welcome, child };
+            }
+            welcome.push(line);
+        }
+        panic!("the server ended before it was ready: {welcome:?}");
+    }
+
+    /// Kills it at once, as a power cut does.
+    pub fn kill(mut self) {
+        self.child.kill().expect("it runs");
+        self.child.wait().expect("it ends");
+    }
+
+    /// Asks it to stop, and gives its exit code.
+    pub fn terminate(mut self) -> Option<i32> {
+        let pid = self.child.id().to_string();
+        Command::new("kill").args(["-TERM", &pid]).status().expect("kill runs");
+        self.child.wait().expect("it ends").code()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A token that the server of a folder accepts.
+pub fn token(folder: &Path, user: &str) -> String {
+    let output = Command::new(binary()).args(["token", user, "--data-dir"]).arg(folder).output();
+    let output = output.expect("the binary starts");
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).expect("text").trim().to_owned()
+}
