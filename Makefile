@@ -1,0 +1,33 @@
+.PHONY: run test bench lint unit deny
+
+# Builds what is needed and starts everything on http://127.0.0.1:3000.
+run:
+	cargo run --release -- --demo
+
+# Formats, lints and every test, set-up included.
+test: lint unit
+
+lint: .venv/installed
+	cargo fmt --all --check
+	.venv/bin/typos
+	.venv/bin/cfn-lint infra/template.yaml
+	cargo clippy --workspace --all-targets --quiet -- -D warnings
+
+unit:
+	cargo build --workspace --bins --quiet
+	cargo test --workspace
+
+# The local stack's speed, size and costs, measured from another process.
+bench:
+	cargo build --release
+	cargo run --release -p bench
+
+.venv/installed: tests/requirements.txt
+	python3 -m venv .venv
+	.venv/bin/pip install --quiet --requirement tests/requirements.txt
+	touch .venv/installed
+
+# Licences and sources of all dependencies. Not part of `test`: building the checker takes longer than all of it.
+deny:
+	cargo deny --version >/dev/null 2>&1 || cargo install --locked cargo-deny
+	cargo deny --workspace check bans licenses sources
