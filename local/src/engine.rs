@@ -123,6 +123,10 @@ impl Engine {
             let _running = running;
             let mut tokens = Tokens::default();
             for Job { request, reply } in queue {
+                // Whoever has stopped waiting has sent it again, or will not.
+                if reply.is_closed() {
+                    continue;
+                }
                 let writes = request.writes;
                 let outcome = run(&database, &mut tokens, request);
                 match &flusher {

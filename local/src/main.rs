@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use local::console::Console;
 use local::options::{Cli, Command, Options};
-use local::stack::{Stack, days_from_now, demo_tokens};
+use local::stack::{Stack, days_from_now};
 use local::{demo, secrets};
 use shared::auth;
 use shared::error::Source;
@@ -64,8 +64,8 @@ fn welcome(console: &Console, stack: &Stack, options: &Options) -> Result<(), So
     let folder = if options.in_memory { "none: kept in memory".to_owned() } else { shown(options) };
     console.say("Tidings");
     console.table(&[("API", format!("{url}/api")), ("DynamoDB", stack.database.clone()), ("data", folder)]);
-    if options.demo && !options.in_memory {
-        let tokens = demo_tokens(&secrets::settings(Some(&options.data_dir))?)?;
+    if options.demo {
+        let tokens = stack.demo_tokens()?;
         console.say("People");
         console.table(&tokens);
         if let Some((_, token)) = tokens.first() {

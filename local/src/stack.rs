@@ -9,10 +9,10 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Builder, Credentials, Region};
 use axum::Router;
 use axum::serve::ListenerExt;
-use shared::app::{App, Settings, variable};
+use shared::app::{App, variable};
 use shared::auth;
 use shared::error::Source;
-use shared::id::{Clock, UserId};
+use shared::id::Clock;
 use shared::store::table;
 use shared::time::Timestamp;
 use tokio::net::TcpListener;
@@ -37,6 +37,8 @@ pub struct Stack {
     pub database: String,
     /// What the functions hold.
     pub app: App,
+    /// What signs tokens.
+    pub jwt_secret: String,
     stop: watch::Sender<bool>,
     servers: Vec<JoinHandle<()>>,
     /// Held while the stack runs: two must not share a data directory.
@@ -76,10 +78,23 @@ impl Stack {
             (config().endpoint_url(&url).http_client(engine.http_client()), url)
         };
         table::create_if_missing(&Client::from_conf(config.clone().build()), &settings.table).await?;
+        let jwt_secret = settings.jwt_secret.clone();
         let app = App::new(config, settings, Clock::default());
         let service = gateway::service(app.clone(), &options.cors_origins, console);
         servers.push(serve(listener, service, stopped));
-        Ok(Self { address, database, app, stop, servers, _lock: lock })
+        Ok(Self { address, database, app, jwt_secret, stop, servers, _lock: lock })
+    }
+
+    /// Tokens of the demo's people, by id.
+    ///
+    /// # Errors
+    /// Where signing fails.
+    pub fn demo_tokens(&self) -> Result<Vec<(&'static str, String)>, Source> {
+        let expires = days_from_now(DEMO_DAYS);
+        let token = |(id, name): (&'static str, &str)| {
+            Ok((id, auth::sign(self.jwt_secret.as_bytes(), &id.parse()?, Some(name), expires)?))
+        };
+        demo::PEOPLE.into_iter().map(token).collect()
     }
 
     /// The URL to call.
@@ -100,19 +115,6 @@ impl Stack {
             tracing::warn!("some requests did not finish in time");
         }
     }
-}
-
-/// Tokens of the demo's people, by name.
-///
-/// # Errors
-/// Where signing fails.
-pub fn demo_tokens(settings: &Settings) -> Result<Vec<(&'static str, String)>, Source> {
-    let expires = days_from_now(DEMO_DAYS);
-    let token = |(id, name): (&'static str, &str)| {
-        let user: UserId = id.parse()?;
-        Ok((id, auth::sign(settings.jwt_secret.as_bytes(), &user, Some(name), expires)?))
-    };
-    demo::PEOPLE.into_iter().map(token).collect()
 }
 
 /// The time so many days from now.

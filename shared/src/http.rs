@@ -4,8 +4,6 @@
 //! Checks come in the contract's order: route, token, size, type, form. A handler keeps it by the order of its
 //! arguments: `Caller` first, the body last.
 
-use std::time::Instant;
-
 use axum::Router;
 use axum::extract::{FromRequest, FromRequestParts, Request, State};
 use axum::middleware::Next;
@@ -48,7 +46,6 @@ const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 pub struct Observed(pub meter::Reading);
 
 async fn observed(State(app): State<App>, request: Request, next: Next) -> Response {
-    let began = Instant::now();
     let request_id = id::request_token();
     let meter = Meter::default();
     let mut response = meter.watch(next.run(request)).await;
@@ -62,7 +59,7 @@ async fn observed(State(app): State<App>, request: Request, next: Next) -> Respo
         headers.insert(REQUEST_ID, value);
     }
     if app.metered
-        && let Ok(value) = HeaderValue::from_str(&reading.server_timing(began.elapsed()))
+        && let Ok(value) = HeaderValue::from_str(&reading.server_timing())
     {
         headers.insert(SERVER_TIMING, value);
     }

@@ -4,8 +4,7 @@
 
 use std::fmt;
 use std::str::FromStr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use aws_lc_rs::digest;
@@ -240,14 +239,16 @@ impl fmt::Display for MessageId {
 /// The clock of this process. Nothing else reads the time or makes ids.
 #[derive(Debug, Clone, Default)]
 pub struct Clock {
-    offset_ms: Arc<AtomicI64>,
+    offset_ms: i64,
+    /// Kept so that a process's own sends within a millisecond are not in one another's way.
+    last: Arc<Mutex<Option<Stamp>>>,
 }
 
 impl Clock {
     /// A clock that is off by so many milliseconds, as a badly set machine's is.
     #[must_use]
     pub fn off_by(millis: i64) -> Self {
-        Self { offset_ms: Arc::new(AtomicI64::new(millis)) }
+        Self { offset_ms: millis, last: Arc::default() }
     }
 
     /// The time, to the millisecond.
@@ -256,14 +257,13 @@ impl Clock {
     pub fn now(&self) -> Timestamp {
         let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let millis = i64::try_from(since.as_millis()).unwrap_or(i64::MAX);
-        Timestamp::from_millis(millis.saturating_add(self.offset_ms.load(Ordering::Relaxed)))
+        Timestamp::from_millis(millis.saturating_add(self.offset_ms))
     }
 
-    /// A new stamp of this moment.
+    /// A new stamp of this moment; those that a process makes in one millisecond ascend.
     #[must_use]
     pub fn stamp(&self) -> Stamp {
-        // 64 random bits of the 74 below the millisecond.
-        Stamp::first_of(self.now()).plus(random())
+        self.stamp_above(None)
     }
 
     /// A new stamp of this moment or, where that would not be above `floor`, one just above it.
@@ -271,11 +271,15 @@ impl Clock {
     /// The step is random, so that two machines that stand behind one `floor` do not choose the same.
     #[must_use]
     pub fn stamp_above(&self, floor: Option<Stamp>) -> Stamp {
-        let stamp = self.stamp();
-        match floor {
-            Some(floor) if stamp <= floor => floor.plus(1 + (random() & ((1 << 40) - 1))),
-            _ => stamp,
-        }
+        // 64 random bits of the 74 below the millisecond.
+        let fresh = Stamp::first_of(self.now()).plus(random());
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let stamp = match floor.max(last.filter(|last| last.time() <= fresh.time())) {
+            Some(floor) if fresh <= floor => floor.plus(1 + (random() & ((1 << 40) - 1))),
+            _ => fresh,
+        };
+        *last = Some(stamp);
+        stamp
     }
 }
 

@@ -3,9 +3,9 @@
 //! The SDK's interceptors see every call, so no call can be forgotten. A call is attributed to the request whose
 //! task makes it; calls made side by side with `join!` count one in the chain.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use aws_sdk_dynamodb::operation::batch_get_item::{BatchGetItemInput, BatchGetItemOutput};
 use aws_sdk_dynamodb::operation::get_item::{GetItemInput, GetItemOutput};
@@ -16,8 +16,8 @@ use aws_sdk_dynamodb::types::{ConsumedCapacity, ReturnConsumedCapacity};
 use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::interceptors::Intercept;
 use aws_smithy_runtime_api::client::interceptors::context::{
-    BeforeSerializationInterceptorContextMut, BeforeTransmitInterceptorContextRef,
-    FinalizerInterceptorContextRef,
+    BeforeSerializationInterceptorContextMut, BeforeSerializationInterceptorContextRef,
+    BeforeTransmitInterceptorContextRef, FinalizerInterceptorContextRef,
 };
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::config_bag::{ConfigBag, Storable, StoreReplace};
@@ -38,11 +38,38 @@ struct Counts {
     /// Units in hundredths: the engine counts halves, and atomics count whole numbers.
     read: AtomicU64,
     written: AtomicU64,
+    waiting: Mutex<Waiting>,
+}
+
+/// The time during which at least one call was under way.
+#[derive(Debug, Default)]
+struct Waiting {
+    under_way: u32,
+    since: Option<Instant>,
+    total: Duration,
+}
+
+impl Waiting {
+    fn begin(&mut self) {
+        self.under_way += 1;
+        self.since.get_or_insert_with(Instant::now);
+    }
+
+    fn end(&mut self) {
+        self.under_way = self.under_way.saturating_sub(1);
+        if self.under_way == 0
+            && let Some(since) = self.since.take()
+        {
+            self.total += since.elapsed();
+        }
+    }
 }
 
 /// What a request took so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Reading {
+    /// The time that it waited for the database.
+    pub waited: Duration,
     /// Database calls, repeated ones included.
     pub calls: u32,
     /// The longest chain of calls that waited for one another.
@@ -54,11 +81,11 @@ pub struct Reading {
 }
 
 impl Reading {
-    /// The value of a `Server-Timing` header (W3C Server Timing) for a request that took so long.
+    /// The value of a `Server-Timing` header (W3C Server Timing).
     #[must_use]
-    pub fn server_timing(&self, took: Duration) -> String {
-        let millis = took.as_secs_f64() * 1000.0;
-        let Self { calls, depth, rcu, wcu } = self;
+    pub fn server_timing(&self) -> String {
+        let Self { waited, calls, depth, rcu, wcu } = self;
+        let millis = waited.as_secs_f64() * 1000.0;
         format!("db;dur={millis:.2};desc=\"calls={calls} depth={depth} rcu={rcu} wcu={wcu}\"")
     }
 }
@@ -76,6 +103,7 @@ impl Meter {
             f64::from(u32::try_from(hundredths.load(Ordering::Relaxed)).unwrap_or(u32::MAX)) / 100.0
         };
         Reading {
+            waited: self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner).total,
             calls: self.0.calls.load(Ordering::Relaxed),
             depth: self.0.depth.load(Ordering::Relaxed),
             rcu: units(&self.0.read),
@@ -86,7 +114,10 @@ impl Meter {
 
 /// A call's place in the chain, kept from its start to its end.
 #[derive(Debug, Clone)]
-struct Place(u32);
+struct Place {
+    depth: u32,
+    attempts: u32,
+}
 
 impl Storable for Place {
     type Storer = StoreReplace<Self>;
@@ -129,6 +160,19 @@ impl Intercept for Metering {
         Ok(())
     }
 
+    fn read_before_execution(
+        &self,
+        _: &BeforeSerializationInterceptorContextRef<'_>,
+        config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        // Here and not at the attempt: of two calls made side by side, one may end before the other is sent.
+        let _ = CURRENT.try_with(|Meter(counts)| {
+            let depth = counts.depth.load(Ordering::Relaxed);
+            config.interceptor_state().store_put(Place { depth, attempts: 0 });
+        });
+        Ok(())
+    }
+
     fn read_before_attempt(
         &self,
         _: &BeforeTransmitInterceptorContextRef<'_>,
@@ -137,7 +181,10 @@ impl Intercept for Metering {
     ) -> Result<(), BoxError> {
         let _ = CURRENT.try_with(|Meter(counts)| {
             counts.calls.fetch_add(1, Ordering::Relaxed);
-            config.interceptor_state().store_put(Place(counts.depth.load(Ordering::Relaxed) + 1));
+            counts.waiting.lock().unwrap_or_else(PoisonError::into_inner).begin();
+            if let Some(Place { depth, attempts }) = config.load::<Place>().cloned() {
+                config.interceptor_state().store_put(Place { depth, attempts: attempts + 1 });
+            }
         });
         Ok(())
     }
@@ -149,8 +196,9 @@ impl Intercept for Metering {
         config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         let _ = CURRENT.try_with(|Meter(counts)| {
-            if let Some(Place(depth)) = config.load::<Place>() {
-                counts.depth.fetch_max(*depth, Ordering::Relaxed);
+            if let Some(Place { depth, attempts }) = config.load::<Place>() {
+                counts.depth.fetch_max(depth + attempts, Ordering::Relaxed);
+                counts.waiting.lock().unwrap_or_else(PoisonError::into_inner).end();
             }
             let Some(Ok(output)) = context.output_or_error() else { return };
             if let Some(output) = output.downcast_ref::<QueryOutput>() {

@@ -136,6 +136,7 @@ impl Store {
             .db
             .query()
             .index_name(UNREAD)
+            .projection_expression("n")
             .key_condition_expression("pk = :pk")
             .expression_attribute_values(":pk", partition(user).attribute());
         let (items, _) = self.query_up_to(query, usize::MAX).await?;

@@ -63,6 +63,13 @@ pub(super) fn stamp_of(item: &Item) -> Result<Stamp, Error> {
     text(item, "sk")?.trim_start_matches("M#").parse().map_err(Error::internal)
 }
 
+/// The text of a message's item, which search reads without the rest.
+pub(super) fn text_of(item: &Item) -> &str {
+    let content = item.get("content").and_then(|content| content.as_m().ok());
+    let text = content.and_then(|content| content.get("text")).and_then(|text| text.as_s().ok());
+    text.map_or("", String::as_str)
+}
+
 /// Which messages of a conversation a page is of. Bounds are excluded.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct PageBounds {

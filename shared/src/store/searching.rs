@@ -11,7 +11,7 @@ use std::ops::Range;
 use futures_util::stream::{self, StreamExt};
 use serde::{Deserialize, Serialize};
 
-use super::item::{Attribute, from_item};
+use super::item::{Attribute, from_item, text};
 use super::messages::{self, partition};
 use super::reads::Reads;
 use super::{Store, inbox};
@@ -26,6 +26,8 @@ use crate::time::Timestamp;
 const BUDGET: usize = 20_000;
 /// Messages of one conversation that are read before its hits are looked at.
 const STRIDE: usize = 5_000;
+/// Messages that one query reads at most: what a search holds in memory.
+const QUERY: usize = 1_000;
 /// Conversations that are read side by side.
 const AT_ONCE: usize = 8;
 /// Conversations that one call opens.
@@ -270,17 +272,22 @@ impl Search<'_> {
                 .expression_attribute_values(":pk", partition(id).attribute())
                 .expression_attribute_values(":low", range.0.attribute())
                 .expression_attribute_values(":high", range.1.attribute())
+                .projection_expression("sk, sender, content.#text")
+                .expression_attribute_names("#text", "text")
                 .scan_index_forward(false);
-            // A common word ends the first, small read; a rare one is worth large ones.
-            let count = if look.read == 0 { self.limit.max(50) * 2 } else { STRIDE - look.read };
+            // A common word ends with the first, small reads; a rare one is worth large ones.
+            let count = (look.read * 3).clamp(self.limit.max(50) * 2, QUERY);
             let (items, more) = self.store.query_up_to(query, count).await?;
             look.read += items.len();
             for item in &items {
-                let message = messages::read(item)?;
-                below = Some(message.id.stamp);
-                let wanted = self.from.is_none_or(|from| *from == message.sender);
-                if wanted && self.query.find_in(&message.content.text).is_some() {
-                    look.hits.push(message.id);
+                let stamp = messages::stamp_of(item)?;
+                below = Some(stamp);
+                let wanted = match self.from {
+                    Some(from) => text(item, "sender")? == from.as_str(),
+                    None => true,
+                };
+                if wanted && self.query.find_in(messages::text_of(item)).is_some() {
+                    look.hits.push(MessageId { conversation: id.clone(), stamp });
                 }
             }
             if !more {
