@@ -40,8 +40,7 @@ pub async fn fill(app: &App) -> Result<(), Error> {
         return Ok(());
     }
     for (from, to, text) in MESSAGES {
-        let draft = serde_json::json!({"recipient_id": to, "message_text": text});
-        let draft: Draft = serde_json::from_value(draft).map_err(Error::internal)?;
+        let draft = Draft::text_to(to.parse().map_err(Error::internal)?, text)?;
         if let Some(caller) = callers.iter().find(|caller| caller.user.as_str() == from) {
             app.store.append_message(caller, draft).await?;
         }

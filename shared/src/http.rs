@@ -4,8 +4,11 @@
 //! Checks come in the contract's order: route, token, size, type, form. A handler keeps it by the order of its
 //! arguments: `Caller` first, the body last.
 
+use std::fmt::Display;
+use std::str::FromStr;
+
 use axum::Router;
-use axum::extract::{FromRequest, FromRequestParts, Request, State};
+use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -75,6 +78,7 @@ pub struct Reply<T> {
     data: T,
     message: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[expect(clippy::option_option, reason = "not a list, the end of one, and not the end")]
     next_cursor: Option<Option<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     total: Option<u64>,
@@ -115,17 +119,18 @@ impl<T: Serialize> IntoResponse for Reply<T> {
     }
 }
 
-/// A path parameter that parses; anything else is 400.
+/// A path's one parameter, which parses; anything else is 400.
 #[derive(Debug)]
 pub struct Path<T>(pub T);
 
-impl<T: DeserializeOwned + Send> FromRequestParts<App> for Path<T> {
+impl<T: FromStr<Err: Display> + Send> FromRequestParts<App> for Path<T> {
     type Rejection = Error;
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Error> {
-        match axum::extract::Path::from_request_parts(parts, app).await {
-            Ok(axum::extract::Path(value)) => Ok(Self(value)),
-            Err(rejection) => Err(Error::Invalid { field: None, message: rejection.body_text() }),
-        }
+        let parameters = RawPathParams::from_request_parts(parts, app).await;
+        let parameters = parameters.map_err(|e| Error::Invalid { field: None, message: e.body_text() })?;
+        let (name, value) =
+            parameters.iter().next().ok_or_else(|| Error::internal("the route has no parameter"))?;
+        value.parse().map(Self).map_err(|e: T::Err| Error::field(name, e.to_string()))
     }
 }
 
@@ -166,21 +171,28 @@ impl<T: DeserializeOwned> FromRequest<App> for Json<T> {
 #[derive(Debug)]
 pub struct JsonOrForm<T>(pub T);
 
-/// A body whose fields are known, so that a form's others can be left out.
-pub trait Fields: DeserializeOwned {
-    /// The names of all fields; each holds text.
-    const FIELDS: &'static [&'static str];
+/// What can be read from a JSON object or a form.
+pub trait FromFields: Sized {
+    /// The fields, each a text.
+    type Fields: DeserializeOwned;
+    /// Their names, so that a form's others can be left out.
+    const NAMES: &'static [&'static str];
+    /// Checks the fields.
+    ///
+    /// # Errors
+    /// `Invalid`, with the field that is wrong.
+    fn from_fields(fields: Self::Fields) -> Result<Self, Error>;
 }
 
 const SENDABLE: &str = "application/json, application/x-www-form-urlencoded or multipart/form-data";
 
-impl<T: Fields> FromRequest<App> for JsonOrForm<T> {
+impl<T: FromFields> FromRequest<App> for JsonOrForm<T> {
     type Rejection = Error;
     async fn from_request(request: Request, app: &App) -> Result<Self, Error> {
         let (parts, body) = request.into_parts();
         let body = read_body(body).await?;
         if is_json(&parts.headers) {
-            return json(&body).map(Self);
+            return json(&body).and_then(T::from_fields).map(Self);
         }
         let pairs = match content_type(&parts.headers).as_str() {
             "application/x-www-form-urlencoded" => {
@@ -191,7 +203,7 @@ impl<T: Fields> FromRequest<App> for JsonOrForm<T> {
             "multipart/form-data" => parts_of(Request::from_parts(parts, body.into()), app).await?,
             _ => return Err(Error::UnsupportedMediaType(SENDABLE)),
         };
-        from_form(pairs).map(Self)
+        from_form::<T>(pairs).and_then(T::from_fields).map(Self)
     }
 }
 
@@ -209,10 +221,10 @@ async fn parts_of(request: Request, app: &App) -> Result<Vec<(String, Vec<u8>)>,
     Ok(pairs)
 }
 
-fn from_form<T: Fields>(pairs: Vec<(String, Vec<u8>)>) -> Result<T, Error> {
+fn from_form<T: FromFields>(pairs: Vec<(String, Vec<u8>)>) -> Result<T::Fields, Error> {
     let mut object = serde_json::Map::new();
     // A field that we do not read may hold anything, a file for one.
-    for (name, bytes) in pairs.into_iter().filter(|(name, _)| T::FIELDS.contains(&name.as_str())) {
+    for (name, bytes) in pairs.into_iter().filter(|(name, _)| T::NAMES.contains(&name.as_str())) {
         let text = String::from_utf8(bytes).map_err(|_| Error::field(&name, "The field is not UTF-8."))?;
         if !text.is_empty() {
             object.insert(name, text.into());
@@ -250,6 +262,10 @@ fn is_json(headers: &HeaderMap) -> bool {
 }
 
 fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
+    // serde would take an array for the fields in their order.
+    if body.trim_ascii_start().first() == Some(&b'[') {
+        return Err(Error::Invalid { field: None, message: "The body is not a JSON object.".into() });
+    }
     let mut json = serde_json::Deserializer::from_slice(body);
     let value = parsed(&mut json)?;
     json.end().map_err(|e| Error::Invalid { field: None, message: e.to_string() })?;
@@ -260,7 +276,9 @@ fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
 fn parsed<'de, T: DeserializeOwned, D: serde::Deserializer<'de>>(from: D) -> Result<T, Error> {
     serde_path_to_error::deserialize(from).map_err(|error| {
         let path = error.path().to_string();
-        let field = (path != "." && !path.contains('?')).then_some(path);
-        Error::Invalid { field, message: error.into_inner().to_string() }
+        let message = error.into_inner().to_string();
+        let missing = message.strip_prefix("missing field `").and_then(|rest| rest.split('`').next());
+        let field = missing.map(ToOwned::to_owned).or((path != "." && !path.contains('?')).then_some(path));
+        Error::Invalid { field, message }
     })
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
-use crate::http::Fields;
+use crate::http::FromFields;
 use crate::id::{ConversationId, MessageId, Stamp, UserId};
 use crate::time::Timestamp;
 use crate::user::is_web_url;
@@ -47,9 +47,8 @@ pub struct Content {
     pub client_message_id: Option<String>,
 }
 
-/// A valid message on its way. Parsed from the body of `POST /api/messages/send`; each check is made here.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "DraftFields")]
+/// A valid message on its way. Read from the fields of `POST /api/messages/send`; each check is made here.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Draft {
     /// Whom it goes to.
     pub to: Address,
@@ -58,27 +57,22 @@ pub struct Draft {
     reply_to: Option<MessageId>,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct DraftFields {
-    #[serde(default)]
+/// The fields of a message, as a client sends them.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DraftFields {
     recipient_id: Option<UserId>,
-    #[serde(default)]
     conversation_id: Option<ConversationId>,
-    #[serde(default)]
     message_text: Option<String>,
-    #[serde(default)]
     attachment_url: Option<String>,
-    #[serde(default)]
     attachment_type: Option<String>,
-    #[serde(default)]
     reply_to: Option<MessageId>,
-    #[serde(default)]
     client_message_id: Option<String>,
 }
 
-impl Fields for Draft {
-    const FIELDS: &'static [&'static str] = &[
+impl FromFields for Draft {
+    type Fields = DraftFields;
+    const NAMES: &'static [&'static str] = &[
         "recipient_id",
         "conversation_id",
         "message_text",
@@ -87,39 +81,18 @@ impl Fields for Draft {
         "reply_to",
         "client_message_id",
     ];
-}
 
-impl TryFrom<DraftFields> for Draft {
-    type Error = &'static str;
-    fn try_from(fields: DraftFields) -> Result<Self, Self::Error> {
+    fn from_fields(fields: DraftFields) -> Result<Self, Error> {
+        let refused = |field, message| Err(Error::field(field, message));
         let to = match (fields.recipient_id, fields.conversation_id) {
             (Some(user), None) => Address::User(user),
             (None, Some(conversation)) => Address::Conversation(conversation),
-            (Some(_), Some(_)) => return Err("send recipient_id or conversation_id, not both"),
-            (None, None) => return Err("recipient_id or conversation_id is missing"),
+            (Some(_), Some(_)) => {
+                return refused("conversation_id", "Send recipient_id or conversation_id, not both.");
+            }
+            (None, None) => return refused("recipient_id", "Send recipient_id or conversation_id."),
         };
         let text = fields.message_text.unwrap_or_default();
-        if text.is_empty() && fields.attachment_url.is_none() {
-            return Err("message_text is missing or empty");
-        }
-        if text.chars().count() > MAX_TEXT {
-            return Err("message_text has at most 10,000 characters");
-        }
-        if fields.attachment_url.as_ref().is_some_and(|url| !is_web_url(url, MAX_URL)) {
-            return Err("attachment_url is an absolute http(s) URL of up to 2,048 bytes");
-        }
-        if let Some(kind) = &fields.attachment_type
-            && (fields.attachment_url.is_none() || !(1..=MAX_ATTACHMENT_TYPE).contains(&kind.chars().count()))
-        {
-            return Err("attachment_type has 1-100 characters and stands beside an attachment_url");
-        }
-        if fields
-            .client_message_id
-            .as_ref()
-            .is_some_and(|id| !(1..=MAX_CLIENT_ID).contains(&id.chars().count()))
-        {
-            return Err("client_message_id has 1-64 characters");
-        }
         let content = Content {
             text,
             attachment_url: fields.attachment_url,
@@ -127,11 +100,52 @@ impl TryFrom<DraftFields> for Draft {
             reply_to: None,
             client_message_id: fields.client_message_id,
         };
+        content.checked()?;
         Ok(Self { to, content, reply_to: fields.reply_to })
     }
 }
 
+impl Content {
+    fn checked(&self) -> Result<(), Error> {
+        let refused = |field, message| Err(Error::field(field, message));
+        let length = |text: &String| text.chars().count();
+        if self.text.is_empty() && self.attachment_url.is_none() {
+            return refused("message_text", "The text is missing or empty.");
+        }
+        if length(&self.text) > MAX_TEXT {
+            return refused("message_text", "A text has at most 10,000 characters.");
+        }
+        if self.attachment_url.as_ref().is_some_and(|url| !is_web_url(url, MAX_URL)) {
+            return refused(
+                "attachment_url",
+                "An attachment is an absolute http(s) URL of up to 2,048 bytes.",
+            );
+        }
+        if let Some(kind) = &self.attachment_type
+            && (self.attachment_url.is_none() || !(1..=MAX_ATTACHMENT_TYPE).contains(&length(kind)))
+        {
+            return refused(
+                "attachment_type",
+                "A type has 1-100 characters and stands beside an attachment_url.",
+            );
+        }
+        if self.client_message_id.as_ref().is_some_and(|id| !(1..=MAX_CLIENT_ID).contains(&length(id))) {
+            return refused("client_message_id", "A client_message_id has 1-64 characters.");
+        }
+        Ok(())
+    }
+}
+
 impl Draft {
+    /// A text to a user.
+    ///
+    /// # Errors
+    /// `Invalid` where the text is empty or too long.
+    pub fn text_to(user: UserId, text: &str) -> Result<Self, Error> {
+        let (recipient_id, message_text) = (Some(user), Some(text.to_owned()));
+        Self::from_fields(DraftFields { recipient_id, message_text, ..DraftFields::default() })
+    }
+
     /// What the message says once its conversation is known.
     ///
     /// # Errors
@@ -229,7 +243,8 @@ mod tests {
     use serde_json::json;
 
     fn draft(body: serde_json::Value) -> Result<Draft, String> {
-        serde_json::from_value(body).map_err(|e| e.to_string())
+        let fields = serde_json::from_value(body).map_err(|e| e.to_string())?;
+        Draft::from_fields(fields).map_err(|e| e.to_string())
     }
 
     #[test]

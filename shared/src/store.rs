@@ -101,7 +101,7 @@ impl Store {
 
     async fn get(&self, key: Key, consistent: bool) -> Result<Option<Item>, Error> {
         let get = self.db.get_item().table_name(&self.table).set_key(Some(key.attributes()));
-        Ok(get.consistent_read(consistent).send().await.map_err(failed_read)?.item)
+        Ok(Box::pin(get.consistent_read(consistent).send()).await.map_err(failed_read)?.item)
     }
 
     /// The items of up to 100 keys as they stand, in no order; those that are missing are left out.
@@ -128,7 +128,7 @@ impl Store {
             if count < usize::MAX {
                 query = query.limit(i32::try_from(count - items.len()).unwrap_or(i32::MAX));
             }
-            let page = query.clone().send().await.map_err(failed_read)?;
+            let page = Box::pin(query.clone().send()).await.map_err(failed_read)?;
             items.extend(page.items.unwrap_or_default());
             match page.last_evaluated_key {
                 None => return Ok((items, false)),

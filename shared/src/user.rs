@@ -53,11 +53,14 @@ impl fmt::Display for Name {
 /// Whether a text is an absolute http(s) URL (RFC 3986) of at most so many bytes.
 #[must_use]
 pub fn is_web_url(text: &str, max_bytes: usize) -> bool {
+    let Ok(url) = text.parse::<http::Uri>() else { return false };
+    let Some(authority) = url.authority() else { return false };
+    let address = authority.as_str().rsplit('@').next().unwrap_or_default();
+    let names_a_port = address.len() > authority.host().len();
     text.len() <= max_bytes
-        && text.parse::<http::Uri>().is_ok_and(|url| {
-            matches!(url.scheme_str(), Some("http" | "https"))
-                && url.host().is_some_and(|host| !host.is_empty())
-        })
+        && matches!(url.scheme_str(), Some("http" | "https"))
+        && !authority.host().is_empty()
+        && (!names_a_port || authority.port_u16().is_some())
 }
 
 /// A picture's URL: absolute http(s), up to 500 bytes.
@@ -156,6 +159,8 @@ mod tests {
             "https://",
             "http:///x",
             "https://a b",
+            "https://a:port",
+            "http://a:99999",
         ] {
             assert!(!is_web_url(bad, 100), "{bad}");
         }

@@ -35,7 +35,7 @@ struct Page {
 /// Where a page ended, and in which direction it goes on.
 #[derive(Serialize, Deserialize)]
 enum Position {
-    Older(Stamp, Option<Stamp>),
+    Older(Stamp),
     Newer(Stamp, Option<Stamp>),
 }
 
@@ -76,12 +76,10 @@ async fn read_page(
     if mark_read {
         mark_page_read(app, reader, conversation, &mut found).await?;
     }
-    let end = |message: Option<&shared::message::Message>| message.map(|message| message.id.stamp);
-    let next = match bounds.after {
-        Some(_) => end(found.messages.last()).map(|last| Position::Newer(last, bounds.before)),
-        None => end(found.messages.first()).map(|first| Position::Older(first, None)),
-    };
-    let next = next.filter(|_| found.more);
+    let next = found.rest.map(|end| match bounds.after {
+        Some(_) => Position::Newer(end, bounds.before),
+        None => Position::Older(end),
+    });
     let list = list_of(conversation);
     let cursor = next.map(|position| app.cursors.seal(reader, &list, &position)).transpose()?;
     Ok(Some(Reply::page(found.shown_to(reader), cursor)))
@@ -101,14 +99,12 @@ fn bounds(
     let limit = page.limit.get();
     let offset = page.offset.get();
     if let Some(cursor) = page.cursor {
-        if page.before.is_some() || page.after.is_some() || offset > 0 {
-            return Err(Error::field("cursor", "A cursor stands alone: before, after and offset are in it."));
-        }
+        // All but the limit is in the cursor: what else stands beside it belongs to the first page.
         let (before, after) = match app.cursors.open(reader, &list_of(conversation), &cursor)? {
-            Position::Older(before, after) => (Some(before), after),
+            Position::Older(before) => (Some(before), None),
             Position::Newer(after, before) => (before, Some(after)),
         };
-        return Ok(PageBounds { before, after, offset, limit });
+        return Ok(PageBounds { before, after, offset: 0, limit });
     }
     let stamp = |field: &str, id: Option<MessageId>| match id {
         Some(id) if id.conversation != *conversation => {

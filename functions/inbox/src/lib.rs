@@ -35,7 +35,9 @@ async fn inbox(
     Query(page): Query<Page>,
 ) -> Result<Reply<Vec<ConversationView>>, Error> {
     let after = page.cursor.map(|cursor| app.cursors.open(&caller.user, LIST, &cursor)).transpose()?;
-    let found = app.store.inbox(&caller.user, after, page.offset.get(), page.limit.get()).await?;
+    // An offset beside a cursor belongs to the first page.
+    let offset = if after.is_some() { 0 } else { page.offset.get() };
+    let found = app.store.inbox(&caller.user, after, offset, page.limit.get()).await?;
     let next = found.next.map(|position| app.cursors.seal(&caller.user, LIST, &position)).transpose()?;
     let rows = found.rows.iter().map(|(conversation, row)| row.shown(conversation)).collect();
     Ok(Reply::page(rows, next).of(found.total))

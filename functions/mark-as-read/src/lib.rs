@@ -45,5 +45,5 @@ async fn receipts(
     caller: Caller,
     Path(message): Path<MessageId>,
 ) -> Result<Reply<Vec<Receipt>>, Error> {
-    Ok(Reply::ok(app.store.receipts(&caller.user, &message).await?, "OK"))
+    Ok(Reply::page(app.store.receipts(&caller.user, &message).await?, None))
 }

@@ -28,6 +28,7 @@ struct Stored {
 
 /// Someone whom a user has blocked.
 #[derive(Debug, Clone, Serialize)]
+#[expect(clippy::struct_field_names, reason = "the API's names")]
 pub struct Blocked {
     user_id: UserId,
     name: Option<Name>,
@@ -47,14 +48,11 @@ impl Store {
             let their_profile = find(other).ok_or(Error::NotFound("There is no such user."))?;
             let mut writes = Vec::new();
             let now = self.clock.now();
-            let my_profile = match find(&caller.user) {
-                Some(profile) => profile.clone(),
-                None => {
-                    let profile = Profile::of(caller, now);
-                    writes.push(profiles::create(&caller.user, &profile)?);
-                    profile
-                }
-            };
+            let known = find(&caller.user).cloned();
+            if known.is_none() {
+                writes.push(profiles::create(&caller.user, &Profile::of(caller, now))?);
+            }
+            let my_profile = known.unwrap_or_else(|| Profile::of(caller, now));
             let conversation = ConversationId::direct(&caller.user, other);
             let row = |owner: &UserId, peer: &UserId, profile: &Profile, flag: &str| {
                 Write::update(inbox::key(owner, &conversation))

@@ -91,8 +91,8 @@ pub struct PageOfMessages {
     pub messages: Vec<Message>,
     /// When they were read.
     pub reads: Reads,
-    /// Whether the page's direction may have more.
-    pub more: bool,
+    /// Where the page's direction goes on, if it may: at the last message that was read, shown or not.
+    pub rest: Option<Stamp>,
 }
 
 impl PageOfMessages {
@@ -131,16 +131,16 @@ impl Store {
         let Some(row) = row else { return Ok(None) };
         let (items, more) = found;
         let mut messages = items.iter().map(read).collect::<Result<Vec<_>, _>>()?;
-        let all = messages.len();
-        messages.retain(|message| row.shows(message.id.stamp));
+        let end = messages.last().map(|message| message.id.stamp);
         // Going back, a message that is cleared has only cleared ones before it.
-        let more = more && (bounds.after.is_some() || messages.len() == all);
+        let rest = end.filter(|end| more && (bounds.after.is_some() || row.shows(*end)));
+        messages.retain(|message| row.shows(message.id.stamp));
         if bounds.after.is_none() {
             messages.reverse();
         }
         reads.know(reader, &row);
         self.complete_reads(&mut reads, conversation, &messages).await?;
-        Ok(Some(PageOfMessages { row, messages, reads, more }))
+        Ok(Some(PageOfMessages { row, messages, reads, rest }))
     }
 
     /// The messages within bounds: newest first, or oldest first after one; with `offset` passed over.

@@ -115,13 +115,12 @@ impl Reads {
         }
     }
 
-    /// The first message that is read, without its time being known.
-    pub(super) fn first_without_time(&self, messages: &[Message]) -> Option<Stamp> {
-        let without = |message: &&Message| {
-            self.has_read(&message.recipient, message.id.stamp)
-                && self.first_move(&message.recipient, message.id.stamp).is_none()
-        };
-        messages.iter().find(without).map(|message| message.id.stamp)
+    /// Whether one of the messages is read, and its time is not known.
+    fn lacks_times(&self, messages: &[Message]) -> bool {
+        messages.iter().any(|message| {
+            let (recipient, stamp) = (&message.recipient, message.id.stamp);
+            self.has_read(recipient, stamp) && self.first_move(recipient, stamp).is_none()
+        })
     }
 
     /// Takes in that a reader has just moved their watermark.
@@ -191,10 +190,11 @@ impl Store {
         conversation: &ConversationId,
         messages: &[Message],
     ) -> Result<(), Error> {
-        let Some(mut from) = reads.first_without_time(messages) else { return Ok(()) };
+        let Some(first) = messages.first().filter(|_| reads.lacks_times(messages)) else { return Ok(()) };
+        let mut from = first.id.stamp;
         reads.moves.clear();
         reads.since = Some(from.previous());
-        while reads.first_without_time(messages).is_some() {
+        while reads.lacks_times(messages) {
             let (items, more) = self.moves(conversation, Some(from), None, MOVES_AT_ONCE, true).await?;
             let mut moves = read_moves(&items)?;
             let last = moves.last().filter(|_| more).map(|read| read.message);

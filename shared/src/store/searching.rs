@@ -136,7 +136,7 @@ impl Store {
 
         let first = match &pass.at {
             None => {
-                rows.sort_by(|(_, a), (_, b)| b.head.cmp(&a.head));
+                rows.sort_by_key(|(_, row)| std::cmp::Reverse(row.head));
                 None
             }
             Some((conversation, at)) => {
@@ -164,14 +164,12 @@ impl Store {
         user: &UserId,
         scope: &SearchScope,
     ) -> Result<Vec<(ConversationId, Row)>, Error> {
-        let rows = match &scope.conversation {
-            Some(id) => vec![(id.clone(), self.row(user, id).await?.ok_or(Error::NotAParticipant)?)],
-            None => {
-                let items = self.rows(user).await?;
-                let rows =
-                    items.iter().map(|item| Ok((inbox::conversation_of(item)?, from_item::<Row>(item)?)));
-                rows.collect::<Result<Vec<_>, Error>>()?
-            }
+        let rows = if let Some(id) = &scope.conversation {
+            vec![(id.clone(), self.row(user, id).await?.ok_or(Error::NotAParticipant)?)]
+        } else {
+            let items = self.rows(user).await?;
+            let rows = items.iter().map(|item| Ok((inbox::conversation_of(item)?, from_item::<Row>(item)?)));
+            rows.collect::<Result<Vec<_>, Error>>()?
         };
         Ok(rows.into_iter().filter(|(_, row)| row.head.is_some_and(|head| row.shows(head))).collect())
     }
@@ -261,8 +259,7 @@ impl Search<'_> {
         let low = row.cleared.max(self.above);
         let mut look = Look { hits: Vec::new(), read: 0, rest: None };
         let mut below = below;
-        loop {
-            let Some(range) = messages::between(low, below) else { break };
+        while let Some(range) = messages::between(low, below) {
             let query = self
                 .store
                 .db

@@ -300,9 +300,9 @@ impl Sending<'_> {
             }
         };
         if part == Part::Mine {
-            self.mine = standing
+            self.mine = standing;
         } else {
-            self.theirs = standing
+            self.theirs = standing;
         }
         Ok(())
     }

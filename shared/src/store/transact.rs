@@ -53,10 +53,7 @@ impl Store {
             return Err(Error::Unavailable("refused again and again".into()));
         }
         loop {
-            let error = match request.clone().send().await {
-                Ok(_) => return Ok(Commit::Done),
-                Err(error) => error,
-            };
+            let Err(error) = Box::pin(request.clone().send()).await else { return Ok(Commit::Done) };
             if let Some(verdicts) = refusal(&error) {
                 return Ok(Commit::Refused(verdicts));
             }

@@ -1,0 +1,191 @@
+//! Blocking, one call after the other.
+
+use harness::{Actor, World};
+use serde_json::{Value, json};
+
+use crate::direct::{ids, texts};
+
+async fn blocked(actor: &Actor) -> Vec<Value> {
+    actor.get("/api/messages/blocked-users").await.expect(200).list().to_vec()
+}
+
+/// Neither of them can write to the other.
+async fn both_are_refused(alice: &Actor, bob: &Actor) {
+    alice.send("bob", "hello?").await.refused(403, "blocked");
+    bob.send("alice", "hello?").await.refused(403, "blocked");
+}
+
+#[tokio::test]
+async fn a_block_stops_both_directions() {
+    let world = World::new().await;
+    let (alice, bob) = world.two().await;
+    let conversation = alice.send("bob", "hello").await.expect(201).data()["conversation_id"].clone();
+    bob.block("alice").await.expect(200);
+    both_are_refused(&alice, &bob).await;
+    let by_id = json!({"conversation_id": conversation, "message_text": "hello?"});
+    for actor in [&alice, &bob] {
+        actor.post("/api/messages/send", &by_id).await.refused(403, "blocked");
+    }
+    assert_eq!((alice.page("bob").await.len(), bob.unread().await), (1, 1));
+    bob.unblock("alice").await.expect(200);
+    alice.send("bob", "hello again").await.expect(201);
+    bob.send("alice", "hi").await.expect(201);
+    assert_eq!(texts(&alice.page("bob").await), ["hello", "hello again", "hi"]);
+}
+
+#[tokio::test]
+async fn neither_is_told_whose_block_it_is() {
+    let world = World::new().await;
+    let (alice, bob) = world.two().await;
+    bob.block("alice").await.expect(200);
+    let (of_bob, of_alice) = (alice.send("bob", "x").await, bob.send("alice", "x").await);
+    assert_eq!(of_bob.json, of_alice.json);
+    assert!(blocked(&alice).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_block_may_come_before_the_first_message() {
+    let world = World::new().await;
+    let (alice, bob) = world.two().await;
+    bob.block("alice").await.expect(200);
+    both_are_refused(&alice, &bob).await;
+    for (actor, other) in [(&alice, "bob"), (&bob, "alice")] {
+        assert!(actor.inbox().await.is_empty() && actor.page(other).await.is_empty());
+        assert_eq!(actor.get("/api/messages/inbox").await.json["total"], 0);
+    }
+    bob.unblock("alice").await.expect(200);
+    alice.send("bob", "hello").await.expect(201);
+    for (actor, other, name) in [(&alice, "bob", "Bob"), (&bob, "alice", "Alice")] {
+        assert_eq!(actor.row(other).await.unwrap()["other_user_name"], name);
+        assert_eq!(actor.get("/api/messages/inbox").await.json["total"], 1);
+    }
+    assert_eq!((alice.unread().await, bob.unread().await), (0, 1));
+}
+
+#[tokio::test]
+async fn blocking_and_unblocking_twice_is_as_once() {
+    let world = World::new().await;
+    let (alice, bob) = world.two().await;
+    let first = bob.block("alice").await.expect(200);
+    let list = blocked(&bob).await;
+    assert_eq!(bob.block("alice").await.expect(200).json, first.json);
+    assert_eq!(blocked(&bob).await, list);
+    for _ in 0..2 {
+        bob.unblock("alice").await.expect(200);
+        assert!(blocked(&bob).await.is_empty());
+    }
+    alice.send("bob", "hello").await.expect(201);
+    bob.unblock("carol").await.expect(200);
+}
+
+#[tokio::test]
+async fn one_takes_back_only_ones_own_block() {
+    let world = World::new().await;
+    let (alice, bob) = world.two().await;
+    bob.block("alice").await.expect(200);
+    alice.unblock("bob").await.expect(200);
+    both_are_refused(&alice, &bob).await;
+    assert_eq!(blocked(&bob).await.len(), 1);
+}
+
+#[tokio::test]
+async fn of_two_blocks_each_holds() {
+    let world = World::new().await;
+    let (alice, bob) = world.two().await;
+    alice.send("bob", "hello").await.expect(201);
+    bob.block("alice").await.expect(200);
+    alice.block("bob").await.expect(200);
+    both_are_refused(&alice, &bob).await;
+    bob.unblock("alice").await.expect(200);
+    both_are_refused(&alice, &bob).await;
+    assert_eq!((blocked(&alice).await.len(), blocked(&bob).await.len()), (1, 0));
+    alice.unblock("bob").await.expect(200);
+    alice.send("bob", "hello").await.expect(201);
+}
+
+#[tokio::test]
+async fn a_block_is_between_two() {
+    let world = World::new().await;
+    let (alice, bob) = world.two().await;
+    let carol = world.user("carol").await;
+    bob.block("alice").await.expect(200);
+    carol.send("alice", "hello").await.expect(201);
+    carol.send("bob", "hello").await.expect(201);
+    alice.send("carol", "hello").await.expect(201);
+}
+
+#[tokio::test]
+async fn blocked_users_are_listed_with_their_names() {
+    let world = World::new().await;
+    let (alice, _) = world.two().await;
+    for id in ["dave", "carol", "erin", "frank"] {
+        world.user(id).await;
+        alice.block(id).await.expect(200);
+    }
+    let list = blocked(&alice).await;
+    let named: Vec<_> =
+        list.iter().map(|entry| (entry["user_id"].as_str().unwrap(), &entry["name"])).collect();
+    let mut sorted = named.clone();
+    sorted.sort_by_key(|(id, _)| *id);
+    assert_eq!(
+        sorted,
+        [
+            ("carol", &json!("Carol")),
+            ("dave", &json!("Dave")),
+            ("erin", &json!("Erin")),
+            ("frank", &json!("Frank")),
+        ]
+    );
+    assert!(
+        list.iter().all(|entry| entry["blocked_at"].is_string() && entry.as_object().unwrap().len() == 3)
+    );
+    for limit in 1..=5 {
+        let pages = alice.pages(&format!("/api/messages/blocked-users?limit={limit}")).await;
+        assert!(pages.iter().all(|page| page.len() <= limit));
+        assert_eq!(pages.concat(), list, "by {limit}");
+    }
+}
+
+#[tokio::test]
+async fn what_was_before_a_block_can_be_read() {
+    let world = World::new().await;
+    let (alice, bob) = world.two().await;
+    for text in ["one", "two", "three"] {
+        alice.send("bob", text).await.expect(201);
+    }
+    bob.block("alice").await.expect(200);
+    let seen = bob.page("alice").await;
+    assert_eq!(texts(&seen), ["one", "two", "three"]);
+    assert_eq!(alice.get("/api/messages/search?q=two").await.expect(200).list().len(), 1);
+    assert_eq!(bob.mark(ids(&seen)[0]).await.expect(200).data()["unread_count"], 2);
+    bob.get("/api/messages/conversation/alice").await.expect(200);
+    assert_eq!(bob.unread().await, 0);
+    assert!(alice.page("bob").await.iter().all(|message| message["read"] == true));
+    let conversation = bob.row("alice").await.unwrap()["conversation_id"].clone();
+    let path = format!("/api/messages/conversation/{}", conversation.as_str().unwrap());
+    bob.delete(&path).await.expect(200);
+    both_are_refused(&alice, &bob).await;
+    assert_eq!((bob.inbox().await.len(), alice.inbox().await.len()), (0, 1));
+    bob.unblock("alice").await.expect(200);
+    alice.send("bob", "four").await.expect(201);
+    assert_eq!(texts(&bob.history("alice").await), ["four"]);
+}
+
+#[tokio::test]
+async fn a_retry_of_what_was_sent_before_a_block_is_answered() {
+    let world = World::new().await;
+    let (alice, bob) = world.two().await;
+    let first = alice.send_once("bob", "hello", "k1").await.expect(201);
+    bob.block("alice").await.expect(200);
+    assert_eq!(alice.send_once("bob", "hello", "k1").await.expect(200).data(), first.data());
+    let by_id = json!({
+        "conversation_id": first.data()["conversation_id"], "message_text": "hello", "client_message_id": "k1",
+    });
+    assert_eq!(alice.post("/api/messages/send", &by_id).await.expect(200).id(), first.id());
+    alice.send_once("bob", "hello", "k2").await.refused(403, "blocked");
+    bob.send_once("alice", "hello", "k1").await.refused(403, "blocked");
+    // What was refused was not sent, and can be sent later under its key.
+    bob.unblock("alice").await.expect(200);
+    alice.send_once("bob", "hello", "k2").await.expect(201);
+    assert_eq!(bob.page("alice").await.len(), 2);
+}

@@ -1,0 +1,327 @@
+//! Unread messages and read watermarks, one call after the other.
+
+use harness::{Actor, World};
+use serde_json::{Value, json};
+
+use crate::direct::{ids, text};
+
+/// Both exchange messages, by their senders' initials; gives their ids.
+async fn exchange(alice: &Actor, bob: &Actor, senders: &str) -> Vec<String> {
+    let mut ids = Vec::new();
+    for sender in senders.chars() {
+        let (from, to) = if sender == 'a' { (alice, "bob") } else { (bob, "alice") };
+        ids.push(from.send(to, "hello").await.expect(201).id());
+    }
+    ids
+}
+
+/// Which of the messages are read.
+fn read(messages: &[Value]) -> Vec<bool> {
+    messages.iter().map(|message| message["read"] == true).collect()
+}
+
+/// When the messages were read; it must fit with whether they are.
+#[track_caller]
+fn read_at(messages: &[Value]) -> Vec<&str> {
+    for message in messages {
+        assert_eq!(message["read"], message["read_at"].is_string(), "{message}");
+        assert_eq!(message["read_count"], u64::from(message["read"] == true), "{message}");
+    }
+    messages.iter().map(|message| message["read_at"].as_str().unwrap_or("-")).collect()
+}
+
+async fn watermark(actor: &Actor, other: &str) -> Value {
+    let row = actor.row(other).await.unwrap_or_default();
+    assert_eq!(row["other_user_id"], other);
+    row["last_read_message_id"].clone()
+}
+
+/// The id of the conversation of Alice and Bob.
+async fn conversation(alice: &Actor) -> String {
+    text(&alice.row("bob").await.unwrap_or_default(), "conversation_id").to_owned()
+}
+
+async fn receipts(actor: &Actor, message: &str) -> Vec<Value> {
+    actor.get(&format!("/api/messages/{message}/receipts")).await.expect(200).list().to_vec()
+}
+
+#[tokio::test]
+async fn a_message_is_unread_until_the_other_reads_it() {
+    let world = World::new().await;
+    let (alice, bob) = world.two().await;
+    let sent = exchange(&alice, &bob, "aa").await;
+    assert_eq!((alice.unread().await, bob.unread().await), (0, 2));
+    assert_eq!(read_at(&alice.page("bob").await), ["-", "-"]);
+    let answer = bob.mark(&sent[1]).await.expect(200);
+    let conversation = conversation(&alice).await;
+    assert_eq!(
+        answer.data(),
+        &json!({"conversation_id": conversation, "message_id": sent[1], "unread_count": 0})
+    );
+    assert_eq!((bob.unread().await, bob.row("alice").await.unwrap()["unread_count"].clone()), (0, json!(0)));
+    let seen = alice.page("bob").await;
+    assert_eq!(read(&seen), [true, true]);
+    assert_eq!(read_at(&seen)[0], read_at(&seen)[1]);
+    assert_eq!(bob.page("alice").await, seen);
+}
+
+#[tokio::test]
+async fn sending_does_not_move_the_watermark() {
+    let world = World::new().await;
+    let (alice, bob) = world.two().await;
+    exchange(&alice, &bob, "aab").await;
+    assert_eq!((bob.unread().await, watermark(&bob, "alice").await), (2, Value::Null));
+    assert_eq!((alice.unread().await, watermark(&alice, "bob").await), (1, Value::Null));
+    assert_eq!(read(&alice.page("bob").await), [false, false, false]);
+}
+
+#[tokio::test]
+async fn the_watermark_never_goes_back() {
+    let world = World::new().await;
+    let (alice, bob) = world.two().await;
+    let sent = exchange(&alice, &bob, "aaaa").await;
+    bob.mark(&sent[2]).await.expect(200);
+    let before = alice.page("bob").await;
+    for id in [&sent[0], &sent[2], &sent[1]] {
+        let answer = bob.mark(id).await.expect(200);
+        assert_eq!(
+            (&answer.data()["message_id"], &answer.data()["unread_count"]),
+            (&json!(sent[2]), &json!(1))
+        );
+    }
+    let older = format!("/api/messages/conversation/alice?before={}", sent[1]);
+    bob.get(&older).await.expect(200);
+    assert_eq!((watermark(&bob, "alice").await, bob.unread().await), (json!(sent[2]), 1));
+    assert_eq!(alice.page("bob").await, before, "nothing was read again");
+}
+
+#[tokio::test]
+async fn marking_an_older_message_leaves_the_rest() {
+    let world = World::new().await;
+    let (alice, bob) = world.two().await;
+    let sent = exchange(&alice, &bob, "abaaba").await;
+    let conversation = conversation(&alice).await;
+    for (at, rest) in [(0, 3), (1, 3), (2, 2), (3, 1), (4, 1), (5, 0)] {
+        let answer = bob.mark(&sent[at]).await.expect(200);
+        assert_eq!(
+            answer.data(),
+            &json!({
+                "conversation_id": conversation, "message_id": sent[at], "unread_count": rest,
+            })
+        );
+        assert_eq!((bob.unread().await, watermark(&bob, "alice").await), (rest, json!(sent[at])));
+        let seen = alice.page("bob").await;
+        let of_alice = seen.iter().enumerate().filter(|(_, message)| message["sender_id"] == "alice");
+        assert!(of_alice.clone().all(|(n, message)| message["read"] == (n <= at)));
+    }
+    assert_eq!(alice.unread().await, 2);
+}
+
+#[tokio::test]
+async fn a_message_of_ones_own_can_be_marked() {
+    let world = World::new().await;
+    let (alice, bob) = world.two().await;
+    let sent = exchange(&alice, &bob, "aba").await;
+    let answer = alice.mark(&sent[2]).await.expect(200);
+    assert_eq!((&answer.data()["message_id"], &answer.data()["unread_count"]), (&json!(sent[2]), &json!(0)));
+    assert_eq!(read(&bob.page("alice").await), [false, true, false]);
+    assert_eq!((alice.unread().await, bob.unread().await), (0, 2));
+    assert!(receipts(&alice, &sent[2]).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_page_marks_up_to_its_newest_and_never_further() {
+    let world = World::new().await;
+    let (alice, bob) = world.two().await;
+    let sent = exchange(&alice, &bob, "aaaaaa").await;
+    let get =
+        async |query: String| bob.get(&format!("/api/messages/conversation/alice?{query}")).await.expect(200);
+    get(format!("before={}", sent[0])).await;
+    assert_eq!((watermark(&bob, "alice").await, bob.unread().await), (Value::Null, 6));
+    get(format!("before={}&limit=1", sent[2])).await;
+    assert_eq!((watermark(&bob, "alice").await, bob.unread().await), (json!(sent[1]), 4));
+    get(format!("after={}&limit=2", sent[0])).await;
+    assert_eq!((watermark(&bob, "alice").await, bob.unread().await), (json!(sent[2]), 3));
+    get("limit=2&offset=1".to_owned()).await;
+    assert_eq!((watermark(&bob, "alice").await, bob.unread().await), (json!(sent[4]), 1));
+    get("limit=1".to_owned()).await;
+    assert_eq!((watermark(&bob, "alice").await, bob.unread().await), (json!(sent[5]), 0));
+    assert_eq!(alice.unread().await, 0);
+}
+
+#[tokio::test]
+async fn a_page_marks_only_where_it_is_told_to_or_not_told_otherwise() {
+    let world = World::new().await;
+    let (alice, bob) = world.two().await;
+    let sent = exchange(&alice, &bob, "aa").await;
+    let by_id = format!("/api/conversations/{}/messages", conversation(&alice).await);
+    for path in
+        ["/api/messages/conversation/alice?mark_read=false", &by_id, &format!("{by_id}?mark_read=false")]
+    {
+        assert_eq!(bob.get(path).await.expect(200).list().len(), 2);
+        assert_eq!((bob.unread().await, watermark(&bob, "alice").await), (2, Value::Null));
+    }
+    bob.get(&format!("{by_id}?mark_read=true&before={}", sent[1])).await.expect(200);
+    assert_eq!((bob.unread().await, watermark(&bob, "alice").await), (1, json!(sent[0])));
+    bob.get("/api/messages/conversation/alice?mark_read=true").await.expect(200);
+    assert_eq!((bob.unread().await, watermark(&bob, "alice").await), (0, json!(sent[1])));
+}
+
+#[tokio::test]
+async fn everything_can_be_marked_read() {
+    let world = World::new().await;
+    let (alice, bob) = world.two().await;
+    let sent = exchange(&alice, &bob, "aaba").await;
+    let conversation = conversation(&alice).await;
+    let path = format!("/api/conversations/{conversation}/read");
+    let all = json!({"conversation_id": conversation, "message_id": sent[3], "unread_count": 0});
+    for _ in 0..2 {
+        assert_eq!(bob.put(&path).await.expect(200).data(), &all);
+        assert_eq!((bob.unread().await, watermark(&bob, "alice").await), (0, json!(sent[3])));
+    }
+    assert_eq!(read(&alice.page("bob").await), [true, true, false, true]);
+    exchange(&alice, &bob, "a").await;
+    assert_eq!(bob.unread().await, 1);
+}
+
+#[tokio::test]
+async fn read_times_are_those_of_successive_moves() {
+    let world = World::new().await;
+    let (alice, bob) = world.two().await;
+    let sent = exchange(&alice, &bob, "aaaaaaaa").await;
+    // Machines with other clocks, so that each move has a time of its own.
+    let later = |minutes: i64| world.with_clock_off_by(minutes * 60_000).stranger("bob");
+    let older = format!("/api/messages/conversation/alice?before={}&limit=1", sent[2]);
+    bob.get(&older).await.expect(200);
+    later(1).mark(&sent[3]).await.expect(200);
+    let newer = format!("/api/messages/conversation/alice?after={}&limit=1", sent[3]);
+    later(2).get(&newer).await.expect(200);
+    later(3).get("/api/messages/conversation/alice?offset=1&limit=1").await.expect(200);
+    let seen = alice.page("bob").await;
+    let at = read_at(&seen);
+    assert_eq!(at[0], at[1]);
+    assert_eq!(at[2], at[3]);
+    assert_eq!(at[5], at[6]);
+    assert_eq!(at[7], "-");
+    assert!([at[0], at[2], at[4], at[5]].is_sorted_by(|a, b| a < b), "{at:?}");
+    // They are the same for both, on every page and in the receipts, and the last move changes none.
+    later(4).get("/api/messages/conversation/alice").await.expect(200);
+    let mut whole = alice.page("bob").await;
+    assert_eq!(read_at(&whole)[..7], at[..7]);
+    assert_eq!(bob.page("alice").await, whole);
+    for message in &whole {
+        for actor in [&alice, &bob] {
+            let receipt = json!({"user_id": "bob", "read_at": message["read_at"]});
+            assert_eq!(receipts(actor, text(message, "id")).await, [receipt]);
+        }
+    }
+    for limit in 1..=3 {
+        let path = format!("/api/messages/conversation/bob?mark_read=false&limit={limit}");
+        let mut pages = alice.pages(&path).await;
+        pages.reverse();
+        assert_eq!(pages.concat(), whole, "pages of {limit}");
+    }
+    let found = alice.get("/api/messages/search?q=hello").await.expect(200);
+    whole.reverse();
+    let found: Vec<_> = found.list().iter().map(|hit| hit["read_at"].clone()).collect();
+    assert_eq!(found, whole.iter().map(|message| message["read_at"].clone()).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn every_page_shows_the_same_of_a_message() {
+    let world = World::new().await;
+    let (alice, bob) = world.two().await;
+    let sent = exchange(&alice, &bob, "babbaabbab").await;
+    // Alice reads as messages come, Bob long after.
+    for id in [&sent[0], &sent[2], &sent[3], &sent[6], &sent[7]] {
+        alice.mark(id).await.expect(200);
+    }
+    bob.mark(&sent[8]).await.expect(200);
+    let whole = alice.page("bob").await;
+    assert_eq!(read(&whole), [true, true, true, true, true, true, true, true, true, false]);
+    assert_eq!(bob.page("alice").await, whole);
+    for reader in [(&alice, "bob"), (&bob, "alice")] {
+        for at in 0..sent.len() {
+            for limit in 1..=4 {
+                let list = format!("/api/messages/conversation/{}?mark_read=false&limit={limit}", reader.1);
+                let before = reader.0.get(&format!("{list}&before={}", sent[at])).await.expect(200);
+                assert_eq!(before.list(), &whole[at.saturating_sub(limit)..at], "{limit} before {at}");
+                let after = reader.0.get(&format!("{list}&after={}", sent[at])).await.expect(200);
+                let end = (at + 1 + limit).min(sent.len());
+                assert_eq!(after.list(), &whole[at + 1..end], "{limit} after {at}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn receipts_tell_who_has_read_a_message() {
+    let world = World::new().await;
+    let (alice, bob) = world.two().await;
+    let sent = exchange(&alice, &bob, "ab").await;
+    assert!(receipts(&alice, &sent[0]).await.is_empty());
+    bob.mark(&sent[1]).await.expect(200);
+    let read_at = alice.page("bob").await[0]["read_at"].clone();
+    for actor in [&alice, &bob] {
+        assert_eq!(receipts(actor, &sent[0]).await, [json!({"user_id": "bob", "read_at": read_at})]);
+        assert!(receipts(actor, &sent[1]).await.is_empty(), "the sender is not among them");
+    }
+}
+
+#[tokio::test]
+async fn unread_messages_add_up_over_conversations() {
+    let world = World::new().await;
+    let (alice, _) = world.two().await;
+    let count = async || alice.get("/api/messages/unread-count").await.expect(200).data().clone();
+    assert_eq!(count().await, json!({"unread_count": 0, "conversations": 0}));
+    for (id, messages) in [("bob", 1), ("carol", 3), ("dave", 2)] {
+        let peer = world.user(id).await;
+        for _ in 0..messages {
+            peer.send("alice", "hello").await.expect(201);
+        }
+    }
+    assert_eq!(count().await, json!({"unread_count": 6, "conversations": 3}));
+    let first = alice.page("carol").await[0].clone();
+    alice.mark(text(&first, "id")).await.expect(200);
+    assert_eq!(count().await, json!({"unread_count": 5, "conversations": 3}));
+    alice.get("/api/messages/conversation/dave").await.expect(200);
+    assert_eq!(count().await, json!({"unread_count": 3, "conversations": 2}));
+    alice
+        .delete(&format!("/api/messages/conversation/{}", text(&first, "conversation_id")))
+        .await
+        .expect(200);
+    assert_eq!(count().await, json!({"unread_count": 1, "conversations": 1}));
+}
+
+#[tokio::test]
+async fn a_row_says_what_its_count_takes_in() {
+    let world = World::new().await;
+    let (alice, bob) = world.two().await;
+    for senders in ["a", "b", "aa", "bab"] {
+        let last = exchange(&alice, &bob, senders).await.pop();
+        for (actor, other) in [(&alice, "bob"), (&bob, "alice")] {
+            let row = actor.row(other).await.unwrap();
+            assert_eq!((&row["counted_to"], &row["last_message_id"]), (&json!(last), &json!(last)));
+            assert_eq!(row["last_message_at"], actor.page(other).await.last().unwrap()["sent_at"]);
+            let read = row["last_read_message_id"].as_str().unwrap_or_default();
+            let seen = actor.page(other).await;
+            let unread = seen.iter().filter(|m| m["sender_id"] == other && text(m, "id") > read).count();
+            assert_eq!(row["unread_count"], unread);
+        }
+        let middle = ids(&bob.page("alice").await)[1.min(senders.len() - 1)].to_owned();
+        bob.mark(&middle).await.expect(200);
+    }
+}
+
+#[tokio::test]
+async fn what_was_unread_when_it_was_deleted_stays_unread_for_its_sender() {
+    let world = World::new().await;
+    let (alice, bob) = world.two().await;
+    exchange(&alice, &bob, "aa").await;
+    bob.delete(&format!("/api/messages/conversation/{}", conversation(&alice).await)).await.expect(200);
+    assert_eq!(read(&alice.page("bob").await), [false, false]);
+    exchange(&alice, &bob, "a").await;
+    assert_eq!(bob.unread().await, 1);
+    bob.get("/api/messages/conversation/alice").await.expect(200);
+    assert_eq!((bob.unread().await, alice.page("bob").await[2]["read"].clone()), (0, json!(true)));
+}

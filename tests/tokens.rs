@@ -1,0 +1,193 @@
+//! Tokens: which of them hold, and for whom.
+
+use harness::{Actor, Answer, SECRET, World};
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use serde_json::{Value, json};
+use shared::id::Clock;
+
+/// `{"alg":"none","typ":"JWT"}` and `{"alg":"RS256","typ":"JWT"}`, as they stand in a token.
+const UNSIGNED: &str = "eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0";
+const RSA: &str = "eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCJ9";
+
+/// A token with any claims that this server accepts the signature of.
+pub(crate) fn signed(claims: &Value) -> String {
+    signed_by(Algorithm::HS256, SECRET, claims)
+}
+
+fn signed_by(algorithm: Algorithm, secret: &str, claims: &Value) -> String {
+    match jsonwebtoken::encode(&Header::new(algorithm), claims, &key(secret)) {
+        Ok(token) => token,
+        Err(error) => unreachable!("an HMAC signs anything: {error}"),
+    }
+}
+
+fn key(secret: &str) -> EncodingKey {
+    // It panics at its first use without a provider; installing it twice is an error to ignore.
+    let _ = jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER.install_default();
+    EncodingKey::from_secret(secret.as_bytes())
+}
+
+/// The time, in seconds.
+pub(crate) fn now() -> i64 {
+    Clock::default().now().seconds()
+}
+
+fn valid() -> Value {
+    json!({"sub": "alice", "exp": now() + 600})
+}
+
+/// The valid claims with some of them changed; null takes one away.
+fn claims(changes: &Value) -> Value {
+    let mut claims = valid();
+    for (name, value) in changes.as_object().into_iter().flatten() {
+        match value {
+            Value::Null => claims.as_object_mut().and_then(|claims| claims.remove(name)),
+            value => Some(std::mem::replace(&mut claims[name], value.clone())),
+        };
+    }
+    claims
+}
+
+async fn me(world: &World, token: &str) -> Answer {
+    world.anonymous().with_token(Some(token)).get("/api/users/me").await
+}
+
+async fn with_header(actor: &Actor, authorization: &str) -> Answer {
+    actor.call("GET", "/api/users/me", &[("authorization", authorization)], "").await
+}
+
+#[tokio::test]
+async fn a_token_says_who_is_calling() {
+    let world = World::new().await;
+    let answer = me(&world, &signed(&valid())).await.expect(200);
+    assert_eq!(answer.data()["id"], "alice");
+}
+
+#[tokio::test]
+async fn claims_that_do_not_hold_are_refused() {
+    let world = World::new().await;
+    for changes in [
+        json!({"exp": null}),
+        json!({"exp": "soon"}),
+        json!({"exp": now() - 45}),
+        json!({"exp": 0}),
+        json!({"nbf": now() + 60}),
+        json!({"sub": null}),
+        json!({"sub": ""}),
+        json!({"sub": 7}),
+        json!({"sub": ["alice"]}),
+        json!({"sub": "alice bob"}),
+        json!({"sub": "alice#bob"}),
+        json!({"sub": "alice/bob"}),
+        json!({"sub": "alicé"}),
+        json!({"sub": "alice\n"}),
+        json!({"sub": "a".repeat(129)}),
+    ] {
+        let answer = me(&world, &signed(&claims(&changes))).await;
+        assert_eq!(answer.status, 401, "{changes}");
+        answer.refused(401, "not_authenticated");
+    }
+}
+
+#[tokio::test]
+async fn claims_that_hold_are_accepted() {
+    let world = World::new().await;
+    for changes in [
+        json!({"exp": now() - 15}),
+        json!({"nbf": now() - 60}),
+        json!({"nbf": now() + 15}),
+        json!({"sub": "a".repeat(128)}),
+        json!({"sub": "auth0|Az09_-.@:"}),
+        json!({"iss": "https://someone.example", "aud": "something", "iat": now(), "more": {"x": 1}}),
+    ] {
+        assert_eq!(me(&world, &signed(&claims(&changes))).await.status, 200, "{changes}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_profile_cannot_hold_is_left_out() {
+    let world = World::new().await;
+    for changes in [
+        json!({"name": 7, "picture": ["https://a.example/cat.png"]}),
+        json!({"name": "  ", "picture": "cat.png"}),
+        json!({"picture": "javascript:alert(1)"}),
+        json!({"picture": format!("https://a.example/{}", "x".repeat(500))}),
+    ] {
+        let profile = me(&world, &signed(&claims(&changes))).await.expect(200);
+        assert_eq!(
+            (&profile.data()["full_name"], &profile.data()["avatar_url"]),
+            (&Value::Null, &Value::Null)
+        );
+    }
+    let long = claims(&json!({"name": "é".repeat(150)}));
+    let profile = me(&world, &signed(&long)).await.expect(200);
+    assert_eq!(profile.data()["full_name"], "é".repeat(100));
+}
+
+#[tokio::test]
+async fn only_our_signature_and_algorithm_hold() {
+    let world = World::new().await;
+    let good = signed(&valid());
+    let (head, signature) = good.rsplit_once('.').unwrap();
+    let payload = head.split_once('.').unwrap().1;
+    let confused = format!("{RSA}.{payload}");
+    let as_rsa = jsonwebtoken::crypto::sign(confused.as_bytes(), &key(SECRET), Algorithm::HS256).unwrap();
+    let mallory = signed(&claims(&json!({"sub": "mallory"})));
+    let swapped = mallory.rsplit_once('.').unwrap().0;
+    let bad = [
+        format!("{UNSIGNED}.{payload}."),
+        format!("{UNSIGNED}.{payload}.{signature}"),
+        format!("{confused}.{as_rsa}"),
+        format!("{confused}.{signature}"),
+        signed_by(Algorithm::HS384, SECRET, &valid()),
+        signed_by(Algorithm::HS512, SECRET, &valid()),
+        signed_by(Algorithm::HS256, "another secret, which is long enough, too", &valid()),
+        signed_by(Algorithm::HS256, "", &valid()),
+        format!("{swapped}.{signature}"),
+        head.to_owned(),
+        format!("{head}."),
+        format!("{good}.{signature}"),
+        good[1..].to_owned(),
+        good[..good.len() - 2].to_owned(),
+    ];
+    for token in bad {
+        let answer = me(&world, &token).await;
+        assert_eq!(answer.status, 401, "{token}");
+        answer.refused(401, "not_authenticated");
+    }
+}
+
+#[tokio::test]
+async fn the_token_comes_as_a_bearer_token() {
+    let world = World::new().await;
+    let (anonymous, token) = (world.anonymous(), signed(&valid()));
+    anonymous.get("/api/users/me").await.refused(401, "not_authenticated");
+    for bad in [
+        String::new(),
+        "Bearer".to_owned(),
+        "Bearer ".to_owned(),
+        "Bearer garbage".to_owned(),
+        "Bearer a.b.c".to_owned(),
+        "Bearer ü".to_owned(),
+        "Basic YWxpY2U6c2VjcmV0".to_owned(),
+        format!("Token {token}"),
+        format!("Bearer{token}"),
+        token.clone(),
+    ] {
+        let answer = with_header(&anonymous, &bad).await;
+        assert_eq!(answer.status, 401, "{bad:?}");
+        answer.refused(401, "not_authenticated");
+    }
+    for scheme in ["Bearer", "bearer", "BEARER"] {
+        with_header(&anonymous, &format!("{scheme} {token}")).await.expect(200);
+    }
+    anonymous.get(&format!("/api/users/me?token={token}")).await.refused(401, "not_authenticated");
+}
+
+#[tokio::test]
+async fn refusals_do_not_tell_why() {
+    let world = World::new().await;
+    let forged = signed_by(Algorithm::HS256, "another secret, which is long enough, too", &valid());
+    let expired = signed(&claims(&json!({"exp": 0})));
+    assert_eq!(me(&world, &expired).await.json, me(&world, &forged).await.json);
+}
