@@ -123,7 +123,7 @@ fn the_table_of_the_template_is_the_one_of_the_code() {
     for index in table.global_secondary_indexes() {
         wanted.push(format!("IndexName: {}", index.index_name()));
         let shown = index.projection().unwrap().non_key_attributes();
-        let list: String = shown.iter().map(|name| format!("              - {name}\n")).collect();
+        let list = shown.iter().fold(String::new(), |list, name| list + "              - " + name + "\n");
         wanted.push(format!("NonKeyAttributes:\n{list}"));
     }
     wanted.push(format!("AttributeName: {}\n", shared::store::table::EXPIRES));

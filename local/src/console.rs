@@ -23,7 +23,9 @@ impl Console {
             let mut out = std::io::BufWriter::new(std::io::stdout());
             while let Ok(line) = queue.recv() {
                 let _ = writeln!(out, "{line}");
-                queue.try_iter().for_each(|line| drop(writeln!(out, "{line}")));
+                for line in queue.try_iter() {
+                    let _ = writeln!(out, "{line}");
+                }
                 let _ = out.flush();
             }
         });
@@ -38,7 +40,9 @@ impl Console {
     /// Prints aligned pairs of a name and a value.
     pub fn table(&self, rows: &[(&str, String)]) {
         let width = rows.iter().map(|(name, _)| name.chars().count()).max().unwrap_or_default();
-        rows.iter().for_each(|(name, value)| self.say(format!("  {name:width$}  {value}")));
+        for (name, value) in rows {
+            self.say(format!("  {name:width$}  {value}"));
+        }
     }
 }
 

@@ -30,9 +30,9 @@ use shared::error::Source;
 use tokio::sync::oneshot;
 
 /// How often items past their time to live are deleted.
-const SWEEP: Duration = Duration::from_secs(60);
+const SWEEP: Duration = Duration::from_mins(1);
 /// How long a transaction's token is remembered. DynamoDB does for ten minutes; no attempt of ours lasts a tenth.
-const TOKEN_LIFE: Duration = Duration::from_secs(60);
+const TOKEN_LIFE: Duration = Duration::from_mins(1);
 const CONTENT_TYPE: &str = "application/x-amz-json-1.0";
 
 /// A status and a JSON body, as DynamoDB answers.

@@ -1,6 +1,12 @@
 //! What the tests are built on: a [`World`] with a real SDK client, a real engine and a [`wire`] between them on
 //! which faults can be had, and [`Actor`]s who call the functions.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
+#![allow(
+    clippy::missing_panics_doc,
+    clippy::must_use_candidate,
+    clippy::return_self_not_must_use,
+    reason = "tests are its only callers"
+)]
 
 mod actor;
 pub mod process;

@@ -62,7 +62,8 @@ impl Server {
             }
             welcome.push(line);
         }
-        panic!("the server ended before it was ready: {welcome:?}");
+        let ended = child.wait();
+        panic!("the server ended before it was ready: {ended:?} {welcome:?}");
     }
 
     /// Kills it at once, as a power cut does.

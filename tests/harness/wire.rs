@@ -234,10 +234,7 @@ fn problem(status: u16, code: &str) -> Answer {
 
 fn conflict(items: usize, at: usize) -> Answer {
     let reasons: Vec<Value> = (0..items)
-        .map(|item| match item == at {
-            true => json!({"Code": "TransactionConflict", "Message": "injected"}),
-            false => json!({"Code": "None"}),
-        })
+        .map(|item| json!({"Code": if item == at { "TransactionConflict" } else { "None" }, "Message": "injected"}))
         .collect();
     let body = json!({
         "__type": "com.amazonaws.dynamodb.v20120810#TransactionCanceledException",
