@@ -19,3 +19,4 @@ mod retries;
 mod searching;
 mod structure;
 mod tokens;
+mod websocket;

@@ -1,0 +1,117 @@
+//! What clients say, and what becomes of it.
+
+use super::*;
+
+#[tokio::test]
+async fn messages_go_by_their_action() {
+    let mut served = serve(Limits::default()).await;
+    let (mut socket, id) = served.open().await;
+    let mut ids = Vec::new();
+    for (body, route) in [
+        (r#"{"action": "send", "text": "é"}"#, "send"),
+        (r#"{"ref": 1, "action": "ping"}"#, "ping"),
+        (r#"{"action": "dance"}"#, "$default"),
+        (r#"{"action": "$connect"}"#, "$default"),
+        (r#"{"action": ["send"]}"#, "$default"),
+        (r#"{"text": "no action"}"#, "$default"),
+        ("send", "$default"),
+        ("", "$default"),
+    ] {
+        say(&mut socket, body).await;
+        let event = served.next("MESSAGE").await;
+        assert_eq!(event.body.as_deref(), Some(body));
+        assert!(!event.is_base64_encoded);
+        let context = event.request_context;
+        assert_eq!(context.route_key.as_deref(), Some(route), "{body}");
+        assert_eq!(context.connection_id.as_deref(), Some(id.as_str()));
+        assert_eq!(context.authorizer.fields["principalId"], "alice");
+        assert!(context.request_time_epoch >= context.connected_at);
+        ids.extend([context.message_id.unwrap(), context.request_id.unwrap()]);
+    }
+    ids.sort();
+    ids.dedup();
+    assert_eq!(ids.len(), 16);
+    // No answer's body was sent: the next thing that comes is this.
+    served.post(&id, "first").await;
+    assert_eq!(text(&mut socket).await, "first");
+}
+
+#[tokio::test]
+async fn a_failure_is_told_to_the_client() {
+    let mut served = serve(Limits { integration: Duration::from_millis(300), ..Limits::default() }).await;
+    let (mut socket, id) = served.open().await;
+    for body in ["fails", "panics", "hangs"] {
+        say(&mut socket, body).await;
+        let request_id = served.next("MESSAGE").await.request_context.request_id;
+        let told: serde_json::Value = serde_json::from_str(&text(&mut socket).await).unwrap();
+        let expected =
+            json!({ "message": "Internal server error", "connectionId": id, "requestId": request_id });
+        assert_eq!(told, expected);
+    }
+    say(&mut socket, "the socket is still open").await;
+    served.next("MESSAGE").await;
+}
+
+#[tokio::test]
+async fn messages_run_side_by_side_up_to_a_limit() {
+    let mut served = serve(Limits { concurrent: 2, ..Limits::default() }).await;
+    let (mut socket, id) = served.open().await;
+    for _ in 0..3 {
+        say(&mut socket, "waits").await;
+    }
+    served.next("MESSAGE").await;
+    served.next("MESSAGE").await;
+    served.quiet().await;
+    assert_eq!(served.post(&id, "meanwhile").await, "posted");
+    assert_eq!(text(&mut socket).await, "meanwhile");
+    served.gate.add_permits(1);
+    served.next("MESSAGE").await;
+    served.gate.add_permits(2);
+    say(&mut socket, "done").await;
+    assert_eq!(served.next("MESSAGE").await.body.as_deref(), Some("done"));
+}
+
+#[tokio::test]
+async fn one_sockets_messages_do_not_hold_up_anothers() {
+    let mut served = serve(Limits { concurrent: 1, ..Limits::default() }).await;
+    let (mut busy, _) = served.open().await;
+    let (mut other, _) = served.open().await;
+    say(&mut busy, "waits").await;
+    served.next("MESSAGE").await;
+    say(&mut other, "hello").await;
+    assert_eq!(served.next("MESSAGE").await.body.as_deref(), Some("hello"));
+}
+
+#[tokio::test]
+async fn the_end_is_told_once_with_its_code() {
+    use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+    let mut served = serve(Limits::default()).await;
+
+    let (mut socket, id) = served.open().await;
+    socket.close(Some(CloseFrame { code: 4001.into(), reason: "bye".into() })).await.unwrap();
+    assert_eq!(served.disconnected(&id).await, (4001, "bye".to_owned()));
+    assert_eq!(closed(&mut socket).await, (4001, "bye".to_owned()));
+
+    let (mut socket, id) = served.open().await;
+    socket.close(None).await.unwrap();
+    let unset = "Client-side close frame status not set".to_owned();
+    assert_eq!(served.disconnected(&id).await, (1005, unset));
+
+    let (socket, id) = served.open().await;
+    drop(socket);
+    assert_eq!(served.disconnected(&id).await.0, 1006);
+
+    served.quiet().await;
+    assert_eq!(served.gateway.open(), 0);
+}
+
+#[tokio::test]
+async fn the_disconnect_function_knows_who_it_was() {
+    let mut served = serve(Limits::default()).await;
+    let (socket, _) = served.open().await;
+    drop(socket);
+    let context = served.next("DISCONNECT").await.request_context;
+    assert_eq!(context.authorizer.fields["principalId"], "alice");
+    assert_eq!(context.stage.as_deref(), Some("test"));
+    assert!(context.connected_at > 0 && context.domain_name.is_some());
+}
