@@ -1,5 +1,6 @@
 //! The tests of the whole, by subject.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
+#![allow(clippy::similar_names, reason = "sent and send, pushed and pushes")]
 
 mod blocks;
 mod budgets;
@@ -12,11 +13,14 @@ mod forms;
 mod inputs;
 mod model;
 mod pages;
+mod queue;
 mod racing;
 mod reading;
 mod readme;
 mod retries;
 mod searching;
+mod sockets;
 mod structure;
+mod sync;
 mod tokens;
 mod websocket;

@@ -258,7 +258,8 @@ async fn a_retry_after_a_restart_finds_its_message() {
     world.wire.restart_after_a_loss(open());
     let before = world.wire.calls().len();
     alice.send("bob", "second").await.expect(201);
-    assert_eq!(world.wire.calls()[before..], ["TransactWriteItems", "TransactWriteItems"]);
+    let calls = world.wire.calls();
+    assert_eq!(calls[before..].iter().filter(|call| *call == "TransactWriteItems").count(), 2);
     assert_eq!(texts(&agree(&alice, &bob).await), ["first", "second"]);
 }
 

@@ -65,8 +65,8 @@ fn routes_of_the_sources() -> BTreeSet<(String, String)> {
 #[test]
 fn every_function_is_in_the_template_and_in_the_local_stack() {
     let template = text("infra/template.yaml");
-    let served: BTreeSet<_> =
-        local::gateway::functions().into_iter().map(|(name, _)| name.to_owned()).collect();
+    let served = local::gateway::functions().into_iter().map(|(name, _)| name);
+    let served: BTreeSet<_> = served.chain(local::gateway::SOCKET_FUNCTIONS).map(ToOwned::to_owned).collect();
     let expected: BTreeSet<_> = functions().iter().map(|function| resource(function)).collect();
     assert_eq!(served, expected);
     for function in functions() {

@@ -1,4 +1,4 @@
-//! The HTTP half of API Gateway: every function's routes behind one port.
+//! Every function behind one port, as API Gateway has them.
 
 use axum::Router;
 use axum::http::{HeaderName, HeaderValue, Method, header};
@@ -9,6 +9,7 @@ use shared::http::boundary;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::console::{Console, log_requests};
+use crate::websocket::{Functions, Gateway, call};
 
 /// Every function, by its name in the template.
 #[must_use]
@@ -23,7 +24,32 @@ pub fn functions() -> Vec<(&'static str, Router<App>)> {
         ("Delete", delete::routes()),
         ("Block", block::routes()),
         ("Users", users::routes()),
+        ("Events", events::routes()),
+        ("Typing", typing::routes()),
+        ("Presence", presence::routes()),
+        ("WsTicket", ws_ticket::routes()),
     ]
+}
+
+/// The functions of the `WebSocket` API, by their names in the template.
+pub const SOCKET_FUNCTIONS: [&str; 4] = ["WsAuthorizer", "WsConnect", "WsDisconnect", "WsMessage"];
+
+/// The functions of the `WebSocket` API on an app.
+#[must_use]
+pub fn socket_functions(app: &App) -> Functions {
+    /// A function that takes the app with each event.
+    macro_rules! on {
+        ($handle:path) => {{
+            let app = app.clone();
+            call(move |event| $handle(app.clone(), event))
+        }};
+    }
+    Functions {
+        authorize: on!(ws_authorizer::handle),
+        connect: on!(ws_connect::handle),
+        disconnect: on!(ws_disconnect::handle),
+        message: on!(ws_message::handle),
+    }
 }
 
 /// The routes of all functions.
@@ -31,9 +57,9 @@ fn routes() -> Router<App> {
     functions().into_iter().fold(Router::new(), |all, (_, routes)| all.merge(routes))
 }
 
-/// What one port serves: the functions, `/health`, and a page that says what this is.
-pub fn service(app: App, cors_origins: &[String], console: Option<Console>) -> Router {
-    let routes = routes().route("/health", get(health)).route("/", get(page));
+/// What one port serves: the functions, the sockets, `/health`, and a page that says what this is.
+pub fn service(app: App, sockets: &Gateway, cors_origins: &[String], console: Option<Console>) -> Router {
+    let routes = routes().route("/health", get(health)).route("/ws", sockets.upgrade()).route("/", get(page));
     let service = boundary(routes, app);
     let service = match console {
         Some(console) => service.layer(axum::middleware::from_fn_with_state(console, log_requests)),

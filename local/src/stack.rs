@@ -22,10 +22,13 @@ use tokio::task::JoinHandle;
 use crate::console::Console;
 use crate::engine::Engine;
 use crate::options::Options;
+use crate::websocket::{Api, Gateway, Limits};
 use crate::{demo, gateway, secrets};
 
 /// How long requests in flight may take to finish once the stack stops.
 const GRACE: Duration = Duration::from_secs(10);
+/// The stage of the local `WebSocket` API.
+const STAGE: &str = "local";
 /// Days that a token of the demo's people holds.
 const DEMO_DAYS: i64 = 30;
 
@@ -39,6 +42,7 @@ pub struct Stack {
     pub app: App,
     /// What signs tokens.
     pub jwt_secret: String,
+    sockets: Gateway,
     stop: watch::Sender<bool>,
     servers: Vec<JoinHandle<()>>,
     /// Held while the stack runs: two must not share a data directory.
@@ -79,10 +83,16 @@ impl Stack {
         };
         table::create_if_missing(&Client::from_conf(config.clone().build()), &settings.table).await?;
         let jwt_secret = settings.jwt_secret.clone();
-        let app = App::new(config, settings, Clock::default());
-        let service = gateway::service(app.clone(), &options.cors_origins, console);
+        let port = TcpListener::bind("127.0.0.1:0").await?;
+        let domain_name = port.local_addr()?.to_string();
+        let pushes = pushes(&format!("http://{domain_name}/{STAGE}"));
+        let app = App::new(config, Some(pushes), settings, Clock::default());
+        let api = Api { id: "local".to_owned(), stage: STAGE.to_owned(), domain_name, routes: Vec::new() };
+        let sockets = Gateway::new(api, gateway::socket_functions(&app), Limits::default());
+        servers.push(serve(port, sockets.management(), stopped.clone()));
+        let service = gateway::service(app.clone(), &sockets, &options.cors_origins, console);
         servers.push(serve(listener, service, stopped));
-        Ok(Self { address, database, app, jwt_secret, stop, servers, _lock: lock })
+        Ok(Self { address, database, app, jwt_secret, sockets, stop, servers, _lock: lock })
     }
 
     /// Tokens of the demo's people, by id.
@@ -103,8 +113,9 @@ impl Stack {
         format!("http://{}", self.address)
     }
 
-    /// Stops: no new connections; requests in flight finish.
+    /// Stops: no new connections; sockets are closed with 1001, and requests in flight finish.
     pub async fn stop(self) {
+        self.sockets.close_all().await;
         let _ = self.stop.send(true);
         let all = async {
             for server in self.servers {
@@ -134,6 +145,15 @@ fn config() -> Builder {
         .behavior_version(BehaviorVersion::latest())
         .credentials_provider(Credentials::new(id, secret, session, None, "environment"))
         .region(Region::new(region))
+}
+
+/// A configuration of pushes to the sockets of this machine.
+fn pushes(endpoint: &str) -> aws_sdk_apigatewaymanagement::config::Builder {
+    aws_sdk_apigatewaymanagement::config::Builder::new()
+        .behavior_version(aws_sdk_apigatewaymanagement::config::BehaviorVersion::latest())
+        .credentials_provider(Credentials::new("local", "local", None, None, "local"))
+        .region(Region::new("us-east-1"))
+        .endpoint_url(endpoint)
 }
 
 async fn bind(options: &Options) -> Result<TcpListener, Source> {

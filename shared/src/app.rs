@@ -4,12 +4,16 @@ use std::sync::Arc;
 
 use aws_config::BehaviorVersion;
 use axum::Router;
+use lambda_runtime::LambdaEvent;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use crate::auth::{MIN_SECRET, Verifier};
 use crate::error::Source;
 use crate::http::boundary;
 use crate::id::Clock;
 use crate::page::CursorKey;
+use crate::push::Push;
 use crate::store::Store;
 
 /// What every function holds: built once, cloned for each request.
@@ -17,6 +21,8 @@ use crate::store::Store;
 pub struct App {
     /// The table.
     pub store: Store,
+    /// The way to the sockets.
+    pub push: Push,
     /// Who is calling.
     pub verifier: Arc<Verifier>,
     /// What signs cursors.
@@ -35,8 +41,12 @@ pub struct Settings {
     pub jwt_issuer: Option<String>,
     /// `TIDINGS_JWT_AUDIENCE`: the `aud` that tokens must have.
     pub jwt_audience: Option<String>,
-    /// `TIDINGS_SECRET`: the key of cursors.
+    /// `TIDINGS_SECRET`: the key of cursors and tickets.
     pub secret: String,
+    /// `TIDINGS_SECRET_PREVIOUS`: the one before it, whose cursors still hold.
+    pub previous_secret: Option<String>,
+    /// `TIDINGS_PUSH_ENDPOINT`: the `https` URL of the `WebSocket` API's stage; without it there are no sockets.
+    pub push_endpoint: Option<String>,
     /// `TIDINGS_METER=on`: answers say what they cost.
     pub metered: bool,
 }
@@ -60,6 +70,8 @@ impl Settings {
             jwt_issuer: variable("TIDINGS_JWT_ISSUER"),
             jwt_audience: variable("TIDINGS_JWT_AUDIENCE"),
             secret: secret("TIDINGS_SECRET")?,
+            previous_secret: variable("TIDINGS_SECRET_PREVIOUS"),
+            push_endpoint: variable("TIDINGS_PUSH_ENDPOINT"),
             metered: variable("TIDINGS_METER").as_deref() == Some("on"),
         };
         if settings.jwt_secret.len() < MIN_SECRET {
@@ -70,16 +82,24 @@ impl Settings {
 }
 
 impl App {
-    /// An app on a database configuration.
+    /// An app on a database configuration and, where there can be sockets, one for pushes.
     #[must_use]
-    pub fn new(config: aws_sdk_dynamodb::config::Builder, settings: Settings, clock: Clock) -> Self {
+    pub fn new(
+        config: aws_sdk_dynamodb::config::Builder,
+        pushes: Option<aws_sdk_apigatewaymanagement::config::Builder>,
+        settings: Settings,
+        clock: Clock,
+    ) -> Self {
         let issuer = settings.jwt_issuer.as_deref();
+        let previous = settings.previous_secret.as_deref().map(str::as_bytes);
+        let secrets: Vec<&[u8]> = std::iter::once(settings.secret.as_bytes()).chain(previous).collect();
         let verifier =
             Verifier::hs256(settings.jwt_secret.as_bytes(), issuer, settings.jwt_audience.as_deref());
         Self {
-            store: Store::new(config, settings.table, clock, settings.metered),
+            store: Store::new(config, settings.table, clock, settings.metered, pushes.is_some()),
+            push: Push::new(pushes),
             verifier: Arc::new(verifier),
-            cursors: Arc::new(CursorKey::derive(settings.secret.as_bytes())),
+            cursors: Arc::new(CursorKey::derive(&secrets)),
             metered: settings.metered,
         }
     }
@@ -91,21 +111,46 @@ impl App {
     pub async fn from_env() -> Result<Self, Source> {
         let settings = Settings::from_env(|name| Err(format!("{name} is not set").into()))?;
         let aws = aws_config::load_defaults(BehaviorVersion::latest()).await;
-        let app = Self::new(aws_sdk_dynamodb::config::Builder::from(&aws), settings, Clock::default());
-        app.store.warm_up().await;
+        let pushes = settings
+            .push_endpoint
+            .as_ref()
+            .map(|endpoint| aws_sdk_apigatewaymanagement::config::Builder::from(&aws).endpoint_url(endpoint));
+        let app =
+            Self::new(aws_sdk_dynamodb::config::Builder::from(&aws), pushes, settings, Clock::default());
+        tokio::join!(app.store.warm_up(), app.push.warm_up());
         Ok(app)
     }
 }
 
-/// Runs a function in Lambda: all of its `main`.
+/// Runs an HTTP function in Lambda: all of its `main`.
 ///
 /// # Errors
 /// What kept it from starting; Lambda logs it.
 pub fn run(routes: Router<App>) -> Result<(), lambda_http::Error> {
+    start(async |app| lambda_http::run(boundary(routes, app)).await)
+}
+
+/// Runs a function of the `WebSocket` API in Lambda: all of its `main`.
+///
+/// # Errors
+/// What kept it from starting; Lambda logs it.
+pub fn run_events<E, A, F>(handler: impl Fn(App, E) -> F) -> Result<(), lambda_http::Error>
+where
+    E: DeserializeOwned,
+    A: Serialize,
+    F: Future<Output = Result<A, String>>,
+{
+    start(async |app| {
+        let handle = |event: LambdaEvent<E>| handler(app.clone(), event.payload);
+        lambda_runtime::run(lambda_runtime::service_fn(handle)).await
+    })
+}
+
+fn start<F>(run: impl FnOnce(App) -> F) -> Result<(), lambda_http::Error>
+where
+    F: Future<Output = Result<(), lambda_http::Error>>,
+{
     tracing_subscriber::fmt().json().with_max_level(tracing::Level::INFO).without_time().init();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let app = App::from_env().await?;
-        lambda_http::run(boundary(routes, app)).await
-    })
+    runtime.block_on(async { run(App::from_env().await?).await })
 }

@@ -23,6 +23,8 @@ pub const MIN_SECRET: usize = 32;
 #[derive(Deserialize)]
 struct Claims {
     sub: String,
+    /// Checked to be a number of seconds; RFC 7519 allows parts of them.
+    exp: f64,
     #[serde(default)]
     name: serde_json::Value,
     #[serde(default)]
@@ -47,6 +49,8 @@ pub struct Caller {
     pub name: Option<Name>,
     /// The token's `picture`, where it has a usable one.
     pub picture: Option<Picture>,
+    /// When the token expires.
+    pub expires: Timestamp,
 }
 
 /// Checks tokens (RFC 7519) with a shared secret.
@@ -92,6 +96,11 @@ impl Verifier {
         Ok(Caller {
             user: claims.sub.parse().map_err(|_| refused)?,
             name: claims.name.as_str().and_then(Name::shortened),
+            #[expect(
+                clippy::cast_possible_truncation,
+                reason = "a time too far away is cut to the last there is"
+            )]
+            expires: Timestamp::from_millis((claims.exp * 1000.0) as i64),
             picture: claims.picture.as_str().and_then(|url| Picture::try_from(url.to_owned()).ok()),
         })
     }

@@ -46,6 +46,9 @@ pub struct Row {
     /// Messages up to here are hidden from the owner, who deleted the conversation.
     #[serde(default)]
     pub cleared: Option<Stamp>,
+    /// The event that told of its deletion; what comes later has greater ids.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hidden_at: Option<Stamp>,
     /// The owner has blocked the other.
     #[serde(default)]
     pub blocked_by_me: bool,
@@ -71,6 +74,7 @@ impl Row {
             read: None,
             peer_read: None,
             cleared: None,
+            hidden_at: None,
             blocked_by_me: false,
             blocked_by_peer: false,
         }
@@ -80,6 +84,12 @@ impl Row {
     #[must_use]
     pub fn is_blocked(&self) -> bool {
         self.blocked_by_me || self.blocked_by_peer
+    }
+
+    /// What the next event about the conversation must be above: the events of its newest message.
+    #[must_use]
+    pub fn told_up_to(&self) -> Option<Stamp> {
+        self.head.map(|head| head.plus(2))
     }
 
     /// Whether the owner may see a message of the conversation.

@@ -35,6 +35,9 @@ pub enum Error {
     /// 404: no such route, user or message.
     #[error("{0}")]
     NotFound(&'static str),
+    /// 410: what the cursor would go on with is no longer kept.
+    #[error("The cursor is too old. Load the inbox again, and go on from a new one.")]
+    CursorExpired,
     /// 413: the body has more than 256 KiB.
     #[error("The body is larger than 256 KiB.")]
     TooLarge,
@@ -69,6 +72,7 @@ impl Error {
             Self::NotAuthenticated(_) => StatusCode::UNAUTHORIZED,
             Self::NotAParticipant | Self::Blocked => StatusCode::FORBIDDEN,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
+            Self::CursorExpired => StatusCode::GONE,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
@@ -85,6 +89,7 @@ impl Error {
             Self::NotAParticipant => "not_a_participant",
             Self::Blocked => "blocked",
             Self::NotFound(_) => "not_found",
+            Self::CursorExpired => "cursor_expired",
             Self::TooLarge => "too_large",
             Self::UnsupportedMediaType(_) => "unsupported_media_type",
             Self::Internal(_) => "internal",

@@ -272,6 +272,16 @@ fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
     Ok(value)
 }
 
+/// Reads a JSON object whose fields are known.
+///
+/// # Errors
+/// `Invalid`, with the field that is wrong.
+pub fn from_object<T: DeserializeOwned>(
+    fields: serde_json::Map<String, serde_json::Value>,
+) -> Result<T, Error> {
+    parsed(serde_json::Value::Object(fields))
+}
+
 /// Parses into a type whose constructors are the checks; a refusal names the field.
 fn parsed<'de, T: DeserializeOwned, D: serde::Deserializer<'de>>(from: D) -> Result<T, Error> {
     serde_path_to_error::deserialize(from).map_err(|error| {

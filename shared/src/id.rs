@@ -177,6 +177,20 @@ impl Stamp {
         Self::from_ordinal(self.ordinal().saturating_sub(1))
     }
 
+    /// Its 16 bytes (RFC 9562, section 4).
+    #[must_use]
+    pub fn to_bytes(self) -> [u8; 16] {
+        self.0.to_be_bytes()
+    }
+
+    /// Reads 16 bytes; `None` where they are no `UUIDv7`.
+    #[must_use]
+    pub fn from_bytes(bytes: [u8; 16]) -> Option<Self> {
+        let value = u128::from_be_bytes(bytes);
+        let is_v7 = value & (0xf << 76) == VERSION && value & (0b11 << 62) == VARIANT;
+        is_v7.then_some(Self(value))
+    }
+
     /// Its 122 bits without the version and the variant: stamps are numbered without a gap.
     fn ordinal(self) -> u128 {
         (self.0 >> 80) << 74 | ((self.0 >> 64) & MIDDLE) << 62 | (self.0 & LOW)
@@ -191,13 +205,8 @@ impl FromStr for Stamp {
     type Err = MalformedId;
     fn from_str(text: &str) -> Result<Self, MalformedId> {
         let malformed = MalformedId("not a time-ordered id");
-        let bytes = ORDERED.decode(text).map_err(|_| malformed.clone())?;
-        let value = u128::from_be_bytes(bytes.try_into().map_err(|_| malformed.clone())?);
-        if value & (0xf << 76) == VERSION && value & (0b11 << 62) == VARIANT {
-            Ok(Self(value))
-        } else {
-            Err(malformed)
-        }
+        let Ok(bytes) = ORDERED.decode(text) else { return Err(malformed) };
+        bytes.try_into().ok().and_then(Self::from_bytes).ok_or(malformed)
     }
 }
 

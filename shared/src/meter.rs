@@ -8,7 +8,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use aws_sdk_dynamodb::operation::batch_get_item::{BatchGetItemInput, BatchGetItemOutput};
+use aws_sdk_dynamodb::operation::delete_item::{DeleteItemInput, DeleteItemOutput};
 use aws_sdk_dynamodb::operation::get_item::{GetItemInput, GetItemOutput};
+use aws_sdk_dynamodb::operation::put_item::{PutItemInput, PutItemOutput};
 use aws_sdk_dynamodb::operation::query::{QueryInput, QueryOutput};
 use aws_sdk_dynamodb::operation::transact_write_items::{TransactWriteItemsInput, TransactWriteItemsOutput};
 use aws_sdk_dynamodb::operation::update_item::{UpdateItemInput, UpdateItemOutput};
@@ -155,7 +157,9 @@ impl Intercept for Metering {
             GetItemInput,
             BatchGetItemInput,
             TransactWriteItemsInput,
-            UpdateItemInput
+            UpdateItemInput,
+            PutItemInput,
+            DeleteItemInput
         );
         Ok(())
     }
@@ -210,6 +214,10 @@ impl Intercept for Metering {
             } else if let Some(output) = output.downcast_ref::<TransactWriteItemsOutput>() {
                 add(&counts.written, output.consumed_capacity.iter().flatten());
             } else if let Some(output) = output.downcast_ref::<UpdateItemOutput>() {
+                add(&counts.written, output.consumed_capacity.iter());
+            } else if let Some(output) = output.downcast_ref::<PutItemOutput>() {
+                add(&counts.written, output.consumed_capacity.iter());
+            } else if let Some(output) = output.downcast_ref::<DeleteItemOutput>() {
                 add(&counts.written, output.consumed_capacity.iter());
             }
         });

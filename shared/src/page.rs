@@ -66,15 +66,36 @@ impl TryFrom<i64> for Offset {
 const VERSION: u8 = 1;
 const TAG: usize = 16;
 
-/// The key that signs cursors, derived from the one secret.
-pub struct CursorKey(hmac::Key);
+/// The keys that sign cursors and tickets, derived from secrets: one signs, and the one before it still holds.
+pub struct CursorKey {
+    keys: Vec<(u8, hmac::Key)>,
+}
+
+/// Why a cursor does not hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BadCursor {
+    /// It was altered, or issued for another user or list.
+    Foreign,
+    /// It was signed with a key that is no longer in use.
+    Retired,
+}
+
+impl From<BadCursor> for Error {
+    fn from(_: BadCursor) -> Self {
+        Self::field("cursor", "The cursor is not one of this list.")
+    }
+}
 
 impl CursorKey {
-    /// Derives the key from `TIDINGS_SECRET`.
+    /// Derives the keys from `TIDINGS_SECRET` and, while it is being replaced, the one before it.
     #[must_use]
-    pub fn derive(secret: &[u8]) -> Self {
-        let secret = hmac::Key::new(hmac::HMAC_SHA256, secret);
-        Self(hmac::Key::new(hmac::HMAC_SHA256, hmac::sign(&secret, b"tidings cursor").as_ref()))
+    pub fn derive(secrets: &[&[u8]]) -> Self {
+        let key = |secret: &&[u8]| {
+            let secret = hmac::Key::new(hmac::HMAC_SHA256, secret);
+            let id = hmac::sign(&secret, b"tidings key id").as_ref()[0];
+            (id, hmac::Key::new(hmac::HMAC_SHA256, hmac::sign(&secret, b"tidings cursor").as_ref()))
+        };
+        Self { keys: secrets.iter().map(key).collect() }
     }
 
     /// A cursor of a user's list at a position.
@@ -82,11 +103,7 @@ impl CursorKey {
     /// # Errors
     /// `Internal` where the position does not serialise.
     pub fn seal<T: Serialize>(&self, user: &UserId, list: &str, position: &T) -> Result<String, Error> {
-        let mut bytes = vec![VERSION];
-        serde_json::to_writer(&mut bytes, position).map_err(Error::internal)?;
-        let tag = self.tag(user, list, &bytes);
-        bytes.extend_from_slice(&tag.as_ref()[..TAG]);
-        Ok(ORDERED.encode(bytes))
+        self.seal_bytes(user, list, &serde_json::to_vec(position).map_err(Error::internal)?)
     }
 
     /// The position in a cursor.
@@ -94,27 +111,50 @@ impl CursorKey {
     /// # Errors
     /// `Invalid` for a cursor that was altered, or issued for another user or list.
     pub fn open<T: DeserializeOwned>(&self, user: &UserId, list: &str, cursor: &str) -> Result<T, Error> {
-        let refused = || Error::field("cursor", "The cursor is not one of this list.");
-        let bytes = ORDERED.decode(cursor).map_err(|_| refused())?;
-        let (body, tag) = bytes.split_last_chunk::<TAG>().ok_or_else(refused)?;
-        let expected = self.tag(user, list, body);
-        constant_time::verify_slices_are_equal(tag, &expected.as_ref()[..TAG]).map_err(|_| refused())?;
-        match body.split_first() {
-            Some((&VERSION, position)) => serde_json::from_slice(position).map_err(|_| refused()),
-            _ => Err(refused()),
-        }
+        let position = self.open_bytes(user, list, cursor)?;
+        serde_json::from_slice(&position).map_err(|_| BadCursor::Foreign.into())
     }
 
-    fn tag(&self, user: &UserId, list: &str, body: &[u8]) -> hmac::Tag {
-        let mut context = hmac::Context::with_key(&self.0);
-        // Neither a user id nor a list's name holds a zero byte.
-        for part in [user.as_str().as_bytes(), list.as_bytes()] {
-            context.update(part);
-            context.update(&[0]);
-        }
-        context.update(body);
-        context.sign()
+    /// Signed bytes: the version, the key's id, the bytes, and 16 bytes of an HMAC-SHA-256 over the user, the list
+    /// and all of these.
+    ///
+    /// # Errors
+    /// `Internal` where there is no key.
+    pub fn seal_bytes(&self, user: &UserId, list: &str, position: &[u8]) -> Result<String, Error> {
+        let (id, key) = self.keys.first().ok_or_else(|| Error::internal("there is no key for cursors"))?;
+        let mut bytes = Vec::with_capacity(position.len() + 2 + TAG);
+        bytes.extend_from_slice(&[VERSION, *id]);
+        bytes.extend_from_slice(position);
+        let tag = tag(key, user, list, &bytes);
+        bytes.extend_from_slice(&tag.as_ref()[..TAG]);
+        Ok(ORDERED.encode(bytes))
     }
+
+    /// The bytes that were signed.
+    ///
+    /// # Errors
+    /// Says why they do not hold.
+    pub fn open_bytes(&self, user: &UserId, list: &str, cursor: &str) -> Result<Vec<u8>, BadCursor> {
+        let bytes = ORDERED.decode(cursor).map_err(|_| BadCursor::Foreign)?;
+        let (body, signature) = bytes.split_last_chunk::<TAG>().ok_or(BadCursor::Foreign)?;
+        let [VERSION, id, position @ ..] = body else { return Err(BadCursor::Foreign) };
+        let (_, key) = self.keys.iter().find(|(known, _)| known == id).ok_or(BadCursor::Retired)?;
+        let expected = tag(key, user, list, body);
+        constant_time::verify_slices_are_equal(signature, &expected.as_ref()[..TAG])
+            .map_err(|_| BadCursor::Foreign)?;
+        Ok(position.to_vec())
+    }
+}
+
+fn tag(key: &hmac::Key, user: &UserId, list: &str, body: &[u8]) -> hmac::Tag {
+    let mut context = hmac::Context::with_key(key);
+    // Neither a user id nor a list's name holds a zero byte.
+    for part in [user.as_str().as_bytes(), list.as_bytes()] {
+        context.update(part);
+        context.update(&[0]);
+    }
+    context.update(body);
+    context.sign()
 }
 
 #[cfg(test)]
@@ -123,7 +163,7 @@ mod tests {
 
     #[test]
     fn a_cursor_holds_for_its_user_and_list_only() {
-        let key = CursorKey::derive(b"secret");
+        let key = CursorKey::derive(&[b"secret"]);
         let (alice, bob): (UserId, UserId) = ("alice".parse().unwrap(), "bob".parse().unwrap());
         let cursor = key.seal(&alice, "inbox", &("there", 7)).unwrap();
         assert_eq!(key.open::<(String, u8)>(&alice, "inbox", &cursor).unwrap(), ("there".to_owned(), 7));
@@ -137,7 +177,10 @@ mod tests {
         ] {
             assert!(key.open::<(String, u8)>(user, list, &cursor).is_err(), "{cursor}");
         }
-        let other = CursorKey::derive(b"another secret");
+        let rotated = CursorKey::derive(&[b"new secret", b"secret"]);
+        assert!(rotated.open::<(String, u8)>(&alice, "inbox", &cursor).is_ok());
+        let other = CursorKey::derive(&[b"another secret"]);
         assert!(other.open::<(String, u8)>(&alice, "inbox", &cursor).is_err());
+        assert_eq!(other.open_bytes(&alice, "inbox", &cursor), Err(BadCursor::Retired));
     }
 }

@@ -6,6 +6,9 @@
 //! | number of visible rows | `U#user` | `TOTALS` | `inbox.rs` |
 //! | inbox row | `U#user` | `C#conversation` | `inbox.rs` |
 //! | block | `U#user` | `B#other` | `blocks.rs` |
+//! | presence | `U#user` | `PRESENCE` | `presences.rs` |
+//! | socket | `U#user` | `W#connection` | `connections.rs` |
+//! | ticket for a socket | `U#user` | `T#ticket` | `connections.rs` |
 //! | event | `Q#user` | `E#stamp` | `events.rs` |
 //! | message | `C#conversation` | `M#stamp` | `messages.rs` |
 //! | receipt: a move of a read watermark | `C#conversation` | `R#stamp#user` | `reads.rs` |
@@ -17,10 +20,12 @@
 //! Invariant: keys are formatted here and nowhere else, and every change is one transaction.
 
 mod blocks;
+mod connections;
 mod events;
 mod inbox;
 mod item;
 mod messages;
+mod presences;
 mod profiles;
 mod reads;
 mod searching;
@@ -29,12 +34,16 @@ pub mod table;
 mod transact;
 
 pub use blocks::Blocked;
+pub use connections::TICKET_LIFE;
+pub(crate) use events::Told;
+pub use events::{Poll, QueuePosition, WINDOW};
 pub use inbox::{InboxPage, InboxPosition, Unread};
 pub use messages::{PageBounds, PageOfMessages};
-pub use reads::{Receipt, Target};
+pub use reads::{Marked, Receipt, Target};
 pub use searching::{Hit, Pass, SearchPage, SearchScope};
 pub use sending::Sent;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
@@ -47,7 +56,8 @@ use aws_sdk_dynamodb::types::KeysAndAttributes;
 use crate::error::Error;
 use crate::id::Clock;
 use crate::meter::Metering;
-use item::{Item, Key};
+use crate::time::Timestamp;
+use item::{Attribute, Item, Key, Write};
 
 /// How long one attempt of a call may take before its answer counts as lost.
 const ATTEMPT: Duration = Duration::from_millis(1500);
@@ -63,6 +73,10 @@ pub struct Store {
     once: Client,
     table: String,
     clock: Clock,
+    /// Whether there can be sockets to push to.
+    pushes: bool,
+    /// Milliseconds that readers of queues wait for what was stamped and has not committed.
+    window: i64,
 }
 
 impl Store {
@@ -73,6 +87,7 @@ impl Store {
         table: String,
         clock: Clock,
         metered: bool,
+        pushes: bool,
     ) -> Self {
         let timeouts = TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT).build();
         let mut config = config.timeout_config(timeouts);
@@ -88,7 +103,21 @@ impl Store {
             once: Client::from_conf(config.retry_config(RetryConfig::disabled()).build()),
             table,
             clock,
+            pushes,
+            window: WINDOW,
         }
+    }
+
+    /// The same store, whose readers wait so many milliseconds for late events instead of [`WINDOW`].
+    #[must_use]
+    pub fn settling_after(self, window: i64) -> Self {
+        Self { window, ..self }
+    }
+
+    /// The time by its clock.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
     }
 
     /// Opens the connection before the first request needs it, with a read that finds nothing.
@@ -101,18 +130,39 @@ impl Store {
 
     async fn get(&self, key: Key, consistent: bool) -> Result<Option<Item>, Error> {
         let get = self.db.get_item().table_name(&self.table).set_key(Some(key.attributes()));
-        Ok(Box::pin(get.consistent_read(consistent).send()).await.map_err(failed_read)?.item)
+        Ok(Box::pin(get.consistent_read(consistent).send()).await.map_err(failed_call)?.item)
+    }
+
+    /// Puts an item that stands alone.
+    async fn put(&self, write: Write) -> Result<(), Error> {
+        let put = self.db.put_item().table_name(&self.table).set_item(Some(write.into_item()));
+        Box::pin(put.send()).await.map(|_| ()).map_err(failed_call)
+    }
+
+    /// Sets one attribute of an item that stands alone.
+    async fn set_one(&self, key: Key, name: &str, value: &impl Attribute) -> Result<(), Error> {
+        let update = self.db.update_item().table_name(&self.table).set_key(Some(key.attributes()));
+        let update = update.update_expression("SET #name = :value").expression_attribute_names("#name", name);
+        let update = update.expression_attribute_values(":value", value.attribute());
+        Box::pin(update.send()).await.map(|_| ()).map_err(failed_call)
+    }
+
+    async fn remove(&self, key: Key) -> Result<(), Error> {
+        let delete = self.db.delete_item().table_name(&self.table).set_key(Some(key.attributes()));
+        Box::pin(delete.send()).await.map(|_| ()).map_err(failed_call)
     }
 
     /// The items of up to 100 keys as they stand, in no order; those that are missing are left out.
     async fn get_all(&self, keys: Vec<Key>) -> Result<Vec<Item>, Error> {
         let mut items = Vec::with_capacity(keys.len());
-        let mut wanted: Vec<Item> = keys.iter().map(Key::attributes).collect();
+        // DynamoDB refuses a key that is asked for twice.
+        let keys: BTreeMap<_, _> = keys.iter().map(|key| ((&key.pk, &key.sk), key.attributes())).collect();
+        let mut wanted: Vec<Item> = keys.into_values().collect();
         while !wanted.is_empty() {
             let keys = KeysAndAttributes::builder().set_keys(Some(wanted)).consistent_read(true);
             let keys = keys.build().map_err(Error::internal)?;
             let got = self.db.batch_get_item().request_items(&self.table, keys).send().await;
-            let got = got.map_err(failed_read)?;
+            let got = got.map_err(failed_call)?;
             items.extend(got.responses.into_iter().flatten().flat_map(|(_, items)| items));
             let left = got.unprocessed_keys.and_then(|mut tables| tables.remove(&self.table));
             wanted = left.map(|keys| keys.keys).unwrap_or_default();
@@ -128,7 +178,7 @@ impl Store {
             if count < usize::MAX {
                 query = query.limit(i32::try_from(count - items.len()).unwrap_or(i32::MAX));
             }
-            let page = Box::pin(query.clone().send()).await.map_err(failed_read)?;
+            let page = Box::pin(query.clone().send()).await.map_err(failed_call)?;
             items.extend(page.items.unwrap_or_default());
             match page.last_evaluated_key {
                 None => return Ok((items, false)),
@@ -139,7 +189,7 @@ impl Store {
     }
 }
 
-fn failed_read<E>(error: SdkError<E>) -> Error
+fn failed_call<E>(error: SdkError<E>) -> Error
 where
     E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
 {

@@ -9,16 +9,22 @@
 )]
 
 mod actor;
+pub mod live;
 pub mod process;
+pub mod sync;
 pub mod wire;
 
 pub use actor::{Actor, Answer};
 
+use std::sync::Arc;
+
 use aws_sdk_dynamodb::config::{BehaviorVersion, Builder, Credentials, Region};
 use axum::Router;
 use local::engine::Engine;
+use local::websocket::{Api, Gateway, Limits};
 use shared::app::{App, Settings};
 use shared::id::Clock;
+use shared::page::CursorKey;
 use shared::store::table;
 use wire::Wire;
 
@@ -62,11 +68,36 @@ impl World {
             jwt_issuer: None,
             jwt_audience: None,
             secret: "a secret for cursors".to_owned(),
+            previous_secret: None,
+            push_endpoint: None,
             metered: true,
         };
-        let app = App::new(config(&wire), settings, clock);
-        let service = local::gateway::service(app.clone(), &[], None);
+        // Sockets are looked for; there are none unless a test adds some.
+        let pushes = aws_sdk_apigatewaymanagement::config::Builder::new()
+            .behavior_version(aws_sdk_apigatewaymanagement::config::BehaviorVersion::latest())
+            .endpoint_url("http://sockets.invalid");
+        let app = App::new(config(&wire), Some(pushes), settings, clock);
+        Self::with(app, wire)
+    }
+
+    fn with(app: App, wire: Wire) -> Self {
+        let api =
+            Api { id: String::new(), stage: String::new(), domain_name: String::new(), routes: Vec::new() };
+        let sockets = Gateway::new(api, local::gateway::socket_functions(&app), Limits::default());
+        let service = local::gateway::service(app.clone(), &sockets, &[], None);
         Self { app, wire, service }
+    }
+
+    /// The same machine, whose readers of queues wait so many milliseconds for late events.
+    pub fn settling_after(&self, millis: i64) -> Self {
+        let app = App { store: self.app.store.clone().settling_after(millis), ..self.app.clone() };
+        Self::with(app, self.wire.clone())
+    }
+
+    /// The same machine with other secrets for its cursors: the first signs, all of them hold.
+    pub fn with_cursor_secrets(&self, secrets: &[&[u8]]) -> Self {
+        let app = App { cursors: Arc::new(CursorKey::derive(secrets)), ..self.app.clone() };
+        Self::with(app, self.wire.clone())
     }
 
     /// A user with a token, not yet seen by the server.

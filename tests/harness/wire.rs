@@ -48,6 +48,8 @@ struct State {
     successor: Option<Engine>,
     /// A check at each call: how many calls of an operation there were.
     calls: Vec<String>,
+    /// A transaction waits up to so long before it reaches the engine.
+    late_commits: Duration,
 }
 
 /// The way to the database.
@@ -82,6 +84,7 @@ impl Wire {
             lose: 0,
             successor: None,
             calls,
+            late_commits: Duration::ZERO,
         };
         Self { state: Arc::new(Mutex::new(state)), order: Arc::default() }
     }
@@ -101,6 +104,13 @@ impl Wire {
     /// No more faults.
     pub fn heal(&self) {
         self.suffer(Faults::default(), 1);
+    }
+
+    /// From now on transactions wait up to so long before they reach the engine: what was stamped earlier may commit
+    /// later.
+    pub fn delay_commits(&self, most: Duration, seed: u64) {
+        let mut state = self.state();
+        (state.late_commits, state.seed) = (most, seed);
     }
 
     /// The next transactions commit, and their answers are lost.
@@ -128,7 +138,7 @@ impl Wire {
         let (slow, fate) = {
             let mut state = self.state();
             state.calls.push(operation.to_owned());
-            (state.pause(), state.fate(operation, body))
+            (state.pause(operation), state.fate(operation, body))
         };
         tokio::time::sleep(slow).await;
         let lost = match fate {
@@ -197,8 +207,9 @@ impl State {
         f64::from(u32::try_from(bits).unwrap_or_default()) / f64::from(1u32 << 24)
     }
 
-    fn pause(&mut self) -> Duration {
-        let most = self.faults.slow;
+    fn pause(&mut self, operation: &str) -> Duration {
+        let late = if operation == "TransactWriteItems" { self.late_commits } else { Duration::ZERO };
+        let most = self.faults.slow + late;
         if most.is_zero() { most } else { most.mul_f64(self.draw()) }
     }
 

@@ -72,7 +72,7 @@ async fn messages_run_side_by_side_up_to_a_limit() {
 }
 
 #[tokio::test]
-async fn one_sockets_messages_do_not_hold_up_anothers() {
+async fn messages_of_one_socket_do_not_hold_up_another() {
     let mut served = serve(Limits { concurrent: 1, ..Limits::default() }).await;
     let (mut busy, _) = served.open().await;
     let (mut other, _) = served.open().await;

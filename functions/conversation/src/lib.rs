@@ -134,8 +134,9 @@ async fn mark_page_read(
         return Ok(());
     }
     let row = Some(page.row.clone());
-    let (_, moved) = app.store.mark_read(reader, conversation, Target::Message(newest), row).await?;
-    if let Some(at) = moved {
+    let marked = app.store.mark_read(reader, conversation, Target::Message(newest), row).await?;
+    app.push.deliver(&app.store, marked.delivery).await;
+    if let Some(at) = marked.moved_at {
         page.reads.moved(reader, newest, at);
     }
     Ok(())

@@ -20,6 +20,7 @@ async fn delete_conversation(
     caller: Caller,
     Path(conversation): Path<ConversationId>,
 ) -> Result<Reply<()>, Error> {
-    app.store.delete_conversation(&caller.user, &conversation).await?;
+    let delivery = app.store.delete_conversation(&caller.user, &conversation).await?;
+    app.push.deliver(&app.store, delivery).await;
     Ok(Reply::ok((), "Conversation deleted."))
 }

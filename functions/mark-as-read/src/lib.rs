@@ -26,7 +26,9 @@ async fn mark_as_read(
     caller: Caller,
     Path(message): Path<MessageId>,
 ) -> Result<Reply<Watermark>, Error> {
-    Ok(Reply::ok(app.store.mark_message_read(&caller.user, &message).await?, "Marked as read."))
+    let marked = app.store.mark_message_read(&caller.user, &message).await?;
+    app.push.deliver(&app.store, marked.delivery).await;
+    Ok(Reply::ok(marked.watermark, "Marked as read."))
 }
 
 /// Marks everything in a conversation read.
@@ -35,8 +37,9 @@ async fn read_all(
     caller: Caller,
     Path(conversation): Path<ConversationId>,
 ) -> Result<Reply<Watermark>, Error> {
-    let (watermark, _) = app.store.mark_read(&caller.user, &conversation, Target::Newest, None).await?;
-    Ok(Reply::ok(watermark, "Marked as read."))
+    let marked = app.store.mark_read(&caller.user, &conversation, Target::Newest, None).await?;
+    app.push.deliver(&app.store, marked.delivery).await;
+    Ok(Reply::ok(marked.watermark, "Marked as read."))
 }
 
 /// Who has read a message, and when.

@@ -22,7 +22,10 @@ async fn send(
     JsonOrForm(draft): JsonOrForm<Draft>,
 ) -> Result<Reply<MessageView>, Error> {
     match app.store.append_message(&caller, draft).await? {
-        Sent::New(message) => Ok(Reply::created(message.shown_to(&caller.user, None), "Message sent.")),
+        Sent::New(message, delivery) => {
+            app.push.deliver(&app.store, delivery).await;
+            Ok(Reply::created(message.shown_to(&caller.user, None), "Message sent."))
+        }
         Sent::Before(message) => {
             let read_at = app.store.read_time(&caller.user, &message).await?;
             Ok(Reply::ok(message.shown_to(&caller.user, read_at), "This message was sent before."))

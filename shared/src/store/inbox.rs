@@ -6,14 +6,15 @@
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
+use super::Store;
 use super::item::{Attribute, Item, Key, Write, from_item, text};
 use super::profiles::partition;
 use super::transact::Commit;
-use super::{Store, events};
 use crate::conversation::Row;
 use crate::error::Error;
 use crate::event::Event;
 use crate::id::{ConversationId, Stamp, UserId};
+use crate::push::Delivery;
 
 /// The index that orders a user's visible rows by their latest activity.
 pub(super) const ACTIVITY: &str = "activity";
@@ -154,6 +155,16 @@ impl Store {
         item.as_ref().map(from_item).transpose()
     }
 
+    /// A user's row of a conversation as it was of late, for half the price.
+    pub(super) async fn row_of_late(
+        &self,
+        user: &UserId,
+        conversation: &ConversationId,
+    ) -> Result<Option<Row>, Error> {
+        let item = self.get(key(user, conversation), false).await?;
+        item.as_ref().map(from_item).transpose()
+    }
+
     /// All rows of a user as they stand, hidden ones included, in the order of their ids.
     pub(super) async fn rows(&self, user: &UserId) -> Result<Vec<Item>, Error> {
         let query = self
@@ -181,14 +192,16 @@ impl Store {
         &self,
         user: &UserId,
         conversation: &ConversationId,
-    ) -> Result<(), Error> {
+    ) -> Result<Delivery, Error> {
         let began = Instant::now();
         loop {
             let row = self.row(user, conversation).await?.ok_or(Error::NotAParticipant)?;
             if row.activity.is_none() {
-                return Ok(());
+                return Ok(Delivery::default());
             }
+            let told_at = self.clock.stamp_above(row.told_up_to());
             let hide = Write::update(key(user, conversation))
+                .set("hidden_at", &told_at)
                 .set_some("cleared", row.head.as_ref())
                 .set("n", &0u64)
                 .remove("activity")
@@ -199,9 +212,10 @@ impl Store {
                 .if_present("activity")
                 .if_still("head", row.head.as_ref());
             let event = Event::ConversationDeleted { conversation: conversation.clone() };
-            let writes = vec![hide, count_rows(user, -1), events::enqueue(user, self.clock.stamp(), &event)?];
-            if let Commit::Done = self.commit(writes, began).await? {
-                return Ok(());
+            let told = vec![(user.clone(), told_at, event)];
+            let writes = vec![hide, count_rows(user, -1)];
+            if let (Commit::Done, delivery) = self.commit_and_tell(writes, told, began).await? {
+                return Ok(delivery);
             }
         }
     }

@@ -226,12 +226,27 @@ impl Write {
         self
     }
 
+    /// Only if the attribute is above a number.
+    pub(super) fn if_after(mut self, name: &str, number: i64) -> Self {
+        let (name, value) = (self.name(name), self.value(number.attribute()));
+        self.conditions.push(format!("{name} > {value}"));
+        self
+    }
+
     /// Only if there is no such item, or one that has expired: DynamoDB deletes those late.
     pub(super) fn if_gone(mut self, now: Timestamp) -> Self {
         let (pk, expires) = (self.name("pk"), self.name("expires"));
         let now = self.value(now.seconds().attribute());
         self.conditions.push(format!("(attribute_not_exists({pk}) OR {expires} < {now})"));
         self
+    }
+
+    /// The item of a put that stands alone.
+    pub(super) fn into_item(self) -> Item {
+        match self.kind {
+            Kind::Put(item) => item,
+            Kind::Update | Kind::Delete | Kind::Check => self.key.attributes(),
+        }
     }
 
     fn update_expression(&self) -> String {

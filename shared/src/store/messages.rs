@@ -163,29 +163,35 @@ impl Store {
         Ok((items.split_off(bounds.offset.min(items.len())), more))
     }
 
-    /// How many messages of others a user has not read once their watermark stands at `read`, up to `head`.
+    /// How many messages of others a user has not read once their watermark stands at `read`, up to the row's
+    /// `head`; `None` where there is no message at `read`.
     pub(super) async fn count_unread(
         &self,
         user: &UserId,
         conversation: &ConversationId,
         row: &Row,
         read: Stamp,
-    ) -> Result<u64, Error> {
-        let after = row.cleared.max(Some(read));
-        let Some((low, high)) = between(after, row.head.map(|head| head.plus(1))) else { return Ok(0) };
+    ) -> Result<Option<u64>, Error> {
+        let Some(head) = row.head.filter(|head| *head != read) else { return Ok(Some(0)) };
         let query = self
             .db
             .query()
             .consistent_read(true)
             .key_condition_expression("pk = :pk AND sk BETWEEN :low AND :high")
-            .filter_expression("#sender <> :user")
-            .expression_attribute_names("#sender", "sender")
-            .expression_attribute_values(":user", user.attribute())
             .expression_attribute_values(":pk", partition(conversation).attribute())
-            .expression_attribute_values(":low", low.attribute())
-            .expression_attribute_values(":high", high.attribute())
-            .projection_expression("sk");
-        Ok(self.query_up_to(query, usize::MAX).await?.0.len() as u64)
+            .expression_attribute_values(":low", sort_key(read).attribute())
+            .expression_attribute_values(":high", sort_key(head).attribute())
+            .projection_expression("sk, sender");
+        let (items, _) = self.query_up_to(query, usize::MAX).await?;
+        let Some((first, after)) = items.split_first() else { return Ok(None) };
+        if stamp_of(first)? != read {
+            return Ok(None);
+        }
+        let mut unread = 0;
+        for item in after {
+            unread += u64::from(text(item, "sender")? != user.as_str() && row.shows(stamp_of(item)?));
+        }
+        Ok(Some(unread))
     }
 
     /// A message for one of its conversation's participants.

@@ -9,12 +9,13 @@ use tokio::time::Instant;
 use super::item::{Attribute, Item, Key, Write, from_item, text};
 use super::messages::partition;
 use super::transact::Commit;
-use super::{PageBounds, Store, events, inbox};
+use super::{PageBounds, Store, Told, inbox};
 use crate::conversation::{Row, Watermark};
 use crate::error::Error;
 use crate::event::Event;
 use crate::id::{ConversationId, MessageId, Stamp, UserId};
 use crate::message::Message;
+use crate::push::Delivery;
 use crate::time::{Timestamp, millis};
 
 pub(super) fn key(conversation: &ConversationId, message: Stamp, reader: &UserId) -> Key {
@@ -42,6 +43,16 @@ pub enum Target {
     Message(Stamp),
     /// All there is.
     Newest,
+}
+
+/// A watermark that was to be moved.
+pub struct Marked {
+    /// The watermark as it stands.
+    pub watermark: Watermark,
+    /// When it moved; `None` where it stood there or beyond.
+    pub moved_at: Option<Timestamp>,
+    /// What is to be pushed.
+    pub delivery: Delivery,
 }
 
 /// Who has read a message, and when.
@@ -213,18 +224,17 @@ impl Store {
 
     /// Moves a user's read watermark forward. A target at or below it changes nothing.
     ///
-    /// `known` is the row, where the caller has just read it. Gives the watermark as it stands, and when it moved,
-    /// if it did.
+    /// `known` is the row, where the caller has just read it.
     ///
     /// # Errors
-    /// `NotAParticipant` where the conversation is not theirs.
+    /// `NotAParticipant` where the conversation is not theirs, `NotFound` where the target does not exist.
     pub async fn mark_read(
         &self,
         user: &UserId,
         conversation: &ConversationId,
         target: Target,
         mut known: Option<Row>,
-    ) -> Result<(Watermark, Option<Timestamp>), Error> {
+    ) -> Result<Marked, Error> {
         let began = Instant::now();
         loop {
             let row = match known.take() {
@@ -241,17 +251,19 @@ impl Store {
                 unread_count: unread,
             };
             let Some(target) = target.filter(|target| !row.has_read(*target)) else {
-                return Ok((stands(row.read, row.n), None));
+                let (watermark, delivery) = (stands(row.read, row.n), Delivery::default());
+                return Ok(Marked { watermark, moved_at: None, delivery });
             };
             if row.head.is_none_or(|head| head < target) {
                 // The row was read before the message came.
                 continue;
             }
             let unread = self.count_unread(user, conversation, &row, target).await?;
+            let unread = unread.ok_or(Error::NotFound("There is no such message."))?;
             let at = self.clock.now();
-            let writes = self.read_writes(user, conversation, &row, target, unread, at)?;
-            if let Commit::Done = self.commit(writes, began).await? {
-                return Ok((stands(Some(target), unread), Some(at)));
+            let (writes, told) = self.read_writes(user, conversation, &row, (target, at), unread)?;
+            if let (Commit::Done, delivery) = self.commit_and_tell(writes, told, began).await? {
+                return Ok(Marked { watermark: stands(Some(target), unread), moved_at: Some(at), delivery });
             }
         }
     }
@@ -261,10 +273,9 @@ impl Store {
         user: &UserId,
         conversation: &ConversationId,
         row: &Row,
-        target: Stamp,
+        (target, at): (Stamp, Timestamp),
         unread: u64,
-        at: Timestamp,
-    ) -> Result<Vec<Write>, Error> {
+    ) -> Result<(Vec<Write>, Vec<Told>), Error> {
         let mine = Write::update(inbox::key(user, conversation))
             .set("read", &target)
             .set("n", &unread)
@@ -282,24 +293,31 @@ impl Store {
             at,
             unread,
         };
-        let stamp = self.clock.stamp();
-        Ok(vec![
-            mine,
-            theirs,
-            Write::put(key(conversation, target, user), &Stored { at })?,
-            events::enqueue(user, stamp, &event(Some((unread, row.head))))?,
-            events::enqueue(&row.peer, stamp, &event(None))?,
-        ])
+        let stamp = self.clock.stamp_above(row.told_up_to());
+        let receipt = Write::put(key(conversation, target, user), &Stored { at })?;
+        let told = vec![
+            (user.clone(), stamp, event(Some((unread, row.head)))),
+            (row.peer.clone(), stamp, event(None)),
+        ];
+        Ok((vec![mine, theirs, receipt], told))
     }
 
     /// Moves a user's read watermark to a message.
     ///
     /// # Errors
     /// `NotAParticipant` where its conversation is not theirs, `NotFound` where it does not exist.
-    pub async fn mark_message_read(&self, user: &UserId, id: &MessageId) -> Result<Watermark, Error> {
-        let (row, _) = self.message_for(user, id).await?;
+    pub async fn mark_message_read(&self, user: &UserId, id: &MessageId) -> Result<Marked, Error> {
         let target = Target::Message(id.stamp);
-        Ok(self.mark_read(user, &id.conversation, target, Some(row)).await?.0)
+        // What is written is conditioned on the row as read, so half the price of a consistent read will do. Where
+        // nothing is to be written, or the row seems too old, it is read again.
+        let row = self.row_of_late(user, &id.conversation).await?;
+        let is_news =
+            |row: &Row| row.head >= Some(id.stamp) && !row.has_read(id.stamp) && row.shows(id.stamp);
+        let row = match row.filter(is_news) {
+            Some(row) => row,
+            None => self.message_for(user, id).await?.0,
+        };
+        self.mark_read(user, &id.conversation, target, Some(row)).await
     }
 
     /// Who has read a message, and when; its sender is not among them.

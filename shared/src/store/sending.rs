@@ -11,13 +11,14 @@ use super::item::{Item, Key, Write, from_item};
 use super::messages::{self, partition};
 use super::profiles;
 use super::transact::{Commit, Verdict};
-use super::{Store, events, inbox};
+use super::{Store, Told, inbox};
 use crate::auth::Caller;
 use crate::conversation::Row;
 use crate::error::Error;
 use crate::event::Event;
 use crate::id::{ConversationId, MessageId, Stamp, UserId};
 use crate::message::{Address, Content, Draft, Message};
+use crate::push::Delivery;
 use crate::user::Profile;
 
 /// Seconds that a send key is kept: a day, and an hour for clocks that differ.
@@ -37,8 +38,8 @@ struct StoredKey {
 /// How a send ended.
 #[derive(Debug)]
 pub enum Sent {
-    /// The message was sent.
-    New(Message),
+    /// The message was sent, and this is to be pushed.
+    New(Message, Delivery),
     /// It had been sent before, under the same client id.
     Before(Message),
 }
@@ -63,6 +64,16 @@ enum Part {
     Key,
     Reply,
     Other,
+}
+
+/// What a refusal teaches.
+enum Lesson {
+    /// Another attempt may do.
+    Again,
+    /// An attempt whose answer was lost had committed.
+    Committed,
+    /// The same client id was sent before, with this message.
+    SentBefore(Box<Message>),
 }
 
 impl Store {
@@ -121,8 +132,9 @@ impl Sending<'_> {
             let message = self.next_message();
             self.floor = Some(message.id.stamp);
             let (parts, writes): (Vec<Part>, Vec<Write>) = self.writes(&message)?.into_iter().unzip();
-            let verdicts = match self.store.commit(writes, began).await? {
-                Commit::Done => return Ok(Sent::New(message)),
+            let (commit, delivery) = self.store.commit_and_tell(writes, self.events(&message), began).await?;
+            let verdicts = match commit {
+                Commit::Done => return Ok(Sent::New(message, delivery)),
                 Commit::Refused(verdicts) => verdicts,
             };
             let refused = parts.into_iter().zip(verdicts).filter_map(|(part, verdict)| match verdict {
@@ -130,8 +142,9 @@ impl Sending<'_> {
                 Verdict::Fine => None,
             });
             match self.learn(&message, refused.collect()).await {
-                Ok(None) => {}
-                Ok(Some(sent)) => return Ok(sent),
+                Ok(Lesson::Again) => {}
+                Ok(Lesson::Committed) => return Ok(Sent::New(message, delivery)),
+                Ok(Lesson::SentBefore(first)) => return Ok(Sent::Before(*first)),
                 Err(refusal) => return self.unless_sent_before(refusal).await,
             }
         }
@@ -154,15 +167,10 @@ impl Sending<'_> {
             (Part::Mine, self.row(&self.caller.user, message)),
             (Part::Theirs, self.row(&self.peer, message)),
         ];
-        let first = self.store.clock.stamp();
-        for (user, standing) in [(&self.caller.user, &self.mine), (&self.peer, &self.theirs)] {
+        for (user, standing) in self.sides() {
             if !matches!(standing, Standing::Visible) {
-                let appears = self.appearance(user, standing, message);
-                writes.push((Part::Other, events::enqueue(user, first, &appears)?));
                 writes.push((Part::Other, inbox::count_rows(user, 1)));
             }
-            let created = Event::MessageCreated { message: message.clone() };
-            writes.push((Part::Other, events::enqueue(user, first.plus(1), &created)?));
         }
         if let Some(client_id) = &self.content.client_message_id {
             let expires = message.id.stamp.time().seconds() + KEY_LIFE;
@@ -182,6 +190,24 @@ impl Sending<'_> {
             writes.push((Part::Other, Write::check(profiles::key(&self.peer)).if_present("pk")));
         }
         Ok(writes)
+    }
+
+    fn sides(&self) -> [(&UserId, &Standing); 2] {
+        [(&self.caller.user, &self.mine), (&self.peer, &self.theirs)]
+    }
+
+    /// What both learn: of the message and, before it, of a row that appears with it.
+    fn events(&self, message: &Message) -> Vec<Told> {
+        // Just above the message's id: so a conversation's events, too, are in the order of their commits.
+        let first = message.id.stamp.plus(1);
+        let mut told = Vec::with_capacity(4);
+        for (user, standing) in self.sides() {
+            if !matches!(standing, Standing::Visible) {
+                told.push((user.clone(), first, self.appearance(user, standing, message)));
+            }
+            told.push((user.clone(), first.plus(1), Event::MessageCreated { message: message.clone() }));
+        }
+        told
     }
 
     /// Takes the message into a participant's row, which must be as it is taken to be.
@@ -250,16 +276,16 @@ impl Sending<'_> {
         Event::ConversationCreated { conversation: self.conversation.clone(), row: Box::new(row) }
     }
 
-    /// Learns from a refusal what the next attempt must be like; or that the message was sent; or that it cannot be.
+    /// Learns from a refusal what the next attempt must be like, or that the message was sent, or cannot be.
     async fn learn(
         &mut self,
         message: &Message,
         refused: Vec<(Part, Option<Item>)>,
-    ) -> Result<Option<Sent>, Error> {
+    ) -> Result<Lesson, Error> {
         if let Some((_, Some(item))) = refused.iter().find(|(part, _)| *part == Part::Message) {
             // An attempt whose answer was lost had committed; or another's message has this very id.
             if messages::read(item)? == *message {
-                return Ok(Some(Sent::New(message.clone())));
+                return Ok(Lesson::Committed);
             }
         }
         for (part, item) in refused {
@@ -268,7 +294,10 @@ impl Sending<'_> {
                 Part::Key => {
                     let item =
                         item.ok_or_else(|| Error::internal("a send key was refused without an item"))?;
-                    return self.sent_before(&from_item::<StoredKey>(&item)?).await.map(Some);
+                    return self
+                        .first_message(&from_item::<StoredKey>(&item)?)
+                        .await
+                        .map(|first| Lesson::SentBefore(Box::new(first)));
                 }
                 Part::Reply => return Err(Error::field("reply_to", "There is no such message to answer.")),
                 // The profiles are read again below.
@@ -284,7 +313,7 @@ impl Sending<'_> {
         } else {
             self.profiles = None;
         }
-        Ok(None)
+        Ok(Lesson::Again)
     }
 
     fn learn_row(&mut self, part: Part, item: Option<Item>) -> Result<(), Error> {
@@ -295,7 +324,7 @@ impl Sending<'_> {
                 if row.is_blocked() {
                     return Err(Error::Blocked);
                 }
-                self.floor = self.floor.max(row.head);
+                self.floor = self.floor.max(row.head).max(row.hidden_at);
                 if row.activity.is_some() { Standing::Visible } else { Standing::Hidden(Box::new(row)) }
             }
         };
@@ -313,17 +342,15 @@ impl Sending<'_> {
         let found = self.store.get(key(&self.conversation, &self.caller.user, client_id), true).await?;
         match found.as_ref().map(from_item::<StoredKey>).transpose()? {
             Some(stored) if stored.expires >= self.store.clock.now().seconds() => {
-                self.sent_before(&stored).await
+                self.first_message(&stored).await.map(Sent::Before)
             }
             _ => Err(refusal),
         }
     }
 
-    async fn sent_before(&self, stored: &StoredKey) -> Result<Sent, Error> {
+    async fn first_message(&self, stored: &StoredKey) -> Result<Message, Error> {
         let id = MessageId { conversation: self.conversation.clone(), stamp: stored.message };
         let message = self.store.message(&id).await?;
-        message
-            .map(Sent::Before)
-            .ok_or_else(|| Error::internal("a send key names a message that is not there"))
+        message.ok_or_else(|| Error::internal("a send key names a message that is not there"))
     }
 }

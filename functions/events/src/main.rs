@@ -1,0 +1,5 @@
+//! The Lambda function `events`.
+
+fn main() -> Result<(), lambda_http::Error> {
+    shared::app::run(events::routes())
+}

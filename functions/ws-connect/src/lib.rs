@@ -1,0 +1,33 @@
+//! `$connect`: a socket opens.
+
+use aws_lambda_events::apigw::{ApiGatewayProxyResponse, ApiGatewayWebsocketProxyRequest};
+use shared::app::App;
+use shared::error::Error;
+use shared::socket::{PROTOCOL, SocketEvent, accepted, fault};
+
+/// Keeps the socket, and tells the peers that its user is there.
+///
+/// # Errors
+/// A text for a fault of ours: API Gateway refuses the handshake.
+pub async fn handle(
+    app: App,
+    event: ApiGatewayWebsocketProxyRequest,
+) -> Result<ApiGatewayProxyResponse, String> {
+    connect(&app, event).await.map_err(|error| fault(&error))
+}
+
+async fn connect(
+    app: &App,
+    event: ApiGatewayWebsocketProxyRequest,
+) -> Result<ApiGatewayProxyResponse, Error> {
+    let SocketEvent { connection, caller, wants_protocol, .. } = SocketEvent::read(event)?;
+    app.store.add_socket(&caller.user, &connection, caller.expires).await?;
+    if let Ok((_, delivery)) = app.store.tell_presence(&caller.user).await {
+        app.push.deliver(&app.store, delivery).await;
+    }
+    let mut response = accepted();
+    if wants_protocol && let Ok(protocol) = PROTOCOL.parse() {
+        response.headers.insert("sec-websocket-protocol", protocol);
+    }
+    Ok(response)
+}

@@ -1,0 +1,135 @@
+//! Frames from clients: the same actions as over HTTP, by the same code.
+
+use aws_lambda_events::apigw::{ApiGatewayProxyResponse, ApiGatewayWebsocketProxyRequest};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use shared::app::App;
+use shared::auth::Caller;
+use shared::error::Error;
+use shared::http::{FromFields, from_object};
+use shared::id::{ConversationId, MessageId};
+use shared::message::Draft;
+use shared::presence::Status;
+use shared::socket::{SocketEvent, accepted, fault};
+use shared::store::Sent;
+
+/// Does what a frame asks for, and answers on the same socket. A frame that fails leaves the socket open.
+///
+/// # Errors
+/// A text for a fault of ours.
+pub async fn handle(
+    app: App,
+    event: ApiGatewayWebsocketProxyRequest,
+) -> Result<ApiGatewayProxyResponse, String> {
+    let SocketEvent { connection, caller, body, .. } =
+        SocketEvent::read(event).map_err(|error| fault(&error))?;
+    if caller.expires <= app.store.now() {
+        app.push.close_expired(&connection).await;
+        return Ok(accepted());
+    }
+    let answer = Frame::read(&body).answered(&app, &caller).await;
+    app.push.answer(&connection, &answer).await.map_err(|error| fault(&error))?;
+    Ok(accepted())
+}
+
+/// A frame: `{"action", "ref"?, …}`.
+#[derive(Default)]
+struct Frame {
+    action: Value,
+    reference: Value,
+    fields: Option<Map<String, Value>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MarkAsRead {
+    message_id: MessageId,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Typing {
+    conversation_id: ConversationId,
+    is_typing: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Presence {
+    status: Status,
+    current_conversation_id: Option<ConversationId>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Ping {}
+
+impl Frame {
+    fn read(text: &str) -> Self {
+        let Ok(mut fields) = serde_json::from_str::<Map<String, Value>>(text) else { return Self::default() };
+        let mut take = |name| fields.remove(name).unwrap_or_default();
+        let (action, reference) = (take("action"), take("ref"));
+        Self { action, reference, fields: Some(fields) }
+    }
+
+    async fn answered(self, app: &App, caller: &Caller) -> Value {
+        let (action, reference) = (self.action.clone(), self.reference.clone());
+        match self.done(app, caller).await {
+            Ok(None) => json!({"type": "pong", "ref": reference}),
+            Ok(Some(data)) => json!({"type": "ack", "action": action, "ref": reference, "data": data}),
+            Err(error) => {
+                if error.status().is_server_error() {
+                    let _ = fault(&error);
+                }
+                let (code, message) = (error.code(), error.to_string());
+                json!({"type": "error", "action": action, "ref": reference, "code": code, "message": message})
+            }
+        }
+    }
+
+    /// What the frame asks for; `None` where that is a pong.
+    async fn done(self, app: &App, caller: &Caller) -> Result<Option<Value>, Error> {
+        let invalid = |message: &str| Error::Invalid { field: None, message: message.to_owned() };
+        let fields = self.fields.ok_or_else(|| invalid("The frame is not a JSON object."))?;
+        let action = self.action.as_str().ok_or_else(|| Error::field("action", "The action is missing."))?;
+        match action {
+            "send" => send(app, caller, fields).await.map(Some),
+            "mark_as_read" => {
+                let MarkAsRead { message_id } = from_object(fields)?;
+                let marked = app.store.mark_message_read(&caller.user, &message_id).await?;
+                app.push.deliver(&app.store, marked.delivery).await;
+                Ok(Some(json!(marked.watermark)))
+            }
+            "typing" => {
+                let Typing { conversation_id, is_typing } = from_object(fields)?;
+                let delivery = app.store.typing(&caller.user, &conversation_id, is_typing).await?;
+                app.push.deliver(&app.store, delivery).await;
+                Ok(Some(Value::Null))
+            }
+            "presence" => {
+                let Presence { status, current_conversation_id } = from_object(fields)?;
+                let conversation = current_conversation_id.as_ref();
+                let (shown, delivery) = app.store.set_presence(&caller.user, status, conversation).await?;
+                app.push.deliver(&app.store, delivery).await;
+                Ok(Some(json!(shown)))
+            }
+            "ping" => from_object(fields).map(|Ping {}| None),
+            _ => Err(Error::field("action", "There is no such action.")),
+        }
+    }
+}
+
+async fn send(app: &App, caller: &Caller, fields: Map<String, Value>) -> Result<Value, Error> {
+    let draft = Draft::from_fields(from_object(fields)?)?;
+    let (message, read_at) = match app.store.append_message(caller, draft).await? {
+        Sent::New(message, delivery) => {
+            app.push.deliver(&app.store, delivery).await;
+            (message, None)
+        }
+        Sent::Before(message) => {
+            let read_at = app.store.read_time(&caller.user, &message).await?;
+            (message, read_at)
+        }
+    };
+    Ok(json!(message.shown_to(&caller.user, read_at)))
+}

@@ -1,0 +1,30 @@
+//! `POST /api/ws-ticket`: a ticket that opens one socket, for clients whose URLs are logged.
+
+use axum::Router;
+use axum::extract::State;
+use axum::routing::post;
+use serde::Serialize;
+use shared::app::App;
+use shared::auth::Caller;
+use shared::error::Error;
+use shared::http::Reply;
+use shared::socket;
+use shared::store::TICKET_LIFE;
+
+/// The function's routes.
+pub fn routes() -> Router<App> {
+    Router::new().route("/api/ws-ticket", post(ticket))
+}
+
+/// A ticket, and the seconds it holds.
+#[derive(Serialize)]
+struct Ticket {
+    ticket: String,
+    expires_in: i64,
+}
+
+/// One use, 30 s.
+async fn ticket(State(app): State<App>, caller: Caller) -> Result<Reply<Ticket>, Error> {
+    let ticket = socket::issue_ticket(&app, &caller).await?;
+    Ok(Reply::created(Ticket { ticket, expires_in: TICKET_LIFE }, "Ticket issued."))
+}

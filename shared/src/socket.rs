@@ -1,0 +1,161 @@
+//! Who opens a socket, and how the four socket functions know.
+//!
+//! Invariant: the identity is set once, by the authorizer, and API Gateway hands it to every later event: a frame
+//! costs no look-up.
+
+use aws_lambda_events::apigw::{ApiGatewayProxyResponse, ApiGatewayWebsocketProxyRequest};
+use base64::Engine as _;
+use http::HeaderMap;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::app::App;
+use crate::auth::Caller;
+use crate::error::Error;
+use crate::id::{self, ORDERED, UserId};
+use crate::time::Timestamp;
+use crate::user::{Name, Picture};
+
+/// The subprotocol, named before the token where that comes as one.
+pub const PROTOCOL: &str = "tidings";
+const PROTOCOLS: &str = "sec-websocket-protocol";
+/// What tickets are called in their signatures.
+const LIST: &str = "ticket";
+
+/// Who holds a socket, as the authorizer's context carries it: texts only.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Identity {
+    user: UserId,
+    #[serde(default)]
+    name: Option<Name>,
+    #[serde(default)]
+    picture: Option<Picture>,
+    expires: i64,
+}
+
+impl From<Identity> for Caller {
+    fn from(identity: Identity) -> Self {
+        let Identity { user, name, picture, expires } = identity;
+        Self { user, name, picture, expires: Timestamp::from_millis(expires) }
+    }
+}
+
+impl From<&Caller> for Identity {
+    fn from(caller: &Caller) -> Self {
+        let Caller { user, name, picture, expires } = caller.clone();
+        Self { user, name, picture, expires: expires.millis() }
+    }
+}
+
+/// What a ticket says.
+#[derive(Serialize, Deserialize)]
+struct Ticket {
+    id: String,
+    identity: Identity,
+}
+
+/// A ticket for a caller: their id and a signed one-time id, which the store keeps for 30 s.
+///
+/// # Errors
+/// `Unavailable` where the database is.
+pub async fn issue_ticket(app: &App, caller: &Caller) -> Result<String, Error> {
+    let ticket = Ticket { id: id::request_token(), identity: caller.into() };
+    app.store.add_ticket(&caller.user, &ticket.id).await?;
+    let sealed = app.cursors.seal(&caller.user, LIST, &ticket)?;
+    Ok(ORDERED.encode(format!("{} {sealed}", caller.user)))
+}
+
+async fn use_ticket(app: &App, ticket: &str) -> Result<Caller, Error> {
+    let refused = || Error::NotAuthenticated("The ticket is not valid.");
+    let text =
+        ORDERED.decode(ticket).ok().and_then(|bytes| String::from_utf8(bytes).ok()).ok_or_else(refused)?;
+    let (user, sealed) = text.split_once(' ').ok_or_else(refused)?;
+    let user: UserId = user.parse().map_err(|_| refused())?;
+    let ticket: Ticket = app.cursors.open(&user, LIST, sealed).map_err(|_| refused())?;
+    if app.store.use_ticket(&user, &ticket.id).await? { Ok(ticket.identity.into()) } else { Err(refused()) }
+}
+
+/// Who opens a socket: by `?token=`, by `?ticket=`, or by the subprotocols `tidings, TOKEN`.
+///
+/// # Errors
+/// `NotAuthenticated` where none of them holds.
+pub async fn opener(
+    app: &App,
+    token: Option<&str>,
+    ticket: Option<&str>,
+    headers: &HeaderMap,
+) -> Result<Caller, Error> {
+    let protocols = headers.get(PROTOCOLS).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let from_protocol = protocols.split_once(',').filter(|(name, _)| name.trim() == PROTOCOL);
+    let caller = match (token, ticket, from_protocol) {
+        (Some(token), _, _) => app.verifier.verify(token)?,
+        (None, Some(ticket), _) => use_ticket(app, ticket).await?,
+        (None, None, Some((_, token))) => app.verifier.verify(token.trim())?,
+        (None, None, None) => {
+            return Err(Error::NotAuthenticated("Open the socket with a token or a ticket."));
+        }
+    };
+    // The leeway that verifying allows would only open a socket that its first frame ends.
+    if caller.expires <= app.store.now() {
+        return Err(Error::NotAuthenticated("The token has expired."));
+    }
+    Ok(caller)
+}
+
+/// The authorizer's context for a caller.
+///
+/// # Errors
+/// `Internal` where it does not serialise.
+pub fn context_of(caller: &Caller) -> Result<Value, Error> {
+    let identity = serde_json::to_string(&Identity::from(caller)).map_err(Error::internal)?;
+    Ok(serde_json::json!({ "identity": identity }))
+}
+
+/// An event of a socket, as far as the functions need it.
+pub struct SocketEvent {
+    /// API Gateway's id for the socket.
+    pub connection: String,
+    /// Who holds it.
+    pub caller: Caller,
+    /// The frame, where it is one.
+    pub body: String,
+    /// Whether the client asked for the subprotocol.
+    pub wants_protocol: bool,
+}
+
+impl SocketEvent {
+    /// Reads an event of API Gateway.
+    ///
+    /// # Errors
+    /// `Internal` where the authorizer's context or the connection is missing: the API is set up wrongly.
+    pub fn read(event: ApiGatewayWebsocketProxyRequest) -> Result<Self, Error> {
+        let context = event.request_context.authorizer.fields;
+        let identity = context.get("identity").and_then(Value::as_str);
+        let identity = identity.ok_or_else(|| Error::internal("no identity in the context"))?;
+        let identity: Identity = serde_json::from_str(identity).map_err(Error::internal)?;
+        let connection = event.request_context.connection_id;
+        let protocols =
+            event.headers.get(PROTOCOLS).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        Ok(Self {
+            connection: connection.ok_or_else(|| Error::internal("an event without a connection"))?,
+            caller: identity.into(),
+            body: event.body.unwrap_or_default(),
+            wants_protocol: protocols.split(',').any(|name| name.trim() == PROTOCOL),
+        })
+    }
+}
+
+/// The answer to API Gateway: all went well.
+#[must_use]
+pub fn accepted() -> ApiGatewayProxyResponse {
+    let mut response = ApiGatewayProxyResponse::default();
+    response.status_code = 200;
+    response
+}
+
+/// A fault, for API Gateway and for the log.
+#[must_use]
+pub fn fault(error: &Error) -> String {
+    tracing::error!(code = error.code(), error = ?error, "a socket's function failed");
+    error.code().to_owned()
+}

@@ -1,0 +1,172 @@
+//! Presence: one item per user, beside their sockets.
+//!
+//! Invariant: nobody learns of anyone's presence without a direct conversation with them, free of blocks.
+
+use futures_util::future::try_join_all;
+use tokio::time::Instant;
+
+use super::item::{Attribute, Key, Write, from_item, text};
+use super::profiles::partition;
+use super::{Store, connections, inbox};
+use crate::conversation::Row;
+use crate::error::Error;
+use crate::event::EventView;
+use crate::id::{ConversationId, UserId};
+use crate::presence::{Presence, PresenceView, Status};
+use crate::push::{Delivery, Socket};
+use crate::time::Timestamp;
+
+/// Peers that hear of a change: those of the latest conversations.
+const PEERS: usize = 50;
+
+fn key(user: &UserId) -> Key {
+    Key { pk: partition(user), sk: "PRESENCE".into() }
+}
+
+/// What is known of a user's whereabouts.
+#[derive(Default)]
+struct Whereabouts {
+    presence: Presence,
+    sockets: Vec<Socket>,
+}
+
+/// The peers of someone's latest conversations who hold sockets.
+struct Watchers {
+    /// The watched one's rows of these conversations.
+    rows: Vec<Row>,
+    sockets: Vec<(UserId, Vec<Socket>)>,
+}
+
+impl Whereabouts {
+    fn sockets_until(&self) -> Option<Timestamp> {
+        self.sockets.iter().map(|socket| socket.until).max()
+    }
+}
+
+impl Store {
+    /// Notes that a user polls. Once a minute is enough.
+    ///
+    /// # Errors
+    /// `Unavailable` where the database is.
+    pub async fn note_poll(&self, user: &UserId) -> Result<(), Error> {
+        self.set_one(key(user), "polled", &self.clock.now()).await
+    }
+
+    /// What the users show to a viewer, in the order asked for.
+    ///
+    /// # Errors
+    /// `Unavailable` where the database is.
+    pub async fn presence(&self, viewer: &UserId, users: &[UserId]) -> Result<Vec<PresenceView>, Error> {
+        let rows = users.iter().filter(|user| *user != viewer);
+        let rows = rows.map(|user| inbox::key(viewer, &ConversationId::direct(viewer, user)));
+        let (rows, found) = tokio::try_join!(
+            self.get_all(rows.collect()),
+            try_join_all(users.iter().map(|user| self.whereabouts(user, false)))
+        )?;
+        let rows = rows.iter().map(from_item::<Row>).collect::<Result<Vec<_>, _>>()?;
+        let now = self.clock.now();
+        let shown = users.iter().zip(found).map(|(user, found)| {
+            let may = user == viewer || rows.iter().any(|row| row.peer == *user && !row.is_blocked());
+            if !may {
+                return PresenceView::hidden(user.clone());
+            }
+            let between = ConversationId::direct(viewer, user);
+            let shares = |id: &ConversationId| user == viewer || *id == between;
+            found.presence.shown(user.clone(), found.sockets_until(), now, shares)
+        });
+        Ok(shown.collect())
+    }
+
+    async fn whereabouts(&self, user: &UserId, consistent: bool) -> Result<Whereabouts, Error> {
+        let query = self
+            .db
+            .query()
+            .consistent_read(consistent)
+            .key_condition_expression("pk = :pk AND sk BETWEEN :low AND :high")
+            .expression_attribute_values(":pk", partition(user).attribute())
+            .expression_attribute_values(":low", "PRESENCE".attribute())
+            .expression_attribute_values(":high", "W~".attribute());
+        let (items, _) = self.query_up_to(query, usize::MAX).await?;
+        let mut found = Whereabouts::default();
+        for item in &items {
+            match text(item, "sk")? {
+                "PRESENCE" => found.presence = from_item::<Presence>(item)?,
+                sk if sk.starts_with("W#") => found.sockets.push(connections::read(item)?),
+                _ => {}
+            }
+        }
+        Ok(found)
+    }
+
+    /// Sets what a user shows, and tells the peers of their latest conversations who hold sockets.
+    ///
+    /// # Errors
+    /// `NotAParticipant` where the conversation is not theirs.
+    pub async fn set_presence(
+        &self,
+        user: &UserId,
+        status: Status,
+        conversation: Option<&ConversationId>,
+    ) -> Result<(PresenceView, Delivery), Error> {
+        if let Some(conversation) = conversation {
+            self.row(user, conversation).await?.ok_or(Error::NotAParticipant)?;
+        }
+        let presence = Write::update(key(user)).set("status", status.name()).set("polled", &self.clock.now());
+        let presence = match conversation {
+            Some(conversation) => presence.set("conversation", conversation.as_str()),
+            None => presence.remove("conversation"),
+        };
+        self.commit(vec![presence], Instant::now()).await?;
+        self.tell_presence(user).await
+    }
+
+    /// Notes that a user's socket has closed and, where it was the last, that they have left: what they polled
+    /// before counts no longer, and their peers are told.
+    ///
+    /// # Errors
+    /// `Unavailable` where the database is.
+    pub async fn note_leaving(&self, user: &UserId) -> Result<Delivery, Error> {
+        let (found, now) = (self.whereabouts(user, true).await?, self.clock.now());
+        if found.sockets_until().is_some_and(|until| until > now) {
+            return Ok(Delivery::default());
+        }
+        let leaving = Write::update(key(user)).set("left", &now).remove("polled");
+        self.commit(vec![leaving], Instant::now()).await?;
+        Ok(self.tell_presence(user).await?.1)
+    }
+
+    /// Tells a user's peers what they show now.
+    ///
+    /// # Errors
+    /// `Unavailable` where the database is.
+    pub async fn tell_presence(&self, user: &UserId) -> Result<(PresenceView, Delivery), Error> {
+        // What has just changed is what is told: no read here may lag.
+        let (found, Watchers { rows, sockets }) =
+            tokio::try_join!(self.whereabouts(user, true), self.watchers(user))?;
+        let now = self.clock.now();
+        // Whoever does not want to be seen does not show until when they are there, either.
+        let until = found.presence.online_until(found.sockets_until());
+        let until = until.filter(|until| *until > now && found.presence.status != Status::Offline);
+        let id = self.clock.stamp();
+        let events = rows.into_iter().filter(|row| !row.is_blocked()).map(|row| {
+            let between = ConversationId::direct(user, &row.peer);
+            let shares = |shown: &ConversationId| *shown == between;
+            let shown = found.presence.shown(user.clone(), found.sockets_until(), now, shares);
+            (row.peer, EventView::presence(id, shown, until))
+        });
+        let delivery = Delivery { events: events.collect(), sockets };
+        let own = found.presence.shown(user.clone(), found.sockets_until(), now, |_| true);
+        Ok((own, delivery))
+    }
+
+    /// Who is to be told of a user. The index says who their peers are; whether a block stands, the rows themselves.
+    async fn watchers(&self, user: &UserId) -> Result<Watchers, Error> {
+        let page = self.inbox(user, None, 0, PEERS).await?;
+        let peers: Vec<&UserId> = page.rows.iter().map(|(_, row)| &row.peer).collect();
+        let mut sockets = self.sockets_of(&peers).await;
+        sockets.retain(|(_, sockets)| !sockets.is_empty());
+        let keys = sockets.iter().map(|(peer, _)| inbox::key(user, &ConversationId::direct(user, peer)));
+        let rows = self.get_all(keys.collect()).await?;
+        Ok(Watchers { rows: rows.iter().map(from_item).collect::<Result<_, _>>()?, sockets })
+    }
+}

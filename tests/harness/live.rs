@@ -1,0 +1,268 @@
+//! A whole stack in this process: people call its functions directly, and hold sockets on its port. And a world
+//! whose pushes go where the test wants them.
+
+use std::collections::VecDeque;
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use aws_sdk_dynamodb::config::{Credentials, Region};
+use axum::Router;
+use futures_util::{SinkExt, StreamExt};
+use http::HeaderValue;
+use local::options::Options;
+use local::stack::{Stack, days_from_now};
+use local::websocket::{Api, Gateway, Limits};
+use serde_json::{Value, json};
+use shared::app::App;
+use shared::auth;
+use shared::id::Clock;
+use shared::push::Push;
+use shared::store::Store;
+use shared::time::Timestamp;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::handshake::client::Response;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::{Error, Message};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
+
+use crate::{Actor, TABLE, World, config};
+
+/// Longer than anything takes.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A stack that serves.
+pub struct Live {
+    /// The stack itself.
+    pub stack: Stack,
+    service: Router,
+}
+
+impl Live {
+    /// Starts a stack in memory, on any free port.
+    pub async fn start() -> Self {
+        let options = Options {
+            port: 0,
+            host: Ipv4Addr::LOCALHOST.into(),
+            data_dir: "unused".into(),
+            in_memory: true,
+            demo: false,
+            cors_origins: Vec::new(),
+            quiet: true,
+        };
+        let stack = Stack::start(&options, None).await.expect("a stack");
+        warm_up(&stack.app).await;
+        // The functions are the stack's; the sockets of this router, of which nobody opens any, are not.
+        let api =
+            Api { id: String::new(), stage: String::new(), domain_name: String::new(), routes: Vec::new() };
+        let unused = Gateway::new(api, local::gateway::socket_functions(&stack.app), Limits::default());
+        let service = local::gateway::service(stack.app.clone(), &unused, &[], None);
+        Self { stack, service }
+    }
+
+    /// The time so many milliseconds from now.
+    pub fn from_now(&self, millis: i64) -> Timestamp {
+        Timestamp::from_millis(self.stack.app.store.now().millis() + millis)
+    }
+
+    /// A token of the stack for a user, until a time.
+    pub fn token_until(&self, user: &str, expires: Timestamp) -> String {
+        let id = user.parse().expect("a user id");
+        auth::sign(self.stack.jwt_secret.as_bytes(), &id, Some(user), expires).expect("a token")
+    }
+
+    /// A token of the stack for a user.
+    pub fn token(&self, user: &str) -> String {
+        self.token_until(user, days_from_now(1))
+    }
+
+    /// A user whom the stack knows.
+    pub async fn user(&self, id: &str) -> Actor {
+        let actor = Actor::new(self.service.clone(), id).with_token(Some(&self.token(id)));
+        actor.get("/api/users/me").await.expect(200);
+        actor
+    }
+
+    /// Two users whom the stack knows.
+    pub async fn two(&self) -> (Actor, Actor) {
+        (self.user("alice").await, self.user("bob").await)
+    }
+
+    /// A socket of a user, by their token.
+    pub async fn open(&self, user: &Actor) -> Socket {
+        self.open_with(&self.token(&user.id)).await
+    }
+
+    /// A socket by a token.
+    pub async fn open_with(&self, token: &str) -> Socket {
+        self.dial(&format!("?token={token}"), None).await.expect("a socket").0
+    }
+
+    /// A handshake with a query string and subprotocols. Frames above 32 KB are an error to the socket.
+    pub async fn dial(&self, query: &str, protocols: Option<&str>) -> Result<(Socket, Response), Error> {
+        let mut request = format!("ws://{}/ws{query}", self.stack.address).into_client_request()?;
+        if let Some(protocols) = protocols {
+            let protocols = HeaderValue::from_str(protocols).expect("a header");
+            request.headers_mut().insert("sec-websocket-protocol", protocols);
+        }
+        let config = WebSocketConfig::default().max_frame_size(Some(local::websocket::FRAME));
+        let opened = connect_async_with_config(request, Some(config), true);
+        let (stream, response) = timeout(PATIENCE, opened).await.expect("no answer to the handshake")?;
+        Ok((Socket { stream, kept: VecDeque::new() }, response))
+    }
+
+    /// The status with which a handshake is refused.
+    pub async fn refusal(&self, query: &str, protocols: Option<&str>) -> u16 {
+        match self.dial(query, protocols).await {
+            Err(Error::Http(response)) => response.status().as_u16(),
+            Err(error) => panic!("{query}: {error}"),
+            Ok(_) => panic!("{query}: let in"),
+        }
+    }
+}
+
+/// A client's end of a socket. Dropped, it is gone without a word.
+pub struct Socket {
+    stream: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    /// What came while something else was waited for.
+    kept: VecDeque<Value>,
+}
+
+impl Socket {
+    /// Sends a text.
+    pub async fn say(&mut self, text: &str) {
+        self.stream.send(Message::text(text)).await.expect("the socket is open");
+    }
+
+    /// The next frame that has come or comes; `None` once the socket is closed.
+    async fn read(&mut self) -> Option<Value> {
+        loop {
+            let message = timeout(PATIENCE, self.stream.next()).await.expect("nothing came");
+            match message.expect("closed twice").expect("the socket broke") {
+                Message::Text(text) => return Some(serde_json::from_str(&text).expect("JSON")),
+                Message::Ping(_) | Message::Pong(_) => {}
+                Message::Close(_) => return None,
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    /// The first frame of a kind; those before it are kept.
+    async fn find(&mut self, wanted: impl Fn(&Value) -> bool) -> Value {
+        if let Some(at) = self.kept.iter().position(&wanted) {
+            return self.kept.remove(at).expect("it is there");
+        }
+        loop {
+            let frame = self.read().await.expect("the socket was closed");
+            if wanted(&frame) {
+                return frame;
+            }
+            self.kept.push_back(frame);
+        }
+    }
+
+    /// The next event of a type.
+    pub async fn event(&mut self, kind: &str) -> Value {
+        self.find(|frame| frame["type"] == kind).await
+    }
+
+    /// The next answer to a frame: an ack, a pong or an error.
+    pub async fn answer(&mut self) -> Value {
+        self.find(|frame| ["ack", "pong", "error"].contains(&frame["type"].as_str().unwrap_or_default()))
+            .await
+    }
+
+    /// Sends a frame and gives its answer.
+    pub async fn ask(&mut self, frame: &Value) -> Value {
+        self.say(&frame.to_string()).await;
+        self.answer().await
+    }
+
+    /// Everything that was pushed up to now, by a ping that comes behind it.
+    pub async fn all(&mut self) -> Vec<Value> {
+        self.say(&json!({"action": "ping", "ref": "all"}).to_string()).await;
+        let pong = json!({"type": "pong", "ref": "all"});
+        self.find(|frame| *frame == pong).await;
+        self.kept.drain(..).collect()
+    }
+
+    /// Everything that was pushed up to now but presence.
+    pub async fn news(&mut self) -> Vec<Value> {
+        let mut all = self.all().await;
+        all.retain(|frame| frame["type"] != "presence");
+        all
+    }
+
+    /// What still comes before the socket is closed, and the code it is closed with.
+    pub async fn closed(mut self) -> (Vec<Value>, u16) {
+        let mut frames: Vec<Value> = self.kept.drain(..).collect();
+        loop {
+            let message = timeout(PATIENCE, self.stream.next()).await.expect("nothing came");
+            match message.expect("closed without a close frame").expect("the socket broke") {
+                Message::Text(text) => frames.push(serde_json::from_str(&text).expect("JSON")),
+                Message::Close(close) => return (frames, close.map_or(1005, |close| close.code.into())),
+                _ => {}
+            }
+        }
+    }
+
+    /// Closes it, and waits for the other end to do so.
+    pub async fn close(mut self) {
+        self.stream.close(None).await.expect("the socket is open");
+        while let Some(Ok(_)) = timeout(PATIENCE, self.stream.next()).await.expect("it does not close") {}
+    }
+}
+
+/// A reader who follows their queue.
+pub struct Reader {
+    actor: Actor,
+    cursor: String,
+}
+
+impl Reader {
+    /// Starts to read.
+    pub async fn new(actor: &Actor) -> Self {
+        let answer = actor.get("/api/events").await.expect(200);
+        Self { actor: actor.clone(), cursor: cursor(answer.data()) }
+    }
+
+    /// All events that are new.
+    pub async fn poll(&mut self) -> Vec<Value> {
+        let mut events = Vec::new();
+        loop {
+            let path = format!("/api/events?limit=100&cursor={}", self.cursor);
+            let answer = self.actor.get(&path).await.expect(200);
+            let data = answer.data();
+            self.cursor = cursor(data);
+            events.extend(data["events"].as_array().expect("a list").iter().cloned());
+            if data["has_more"] == false {
+                return events;
+            }
+        }
+    }
+}
+
+fn cursor(data: &Value) -> String {
+    data["cursor"].as_str().expect("a cursor").to_owned()
+}
+
+/// A client's first call loads certificates, which on a busy machine takes longer than a push may.
+async fn warm_up(app: &App) {
+    let _ = app.push.answer("nobody", &Value::Null).await;
+}
+
+impl World {
+    /// The same machine, which pushes to an endpoint of the test's own.
+    pub async fn pushing_to(&self, endpoint: &str) -> Self {
+        let pushes = aws_sdk_apigatewaymanagement::config::Builder::new()
+            .behavior_version(aws_sdk_apigatewaymanagement::config::BehaviorVersion::latest())
+            .credentials_provider(Credentials::new("test", "test", None, None, "tests"))
+            .region(Region::new("us-east-1"))
+            .endpoint_url(endpoint);
+        let store = Store::new(config(&self.wire), TABLE.to_owned(), Clock::default(), true, true);
+        let app = App { store, push: Push::new(Some(pushes)), ..self.app.clone() };
+        warm_up(&app).await;
+        Self::with(app, self.wire.clone())
+    }
+}

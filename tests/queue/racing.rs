@@ -1,0 +1,126 @@
+//! The racing reader: events that were stamped earlier commit later, and none is missed.
+
+use std::collections::{BTreeMap, HashSet};
+use std::time::Duration;
+
+use futures_util::future::{join, join_all};
+use harness::sync::{Place, events};
+use harness::{Actor, World};
+use tokio::time::{Instant, sleep};
+
+use super::created;
+use crate::direct::text;
+
+/// What the tests scale the 15 s of the settle window to.
+const WINDOW: i64 = 3_000;
+/// A commit's delay at most and the machines' clocks, scaled by a little less: a busy machine delays as well.
+const DELAY: Duration = Duration::from_millis(600);
+const CLOCKS: [i64; 4] = [0, 400, -400, 150];
+
+/// What a race came to.
+struct Race {
+    acknowledged: HashSet<String>,
+    /// By reader: how often each message came.
+    came: Vec<BTreeMap<String, usize>>,
+}
+
+impl Race {
+    /// Eight writers on machines with different clocks, whose commits come late, and readers with pages of three
+    /// sizes, who go from machine to machine.
+    async fn run(window: i64, messages: usize, seed: u64) -> Self {
+        let world = World::new().await;
+        world.user("reader").await;
+        world.wire.delay_commits(DELAY, seed);
+        let end = tokio::sync::watch::Sender::new(false);
+        let writers = join_all((0..8).map(|n| write(&world, n, messages)));
+        let readers = join_all([1, 3, 100].map(|limit| read(&world, window, limit, end.subscribe())));
+        let writers = async {
+            let ids = writers.await.concat();
+            end.send_replace(true);
+            ids
+        };
+        let (ids, came) = join(writers, readers).await;
+        let acknowledged: HashSet<_> = ids.iter().cloned().collect();
+        assert_eq!(acknowledged.len(), ids.len(), "two sends have one id");
+        Self { acknowledged, came }
+    }
+
+    fn missed(&self) -> usize {
+        let missed =
+            |came: &BTreeMap<_, _>| self.acknowledged.iter().filter(|id| !came.contains_key(*id)).count();
+        self.came.iter().map(missed).sum()
+    }
+}
+
+/// Sends to the reader from a machine of its own, four messages at a time.
+async fn write(world: &World, number: usize, messages: usize) -> Vec<String> {
+    let machine = world.with_clock_off_by(CLOCKS[number % CLOCKS.len()]);
+    let senders = (0..4).map(async |n| {
+        // Two of the four are one person, whose messages are in one another's way.
+        let sender = machine.stranger(&format!("writer-{number}-{}", n.max(1)));
+        let mut ids = Vec::new();
+        for m in 0..messages {
+            ids.push(sender.send("reader", &format!("{n} {m}")).await.expect(201).id());
+        }
+        ids
+    });
+    join_all(senders).await.concat()
+}
+
+/// Polls until the writers have ended, and then until the window has passed.
+async fn read(
+    world: &World,
+    window: i64,
+    limit: usize,
+    end: tokio::sync::watch::Receiver<bool>,
+) -> BTreeMap<String, usize> {
+    let machines: Vec<Actor> = CLOCKS
+        .iter()
+        .map(|clock| world.with_clock_off_by(*clock).settling_after(window).stranger("reader"))
+        .collect();
+    let mut place = Place::start(&machines[0]).await;
+    let (mut came, mut seen) = (BTreeMap::new(), HashSet::new());
+    let mut until = None;
+    for turn in 0.. {
+        place.actor = machines[turn % machines.len()].clone();
+        let answer = place.poll(limit).await;
+        for event in events(&answer) {
+            assert!(seen.insert(text(event, "id").to_owned()), "an event came twice");
+        }
+        for id in created(events(&answer)) {
+            *came.entry(id).or_default() += 1;
+        }
+        if *end.borrow() {
+            let rest = Duration::from_millis(window.unsigned_abs() + 500);
+            until.get_or_insert_with(|| Instant::now() + rest);
+        }
+        if answer.data()["has_more"] == false {
+            if until.is_some_and(|until| until < Instant::now()) {
+                break;
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+    came
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn racing_readers_get_each_event_exactly_once() {
+    let race = Race::run(WINDOW, 5, 1).await;
+    assert_eq!(race.acknowledged.len(), 8 * 4 * 5);
+    assert_eq!(race.missed(), 0);
+    for came in &race.came {
+        assert!(came.values().all(|times| *times == 1));
+        assert_eq!(came.len(), race.acknowledged.len());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn without_a_window_the_race_is_lost() {
+    for seed in 1..20 {
+        if Race::run(0, 2, seed).await.missed() > 0 {
+            return;
+        }
+    }
+    panic!("a reader that waits for no one missed nothing: the race shows nothing");
+}

@@ -1,0 +1,157 @@
+//! Frames, and their answers.
+
+use serde_json::json;
+
+use super::*;
+
+#[tokio::test]
+async fn a_message_sent_by_socket_is_the_same_by_http() {
+    let (live, alice, bob, _) = talking().await;
+    let mut socket = live.open(&alice).await;
+    let fields = json!({"recipient_id": "bob", "message_text": "once", "client_message_id": "key"});
+    let mut frame = fields.clone();
+    (frame["action"], frame["ref"]) = (json!("send"), json!("first"));
+
+    let ack = socket.ask(&frame).await;
+    let again = alice.post("/api/messages/send", &fields).await.expect(200);
+    let expected = json!({"type": "ack", "action": "send", "ref": "first", "data": again.data()});
+    assert_eq!(ack, expected);
+    assert_eq!(ack["data"]["message_text"], "once");
+    assert_eq!(socket.ask(&frame).await, expected);
+
+    bob.mark(&again.id()).await.expect(200);
+    assert_eq!(socket.ask(&frame).await["data"]["read"], true);
+    assert_eq!(alice.history("bob").await.len(), 2);
+}
+
+#[tokio::test]
+async fn every_action_is_acknowledged() {
+    let (live, alice, bob, conversation) = talking().await;
+    let message = bob.send("alice", "hi").await.id();
+    let mut socket = live.open(&alice).await;
+    let mut done = async |action: &str, mut frame: Value| {
+        (frame["action"], frame["ref"]) = (json!(action), json!([action]));
+        let mut ack = socket.ask(&frame).await;
+        let data = ack["data"].take();
+        assert_eq!(ack, json!({"type": "ack", "action": action, "ref": [action], "data": null}));
+        data
+    };
+
+    let sent = done("send", json!({"conversation_id": conversation, "message_text": "hello"})).await;
+    assert_eq!(*alice.history("bob").await.last().unwrap(), sent);
+
+    let read = done("mark_as_read", json!({"message_id": message})).await;
+    let expected = json!({"conversation_id": conversation, "message_id": message, "unread_count": 0});
+    assert_eq!(read, expected);
+
+    let typing = json!({"conversation_id": conversation, "is_typing": true});
+    assert_eq!(done("typing", typing).await, Value::Null);
+
+    let presence = done("presence", json!({"status": "away"})).await;
+    assert_eq!(alice.get("/api/presence?user_ids=alice").await.list(), std::slice::from_ref(&presence));
+    assert_eq!((&presence["user_id"], &presence["status"]), (&json!("alice"), &json!("away")));
+}
+
+#[tokio::test]
+async fn a_ping_is_answered_with_its_ref_whatever_that_is() {
+    let live = Live::start().await;
+    let mut socket = live.open(&live.user("alice").await).await;
+    for reference in [
+        json!("text"),
+        json!(7),
+        json!(-1.5),
+        json!(u64::MAX),
+        json!(true),
+        json!(null),
+        json!(["list", 1]),
+        json!({"b": {"c": null}, "a": 1}),
+    ] {
+        let pong = socket.ask(&json!({"action": "ping", "ref": reference})).await;
+        assert_eq!(pong, json!({"type": "pong", "ref": reference}));
+    }
+    let pong = socket.ask(&json!({"action": "ping"})).await;
+    assert_eq!(pong, json!({"type": "pong", "ref": null}));
+}
+
+#[tokio::test]
+async fn a_frame_that_fails_is_told_why_and_the_socket_stays_open() {
+    let (live, alice, bob, conversation) = talking().await;
+    let mine = bob.send("alice", "hi").await.id();
+    let (carol, dave) = (live.user("carol").await, live.user("dave").await);
+    let foreign = carol.send("dave", "not for alice").await.expect(201);
+    let foreign = (foreign.id(), text(&foreign.data()["conversation_id"]));
+    dave.block("alice").await.expect(200);
+    carol.send("alice", "hi").await.expect(201);
+    alice.block("carol").await.expect(200);
+    let mut socket = live.open(&alice).await;
+
+    for frame in ["", "not JSON", "{\"action\":", "[]", "[{\"action\":\"ping\"}]", "7", "null", "\"ping\""] {
+        socket.say(frame).await;
+        refused(&socket.answer().await, &json!({}), "invalid_request");
+    }
+    let invalid = [
+        json!({}),
+        json!({"ref": 1}),
+        json!({"action": null, "ref": 2}),
+        json!({"action": 7, "ref": 3}),
+        json!({"action": ["send"], "ref": 4}),
+        json!({"action": "dance", "ref": 5}),
+        json!({"action": "PING", "ref": 6}),
+        json!({"action": "ping", "more": 1}),
+        json!({"action": "send"}),
+        json!({"action": "send", "recipient_id": "bob"}),
+        json!({"action": "send", "message_text": "to nobody"}),
+        json!({"action": "send", "recipient_id": "bob", "message_text": ""}),
+        json!({"action": "send", "recipient_id": "bob", "message_text": 7}),
+        json!({"action": "send", "recipient_id": "bob", "message_text": "x", "more": 1}),
+        json!({"action": "send", "recipient_id": "alice", "message_text": "to myself"}),
+        json!({"action": "send", "recipient_id": "no such id!", "message_text": "x"}),
+        json!({"action": "send", "recipient_id": "bob", "conversation_id": conversation, "message_text": "x"}),
+        json!({"action": "mark_as_read"}),
+        json!({"action": "mark_as_read", "message_id": "nonsense"}),
+        json!({"action": "mark_as_read", "message_id": null}),
+        json!({"action": "mark_as_read", "message_id": mine, "more": 1}),
+        json!({"action": "typing", "conversation_id": conversation}),
+        json!({"action": "typing", "is_typing": true}),
+        json!({"action": "typing", "conversation_id": conversation, "is_typing": "yes"}),
+        json!({"action": "typing", "conversation_id": "nonsense", "is_typing": true}),
+        json!({"action": "typing", "conversation_id": conversation, "is_typing": true, "more": 1}),
+        json!({"action": "presence"}),
+        json!({"action": "presence", "status": "asleep"}),
+        json!({"action": "presence", "status": "online", "more": 1}),
+    ];
+    let (message, elsewhere) = foreign;
+    let refusals = [
+        ("not_found", json!({"action": "send", "recipient_id": "nobody", "message_text": "x"})),
+        ("not_a_participant", json!({"action": "send", "conversation_id": elsewhere, "message_text": "x"})),
+        ("not_a_participant", json!({"action": "mark_as_read", "message_id": message})),
+        ("not_a_participant", json!({"action": "typing", "conversation_id": elsewhere, "is_typing": true})),
+        (
+            "not_a_participant",
+            json!({"action": "presence", "status": "online", "current_conversation_id": elsewhere}),
+        ),
+        ("blocked", json!({"action": "send", "recipient_id": "carol", "message_text": "x"})),
+        ("blocked", json!({"action": "send", "recipient_id": "dave", "message_text": "x"})),
+    ];
+    let invalid = invalid.into_iter().map(|frame| ("invalid_request", frame));
+    for (code, frame) in invalid.chain(refusals) {
+        refused(&socket.ask(&frame).await, &frame, code);
+    }
+
+    // No number of them changes what the socket is good for.
+    let sent = socket.ask(&json!({"action": "send", "recipient_id": "bob", "message_text": "fine"})).await;
+    assert_eq!(sent["type"], "ack");
+    assert_eq!(socket.event("message.created").await["data"]["message"]["id"], sent["data"]["id"]);
+    assert!(socket.all().await.iter().all(|event| event["type"] == "presence"));
+}
+
+/// An error that names the frame's action and ref, and nothing more than the contract has.
+#[track_caller]
+fn refused(answer: &Value, frame: &Value, code: &str) {
+    let (action, reference) = (&frame["action"], &frame["ref"]);
+    let message = answer["message"].as_str().unwrap_or_default();
+    assert!(!message.is_empty(), "{frame}: {answer}");
+    let expected =
+        json!({"type": "error", "action": action, "ref": reference, "code": code, "message": message});
+    assert_eq!(*answer, expected, "{frame}");
+}

@@ -1,0 +1,89 @@
+//! How sockets end.
+
+use std::time::Duration;
+
+use serde_json::json;
+use shared::id::UserId;
+use shared::time::Timestamp;
+
+use super::*;
+
+async fn stored(live: &Live, user: &str) -> usize {
+    let user: UserId = user.parse().unwrap();
+    live.stack.app.store.sockets(&user).await.unwrap().len()
+}
+
+#[tokio::test]
+async fn the_first_frame_after_the_token_has_expired_ends_the_socket() {
+    let (live, ..) = talking().await;
+    let mut socket = live.open_with(&live.token_until("alice", live.from_now(2_000))).await;
+    let pong = json!({"type": "pong", "ref": null});
+    let mut pongs = 0;
+    let last = loop {
+        let answer = socket.ask(&json!({"action": "ping"})).await;
+        if answer != pong {
+            break answer;
+        }
+        pongs += 1;
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    assert!(pongs > 0);
+    assert_eq!(last["code"], "not_authenticated");
+    assert_eq!(socket.closed().await, (Vec::new(), 1000));
+}
+
+#[tokio::test]
+async fn the_first_push_after_the_token_has_expired_ends_the_socket() {
+    let (live, alice, bob, _) = talking().await;
+    let expires = live.from_now(2_000);
+    let socket = live.open_with(&live.token_until("bob", expires)).await;
+    let mut other = live.open(&bob).await;
+    eventually(async {
+        while stored(&live, "bob").await == 2 {
+            alice.send("bob", "are you still there?").await.expect(201);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+    assert!(live.from_now(0) >= Timestamp::from_millis(expires.seconds() * 1000));
+    let (mut pushed, code) = socket.closed().await;
+    let farewell = pushed.pop().unwrap();
+    assert_eq!((&farewell["type"], &farewell["code"]), (&json!("error"), &json!("not_authenticated")));
+    assert_eq!(code, 1000);
+    // The user's other socket hears on, of what the first missed too.
+    let news = other.news().await;
+    assert_eq!(kinds(&news), vec!["message.created"; news.len()]);
+    pushed.retain(|event| event["type"] != "presence");
+    assert!(!pushed.is_empty() && pushed.iter().all(|event| news.contains(event)));
+    assert!(!pushed.contains(news.last().unwrap()));
+}
+
+#[tokio::test]
+async fn a_socket_that_ends_is_forgotten_however_it_ends() {
+    let (live, alice, ..) = talking().await;
+    let (kept, closed, killed) = (live.open(&alice).await, live.open(&alice).await, live.open(&alice).await);
+    assert_eq!(stored(&live, "alice").await, 3);
+    closed.close().await;
+    drop(killed);
+    eventually(async {
+        while stored(&live, "alice").await != 1 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+    drop(kept);
+}
+
+#[tokio::test]
+async fn a_stack_that_stops_closes_its_sockets_with_1001() {
+    let (live, alice, bob, _) = talking().await;
+    let sockets = [live.open(&alice).await, live.open(&alice).await, live.open(&bob).await];
+    let address = live.stack.address;
+    let ends = sockets.map(Socket::closed);
+    let (ends, ()) = tokio::join!(futures_util::future::join_all(ends), live.stack.stop());
+    for (_, code) in ends {
+        assert_eq!(code, 1001);
+    }
+    // The port is free.
+    tokio::net::TcpListener::bind(address).await.unwrap();
+}

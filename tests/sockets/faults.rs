@@ -1,0 +1,210 @@
+//! Pushes that fail: the call does not, and the others' sockets do not notice.
+//!
+//! A push that does not get through in time is dropped, and on a busy machine a healthy one may be. So what must
+//! come of pushes is waited for over as many as that takes; what must not is asserted of each.
+
+use std::collections::HashMap;
+use std::future::pending;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::extract::{Path, State};
+use axum::http::{Method, StatusCode};
+use axum::response::IntoResponse;
+use axum::routing::any;
+use harness::World;
+use harness::live::Reader;
+use harness::wire::Faults;
+use local::stack::days_from_now;
+use serde_json::json;
+use shared::id::UserId;
+use tokio::net::TcpListener;
+
+use super::*;
+
+/// Well above the deadline of a push, well below what a caller would call stuck.
+const BOUND: Duration = Duration::from_secs(2);
+
+/// The other end of pushes: it answers as the connection's id says, and keeps what it was given.
+#[derive(Clone, Default)]
+struct Pushed(Arc<Mutex<HashMap<String, Vec<Value>>>>);
+
+impl Pushed {
+    /// What a connection was given, in order; its end is a null.
+    fn to(&self, connection: &str) -> Vec<Value> {
+        self.0.lock().unwrap().get(connection).cloned().unwrap_or_default()
+    }
+}
+
+/// A world that pushes here.
+async fn pushing() -> (World, Pushed) {
+    let pushed = Pushed::default();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}/stage", listener.local_addr().unwrap());
+    let routes = Router::new().route("/stage/@connections/{id}", any(answer)).with_state(pushed.clone());
+    tokio::spawn(axum::serve(listener, routes).into_future());
+    (World::new().await.pushing_to(&endpoint).await, pushed)
+}
+
+async fn answer(
+    State(pushed): State<Pushed>,
+    Path(connection): Path<String>,
+    method: Method,
+    body: String,
+) -> impl IntoResponse {
+    let frame = if method == Method::DELETE { Value::Null } else { serde_json::from_str(&body).unwrap() };
+    pushed.0.lock().unwrap().entry(connection.clone()).or_default().push(frame);
+    let (status, error) = match connection.split('-').next().unwrap() {
+        "gone" => (StatusCode::GONE, "GoneException"),
+        "full" => (StatusCode::TOO_MANY_REQUESTS, "LimitExceededException"),
+        "broken" => (StatusCode::INTERNAL_SERVER_ERROR, "InternalFailure"),
+        "stuck" => pending().await,
+        _ => return StatusCode::OK.into_response(),
+    };
+    (status, [("x-amzn-errortype", error)], "{}").into_response()
+}
+
+fn id(user: &str) -> UserId {
+    user.parse().unwrap()
+}
+
+/// A user's sockets as they are stored, in order.
+async fn stored(world: &World, user: &str) -> Vec<String> {
+    let sockets = world.app.store.sockets(&id(user)).await.unwrap();
+    sockets.into_iter().map(|socket| socket.connection).collect()
+}
+
+async fn add(world: &World, user: &str, connection: &str) {
+    world.app.store.add_socket(&id(user), connection, days_from_now(1)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_send_succeeds_in_time_whatever_becomes_of_its_pushes() {
+    let (world, pushed) = pushing().await;
+    let (alice, bob) = world.two().await;
+    let mut reader = Reader::new(&bob).await;
+    let connections = ["broken", "fine", "full", "gone", "stuck"];
+    for connection in connections {
+        add(&world, "bob", connection).await;
+    }
+    add(&world, "alice", "fine-too").await;
+    // The stuck one holds up neither the call nor the others, one's own among them.
+    eventually(async {
+        while connections.into_iter().chain(["fine-too"]).any(|connection| pushed.to(connection).len() < 3) {
+            let began = Instant::now();
+            alice.send("bob", "hello").await.expect(201);
+            assert!(began.elapsed() < BOUND, "{:?}", began.elapsed());
+        }
+    })
+    .await;
+    let queue = reader.poll().await;
+    for connection in connections {
+        let frames = pushed.to(connection);
+        assert!(frames.iter().all(|frame| queue.contains(frame)), "{connection}");
+        assert!(frames.is_sorted_by(|one, next| one["id"].as_str() < next["id"].as_str()), "{connection}");
+    }
+    // Where the first of two frames fails, the second does not go out without it.
+    assert_eq!(kinds(&queue[..2]), ["conversation.created", "message.created"]);
+    for connection in connections.into_iter().filter(|connection| *connection != "fine") {
+        assert!(!pushed.to(connection).contains(&queue[1]), "{connection}");
+    }
+    assert_eq!(stored(&world, "bob").await, connections);
+}
+
+#[tokio::test]
+async fn no_endpoint_at_all_is_no_reason_to_fail() {
+    let world = World::new().await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let world = world.pushing_to(&format!("http://{}/stage", listener.local_addr().unwrap())).await;
+    let (alice, bob) = world.two().await;
+    add(&world, "bob", "any").await;
+    // Nobody accepts connections, and then nobody listens.
+    let began = Instant::now();
+    let sent = alice.send("bob", "hello").await.expect(201);
+    drop(listener);
+    bob.mark(&sent.id()).await.expect(200);
+    assert!(began.elapsed() < 2 * BOUND, "{:?}", began.elapsed());
+    assert_eq!(stored(&world, "bob").await, ["any"]);
+}
+
+#[tokio::test]
+async fn a_socket_that_is_gone_is_forgotten_unless_it_may_be_opening_still() {
+    let (world, pushed) = pushing().await;
+    let (alice, _) = world.two().await;
+    for (age, connection) in [(60_000, "gone-60"), (40_000, "gone-40"), (20_000, "gone-20"), (0, "gone-0")] {
+        add(&world.with_clock_off_by(-age), "bob", connection).await;
+    }
+    for (age, connection) in [(60_000, "broken-60"), (60_000, "full-60"), (60_000, "stuck-60")] {
+        add(&world.with_clock_off_by(-age), "bob", connection).await;
+    }
+    let kept = ["broken-60", "full-60", "gone-0", "gone-20", "stuck-60"];
+    eventually(async {
+        while stored(&world, "bob").await != kept || pushed.to("gone-20").is_empty() {
+            alice.send("bob", "hello").await.expect(201);
+            let stored = stored(&world, "bob").await;
+            assert!(kept.iter().all(|kept| stored.iter().any(|stored| stored == kept)), "{stored:?}");
+        }
+    })
+    .await;
+    let pushes = pushed.to("gone-60");
+    alice.send("bob", "hello").await.expect(201);
+    assert_eq!(
+        (stored(&world, "bob").await, pushed.to("gone-60")),
+        (kept.map(str::to_owned).to_vec(), pushes)
+    );
+}
+
+#[tokio::test]
+async fn an_expired_socket_gets_no_event_any_more() {
+    let (world, pushed) = pushing().await;
+    let (alice, _) = world.two().await;
+    let long_ago = world.with_clock_off_by(-60_000).app.store.now();
+    world.app.store.add_socket(&id("bob"), "expired", long_ago).await.unwrap();
+    add(&world, "bob", "fine").await;
+    eventually(async {
+        while stored(&world, "bob").await != ["fine"] || pushed.to("fine").is_empty() {
+            alice.send("bob", "hello").await.expect(201);
+        }
+    })
+    .await;
+    let frames = pushed.to("expired");
+    assert!(frames.ends_with(&[Value::Null]), "{frames:?}");
+    for farewell in frames.iter().filter(|frame| !frame.is_null()) {
+        assert_eq!((&farewell["type"], &farewell["code"]), (&json!("error"), &json!("not_authenticated")));
+    }
+}
+
+#[tokio::test]
+async fn presence_is_told_as_it_is_even_where_reads_lag() {
+    let (world, pushed) = pushing().await;
+    let (alice, _) = world.two().await;
+    alice.send("bob", "hello").await.expect(201);
+    add(&world, "alice", "watching").await;
+    let (store, bob) = (&world.app.store, id("bob"));
+    // Replicas have all that was written up to here, and nothing of what comes.
+    world.wire.suffer(Faults { lag: Duration::from_nanos(1), ..Faults::default() }, 1);
+    assert_eq!(stored(&world, "alice").await, ["watching"]);
+    world.wire.suffer(Faults { lag: Duration::from_hours(1), ..Faults::default() }, 1);
+
+    store.add_socket(&bob, "one", days_from_now(1)).await.unwrap();
+    eventually(async {
+        while pushed.to("watching").is_empty() {
+            let (_, delivery) = store.tell_presence(&bob).await.unwrap();
+            world.app.push.deliver(store, delivery).await;
+        }
+    })
+    .await;
+    store.remove_socket(&bob, "one").await.unwrap();
+    let before = pushed.to("watching").len();
+    eventually(async {
+        while pushed.to("watching").len() == before {
+            world.app.push.deliver(store, store.note_leaving(&bob).await.unwrap()).await;
+        }
+    })
+    .await;
+    let mut statuses: Vec<Value> =
+        pushed.to("watching").into_iter().map(|mut event| event["data"]["status"].take()).collect();
+    statuses.dedup();
+    assert_eq!(statuses, ["online", "offline"]);
+}

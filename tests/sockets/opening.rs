@@ -1,0 +1,115 @@
+//! Who gets a socket.
+
+use harness::Answer;
+use local::stack::days_from_now;
+use serde_json::json;
+use shared::app::App;
+use shared::auth;
+use shared::id::Clock;
+use shared::socket::issue_ticket;
+use shared::store::Store;
+
+use super::*;
+
+async fn ticket(user: &Actor) -> String {
+    let answer: Answer = user.post("/api/ws-ticket", &json!({})).await.expect(201);
+    assert_eq!(answer.data()["expires_in"], 30);
+    text(&answer.data()["ticket"])
+}
+
+/// The socket is its user's.
+async fn works(live: &Live, mut socket: Socket, user: &Actor) {
+    let carol = live.user("carol").await;
+    let sent = carol.send(&user.id, "to whom?").await.expect(201);
+    assert_eq!(socket.event("message.created").await["data"]["message"]["id"], sent.id());
+}
+
+#[tokio::test]
+async fn a_token_a_ticket_or_a_subprotocol_opens_a_socket() {
+    let live = Live::start().await;
+    let (alice, token) = (live.user("alice").await, live.token("alice"));
+
+    let (socket, answer) = live.dial(&format!("?token={token}"), None).await.unwrap();
+    assert_eq!(answer.headers().get("sec-websocket-protocol"), None);
+    works(&live, socket, &alice).await;
+
+    let (socket, answer) = live.dial(&format!("?ticket={}", ticket(&alice).await), None).await.unwrap();
+    assert_eq!(answer.headers().get("sec-websocket-protocol"), None);
+    works(&live, socket, &alice).await;
+
+    for protocols in [format!("tidings, {token}"), format!("tidings,{token}")] {
+        let (socket, answer) = live.dial("", Some(&protocols)).await.unwrap();
+        assert_eq!(answer.headers()["sec-websocket-protocol"], "tidings");
+        works(&live, socket, &alice).await;
+    }
+
+    // A browser that names the subprotocol with its ticket wants it answered too.
+    let query = format!("?ticket={}", ticket(&alice).await);
+    let (socket, answer) = live.dial(&query, Some("tidings")).await.unwrap();
+    assert_eq!(answer.headers()["sec-websocket-protocol"], "tidings");
+    works(&live, socket, &alice).await;
+}
+
+#[tokio::test]
+async fn what_proves_nothing_is_refused_with_401() {
+    let live = Live::start().await;
+    let alice = live.user("alice").await;
+    let expires = days_from_now(1);
+    let token = live.token("alice");
+    let expired = live.token_until("alice", live.from_now(-60_000));
+    let secret = "another secret, of which the stack knows nothing";
+    let forged = auth::sign(secret.as_bytes(), &"alice".parse().unwrap(), None, expires).unwrap();
+    let used = ticket(&alice).await;
+    live.dial(&format!("?ticket={used}"), None).await.unwrap();
+    let tampered = format!("{}x", ticket(&alice).await);
+
+    for query in ["", "?token=", "?token=garbage", "?ticket=", "?ticket=garbage", "?other=1"] {
+        assert_eq!(live.refusal(query, None).await, 401, "{query}");
+    }
+    for token in [&expired, &forged, &format!("{token}x"), &token[1..].to_owned()] {
+        assert_eq!(live.refusal(&format!("?token={token}"), None).await, 401);
+        assert_eq!(live.refusal("", Some(&format!("tidings, {token}"))).await, 401);
+    }
+    for ticket in [&used, &tampered, &token] {
+        assert_eq!(live.refusal(&format!("?ticket={ticket}"), None).await, 401);
+    }
+    for protocols in ["tidings", &token, &format!("other, {token}"), &format!("{token}, tidings")] {
+        assert_eq!(live.refusal("", Some(protocols)).await, 401, "{protocols}");
+    }
+    assert!(live.stack.app.store.sockets(&"alice".parse().unwrap()).await.unwrap().len() <= 1);
+}
+
+#[tokio::test]
+async fn of_many_who_use_a_ticket_one_gets_in() {
+    let live = Live::start().await;
+    let query = format!("?ticket={}", ticket(&live.user("alice").await).await);
+    let tries = (0..8).map(|_| live.dial(&query, None));
+    let tries = futures_util::future::join_all(tries).await;
+    assert_eq!(tries.iter().filter(|opened| opened.is_ok()).count(), 1);
+}
+
+#[tokio::test]
+async fn a_ticket_holds_for_30_seconds() {
+    let live = Live::start().await;
+    let token = live.token("alice");
+    let caller = live.stack.app.verifier.verify(&token).unwrap();
+    for (age, is_good) in [(25, true), (31, false)] {
+        let query = format!("?ticket={}", issue_ticket(&ago(&live, age), &caller).await.unwrap());
+        match live.dial(&query, None).await {
+            Ok(_) => assert!(is_good, "after {age} s"),
+            Err(error) => assert!(!is_good && error.to_string().contains("401"), "after {age} s: {error}"),
+        }
+    }
+}
+
+/// The stack's functions so many seconds ago.
+fn ago(live: &Live, seconds: i64) -> App {
+    use aws_sdk_dynamodb::config::{BehaviorVersion, Builder, Credentials, Region};
+    let config = Builder::new()
+        .behavior_version(BehaviorVersion::latest())
+        .credentials_provider(Credentials::new("test", "test", None, None, "tests"))
+        .region(Region::new("us-east-1"))
+        .endpoint_url(&live.stack.database);
+    let clock = Clock::off_by(-1000 * seconds);
+    App { store: Store::new(config, "tidings".to_owned(), clock, false, false), ..live.stack.app.clone() }
+}
