@@ -28,6 +28,11 @@ impl User {
         Ok(Self { id, bearer: HeaderValue::from_str(&format!("Bearer {token}"))? })
     }
 
+    /// Their token.
+    pub(crate) fn token(&self) -> Result<&str, Failure> {
+        Ok(self.bearer.to_str()?.trim_start_matches("Bearer "))
+    }
+
     /// A call without a body, which is to be answered with 200.
     pub(crate) fn call(&self, method: Method, path: &str) -> Result<Call, Failure> {
         let uri = path.parse()?;

@@ -20,8 +20,18 @@ pub(crate) struct Load {
     pub p50: Duration,
     /// The time that 99 of 100 calls stayed within.
     pub p99: Duration,
-    /// What one of them cost: the mean.
-    pub cost: Cost,
+    /// What one of them cost, the mean, where the server tells.
+    pub cost: Option<Cost>,
+}
+
+impl Load {
+    /// Sums up times, of which so many came a second.
+    pub(crate) fn of(mut times: Vec<Duration>, per_second: f64) -> Self {
+        times.sort_unstable();
+        let rank = |hundredths: usize| (times.len() * hundredths).div_ceil(100).saturating_sub(1);
+        let at = |hundredths: usize| times.get(rank(hundredths)).copied().unwrap_or_default();
+        Self { per_second, p50: at(50), p99: at(99), cost: None }
+    }
 }
 
 /// What one client did.
@@ -68,10 +78,7 @@ async fn share(
 }
 
 fn sum_up(shares: &[Share], interleaved: bool) -> Result<Load, Failure> {
-    let mut times: Vec<_> = shares.iter().flat_map(|share| share.times.iter().copied()).collect();
-    times.sort_unstable();
-    let rank = |hundredths: usize| (times.len() * hundredths).div_ceil(100).saturating_sub(1);
-    let at = |hundredths: usize| times.get(rank(hundredths)).copied().unwrap_or_default();
+    let times: Vec<_> = shares.iter().flat_map(|share| share.times.iter().copied()).collect();
     let began = shares.iter().map(|share| share.began).min().ok_or("no clients")?;
     let ended = shares.iter().map(|share| share.ended).max().ok_or("no clients")?;
     let calls = f64::from(u32::try_from(times.len())?);
@@ -85,5 +92,5 @@ fn sum_up(shares: &[Share], interleaved: bool) -> Result<Load, Failure> {
     for share in shares {
         cost += share.cost;
     }
-    Ok(Load { per_second, p50: at(50), p99: at(99), cost: cost.over(calls) })
+    Ok(Load { cost: Some(cost.over(calls)), ..Load::of(times, per_second) })
 }

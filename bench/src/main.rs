@@ -3,11 +3,14 @@
 
 mod client;
 mod disk;
+mod idle;
+mod live;
 mod load;
 mod operations;
 mod report;
 mod seed;
 mod server;
+mod sockets;
 mod text;
 mod work;
 
@@ -16,11 +19,11 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 
 use crate::operations::Operation;
 use crate::report::{Row, grouped, say};
-use crate::seed::{Size, Stage};
+use crate::seed::{Pair, Size, Stage};
 use crate::server::Server;
 
 /// What ends a measurement: a sentence for people.
@@ -42,6 +45,18 @@ struct Options {
     /// Also with 10,000 conversations and 100,000 messages in one: takes some minutes
     #[arg(long)]
     full: bool,
+    /// Only one of the two tables
+    #[arg(long)]
+    only: Option<Table>,
+}
+
+/// What is measured together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Table {
+    /// Calls over HTTP.
+    Http,
+    /// Polls and sockets.
+    Live,
 }
 
 fn main() -> ExitCode {
@@ -70,15 +85,33 @@ fn run(options: &Options) -> Result<(), Failure> {
 async fn measure(options: &Options, server: &Server, start_up: Duration) -> Result<(), Failure> {
     let seconds = Duration::try_from_secs_f64(options.seconds)?;
     let fresh = server.memory()?;
-    let most = CLIENTS.into_iter().max().unwrap_or_default();
-    let pairs = seed::pairs(server, most).await?;
-    let stage = Stage::fill(server, "hub", USUAL).await?;
-    let mut stages = vec![stage];
+    let pairs = seed::pairs(server, live::PAIRS).await?;
+    let mut stages = Vec::new();
+    if options.only != Some(Table::Live) {
+        stages = http(options, server, &pairs, seconds).await?;
+    }
+    if options.only.is_none() {
+        say("")?;
+    }
+    if options.only != Some(Table::Http) {
+        live::measure(server, &pairs, seconds).await?;
+    }
+    summary(server, start_up, fresh, &stages)
+}
 
+/// The first table; gives what it was measured on.
+async fn http(
+    options: &Options,
+    server: &Server,
+    pairs: &[Pair],
+    seconds: Duration,
+) -> Result<Vec<Stage>, Failure> {
+    let stage = Stage::fill(server, "hub", USUAL).await?;
     say(&report::head())?;
-    for operation in operations::writes(&pairs).iter().chain(&operations::reads(&stages[0])?) {
+    for operation in operations::writes(pairs).iter().chain(&operations::reads(&stage)?) {
         rows(server, operation, &CLIENTS, seconds).await?;
     }
+    let mut stages = vec![stage];
     if options.full {
         let stage = Stage::fill(server, "full-hub", FULL).await?;
         for operation in operations::reads(&stage)? {
@@ -89,7 +122,7 @@ async fn measure(options: &Options, server: &Server, start_up: Duration) -> Resu
         }
         stages.push(stage);
     }
-    summary(server, start_up, fresh, &stages)
+    Ok(stages)
 }
 
 /// Measures an operation with each number of clients.

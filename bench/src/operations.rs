@@ -3,10 +3,11 @@
 use http::Method;
 
 use crate::Failure;
+use crate::client::User;
 use crate::report::grouped;
-use crate::seed::{Pair, Stage};
+use crate::seed::{Pair, Stage, UNREAD};
 use crate::text::{COMMON, RARE, Texts};
-use crate::work::Work;
+use crate::work::{Follower, Work};
 
 /// Something to measure.
 pub(crate) struct Operation {
@@ -41,10 +42,11 @@ pub(crate) fn writes(pairs: &[Pair]) -> Vec<Operation> {
 pub(crate) fn reads(stage: &Stage) -> Result<Vec<Operation>, Failure> {
     let hub = &stage.pair.one;
     let (rows, messages) = (grouped(stage.size.conversations), grouped(stage.size.messages));
-    let get = |name: String, path: &str| -> Result<Operation, Failure> {
-        let call = hub.call(Method::GET, path)?;
+    let get_as = |user: &User, name: String, path: &str| -> Result<Operation, Failure> {
+        let call = user.call(Method::GET, path)?;
         Ok(Operation::new(name, move |_| Work::Get(call.clone())))
     };
+    let get = |name, path: &str| get_as(hub, name, path);
     let page = format!("/api/messages/conversation/{}?limit=50&mark_read=false", stage.pair.other.id);
     let search = |name: String, word: &str| {
         let path = format!("/api/messages/search?q={word}&limit=50&conversation_id={}", stage.conversation);
@@ -54,7 +56,8 @@ pub(crate) fn reads(stage: &Stage) -> Result<Vec<Operation>, Failure> {
     Ok(vec![
         get(format!("inbox, 50 of {rows}"), "/api/messages/inbox?limit=50")?,
         get(format!("conversation, 50 of {messages}"), &page)?,
-        get(format!("unread count, {rows} unread"), "/api/messages/unread-count")?,
+        get(format!("unread count, all of {rows}"), "/api/messages/unread-count")?,
+        get_as(&stage.quiet, format!("unread count, {UNREAD} of {rows}"), "/api/messages/unread-count")?,
         search(format!("search, rare word, {messages}"), RARE),
         search(format!("search, common word, {messages}"), COMMON),
     ])
@@ -68,6 +71,11 @@ pub(crate) fn writes_in(stage: &Stage) -> Vec<Operation> {
         Operation::new(format!("send, after {messages}"), move |index| send(&sending, index)),
         Operation::new(format!("mark as read, after {messages}"), move |_| mark(&marking)),
     ]
+}
+
+/// Polls of users whose queues are empty, each of their own.
+pub(crate) fn polls(users: Vec<User>) -> Operation {
+    Operation::new("idle poll", move |index| Work::Poll(Follower::new(users[index % users.len()].clone())))
 }
 
 /// Clients take turns in being either of the pair.

@@ -4,27 +4,35 @@ use std::fmt::{self, Display, Formatter};
 use std::io::Write;
 
 use crate::Failure;
+use crate::client::Cost;
 use crate::load::Load;
 
-/// What the table's numbers mean, and its header.
+/// What the first table's numbers mean, and its header.
 pub(crate) fn head() -> String {
-    let names = line([
-        "operation".into(),
-        "clients".into(),
-        "calls/s".into(),
-        "p50 ms".into(),
-        "p99 ms".into(),
-        "depth".into(),
-        "calls".into(),
-        "RCU".into(),
-        "WCU".into(),
-    ]);
+    let names = names("clients", "calls/s");
     format!(
         "depth, calls (of the database), RCU and WCU are the server's own figures for one call, on average; a search\n\
          is all its pages up to the first hits. mark as read: between two timed calls a message is sent, untimed;\n\
          its calls/s are clients / mean latency.\n\
          \n{names}"
     )
+}
+
+/// The same of the second table.
+pub(crate) fn live_head() -> String {
+    let names = names("senders", "sends/s");
+    format!(
+        "idle poll: clients with empty queues follow their cursors; senders and sends/s are polls there. send to poll:\n\
+         from the start of the POST to the receipt of the answer that holds the message, by a reader that polls without\n\
+         a pause. send to push: from the frame on the sender's socket to the event on the receiver's, at the rate that\n\
+         the sends/s say; unpaced, each sender waits for its ack only. fan-out: until the last of a receiver's sockets\n\
+         in one direct conversation has it (there are no groups yet).\n\
+         \n{names}"
+    )
+}
+
+fn names(clients: &str, rate: &str) -> String {
+    line(["operation", clients, rate, "p50 ms", "p99 ms", "depth", "calls", "RCU", "WCU"].map(Into::into))
 }
 
 /// An operation with a number of clients, measured.
@@ -42,16 +50,17 @@ impl Display for Row<'_> {
         let Load { per_second, p50, p99, cost } = self.load;
         let millis = |time: std::time::Duration| format!("{:.2}", time.as_secs_f64() * 1000.0);
         let rate = if per_second < 100.0 { format!("{per_second:.1}") } else { format!("{per_second:.0}") };
+        let of = |field: fn(Cost) -> f64| cost.map_or_else(|| "-".into(), |cost| short(field(cost)));
         f.write_str(&line([
             self.name.to_owned(),
             self.clients.to_string(),
             rate,
             millis(p50),
             millis(p99),
-            short(cost.depth),
-            short(cost.calls),
-            short(cost.rcu),
-            short(cost.wcu),
+            of(|cost| cost.depth),
+            of(|cost| cost.calls),
+            of(|cost| cost.rcu),
+            of(|cost| cost.wcu),
         ]))
     }
 }
@@ -87,6 +96,12 @@ pub(crate) fn grouped(number: usize) -> String {
         text.push(digit);
     }
     text
+}
+
+/// Bytes in KiB.
+pub(crate) fn kilo(bytes: u64) -> String {
+    let tenths = bytes * 10 / 1024;
+    format!("{}.{} KiB", tenths / 10, tenths % 10)
 }
 
 /// Bytes in MiB.

@@ -16,6 +16,9 @@ const CLIENTS: usize = 32;
 /// One text in so many holds the rare word.
 const RARITY: usize = 1_000;
 
+/// Conversations that a quiet user has not read.
+pub(crate) const UNREAD: usize = 50;
+
 /// Two users with a conversation.
 #[derive(Debug, Clone)]
 pub(crate) struct Pair {
@@ -45,6 +48,8 @@ pub(crate) struct Size {
 pub(crate) struct Stage {
     /// The user, and the peer of the long conversation.
     pub pair: Pair,
+    /// Another user with as many conversations, all but [`UNREAD`] of them read.
+    pub quiet: User,
     /// The long conversation's id.
     pub conversation: String,
     /// How large it is.
@@ -59,12 +64,17 @@ impl Stage {
         let Size { conversations, messages } = size;
         note(&format!("filling an inbox with {} conversations", grouped(conversations)))?;
         let peers = (1..conversations).map(|number| format!("{name}-peer-{number}"));
-        let ids = [name.to_owned(), format!("{name}-pal")].into_iter().chain(peers).collect();
-        let mut users = users(server, ids).await?.into_iter();
-        let (Some(one), Some(other)) = (users.next(), users.next()) else { return Err("no users".into()) };
-        let mut texts = Texts::new(0);
-        let hub = one.id.clone();
-        all(server.address, users.map(move |peer| peer.send(&hub, &texts.usual()))).await?;
+        let ids = [name.to_owned(), format!("{name}-quiet"), format!("{name}-pal")];
+        let mut users = users(server, ids.into_iter().chain(peers).collect()).await?;
+        if users.len() < 3 {
+            return Err("too few users".into());
+        }
+        let peers = users.split_off(3);
+        let [one, quiet, other] = <[User; 3]>::try_from(users).map_err(|_| "too many users")?;
+        greet(server, peers.clone(), &one).await?;
+        note("filling another, and reading it")?;
+        let peers = peers.into_iter().chain([other.clone()]).collect();
+        read_most(server, peers, &quiet).await?;
 
         note(&format!("filling a conversation with {} messages", grouped(messages)))?;
         let pair = Pair { one, other };
@@ -72,8 +82,28 @@ impl Stage {
         let before = disk::database_size(server.folder())?;
         all(server.address, chat(pair.clone(), messages - 1)).await?;
         let growth = disk::database_size(server.folder())?.saturating_sub(before);
-        Ok(Self { pair, conversation, size, growth })
+        Ok(Self { pair, quiet, conversation, size, growth })
     }
+}
+
+/// A message from each of the peers.
+async fn greet(server: &Server, peers: Vec<User>, hub: &User) -> Result<(), Failure> {
+    let (mut texts, hub) = (Texts::new(0), hub.id.clone());
+    all(server.address, peers.into_iter().map(move |peer| peer.send(&hub, &texts.usual()))).await
+}
+
+/// A message from each of the peers, all but [`UNREAD`] of which their receiver reads.
+async fn read_most(server: &Server, peers: Vec<User>, hub: &User) -> Result<(), Failure> {
+    greet(server, peers.clone(), hub).await?;
+    let read = |peer: &User| {
+        hub.call(Method::GET, &format!("/api/messages/conversation/{}?limit=1&mark_read=true", peer.id))
+    };
+    let calls = peers.iter().skip(UNREAD).map(read).collect::<Result<Vec<_>, _>>()?;
+    all(server.address, calls.into_iter()).await?;
+    let mut client = Client::connect(server.address).await?;
+    let count = client.call(hub.call(Method::GET, "/api/messages/unread-count")?).await?.json()?;
+    let unread = &count["data"]["conversations"];
+    if *unread == UNREAD { Ok(()) } else { Err(format!("{unread} conversations are unread").into()) }
 }
 
 /// Pairs of users, each with a conversation of one message.
@@ -91,7 +121,7 @@ pub(crate) async fn pairs(server: &Server, count: usize) -> Result<Vec<Pair>, Fa
 }
 
 /// Users with tokens, known to the server.
-async fn users(server: &Server, ids: Vec<String>) -> Result<Vec<User>, Failure> {
+pub(crate) async fn users(server: &Server, ids: Vec<String>) -> Result<Vec<User>, Failure> {
     let tokens = server.tokens(&ids)?;
     let users = ids.into_iter().zip(tokens).map(|(id, token)| User::new(id, &token));
     let users = users.collect::<Result<Vec<_>, _>>()?;

@@ -69,6 +69,11 @@ impl Server {
         Ok(Memory { resident: field("VmRSS:")?, peak: field("VmHWM:")? })
     }
 
+    /// How many files it has open, sockets among them.
+    pub(crate) fn open_files(&self) -> Result<usize, Failure> {
+        Ok(std::fs::read_dir(format!("/proc/{}/fd", self.process.child.id()))?.count())
+    }
+
     /// A token for each user, in their order.
     pub(crate) fn tokens(&self, users: &[String]) -> Result<Vec<String>, Failure> {
         let threads = thread::available_parallelism()?.get();

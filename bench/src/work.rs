@@ -19,6 +19,8 @@ pub(crate) enum Work {
         /// The path with its query, without a cursor.
         path: String,
     },
+    /// A look for new events.
+    Poll(Follower),
     /// A new message each time.
     Send {
         /// Who writes.
@@ -65,6 +67,12 @@ impl Work {
         match self {
             Self::Get(call) => Ok(Timed::from(&client.call(call.clone()).await?)),
             Self::Search { user, path } => search(client, user, path).await,
+            Self::Poll(follower) => {
+                if follower.cursor.is_none() {
+                    follower.catch_up(client).await?;
+                }
+                Ok(Timed::from(&follower.poll(client).await?))
+            }
             Self::Send { from, to, texts } => {
                 let call = from.send(to, &texts.usual());
                 Ok(Timed::from(&client.call(call).await?))
@@ -76,6 +84,36 @@ impl Work {
                 Ok(Timed::from(&client.call(call).await?))
             }
         }
+    }
+}
+
+/// A reader of a user's events, who follows their cursor.
+pub(crate) struct Follower {
+    user: User,
+    cursor: Option<String>,
+}
+
+impl Follower {
+    /// A reader without a cursor: the first poll gives one, and nothing else.
+    pub(crate) fn new(user: User) -> Self {
+        Self { user, cursor: None }
+    }
+
+    /// Takes a first cursor, and follows it past what is not new.
+    pub(crate) async fn catch_up(&mut self, client: &mut Client) -> Result<(), Failure> {
+        self.poll(client).await?;
+        while !self.poll(client).await?.body.starts_with(br#"{"success":true,"data":{"events":[],"#) {}
+        Ok(())
+    }
+
+    /// Asks once for what is new.
+    pub(crate) async fn poll(&mut self, client: &mut Client) -> Result<Answer, Failure> {
+        let cursor = self.cursor.as_deref().map(|cursor| format!("?cursor={cursor}"));
+        let path = format!("/api/events{}", cursor.unwrap_or_default());
+        let answer = client.call(self.user.call(Method::GET, &path)?).await?;
+        let cursor = answer.json()?["data"]["cursor"].as_str().map(ToOwned::to_owned);
+        self.cursor = Some(cursor.ok_or("a poll without a cursor")?);
+        Ok(answer)
     }
 }
 
