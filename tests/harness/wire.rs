@@ -259,6 +259,8 @@ impl HttpConnector for Wire {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let wire = self.clone();
         HttpConnectorFuture::new(async move {
+            // As over a network, no call is answered before those made beside it have begun.
+            tokio::task::yield_now().await;
             let target = request.headers().get("x-amz-target").unwrap_or_default();
             let operation = target.rsplit('.').next().unwrap_or_default();
             let answer = Wire::call(&wire, operation, request.body().bytes().unwrap_or_default()).await;
