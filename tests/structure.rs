@@ -106,7 +106,7 @@ fn keys_are_formatted_in_the_store_alone() {
         files.iter().filter(|file| !file.starts_with(&store) && !file.ends_with("shared/src/store.rs"))
     {
         let source = fs::read_to_string(file).unwrap();
-        for prefix in ["C#", "U#", "Q#", "M#", "R#", "K#", "B#", "E#"] {
+        for prefix in ["C#", "U#", "Q#", "M#", "R#", "K#", "B#", "E#", "T#", "W#"] {
             assert!(!source.contains(&format!("\"{prefix}")), "{} formats a key", file.display());
         }
     }

@@ -12,7 +12,7 @@ use shared::auth;
 use shared::error::Source;
 use tokio::signal::unix::{SignalKind, signal};
 
-/// The engine makes many small allocations; this allocator takes a third off a send.
+/// The engine makes many small allocations.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
