@@ -47,6 +47,8 @@ pub struct Settings {
     pub previous_secret: Option<String>,
     /// `TIDINGS_PUSH_ENDPOINT`: the `https` URL of the `WebSocket` API's stage; without it there are no sockets.
     pub push_endpoint: Option<String>,
+    /// `TIDINGS_RATE_LIMITS=off`: nothing limits how often things may be done.
+    pub limited: bool,
     /// `TIDINGS_METER=on`: answers say what they cost.
     pub metered: bool,
 }
@@ -72,6 +74,7 @@ impl Settings {
             secret: secret("TIDINGS_SECRET")?,
             previous_secret: variable("TIDINGS_SECRET_PREVIOUS"),
             push_endpoint: variable("TIDINGS_PUSH_ENDPOINT"),
+            limited: variable("TIDINGS_RATE_LIMITS").as_deref() != Some("off"),
             metered: variable("TIDINGS_METER").as_deref() == Some("on"),
         };
         if settings.jwt_secret.len() < MIN_SECRET {
@@ -95,8 +98,9 @@ impl App {
         let secrets: Vec<&[u8]> = std::iter::once(settings.secret.as_bytes()).chain(previous).collect();
         let verifier =
             Verifier::hs256(settings.jwt_secret.as_bytes(), issuer, settings.jwt_audience.as_deref());
+        let store = Store::new(config, settings.table, clock, settings.metered, pushes.is_some());
         Self {
-            store: Store::new(config, settings.table, clock, settings.metered, pushes.is_some()),
+            store: store.limited(settings.limited),
             push: Push::new(pushes),
             verifier: Arc::new(verifier),
             cursors: Arc::new(CursorKey::derive(&secrets)),

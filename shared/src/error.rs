@@ -32,9 +32,21 @@ pub enum Error {
     /// 403: one of the two has blocked the other.
     #[error("Messages between you and this user are blocked.")]
     Blocked,
-    /// 404: no such route, user or message.
+    /// 403: only the sender may do this to a message.
+    #[error("Only the sender of a message may do this.")]
+    NotTheSender,
+    /// 403: only an admin of the conversation may do this.
+    #[error("Only an admin of this conversation may do this.")]
+    NotAnAdmin,
+    /// 404: no such route, user, message or room.
     #[error("{0}")]
     NotFound(&'static str),
+    /// 409: a name, username or e-mail address that is to be unique is taken.
+    #[error("{0}")]
+    AlreadyExists(&'static str),
+    /// 409: what is asked for does not go with how things stand.
+    #[error("{0}")]
+    Conflict(&'static str),
     /// 410: what the cursor would go on with is no longer kept.
     #[error("The cursor is too old. Load the inbox again, and go on from a new one.")]
     CursorExpired,
@@ -44,6 +56,9 @@ pub enum Error {
     /// 415: the body is of a type that this call does not read.
     #[error("The content type is not supported: send {0}.")]
     UnsupportedMediaType(&'static str),
+    /// 429: too many in too short a time; again after so many seconds.
+    #[error("Too many requests. Try again in {0} s.")]
+    RateLimited(u64),
     /// 500: a fault of ours.
     #[error("Something went wrong on our side.")]
     Internal(#[source] Source),
@@ -70,11 +85,15 @@ impl Error {
         match self {
             Self::Invalid { .. } => StatusCode::BAD_REQUEST,
             Self::NotAuthenticated(_) => StatusCode::UNAUTHORIZED,
-            Self::NotAParticipant | Self::Blocked => StatusCode::FORBIDDEN,
+            Self::NotAParticipant | Self::Blocked | Self::NotTheSender | Self::NotAnAdmin => {
+                StatusCode::FORBIDDEN
+            }
             Self::NotFound(_) => StatusCode::NOT_FOUND,
+            Self::AlreadyExists(_) | Self::Conflict(_) => StatusCode::CONFLICT,
             Self::CursorExpired => StatusCode::GONE,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::RateLimited(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
@@ -88,10 +107,15 @@ impl Error {
             Self::NotAuthenticated(_) => "not_authenticated",
             Self::NotAParticipant => "not_a_participant",
             Self::Blocked => "blocked",
+            Self::NotTheSender => "not_the_sender",
+            Self::NotAnAdmin => "not_an_admin",
             Self::NotFound(_) => "not_found",
+            Self::AlreadyExists(_) => "already_exists",
+            Self::Conflict(_) => "conflict",
             Self::CursorExpired => "cursor_expired",
             Self::TooLarge => "too_large",
             Self::UnsupportedMediaType(_) => "unsupported_media_type",
+            Self::RateLimited(_) => "rate_limited",
             Self::Internal(_) => "internal",
             Self::Unavailable(_) => "unavailable",
         }
@@ -147,6 +171,9 @@ impl IntoResponse for Error {
         match self {
             Self::NotAuthenticated(_) => {
                 headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            }
+            Self::RateLimited(seconds) => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
             }
             Self::Unavailable(_) => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));

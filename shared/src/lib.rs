@@ -12,6 +12,7 @@ pub mod error;
 pub mod event;
 pub mod http;
 pub mod id;
+pub mod limits;
 pub mod message;
 pub mod meter;
 pub mod page;

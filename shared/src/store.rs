@@ -55,6 +55,7 @@ use aws_sdk_dynamodb::types::KeysAndAttributes;
 
 use crate::error::Error;
 use crate::id::Clock;
+use crate::limits::Limit;
 use crate::meter::Metering;
 use crate::time::Timestamp;
 use item::{Attribute, Item, Key, Write};
@@ -75,6 +76,8 @@ pub struct Store {
     clock: Clock,
     /// Whether there can be sockets to push to.
     pushes: bool,
+    /// Whether limits on how often things may be done hold.
+    limited: bool,
     /// Milliseconds that readers of queues wait for what was stamped and has not committed.
     window: i64,
 }
@@ -104,6 +107,7 @@ impl Store {
             table,
             clock,
             pushes,
+            limited: true,
             window: WINDOW,
         }
     }
@@ -112,6 +116,20 @@ impl Store {
     #[must_use]
     pub fn settling_after(self, window: i64) -> Self {
         Self { window, ..self }
+    }
+
+    /// The same store, with or without limits on how often things may be done.
+    #[must_use]
+    pub fn limited(self, limited: bool) -> Self {
+        Self { limited, ..self }
+    }
+
+    /// Takes a token of a limit in a write of the item that holds its bucket, last seen to be full at `known`.
+    ///
+    /// # Errors
+    /// `RateLimited` where none is left.
+    fn limit(&self, write: Write, limit: &Limit, known: Option<i64>) -> Result<Write, Error> {
+        if self.limited { Ok(write.take(limit, limit.take(known, self.clock.now())?)) } else { Ok(write) }
     }
 
     /// The time by its clock.

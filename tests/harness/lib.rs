@@ -70,6 +70,7 @@ impl World {
             secret: "a secret for cursors".to_owned(),
             previous_secret: None,
             push_endpoint: None,
+            limited: false,
             metered: true,
         };
         // Sockets are looked for; there are none unless a test adds some.
@@ -91,6 +92,12 @@ impl World {
     /// The same machine, whose readers of queues wait so many milliseconds for late events.
     pub fn settling_after(&self, millis: i64) -> Self {
         let app = App { store: self.app.store.clone().settling_after(millis), ..self.app.clone() };
+        Self::with(app, self.wire.clone())
+    }
+
+    /// The same machine, where limits on how often things may be done hold.
+    pub fn with_limits(&self) -> Self {
+        let app = App { store: self.app.store.clone().limited(true), ..self.app.clone() };
         Self::with(app, self.wire.clone())
     }
 

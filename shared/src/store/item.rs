@@ -15,6 +15,7 @@ use serde::de::DeserializeOwned;
 
 use crate::error::Error;
 use crate::id::{MessageId, Stamp, UserId};
+use crate::limits::{Limit, Take};
 use crate::time::Timestamp;
 
 /// An item as the SDK has it.
@@ -89,6 +90,11 @@ pub(super) fn text<'a>(item: &'a Item, name: &'static str) -> Result<&'a str, Er
         Some(AttributeValue::S(text)) => Ok(text),
         _ => Err(Error::internal(format!("an item has no text in {name}"))),
     }
+}
+
+/// When a bucket of an item is full again, if it was ever taken from.
+pub(super) fn full_at(item: &Item, limit: &Limit) -> Option<i64> {
+    item.get(limit.bucket)?.as_n().ok()?.parse().ok()
 }
 
 enum Kind {
@@ -239,6 +245,22 @@ impl Write {
         let now = self.value(now.seconds().attribute());
         self.conditions.push(format!("(attribute_not_exists({pk}) OR {expires} < {now})"));
         self
+    }
+
+    /// Takes a token from a bucket of the item, if the bucket is as [`Take`] says.
+    pub(super) fn take(mut self, limit: &Limit, take: Take) -> Self {
+        match take {
+            Take::FromFull { full_at } => {
+                let now = full_at - limit.every;
+                self.if_below(limit.bucket, &now).set(limit.bucket, &full_at)
+            }
+            Take::FromRest { from, to } => {
+                let name = self.name(limit.bucket);
+                let (from, to) = (self.value(from.attribute()), self.value(to.attribute()));
+                self.conditions.push(format!("{name} BETWEEN {from} AND {to}"));
+                self.add(limit.bucket, limit.every)
+            }
+        }
     }
 
     /// The item of a put that stands alone.
