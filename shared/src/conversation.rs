@@ -1,83 +1,120 @@
-//! Conversations: a user's own row of each.
+//! Conversations: a user's own row of each, and what groups and rooms have in common for all their participants.
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{ConversationId, MessageId, Stamp, UserId};
-use crate::time::Timestamp;
+use crate::id::{ConversationId, Kind, MessageId, Stamp, UserId};
+use crate::message::Message;
+use crate::time::{Timestamp, millis};
 use crate::user::{Name, Picture};
+
+/// Participants up to which a change is one transaction (of at most 100 items). Above that it is committed first, and
+/// brought to each of them afterwards.
+pub const SMALL: usize = 24;
+/// Participants of a group or room at most.
+pub const MAX_PARTICIPANTS: u64 = 1_000;
+/// Participants up to which all learn of each other's reading; above, a page of messages says it.
+pub const TOLD_OF_READING: usize = 8;
+/// Participants up to which a message says how many have read it.
+pub const COUNTED_READERS: u64 = 100;
+/// Characters of a description at most.
+const MAX_DESCRIPTION: usize = 500;
+
+/// A description of 1-500 characters.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Description(String);
+
+impl TryFrom<String> for Description {
+    type Error = &'static str;
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        if (1..=MAX_DESCRIPTION).contains(&text.chars().count()) {
+            Ok(Self(text))
+        } else {
+            Err("a description has 1-500 characters")
+        }
+    }
+}
+
+impl From<Description> for String {
+    fn from(description: Description) -> Self {
+        description.0
+    }
+}
 
 /// A participant's row of a conversation, as the store holds it beside its key.
 ///
-/// `head` never decreases. A row without `activity` is hidden: deleted by its owner, or there only to carry a block.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// `head` never decreases. A row without `activity` is hidden: deleted by its owner, opened by the other, or there only
+/// to carry a block.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Row {
-    /// The other participant.
-    pub peer: UserId,
-    /// Their name.
-    #[serde(default)]
-    pub peer_name: Option<Name>,
-    /// Their picture.
-    #[serde(default)]
-    pub peer_picture: Option<Picture>,
+    /// The other participant of a direct conversation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub peer: Option<UserId>,
+    /// Their name, or the group's or room's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<Name>,
+    /// Their picture, or the group's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub picture: Option<Picture>,
     /// The newest message that the row has taken in.
-    #[serde(default)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub head: Option<Stamp>,
     /// Where the row stands in the inbox; absent while it is hidden.
-    #[serde(default)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub activity: Option<Stamp>,
     /// The message that the inbox shows.
-    #[serde(default)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub last_id: Option<Stamp>,
     /// The first characters of its text.
-    #[serde(default)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub last_text: Option<String>,
     /// Whether its sender is the row's owner.
-    #[serde(default)]
     pub last_mine: bool,
     /// Unread messages.
-    #[serde(default)]
     pub n: u64,
     /// The owner's read watermark.
-    #[serde(default)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub read: Option<Stamp>,
-    /// The other's read watermark.
-    #[serde(default)]
+    /// The other's read watermark, in a direct conversation.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub peer_read: Option<Stamp>,
-    /// Messages up to here are hidden from the owner, who deleted the conversation.
-    #[serde(default)]
+    /// Messages up to here are hidden from the owner: they deleted the conversation then, or joined it later.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub cleared: Option<Stamp>,
     /// The event that told of its deletion; what comes later has greater ids.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub hidden_at: Option<Stamp>,
     /// The owner has blocked the other.
-    #[serde(default)]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub blocked_by_me: bool,
     /// The other has blocked the owner.
-    #[serde(default)]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub blocked_by_peer: bool,
+    /// The owner is an admin of the group or room.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub admin: bool,
+    /// Participants of the group or room.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub people: u64,
+    /// The newest change of a large conversation that the row has taken in.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub seq: u64,
+    /// The latest event of a large conversation in the owner's queue.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub told: Option<Stamp>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl Row {
-    /// A hidden row, before anything happened.
+    /// A hidden row of a direct conversation, before anything happened.
     #[must_use]
-    pub fn between(peer: UserId, peer_name: Option<Name>, peer_picture: Option<Picture>) -> Self {
-        Self {
-            peer,
-            peer_name,
-            peer_picture,
-            head: None,
-            activity: None,
-            last_id: None,
-            last_text: None,
-            last_mine: false,
-            n: 0,
-            read: None,
-            peer_read: None,
-            cleared: None,
-            hidden_at: None,
-            blocked_by_me: false,
-            blocked_by_peer: false,
-        }
+    pub fn between(peer: UserId, name: Option<Name>, picture: Option<Picture>) -> Self {
+        Self { peer: Some(peer), name, picture, ..Self::default() }
     }
 
     /// Whether either has blocked the other.
@@ -89,7 +126,7 @@ impl Row {
     /// What the next event about the conversation must be above: the events of its newest message.
     #[must_use]
     pub fn told_up_to(&self) -> Option<Stamp> {
-        self.head.map(|head| head.plus(2))
+        self.head.map(|head| head.plus(2)).max(self.told)
     }
 
     /// Whether the owner may see a message of the conversation.
@@ -104,17 +141,48 @@ impl Row {
         self.read.is_some_and(|read| message <= read)
     }
 
+    /// Whether a message of another's is among the unread.
+    #[must_use]
+    pub fn counts(&self, message: Stamp) -> bool {
+        self.head >= Some(message) && !self.has_read(message) && self.shows(message)
+    }
+
+    /// The row once it has taken in a new message.
+    #[must_use]
+    pub fn with(self, message: &Message, is_mine: bool) -> Self {
+        let stamp = message.id.stamp;
+        let counts = !is_mine && !message.is_deleted() && !self.has_read(stamp);
+        Self {
+            head: Some(stamp),
+            activity: Some(stamp),
+            last_id: Some(stamp),
+            last_text: Some(message.preview()),
+            last_mine: is_mine,
+            n: self.n + u64::from(counts),
+            ..self
+        }
+    }
+
+    /// The row with what all have in common as it stands.
+    #[must_use]
+    pub fn up_to_date(self, meta: Meta) -> Self {
+        Self { name: Some(meta.name), picture: meta.picture, people: meta.people, ..self }
+    }
+
     /// The row as the inbox shows it.
     #[must_use]
     pub fn shown(&self, conversation: &ConversationId) -> ConversationView {
         let message = |stamp| MessageId { conversation: conversation.clone(), stamp };
+        let kind = conversation.kind();
+        let (name, other_user_name) =
+            if kind == Kind::Direct { (None, self.name.clone()) } else { (self.name.clone(), None) };
         ConversationView {
             conversation_id: conversation.clone(),
-            kind: "direct",
-            name: None,
+            kind,
+            name,
             other_user_id: self.peer.clone(),
-            other_user_name: self.peer_name.clone(),
-            photo_url: self.peer_picture.clone(),
+            other_user_name,
+            photo_url: self.picture.clone(),
             last_message: self.last_text.clone(),
             last_message_id: self.last_id.map(message),
             last_message_at: self.last_id.map(Stamp::time),
@@ -122,8 +190,8 @@ impl Row {
             unread_count: self.n,
             counted_to: self.head.map(message),
             last_read_message_id: self.read.map(message),
-            participant_count: 2,
-            is_admin: false,
+            participant_count: if kind == Kind::Direct { 2 } else { self.people },
+            is_admin: self.admin,
         }
     }
 }
@@ -133,9 +201,9 @@ impl Row {
 pub struct ConversationView {
     conversation_id: ConversationId,
     #[serde(rename = "type")]
-    kind: &'static str,
+    kind: Kind,
     name: Option<Name>,
-    other_user_id: UserId,
+    other_user_id: Option<UserId>,
     other_user_name: Option<Name>,
     photo_url: Option<Picture>,
     last_message: Option<String>,
@@ -145,8 +213,76 @@ pub struct ConversationView {
     unread_count: u64,
     counted_to: Option<MessageId>,
     last_read_message_id: Option<MessageId>,
-    participant_count: u32,
+    participant_count: u64,
     is_admin: bool,
+}
+
+/// What all participants of a group or room have in common, as the store holds it beside its key.
+///
+/// Every change raises `seq` and `head`; one of the participants raises `members`, too.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Meta {
+    /// Its name.
+    pub name: Name,
+    /// What it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<Description>,
+    /// Its picture.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub picture: Option<Picture>,
+    /// Who made it.
+    pub creator: UserId,
+    /// When it was made.
+    #[serde(with = "millis")]
+    pub created_at: Timestamp,
+    /// The number of the latest change.
+    pub seq: u64,
+    /// The number of the latest change of participants.
+    pub members: u64,
+    /// How many participants there are.
+    pub people: u64,
+    /// The id of the latest event.
+    pub head: Stamp,
+    /// The newest message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last: Option<Stamp>,
+    /// The first change after which it had more than 24 participants: from then on changes are logged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub large: Option<u64>,
+    /// It is being made, and participants are still to come.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unfinished: bool,
+    /// It was deleted.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub deleted: bool,
+}
+
+/// A participant of a group or room, as the store holds it beside its key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Participant {
+    /// Whether they are an admin.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub admin: bool,
+    /// When they joined.
+    #[serde(with = "millis")]
+    pub joined_at: Timestamp,
+    /// Messages up to here are hidden from them: they came later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<Stamp>,
+    /// Their read watermark.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read: Option<Stamp>,
+    /// When it moved there, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read_at: Option<i64>,
+}
+
+impl Participant {
+    /// Whether they could see a message from the beginning.
+    #[must_use]
+    pub fn sees(&self, message: Stamp) -> bool {
+        self.from.is_none_or(|from| from < message)
+    }
 }
 
 /// Where a user has read up to, and what is unread after it.

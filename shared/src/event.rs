@@ -1,10 +1,11 @@
 //! Events: what a user should learn of, in the words of the contract's section 6.
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use crate::conversation::{ConversationView, Row};
 use crate::id::{ConversationId, MessageId, Stamp, UserId};
-use crate::message::{Message, MessageView};
+use crate::message::{Message, MessageView, ReadState};
 use crate::presence::PresenceView;
 use crate::time::{Timestamp, millis};
 
@@ -17,6 +18,30 @@ pub enum Event {
     MessageCreated {
         /// The message.
         message: Message,
+        /// In a conversation of so many that nobody counts its readers.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        crowd: bool,
+    },
+    /// A message's text was changed, or brought back.
+    #[serde(rename = "message.updated")]
+    MessageUpdated {
+        /// The message as it is now.
+        message: Message,
+        /// Who had read it.
+        reads: ReadState,
+    },
+    /// A message was deleted for everyone, or hidden from the receiver alone.
+    #[serde(rename = "message.deleted")]
+    MessageDeleted {
+        /// What is left of it.
+        message: Message,
+        /// Who had read it.
+        reads: ReadState,
+        /// From the receiver alone.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        only_me: bool,
+        /// What is unread to the receiver now.
+        unread: Unread,
     },
     /// Someone has read up to a message.
     #[serde(rename = "message.read")]
@@ -30,9 +55,9 @@ pub enum Event {
         /// When it was read.
         #[serde(with = "millis")]
         at: Timestamp,
-        /// On the reader's own devices: what is unread now, and the newest message that this counts.
+        /// On the reader's own devices: what is unread now.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        unread: Option<(u64, Option<Stamp>)>,
+        unread: Option<Unread>,
     },
     /// A row appeared in the inbox.
     #[serde(rename = "conversation.created")]
@@ -42,11 +67,41 @@ pub enum Event {
         /// The receiver's row after the change.
         row: Box<Row>,
     },
+    /// Some of what a row shows of a conversation has changed.
+    #[serde(rename = "conversation.updated")]
+    ConversationUpdated {
+        /// Which.
+        conversation: ConversationId,
+        /// What has changed, by the names of the API.
+        changes: Map<String, Value>,
+        /// Rises with each change.
+        version: u64,
+    },
     /// A row is gone from the inbox.
     #[serde(rename = "conversation.deleted")]
     ConversationDeleted {
         /// Which.
         conversation: ConversationId,
+    },
+    /// Someone has joined a group or room.
+    #[serde(rename = "participant.joined")]
+    ParticipantJoined {
+        /// Which.
+        conversation: ConversationId,
+        /// Who.
+        user: UserId,
+        /// Who did it: themselves, or who added them.
+        by: UserId,
+    },
+    /// Someone has left a group or room.
+    #[serde(rename = "participant.left")]
+    ParticipantLeft {
+        /// Which.
+        conversation: ConversationId,
+        /// Who.
+        user: UserId,
+        /// Who did it: themselves, or who removed them.
+        by: UserId,
     },
     /// Someone types, or has stopped. Passing: a reader who comes later does not hear of it.
     #[serde(rename = "typing")]
@@ -63,6 +118,27 @@ pub enum Event {
     },
 }
 
+/// An unread count, and what it holds for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unread {
+    /// Unread messages.
+    pub n: u64,
+    /// The newest message that this counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub head: Option<Stamp>,
+    /// The watermark after which it counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read: Option<Stamp>,
+}
+
+impl Unread {
+    /// What a row says.
+    #[must_use]
+    pub fn of(row: &Row) -> Self {
+        Self { n: row.n, head: row.head, read: row.read }
+    }
+}
+
 impl Event {
     /// Whether it has passed by a time.
     #[must_use]
@@ -74,9 +150,34 @@ impl Event {
     #[must_use]
     pub fn shown_to(self, receiver: &UserId, id: Stamp) -> EventView {
         let (kind, conversation, data) = match self {
-            Self::MessageCreated { message } => {
+            Self::MessageCreated { message, crowd } => {
+                let reads = if crowd { ReadState::UNCOUNTED } else { ReadState::UNREAD };
                 let conversation = message.id.conversation.clone();
-                ("message.created", conversation, Data::Message { message: message.shown_to(receiver, None) })
+                (
+                    "message.created",
+                    conversation,
+                    Data::Message { message: message.shown_to(receiver, &reads) },
+                )
+            }
+            Self::MessageUpdated { message, reads } => {
+                let conversation = message.id.conversation.clone();
+                (
+                    "message.updated",
+                    conversation,
+                    Data::Message { message: message.shown_to(receiver, &reads) },
+                )
+            }
+            Self::MessageDeleted { message, reads, only_me, unread } => {
+                let conversation = message.id.conversation.clone();
+                let public = |stamp| MessageId { conversation: conversation.clone(), stamp };
+                let data = Data::Deleted {
+                    message: message.shown_to(receiver, &reads),
+                    scope: if only_me { "me" } else { "everyone" },
+                    unread_count: unread.n,
+                    counted_to: unread.head.map(public),
+                    last_read_message_id: unread.read.map(public),
+                };
+                ("message.deleted", conversation, data)
             }
             Self::MessageRead { conversation, user, message, at, unread } => {
                 let public = |stamp| MessageId { conversation: conversation.clone(), stamp };
@@ -84,10 +185,20 @@ impl Event {
                     user_id: user,
                     message_id: public(message),
                     read_at: at,
-                    unread_count: unread.map(|(count, _)| count),
-                    counted_to: unread.and_then(|(_, head)| head).map(public),
+                    unread_count: unread.map(|unread| unread.n),
+                    counted_to: unread.and_then(|unread| unread.head).map(public),
                 };
                 ("message.read", conversation, data)
+            }
+            Self::ConversationUpdated { conversation, mut changes, version } => {
+                changes.insert("version".to_owned(), version.into());
+                ("conversation.updated", conversation, Data::Changes(changes))
+            }
+            Self::ParticipantJoined { conversation, user, by } => {
+                ("participant.joined", conversation, Data::Participant { user_id: user, by })
+            }
+            Self::ParticipantLeft { conversation, user, by } => {
+                ("participant.left", conversation, Data::Participant { user_id: user, by })
             }
             Self::ConversationCreated { conversation, row } => {
                 let row = Box::new(row.shown(&conversation));
@@ -147,6 +258,19 @@ impl EventView {
 enum Data {
     Message {
         message: MessageView,
+    },
+    /// Beyond the contract: whether it is gone for the receiver alone, and what is unread since.
+    Deleted {
+        message: MessageView,
+        scope: &'static str,
+        unread_count: u64,
+        counted_to: Option<MessageId>,
+        last_read_message_id: Option<MessageId>,
+    },
+    Changes(Map<String, Value>),
+    Participant {
+        user_id: UserId,
+        by: UserId,
     },
     Read {
         user_id: UserId,

@@ -128,10 +128,31 @@ impl<T: FromStr<Err: Display> + Send> FromRequestParts<App> for Path<T> {
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Error> {
         let parameters = RawPathParams::from_request_parts(parts, app).await;
         let parameters = parameters.map_err(|e| Error::Invalid { field: None, message: e.body_text() })?;
-        let (name, value) =
-            parameters.iter().next().ok_or_else(|| Error::internal("the route has no parameter"))?;
-        value.parse().map(Self).map_err(|e: T::Err| Error::field(name, e.to_string()))
+        parameter(parameters.iter().next()).map(Self)
     }
+}
+
+/// A path's two parameters, which parse; anything else is 400.
+#[derive(Debug)]
+pub struct PathPair<A, B>(pub A, pub B);
+
+impl<A, B> FromRequestParts<App> for PathPair<A, B>
+where
+    A: FromStr<Err: Display> + Send,
+    B: FromStr<Err: Display> + Send,
+{
+    type Rejection = Error;
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Error> {
+        let parameters = RawPathParams::from_request_parts(parts, app).await;
+        let parameters = parameters.map_err(|e| Error::Invalid { field: None, message: e.body_text() })?;
+        let mut parameters = parameters.iter();
+        Ok(Self(parameter(parameters.next())?, parameter(parameters.next())?))
+    }
+}
+
+fn parameter<T: FromStr<Err: Display>>(parameter: Option<(&str, &str)>) -> Result<T, Error> {
+    let (name, value) = parameter.ok_or_else(|| Error::internal("the route has no such parameter"))?;
+    value.parse().map_err(|e: T::Err| Error::field(name, e.to_string()))
 }
 
 /// The query string; unknown parameters are ignored, bad ones are 400.

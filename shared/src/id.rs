@@ -84,12 +84,23 @@ impl fmt::Display for UserId {
     }
 }
 
-/// Bytes of the digest that a direct conversation's id keeps: 144 bits, so that no one finds two pairs of
-/// users with one id.
-const DIGEST_BYTES: usize = 18;
+/// Bytes in a conversation's id: 144 bits, so that no one finds two pairs of users with one id.
+const CONVERSATION_BYTES: usize = 18;
 const CONVERSATION_LENGTH: usize = 25;
 
-/// A conversation's id: `d` and a digest of its two users.
+/// What a conversation is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// Two people.
+    Direct,
+    /// Those whom its admins have added.
+    Group,
+    /// Whoever joins.
+    Room,
+}
+
+/// A conversation's id: `d` and a digest of its two users, or `g` or `r` and what no one can guess.
 ///
 /// A direct conversation's id follows from its two users, so neither a send nor a page looks it up.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -102,15 +113,50 @@ impl ConversationId {
     #[must_use]
     pub fn direct(one: &UserId, other: &UserId) -> Self {
         let (first, second) = if one <= other { (one, other) } else { (other, one) };
+        Self::digest('d', b"tidings direct conversation\0", [first.as_str(), second.as_str()])
+    }
+
+    /// The group that a user makes under an id of their client's: the same again when they try again.
+    #[must_use]
+    pub fn group(creator: &UserId, client_id: &str) -> Self {
+        Self::digest('g', b"tidings group\0", [creator.as_str(), client_id])
+    }
+
+    /// A new group or room.
+    #[must_use]
+    pub fn new(kind: Kind) -> Self {
+        let letter = match kind {
+            Kind::Direct => 'd',
+            Kind::Group => 'g',
+            Kind::Room => 'r',
+        };
+        Self::digest(letter, b"tidings conversation\0", [&request_token(), &request_token()])
+    }
+
+    fn digest(letter: char, purpose: &[u8], parts: [&str; 2]) -> Self {
         let mut context = digest::Context::new(&digest::SHA256);
-        context.update(b"tidings direct conversation\0");
-        for user in [first, second] {
-            let length = u8::try_from(user.0.len()).unwrap_or(u8::MAX);
-            context.update(&[length]);
-            context.update(user.0.as_bytes());
+        context.update(purpose);
+        for part in parts {
+            context.update(&[u8::try_from(part.len()).unwrap_or(u8::MAX)]);
+            context.update(part.as_bytes());
         }
-        let digest = context.finish();
-        Self(format!("d{}", ORDERED.encode(&digest.as_ref()[..DIGEST_BYTES])).into())
+        Self(format!("{letter}{}", ORDERED.encode(&context.finish().as_ref()[..CONVERSATION_BYTES])).into())
+    }
+
+    /// What it is.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        match self.0.as_bytes().first() {
+            Some(b'g') => Kind::Group,
+            Some(b'r') => Kind::Room,
+            _ => Kind::Direct,
+        }
+    }
+
+    /// Whether it is a direct conversation.
+    #[must_use]
+    pub fn is_direct(&self) -> bool {
+        self.kind() == Kind::Direct
     }
 
     /// The id as text.
@@ -123,9 +169,9 @@ impl ConversationId {
 impl FromStr for ConversationId {
     type Err = MalformedId;
     fn from_str(text: &str) -> Result<Self, MalformedId> {
-        let digest = text.strip_prefix('d').and_then(|rest| ORDERED.decode(rest).ok());
-        match digest {
-            Some(digest) if digest.len() == DIGEST_BYTES => Ok(Self(text.into())),
+        let rest = text.strip_prefix(['d', 'g', 'r']).and_then(|rest| ORDERED.decode(rest).ok());
+        match rest {
+            Some(bytes) if bytes.len() == CONVERSATION_BYTES => Ok(Self(text.into())),
             _ => Err(MalformedId("not a conversation id")),
         }
     }

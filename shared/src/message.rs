@@ -19,6 +19,50 @@ const MAX_CLIENT_ID: usize = 64;
 /// Characters of the preview in an inbox row.
 const PREVIEW: usize = 100;
 
+/// A message's text: up to 10,000 characters (Unicode scalar values).
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Text(String);
+
+impl TryFrom<String> for Text {
+    type Error = &'static str;
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        if text.chars().count() <= MAX_TEXT {
+            Ok(Self(text))
+        } else {
+            Err("a text has at most 10,000 characters")
+        }
+    }
+}
+
+impl From<Text> for String {
+    fn from(text: Text) -> Self {
+        text.0
+    }
+}
+
+/// A client's own id for what it makes: 1-64 characters.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct ClientId(String);
+
+impl TryFrom<String> for ClientId {
+    type Error = &'static str;
+    fn try_from(id: String) -> Result<Self, Self::Error> {
+        if (1..=MAX_CLIENT_ID).contains(&id.chars().count()) {
+            Ok(Self(id))
+        } else {
+            Err("a client's id has 1-64 characters")
+        }
+    }
+}
+
+impl From<ClientId> for String {
+    fn from(id: ClientId) -> Self {
+        id.0
+    }
+}
+
 /// Whom a message goes to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Address {
@@ -169,12 +213,45 @@ pub struct Message {
     pub id: MessageId,
     /// Who sent it.
     pub sender: UserId,
-    /// Who gets it.
-    pub recipient: UserId,
-    /// What it says.
+    /// Who gets it, in a direct conversation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recipient: Option<UserId>,
+    /// What it says; nothing once it is deleted.
     pub content: Content,
     /// Rises with each change, from 1.
     pub version: u32,
+    /// When its text was last changed, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub edited_at: Option<i64>,
+    /// When it was deleted for everyone, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deleted_at: Option<i64>,
+}
+
+/// Who has read a message, as it shows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReadState {
+    /// Every other participant who could see it has.
+    pub read: bool,
+    /// When its recipient did, in a direct conversation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<i64>,
+    /// How many others have; `None` in conversations of more than 100.
+    pub count: Option<u32>,
+}
+
+impl ReadState {
+    /// Nobody has.
+    pub const UNREAD: Self = Self { read: false, at: None, count: Some(0) };
+    /// Nobody has, in a conversation where nobody counts.
+    pub const UNCOUNTED: Self = Self { read: false, at: None, count: None };
+
+    /// Of a direct conversation, by when the recipient read it.
+    #[must_use]
+    pub fn direct(read_at: Option<Timestamp>) -> Self {
+        let read = read_at.is_some();
+        Self { read, at: read_at.map(Timestamp::millis), count: Some(u32::from(read)) }
+    }
 }
 
 impl Message {
@@ -184,9 +261,49 @@ impl Message {
         self.content.text.chars().take(PREVIEW).collect()
     }
 
-    /// The message as a participant sees it; `read_at` is when its recipient read it.
+    /// Whether it was deleted for everyone.
     #[must_use]
-    pub fn shown_to(&self, viewer: &UserId, read_at: Option<Timestamp>) -> MessageView {
+    pub fn is_deleted(&self) -> bool {
+        self.deleted_at.is_some()
+    }
+
+    /// The other participant of its direct conversation.
+    #[must_use]
+    pub fn other_than(&self, user: &UserId) -> Option<&UserId> {
+        self.recipient.as_ref().map(|recipient| if recipient == user { &self.sender } else { recipient })
+    }
+
+    /// The message with another text.
+    ///
+    /// # Errors
+    /// `Invalid` where the text is empty without an attachment, or too long.
+    pub fn edited(&self, text: String, now: Timestamp) -> Result<Self, Error> {
+        let content = Content { text, ..self.content.clone() };
+        content.checked()?;
+        Ok(Self { content, version: self.version + 1, edited_at: Some(now.millis()), ..self.clone() })
+    }
+
+    /// The message without what it said.
+    #[must_use]
+    pub fn deleted(&self, now: Timestamp) -> Self {
+        let content = Content {
+            text: String::new(),
+            attachment_url: None,
+            attachment_type: None,
+            ..self.content.clone()
+        };
+        Self { content, version: self.version + 1, deleted_at: Some(now.millis()), ..self.clone() }
+    }
+
+    /// The message with what it said before it was deleted.
+    #[must_use]
+    pub fn restored(&self, content: Content) -> Self {
+        Self { content, version: self.version + 1, deleted_at: None, ..self.clone() }
+    }
+
+    /// The message as a participant sees it.
+    #[must_use]
+    pub fn shown_to(&self, viewer: &UserId, reads: &ReadState) -> MessageView {
         let Content { text, attachment_url, attachment_type, reply_to, client_message_id } =
             self.content.clone();
         let conversation = &self.id.conversation;
@@ -194,27 +311,26 @@ impl Message {
             id: self.id.clone(),
             conversation_id: conversation.clone(),
             sender_id: self.sender.clone(),
-            recipient_id: Some(self.recipient.clone()),
+            recipient_id: self.recipient.clone(),
             message_text: text,
             attachment_url,
             attachment_type,
             reply_to: reply_to.map(|stamp| MessageId { conversation: conversation.clone(), stamp }),
             client_message_id: client_message_id.filter(|_| *viewer == self.sender),
             sent_at: self.id.stamp.time(),
-            is_edited: false,
-            edited_at: None,
-            is_deleted: false,
-            deleted_at: None,
-            read: read_at.is_some(),
-            read_at,
-            read_count: Some(u32::from(read_at.is_some())),
+            is_edited: self.edited_at.is_some(),
+            edited_at: self.edited_at.map(Timestamp::from_millis),
+            is_deleted: self.is_deleted(),
+            deleted_at: self.deleted_at.map(Timestamp::from_millis),
+            read: reads.read,
+            read_at: reads.at.map(Timestamp::from_millis),
+            read_count: reads.count,
             version: self.version,
         }
     }
 }
 
-/// A message as the API shows it (contract, section 3). Messages cannot be changed yet: nothing is edited or
-/// deleted.
+/// A message as the API shows it (contract, section 3).
 #[derive(Debug, Clone, Serialize)]
 pub struct MessageView {
     id: MessageId,

@@ -17,6 +17,9 @@ use base64::Engine as _;
 pub struct Limit(u8);
 
 impl Limit {
+    /// The greatest.
+    pub const MAX: usize = 100;
+
     /// The number.
     #[must_use]
     pub fn get(self) -> usize {

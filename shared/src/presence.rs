@@ -101,6 +101,12 @@ pub struct PresenceView {
 }
 
 impl PresenceView {
+    /// What they show.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        self.status
+    }
+
     /// What someone sees who may not know.
     #[must_use]
     pub fn hidden(user_id: UserId) -> Self {

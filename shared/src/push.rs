@@ -63,6 +63,11 @@ impl Delivery {
         });
         Self { events: events.collect(), sockets }
     }
+
+    pub(crate) fn extend(&mut self, other: Self) {
+        self.events.extend(other.events);
+        self.sockets.extend(other.sockets);
+    }
 }
 
 /// What is sent to a socket whose token has expired, before it is closed.

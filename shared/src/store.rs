@@ -12,6 +12,12 @@
 //! | event | `Q#user` | `E#stamp` | `events.rs` |
 //! | message | `C#conversation` | `M#stamp` | `messages.rs` |
 //! | receipt: a move of a read watermark | `C#conversation` | `R#stamp#user` | `reads.rs` |
+//! | group or room | `C#conversation` | `META` | `participants.rs` |
+//! | participant | `C#conversation` | `P#user` | `participants.rs` |
+//! | what a deleted message said | `C#conversation` | `D#stamp` | `changing.rs` |
+//! | name of a room, and its place in their list | `ROOMS` | `N#name#digest` | `rooms.rs` |
+//! | change of a large conversation | `C#conversation` | `L#number` | `fan_out.rs` |
+//! | how far these were brought to all | `C#conversation` | `FANOUT` | `fan_out.rs` |
 //! | send key | `C#conversation` | `K#user#client_message_id` | `sending.rs` |
 //!
 //! Index "activity" (`pk`, `activity`) orders the visible rows, index "unread" (`pk`, `unread`) holds those with
@@ -20,26 +26,35 @@
 //! Invariant: keys are formatted here and nowhere else, and every change is one transaction.
 
 mod blocks;
+mod changing;
 mod connections;
 mod events;
+mod fan_out;
+mod groups;
 mod inbox;
 mod item;
 mod messages;
+mod opening;
+mod participants;
 mod presences;
 mod profiles;
 mod reads;
+mod rooms;
 mod searching;
 mod sending;
 pub mod table;
 mod transact;
 
 pub use blocks::Blocked;
+pub use changing::Changed;
 pub use connections::TICKET_LIFE;
 pub(crate) use events::Told;
 pub use events::{Poll, QueuePosition, WINDOW};
+pub use groups::{Details, NewGroup, Opened, Overview, ParticipantView};
 pub use inbox::{InboxPage, InboxPosition, Unread};
 pub use messages::{PageBounds, PageOfMessages};
 pub use reads::{Marked, Receipt, Target};
+pub use rooms::{RoomPosition, RoomUser, RoomUserPosition, RoomView};
 pub use searching::{Hit, Pass, SearchPage, SearchScope};
 pub use sending::Sent;
 
@@ -51,7 +66,8 @@ use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
-use aws_sdk_dynamodb::types::KeysAndAttributes;
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::types::{KeysAndAttributes, ReturnValue, ReturnValuesOnConditionCheckFailure};
 
 use crate::error::Error;
 use crate::id::Clock;
@@ -157,6 +173,33 @@ impl Store {
         Box::pin(put.send()).await.map(|_| ()).map_err(failed_call)
     }
 
+    /// Changes an item that stands alone under its condition: gives it as it is then, or the one in the way.
+    async fn update_one(&self, write: Write) -> Result<Result<Item, Option<Item>>, Error> {
+        let update = write.build(&self.table).map_err(Error::internal)?.update;
+        let update = update.ok_or_else(|| Error::internal("only an update is one"))?;
+        let call = self
+            .db
+            .update_item()
+            .table_name(&self.table)
+            .set_key(Some(update.key))
+            .update_expression(update.update_expression)
+            .set_condition_expression(update.condition_expression)
+            .set_expression_attribute_names(update.expression_attribute_names)
+            .set_expression_attribute_values(update.expression_attribute_values)
+            .return_values(ReturnValue::AllNew)
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        match Box::pin(call.send()).await {
+            Ok(done) => Ok(Ok(done.attributes.unwrap_or_default())),
+            Err(SdkError::ServiceError(error)) if error.err().is_conditional_check_failed_exception() => {
+                let UpdateItemError::ConditionalCheckFailedException(failed) = error.into_err() else {
+                    return Err(Error::internal("another error than it said"));
+                };
+                Ok(Err(failed.item))
+            }
+            Err(error) => Err(failed_call(error)),
+        }
+    }
+
     /// Sets one attribute of an item that stands alone.
     async fn set_one(&self, key: Key, name: &str, value: &impl Attribute) -> Result<(), Error> {
         let update = self.db.update_item().table_name(&self.table).set_key(Some(key.attributes()));
@@ -186,6 +229,25 @@ impl Store {
             wanted = left.map(|keys| keys.keys).unwrap_or_default();
         }
         Ok(items)
+    }
+
+    /// A query of the items of a partition whose sort keys are from `low` to `high`, both included.
+    fn between(&self, partition: &str, low: &str, high: &str) -> QueryFluentBuilder {
+        self.db
+            .query()
+            .key_condition_expression("pk = :pk AND sk BETWEEN :low AND :high")
+            .expression_attribute_values(":pk", partition.attribute())
+            .expression_attribute_values(":low", low.attribute())
+            .expression_attribute_values(":high", high.attribute())
+    }
+
+    /// A query of the items of a partition whose sort keys begin with a prefix.
+    fn prefixed(&self, partition: &str, prefix: &str) -> QueryFluentBuilder {
+        self.db
+            .query()
+            .key_condition_expression("pk = :pk AND begins_with(sk, :sk)")
+            .expression_attribute_values(":pk", partition.attribute())
+            .expression_attribute_values(":sk", prefix.attribute())
     }
 
     /// Up to `count` items of a query, over as many pages as that takes; and whether there may be more.

@@ -14,6 +14,12 @@ use unicode_script::{Script, UnicodeScript};
 /// Canonical combining class of a virama: it binds letters into one syllable, of which a part may be searched for.
 const VIRAMA: u8 = 9;
 
+/// A name as it is compared where it has to be unique: after NFKC and full case folding.
+#[must_use]
+pub fn folded_name(name: &str) -> String {
+    name.nfkc().default_case_fold().nfkc().collect()
+}
+
 /// A text made comparable, with the way back to the characters it came from.
 struct Folded {
     text: String,

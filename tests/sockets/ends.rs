@@ -41,7 +41,7 @@ async fn the_first_push_after_the_token_has_expired_ends_the_socket() {
     eventually(async {
         while stored(&live, "bob").await == 2 {
             alice.send("bob", "are you still there?").await.expect(201);
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            tokio::time::sleep(Duration::from_millis(100)).await;
         }
     })
     .await;

@@ -1,17 +1,59 @@
+//! `DELETE /api/messages/{id}`: deletes a message for everyone or for the caller alone;
 //! `DELETE /api/messages/conversation/{conversationId}`: removes a conversation from the caller's inbox.
 
 use axum::Router;
 use axum::extract::State;
 use axum::routing::delete;
+use serde::Deserialize;
 use shared::app::App;
 use shared::auth::Caller;
 use shared::error::Error;
-use shared::http::{Path, Reply};
-use shared::id::ConversationId;
+use shared::http::{Path, Query, Reply};
+use shared::id::{ConversationId, MessageId};
+use shared::message::MessageView;
 
 /// The function's routes.
 pub fn routes() -> Router<App> {
-    Router::new().route("/api/messages/conversation/{id}", delete(delete_conversation))
+    Router::new()
+        .route("/api/messages/conversation/{id}", delete(delete_conversation))
+        .route("/api/messages/{id}", delete(delete_message))
+}
+
+/// For whom a message is deleted.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Scope {
+    #[default]
+    Everyone,
+    Me,
+}
+
+#[derive(Deserialize)]
+struct Deletion {
+    #[serde(default)]
+    scope: Scope,
+}
+
+/// Deletes a message. What is left of it where it was deleted for everyone, nothing where it is hidden from the caller.
+async fn delete_message(
+    State(app): State<App>,
+    caller: Caller,
+    Path(message): Path<MessageId>,
+    Query(deletion): Query<Deletion>,
+) -> Result<Reply<Option<MessageView>>, Error> {
+    match deletion.scope {
+        Scope::Everyone => {
+            let changed = app.store.delete_message(&caller.user, &message).await?;
+            app.push.deliver(&app.store, changed.delivery).await;
+            let left = changed.message.shown_to(&caller.user, &changed.reads);
+            Ok(Reply::ok(Some(left), "Message deleted."))
+        }
+        Scope::Me => {
+            let changed = app.store.hide_message(&caller.user, &message).await?;
+            app.push.deliver(&app.store, changed.delivery).await;
+            Ok(Reply::ok(None, "Message deleted for you."))
+        }
+    }
 }
 
 /// Hides the conversation and its history up to now from the caller alone; the next message brings it back.

@@ -68,7 +68,7 @@ async fn search(
     let found = app.store.search(&caller.user, &query, &scope, limit, pass.unwrap_or_default()).await?;
     let next = found.next.map(|pass| app.cursors.seal(&caller.user, &list, &pass)).transpose()?;
     let shown = |hit: Hit| HitView {
-        message: hit.message.shown_to(&caller.user, hit.read_at),
+        message: hit.message.shown_to(&caller.user, &hit.reads),
         highlights: hit.highlights.into_iter().map(|range| [range.start, range.end]).collect(),
     };
     Ok(Reply::page(found.hits.into_iter().map(shown).collect(), next))

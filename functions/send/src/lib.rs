@@ -22,13 +22,13 @@ async fn send(
     JsonOrForm(draft): JsonOrForm<Draft>,
 ) -> Result<Reply<MessageView>, Error> {
     match app.store.append_message(&caller, draft).await? {
-        Sent::New(message, delivery) => {
+        Sent::New(message, reads, delivery) => {
             app.push.deliver(&app.store, delivery).await;
-            Ok(Reply::created(message.shown_to(&caller.user, None), "Message sent."))
+            Ok(Reply::created(message.shown_to(&caller.user, &reads), "Message sent."))
         }
         Sent::Before(message) => {
-            let read_at = app.store.read_time(&caller.user, &message).await?;
-            Ok(Reply::ok(message.shown_to(&caller.user, read_at), "This message was sent before."))
+            let reads = app.store.read_state(&caller.user, &message).await?;
+            Ok(Reply::ok(message.shown_to(&caller.user, &reads), "This message was sent before."))
         }
     }
 }

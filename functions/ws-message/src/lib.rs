@@ -121,15 +121,15 @@ impl Frame {
 
 async fn send(app: &App, caller: &Caller, fields: Map<String, Value>) -> Result<Value, Error> {
     let draft = Draft::from_fields(from_object(fields)?)?;
-    let (message, read_at) = match app.store.append_message(caller, draft).await? {
-        Sent::New(message, delivery) => {
+    let (message, reads) = match app.store.append_message(caller, draft).await? {
+        Sent::New(message, reads, delivery) => {
             app.push.deliver(&app.store, delivery).await;
-            (message, None)
+            (message, reads)
         }
         Sent::Before(message) => {
-            let read_at = app.store.read_time(&caller.user, &message).await?;
-            (message, read_at)
+            let reads = app.store.read_state(&caller.user, &message).await?;
+            (message, reads)
         }
     };
-    Ok(json!(message.shown_to(&caller.user, read_at)))
+    Ok(json!(message.shown_to(&caller.user, &reads)))
 }

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-use super::item::{Attribute, Key, Write, from_item, text};
+use super::item::{Key, Write, from_item, text};
 use super::profiles::{self, partition};
 use super::transact::Commit;
 use super::{Store, inbox};
@@ -57,8 +57,8 @@ impl Store {
             let row = |owner: &UserId, peer: &UserId, profile: &Profile, flag: &str| {
                 Write::update(inbox::key(owner, &conversation))
                     .set("peer", peer)
-                    .set_if_missing("peer_name", profile.name.as_ref())
-                    .set_if_missing("peer_picture", profile.picture.as_ref())
+                    .set_if_missing("name", profile.name.as_ref())
+                    .set_if_missing("picture", profile.picture.as_ref())
                     .set(flag, &true)
             };
             writes.extend([
@@ -100,12 +100,8 @@ impl Store {
         limit: usize,
     ) -> Result<(Vec<Blocked>, Option<UserId>), Error> {
         let query = self
-            .db
-            .query()
+            .prefixed(&partition(user), "B#")
             .consistent_read(true)
-            .key_condition_expression("pk = :pk AND begins_with(sk, :sk)")
-            .expression_attribute_values(":pk", partition(user).attribute())
-            .expression_attribute_values(":sk", "B#".attribute())
             .set_exclusive_start_key(after.map(|other| key(user, &other).attributes()));
         let (items, more) = self.query_up_to(query, limit).await?;
         let ids = items.iter().map(|item| {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use super::Store;
-use super::item::{Attribute, Item, Key, Write, from_item, text};
+use super::item::{Item, Key, Write, from_item, text};
 use super::profiles::partition;
 use super::transact::Commit;
 use crate::error::Error;
@@ -94,12 +94,7 @@ impl Store {
     /// # Errors
     /// `Unavailable` where the database is.
     pub async fn sockets(&self, user: &UserId) -> Result<Vec<Socket>, Error> {
-        let query = self
-            .db
-            .query()
-            .key_condition_expression("pk = :pk AND begins_with(sk, :sk)")
-            .expression_attribute_values(":pk", partition(user).attribute())
-            .expression_attribute_values(":sk", "W#".attribute());
+        let query = self.prefixed(&partition(user), "W#");
         let (items, _) = self.query_up_to(query, usize::MAX).await?;
         items.iter().map(read).collect()
     }

@@ -4,19 +4,23 @@
 //! commit later. Writers stamp an event in the attempt that writes it and give up after 5 s; a cursor's position
 //! stays 15 s behind, and the cursor names what it has delivered since.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
+use futures_util::future::try_join_all;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use super::Store;
-use super::item::{Attribute, Item, Key, Write, from_item, text};
-use super::messages;
+use super::item::{Attribute, Item, Key, Write, from_item, full_at, text};
 use super::transact::{Commit, MAX_AGE};
+use super::{inbox, messages};
+use crate::conversation::{Row, SMALL};
 use crate::error::Error;
 use crate::event::{Event, EventView};
 use crate::id::{ConversationId, MessageId, Stamp, UserId};
+use crate::limits;
+use crate::message::{Message, ReadState};
 use crate::push::Delivery;
 use crate::time::Timestamp;
 
@@ -55,30 +59,124 @@ struct Stored {
     expires: i64,
 }
 
-/// What an event's item says: the event or, where that is large, the message to read it from.
+/// What an event's item says: the event or, where that is large or a group's, the message to read it from.
 #[derive(Serialize, Deserialize)]
 #[serde(untagged)]
 enum Kept {
     Whole(Event),
-    Created { created: MessageId },
+    Created {
+        created: MessageId,
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        crowd: bool,
+    },
+    Updated {
+        updated: MessageId,
+        reads: ReadState,
+    },
+}
+
+impl Kept {
+    /// What is kept of an event. No text of a message is kept where it could not be taken back with it: in the queues of
+    /// many, and in rows that appear.
+    fn of(event: Event) -> Self {
+        match event {
+            Event::MessageCreated { message, crowd } if !message.id.conversation.is_direct() => {
+                Self::Created { created: message.id, crowd }
+            }
+            Event::MessageUpdated { message, reads } if !message.id.conversation.is_direct() => {
+                Self::Updated { updated: message.id, reads }
+            }
+            Event::ConversationCreated { conversation, mut row } => {
+                row.last_text = None;
+                Self::Whole(Event::ConversationCreated { conversation, row })
+            }
+            event => Self::Whole(event),
+        }
+    }
+
+    /// The same without the message itself.
+    fn reference(self) -> Self {
+        match self {
+            Self::Whole(Event::MessageCreated { message, crowd }) => {
+                Self::Created { created: message.id, crowd }
+            }
+            Self::Whole(Event::MessageUpdated { message, reads }) => {
+                Self::Updated { updated: message.id, reads }
+            }
+            kept => kept,
+        }
+    }
+
+    /// The message that has to be read before it can be shown.
+    fn wants(&self) -> Option<MessageId> {
+        match self {
+            Self::Created { created: id, .. } | Self::Updated { updated: id, .. } => Some(id.clone()),
+            Self::Whole(Event::ConversationCreated { conversation, row }) => {
+                Some(MessageId { conversation: conversation.clone(), stamp: row.last_id? })
+            }
+            Self::Whole(_) => None,
+        }
+    }
+
+    /// The event, with what was found; `None` where it is not to be told any more.
+    fn event(self, found: &Found) -> Option<Event> {
+        match self {
+            Self::Whole(Event::ConversationCreated { conversation, mut row }) => {
+                let last = row.last_id.map(|stamp| MessageId { conversation: conversation.clone(), stamp });
+                row.last_text =
+                    last.map(|id| found.messages.get(&id).map_or_else(String::new, Message::preview));
+                Some(Event::ConversationCreated { conversation, row })
+            }
+            Self::Whole(event) => Some(event),
+            Self::Created { created, crowd } => {
+                let message = found.shown(&created)?.clone();
+                Some(Event::MessageCreated { message, crowd })
+            }
+            Self::Updated { updated, reads } => {
+                let message = found.shown(&updated)?.clone();
+                Some(Event::MessageUpdated { message, reads })
+            }
+        }
+    }
+}
+
+/// What a poll has read beside the queue.
+#[derive(Default)]
+struct Found {
+    messages: HashMap<MessageId, Message>,
+    /// The reader's rows of groups and rooms.
+    rows: HashMap<ConversationId, Row>,
+}
+
+impl Found {
+    /// A message that is not deleted, and that its reader may still see: who has left a group sees nothing of it.
+    fn shown(&self, id: &MessageId) -> Option<&Message> {
+        let message = self.messages.get(id).filter(|message| !message.is_deleted())?;
+        let sees = id.conversation.is_direct()
+            || self.rows.get(&id.conversation).is_some_and(|row| row.shows(id.stamp));
+        sees.then_some(message)
+    }
 }
 
 /// Puts an event into a user's queue.
-fn enqueue((user, id, event): &Told) -> Result<Write, Error> {
+pub(super) fn enqueue((user, id, event): &Told) -> Result<Write, Error> {
     let key = key(user, *id);
     let expires = match event {
         Event::Typing { until, .. } => until.seconds() + 1,
         _ => id.time().seconds() + RETENTION,
     };
-    let mut json = serde_json::to_string(event).map_err(Error::internal)?;
+    let kept = Kept::of(event.clone());
+    let mut json = serde_json::to_string(&kept).map_err(Error::internal)?;
     let size = json.len() + key.pk.len() + key.sk.len() + "pkskeventexpires".len() + 21;
-    if let Event::MessageCreated { message } = event
-        && size > WHOLE
-    {
-        json =
-            serde_json::to_string(&Kept::Created { created: message.id.clone() }).map_err(Error::internal)?;
+    if size > WHOLE {
+        json = serde_json::to_string(&kept.reference()).map_err(Error::internal)?;
     }
     Write::put(key, &Stored { event: json, expires })
+}
+
+/// Whether an event of that id may still be in a queue.
+pub(super) fn is_kept(id: Stamp, now: Timestamp) -> bool {
+    id.time().seconds() + RETENTION >= now.seconds()
 }
 
 /// Where a reader stands in their queue.
@@ -231,30 +329,47 @@ impl Store {
         now: Timestamp,
     ) -> Result<Vec<EventView>, Error> {
         let mut kept = Vec::with_capacity(items.len());
-        let mut wanted = Vec::new();
+        let mut found = Found::default();
         for (id, item) in items {
             let stored: Stored = from_item(item)?;
             let event: Kept = serde_json::from_str(&stored.event).map_err(Error::internal)?;
-            if let Kept::Created { created } = &event {
-                wanted.push(created.clone());
+            if let Kept::Whole(
+                Event::MessageCreated { message, .. } | Event::MessageUpdated { message, .. },
+            ) = &event
+            {
+                found.messages.insert(message.id.clone(), message.clone());
             }
             if stored.expires >= now.seconds() {
                 kept.push((id, event));
             }
         }
-        wanted.sort();
-        wanted.dedup();
-        let found = self.get_all(wanted.iter().map(messages::key).collect()).await?;
-        let mut found = found.iter().map(messages::read).collect::<Result<Vec<_>, _>>()?;
-        found.sort_by(|a, b| a.id.cmp(&b.id));
-        let whole = kept.into_iter().filter_map(|(id, event)| match event {
-            Kept::Whole(event) => (!event.is_over(now)).then(|| event.shown_to(user, id)),
-            Kept::Created { created } => {
-                let at = found.binary_search_by(|message| message.id.cmp(&created)).ok()?;
-                Some(Event::MessageCreated { message: found[at].clone() }.shown_to(user, id))
-            }
+        let wanted = kept.iter().filter_map(|(_, event)| event.wants());
+        let wanted: HashSet<MessageId> = wanted.filter(|id| !found.messages.contains_key(id)).collect();
+        self.find(user, &wanted, &mut found).await?;
+        let whole = kept.into_iter().filter_map(|(id, event)| {
+            let event = event.event(&found)?;
+            (!event.is_over(now)).then(|| event.shown_to(user, id))
         });
         Ok(whole.collect())
+    }
+
+    /// Reads messages, and a reader's rows of the groups and rooms they are in.
+    async fn find(&self, user: &UserId, wanted: &HashSet<MessageId>, found: &mut Found) -> Result<(), Error> {
+        let shared: HashSet<&ConversationId> =
+            wanted.iter().map(|id| &id.conversation).filter(|id| !id.is_direct()).collect();
+        let keys: Vec<Key> =
+            wanted.iter().map(messages::key).chain(shared.iter().map(|id| inbox::key(user, id))).collect();
+        for keys in keys.chunks(100) {
+            for item in self.get_all(keys.to_vec()).await? {
+                if text(&item, "sk")?.starts_with("M#") {
+                    let message = messages::read(&item)?;
+                    found.messages.insert(message.id.clone(), message);
+                } else {
+                    found.rows.insert(inbox::conversation_of(&item)?, from_item(&item)?);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Commits writes with the events that tell of them, and reads beside that who holds sockets for them.
@@ -272,29 +387,57 @@ impl Store {
         Ok((commit?, Delivery::new(told, sockets)))
     }
 
-    /// Tells the other of a direct conversation that someone types, or has stopped. Where a block stands nobody hears.
+    /// Tells the others of a conversation that someone types, or has stopped. Where a block stands, and in conversations of
+    /// more than 24, nobody hears.
     ///
     /// # Errors
-    /// `NotAParticipant` where the conversation is not theirs.
+    /// `NotAParticipant` where the conversation is not theirs, `RateLimited`.
     pub async fn typing(
         &self,
         user: &UserId,
         conversation: &ConversationId,
         is_typing: bool,
     ) -> Result<Delivery, Error> {
-        let row = self.row(user, conversation).await?.ok_or(Error::NotAParticipant)?;
-        if row.is_blocked() {
-            return Ok(Delivery::default());
-        }
+        let group = async {
+            if conversation.is_direct() { Ok(None) } else { self.group(conversation, SMALL, false).await }
+        };
+        let (row, group) = tokio::try_join!(self.note_typing(user, conversation), group)?;
+        let row = row.ok_or(Error::NotAParticipant)?;
+        let others: Vec<UserId> = match group {
+            Some(group) if group.is_whole => {
+                group.people.into_iter().map(|(id, _)| id).filter(|id| id != user).collect()
+            }
+            Some(_) => Vec::new(),
+            None => row.peer.iter().filter(|_| !row.is_blocked()).cloned().collect(),
+        };
         let holds = i64::try_from(TYPING.as_millis()).unwrap_or_default();
         let until = Timestamp::from_millis(self.clock.now().millis() + holds);
+        let stamp = self.clock.stamp();
         let event =
             Event::Typing { conversation: conversation.clone(), user: user.clone(), is_typing, until };
-        let told = (row.peer.clone(), self.clock.stamp(), event);
-        let receivers = [&row.peer];
-        let (put, sockets) = tokio::join!(self.put(enqueue(&told)?), self.sockets_of(&receivers));
+        let told: Vec<Told> = others.iter().map(|other| (other.clone(), stamp, event.clone())).collect();
+        let puts =
+            told.iter().map(|event| Ok(self.put(enqueue(event)?))).collect::<Result<Vec<_>, Error>>()?;
+        let receivers: Vec<&UserId> = others.iter().collect();
+        let (put, sockets) = tokio::join!(try_join_all(puts), self.sockets_of(&receivers));
         put?;
-        Ok(Delivery::new(vec![told], sockets))
+        Ok(Delivery::new(told, sockets))
+    }
+
+    /// The row of someone who types, with a token taken from it where that is limited.
+    async fn note_typing(&self, user: &UserId, conversation: &ConversationId) -> Result<Option<Row>, Error> {
+        if !self.limited {
+            return self.row(user, conversation).await;
+        }
+        let mut known = None;
+        loop {
+            let row = Write::update(inbox::key(user, conversation)).if_present("pk");
+            match self.update_one(self.limit(row, &limits::TYPING, known)?).await? {
+                Ok(item) => return from_item(&item).map(Some),
+                Err(None) => return Ok(None),
+                Err(Some(item)) => known = full_at(&item, &limits::TYPING),
+            }
+        }
     }
 }
 

@@ -3,7 +3,9 @@
 //! Invariant: a row's `activity` is present exactly while the row is visible, and `TOTALS` counts those rows; both
 //! change in one transaction. `n > 0` exactly while the row is in the sparse index "unread".
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use tokio::time::Instant;
 
 use super::Store;
@@ -15,6 +17,7 @@ use crate::error::Error;
 use crate::event::Event;
 use crate::id::{ConversationId, Stamp, UserId};
 use crate::push::Delivery;
+use crate::user::{Name, Picture};
 
 /// The index that orders a user's visible rows by their latest activity.
 pub(super) const ACTIVITY: &str = "activity";
@@ -27,6 +30,11 @@ pub(super) fn key(user: &UserId, conversation: &ConversationId) -> Key {
     Key { pk: partition(user), sk: format!("C#{conversation}") }
 }
 
+/// The partition key of a user's rows, as an attribute.
+pub(super) fn partition_of(user: &UserId) -> AttributeValue {
+    partition(user).attribute()
+}
+
 pub(super) fn totals_key(user: &UserId) -> Key {
     Key { pk: partition(user), sk: "TOTALS".into() }
 }
@@ -34,6 +42,55 @@ pub(super) fn totals_key(user: &UserId) -> Key {
 /// Adds to the number of a user's visible rows.
 pub(super) fn count_rows(user: &UserId, change: i64) -> Write {
     Write::update(totals_key(user)).add("rows", change)
+}
+
+/// Writes what has changed of a row.
+pub(super) fn replace(key: Key, before: &Row, after: &Row) -> Write {
+    let mut write = Write::update(key).set("seq", &after.seq).set("n", &after.n).set("people", &after.people);
+    for (name, was, is) in [
+        ("head", before.head, after.head),
+        ("activity", before.activity, after.activity),
+        ("last_id", before.last_id, after.last_id),
+        ("told", before.told, after.told),
+    ] {
+        write = write.set_some(name, is.filter(|_| was != is).as_ref());
+    }
+    if after.n > 0 {
+        write = write.set("unread", UNREAD_MARK);
+    } else if before.n > 0 {
+        write = write.remove("unread");
+    }
+    if before.picture.is_some() && after.picture.is_none() {
+        write = write.remove("picture");
+    }
+    write
+        .set_some("last_text", after.last_text.as_ref())
+        .set("last_mine", &after.last_mine)
+        .set_some("name", after.name.as_ref())
+        .set_some("picture", after.picture.as_ref())
+}
+
+/// Only if all that counts in a row is as it was read.
+pub(super) fn unless_changed(write: Write, row: &Row) -> Write {
+    write
+        .if_present("pk")
+        .if_still("head", row.head.as_ref())
+        .if_still("activity", row.activity.as_ref())
+        .if_still("last_id", row.last_id.as_ref())
+        .if_still("read", row.read.as_ref())
+        .if_still("cleared", row.cleared.as_ref())
+        .if_still_number("n", row.n)
+}
+
+/// Takes changes of a group or room, by the names of the API, into a row.
+pub(super) fn apply(row: &mut Row, changes: &Map<String, Value>) {
+    let text = |field: &str| changes.get(field).and_then(Value::as_str).map(ToOwned::to_owned);
+    if let Some(name) = text("name").and_then(|name| Name::try_from(name).ok()) {
+        row.name = Some(name);
+    }
+    if changes.contains_key("photo_url") {
+        row.picture = text("photo_url").and_then(|url| Picture::try_from(url).ok());
+    }
 }
 
 /// The conversation whose row an item is.
@@ -168,12 +225,8 @@ impl Store {
     /// All rows of a user as they stand, hidden ones included, in the order of their ids.
     pub(super) async fn rows(&self, user: &UserId) -> Result<Vec<Item>, Error> {
         let query = self
-            .db
-            .query()
+            .prefixed(&partition(user), "C#")
             .consistent_read(true)
-            .key_condition_expression("pk = :pk AND begins_with(sk, :sk)")
-            .expression_attribute_values(":pk", partition(user).attribute())
-            .expression_attribute_values(":sk", "C#".attribute())
             .projection_expression("sk, peer, head, activity, cleared");
         Ok(self.query_up_to(query, usize::MAX).await?.0)
     }
@@ -181,7 +234,9 @@ impl Store {
     /// Those with whom a user has a direct conversation.
     pub(super) async fn peers(&self, user: &UserId) -> Result<Vec<(ConversationId, UserId)>, Error> {
         let rows = self.rows(user).await?;
-        rows.iter().map(|item| Ok((conversation_of(item)?, from_item::<Row>(item)?.peer))).collect()
+        let peers = rows.iter().map(|item| Ok((conversation_of(item)?, from_item::<Row>(item)?.peer)));
+        let peers = peers.collect::<Result<Vec<_>, Error>>()?;
+        Ok(peers.into_iter().filter_map(|(conversation, peer)| Some((conversation, peer?))).collect())
     }
 
     /// Hides a conversation and its history up to now from one user.

@@ -17,6 +17,7 @@ use crate::error::Error;
 use crate::id::{MessageId, Stamp, UserId};
 use crate::limits::{Limit, Take};
 use crate::time::Timestamp;
+use crate::user::{Name, Picture};
 
 /// An item as the SDK has it.
 pub(super) type Item = HashMap<String, AttributeValue>;
@@ -29,6 +30,11 @@ pub(super) struct Key {
 }
 
 impl Key {
+    /// Whether an item is the one of this key.
+    pub(super) fn is_of(&self, item: &Item) -> bool {
+        text(item, "pk").is_ok_and(|pk| pk == self.pk) && text(item, "sk").is_ok_and(|sk| sk == self.sk)
+    }
+
     pub(super) fn attributes(&self) -> Item {
         [("pk".to_owned(), self.pk.attribute()), ("sk".to_owned(), self.sk.attribute())].into()
     }
@@ -48,7 +54,7 @@ macro_rules! text_attribute {
         }
     )+};
 }
-text_attribute!(str, String, Stamp, UserId, MessageId, crate::user::Name);
+text_attribute!(str, String, Stamp, UserId, MessageId, Name);
 
 macro_rules! number_attribute {
     ($($kind:ty),+) => {$(
@@ -67,13 +73,19 @@ impl Attribute for bool {
     }
 }
 
+impl Attribute for [UserId] {
+    fn attribute(&self) -> AttributeValue {
+        AttributeValue::L(self.iter().map(Attribute::attribute).collect())
+    }
+}
+
 impl Attribute for Timestamp {
     fn attribute(&self) -> AttributeValue {
         self.millis().attribute()
     }
 }
 
-impl Attribute for crate::user::Picture {
+impl Attribute for Picture {
     fn attribute(&self) -> AttributeValue {
         AttributeValue::S(self.clone().into())
     }

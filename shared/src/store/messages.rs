@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Store;
-use super::item::{Attribute, Item, Key, Write, from_item, text};
+use super::item::{Item, Key, Write, from_item, text};
 use super::reads::Reads;
 use crate::conversation::Row;
 use crate::error::Error;
@@ -39,23 +39,120 @@ pub(super) fn between(above: Option<Stamp>, below: Option<Stamp>) -> Option<(Str
 #[derive(Serialize, Deserialize)]
 struct Stored {
     sender: UserId,
-    recipient: UserId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    recipient: Option<UserId>,
     content: Content,
     version: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    edited_at: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    deleted_at: Option<i64>,
+    /// Those who have deleted it for themselves.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    hidden_by: Vec<UserId>,
+    /// Those whose row shows it though there are newer ones, which they have deleted for themselves.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    shown_by: Vec<UserId>,
+    /// The latest event that carries its text to a queue, where that is not the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    updated_by: Option<Stamp>,
+    /// Rises with each change of what is above and not part of the message.
+    #[serde(default)]
+    touched: u64,
+}
+
+/// What the item of a message says beside the message.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Notes {
+    pub(super) hidden_by: Vec<UserId>,
+    pub(super) shown_by: Vec<UserId>,
+    pub(super) updated_by: Option<Stamp>,
+    touched: u64,
+}
+
+/// A message with its notes.
+#[derive(Debug, Clone)]
+pub(super) struct Held {
+    pub(super) message: Message,
+    pub(super) notes: Notes,
+}
+
+impl Held {
+    pub(super) fn is_hidden_by(&self, user: &UserId) -> bool {
+        self.notes.hidden_by.contains(user)
+    }
+
+    /// Puts the message anew, told of by an event that carries its text, if nothing has changed since it was read.
+    pub(super) fn replaced(&self, message: &Message, updated_by: Option<Stamp>) -> Result<Write, Error> {
+        let notes = Notes { updated_by, ..self.notes.clone() };
+        Ok(self.unchanged(put(message, notes)?))
+    }
+
+    /// Adds a user to one of the lists, if nothing has changed since it was read.
+    pub(super) fn listing(&self, list: &str, known: &[UserId], user: &UserId) -> Write {
+        let users: Vec<UserId> = known.iter().chain([user]).cloned().collect();
+        self.unchanged(Write::update(key(&self.message.id)).set(list, users.as_slice()).add("touched", 1))
+    }
+
+    fn unchanged(&self, write: Write) -> Write {
+        write
+            .if_still("version", Some(&u64::from(self.message.version)))
+            .if_still("touched", Some(&self.notes.touched))
+    }
+}
+
+fn put(message: &Message, notes: Notes) -> Result<Write, Error> {
+    let Message { id, sender, recipient, content, version, edited_at, deleted_at } = message.clone();
+    let Notes { hidden_by, shown_by, updated_by, touched } = notes;
+    let stored = Stored {
+        sender,
+        recipient,
+        content,
+        version,
+        edited_at,
+        deleted_at,
+        hidden_by,
+        shown_by,
+        updated_by,
+        touched,
+    };
+    Write::put(key(&id), &stored)
 }
 
 /// Puts a new message; refused where its id is taken.
 pub(super) fn create(message: &Message) -> Result<Write, Error> {
-    let Message { id, sender, recipient, content, version } = message.clone();
-    Ok(Write::put(key(&id), &Stored { sender, recipient, content, version })?.if_missing("pk"))
+    Ok(put(message, Notes::default())?.if_missing("pk"))
 }
 
 /// Reads a message from its item.
 pub(super) fn read(item: &Item) -> Result<Message, Error> {
+    read_held(item).map(|held| held.message)
+}
+
+/// Reads a message with its notes.
+pub(super) fn read_held(item: &Item) -> Result<Held, Error> {
     let conversation = text(item, "pk")?.trim_start_matches("C#").parse().map_err(Error::internal)?;
-    let stamp = stamp_of(item)?;
-    let Stored { sender, recipient, content, version } = from_item(item)?;
-    Ok(Message { id: MessageId { conversation, stamp }, sender, recipient, content, version })
+    let id = MessageId { conversation, stamp: stamp_of(item)? };
+    let Stored {
+        sender,
+        recipient,
+        content,
+        version,
+        edited_at,
+        deleted_at,
+        hidden_by,
+        shown_by,
+        updated_by,
+        touched,
+    } = from_item(item)?;
+    let message = Message { id, sender, recipient, content, version, edited_at, deleted_at };
+    Ok(Held { message, notes: Notes { hidden_by, shown_by, updated_by, touched } })
+}
+
+/// Whether a message's item says that someone has deleted it for themselves.
+fn is_hidden_by(item: &Item, user: &UserId) -> bool {
+    let list = item.get("hidden_by").and_then(|list| list.as_l().ok());
+    list.is_some_and(|list| list.iter().any(|id| id.as_s().is_ok_and(|id| id == user.as_str())))
 }
 
 /// The stamp in the sort key of a message's item.
@@ -99,7 +196,7 @@ impl PageOfMessages {
     /// The messages as the reader sees them.
     #[must_use]
     pub fn shown_to(&self, reader: &UserId) -> Vec<MessageView> {
-        let shown = |message: &Message| message.shown_to(reader, self.reads.read_at(message));
+        let shown = |message: &Message| message.shown_to(reader, &self.reads.state_of(message));
         self.messages.iter().map(shown).collect()
     }
 }
@@ -130,10 +227,11 @@ impl Store {
         )?;
         let Some(row) = row else { return Ok(None) };
         let (items, more) = found;
-        let mut messages = items.iter().map(read).collect::<Result<Vec<_>, _>>()?;
-        let end = messages.last().map(|message| message.id.stamp);
+        let end = items.last().map(stamp_of).transpose()?;
         // Going back, a message that is cleared has only cleared ones before it.
         let rest = end.filter(|end| more && (bounds.after.is_some() || row.shows(*end)));
+        let shown = items.iter().filter(|item| !is_hidden_by(item, reader));
+        let mut messages = shown.map(read).collect::<Result<Vec<_>, _>>()?;
         messages.retain(|message| row.shows(message.id.stamp));
         if bounds.after.is_none() {
             messages.reverse();
@@ -151,13 +249,8 @@ impl Store {
     ) -> Result<(Vec<Item>, bool), Error> {
         let Some((low, high)) = between(bounds.after, bounds.before) else { return Ok((Vec::new(), false)) };
         let query = self
-            .db
-            .query()
+            .between(&partition(conversation), &low, &high)
             .consistent_read(true)
-            .key_condition_expression("pk = :pk AND sk BETWEEN :low AND :high")
-            .expression_attribute_values(":pk", partition(conversation).attribute())
-            .expression_attribute_values(":low", low.attribute())
-            .expression_attribute_values(":high", high.attribute())
             .scan_index_forward(bounds.after.is_some());
         let (mut items, more) = self.query_up_to(query, bounds.offset + bounds.limit).await?;
         Ok((items.split_off(bounds.offset.min(items.len())), more))
@@ -172,43 +265,74 @@ impl Store {
         row: &Row,
         read: Stamp,
     ) -> Result<Option<u64>, Error> {
-        let Some(head) = row.head.filter(|head| *head != read) else { return Ok(Some(0)) };
+        if row.head == Some(read) {
+            return Ok(Some(0));
+        }
+        // A large conversation's row may not have taken in yet what is read.
+        let head = row.head.max(Some(read)).unwrap_or(read);
+        let (first, unread) = self.unread_between(user, conversation, row, (read, head)).await?;
+        Ok((first == Some(read)).then_some(unread))
+    }
+
+    /// The first message from `low` on, and how many of those after `low` up to `high` are others', there, and shown
+    /// to a user.
+    pub(super) async fn unread_between(
+        &self,
+        user: &UserId,
+        conversation: &ConversationId,
+        row: &Row,
+        (low, high): (Stamp, Stamp),
+    ) -> Result<(Option<Stamp>, u64), Error> {
         let query = self
-            .db
-            .query()
+            .between(&partition(conversation), &sort_key(low), &sort_key(high))
             .consistent_read(true)
-            .key_condition_expression("pk = :pk AND sk BETWEEN :low AND :high")
-            .expression_attribute_values(":pk", partition(conversation).attribute())
-            .expression_attribute_values(":low", sort_key(read).attribute())
-            .expression_attribute_values(":high", sort_key(head).attribute())
-            .projection_expression("sk, sender");
+            .projection_expression("sk, sender, deleted_at, hidden_by");
         let (items, _) = self.query_up_to(query, usize::MAX).await?;
-        let Some((first, after)) = items.split_first() else { return Ok(None) };
-        if stamp_of(first)? != read {
-            return Ok(None);
+        let (mut first, mut unread) = (None, 0);
+        for item in &items {
+            let stamp = stamp_of(item)?;
+            first = first.or(Some(stamp));
+            let counts = stamp > low
+                && text(item, "sender")? != user.as_str()
+                && row.shows(stamp)
+                && !item.contains_key("deleted_at")
+                && !is_hidden_by(item, user);
+            unread += u64::from(counts);
         }
-        let mut unread = 0;
-        for item in after {
-            unread += u64::from(text(item, "sender")? != user.as_str() && row.shows(stamp_of(item)?));
-        }
-        Ok(Some(unread))
+        Ok((first, unread))
+    }
+
+    /// The newest messages of a conversation below one, newest first, with their notes.
+    pub(super) async fn messages_below(
+        &self,
+        conversation: &ConversationId,
+        below: Option<Stamp>,
+        limit: usize,
+    ) -> Result<Vec<Held>, Error> {
+        let bounds = PageBounds { before: below, limit, ..PageBounds::default() };
+        self.messages_in(conversation, bounds).await?.0.iter().map(read_held).collect()
+    }
+
+    /// A message with its notes, as it stands.
+    pub(super) async fn held(&self, id: &MessageId) -> Result<Option<Held>, Error> {
+        self.get(key(id), true).await?.as_ref().map(read_held).transpose()
     }
 
     /// A message for one of its conversation's participants.
     ///
     /// # Errors
     /// `NotAParticipant` for everyone else, whether it exists or not; `NotFound` where it does not, or the reader
-    /// has deleted it with the conversation.
+    /// has deleted it, alone or with the conversation.
     pub(super) async fn message_for(&self, reader: &UserId, id: &MessageId) -> Result<(Row, Message), Error> {
         let (row, found) = tokio::try_join!(self.row(reader, &id.conversation), self.get(key(id), false))?;
         let row = row.ok_or(Error::NotAParticipant)?;
         // Half the price of a consistent read, which only a message that has just been sent needs.
-        let message = match found {
-            Some(item) => Some(read(&item)?),
-            None => self.message(id).await?,
+        let held = match found {
+            Some(item) => Some(read_held(&item)?),
+            None => self.held(id).await?,
         };
-        match message.filter(|_| row.shows(id.stamp)) {
-            Some(message) => Ok((row, message)),
+        match held.filter(|held| row.shows(id.stamp) && !held.is_hidden_by(reader)) {
+            Some(held) => Ok((row, held.message)),
             None => Err(Error::NotFound("There is no such message.")),
         }
     }

@@ -5,7 +5,7 @@
 use futures_util::future::try_join_all;
 use tokio::time::Instant;
 
-use super::item::{Attribute, Key, Write, from_item, text};
+use super::item::{Key, Write, from_item, text};
 use super::profiles::partition;
 use super::{Store, connections, inbox};
 use crate::conversation::Row;
@@ -32,8 +32,8 @@ struct Whereabouts {
 
 /// The peers of someone's latest conversations who hold sockets.
 struct Watchers {
-    /// The watched one's rows of these conversations.
-    rows: Vec<Row>,
+    /// The watched one's rows of the conversations with them.
+    rows: Vec<(UserId, Row)>,
     sockets: Vec<(UserId, Vec<Socket>)>,
 }
 
@@ -66,7 +66,8 @@ impl Store {
         let rows = rows.iter().map(from_item::<Row>).collect::<Result<Vec<_>, _>>()?;
         let now = self.clock.now();
         let shown = users.iter().zip(found).map(|(user, found)| {
-            let may = user == viewer || rows.iter().any(|row| row.peer == *user && !row.is_blocked());
+            let may =
+                user == viewer || rows.iter().any(|row| row.peer.as_ref() == Some(user) && !row.is_blocked());
             if !may {
                 return PresenceView::hidden(user.clone());
             }
@@ -77,15 +78,14 @@ impl Store {
         Ok(shown.collect())
     }
 
+    /// What a user shows to those who are in a room with them.
+    pub(super) async fn presence_of(&self, user: &UserId) -> Result<PresenceView, Error> {
+        let found = self.whereabouts(user, false).await?;
+        Ok(found.presence.shown(user.clone(), found.sockets_until(), self.clock.now(), |_| false))
+    }
+
     async fn whereabouts(&self, user: &UserId, consistent: bool) -> Result<Whereabouts, Error> {
-        let query = self
-            .db
-            .query()
-            .consistent_read(consistent)
-            .key_condition_expression("pk = :pk AND sk BETWEEN :low AND :high")
-            .expression_attribute_values(":pk", partition(user).attribute())
-            .expression_attribute_values(":low", "PRESENCE".attribute())
-            .expression_attribute_values(":high", "W~".attribute());
+        let query = self.between(&partition(user), "PRESENCE", "W~").consistent_read(consistent);
         let (items, _) = self.query_up_to(query, usize::MAX).await?;
         let mut found = Whereabouts::default();
         for item in &items {
@@ -148,11 +148,11 @@ impl Store {
         let until = found.presence.online_until(found.sockets_until());
         let until = until.filter(|until| *until > now && found.presence.status != Status::Offline);
         let id = self.clock.stamp();
-        let events = rows.into_iter().filter(|row| !row.is_blocked()).map(|row| {
-            let between = ConversationId::direct(user, &row.peer);
+        let events = rows.into_iter().filter(|(_, row)| !row.is_blocked()).map(|(peer, _)| {
+            let between = ConversationId::direct(user, &peer);
             let shares = |shown: &ConversationId| *shown == between;
             let shown = found.presence.shown(user.clone(), found.sockets_until(), now, shares);
-            (row.peer, EventView::presence(id, shown, until))
+            (peer, EventView::presence(id, shown, until))
         });
         let delivery = Delivery { events: events.collect(), sockets };
         let own = found.presence.shown(user.clone(), found.sockets_until(), now, |_| true);
@@ -161,12 +161,24 @@ impl Store {
 
     /// Who is to be told of a user. The index says who their peers are; whether a block stands, the rows themselves.
     async fn watchers(&self, user: &UserId) -> Result<Watchers, Error> {
-        let page = self.inbox(user, None, 0, PEERS).await?;
-        let peers: Vec<&UserId> = page.rows.iter().map(|(_, row)| &row.peer).collect();
+        let (mut peers, mut after) = (Vec::new(), None);
+        // Groups and rooms stand between them.
+        loop {
+            let page = self.inbox(user, after, 0, PEERS).await?;
+            peers.extend(page.rows.into_iter().filter_map(|(_, row)| row.peer));
+            after = page.next;
+            if after.is_none() || peers.len() >= PEERS {
+                break;
+            }
+        }
+        peers.truncate(PEERS);
+        let peers: Vec<&UserId> = peers.iter().collect();
         let mut sockets = self.sockets_of(&peers).await;
         sockets.retain(|(_, sockets)| !sockets.is_empty());
         let keys = sockets.iter().map(|(peer, _)| inbox::key(user, &ConversationId::direct(user, peer)));
         let rows = self.get_all(keys.collect()).await?;
-        Ok(Watchers { rows: rows.iter().map(from_item).collect::<Result<_, _>>()?, sockets })
+        let rows = rows.iter().map(|item| Ok(from_item::<Row>(item)?)).collect::<Result<Vec<_>, Error>>()?;
+        let rows = rows.into_iter().filter_map(|row| Some((row.peer.clone()?, row))).collect();
+        Ok(Watchers { rows, sockets })
     }
 }

@@ -65,8 +65,8 @@ impl Store {
         let peers = self.peers(&caller.user).await?;
         let renames = peers.iter().map(|(conversation, peer)| {
             let row = Write::update(inbox::key(peer, conversation))
-                .set_some("peer_name", profile.name.as_ref())
-                .set_some("peer_picture", profile.picture.as_ref())
+                .set_some("name", profile.name.as_ref())
+                .set_some("picture", profile.picture.as_ref())
                 .if_present("pk");
             self.commit(vec![row], Instant::now())
         });

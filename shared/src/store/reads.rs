@@ -6,15 +6,16 @@
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-use super::item::{Attribute, Item, Key, Write, from_item, text};
+use super::item::{Item, Key, Write, from_item, text};
 use super::messages::partition;
+use super::participants::Group;
 use super::transact::Commit;
-use super::{PageBounds, Store, Told, inbox};
-use crate::conversation::{Row, Watermark};
+use super::{PageBounds, Store, Told, inbox, participants};
+use crate::conversation::{COUNTED_READERS, Participant, Row, TOLD_OF_READING, Watermark};
 use crate::error::Error;
-use crate::event::Event;
+use crate::event::{Event, Unread};
 use crate::id::{ConversationId, MessageId, Stamp, UserId};
-use crate::message::Message;
+use crate::message::{Message, ReadState};
 use crate::push::Delivery;
 use crate::time::{Timestamp, millis};
 
@@ -83,10 +84,31 @@ impl Move {
     }
 }
 
-/// The watermarks of a conversation's participants, and the moves around a page.
+/// What is known of someone's reading.
+#[derive(Debug)]
+struct Reader {
+    user: UserId,
+    /// Messages up to here they could not see.
+    from: Option<Stamp>,
+    read: Option<Stamp>,
+}
+
+impl Reader {
+    fn has_read(&self, message: Stamp) -> bool {
+        self.read.is_some_and(|read| message <= read)
+    }
+
+    fn could_see(&self, message: &Message) -> bool {
+        self.user != message.sender && self.from.is_none_or(|from| from < message.id.stamp)
+    }
+}
+
+/// The watermarks of a conversation's participants and, in a direct one, the moves around a page.
 #[derive(Debug, Default)]
 pub struct Reads {
-    watermarks: Vec<(UserId, Option<Stamp>)>,
+    readers: Vec<Reader>,
+    /// In a conversation of so many that nobody counts.
+    crowd: bool,
     /// Ascending; all there are from just above `since` to the last of them.
     moves: Vec<Move>,
     since: Option<Stamp>,
@@ -98,14 +120,23 @@ impl Reads {
         Self { since: Some(message), ..Self::default() }
     }
 
-    /// Learns both watermarks from a reader's row.
-    pub(super) fn know(&mut self, reader: &UserId, row: &Row) {
-        self.watermarks = vec![(reader.clone(), row.read), (row.peer.clone(), row.peer_read)];
+    /// Those of a group or room.
+    pub(super) fn of_group(group: &Group) -> Self {
+        let reader = |(user, participant): &(UserId, Participant)| Reader {
+            user: user.clone(),
+            from: participant.from,
+            read: participant.read,
+        };
+        let crowd = group.meta.people > COUNTED_READERS;
+        Self { readers: group.people.iter().map(reader).collect(), crowd, ..Self::default() }
     }
 
-    fn has_read(&self, reader: &UserId, message: Stamp) -> bool {
-        let watermark = self.watermarks.iter().find(|(user, _)| user == reader).and_then(|(_, stamp)| *stamp);
-        watermark.is_some_and(|watermark| message <= watermark)
+    /// Learns both watermarks from a reader's row of a direct conversation.
+    pub(super) fn know(&mut self, reader: &UserId, row: &Row) {
+        if let Some(peer) = &row.peer {
+            let both = [(reader.clone(), row.read), (peer.clone(), row.peer_read)];
+            self.readers = both.map(|(user, read)| Reader { user, from: None, read }).into();
+        }
     }
 
     fn first_move(&self, reader: &UserId, message: Stamp) -> Option<Timestamp> {
@@ -115,29 +146,37 @@ impl Reads {
         self.moves.iter().find(|read| read.message >= message && read.reader == *reader).map(|read| read.at)
     }
 
-    /// When a message's recipient read it; `None` while it is unread.
+    /// Who has read a message.
     #[must_use]
-    pub fn read_at(&self, message: &Message) -> Option<Timestamp> {
+    pub fn state_of(&self, message: &Message) -> ReadState {
         let stamp = message.id.stamp;
-        if self.has_read(&message.recipient, stamp) {
-            self.first_move(&message.recipient, stamp)
-        } else {
-            None
+        let mut others = self.readers.iter().filter(|reader| reader.could_see(message)).peekable();
+        if let Some(recipient) = &message.recipient {
+            let has_read = others.any(|reader| reader.user == *recipient && reader.has_read(stamp));
+            return ReadState::direct(has_read.then(|| self.first_move(recipient, stamp)).flatten());
         }
+        let somebody = others.peek().is_some();
+        let (read, unread): (Vec<&Reader>, _) = others.partition(|reader| reader.has_read(stamp));
+        let count = u32::try_from(read.len()).ok().filter(|_| !self.crowd);
+        ReadState { read: somebody && unread.is_empty(), at: None, count }
     }
 
-    /// Whether one of the messages is read, and its time is not known.
+    /// Whether one of the messages is read, and its time is to be told and not known.
     fn lacks_times(&self, messages: &[Message]) -> bool {
         messages.iter().any(|message| {
-            let (recipient, stamp) = (&message.recipient, message.id.stamp);
-            self.has_read(recipient, stamp) && self.first_move(recipient, stamp).is_none()
+            let stamp = message.id.stamp;
+            message.recipient.as_ref().is_some_and(|recipient| {
+                let has_read =
+                    self.readers.iter().any(|reader| reader.user == *recipient && reader.has_read(stamp));
+                has_read && self.first_move(recipient, stamp).is_none()
+            })
         })
     }
 
     /// Takes in that a reader has just moved their watermark.
     pub fn moved(&mut self, reader: &UserId, message: Stamp, at: Timestamp) {
-        if let Some((_, watermark)) = self.watermarks.iter_mut().find(|(user, _)| user == reader) {
-            *watermark = Some(message);
+        if let Some(known) = self.readers.iter_mut().find(|known| known.user == *reader) {
+            known.read = Some(message);
         }
         self.moves.push(Move { message, reader: reader.clone(), at });
         self.moves.sort_by_key(|read| read.message);
@@ -145,12 +184,16 @@ impl Reads {
 }
 
 impl Store {
-    /// The moves about a page, as far as they can be had without waiting for its messages.
+    /// The watermarks or the moves about a page, as far as they can be had without waiting for its messages.
     pub(super) async fn reads_about(
         &self,
         conversation: &ConversationId,
         bounds: PageBounds,
     ) -> Result<Reads, Error> {
+        if !conversation.is_direct() {
+            let group = self.group(conversation, participants::ALL, false).await?;
+            return Ok(group.as_ref().map(Reads::of_group).unwrap_or_default());
+        }
         let limit = bounds.limit + 1;
         if let Some(after) = bounds.after {
             let (items, _) = self.moves(conversation, Some(after), None, limit, false).await?;
@@ -183,13 +226,12 @@ impl Store {
         consistent: bool,
     ) -> Result<(Vec<Item>, bool), Error> {
         let query = self
-            .db
-            .query()
+            .between(
+                &partition(conversation),
+                &from.map_or("R#".to_owned(), sort_key),
+                &below.map_or("R~".to_owned(), sort_key),
+            )
             .consistent_read(consistent)
-            .key_condition_expression("pk = :pk AND sk BETWEEN :low AND :high")
-            .expression_attribute_values(":pk", partition(conversation).attribute())
-            .expression_attribute_values(":low", from.map_or("R#".to_owned(), sort_key).attribute())
-            .expression_attribute_values(":high", below.map_or("R~".to_owned(), sort_key).attribute())
             .scan_index_forward(from.is_some());
         self.query_up_to(query, limit).await
     }
@@ -233,13 +275,41 @@ impl Store {
         user: &UserId,
         conversation: &ConversationId,
         target: Target,
-        mut known: Option<Row>,
+        known: Option<Row>,
+    ) -> Result<Marked, Error> {
+        let known = match known {
+            Some(row) => Some((row, self.told_of_reading(conversation).await?)),
+            None => None,
+        };
+        self.mark(user, conversation, target, known).await
+    }
+
+    /// The group or room, where all of its participants learn of each other's reading.
+    async fn told_of_reading(&self, conversation: &ConversationId) -> Result<Option<Group>, Error> {
+        if conversation.is_direct() {
+            return Ok(None);
+        }
+        let group = self.group(conversation, TOLD_OF_READING, false).await?;
+        Ok(group.filter(|group| group.is_whole))
+    }
+
+    async fn mark(
+        &self,
+        user: &UserId,
+        conversation: &ConversationId,
+        target: Target,
+        mut known: Option<(Row, Option<Group>)>,
     ) -> Result<Marked, Error> {
         let began = Instant::now();
         loop {
-            let row = match known.take() {
-                Some(row) => row,
-                None => self.row(user, conversation).await?.ok_or(Error::NotAParticipant)?,
+            let was_known = known.is_some();
+            let (row, group) = match known.take() {
+                Some(known) => known,
+                None => {
+                    let (row, group) =
+                        tokio::try_join!(self.row(user, conversation), self.told_of_reading(conversation))?;
+                    (row.ok_or(Error::NotAParticipant)?, group)
+                }
             };
             let target = match target {
                 Target::Message(stamp) => Some(stamp),
@@ -254,14 +324,15 @@ impl Store {
                 let (watermark, delivery) = (stands(row.read, row.n), Delivery::default());
                 return Ok(Marked { watermark, moved_at: None, delivery });
             };
-            if row.head.is_none_or(|head| head < target) {
+            if was_known && row.head < Some(target) {
                 // The row was read before the message came.
                 continue;
             }
             let unread = self.count_unread(user, conversation, &row, target).await?;
             let unread = unread.ok_or(Error::NotFound("There is no such message."))?;
             let at = self.clock.now();
-            let (writes, told) = self.read_writes(user, conversation, &row, (target, at), unread)?;
+            let (writes, told) =
+                self.read_writes(user, conversation, &row, group.as_ref(), (target, at), unread)?;
             if let (Commit::Done, delivery) = self.commit_and_tell(writes, told, began).await? {
                 return Ok(Marked { watermark: stands(Some(target), unread), moved_at: Some(at), delivery });
             }
@@ -273,6 +344,7 @@ impl Store {
         user: &UserId,
         conversation: &ConversationId,
         row: &Row,
+        group: Option<&Group>,
         (target, at): (Stamp, Timestamp),
         unread: u64,
     ) -> Result<(Vec<Write>, Vec<Told>), Error> {
@@ -282,10 +354,18 @@ impl Store {
             .if_still("head", row.head.as_ref())
             .if_still("read", row.read.as_ref())
             .if_still("cleared", row.cleared.as_ref())
-            .if_still_number("n", row.n);
+            .if_still_number("n", row.n)
+            .if_present("pk");
         let mine = if unread == 0 { mine.remove("unread") } else { mine.set("unread", inbox::UNREAD_MARK) };
-        let theirs =
-            Write::update(inbox::key(&row.peer, conversation)).set("peer_read", &target).if_present("pk");
+        let theirs = match &row.peer {
+            Some(peer) => {
+                Write::update(inbox::key(peer, conversation)).set("peer_read", &target).if_present("pk")
+            }
+            None => Write::update(participants::key(conversation, user))
+                .set("read", &target)
+                .set("read_at", &at)
+                .if_present("pk"),
+        };
         let event = |unread| Event::MessageRead {
             conversation: conversation.clone(),
             user: user.clone(),
@@ -295,11 +375,18 @@ impl Store {
         };
         let stamp = self.clock.stamp_above(row.told_up_to());
         let receipt = Write::put(key(conversation, target, user), &Stored { at })?;
-        let told = vec![
-            (user.clone(), stamp, event(Some((unread, row.head)))),
-            (row.peer.clone(), stamp, event(None)),
-        ];
-        Ok((vec![mine, theirs, receipt], told))
+        // A large conversation's row may not have taken in yet what is read.
+        let counted = Unread { n: unread, head: row.head.max(Some(target)), read: Some(target) };
+        let mut writes = vec![mine, theirs, receipt];
+        let mut told = vec![(user.clone(), stamp, event(Some(counted)))];
+        if let Some(group) = group {
+            let members = Write::check(participants::meta_key(conversation));
+            writes.push(members.if_still("members", Some(&group.meta.members)));
+        }
+        let people = group.iter().flat_map(|group| group.people.iter().map(|(id, _)| id));
+        let others = people.chain(&row.peer).filter(|other| *other != user);
+        told.extend(others.map(|other| (other.clone(), stamp, event(None))));
+        Ok((writes, told))
     }
 
     /// Moves a user's read watermark to a message.
@@ -310,14 +397,17 @@ impl Store {
         let target = Target::Message(id.stamp);
         // What is written is conditioned on the row as read, so half the price of a consistent read will do. Where
         // nothing is to be written, or the row seems too old, it is read again.
-        let row = self.row_of_late(user, &id.conversation).await?;
+        let (row, group) = tokio::try_join!(
+            self.row_of_late(user, &id.conversation),
+            self.told_of_reading(&id.conversation)
+        )?;
         let is_news =
             |row: &Row| row.head >= Some(id.stamp) && !row.has_read(id.stamp) && row.shows(id.stamp);
-        let row = match row.filter(is_news) {
-            Some(row) => row,
-            None => self.message_for(user, id).await?.0,
+        let known = match row.filter(is_news) {
+            Some(row) => Some((row, group)),
+            None => Some((self.message_for(user, id).await?.0, group)),
         };
-        self.mark_read(user, &id.conversation, target, Some(row)).await
+        self.mark(user, &id.conversation, target, known).await
     }
 
     /// Who has read a message, and when; its sender is not among them.
@@ -326,30 +416,57 @@ impl Store {
     /// `NotAParticipant` where its conversation is not the caller's, `NotFound` where it does not exist.
     pub async fn receipts(&self, caller: &UserId, id: &MessageId) -> Result<Vec<Receipt>, Error> {
         let (row, message) = self.message_for(caller, id).await?;
-        let read_at = self.read_at(caller, &row, &message).await?;
-        Ok(read_at.map(|read_at| Receipt { user_id: message.recipient, read_at }).into_iter().collect())
+        if message.recipient.is_some() {
+            let read_at = self.state_of(caller, &row, &message).await?.at.map(Timestamp::from_millis);
+            let reader = message.recipient.zip(read_at);
+            return Ok(reader.map(|(user_id, read_at)| Receipt { user_id, read_at }).into_iter().collect());
+        }
+        let group = self.group(&id.conversation, participants::ALL, true).await?;
+        let reads = group.as_ref().map(Reads::of_group).unwrap_or_default();
+        let readers = reads.readers.iter().filter(|r| r.could_see(&message) && r.has_read(id.stamp));
+        let mut missing: Vec<&UserId> = readers.map(|reader| &reader.user).collect();
+        let (mut receipts, mut low) = (Vec::new(), sort_key(id.stamp));
+        while !missing.is_empty() {
+            let moves = self.between(&partition(&id.conversation), &low, "R~").consistent_read(true);
+            let (items, more) = self.query_up_to(moves, MOVES_AT_ONCE).await?;
+            for Move { reader, at, .. } in read_moves(&items)? {
+                if let Some(place) = missing.iter().position(|user| **user == reader) {
+                    missing.swap_remove(place);
+                    receipts.push(Receipt { user_id: reader, read_at: at });
+                }
+            }
+            let Some(last) = items.last().filter(|_| more) else { break };
+            // The lowest key above it: no user's id has a character below this one.
+            low = format!("{}!", text(last, "sk")?);
+        }
+        receipts.sort_by_key(|receipt| receipt.read_at);
+        Ok(receipts)
     }
 
-    /// When a message's recipient read it; `row` is either participant's, its owner `caller`.
-    async fn read_at(
+    /// Who has read a message; `row` is a participant's, its owner `caller`.
+    pub(super) async fn state_of(
         &self,
         caller: &UserId,
         row: &Row,
         message: &Message,
-    ) -> Result<Option<Timestamp>, Error> {
+    ) -> Result<ReadState, Error> {
+        if !message.id.conversation.is_direct() {
+            let group = self.group(&message.id.conversation, participants::ALL, true).await?;
+            return Ok(group.as_ref().map(Reads::of_group).unwrap_or_default().state_of(message));
+        }
         let mut reads = Reads::nothing_below(message.id.stamp);
         reads.know(caller, row);
         self.complete_reads(&mut reads, &message.id.conversation, std::slice::from_ref(message)).await?;
-        Ok(reads.read_at(message))
+        Ok(reads.state_of(message))
     }
 
-    /// When a message of the caller's was read, as it stands.
+    /// Who has read a message of the caller's, as it stands.
     ///
     /// # Errors
     /// `NotAParticipant` where its conversation is not theirs.
-    pub async fn read_time(&self, caller: &UserId, message: &Message) -> Result<Option<Timestamp>, Error> {
+    pub async fn read_state(&self, caller: &UserId, message: &Message) -> Result<ReadState, Error> {
         let row = self.row(caller, &message.id.conversation).await?.ok_or(Error::NotAParticipant)?;
-        self.read_at(caller, &row, message).await
+        self.state_of(caller, &row, message).await
     }
 }
 

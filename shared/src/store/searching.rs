@@ -11,14 +11,14 @@ use std::ops::Range;
 use futures_util::stream::{self, StreamExt};
 use serde::{Deserialize, Serialize};
 
-use super::item::{Attribute, from_item, text};
-use super::messages::{self, partition};
+use super::item::{from_item, text};
+use super::messages::{self, Held, partition};
 use super::reads::Reads;
-use super::{Store, inbox};
+use super::{Store, inbox, participants};
 use crate::conversation::Row;
 use crate::error::Error;
 use crate::id::{ConversationId, MessageId, Stamp, UserId};
-use crate::message::Message;
+use crate::message::{Message, ReadState};
 use crate::text::TextQuery;
 use crate::time::Timestamp;
 
@@ -61,8 +61,8 @@ pub struct Pass {
 pub struct Hit {
     /// The message.
     pub message: Message,
-    /// When its recipient read it.
-    pub read_at: Option<Timestamp>,
+    /// Who has read it.
+    pub reads: ReadState,
     /// Where in it the query was found, in characters.
     pub highlights: Vec<Range<u32>>,
 }
@@ -180,9 +180,9 @@ impl Store {
         let below = pool.hits.first_key_value().map(|(stamp, _)| *stamp);
         let next = full.then(|| Pass { below, ..Pass::default() });
         let items = self.get_all(pool.hits.values().map(messages::key).collect()).await?;
-        let mut found = items.iter().map(messages::read).collect::<Result<Vec<_>, _>>()?;
-        found.sort_by_key(|message| message.id.clone());
-        let of_one = found.chunk_by(|a, b| a.id.conversation == b.id.conversation);
+        let mut found = items.iter().map(messages::read_held).collect::<Result<Vec<_>, _>>()?;
+        found.sort_by_key(|held| held.message.id.clone());
+        let of_one = found.chunk_by(|a, b| a.message.id.conversation == b.message.id.conversation);
         let of_one = of_one.map(|messages| self.hits_in(user, query, messages.to_vec()));
         let mut looks = stream::iter(of_one.collect::<Vec<_>>()).buffer_unordered(AT_ONCE);
         let mut hits = Vec::with_capacity(pool.limit);
@@ -193,22 +193,29 @@ impl Store {
         Ok(SearchPage { hits, next })
     }
 
-    /// The hits among messages of one conversation, and when they were read.
+    /// The hits among messages of one conversation, and who has read them.
     async fn hits_in(
         &self,
         user: &UserId,
         query: &TextQuery,
-        messages: Vec<Message>,
+        messages: Vec<Held>,
     ) -> Result<Vec<Hit>, Error> {
         let Some(first) = messages.first() else { return Ok(Vec::new()) };
-        let conversation = first.id.conversation.clone();
+        let MessageId { conversation, stamp } = first.message.id.clone();
         let Some(row) = self.row(user, &conversation).await? else { return Ok(Vec::new()) };
-        let mut reads = Reads::nothing_below(first.id.stamp);
-        reads.know(user, &row);
-        self.complete_reads(&mut reads, &conversation, &messages).await?;
-        let hits = messages.into_iter().filter(|message| row.shows(message.id.stamp)).filter_map(|message| {
+        let shown =
+            messages.into_iter().filter(|held| row.shows(held.message.id.stamp) && !held.is_hidden_by(user));
+        let shown: Vec<Message> = shown.map(|held| held.message).collect();
+        let mut reads = Reads::nothing_below(stamp);
+        if conversation.is_direct() {
+            reads.know(user, &row);
+            self.complete_reads(&mut reads, &conversation, &shown).await?;
+        } else if let Some(group) = self.group(&conversation, participants::ALL, false).await? {
+            reads = Reads::of_group(&group);
+        }
+        let hits = shown.into_iter().filter_map(|message| {
             let highlights = query.find_in(&message.content.text)?;
-            Some(Hit { read_at: reads.read_at(&message), message, highlights })
+            Some(Hit { reads: reads.state_of(&message), message, highlights })
         });
         Ok(hits.collect())
     }
@@ -262,13 +269,8 @@ impl Search<'_> {
         while let Some(range) = messages::between(low, below) {
             let query = self
                 .store
-                .db
-                .query()
+                .between(&partition(id), &range.0, &range.1)
                 .consistent_read(true)
-                .key_condition_expression("pk = :pk AND sk BETWEEN :low AND :high")
-                .expression_attribute_values(":pk", partition(id).attribute())
-                .expression_attribute_values(":low", range.0.attribute())
-                .expression_attribute_values(":high", range.1.attribute())
                 .projection_expression("sk, sender, content.#text")
                 .expression_attribute_names("#text", "text")
                 .scan_index_forward(false);

@@ -1,23 +1,28 @@
-//! Sending: the message, both rows, both events and the send key in one transaction.
+//! Sending: the message, every participant's row and event, and the send key in one transaction.
 //!
 //! Invariant: an id is made anew only after a definite cancellation, and always above the one before, so no late
 //! arrival of an older attempt can commit beside it. The rows are first taken to be visible, which costs nothing;
 //! what the refusal says of them decides the next attempt.
+//!
+//! In a conversation of more than 24 the message is committed with an entry of its log; `fan_out.rs` does the rest.
 
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-use super::item::{Item, Key, Write, from_item};
+use super::fan_out::{self, Change};
+use super::item::{Item, Key, Write, from_item, full_at};
 use super::messages::{self, partition};
+use super::participants::{self, Group};
 use super::profiles;
 use super::transact::{Commit, Verdict};
 use super::{Store, Told, inbox};
 use crate::auth::Caller;
-use crate::conversation::Row;
+use crate::conversation::{COUNTED_READERS, Row, SMALL};
 use crate::error::Error;
 use crate::event::Event;
 use crate::id::{ConversationId, MessageId, Stamp, UserId};
-use crate::message::{Address, Content, Draft, Message};
+use crate::limits;
+use crate::message::{Address, Content, Draft, Message, ReadState};
 use crate::push::Delivery;
 use crate::user::Profile;
 
@@ -38,8 +43,8 @@ struct StoredKey {
 /// How a send ended.
 #[derive(Debug)]
 pub enum Sent {
-    /// The message was sent, and this is to be pushed.
-    New(Message, Delivery),
+    /// The message was sent; nobody has read it, and this is to be pushed.
+    New(Message, ReadState, Delivery),
     /// It had been sent before, under the same client id.
     Before(Message),
 }
@@ -55,12 +60,32 @@ enum Standing {
     Missing,
 }
 
+/// A participant, in whose row and queue the message is put.
+struct Side {
+    user: UserId,
+    standing: Standing,
+}
+
+impl Side {
+    fn of(user: &UserId) -> Self {
+        Self { user: user.clone(), standing: Standing::Visible }
+    }
+
+    fn is_visible(&self) -> bool {
+        matches!(self.standing, Standing::Visible)
+    }
+}
+
 /// What a write of the transaction is about, so that a refusal can be understood.
 #[derive(Clone, Copy, PartialEq)]
 enum Part {
     Message,
-    Mine,
-    Theirs,
+    /// The row of one of the sides.
+    Row(usize),
+    /// The sender's row of a large conversation, which the fan-out writes.
+    Membership,
+    Meta,
+    Totals,
     Key,
     Reply,
     Other,
@@ -85,29 +110,43 @@ impl Store {
     /// same client id was sent before.
     pub async fn append_message(&self, caller: &Caller, draft: Draft) -> Result<Sent, Error> {
         let began = Instant::now();
-        let (conversation, peer) = match &draft.to {
+        let conversation = match &draft.to {
             Address::User(peer) if *peer == caller.user => {
                 return Err(Error::field("recipient_id", "You cannot write to yourself."));
             }
-            Address::User(peer) => (ConversationId::direct(&caller.user, peer), peer.clone()),
-            Address::Conversation(id) => {
-                let row = self.row(&caller.user, id).await?.ok_or(Error::NotAParticipant)?;
-                (id.clone(), row.peer)
+            Address::User(peer) => ConversationId::direct(&caller.user, peer),
+            Address::Conversation(id) => id.clone(),
+        };
+        let (peer, group) = match &draft.to {
+            Address::User(peer) => (Some(peer.clone()), None),
+            Address::Conversation(id) if id.is_direct() => {
+                (self.row(&caller.user, id).await?.ok_or(Error::NotAParticipant)?.peer, None)
             }
+            Address::Conversation(id) => (None, Some(self.group_of_sender(&caller.user, id).await?)),
         };
         let content = draft.content_in(&conversation)?;
-        let sending = Sending {
+        let mut sending = Sending {
             store: self,
             caller,
             peer,
             conversation,
             content,
-            mine: Standing::Visible,
-            theirs: Standing::Visible,
+            sides: Vec::new(),
+            group,
             floor: None,
+            full_at: None,
+            new_full_at: None,
             profiles: None,
         };
+        sending.take_sides();
         sending.run(began).await
+    }
+
+    /// A group or room with its participants, unless there are too many; for one of them.
+    async fn group_of_sender(&self, sender: &UserId, conversation: &ConversationId) -> Result<Group, Error> {
+        let group = self.group(conversation, SMALL, true).await?.ok_or(Error::NotAParticipant)?;
+        // Of a large one the sender's row tells whether they take part.
+        if group.is_large() || group.find(sender).is_some() { Ok(group) } else { Err(Error::NotAParticipant) }
     }
 }
 
@@ -115,26 +154,45 @@ impl Store {
 struct Sending<'a> {
     store: &'a Store,
     caller: &'a Caller,
-    peer: UserId,
+    /// The other, in a direct conversation.
+    peer: Option<UserId>,
     conversation: ConversationId,
     content: Content,
-    mine: Standing,
-    theirs: Standing,
+    sides: Vec<Side>,
+    /// A group or room.
+    group: Option<Group>,
     /// The next id must be above this one.
     floor: Option<Stamp>,
+    /// When the sender's buckets are full again: of sends, and of new conversations.
+    full_at: Option<i64>,
+    new_full_at: Option<i64>,
     /// The sender's and the recipient's, once rows have to be made.
     profiles: Option<(Option<Profile>, Profile)>,
 }
 
 impl Sending<'_> {
+    /// Those in whose rows and queues the message is put.
+    fn take_sides(&mut self) {
+        self.sides = match (&self.group, &self.peer) {
+            (Some(group), _) if group.is_large() => Vec::new(),
+            (Some(group), _) => group.people.iter().map(|(user, _)| Side::of(user)).collect(),
+            (None, peer) => [&self.caller.user].into_iter().chain(peer).map(Side::of).collect(),
+        };
+        self.floor = self.floor.max(self.group.as_ref().map(|group| group.meta.head));
+    }
+
     async fn run(mut self, began: Instant) -> Result<Sent, Error> {
         loop {
             let message = self.next_message();
             self.floor = Some(message.id.stamp);
-            let (parts, writes): (Vec<Part>, Vec<Write>) = self.writes(&message)?.into_iter().unzip();
+            let writes = match self.writes(&message) {
+                Ok(writes) => writes,
+                Err(refusal) => return self.unless_sent_before(refusal).await,
+            };
+            let (parts, writes): (Vec<Part>, Vec<Write>) = writes.into_iter().unzip();
             let (commit, delivery) = self.store.commit_and_tell(writes, self.events(&message), began).await?;
             let verdicts = match commit {
-                Commit::Done => return Ok(Sent::New(message, delivery)),
+                Commit::Done => return Ok(Sent::New(message, self.unread(), delivery)),
                 Commit::Refused(verdicts) => verdicts,
             };
             let refused = parts.into_iter().zip(verdicts).filter_map(|(part, verdict)| match verdict {
@@ -143,11 +201,16 @@ impl Sending<'_> {
             });
             match self.learn(&message, refused.collect()).await {
                 Ok(Lesson::Again) => {}
-                Ok(Lesson::Committed) => return Ok(Sent::New(message, delivery)),
+                Ok(Lesson::Committed) => return Ok(Sent::New(message, self.unread(), delivery)),
                 Ok(Lesson::SentBefore(first)) => return Ok(Sent::Before(*first)),
                 Err(refusal) => return self.unless_sent_before(refusal).await,
             }
         }
+    }
+
+    fn unread(&self) -> ReadState {
+        let crowd = self.group.as_ref().is_some_and(|group| group.meta.people > COUNTED_READERS);
+        if crowd { ReadState::UNCOUNTED } else { ReadState::UNREAD }
     }
 
     fn next_message(&self) -> Message {
@@ -158,19 +221,21 @@ impl Sending<'_> {
             recipient: self.peer.clone(),
             content: self.content.clone(),
             version: 1,
+            edited_at: None,
+            deleted_at: None,
         }
     }
 
     fn writes(&self, message: &Message) -> Result<Vec<(Part, Write)>, Error> {
-        let mut writes = vec![
-            (Part::Message, messages::create(message)?),
-            (Part::Mine, self.row(&self.caller.user, message)),
-            (Part::Theirs, self.row(&self.peer, message)),
-        ];
-        for (user, standing) in self.sides() {
-            if !matches!(standing, Standing::Visible) {
-                writes.push((Part::Other, inbox::count_rows(user, 1)));
+        let mut writes = vec![(Part::Message, messages::create(message)?)];
+        for (index, side) in self.sides.iter().enumerate() {
+            writes.push((Part::Row(index), self.row(side, message)?));
+            if !side.is_visible() {
+                writes.push((Part::Totals, self.count_row(side)?));
             }
+        }
+        if let Some(group) = &self.group {
+            self.write_group(group, message, &mut writes)?;
         }
         if let Some(client_id) = &self.content.client_message_id {
             let expires = message.id.stamp.time().seconds() + KEY_LIFE;
@@ -187,43 +252,91 @@ impl Sending<'_> {
                 let profile = Profile::of(self.caller, self.store.clock.now());
                 writes.push((Part::Other, profiles::create(&self.caller.user, &profile)?));
             }
-            writes.push((Part::Other, Write::check(profiles::key(&self.peer)).if_present("pk")));
+            if let Some(peer) = &self.peer {
+                writes.push((Part::Other, Write::check(profiles::key(peer)).if_present("pk")));
+            }
         }
         Ok(writes)
     }
 
-    fn sides(&self) -> [(&UserId, &Standing); 2] {
-        [(&self.caller.user, &self.mine), (&self.peer, &self.theirs)]
+    /// What a group's or room's own items take of a message.
+    fn write_group(
+        &self,
+        group: &Group,
+        message: &Message,
+        writes: &mut Vec<(Part, Write)>,
+    ) -> Result<(), Error> {
+        let stamp = message.id.stamp;
+        let meta = Write::update(participants::meta_key(&self.conversation))
+            .set("last", &stamp)
+            .set("head", &stamp.plus(2))
+            .add("seq", 1)
+            .if_missing("deleted");
+        if !group.is_large() {
+            let meta = meta.if_still("members", Some(&group.meta.members)).if_below("head", &stamp);
+            writes.push((Part::Meta, meta));
+            return Ok(());
+        }
+        let seq = group.meta.seq;
+        writes.push((Part::Meta, meta.if_still("seq", Some(&seq))));
+        let entry = Change::Sent { message: stamp };
+        writes
+            .push((Part::Other, fan_out::log(&self.conversation, seq + 1, &entry, self.store.clock.now())?));
+        let row = inbox::key(&self.caller.user, &self.conversation);
+        let row = if self.store.limited {
+            self.store.limit(Write::update(row), &limits::WRITES, self.full_at)?
+        } else {
+            Write::check(row)
+        };
+        writes.push((Part::Membership, row.if_present("pk")));
+        Ok(())
     }
 
-    /// What both learn: of the message and, before it, of a row that appears with it.
+    /// What everyone learns: of the message and, before it, of a row that appears with it.
     fn events(&self, message: &Message) -> Vec<Told> {
         // Just above the message's id: so a conversation's events, too, are in the order of their commits.
         let first = message.id.stamp.plus(1);
-        let mut told = Vec::with_capacity(4);
-        for (user, standing) in self.sides() {
-            if !matches!(standing, Standing::Visible) {
-                told.push((user.clone(), first, self.appearance(user, standing, message)));
+        let mut told = Vec::with_capacity(2 * self.sides.len());
+        for side in &self.sides {
+            if !side.is_visible() {
+                told.push((side.user.clone(), first, self.appearance(side, message)));
             }
-            told.push((user.clone(), first.plus(1), Event::MessageCreated { message: message.clone() }));
+            let event = Event::MessageCreated { message: message.clone(), crowd: false };
+            told.push((side.user.clone(), first.plus(1), event));
         }
         told
     }
 
+    /// Counts a row that appears; the sender's first message to someone opens a new conversation.
+    fn count_row(&self, side: &Side) -> Result<Write, Error> {
+        let count = inbox::count_rows(&side.user, 1);
+        if matches!(side.standing, Standing::Missing) && side.user == self.caller.user {
+            return self.store.limit(count, &limits::CONVERSATIONS, self.new_full_at);
+        }
+        Ok(count)
+    }
+
     /// Takes the message into a participant's row, which must be as it is taken to be.
-    fn row(&self, owner: &UserId, message: &Message) -> Write {
-        let sends = *owner == self.caller.user;
+    fn row(&self, side: &Side, message: &Message) -> Result<Write, Error> {
+        let sends = side.user == self.caller.user;
         let stamp = message.id.stamp;
-        let row = Write::update(inbox::key(owner, &self.conversation))
+        let row = Write::update(inbox::key(&side.user, &self.conversation))
             .set("head", &stamp)
             .set("activity", &stamp)
             .set("last_id", &stamp)
             .set("last_text", &message.preview())
-            .set("last_mine", &sends)
-            .if_missing("blocked_by_me")
-            .if_missing("blocked_by_peer");
-        let row = if sends { row } else { row.add("n", 1).set("unread", inbox::UNREAD_MARK) };
-        match if sends { &self.mine } else { &self.theirs } {
+            .set("last_mine", &sends);
+        let row = if self.group.is_none() {
+            row.if_missing("blocked_by_me").if_missing("blocked_by_peer")
+        } else {
+            row
+        };
+        let row = if sends {
+            self.store.limit(row, &limits::WRITES, self.full_at)?
+        } else {
+            row.add("n", 1).set("unread", inbox::UNREAD_MARK)
+        };
+        Ok(match &side.standing {
             Standing::Visible => row.if_present("activity").if_below("head", &stamp),
             Standing::Hidden(known) => row
                 .if_missing("activity")
@@ -231,48 +344,39 @@ impl Sending<'_> {
                 .if_still("read", known.read.as_ref())
                 .if_present("pk"),
             Standing::Missing => {
-                let new = self.new_row(owner);
-                row.set("peer", &new.peer)
-                    .set_some("peer_name", new.peer_name.as_ref())
-                    .set_some("peer_picture", new.peer_picture.as_ref())
+                let new = self.new_row(side);
+                row.set_some("peer", new.peer.as_ref())
+                    .set_some("name", new.name.as_ref())
+                    .set_some("picture", new.picture.as_ref())
                     .if_missing("pk")
             }
-        }
+        })
     }
 
-    /// A participant's row before the first message.
-    fn new_row(&self, owner: &UserId) -> Row {
+    /// A participant's row of a direct conversation before the first message.
+    fn new_row(&self, side: &Side) -> Row {
         let (mine, theirs) = match &self.profiles {
             Some((mine, theirs)) => (mine.as_ref(), Some(theirs)),
             None => (None, None),
         };
-        if *owner == self.caller.user {
-            let name = theirs.and_then(|profile| profile.name.clone());
-            let picture = theirs.and_then(|profile| profile.picture.clone());
-            return Row::between(self.peer.clone(), name, picture);
-        }
         let token = Profile::of(self.caller, self.store.clock.now());
-        let profile = mine.unwrap_or(&token);
-        Row::between(self.caller.user.clone(), profile.name.clone(), profile.picture.clone())
+        if side.user != self.caller.user {
+            let profile = mine.unwrap_or(&token);
+            return Row::between(self.caller.user.clone(), profile.name.clone(), profile.picture.clone());
+        }
+        let name = theirs.and_then(|profile| profile.name.clone());
+        let picture = theirs.and_then(|profile| profile.picture.clone());
+        Row { peer: self.peer.clone(), name, picture, ..Row::default() }
     }
 
     /// The event of a row that appears with the message: the row as it is after it.
-    fn appearance(&self, owner: &UserId, standing: &Standing, message: &Message) -> Event {
-        let sends = *owner == self.caller.user;
-        let before = match standing {
+    fn appearance(&self, side: &Side, message: &Message) -> Event {
+        let sends = side.user == self.caller.user;
+        let before = match &side.standing {
             Standing::Hidden(row) => (**row).clone(),
-            _ => self.new_row(owner),
+            _ => self.new_row(side),
         };
-        let stamp = message.id.stamp;
-        let row = Row {
-            head: Some(stamp),
-            activity: Some(stamp),
-            last_id: Some(stamp),
-            last_text: Some(message.preview()),
-            last_mine: sends,
-            n: before.n + u64::from(!sends),
-            ..before
-        };
+        let row = before.with(message, sends);
         Event::ConversationCreated { conversation: self.conversation.clone(), row: Box::new(row) }
     }
 
@@ -284,13 +388,24 @@ impl Sending<'_> {
     ) -> Result<Lesson, Error> {
         if let Some((_, Some(item))) = refused.iter().find(|(part, _)| *part == Part::Message) {
             // An attempt whose answer was lost had committed; or another's message has this very id.
-            if messages::read(item)? == *message {
+            let there = messages::read(item)?;
+            // It may have been edited since.
+            if there.sender == message.sender && (there.version > 1 || there == *message) {
                 return Ok(Lesson::Committed);
             }
         }
+        let mut regrouped = false;
         for (part, item) in refused {
             match part {
-                Part::Mine | Part::Theirs => self.learn_row(part, item)?,
+                Part::Row(index) => self.learn_row(index, item)?,
+                Part::Membership => {
+                    let item = item.ok_or(Error::NotAParticipant)?;
+                    self.full_at = full_at(&item, &limits::WRITES);
+                }
+                Part::Meta => regrouped = !self.learn_meta(item)?,
+                Part::Totals => {
+                    self.new_full_at = item.and_then(|item| full_at(&item, &limits::CONVERSATIONS));
+                }
                 Part::Key => {
                     let item =
                         item.ok_or_else(|| Error::internal("a send key was refused without an item"))?;
@@ -304,34 +419,54 @@ impl Sending<'_> {
                 Part::Message | Part::Other => {}
             }
         }
-        if matches!((&self.mine, &self.theirs), (Standing::Missing, _) | (_, Standing::Missing)) {
-            let found = self.store.profiles(&[&self.caller.user, &self.peer]).await?;
+        if regrouped {
+            self.group = Some(self.store.group_of_sender(&self.caller.user, &self.conversation).await?);
+            self.take_sides();
+        }
+        self.profiles = None;
+        if let Some(peer) = &self.peer
+            && self.sides.iter().any(|side| matches!(side.standing, Standing::Missing))
+        {
+            let found = self.store.profiles(&[&self.caller.user, peer]).await?;
             let find =
                 |user: &UserId| found.iter().find(|(id, _)| id == user).map(|(_, profile)| profile.clone());
-            let theirs = find(&self.peer).ok_or(Error::NotFound("There is no such user."))?;
+            let theirs = find(peer).ok_or(Error::NotFound("There is no such user."))?;
             self.profiles = Some((find(&self.caller.user), theirs));
-        } else {
-            self.profiles = None;
         }
         Ok(Lesson::Again)
     }
 
-    fn learn_row(&mut self, part: Part, item: Option<Item>) -> Result<(), Error> {
-        let standing = match item {
+    /// Takes in how the conversation stands; `false` where its participants have to be read again.
+    fn learn_meta(&mut self, item: Option<Item>) -> Result<bool, Error> {
+        let meta = item.as_ref().map(participants::read_meta).transpose()?;
+        let meta = meta.filter(|meta| !meta.deleted).ok_or(Error::NotAParticipant)?;
+        let Some(group) = &mut self.group else { return Ok(true) };
+        let is_same = group.meta.members == meta.members && group.meta.large == meta.large;
+        self.floor = self.floor.max(Some(meta.head));
+        group.meta = meta;
+        Ok(is_same)
+    }
+
+    fn learn_row(&mut self, index: usize, item: Option<Item>) -> Result<(), Error> {
+        let is_direct = self.group.is_none();
+        let Some(side) = self.sides.get_mut(index) else { return Ok(()) };
+        side.standing = match item {
             None => Standing::Missing,
             Some(item) => {
                 let row: Row = from_item(&item)?;
-                if row.is_blocked() {
+                if is_direct && row.is_blocked() {
                     return Err(Error::Blocked);
+                }
+                if side.user == self.caller.user {
+                    self.full_at = full_at(&item, &limits::WRITES);
                 }
                 self.floor = self.floor.max(row.head).max(row.hidden_at);
                 if row.activity.is_some() { Standing::Visible } else { Standing::Hidden(Box::new(row)) }
             }
         };
-        if part == Part::Mine {
-            self.mine = standing;
-        } else {
-            self.theirs = standing;
+        if matches!(side.standing, Standing::Missing) && !is_direct {
+            // They have left: so have the participants changed, and the conversation says so, too.
+            side.standing = Standing::Visible;
         }
         Ok(())
     }

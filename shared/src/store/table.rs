@@ -13,10 +13,12 @@ use super::inbox::{ACTIVITY, UNREAD};
 use crate::error::{Error, Source};
 
 /// What index "activity" holds beside the keys: all that the inbox shows.
-pub const ACTIVITY_PROJECTION: [&str; 10] = [
+pub const ACTIVITY_PROJECTION: [&str; 12] = [
     "peer",
-    "peer_name",
-    "peer_picture",
+    "name",
+    "picture",
+    "admin",
+    "people",
     "head",
     "last_id",
     "last_text",

@@ -1,0 +1,195 @@
+//! Conversations and who takes part: `POST /api/conversations`, `GET` and `PATCH /api/conversations/{id}`, and
+//! `/api/conversations/{id}/participants`.
+
+use axum::Router;
+use axum::extract::State;
+use axum::routing::{get, patch, post};
+use serde::{Deserialize, Deserializer, Serialize};
+use shared::app::App;
+use shared::auth::Caller;
+use shared::conversation::{ConversationView, Description};
+use shared::error::Error;
+use shared::http::{Json, Path, PathPair, Query, Reply};
+use shared::id::{ConversationId, UserId};
+use shared::message::ClientId;
+use shared::page::Limit;
+use shared::store::{Details, NewGroup, Opened, ParticipantView};
+use shared::user::{Name, Picture};
+
+/// The function's routes.
+pub fn routes() -> Router<App> {
+    Router::new()
+        .route("/api/conversations", post(create))
+        .route("/api/conversations/{id}", get(show).patch(change))
+        .route("/api/conversations/{id}/participants", post(add))
+        .route("/api/conversations/{id}/participants/{user_id}", patch(set_role).delete(remove))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum NewKind {
+    Direct,
+    Group,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct New {
+    r#type: NewKind,
+    name: Option<Name>,
+    participant_ids: Vec<UserId>,
+    client_conversation_id: Option<ClientId>,
+}
+
+/// 201 with the caller's row of the new conversation; 200 where it was there before.
+async fn create(
+    State(app): State<App>,
+    caller: Caller,
+    Json(new): Json<New>,
+) -> Result<Reply<ConversationView>, Error> {
+    let New { r#type: kind, name, participant_ids: participants, client_conversation_id } = new;
+    let mut opened = match (kind, name, participants.as_slice()) {
+        (NewKind::Group, Some(name), _) => {
+            let client_id = client_conversation_id.map(String::from);
+            app.store.create_group(&caller, NewGroup { name, participants, client_id }).await?
+        }
+        (NewKind::Group, None, _) => return Err(Error::field("name", "A group has a name.")),
+        (NewKind::Direct, Some(_), _) => {
+            return Err(Error::field("name", "A direct conversation has no name of its own."));
+        }
+        (NewKind::Direct, None, [peer]) => app.store.open_direct(&caller, peer).await?,
+        (NewKind::Direct, None, _) => {
+            return Err(Error::field("participant_ids", "A direct conversation is with one other user."));
+        }
+    };
+    Ok(answered(&app, &mut opened).await)
+}
+
+async fn answered(app: &App, opened: &mut Opened) -> Reply<ConversationView> {
+    app.push.deliver(&app.store, std::mem::take(&mut opened.delivery)).await;
+    if opened.is_new {
+        Reply::created(opened.shown(), "Conversation created.")
+    } else {
+        Reply::ok(opened.shown(), "This conversation was there before.")
+    }
+}
+
+#[derive(Deserialize)]
+struct Page {
+    limit: Option<Limit>,
+    cursor: Option<String>,
+}
+
+/// A conversation: the caller's row, and a page of its participants.
+#[derive(Serialize)]
+struct Shown {
+    #[serde(flatten)]
+    row: ConversationView,
+    description: Option<Description>,
+    participants: Vec<ParticipantView>,
+}
+
+/// The conversation with up to 100 of its participants, unless fewer are asked for.
+async fn show(
+    State(app): State<App>,
+    caller: Caller,
+    Path(conversation): Path<ConversationId>,
+    Query(page): Query<Page>,
+) -> Result<Reply<Shown>, Error> {
+    let list = format!("participants {conversation}");
+    let after = page.cursor.map(|cursor| app.cursors.open(&caller.user, &list, &cursor)).transpose()?;
+    let limit = page.limit.map_or(Limit::MAX, Limit::get);
+    let found = app.store.overview(&caller.user, &conversation, after, limit).await?;
+    let next = found.next.map(|user| app.cursors.seal(&caller.user, &list, &user)).transpose()?;
+    let row = found.row.shown(&conversation);
+    let shown = Shown { row, description: found.description, participants: found.participants };
+    Ok(Reply::page(shown, next))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(clippy::option_option, reason = "left alone, taken away, or set")]
+struct Change {
+    name: Option<Name>,
+    #[serde(default, deserialize_with = "taken_away_or_set")]
+    description: Option<Option<Description>>,
+    #[serde(default, deserialize_with = "taken_away_or_set")]
+    photo_url: Option<Option<Picture>>,
+}
+
+#[expect(clippy::option_option, reason = "left alone, taken away, or set")]
+fn taken_away_or_set<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    from: D,
+) -> Result<Option<Option<T>>, D::Error> {
+    Option::deserialize(from).map(Some)
+}
+
+/// Changes the name, the description or the photo, for an admin. A description or photo of null is taken away.
+async fn change(
+    State(app): State<App>,
+    caller: Caller,
+    Path(conversation): Path<ConversationId>,
+    Json(change): Json<Change>,
+) -> Result<Reply<ConversationView>, Error> {
+    let Change { name, description, photo_url: picture } = change;
+    let details = Details { name, description, picture };
+    let delivery = app.store.change_details(&caller.user, &conversation, &details).await?;
+    app.push.deliver(&app.store, delivery).await;
+    row(&app, &caller, &conversation).await
+}
+
+async fn row(
+    app: &App,
+    caller: &Caller,
+    conversation: &ConversationId,
+) -> Result<Reply<ConversationView>, Error> {
+    let row = app.store.current_row(&caller.user, conversation).await?;
+    Ok(Reply::ok(row.shown(conversation), "OK"))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Newcomers {
+    user_ids: Vec<UserId>,
+}
+
+/// Adds participants, for an admin; the caller's row. They see what is sent from now on.
+async fn add(
+    State(app): State<App>,
+    caller: Caller,
+    Path(conversation): Path<ConversationId>,
+    Json(newcomers): Json<Newcomers>,
+) -> Result<Reply<ConversationView>, Error> {
+    let delivery = app.store.add_participants(&caller, &conversation, newcomers.user_ids).await?;
+    app.push.deliver(&app.store, delivery).await;
+    row(&app, &caller, &conversation).await
+}
+
+/// Removes a participant: the caller themselves, or another where the caller is an admin.
+async fn remove(
+    State(app): State<App>,
+    caller: Caller,
+    PathPair(conversation, user): PathPair<ConversationId, UserId>,
+) -> Result<Reply<()>, Error> {
+    let delivery = app.store.remove_participant(&caller.user, &conversation, &user).await?;
+    app.push.deliver(&app.store, delivery).await;
+    Ok(Reply::ok((), "OK"))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Role {
+    is_admin: bool,
+}
+
+/// Makes a participant an admin, or no longer one; for an admin.
+async fn set_role(
+    State(app): State<App>,
+    caller: Caller,
+    PathPair(conversation, user): PathPair<ConversationId, UserId>,
+    Json(role): Json<Role>,
+) -> Result<Reply<()>, Error> {
+    let delivery = app.store.set_admin(&caller.user, &conversation, &user, role.is_admin).await?;
+    app.push.deliver(&app.store, delivery).await;
+    Ok(Reply::ok((), "OK"))
+}

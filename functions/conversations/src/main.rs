@@ -1,0 +1,5 @@
+//! The Lambda function `conversation`.
+
+fn main() -> Result<(), lambda_http::Error> {
+    shared::app::run(conversations::routes())
+}

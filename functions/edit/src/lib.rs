@@ -1,0 +1,35 @@
+//! `PATCH /api/messages/{id}`: gives a message another text.
+
+use axum::Router;
+use axum::extract::State;
+use axum::routing::patch;
+use serde::Deserialize;
+use shared::app::App;
+use shared::auth::Caller;
+use shared::error::Error;
+use shared::http::{Json, Path, Reply};
+use shared::id::MessageId;
+use shared::message::{MessageView, Text};
+
+/// The function's routes.
+pub fn routes() -> Router<App> {
+    Router::new().route("/api/messages/{id}", patch(edit))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Edit {
+    message_text: Text,
+}
+
+/// The message as it is now, for its sender. The same text again changes nothing.
+async fn edit(
+    State(app): State<App>,
+    caller: Caller,
+    Path(message): Path<MessageId>,
+    Json(edit): Json<Edit>,
+) -> Result<Reply<MessageView>, Error> {
+    let changed = app.store.edit_message(&caller.user, &message, &String::from(edit.message_text)).await?;
+    app.push.deliver(&app.store, changed.delivery).await;
+    Ok(Reply::ok(changed.message.shown_to(&caller.user, &changed.reads), "Message edited."))
+}

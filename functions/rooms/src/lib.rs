@@ -1,0 +1,118 @@
+//! Rooms: `POST` and `GET /api/rooms`, `POST /api/rooms/{id}/join` and `/leave`, `GET /api/rooms/{id}/users`,
+//! `DELETE /api/rooms/{id}`.
+
+use axum::Router;
+use axum::extract::State;
+use axum::routing::{delete, get, post};
+use serde::Deserialize;
+use shared::app::App;
+use shared::auth::Caller;
+use shared::conversation::{ConversationView, Description};
+use shared::error::Error;
+use shared::http::{Json, Path, Query, Reply};
+use shared::id::{ConversationId, Kind};
+use shared::page::Limit;
+use shared::store::{RoomUser, RoomView};
+use shared::user::Name;
+
+/// What the list is called in its cursors.
+const LIST: &str = "rooms";
+
+/// The function's routes.
+pub fn routes() -> Router<App> {
+    Router::new()
+        .route("/api/rooms", get(list).post(create))
+        .route("/api/rooms/{id}", delete(remove))
+        .route("/api/rooms/{id}/join", post(join))
+        .route("/api/rooms/{id}/leave", post(leave))
+        .route("/api/rooms/{id}/users", get(users))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct New {
+    name: Name,
+    description: Option<Description>,
+}
+
+/// 201 with the creator's row of the new room.
+async fn create(
+    State(app): State<App>,
+    caller: Caller,
+    Json(new): Json<New>,
+) -> Result<Reply<ConversationView>, Error> {
+    let opened = app.store.create_room(&caller, &new.name, new.description.as_ref()).await?;
+    let row = opened.shown();
+    app.push.deliver(&app.store, opened.delivery).await;
+    Ok(Reply::created(row, "Room created."))
+}
+
+#[derive(Deserialize)]
+struct Page {
+    #[serde(default)]
+    limit: Limit,
+    cursor: Option<String>,
+}
+
+/// A page of all rooms, in the order of their names.
+async fn list(
+    State(app): State<App>,
+    caller: Caller,
+    Query(page): Query<Page>,
+) -> Result<Reply<Vec<RoomView>>, Error> {
+    let after = page.cursor.map(|cursor| app.cursors.open(&caller.user, LIST, &cursor)).transpose()?;
+    let (rooms, next) = app.store.rooms(&caller.user, after, page.limit.get()).await?;
+    let next = next.map(|position| app.cursors.seal(&caller.user, LIST, &position)).transpose()?;
+    Ok(Reply::page(rooms, next))
+}
+
+/// Joins; the caller's row. Its last 100 messages are shown.
+async fn join(
+    State(app): State<App>,
+    caller: Caller,
+    Path(room): Path<ConversationId>,
+) -> Result<Reply<ConversationView>, Error> {
+    let opened = app.store.join(&caller, &room).await?;
+    let row = opened.shown();
+    app.push.deliver(&app.store, opened.delivery).await;
+    Ok(Reply::ok(row, "OK"))
+}
+
+/// Leaves.
+async fn leave(
+    State(app): State<App>,
+    caller: Caller,
+    Path(room): Path<ConversationId>,
+) -> Result<Reply<()>, Error> {
+    if room.kind() != Kind::Room {
+        return Err(Error::NotAParticipant);
+    }
+    let delivery = app.store.remove_participant(&caller.user, &room, &caller.user).await?;
+    app.push.deliver(&app.store, delivery).await;
+    Ok(Reply::ok((), "OK"))
+}
+
+/// Deletes the room for everyone in it; for its creator.
+async fn remove(
+    State(app): State<App>,
+    caller: Caller,
+    Path(room): Path<ConversationId>,
+) -> Result<Reply<()>, Error> {
+    let delivery = app.store.delete_room(&caller.user, &room).await?;
+    app.push.deliver(&app.store, delivery).await;
+    Ok(Reply::ok((), "Room deleted."))
+}
+
+/// A page of who is in the room, those online first.
+async fn users(
+    State(app): State<App>,
+    caller: Caller,
+    Path(room): Path<ConversationId>,
+    Query(page): Query<Page>,
+) -> Result<Reply<Vec<RoomUser>>, Error> {
+    let list = format!("users {room}");
+    let after = page.cursor.map(|cursor| app.cursors.open(&caller.user, &list, &cursor)).transpose()?;
+    let (users, next) = app.store.room_users(&caller.user, &room, after, page.limit.get()).await?;
+    let next = next.map(|position| app.cursors.seal(&caller.user, &list, &position)).transpose()?;
+    Ok(Reply::page(users, next))
+}

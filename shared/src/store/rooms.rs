@@ -1,0 +1,346 @@
+//! Rooms: conversations that anyone may join, by names that are unique.
+//!
+//! Invariant: a room has one entry in the list, whose key is its folded name; so the entry guards the name.
+
+use aws_lc_rs::digest;
+use base64::Engine as _;
+use futures_util::stream::{self, StreamExt};
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+
+use super::fan_out::{self, Change};
+use super::item::{Key, Write, from_item, full_at, text};
+use super::participants;
+use super::transact::{Commit, Verdict};
+use super::{Opened, Store, Told, inbox};
+use crate::auth::Caller;
+use crate::conversation::{Description, MAX_PARTICIPANTS, Meta, Participant, Row, SMALL};
+use crate::error::Error;
+use crate::event::Event;
+use crate::id::{ConversationId, Kind, ORDERED, UserId};
+use crate::limits;
+use crate::presence::Status;
+use crate::push::Delivery;
+use crate::text::folded_name;
+use crate::time::Timestamp;
+use crate::user::{Name, Picture};
+
+/// Messages that someone who joins is shown of what was before.
+const HISTORY: usize = 100;
+/// Characters of a folded name by which the list is in order; what makes it unique is the digest behind them.
+const SORTED: usize = 40;
+/// People whose presence is looked up side by side.
+const LOOKS: usize = 50;
+
+/// The partition of the list.
+const LIST: &str = "ROOMS";
+
+/// Another room has the name.
+pub(super) const TAKEN: Error = Error::AlreadyExists("There is a room of this name.");
+
+fn key(name: &Name) -> Key {
+    let folded = folded_name(&name.to_string());
+    let unique = ORDERED.encode(digest::digest(&digest::SHA256, folded.as_bytes()));
+    let sorted: String = folded.chars().take(SORTED).collect();
+    Key { pk: LIST.into(), sk: format!("N#{sorted}#{unique}") }
+}
+
+#[derive(Serialize, Deserialize)]
+struct Entry {
+    conversation: ConversationId,
+}
+
+/// Gives a room another name.
+pub(super) fn renaming(room: &ConversationId, from: &Name, to: &Name) -> Result<Vec<Write>, Error> {
+    let (old, new) = (key(from), key(to));
+    if old == new {
+        return Ok(Vec::new());
+    }
+    let entry = Entry { conversation: room.clone() };
+    Ok(vec![Write::put(new, &entry)?.if_missing("pk"), Write::delete(old)])
+}
+
+/// Whether a write was refused because another room has the name.
+pub(super) fn is_taken(verdict: &Verdict) -> bool {
+    matches!(verdict, Verdict::Refused(Some(item)) if text(item, "pk").is_ok_and(|pk| pk == LIST))
+}
+
+/// A room as the list shows it.
+#[derive(Debug, Clone, Serialize)]
+pub struct RoomView {
+    conversation_id: ConversationId,
+    name: Name,
+    description: Option<Description>,
+    participant_count: u64,
+    created_at: Timestamp,
+    is_participant: bool,
+}
+
+/// Where a page of the list of rooms ended.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RoomPosition(String);
+
+/// Someone in a room.
+#[derive(Debug, Clone, Serialize)]
+pub struct RoomUser {
+    user_id: UserId,
+    name: Option<Name>,
+    photo_url: Option<Picture>,
+    status: Status,
+}
+
+/// Where a page of a room's people ended: whether they were offline, and who.
+pub type RoomUserPosition = (bool, UserId);
+
+impl Store {
+    /// Makes a room, whose admin is its creator.
+    ///
+    /// # Errors
+    /// `AlreadyExists` where there is a room of that name, `RateLimited`.
+    pub async fn create_room(
+        &self,
+        caller: &Caller,
+        name: &Name,
+        description: Option<&Description>,
+    ) -> Result<Opened, Error> {
+        let began = Instant::now();
+        self.see_user(caller).await?;
+        let conversation = ConversationId::new(Kind::Room);
+        let mut known = None;
+        loop {
+            let (now, at) = (self.clock.now(), self.clock.stamp());
+            let meta = Meta {
+                name: name.clone(),
+                description: description.cloned(),
+                picture: None,
+                creator: caller.user.clone(),
+                created_at: now,
+                seq: 1,
+                members: 1,
+                people: 1,
+                head: at.plus(1),
+                last: None,
+                large: None,
+                unfinished: false,
+                deleted: false,
+            };
+            let row = Row {
+                name: Some(name.clone()),
+                activity: Some(at),
+                people: 1,
+                admin: true,
+                seq: 1,
+                ..Row::default()
+            };
+            let part = Participant { admin: true, joined_at: now, from: None, read: None, read_at: None };
+            let entry = Entry { conversation: conversation.clone() };
+            let writes = vec![
+                self.limit(inbox::count_rows(&caller.user, 1), &limits::CONVERSATIONS, known)?,
+                Write::put(key(name), &entry)?.if_missing("pk"),
+                Write::put(participants::meta_key(&conversation), &meta)?.if_missing("pk"),
+                Write::put(participants::key(&conversation, &caller.user), &part)?,
+                Write::put(inbox::key(&caller.user, &conversation), &row)?,
+            ];
+            let event =
+                Event::ConversationCreated { conversation: conversation.clone(), row: Box::new(row.clone()) };
+            let told = vec![(caller.user.clone(), at.plus(1), event)];
+            match self.commit_and_tell(writes, told, began).await? {
+                (Commit::Done, delivery) => return Ok(Opened { conversation, row, is_new: true, delivery }),
+                (Commit::Refused(verdicts), delivery) => {
+                    if verdicts.iter().any(is_taken) {
+                        // It may be our own: an attempt whose answer was lost.
+                        return match self.row(&caller.user, &conversation).await? {
+                            Some(row) => Ok(Opened { conversation, row, is_new: true, delivery }),
+                            None => Err(TAKEN),
+                        };
+                    }
+                    if let Some(Verdict::Refused(Some(totals))) = verdicts.first() {
+                        known = full_at(totals, &limits::CONVERSATIONS);
+                    }
+                }
+            }
+        }
+    }
+
+    /// A page of all rooms, in the order of their names.
+    ///
+    /// # Errors
+    /// `Unavailable` where the database is.
+    pub async fn rooms(
+        &self,
+        caller: &UserId,
+        after: Option<RoomPosition>,
+        limit: usize,
+    ) -> Result<(Vec<RoomView>, Option<RoomPosition>), Error> {
+        let start = after.map(|position| Key { pk: LIST.into(), sk: position.0 }.attributes());
+        let query = self.prefixed(LIST, "N#").consistent_read(true).set_exclusive_start_key(start);
+        let (entries, more) = self.query_up_to(query, limit).await?;
+        let next = entries.last().filter(|_| more).map(|item| text(item, "sk")).transpose()?;
+        let next = next.map(|sk| RoomPosition(sk.to_owned()));
+        let ids = entries.iter().map(|item| Ok(from_item::<Entry>(item)?.conversation));
+        let ids = ids.collect::<Result<Vec<_>, Error>>()?;
+        let mut found = Vec::new();
+        for ids in ids.chunks(50) {
+            let keys = ids.iter().flat_map(|id| [participants::meta_key(id), inbox::key(caller, id)]);
+            found.extend(self.get_all(keys.collect()).await?);
+        }
+        let mut rooms = Vec::with_capacity(ids.len());
+        for id in ids {
+            let (room, row) = (participants::meta_key(&id), inbox::key(caller, &id));
+            let find = |key: &Key| found.iter().find(|item| key.is_of(item));
+            let Some(meta) = find(&room).map(from_item::<Meta>).transpose()? else { continue };
+            rooms.push(RoomView {
+                conversation_id: id,
+                name: meta.name,
+                description: meta.description,
+                participant_count: meta.people,
+                created_at: meta.created_at,
+                is_participant: find(&row).is_some(),
+            });
+        }
+        Ok((rooms, next))
+    }
+
+    /// Joins a room: its last 100 messages are shown, and count as read. Doing it again changes nothing.
+    ///
+    /// # Errors
+    /// `NotFound` where there is no such room, `Conflict` where it is full.
+    pub async fn join(&self, caller: &Caller, room: &ConversationId) -> Result<Opened, Error> {
+        let began = Instant::now();
+        let unknown = || Error::NotFound("There is no such room.");
+        if room.kind() != Kind::Room {
+            return Err(unknown());
+        }
+        self.see_user(caller).await?;
+        loop {
+            let (group, row, history) = tokio::try_join!(
+                self.group(room, SMALL, true),
+                self.row(&caller.user, room),
+                self.messages_below(room, None, HISTORY + 1)
+            )?;
+            let group = group.ok_or_else(unknown)?;
+            if let Some(row) = row {
+                let conversation = room.clone();
+                return Ok(Opened { conversation, row, is_new: false, delivery: Delivery::default() });
+            }
+            let people = group.meta.people + 1;
+            if people > MAX_PARTICIPANTS {
+                return Err(Error::Conflict("The room is full."));
+            }
+            let newest = history.first().map(|held| &held.message);
+            if newest.map(|message| message.id.stamp) != group.meta.last {
+                // The two were read around a send.
+                continue;
+            }
+            let at = self.clock.stamp_above(Some(group.meta.head));
+            let row = Row {
+                admin: group.meta.creator == caller.user,
+                cleared: history.get(HISTORY).map(|held| held.message.id.stamp),
+                head: group.meta.last,
+                read: group.meta.last,
+                last_id: group.meta.last,
+                last_text: newest.map(crate::message::Message::preview),
+                last_mine: newest.is_some_and(|message| message.sender == caller.user),
+                ..group.new_row(at, people)
+            };
+            let rows = vec![(caller.user.clone(), row.clone())];
+            let (writes, told) = self.adding(room, &group, rows, Some(&caller.user), at)?;
+            if let (Commit::Done, delivery) = self.commit_and_tell(writes, told, began).await? {
+                return Ok(Opened { conversation: room.clone(), row, is_new: true, delivery });
+            }
+        }
+    }
+
+    /// Deletes a room for everyone in it.
+    ///
+    /// # Errors
+    /// `NotFound` where there is no such room, `NotAnAdmin` for everyone but its creator.
+    pub async fn delete_room(&self, caller: &UserId, room: &ConversationId) -> Result<Delivery, Error> {
+        let began = Instant::now();
+        loop {
+            let group = match room.kind() {
+                Kind::Room => self.group(room, SMALL, true).await?,
+                _ => None,
+            };
+            let group = group.ok_or(Error::NotFound("There is no such room."))?;
+            if group.meta.creator != *caller {
+                return Err(Error::NotAnAdmin);
+            }
+            let at = self.clock.stamp_above(Some(group.meta.head));
+            let mut writes = vec![
+                group.change(room, at.plus(2)).set("deleted", &true).add("members", 1),
+                Write::delete(key(&group.meta.name)),
+            ];
+            let mut told: Vec<Told> = Vec::new();
+            if group.is_large() {
+                let change = Change::Closed { by: caller.clone() };
+                writes.push(fan_out::log(room, group.meta.seq + 1, &change, self.clock.now())?);
+            } else {
+                let keys = group.people.iter().map(|(user, _)| inbox::key(user, room));
+                let rows = self.get_all(keys.collect()).await?;
+                for item in &rows {
+                    let (user, row) = (super::profiles::owner(item)?, from_item::<Row>(item)?);
+                    writes.push(Write::delete(participants::key(room, &user)));
+                    let gone = Write::delete(inbox::key(&user, room)).if_present("pk");
+                    writes.push(gone.if_still("activity", row.activity.as_ref()));
+                    if row.activity.is_some() {
+                        writes.push(inbox::count_rows(&user, -1));
+                    }
+                    told.push((user, at.plus(2), Event::ConversationDeleted { conversation: room.clone() }));
+                }
+            }
+            if let (Commit::Done, delivery) = self.commit_and_tell(writes, told, began).await? {
+                return Ok(delivery);
+            }
+        }
+    }
+
+    /// A page of who is in a room: those online first, then in the order of their ids. Only who has blocked the other, or
+    /// was, shows as offline.
+    ///
+    /// # Errors
+    /// `NotFound` where there is no such room.
+    pub async fn room_users(
+        &self,
+        caller: &UserId,
+        room: &ConversationId,
+        after: Option<RoomUserPosition>,
+        limit: usize,
+    ) -> Result<(Vec<RoomUser>, Option<RoomUserPosition>), Error> {
+        let group = match room.kind() {
+            Kind::Room => self.group(room, participants::ALL, false).await?,
+            _ => None,
+        };
+        let group = group.ok_or(Error::NotFound("There is no such room."))?;
+        let looks = group.people.into_iter().map(|(user, _)| async {
+            let status = self.presence_of(&user).await?.status();
+            Ok::<_, Error>((user, status))
+        });
+        let mut looks = stream::iter(looks.collect::<Vec<_>>()).buffer_unordered(LOOKS);
+        let mut people = Vec::new();
+        while let Some(look) = looks.next().await {
+            let (user, status) = look?;
+            people.push(((status == Status::Offline, user), status));
+        }
+        people.sort_by(|(a, _), (b, _)| a.cmp(b));
+        people.retain(|(place, _)| after.as_ref().is_none_or(|after| place > after));
+        let more = people.len() > limit;
+        people.truncate(limit);
+        let next = people.last().filter(|_| more).map(|(place, _)| place.clone());
+        let users: Vec<&UserId> = people.iter().map(|((_, user), _)| user).collect();
+        let keys = users.iter().map(|user| inbox::key(caller, &ConversationId::direct(caller, user)));
+        let (profiles, rows) = tokio::try_join!(self.profiles(&users), self.get_all(keys.collect()))?;
+        let rows = rows.iter().map(from_item::<Row>).collect::<Result<Vec<_>, _>>()?;
+        let blocks =
+            |user: &UserId| rows.iter().any(|row| row.peer.as_ref() == Some(user) && row.is_blocked());
+        let shown = people.iter().map(|((_, user), status)| {
+            let profile = profiles.iter().find(|(id, _)| id == user).map(|(_, profile)| profile.clone());
+            let (name, photo_url) = profile.map(|found| (found.name, found.picture)).unwrap_or_default();
+            let status = if blocks(user) { Status::Offline } else { *status };
+            RoomUser { user_id: user.clone(), name, photo_url, status }
+        });
+        let mut shown: Vec<_> = shown.collect();
+        shown.sort_by_key(|user| user.status == Status::Offline);
+        Ok((shown, next))
+    }
+}
