@@ -174,7 +174,7 @@ impl Store {
     /// The changes after a number that fit into a transaction, without a gap.
     async fn batch(&self, conversation: &ConversationId, group: &Group, done: u64) -> Result<Batch, Error> {
         let low = log_key(conversation, done + 1);
-        let query = self.between(&low.pk, &low.sk, "L~").consistent_read(true);
+        let query = self.between(&low.pk, &low.sk, "L#~").consistent_read(true);
         let (items, _) = self.query_up_to(query, EVENTS).await?;
         let (mut changes, mut events) = (Vec::new(), 0);
         for (item, seq) in items.iter().zip(done + 1..) {

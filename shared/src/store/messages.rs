@@ -31,7 +31,7 @@ fn sort_key(stamp: Stamp) -> String {
 /// `BETWEEN` includes both ends and must not be empty.
 pub(super) fn between(above: Option<Stamp>, below: Option<Stamp>) -> Option<(String, String)> {
     let low = above.map_or("M#".to_owned(), |above| sort_key(above.plus(1)));
-    let high = below.map_or("M~".to_owned(), |below| sort_key(below.previous()));
+    let high = below.map_or("M#~".to_owned(), |below| sort_key(below.previous()));
     (low <= high).then_some((low, high))
 }
 

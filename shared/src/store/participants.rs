@@ -80,7 +80,7 @@ impl Store {
         consistent: bool,
     ) -> Result<Option<Group>, Error> {
         // What the conversation is sorts just before who takes part.
-        let query = self.between(&partition(conversation), "META", "P~").consistent_read(consistent);
+        let query = self.between(&partition(conversation), "META", "P#~").consistent_read(consistent);
         let (items, more) = self.query_up_to(query, limit.saturating_add(1)).await?;
         let Some((first, rest)) = items.split_first() else { return Ok(None) };
         if text(first, "sk")? != "META" {

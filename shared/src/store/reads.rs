@@ -229,7 +229,7 @@ impl Store {
             .between(
                 &partition(conversation),
                 &from.map_or("R#".to_owned(), sort_key),
-                &below.map_or("R~".to_owned(), sort_key),
+                &below.map_or("R#~".to_owned(), sort_key),
             )
             .consistent_read(consistent)
             .scan_index_forward(from.is_some());
@@ -427,7 +427,7 @@ impl Store {
         let mut missing: Vec<&UserId> = readers.map(|reader| &reader.user).collect();
         let (mut receipts, mut low) = (Vec::new(), sort_key(id.stamp));
         while !missing.is_empty() {
-            let moves = self.between(&partition(&id.conversation), &low, "R~").consistent_read(true);
+            let moves = self.between(&partition(&id.conversation), &low, "R#~").consistent_read(true);
             let (items, more) = self.query_up_to(moves, MOVES_AT_ONCE).await?;
             for Move { reader, at, .. } in read_moves(&items)? {
                 if let Some(place) = missing.iter().position(|user| **user == reader) {
