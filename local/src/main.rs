@@ -10,6 +10,8 @@ use local::stack::{Stack, days_from_now};
 use local::{demo, secrets};
 use shared::auth;
 use shared::error::Source;
+use shared::id::MessageId;
+use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// The engine makes many small allocations.
@@ -37,8 +39,29 @@ fn run(Cli { command, options }: Cli) -> Result<(), Source> {
             let token = auth::sign(settings.jwt_secret.as_bytes(), &user, name.as_deref(), expires)?;
             Ok(writeln!(std::io::stdout(), "{token}")?)
         }
-        None => tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(serve(&options)),
+        Some(Command::Restore { message }) => runtime()?.block_on(restore(&options, &message)),
+        None => runtime()?.block_on(serve(&options)),
     }
+}
+
+fn runtime() -> std::io::Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()
+}
+
+/// Brings a deleted message back. Nobody is connected to this process: clients learn of it by polling.
+async fn restore(options: &Options, message: &MessageId) -> Result<(), Source> {
+    let options = Options { port: 0, ..options.clone() };
+    let stack = Stack::start(&options, None).await?;
+    let restored = stack.app.store.restore_message(message).await;
+    stack.stop().await;
+    let restored = restored?.message;
+    Ok(writeln!(
+        std::io::stdout(),
+        "restored {} of {}: version {}",
+        restored.id,
+        restored.sender,
+        restored.version
+    )?)
 }
 
 async fn serve(options: &Options) -> Result<(), Source> {

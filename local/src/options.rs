@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use shared::id::UserId;
+use shared::id::{MessageId, UserId};
 
 /// Tidings: a chat backend on one machine.
 #[derive(Debug, Parser)]
@@ -31,6 +31,14 @@ pub enum Command {
         /// Days until it expires
         #[arg(long, default_value_t = 30)]
         days: u16,
+    },
+    /// Bring back a message that was deleted for everyone in the last 30 days.
+    ///
+    /// While the stack runs, its data directory is taken: set `AWS_ENDPOINT_URL_DYNAMODB` to the address that it printed
+    /// for DynamoDB, or to the table's endpoint in AWS.
+    Restore {
+        /// The message's id
+        message: MessageId,
     },
 }
 
