@@ -2,9 +2,12 @@
 //!
 //! Invariant: nothing here depends on the order in which events arrive, or on how often. Of a message the highest
 //! version wins, of a row its latest appearance or removal; an unread count is the one that was told for the highest
-//! watermark, and of these the one that counts the most, plus the messages of others that it does not count.
+//! watermark, of these the one that counts up to the newest message, and of these the lowest (for a message that is
+//! deleted counts no longer), plus the messages of others that it does not count.
+//!
+//! Who has read the messages of a group is not followed: a page says it.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use serde_json::{Value, json};
 
@@ -13,25 +16,49 @@ use crate::{Actor, Answer};
 /// What a client shows: its inbox, its totals, and the messages of each conversation in the inbox.
 #[derive(Debug, Clone, PartialEq)]
 pub struct State {
-    /// The rows, latest activity first.
+    /// The rows, in the order of their ids.
     pub rows: Vec<Value>,
     /// `unread_count` and `conversations`.
     pub unread: Value,
     /// The messages of each conversation, oldest first.
     pub messages: BTreeMap<String, Vec<Value>>,
+    /// Who takes part in each group and room.
+    pub people: BTreeMap<String, BTreeSet<String>>,
 }
 
 impl State {
     /// What the server has for a user now.
     pub async fn of(actor: &Actor) -> Self {
-        let (rows, mut messages) = (actor.inbox().await, BTreeMap::new());
+        let (mut rows, mut messages, mut people) = (actor.inbox().await, BTreeMap::new(), BTreeMap::new());
+        rows.sort_by_key(|row| text(row, "conversation_id").to_owned());
         for row in &rows {
-            let (conversation, other) = (text(row, "conversation_id"), text(row, "other_user_id"));
-            messages.insert(conversation.to_owned(), actor.history(other).await);
+            let id = text(row, "conversation_id");
+            let mut pages = actor.pages(&format!("/api/conversations/{id}/messages?limit=100")).await;
+            pages.reverse();
+            messages.insert(id.to_owned(), pages.concat().iter().map(followed).collect());
+            if row["type"] != "direct" {
+                let overview = actor.get(&format!("/api/conversations/{id}")).await.expect(200);
+                let participants = overview.data()["participants"].as_array().expect("a list");
+                people.insert(
+                    id.to_owned(),
+                    participants.iter().map(|p| text(p, "user_id").to_owned()).collect(),
+                );
+            }
         }
         let unread = actor.get("/api/messages/unread-count").await.expect(200).data().clone();
-        Self { rows, unread, messages }
+        Self { rows, unread, messages, people }
     }
+}
+
+/// A message without what is not followed: who has read it, in a group or room.
+fn followed(message: &Value) -> Value {
+    let mut message = message.clone();
+    if message["recipient_id"].is_null()
+        && let Some(fields) = message.as_object_mut()
+    {
+        fields.retain(|name, _| !["read", "read_count"].contains(&name.as_str()));
+    }
+    message
 }
 
 /// A reader's place in their queue.
@@ -99,6 +126,11 @@ impl Count {
             unread: row["unread_count"].as_u64().expect("a count"),
         }
     }
+
+    /// Of a conversation before anyone has counted.
+    fn none() -> Self {
+        Self { unread: u64::MAX, ..Self::default() }
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -119,8 +151,16 @@ struct Chat {
     gone: String,
     count: Count,
     messages: BTreeMap<String, Known>,
+    /// Messages that the user has deleted for themselves.
+    hidden: BTreeSet<String>,
     /// Reader, message and time of each move of a watermark.
     moves: Vec<(String, String, Value)>,
+    /// Event, version and value of each change of a field of the row.
+    changes: Vec<(String, u64, String, Value)>,
+    /// Who takes part, where that was loaded.
+    people: Option<BTreeSet<String>>,
+    /// Event and whether they joined: who came and went since.
+    moved: Vec<(String, String, bool)>,
 }
 
 impl Chat {
@@ -146,7 +186,8 @@ impl Chat {
 
     fn counts(&mut self, count: Count) {
         let place = |count: &Count| (count.watermark.clone(), count.counted_to.clone());
-        if place(&count) >= place(&self.count) {
+        let (new, known) = (place(&count), place(&self.count));
+        if new > known || (new == known && count.unread < self.count.unread) {
             self.count = count;
         }
     }
@@ -156,6 +197,7 @@ impl Chat {
             return;
         }
         let id = text(message, "id").to_owned();
+        let message = &followed(message);
         let known =
             self.messages.entry(id).or_insert_with(|| Known { message: message.clone(), by: by.to_owned() });
         if message["version"].as_u64() > known.message["version"].as_u64() {
@@ -166,7 +208,7 @@ impl Chat {
         }
     }
 
-    /// A message, with what the moves say of it.
+    /// A message of a direct conversation, with what the moves say of it.
     fn shown(&self, message: &Value) -> Value {
         let mut message = message.clone();
         let (id, sender) = (text(&message, "id").to_owned(), text(&message, "sender_id").to_owned());
@@ -184,20 +226,69 @@ impl Chat {
     /// The row, as the events have left it.
     fn row(&self, me: &str) -> Value {
         let mut row = self.row.clone();
-        let messages = || self.messages.values().map(|known| &known.message);
-        let uncounted = messages()
-            .filter(|m| text(m, "sender_id") != me && text(m, "id") > self.count.counted_to.as_str());
-        row["unread_count"] = (self.count.unread + uncounted.count() as u64).into();
+        let mut changes: Vec<_> = self
+            .changes
+            .iter()
+            .filter(|(by, ..)| *by > self.row_by)
+            .map(|(_, v, f, to)| (v, f, to))
+            .collect();
+        changes.sort_by_key(|(version, ..)| *version);
+        for (_, field, value) in changes {
+            row[field] = value.clone();
+        }
+        let messages = || self.shown_messages();
+        let uncounted = messages().filter(|m| {
+            let id = text(m, "id");
+            let is_new = id > self.count.counted_to.as_str() && id > self.count.watermark.as_str();
+            is_new && text(m, "sender_id") != me && m["is_deleted"] == false
+        });
+        let counted = if self.count.unread == u64::MAX { 0 } else { self.count.unread };
+        row["unread_count"] = (counted + uncounted.count() as u64).into();
         row["last_read_message_id"] = id_or_null(&self.count.watermark);
+        let newest = self.messages.keys().next_back();
+        if newest.is_some_and(|newest| newest.as_str() > text(&row, "counted_to")) {
+            row["counted_to"] = newest.cloned().into();
+        }
+        if self.hidden.contains(text(&row, "last_message_id")) && messages().next().is_none() {
+            for field in ["last_message", "last_message_id", "last_message_at"] {
+                row[field] = Value::Null;
+            }
+            row["last_message_from_me"] = false.into();
+        }
         if let Some(last) = messages().next_back() {
             let preview: String = text(last, "message_text").chars().take(100).collect();
             row["last_message"] = preview.into();
             row["last_message_id"] = last["id"].clone();
             row["last_message_at"] = last["sent_at"].clone();
             row["last_message_from_me"] = (text(last, "sender_id") == me).into();
-            row["counted_to"] = last["id"].clone();
         }
         row
+    }
+
+    /// The messages that are not hidden, oldest first.
+    fn shown_messages(&self) -> impl DoubleEndedIterator<Item = &Value> {
+        self.messages.iter().filter(|(id, _)| !self.hidden.contains(*id)).map(|(_, known)| &known.message)
+    }
+
+    /// Whether the row tells of messages that have to be loaded first: those of a room that was joined.
+    fn is_unloaded(&self) -> bool {
+        let last = text(&self.row, "last_message_id");
+        !last.is_empty() && !self.messages.contains_key(last) && !self.row_by.is_empty()
+    }
+
+    /// Who takes part, where that was loaded.
+    fn people(&self) -> Option<BTreeSet<String>> {
+        let mut people = self.people.clone()?;
+        let mut moved = self.moved.clone();
+        moved.sort();
+        for (_, user, joined) in moved {
+            if joined {
+                people.insert(user);
+            } else {
+                people.remove(&user);
+            }
+        }
+        Some(people)
     }
 }
 
@@ -214,7 +305,8 @@ impl Replica {
         let mut chats = BTreeMap::new();
         for row in &state.rows {
             let id = text(row, "conversation_id").to_owned();
-            let mut chat = Chat::default();
+            let mut chat =
+                Chat { count: Count::none(), people: state.people.get(&id).cloned(), ..Chat::default() };
             chat.appears("", row);
             for message in &state.messages[&id] {
                 chat.holds("", message);
@@ -227,11 +319,36 @@ impl Replica {
     /// Takes in an event.
     pub fn apply(&mut self, event: &Value) {
         let (by, data) = (text(event, "id"), &event["data"]);
-        let chat = self.chats.entry(text(event, "conversation_id").to_owned()).or_default();
+        let new = || Chat { count: Count::none(), ..Chat::default() };
+        let chat = self.chats.entry(text(event, "conversation_id").to_owned()).or_insert_with(new);
         match text(event, "type") {
             "conversation.created" => chat.appears(by, &data["conversation"]),
             "conversation.deleted" => chat.goes(by),
-            "message.created" => chat.holds(by, &data["message"]),
+            "message.created" | "message.updated" => chat.holds(by, &data["message"]),
+            "message.deleted" => {
+                if data["scope"] == "me" {
+                    chat.hidden.insert(text(&data["message"], "id").to_owned());
+                } else {
+                    assert_eq!(
+                        (text(&data["message"], "message_text"), &data["message"]["is_deleted"]),
+                        ("", &json!(true))
+                    );
+                    chat.holds(by, &data["message"]);
+                }
+                chat.counts(Count::of_row(data));
+            }
+            "conversation.updated" => {
+                let version = data["version"].as_u64().expect("a version");
+                for (field, value) in data.as_object().expect("an object") {
+                    if !["version", "description"].contains(&field.as_str()) {
+                        chat.changes.push((by.to_owned(), version, field.clone(), value.clone()));
+                    }
+                }
+            }
+            "participant.joined" | "participant.left" => {
+                let joined = text(event, "type") == "participant.joined";
+                chat.moved.push((by.to_owned(), text(data, "user_id").to_owned(), joined));
+            }
             "message.read" => {
                 let (reader, upto) = (text(data, "user_id"), text(data, "message_id"));
                 chat.moves.push((reader.to_owned(), upto.to_owned(), data["read_at"].clone()));
@@ -250,19 +367,16 @@ impl Replica {
     /// What it shows.
     pub fn state(&self) -> State {
         let there = || self.chats.iter().filter(|(_, chat)| chat.life.1);
-        let mut rows: Vec<Value> = there().map(|(_, chat)| chat.row(&self.me)).collect();
-        // A message's place in time is what follows its conversation's id.
-        rows.sort_by_key(|row| {
-            let place = text(row, "last_message_id").strip_prefix(text(row, "conversation_id"));
-            std::cmp::Reverse(place.unwrap_or_default().to_owned())
-        });
+        let rows: Vec<Value> = there().map(|(_, chat)| chat.row(&self.me)).collect();
         let counts: Vec<u64> = rows.iter().filter_map(|row| row["unread_count"].as_u64()).collect();
         let conversations = counts.iter().filter(|count| **count > 0).count();
         let messages = there().map(|(id, chat)| {
-            (id.clone(), chat.messages.values().map(|known| chat.shown(&known.message)).collect())
+            (id.clone(), chat.shown_messages().map(|message| chat.shown(message)).collect())
         });
+        let messages = messages.filter(|(id, _)| !self.chats[id].is_unloaded());
+        let people = there().filter_map(|(id, chat)| Some((id.clone(), chat.people()?)));
         let unread = json!({"unread_count": counts.iter().sum::<u64>(), "conversations": conversations});
-        State { messages: messages.collect(), rows, unread }
+        State { messages: messages.collect(), people: people.collect(), rows, unread }
     }
 }
 
@@ -324,7 +438,11 @@ impl Audience {
 
 #[track_caller]
 fn same(replica: &State, fresh: &State, actor: &Actor, order: &str) {
-    assert_eq!(replica, fresh, "{}'s client, with events {order}", actor.id);
+    let mut fresh = fresh.clone();
+    // What has to be loaded first is not held against it.
+    fresh.messages.retain(|id, _| replica.messages.contains_key(id));
+    fresh.people.retain(|id, _| replica.people.contains_key(id));
+    assert_eq!(*replica, fresh, "{}'s client, with events {order}", actor.id);
 }
 
 /// Chance that can be had again.
