@@ -13,6 +13,7 @@
 //! | message | `C#conversation` | `M#stamp` | `messages.rs` |
 //! | receipt: a move of a read watermark | `C#conversation` | `R#stamp#user` | `reads.rs` |
 //! | send key | `C#conversation` | `K#user#client_message_id` | `sending.rs` |
+//! | log of a large conversation | `C#conversation` | `L#seq` | `fan_out.rs` |
 //!
 //! Index "activity" (`pk`, `activity`) orders the visible rows, index "unread" (`pk`, `unread`) holds those with
 //! unread messages. In AWS both lag behind the table: nothing exact rests on them alone.
@@ -22,6 +23,7 @@
 mod blocks;
 mod connections;
 mod events;
+mod fan_out;
 mod inbox;
 mod item;
 mod messages;
@@ -37,6 +39,7 @@ pub use blocks::Blocked;
 pub use connections::TICKET_LIFE;
 pub(crate) use events::Told;
 pub use events::{Poll, QueuePosition, WINDOW};
+pub use fan_out::{LOG, logged_conversation};
 pub use inbox::{InboxPage, InboxPosition, Unread};
 pub use messages::{PageBounds, PageOfMessages};
 pub use reads::{Marked, Receipt, Target};
