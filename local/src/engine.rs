@@ -360,3 +360,47 @@ fn sweep(database: &Database, ended: &Receiver<()>) {
 fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> std::io::Result<thread::JoinHandle<()>> {
     thread::Builder::new().name(name.to_owned()).spawn(work)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_of_the_stream_are_kept_for_a_day() -> Result<(), Source> {
+        let folder = tempfile::tempdir()?;
+        let file = folder.path().join("tidings.db");
+        let _engine = Engine::on_disk(&file)?;
+        let database = rusqlite::Connection::open(&file)?;
+        let mut insert = database.prepare(
+            "INSERT INTO _stream_records (table_name, event_name, keys_json, sequence_number, shard_id, created_at)
+             VALUES ('tidings', ?1, ?2, ?3, 'shard', 0)",
+        )?;
+        let life = i64::try_from(table::STREAM_LIFE)? * 1_000_000;
+        let log = r#"{"sk":{"S":"L#1"},"pk":{"S":"C#1"}}"#;
+        for (change, keys, number) in [
+            ("INSERT", log, 1),
+            ("INSERT", log, 2),
+            ("MODIFY", log, 3),
+            ("INSERT", r#"{"pk":{"S":"L#1"},"sk":{"S":"M#1"}}"#, 4),
+            ("INSERT", log, life + 2),
+        ] {
+            insert.execute((change, keys, number.to_string()))?;
+        }
+        let mut kept = database.prepare("SELECT sequence_number FROM _stream_records ORDER BY id")?;
+        let kept: Result<Vec<String>, _> = kept.query_map((), |row| row.get(0))?.collect();
+        assert_eq!(kept?, ["2".to_owned(), (life + 2).to_string()]);
+        // What numbers a write's record, and what a look asks for, must not grow with what is kept.
+        for query in [
+            "SELECT MAX(CAST(sequence_number AS INTEGER)) FROM _stream_records WHERE table_name = ?1",
+            "SELECT event_id FROM _stream_records WHERE table_name = ?1 AND shard_id = ?2
+             AND CAST(sequence_number AS INTEGER) > ?3 ORDER BY CAST(sequence_number AS INTEGER) LIMIT 9",
+        ] {
+            let mut plan = database.prepare(&format!("EXPLAIN QUERY PLAN {query}"))?;
+            let nulls = rusqlite::params_from_iter(vec![rusqlite::types::Null; plan.parameter_count()]);
+            let steps: Result<Vec<String>, _> = plan.query_map(nulls, |row| row.get(3))?.collect();
+            let steps = steps?;
+            assert!(steps.len() == 1 && steps[0].contains("INDEX tidings_stream"), "{query}: {steps:?}");
+        }
+        Ok(())
+    }
+}

@@ -296,3 +296,91 @@ fn event(arn: &str, batch: &[&Record]) -> Value {
         .collect();
     json!({ "Records": records })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use aws_lambda_events::streams::DynamoDbBatchItemFailure;
+    use aws_sdk_dynamodbstreams::primitives::DateTime;
+    use aws_sdk_dynamodbstreams::types::{AttributeValue, OperationType, StreamRecord, StreamViewType};
+
+    fn record(number: &str, change: OperationType, pk: &str, sk: &str) -> Record {
+        let stored = StreamRecord::builder()
+            .approximate_creation_date_time(DateTime::from_secs(1_761_000_000))
+            .keys("pk", AttributeValue::S(pk.to_owned()))
+            .keys("sk", AttributeValue::S(sk.to_owned()))
+            .sequence_number(number)
+            .size_bytes(26)
+            .stream_view_type(StreamViewType::KeysOnly);
+        Record::builder()
+            .event_id("c4ca4238a0b923820dcc509a6f75849b")
+            .event_name(change)
+            .event_version("1.1")
+            .event_source("aws:dynamodb")
+            .aws_region("us-east-1")
+            .dynamodb(stored.build())
+            .build()
+    }
+
+    fn log(number: &str, pk: &str) -> Record {
+        record(number, OperationType::Insert, pk, "L#1")
+    }
+
+    #[test]
+    fn an_event_has_the_fields_that_lambda_sends() {
+        let expected = json!({
+            "Records": [{
+                "eventID": "c4ca4238a0b923820dcc509a6f75849b",
+                "eventName": "INSERT",
+                "eventVersion": "1.1",
+                "eventSource": "aws:dynamodb",
+                "awsRegion": "us-east-1",
+                "dynamodb": {
+                    "ApproximateCreationDateTime": 1_761_000_000.0,
+                    "Keys": { "pk": { "S": "C#one" }, "sk": { "S": "L#1" } },
+                    "SequenceNumber": "111",
+                    "SizeBytes": 26,
+                    "StreamViewType": "KEYS_ONLY",
+                },
+                "eventSourceARN": "arn",
+            }],
+        });
+        assert_eq!(event("arn", &[&log("111", "C#one")]), expected);
+        assert!(serde_json::from_value::<Event>(expected).is_ok());
+    }
+
+    #[test]
+    fn what_wakes_nobody_is_passed_over() {
+        let records = [
+            log("1", "C#one"),
+            record("2", OperationType::Insert, "C#two", "M#1"),
+            record("3", OperationType::Modify, "C#three", "L#1"),
+            record("4", OperationType::Remove, "C#four", "L#1"),
+            Record::builder().event_name(OperationType::Insert).build(),
+            log("5", "C#five"),
+            log("6", "C#one"),
+        ];
+        let numbers: Vec<_> = newest(&records).into_iter().filter_map(number).collect();
+        assert_eq!(numbers, ["5", "6"]);
+    }
+
+    #[test]
+    fn the_first_failure_is_the_one_to_go_on_from() {
+        let records = [log("1", "C#one"), log("2", "C#two"), log("3", "C#three")];
+        let batch: Vec<_> = records.iter().collect();
+        let after = |failed: &[Option<&str>]| {
+            let mut response = DynamoDbEventResponse::default();
+            for name in failed {
+                let mut failure = DynamoDbBatchItemFailure::default();
+                failure.item_identifier = name.map(ToOwned::to_owned);
+                response.batch_item_failures.push(failure);
+            }
+            first_failure(&batch, &response)
+        };
+        assert_eq!(after(&[]), None);
+        assert_eq!(after(&[Some("3"), Some("2")]), Some(1));
+        for whole in [None, Some(""), Some("4")] {
+            assert_eq!(after(&[Some("3"), whole]), Some(0), "{whole:?}");
+        }
+    }
+}
