@@ -48,7 +48,7 @@ fn failing_at(event: &Event, name: &str) -> DynamoDbEventResponse {
     let mut response = DynamoDbEventResponse::default();
     for record in event.records.iter().filter(|record| text(record, "pk") == partition(name)) {
         let mut failure = DynamoDbBatchItemFailure::default();
-        failure.item_identifier = record.change.sequence_number.clone();
+        failure.item_identifier.clone_from(&record.change.sequence_number);
         response.batch_item_failures.push(failure);
     }
     response
@@ -122,7 +122,10 @@ async fn a_record_is_what_lambda_makes_of_it() {
     assert!(record.event_source_arn.as_ref().unwrap().contains(":table/tidings/stream/"));
     assert!(!record.event_id.is_empty());
     assert_eq!(record.change.stream_view_type, Some(StreamViewType::KeysOnly));
-    assert_eq!(json!(record.change.keys), json!({"pk": {"S": partition("one")}, "sk": {"S": "L#000000000001"}}));
+    assert_eq!(
+        json!(record.change.keys),
+        json!({"pk": {"S": partition("one")}, "sk": {"S": "L#000000000001"}})
+    );
     assert_eq!((record.change.new_image.len(), record.change.old_image.len()), (0, 0));
     let number = record.change.sequence_number.as_ref().unwrap();
     assert!((21..=40).contains(&number.len()), "{number}");
@@ -224,7 +227,11 @@ async fn a_table_made_without_a_stream_is_given_one() {
     let _tail = world.follow_stream_with(function);
     log(&world, "one").await;
     assert_eq!(next(&mut batches).await, ["one"]);
-    assert_eq!(World::on(world.wire.engine()).await.stream_arns().await.len(), 1, "a second start changes nothing");
+    assert_eq!(
+        World::on(world.wire.engine()).await.stream_arns().await.len(),
+        1,
+        "a second start changes nothing"
+    );
 }
 
 #[tokio::test]

@@ -148,7 +148,10 @@ fn lambda_wakes_the_streams_functions_as_the_local_stack_does() {
         let pattern = block.split_once("Pattern: '").unwrap().1.split('\'').next().unwrap();
         let pattern: Value = serde_json::from_str(pattern).unwrap();
         let log = json!([{ "prefix": shared::store::LOG }]);
-        assert_eq!(pattern, json!({ "eventName": ["INSERT"], "dynamodb": { "Keys": { "sk": { "S": log } } } }));
+        assert_eq!(
+            pattern,
+            json!({ "eventName": ["INSERT"], "dynamodb": { "Keys": { "sk": { "S": log } } } })
+        );
         for line in [
             "Type: DynamoDB".to_owned(),
             "Stream: !GetAtt Table.StreamArn".to_owned(),

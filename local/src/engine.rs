@@ -6,7 +6,8 @@
 //! commits (`synchronous = NORMAL`); it still does before it moves the log into the database.
 //!
 //! The tokens of transactions are remembered here: the engine would look through ten minutes of them at each call.
-//! Likewise it would keep every record of a stream for ever, and look through all of them at each write: see [`STREAM`].
+//! Likewise it would keep every record of a stream for ever, and look through all of them at each write: see
+//! [`STREAM`].
 
 use std::collections::{HashSet, VecDeque};
 use std::fs::File;
@@ -39,9 +40,9 @@ const SWEEP: Duration = Duration::from_mins(1);
 const TOKEN_LIFE: Duration = Duration::from_mins(1);
 const CONTENT_TYPE: &str = "application/x-amz-json-1.0";
 
-/// What SQLite is told of the engine's records of a stream, for each write would else leave one for ever, and look through
-/// all to number it: those that would wake nobody ([`table::wakes`]) are not kept, the others for as long as in DynamoDB,
-/// and an index finds the last. A record's number is the microsecond it was made in.
+/// What SQLite is told of the engine's records of a stream, for each write would else leave one for ever, and look
+/// through all to number it: those that would wake nobody ([`table::wakes`]) are not kept, the others for as long as
+/// in DynamoDB, and an index finds the last. A record's number is the microsecond it was made in.
 const STREAM: &str = "
 CREATE INDEX IF NOT EXISTS tidings_stream ON _stream_records (table_name, CAST(sequence_number AS INTEGER));
 DROP TRIGGER IF EXISTS tidings_stream_others;

@@ -10,7 +10,7 @@ use aws_lambda_events::dynamodb::Event;
 use aws_lambda_events::streams::DynamoDbEventResponse;
 use aws_sdk_dynamodbstreams::Client;
 use aws_sdk_dynamodbstreams::error::ProvideErrorMetadata;
-use aws_sdk_dynamodbstreams::types::{Record, ShardIteratorType};
+use aws_sdk_dynamodbstreams::types::{OperationType, Record, ShardIteratorType, StreamViewType};
 use serde_json::{Map, Value, json};
 use shared::error::Source;
 use shared::store::table;
@@ -275,11 +275,13 @@ fn event(arn: &str, batch: &[&Record]) -> Value {
         .map(|record| {
             let change = record.dynamodb.as_ref();
             let keys = change.and_then(|change| change.keys.as_ref()).into_iter().flatten();
-            let keys = keys.filter_map(|(name, value)| Some((name.clone(), json!({ "S": value.as_s().ok()? }))));
+            let keys =
+                keys.filter_map(|(name, value)| Some((name.clone(), json!({ "S": value.as_s().ok()? }))));
             let made = change.and_then(|change| change.approximate_creation_date_time);
+            let view = change.and_then(|change| change.stream_view_type.as_ref());
             json!({
                 "eventID": record.event_id,
-                "eventName": record.event_name.as_ref().map(|name| name.as_str()),
+                "eventName": record.event_name.as_ref().map(OperationType::as_str),
                 "eventVersion": record.event_version,
                 "eventSource": record.event_source,
                 "awsRegion": record.aws_region,
@@ -288,7 +290,7 @@ fn event(arn: &str, batch: &[&Record]) -> Value {
                     "Keys": keys.collect::<Map<_, _>>(),
                     "SequenceNumber": number(record),
                     "SizeBytes": change.and_then(|change| change.size_bytes).unwrap_or_default(),
-                    "StreamViewType": change.and_then(|change| change.stream_view_type.as_ref()).map(|kind| kind.as_str()),
+                    "StreamViewType": view.map(StreamViewType::as_str),
                 },
                 "eventSourceARN": arn,
             })
@@ -302,7 +304,7 @@ mod tests {
     use super::*;
     use aws_lambda_events::streams::DynamoDbBatchItemFailure;
     use aws_sdk_dynamodbstreams::primitives::DateTime;
-    use aws_sdk_dynamodbstreams::types::{AttributeValue, OperationType, StreamRecord, StreamViewType};
+    use aws_sdk_dynamodbstreams::types::{AttributeValue, StreamRecord};
 
     fn record(number: &str, change: OperationType, pk: &str, sk: &str) -> Record {
         let stored = StreamRecord::builder()

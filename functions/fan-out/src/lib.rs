@@ -36,7 +36,7 @@ pub async fn handle(app: App, event: Event) -> Result<DynamoDbEventResponse, Str
     let mut outcomes = outcomes.buffer_unordered(SIDE_BY_SIDE);
     while let Some((outcome, conversation, records)) = outcomes.next().await {
         let Err(error) = outcome else { continue };
-        tracing::error!(%conversation, code = error.code(), error = ?error, "a conversation was not brought up to date");
+        tracing::error!(%conversation, code = error.code(), error = ?error, "a conversation is not up to date");
         response.batch_item_failures.extend(records.into_iter().map(failure));
     }
     Ok(response)

@@ -1,7 +1,8 @@
-//! The log of large conversations: a change commits once, with a log item, and is then brought to each participant.
+//! The log of large conversations: a change commits once, with a log item, and is then brought to each
+//! participant.
 //!
-//! Invariant: the table's stream only wakes [`Store::fan_out`], which works from its own checkpoint. So a record that
-//! comes twice, late or out of order changes nothing.
+//! Invariant: the table's stream only wakes [`Store::fan_out`], which works from its own checkpoint. So a record
+//! that comes twice, late or out of order changes nothing.
 
 use super::Store;
 use crate::error::Error;
