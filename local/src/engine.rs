@@ -377,13 +377,14 @@ mod tests {
              VALUES ('tidings', ?1, ?2, ?3, 'shard', 0)",
         )?;
         let life = i64::try_from(table::STREAM_LIFE)? * 1_000_000;
-        let log = r#"{"sk":{"S":"L#1"},"pk":{"S":"C#1"}}"#;
+        let keys = |pk: &str, sk: &str| format!(r#"{{"sk":{{"S":"{sk}"}},"pk":{{"S":"{pk}"}}}}"#);
+        let (log, other) = (keys("other", &format!("{LOG}1")), keys(LOG, "other"));
         for (change, keys, number) in [
-            ("INSERT", log, 1),
-            ("INSERT", log, 2),
-            ("MODIFY", log, 3),
-            ("INSERT", r#"{"pk":{"S":"L#1"},"sk":{"S":"M#1"}}"#, 4),
-            ("INSERT", log, life + 2),
+            ("INSERT", &log, 1),
+            ("INSERT", &log, 2),
+            ("MODIFY", &log, 3),
+            ("INSERT", &other, 4),
+            ("INSERT", &log, life + 2),
         ] {
             insert.execute((change, keys, number.to_string()))?;
         }

@@ -305,6 +305,7 @@ mod tests {
     use aws_lambda_events::streams::DynamoDbBatchItemFailure;
     use aws_sdk_dynamodbstreams::primitives::DateTime;
     use aws_sdk_dynamodbstreams::types::{AttributeValue, StreamRecord};
+    use shared::store::LOG;
 
     fn record(number: &str, change: OperationType, pk: &str, sk: &str) -> Record {
         let stored = StreamRecord::builder()
@@ -325,7 +326,7 @@ mod tests {
     }
 
     fn log(number: &str, pk: &str) -> Record {
-        record(number, OperationType::Insert, pk, "L#1")
+        record(number, OperationType::Insert, pk, &format!("{LOG}1"))
     }
 
     #[test]
@@ -339,7 +340,7 @@ mod tests {
                 "awsRegion": "us-east-1",
                 "dynamodb": {
                     "ApproximateCreationDateTime": 1_761_000_000.0,
-                    "Keys": { "pk": { "S": "C#one" }, "sk": { "S": "L#1" } },
+                    "Keys": { "pk": { "S": "one" }, "sk": { "S": format!("{LOG}1") } },
                     "SequenceNumber": "111",
                     "SizeBytes": 26,
                     "StreamViewType": "KEYS_ONLY",
@@ -347,20 +348,20 @@ mod tests {
                 "eventSourceARN": "arn",
             }],
         });
-        assert_eq!(event("arn", &[&log("111", "C#one")]), expected);
+        assert_eq!(event("arn", &[&log("111", "one")]), expected);
         assert!(serde_json::from_value::<Event>(expected).is_ok());
     }
 
     #[test]
     fn what_wakes_nobody_is_passed_over() {
         let records = [
-            log("1", "C#one"),
-            record("2", OperationType::Insert, "C#two", "M#1"),
-            record("3", OperationType::Modify, "C#three", "L#1"),
-            record("4", OperationType::Remove, "C#four", "L#1"),
+            log("1", "one"),
+            record("2", OperationType::Insert, "two", "other"),
+            record("3", OperationType::Modify, "three", LOG),
+            record("4", OperationType::Remove, "four", LOG),
             Record::builder().event_name(OperationType::Insert).build(),
-            log("5", "C#five"),
-            log("6", "C#one"),
+            log("5", "five"),
+            log("6", "one"),
         ];
         let numbers: Vec<_> = newest(&records).into_iter().filter_map(number).collect();
         assert_eq!(numbers, ["5", "6"]);
@@ -368,7 +369,7 @@ mod tests {
 
     #[test]
     fn the_first_failure_is_the_one_to_go_on_from() {
-        let records = [log("1", "C#one"), log("2", "C#two"), log("3", "C#three")];
+        let records = [log("1", "one"), log("2", "two"), log("3", "three")];
         let batch: Vec<_> = records.iter().collect();
         let after = |failed: &[Option<&str>]| {
             let mut response = DynamoDbEventResponse::default();
