@@ -20,6 +20,7 @@ mod readme;
 mod retries;
 mod searching;
 mod sockets;
+mod stream;
 mod structure;
 mod sync;
 mod tokens;

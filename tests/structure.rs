@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use harness::World;
 use harness::process::root;
+use serde_json::{Value, json};
 
 fn text(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap()
@@ -66,7 +67,8 @@ fn routes_of_the_sources() -> BTreeSet<(String, String)> {
 fn every_function_is_in_the_template_and_in_the_local_stack() {
     let template = text("infra/template.yaml");
     let served = local::gateway::functions().into_iter().map(|(name, _)| name);
-    let served: BTreeSet<_> = served.chain(local::gateway::SOCKET_FUNCTIONS).map(ToOwned::to_owned).collect();
+    let served = served.chain(local::gateway::SOCKET_FUNCTIONS).chain(local::gateway::STREAM_FUNCTIONS);
+    let served: BTreeSet<_> = served.map(ToOwned::to_owned).collect();
     let expected: BTreeSet<_> = functions().iter().map(|function| resource(function)).collect();
     assert_eq!(served, expected);
     for function in functions() {
@@ -106,7 +108,7 @@ fn keys_are_formatted_in_the_store_alone() {
         files.iter().filter(|file| !file.starts_with(&store) && !file.ends_with("shared/src/store.rs"))
     {
         let source = fs::read_to_string(file).unwrap();
-        for prefix in ["C#", "U#", "Q#", "M#", "R#", "K#", "B#", "E#", "T#", "W#"] {
+        for prefix in ["C#", "U#", "Q#", "M#", "R#", "K#", "B#", "E#", "T#", "W#", "L#"] {
             assert!(!source.contains(&format!("\"{prefix}")), "{} formats a key", file.display());
         }
     }
@@ -127,9 +129,39 @@ fn the_table_of_the_template_is_the_one_of_the_code() {
         wanted.push(format!("NonKeyAttributes:\n{list}"));
     }
     wanted.push(format!("AttributeName: {}\n", shared::store::table::EXPIRES));
+    let stream = table.stream_specification().unwrap();
+    assert!(stream.stream_enabled());
+    wanted.push(format!("StreamViewType: {}\n", stream.stream_view_type().unwrap()));
     for part in wanted {
         assert!(template.contains(&part), "the template lacks {part}");
     }
     assert_eq!(template.matches("AttributeType: S").count(), table.attribute_definitions().len());
     assert_eq!(template.matches("IndexName:").count(), table.global_secondary_indexes().len());
+}
+
+#[test]
+fn lambda_wakes_the_streams_functions_as_the_local_stack_does() {
+    let template = text("infra/template.yaml");
+    for function in local::gateway::STREAM_FUNCTIONS {
+        let (_, block) = template.split_once(&format!("  {function}:\n")).unwrap();
+        let block = block.split("\n\n").next().unwrap();
+        let pattern = block.split_once("Pattern: '").unwrap().1.split('\'').next().unwrap();
+        let pattern: Value = serde_json::from_str(pattern).unwrap();
+        let log = json!([{ "prefix": shared::store::LOG }]);
+        assert_eq!(
+            pattern,
+            json!({ "eventName": ["INSERT"], "dynamodb": { "Keys": { "sk": { "S": log } } } })
+        );
+        for line in [
+            "Type: DynamoDB".to_owned(),
+            "Stream: !GetAtt Table.StreamArn".to_owned(),
+            "StartingPosition: TRIM_HORIZON".to_owned(),
+            "FunctionResponseTypes: [ReportBatchItemFailures]".to_owned(),
+            format!("BatchSize: {}", local::stream::BATCH),
+            format!("Timeout: {}", local::stream::TIMEOUT.as_secs()),
+        ] {
+            assert!(block.lines().any(|found| found.trim() == line), "{function} lacks {line}");
+        }
+    }
+    assert_eq!(template.matches("Type: DynamoDB\n").count(), local::gateway::STREAM_FUNCTIONS.len());
 }

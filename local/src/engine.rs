@@ -6,10 +6,13 @@
 //! commits (`synchronous = NORMAL`); it still does before it moves the log into the database.
 //!
 //! The tokens of transactions are remembered here: the engine would look through ten minutes of them at each call.
+//! Likewise it would keep every record of a stream for ever, and look through all of them at each write: see
+//! [`STREAM`].
 
 use std::collections::{HashSet, VecDeque};
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::task::Poll;
 use std::thread;
@@ -28,6 +31,7 @@ use bytes::Bytes;
 use dynoxide::actions::transact_write_items::TransactWriteItemsRequest;
 use dynoxide::{Database, DynoxideError};
 use shared::error::Source;
+use shared::store::{LOG, table};
 use tokio::sync::oneshot;
 
 /// How often items past their time to live are deleted.
@@ -35,6 +39,22 @@ const SWEEP: Duration = Duration::from_mins(1);
 /// How long a transaction's token is remembered. DynamoDB does for ten minutes; no attempt of ours lasts a tenth.
 const TOKEN_LIFE: Duration = Duration::from_mins(1);
 const CONTENT_TYPE: &str = "application/x-amz-json-1.0";
+
+/// What SQLite is told of the engine's records of a stream, for each write would else leave one for ever, and look
+/// through all to number it: those that would wake nobody ([`table::wakes`]) are not kept, the others for as long as
+/// in DynamoDB, and an index finds the last. A record's number is the microsecond it was made in.
+const STREAM: &str = "
+CREATE INDEX IF NOT EXISTS tidings_stream ON _stream_records (table_name, CAST(sequence_number AS INTEGER));
+DROP TRIGGER IF EXISTS tidings_stream_others;
+CREATE TRIGGER tidings_stream_others BEFORE INSERT ON _stream_records
+WHEN NEW.event_name <> 'INSERT' OR json_extract(NEW.keys_json, '$.sk.S') NOT GLOB '{log}*'
+BEGIN SELECT RAISE(IGNORE); END;
+DROP TRIGGER IF EXISTS tidings_stream_past;
+CREATE TRIGGER tidings_stream_past AFTER INSERT ON _stream_records
+BEGIN
+    DELETE FROM _stream_records WHERE table_name = NEW.table_name
+    AND CAST(sequence_number AS INTEGER) < CAST(NEW.sequence_number AS INTEGER) - {life} * 1000000;
+END;";
 
 /// A status and a JSON body, as DynamoDB answers.
 pub type Answer = (u16, Vec<u8>);
@@ -91,7 +111,13 @@ impl Engine {
     /// # Errors
     /// Where SQLite does not start.
     pub fn in_memory() -> Result<Self, Source> {
-        Self::start(Database::memory()?, None)
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        // Named, so that a second connection reaches it.
+        let name = COUNT.fetch_add(1, Ordering::Relaxed);
+        let path = format!("file:tidings-{name}?mode=memory&cache=shared");
+        let database = Database::new(&path)?;
+        prune_stream(&path)?;
+        Self::start(database, None)
     }
 
     /// An engine on a file, which it creates where it is missing.
@@ -103,6 +129,7 @@ impl Engine {
         let database = Database::new(path)?;
         // Named for what it ends; what it sets is `synchronous = NORMAL` and SQLite's default cache.
         database.disable_bulk_loading()?;
+        prune_stream(path)?;
         Self::start(database, Some(PathBuf::from(format!("{path}-wal"))))
     }
 
@@ -256,10 +283,15 @@ fn parse(operation: &str, body: &[u8]) -> Result<Request, DynoxideError> {
         "BatchWriteItem" => batch_write_item, true;
         "Scan" => scan, false;
         "CreateTable" => create_table, true;
+        "UpdateTable" => update_table, true;
         "DescribeTable" => describe_table, false;
         "ListTables" => list_tables, false;
         "UpdateTimeToLive" => update_time_to_live, true;
         "DescribeTimeToLive" => describe_time_to_live, false;
+        "ListStreams" => list_streams, false;
+        "DescribeStream" => describe_stream, false;
+        "GetShardIterator" => get_shard_iterator, false;
+        "GetRecords" => get_records, false;
     }
 }
 
@@ -311,6 +343,12 @@ fn to_disk(log: &Path, file: &mut Option<File>) -> std::io::Result<()> {
     Ok(())
 }
 
+/// Has SQLite keep no more of the stream than is asked for, over a connection of its own.
+fn prune_stream(path: &str) -> Result<(), Source> {
+    let sql = STREAM.replace("{log}", LOG).replace("{life}", &table::STREAM_LIFE.to_string());
+    Ok(rusqlite::Connection::open(path)?.execute_batch(&sql)?)
+}
+
 /// Deletes what has expired, now and then, as DynamoDB does.
 fn sweep(database: &Database, ended: &Receiver<()>) {
     while ended.recv_timeout(SWEEP) == Err(RecvTimeoutError::Timeout) {
@@ -322,4 +360,49 @@ fn sweep(database: &Database, ended: &Receiver<()>) {
 
 fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> std::io::Result<thread::JoinHandle<()>> {
     thread::Builder::new().name(name.to_owned()).spawn(work)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_of_the_stream_are_kept_for_a_day() -> Result<(), Source> {
+        let folder = tempfile::tempdir()?;
+        let file = folder.path().join("tidings.db");
+        let _engine = Engine::on_disk(&file)?;
+        let database = rusqlite::Connection::open(&file)?;
+        let mut insert = database.prepare(
+            "INSERT INTO _stream_records (table_name, event_name, keys_json, sequence_number, shard_id, created_at)
+             VALUES ('tidings', ?1, ?2, ?3, 'shard', 0)",
+        )?;
+        let life = i64::try_from(table::STREAM_LIFE)? * 1_000_000;
+        let keys = |pk: &str, sk: &str| format!(r#"{{"sk":{{"S":"{sk}"}},"pk":{{"S":"{pk}"}}}}"#);
+        let (log, other) = (keys("other", &format!("{LOG}1")), keys(LOG, "other"));
+        for (change, keys, number) in [
+            ("INSERT", &log, 1),
+            ("INSERT", &log, 2),
+            ("MODIFY", &log, 3),
+            ("INSERT", &other, 4),
+            ("INSERT", &log, life + 2),
+        ] {
+            insert.execute((change, keys, number.to_string()))?;
+        }
+        let mut kept = database.prepare("SELECT sequence_number FROM _stream_records ORDER BY id")?;
+        let kept: Result<Vec<String>, _> = kept.query_map((), |row| row.get(0))?.collect();
+        assert_eq!(kept?, ["2".to_owned(), (life + 2).to_string()]);
+        // What numbers a write's record, and what a look asks for, must not grow with what is kept.
+        for query in [
+            "SELECT MAX(CAST(sequence_number AS INTEGER)) FROM _stream_records WHERE table_name = ?1",
+            "SELECT event_id FROM _stream_records WHERE table_name = ?1 AND shard_id = ?2
+             AND CAST(sequence_number AS INTEGER) > ?3 ORDER BY CAST(sequence_number AS INTEGER) LIMIT 9",
+        ] {
+            let mut plan = database.prepare(&format!("EXPLAIN QUERY PLAN {query}"))?;
+            let nulls = rusqlite::params_from_iter(vec![rusqlite::types::Null; plan.parameter_count()]);
+            let steps: Result<Vec<String>, _> = plan.query_map(nulls, |row| row.get(3))?.collect();
+            let steps = steps?;
+            assert!(steps.len() == 1 && steps[0].contains("INDEX tidings_stream"), "{query}: {steps:?}");
+        }
+        Ok(())
+    }
 }

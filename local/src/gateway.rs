@@ -1,5 +1,7 @@
 //! Every function behind one port, as API Gateway has them.
 
+use aws_lambda_events::dynamodb::Event;
+use aws_lambda_events::streams::DynamoDbEventResponse;
 use axum::Router;
 use axum::http::{HeaderName, HeaderValue, Method, header};
 use axum::response::{Html, IntoResponse};
@@ -9,7 +11,7 @@ use shared::http::boundary;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::console::{Console, log_requests};
-use crate::websocket::{Functions, Gateway, call};
+use crate::websocket::{Call, Functions, Gateway, call};
 
 /// Every function, by its name in the template.
 #[must_use]
@@ -37,22 +39,32 @@ pub fn functions() -> Vec<(&'static str, Router<App>)> {
 /// The functions of the `WebSocket` API, by their names in the template.
 pub const SOCKET_FUNCTIONS: [&str; 4] = ["WsAuthorizer", "WsConnect", "WsDisconnect", "WsMessage"];
 
+/// The functions that the table's stream wakes, by their names in the template.
+pub const STREAM_FUNCTIONS: [&str; 1] = ["FanOut"];
+
+/// A function that takes an app with each event.
+macro_rules! on {
+    ($app:ident, $handle:path) => {{
+        let app = $app.clone();
+        call(move |event| $handle(app.clone(), event))
+    }};
+}
+
 /// The functions of the `WebSocket` API on an app.
 #[must_use]
 pub fn socket_functions(app: &App) -> Functions {
-    /// A function that takes the app with each event.
-    macro_rules! on {
-        ($handle:path) => {{
-            let app = app.clone();
-            call(move |event| $handle(app.clone(), event))
-        }};
-    }
     Functions {
-        authorize: on!(ws_authorizer::handle),
-        connect: on!(ws_connect::handle),
-        disconnect: on!(ws_disconnect::handle),
-        message: on!(ws_message::handle),
+        authorize: on!(app, ws_authorizer::handle),
+        connect: on!(app, ws_connect::handle),
+        disconnect: on!(app, ws_disconnect::handle),
+        message: on!(app, ws_message::handle),
     }
+}
+
+/// The function that the table's stream wakes, on an app.
+#[must_use]
+pub fn stream_function(app: &App) -> Call<Event, DynamoDbEventResponse> {
+    on!(app, fan_out::handle)
 }
 
 /// The routes of all functions.

@@ -5,8 +5,10 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::config::{BehaviorVersion, Builder, Credentials, Region};
+use aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider};
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use axum::Router;
 use axum::serve::ListenerExt;
 use shared::app::{App, variable};
@@ -22,8 +24,9 @@ use tokio::task::JoinHandle;
 use crate::console::Console;
 use crate::engine::Engine;
 use crate::options::Options;
+use crate::stream::Tail;
 use crate::websocket::{Api, Gateway, Limits};
-use crate::{demo, gateway, secrets};
+use crate::{demo, gateway, secrets, stream};
 
 /// How long requests in flight may take to finish once the stack stops.
 const GRACE: Duration = Duration::from_secs(10);
@@ -43,6 +46,7 @@ pub struct Stack {
     /// What signs tokens.
     pub jwt_secret: String,
     sockets: Gateway,
+    tail: Tail,
     stop: watch::Sender<bool>,
     servers: Vec<JoinHandle<()>>,
     /// Held while the stack runs: two must not share a data directory.
@@ -69,7 +73,7 @@ impl Stack {
         let (stop, stopped) = watch::channel(false);
         let mut servers = Vec::new();
         let (config, database) = if let Some(endpoint) = endpoint {
-            (config().endpoint_url(&endpoint), endpoint)
+            (config(&endpoint, None), endpoint)
         } else {
             let engine = if on_disk {
                 Engine::on_disk(&options.data_dir.join("tidings.db"))?
@@ -79,20 +83,22 @@ impl Stack {
             let port = TcpListener::bind("127.0.0.1:0").await?;
             let url = format!("http://{}", port.local_addr()?);
             servers.push(serve(port, engine.routes(), stopped.clone()));
-            (config().endpoint_url(&url).http_client(engine.http_client()), url)
+            (config(&url, Some(engine.http_client())), url)
         };
-        table::create_if_missing(&Client::from_conf(config.clone().build()), &settings.table).await?;
+        table::create_if_missing(&Client::new(&config), &settings.table).await?;
+        let (table, records) = (settings.table.clone(), streams(&config));
         let jwt_secret = settings.jwt_secret.clone();
         let port = TcpListener::bind("127.0.0.1:0").await?;
         let domain_name = port.local_addr()?.to_string();
         let pushes = pushes(&format!("http://{domain_name}/{STAGE}"));
-        let app = App::new(config, Some(pushes), settings, Clock::default());
+        let app = App::new((&config).into(), Some(pushes), settings, Clock::default());
+        let tail = stream::follow(records, &table, gateway::stream_function(&app));
         let api = Api { id: "local".to_owned(), stage: STAGE.to_owned(), domain_name, routes: Vec::new() };
         let sockets = Gateway::new(api, gateway::socket_functions(&app), Limits::default());
         servers.push(serve(port, sockets.management(), stopped.clone()));
         let service = gateway::service(app.clone(), &sockets, &options.cors_origins, console);
         servers.push(serve(listener, service, stopped));
-        Ok(Self { address, database, app, jwt_secret, sockets, stop, servers, _lock: lock })
+        Ok(Self { address, database, app, jwt_secret, sockets, tail, stop, servers, _lock: lock })
     }
 
     /// Tokens of the demo's people, by id.
@@ -121,6 +127,7 @@ impl Stack {
             for server in self.servers {
                 let _ = server.await;
             }
+            self.tail.stop().await;
         };
         if tokio::time::timeout(GRACE, all).await.is_err() {
             tracing::warn!("some requests did not finish in time");
@@ -136,15 +143,29 @@ pub fn days_from_now(days: i64) -> Timestamp {
 
 /// A configuration that never reaches out to AWS by accident: its credentials are made up unless they are set, and
 /// its caller gives it an endpoint.
-fn config() -> Builder {
+fn config(endpoint: &str, http_client: Option<SharedHttpClient>) -> SdkConfig {
     let id = variable("AWS_ACCESS_KEY_ID").unwrap_or_else(|| "local".to_owned());
     let secret = variable("AWS_SECRET_ACCESS_KEY").unwrap_or_else(|| "local".to_owned());
     let session = variable("AWS_SESSION_TOKEN");
     let region = variable("AWS_REGION").unwrap_or_else(|| "us-east-1".to_owned());
-    Builder::new()
+    let credentials = Credentials::new(id, secret, session, None, "environment");
+    let mut config = SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
-        .credentials_provider(Credentials::new(id, secret, session, None, "environment"))
+        .credentials_provider(SharedCredentialsProvider::new(credentials))
         .region(Region::new(region))
+        .endpoint_url(endpoint);
+    config.set_http_client(http_client);
+    config.build()
+}
+
+/// A client for the stream: of the same endpoint as the table, unless it is served at another.
+fn streams(config: &SdkConfig) -> aws_sdk_dynamodbstreams::Client {
+    let config = aws_sdk_dynamodbstreams::config::Builder::from(config);
+    let elsewhere = variable("AWS_ENDPOINT_URL_DYNAMODB_STREAMS");
+    aws_sdk_dynamodbstreams::Client::from_conf(match elsewhere {
+        Some(endpoint) => config.endpoint_url(endpoint).build(),
+        None => config.build(),
+    })
 }
 
 /// A configuration of pushes to the sockets of this machine.

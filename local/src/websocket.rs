@@ -43,6 +43,7 @@ use tokio::sync::watch;
 
 use self::connection::Connections;
 use self::ending::Ending;
+pub(crate) use self::functions::invoke;
 pub use self::functions::{Call, Functions, call};
 
 /// The largest frame, in bytes of payload. Larger messages are sent in several frames.

@@ -134,7 +134,7 @@ pub fn run(routes: Router<App>) -> Result<(), lambda_http::Error> {
     start(async |app| lambda_http::run(boundary(routes, app)).await)
 }
 
-/// Runs a function of the `WebSocket` API in Lambda: all of its `main`.
+/// Runs a function that is given events, of the `WebSocket` API or the table's stream, in Lambda: all of its `main`.
 ///
 /// # Errors
 /// What kept it from starting; Lambda logs it.

@@ -50,6 +50,7 @@ pub use changing::Changed;
 pub use connections::TICKET_LIFE;
 pub(crate) use events::Told;
 pub use events::{Poll, QueuePosition, WINDOW};
+pub use fan_out::{LOG, logged_conversation};
 pub use groups::{Details, NewGroup, Opened, Overview, ParticipantView};
 pub use inbox::{InboxPage, InboxPosition, Unread};
 pub use messages::{PageBounds, PageOfMessages};

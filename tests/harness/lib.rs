@@ -21,6 +21,7 @@ use std::sync::Arc;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Builder, Credentials, Region};
 use axum::Router;
 use local::engine::Engine;
+use local::stream::{Function, Tail, follow};
 use local::websocket::{Api, Gateway, Limits};
 use shared::app::{App, Settings};
 use shared::id::Clock;
@@ -30,7 +31,8 @@ use wire::Wire;
 
 /// The HS256 secret of every world.
 pub const SECRET: &str = "a secret that only the tests know, of more than 32 bytes";
-const TABLE: &str = "tidings";
+/// The name of every world's table.
+pub const TABLE: &str = "tidings";
 
 /// Some machines that run the functions, and the one database behind them.
 #[derive(Clone)]
@@ -105,6 +107,39 @@ impl World {
     pub fn with_cursor_secrets(&self, secrets: &[&[u8]]) -> Self {
         let app = App { cursors: Arc::new(CursorKey::derive(secrets)), ..self.app.clone() };
         Self::with(app, self.wire.clone())
+    }
+
+    /// Wakes the functions of this machine by the table's stream, as the stack does. The stream's own reads have no
+    /// faults.
+    pub fn follow_stream(&self) -> Tail {
+        self.follow_stream_with(local::gateway::stream_function(&self.app))
+    }
+
+    /// Wakes a function of the test's own by the table's stream.
+    pub fn follow_stream_with(&self, function: Function) -> Tail {
+        follow(self.streams(), TABLE, function)
+    }
+
+    /// The SDK's client for the table's stream.
+    pub fn streams(&self) -> aws_sdk_dynamodbstreams::Client {
+        let config = aws_sdk_dynamodbstreams::config::Builder::new()
+            .behavior_version(aws_sdk_dynamodbstreams::config::BehaviorVersion::latest())
+            .credentials_provider(Credentials::new("test", "test", None, None, "tests"))
+            .region(Region::new("us-east-1"))
+            .endpoint_url("http://database.invalid")
+            .http_client(self.wire.engine().http_client());
+        aws_sdk_dynamodbstreams::Client::from_conf(config.build())
+    }
+
+    /// The names of the table's streams.
+    pub async fn stream_arns(&self) -> Vec<String> {
+        let listed = self.streams().list_streams().table_name(TABLE).send().await.expect("streams");
+        listed.streams.unwrap_or_default().into_iter().filter_map(|stream| stream.stream_arn).collect()
+    }
+
+    /// The SDK's client for the table, for what the functions do not do.
+    pub fn database(&self) -> aws_sdk_dynamodb::Client {
+        aws_sdk_dynamodb::Client::from_conf(config(&self.wire).build())
     }
 
     /// A user with a token, not yet seen by the server.

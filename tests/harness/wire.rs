@@ -130,6 +130,11 @@ impl Wire {
         self.state().calls.clone()
     }
 
+    /// The engine at its end.
+    pub fn engine(&self) -> Engine {
+        self.state().engine.clone()
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().expect("no test panics with the lock")
     }
@@ -158,7 +163,7 @@ impl Wire {
 
     async fn done(&self, operation: &str, body: &[u8]) -> Answer {
         let engine = self.state().engine.clone();
-        let reads = ["GetItem", "Query", "BatchGetItem", "Scan"].contains(&operation);
+        let reads = ["GetItem", "Query", "BatchGetItem", "Scan", "DescribeTable"].contains(&operation);
         if !reads {
             let _order = self.order.lock().await;
             let answer = engine.call(operation, body).await;

@@ -38,7 +38,7 @@ where
 
 /// Why a function has no answer.
 #[derive(Debug, PartialEq, thiserror::Error)]
-pub(super) enum Failure {
+pub(crate) enum Failure {
     #[error("{0}")]
     Error(String),
     #[error("it took too long")]
@@ -46,7 +46,7 @@ pub(super) enum Failure {
 }
 
 /// Calls a function in a task of its own: it runs on where nobody waits any more, and its panic is its own.
-pub(super) async fn invoke<E, A>(function: &Call<E, A>, event: E, limit: Duration) -> Result<A, Failure>
+pub(crate) async fn invoke<E, A>(function: &Call<E, A>, event: E, limit: Duration) -> Result<A, Failure>
 where
     E: Send + 'static,
     A: Send + 'static,

@@ -34,8 +34,18 @@ const ROWS: usize = 100;
 /// Events of one participant that are told in one transaction (of at most 100 items).
 const EVENTS: usize = 60;
 
+/// What the sort keys of the log begin with; the table's stream wakes for nothing else.
+pub const LOG: &str = "L#";
+
+/// The conversation whose log holds an item of this key; `None` for every other kind of item.
+#[must_use]
+pub fn logged_conversation(pk: &str, sk: &str) -> Option<ConversationId> {
+    sk.strip_prefix(LOG)?;
+    pk.strip_prefix("C#")?.parse().ok()
+}
+
 fn log_key(conversation: &ConversationId, seq: u64) -> Key {
-    Key { pk: partition(conversation), sk: format!("L#{seq:020}") }
+    Key { pk: partition(conversation), sk: format!("{LOG}{seq:020}") }
 }
 
 fn checkpoint_key(conversation: &ConversationId) -> Key {
@@ -174,7 +184,7 @@ impl Store {
     /// The changes after a number that fit into a transaction, without a gap.
     async fn batch(&self, conversation: &ConversationId, group: &Group, done: u64) -> Result<Batch, Error> {
         let low = log_key(conversation, done + 1);
-        let query = self.between(&low.pk, &low.sk, "L#~").consistent_read(true);
+        let query = self.between(&low.pk, &low.sk, &format!("{LOG}~")).consistent_read(true);
         let (items, _) = self.query_up_to(query, EVENTS).await?;
         let (mut changes, mut events) = (Vec::new(), 0);
         for (item, seq) in items.iter().zip(done + 1..) {
@@ -382,5 +392,27 @@ impl Batch {
 
     fn updated(&self, changes: Map<String, Value>, version: u64) -> Event {
         Event::ConversationUpdated { conversation: self.conversation.clone(), changes, version }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_item_names_its_conversation_and_nothing_else_does() {
+        let id = ConversationId::new(crate::id::Kind::Group);
+        let pk = format!("C#{id}");
+        assert_eq!(logged_conversation(&pk, "L#000000000001"), Some(id.clone()));
+        for (pk, sk) in [
+            (pk.as_str(), "M#000000000001"),
+            (&pk, "META"),
+            (&pk, ""),
+            (id.as_str(), "L#1"),
+            ("U#alice", "L#1"),
+            ("C#", "L#1"),
+        ] {
+            assert_eq!(logged_conversation(pk, sk), None, "{pk} {sk}");
+        }
     }
 }

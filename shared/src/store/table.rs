@@ -1,4 +1,4 @@
-//! The table itself: its keys, indexes and time to live, in one place for the local stack and the tests.
+//! The table itself: its keys, indexes, stream and time to live, in one place for the local stack and the tests.
 //! `infra/template.yaml` says the same for AWS, and a test compares the two.
 
 use aws_sdk_dynamodb::Client;
@@ -6,9 +6,10 @@ use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::create_table::CreateTableInput;
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection,
-    ProjectionType, ScalarAttributeType, TimeToLiveSpecification,
+    ProjectionType, ScalarAttributeType, StreamSpecification, StreamViewType, TimeToLiveSpecification,
 };
 
+use super::fan_out::LOG;
 use super::inbox::{ACTIVITY, UNREAD};
 use crate::error::{Error, Source};
 
@@ -29,6 +30,17 @@ pub const ACTIVITY_PROJECTION: [&str; 12] = [
 ];
 /// The attribute that DynamoDB's time to live looks at, in seconds since 1970.
 pub const EXPIRES: &str = "expires";
+
+/// Seconds for which DynamoDB keeps the records of a stream.
+pub const STREAM_LIFE: u64 = 24 * 3600;
+
+/// Whether a record of the stream wakes `fan-out`: only new log items do. Lambda's filter says the same.
+///
+/// `change` is the record's `eventName`, `sk` the sort key of its item.
+#[must_use]
+pub fn wakes(change: &str, sk: &str) -> bool {
+    change == "INSERT" && sk.starts_with(LOG)
+}
 
 /// The table's definition.
 ///
@@ -63,10 +75,18 @@ pub fn definition(table: &str) -> Result<CreateTableInput, Source> {
         .key_schema(key("sk", KeyType::Range)?)
         .global_secondary_indexes(index(ACTIVITY, &ACTIVITY_PROJECTION)?)
         .global_secondary_indexes(index(UNREAD, &["n"])?)
+        .stream_specification(stream()?)
         .build()?)
 }
 
-/// Creates the table where it is missing.
+/// A record per change, with nothing but the item's key: `fan-out` reads what it needs.
+fn stream() -> Result<StreamSpecification, Source> {
+    let keys = StreamSpecification::builder().stream_enabled(true).stream_view_type(StreamViewType::KeysOnly);
+    Ok(keys.build()?)
+}
+
+/// Creates the table where it is missing. Where it was made without its stream, switches that on: nothing was logged
+/// before.
 ///
 /// # Errors
 /// `Unavailable` where the database does not answer, `Internal` where it refuses.
@@ -79,13 +99,27 @@ pub async fn create_if_missing(client: &Client, table: &str) -> Result<(), Error
         .set_attribute_definitions(wanted.attribute_definitions)
         .set_key_schema(wanted.key_schema)
         .set_global_secondary_indexes(wanted.global_secondary_indexes)
+        .set_stream_specification(wanted.stream_specification)
         .send()
         .await;
     match created {
         Ok(_) => expire_items(client, table).await,
-        Err(SdkError::ServiceError(error)) if error.err().code() == Some("ResourceInUseException") => Ok(()),
+        Err(SdkError::ServiceError(error)) if error.err().code() == Some("ResourceInUseException") => {
+            stream_changes(client, table).await
+        }
         Err(error) => Err(Error::Unavailable(error.into())),
     }
+}
+
+/// Switches the stream of a table on that has none.
+async fn stream_changes(client: &Client, table: &str) -> Result<(), Error> {
+    let found = client.describe_table().table_name(table).send().await.map_err(Error::internal)?;
+    if found.table.and_then(|table| table.stream_specification).is_some_and(|stream| stream.stream_enabled) {
+        return Ok(());
+    }
+    let stream = stream().map_err(Error::Internal)?;
+    let update = client.update_table().table_name(table).stream_specification(stream);
+    update.send().await.map(|_| ()).map_err(Error::internal)
 }
 
 async fn expire_items(client: &Client, table: &str) -> Result<(), Error> {

@@ -1,0 +1,59 @@
+//! The table's stream: large conversations whose logs have grown.
+//!
+//! Invariant: a record says no more than that there is something to do; what there is the conversation's own
+//! checkpoint tells.
+
+use std::collections::BTreeMap;
+
+use aws_lambda_events::dynamodb::{Event, EventRecord};
+use aws_lambda_events::streams::{DynamoDbBatchItemFailure, DynamoDbEventResponse};
+use futures_util::stream::{self, StreamExt};
+use serde_dynamo::AttributeValue;
+use shared::app::App;
+use shared::id::ConversationId;
+use shared::store::{logged_conversation, table};
+
+/// Conversations that are worked on at once. Each writes to many participants side by side already.
+const SIDE_BY_SIDE: usize = 4;
+
+/// Brings each conversation of a batch up to date, once, and names the records of those that failed: Lambda goes on
+/// from the first of them. What it then hands over again is done already, and costs a read.
+///
+/// # Errors
+/// None: what fails is in the answer.
+pub async fn handle(app: App, event: Event) -> Result<DynamoDbEventResponse, String> {
+    let mut woken: BTreeMap<ConversationId, Vec<EventRecord>> = BTreeMap::new();
+    for record in event.records {
+        if let Some(conversation) = conversation(&record) {
+            woken.entry(conversation).or_default().push(record);
+        }
+    }
+    let outcomes = stream::iter(woken).map(|(conversation, records)| {
+        let app = &app;
+        async move { (app.store.fan_out(&app.push, &conversation).await, conversation, records) }
+    });
+    let mut response = DynamoDbEventResponse::default();
+    let mut outcomes = outcomes.buffer_unordered(SIDE_BY_SIDE);
+    while let Some((outcome, conversation, records)) = outcomes.next().await {
+        let Err(error) = outcome else { continue };
+        tracing::error!(%conversation, code = error.code(), error = ?error, "a conversation is not up to date");
+        response.batch_item_failures.extend(records.into_iter().map(failure));
+    }
+    Ok(response)
+}
+
+fn failure(record: EventRecord) -> DynamoDbBatchItemFailure {
+    let mut failure = DynamoDbBatchItemFailure::default();
+    failure.item_identifier = record.change.sequence_number;
+    failure
+}
+
+/// The conversation that a record is of, if its log has grown.
+fn conversation(record: &EventRecord) -> Option<ConversationId> {
+    let text = |name| match record.change.keys.get(name) {
+        Some(AttributeValue::S(text)) => Some(text),
+        _ => None,
+    };
+    let (pk, sk) = (text("pk")?, text("sk")?);
+    if table::wakes(&record.event_name, sk) { logged_conversation(pk, sk) } else { None }
+}
