@@ -82,7 +82,7 @@ impl Stack {
             (config().endpoint_url(&url).http_client(engine.http_client()), url)
         };
         table::create_if_missing(&Client::from_conf(config.clone().build()), &settings.table).await?;
-        let jwt_secret = settings.jwt_secret.clone();
+        let jwt_secret = settings.jwt_secret.clone().ok_or("there is no secret to sign with")?;
         let port = TcpListener::bind("127.0.0.1:0").await?;
         let domain_name = port.local_addr()?.to_string();
         let pushes = pushes(&format!("http://{domain_name}/{STAGE}"));
