@@ -174,6 +174,13 @@ impl Jwks {
         Self(Arc::new(Shared { url, had: RwLock::default(), flight: Arc::default() }))
     }
 
+    /// Lets time pass: what has been fetched becomes so much older. For tests, which do not wait.
+    pub(crate) fn grow_older(&self, by: Duration) {
+        let mut had = self.0.had.write().unwrap_or_else(PoisonError::into_inner);
+        had.fresh_until = had.fresh_until.and_then(|until| until.checked_sub(by));
+        had.quiet_until = had.quiet_until.and_then(|until| until.checked_sub(by));
+    }
+
     /// Whether the issuer has signed a token. Waits for a fetch at most once where nothing is amiss: the first time,
     /// when the keys are old, and when the token's key is not among them.
     ///
