@@ -90,8 +90,8 @@ impl<'a> Token<'a> {
     pub(crate) fn is_signed(&self, algorithm: Algorithm, key: &DecodingKey) -> bool {
         // jsonwebtoken panics at its first use without a provider; installing it twice is an error to ignore.
         let _ = jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER.install_default();
-        let verified = jsonwebtoken::crypto::verify(self.signature, self.signed, key, algorithm);
-        self.algorithm == algorithm && verified.unwrap_or(false)
+        self.algorithm == algorithm
+            && jsonwebtoken::crypto::verify(self.signature, self.signed, key, algorithm).unwrap_or(false)
     }
 }
 

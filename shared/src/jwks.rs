@@ -24,7 +24,7 @@ use crate::auth::{Token, bytes, object};
 use crate::error::{Error, Source};
 
 /// How long keys are taken to be the issuer's current ones.
-const FRESH: Duration = Duration::from_secs(10 * 60);
+const FRESH: Duration = Duration::from_mins(10);
 /// How long nothing is fetched after a fetch, successful or not.
 const COOL_DOWN: Duration = Duration::from_secs(30);
 /// The same while there are no keys at all, and so nobody gets in.
@@ -83,7 +83,7 @@ struct Jwk {
 struct Key {
     kid: Option<String>,
     algorithm: Algorithm,
-    key: DecodingKey,
+    public: DecodingKey,
 }
 
 impl Key {
@@ -92,7 +92,7 @@ impl Key {
         let jwk: Jwk = object(json.as_bytes())?;
         let member = |text: &Option<String>| bytes(text.as_deref()?);
         let coordinate = |text| member(text).filter(|bytes| bytes.len() == COORDINATE);
-        let (algorithm, name, key) = match (jwk.kty.as_str(), jwk.crv.as_deref()) {
+        let (algorithm, name, public) = match (jwk.kty.as_str(), jwk.crv.as_deref()) {
             ("RSA", None) => {
                 let (n, e) = (member(&jwk.n)?, member(&jwk.e)?);
                 let key = DecodingKey::from_rsa_raw_components(&n, &e);
@@ -111,7 +111,7 @@ impl Key {
         let is_for_this = jwk.alg.is_none_or(|alg| alg == name)
             && jwk.r#use.is_none_or(|r#use| r#use == "sig")
             && jwk.key_ops.is_none_or(|operations| operations.iter().any(|one| one == "verify"));
-        is_for_this.then_some(Self { kid: jwk.kid, algorithm, key })
+        is_for_this.then_some(Self { kid: jwk.kid, algorithm, public })
     }
 }
 
@@ -143,7 +143,7 @@ impl KeySet {
             |key: &&Key| key.algorithm == token.algorithm && (token.kid.is_none() || key.kid == token.kid);
         let mut meant = self.0.iter().filter(is_meant).take(MAX_TRIED).peekable();
         let is_known = token.kid.is_some() && meant.peek().is_some();
-        let is_signed = meant.any(|key| token.is_signed(key.algorithm, &key.key));
+        let is_signed = meant.any(|key| token.is_signed(key.algorithm, &key.public));
         (is_signed || is_known).then_some(is_signed)
     }
 }

@@ -44,7 +44,7 @@ fn agree(vectors: &str, algorithm: Algorithm) -> (usize, usize) {
         assert_eq!(key.algorithm, algorithm);
         for test in group["tests"].as_array().unwrap() {
             let (message, signature) = (hex(&test["msg"]), encoded(&hex(&test["sig"])));
-            let holds = Token::over(&message, algorithm, &signature).is_signed(algorithm, &key.key);
+            let holds = Token::over(&message, algorithm, &signature).is_signed(algorithm, &key.public);
             match test["result"].as_str().unwrap() {
                 "valid" => valid += 1,
                 "invalid" => invalid += 1,
