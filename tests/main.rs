@@ -9,6 +9,7 @@ mod cursors;
 mod deleting;
 mod direct;
 mod durability;
+mod foreign_tokens;
 mod forms;
 mod inputs;
 mod model;

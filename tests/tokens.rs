@@ -105,6 +105,15 @@ async fn claims_that_hold_are_accepted() {
 }
 
 #[tokio::test]
+async fn times_are_by_the_clock_of_the_machine() {
+    let world = World::new().await;
+    let token = |exp: i64| signed(&claims(&json!({"exp": now() + exp, "nbf": now() - 600})));
+    assert_eq!(me(&world.with_clock_off_by(-60_000), &token(-45)).await.status, 200);
+    assert_eq!(me(&world.with_clock_off_by(60_000), &token(15)).await.status, 401);
+    assert_eq!(me(&world.with_clock_off_by(-900_000), &token(600)).await.status, 401);
+}
+
+#[tokio::test]
 async fn what_a_profile_cannot_hold_is_left_out() {
     let world = World::new().await;
     for changes in [

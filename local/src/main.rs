@@ -36,7 +36,8 @@ fn run(Cli { command, options }: Cli) -> Result<(), Source> {
             std::fs::create_dir_all(&options.data_dir)?;
             let settings = secrets::settings(Some(&options.data_dir))?;
             let expires = days_from_now(days.into());
-            let token = auth::sign(settings.jwt_secret.as_bytes(), &user, name.as_deref(), expires)?;
+            let secret = settings.jwt_secret.ok_or("there is no secret to sign with")?;
+            let token = auth::sign(secret.as_bytes(), &user, name.as_deref(), expires)?;
             Ok(writeln!(std::io::stdout(), "{token}")?)
         }
         Some(Command::Restore { message }) => runtime()?.block_on(restore(&options, &message)),

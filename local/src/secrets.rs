@@ -15,8 +15,8 @@ use shared::id;
 /// Where the folder cannot be written, or a secret is too short.
 pub fn settings(folder: Option<&Path>) -> Result<Settings, Source> {
     let settings = Settings::from_env(|name| match folder {
-        Some(folder) => kept(folder, name),
-        None => Ok(id::random_secret()),
+        Some(folder) => kept(folder, name).map(Some),
+        None => Ok(Some(id::random_secret())),
     })?;
     Ok(Settings { metered: true, ..settings })
 }

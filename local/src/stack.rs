@@ -87,7 +87,7 @@ impl Stack {
         };
         table::create_if_missing(&Client::new(&config), &settings.table).await?;
         let (table, records) = (settings.table.clone(), streams(&config));
-        let jwt_secret = settings.jwt_secret.clone();
+        let jwt_secret = settings.jwt_secret.clone().ok_or("there is no secret to sign with")?;
         let port = TcpListener::bind("127.0.0.1:0").await?;
         let domain_name = port.local_addr()?.to_string();
         let pushes = pushes(&format!("http://{domain_name}/{STAGE}"));

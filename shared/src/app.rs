@@ -12,6 +12,7 @@ use crate::auth::{MIN_SECRET, Verifier};
 use crate::error::Source;
 use crate::http::boundary;
 use crate::id::Clock;
+use crate::jwks::JwksUrl;
 use crate::page::CursorKey;
 use crate::push::Push;
 use crate::store::Store;
@@ -35,8 +36,10 @@ pub struct App {
 pub struct Settings {
     /// `TIDINGS_TABLE`, `tidings` unless set.
     pub table: String,
-    /// `TIDINGS_JWT_SECRET`: the HS256 secret, at least 32 bytes.
-    pub jwt_secret: String,
+    /// `TIDINGS_JWT_SECRET`: the HS256 secret, at least 32 bytes; without it no HS256 token holds.
+    pub jwt_secret: Option<String>,
+    /// `TIDINGS_JWKS_URL`: where the keys are whose RS256, ES256 and `EdDSA` tokens hold.
+    pub jwks_url: Option<JwksUrl>,
     /// `TIDINGS_JWT_ISSUER`: the `iss` that tokens must have.
     pub jwt_issuer: Option<String>,
     /// `TIDINGS_JWT_AUDIENCE`: the `aud` that tokens must have.
@@ -60,25 +63,30 @@ pub fn variable(name: &str) -> Option<String> {
 }
 
 impl Settings {
-    /// Reads the environment. `secret` is asked for the secrets that are not set, by name.
+    /// Reads the environment. `secret` is asked for the secrets that are not set, by name; it may have none.
     ///
     /// # Errors
-    /// A sentence that names the variable that is missing or too short.
-    pub fn from_env(secret: impl Fn(&str) -> Result<String, Source>) -> Result<Self, Source> {
-        let secret = |name: &str| variable(name).map_or_else(|| secret(name), Ok);
+    /// A sentence that names the variable that is missing, too short or malformed.
+    pub fn from_env(secret: impl Fn(&str) -> Result<Option<String>, Source>) -> Result<Self, Source> {
+        let secret = |name: &str| variable(name).map_or_else(|| secret(name), |value| Ok(Some(value)));
+        let jwks_url = variable("TIDINGS_JWKS_URL").map(|url| url.parse()).transpose();
         let settings = Self {
             table: variable("TIDINGS_TABLE").unwrap_or_else(|| "tidings".to_owned()),
             jwt_secret: secret("TIDINGS_JWT_SECRET")?,
+            jwks_url: jwks_url.map_err(|error| format!("TIDINGS_JWKS_URL: {error}"))?,
             jwt_issuer: variable("TIDINGS_JWT_ISSUER"),
             jwt_audience: variable("TIDINGS_JWT_AUDIENCE"),
-            secret: secret("TIDINGS_SECRET")?,
+            secret: secret("TIDINGS_SECRET")?.ok_or("TIDINGS_SECRET is not set")?,
             previous_secret: variable("TIDINGS_SECRET_PREVIOUS"),
             push_endpoint: variable("TIDINGS_PUSH_ENDPOINT"),
             limited: variable("TIDINGS_RATE_LIMITS").as_deref() != Some("off"),
             metered: variable("TIDINGS_METER").as_deref() == Some("on"),
         };
-        if settings.jwt_secret.len() < MIN_SECRET {
+        if settings.jwt_secret.as_ref().is_some_and(|secret| secret.len() < MIN_SECRET) {
             return Err(format!("TIDINGS_JWT_SECRET needs at least {MIN_SECRET} bytes").into());
+        }
+        if settings.jwt_secret.is_none() && settings.jwks_url.is_none() {
+            return Err("neither TIDINGS_JWT_SECRET nor TIDINGS_JWKS_URL is set: no token would hold".into());
         }
         Ok(settings)
     }
@@ -93,11 +101,9 @@ impl App {
         settings: Settings,
         clock: Clock,
     ) -> Self {
-        let issuer = settings.jwt_issuer.as_deref();
         let previous = settings.previous_secret.as_deref().map(str::as_bytes);
         let secrets: Vec<&[u8]> = std::iter::once(settings.secret.as_bytes()).chain(previous).collect();
-        let verifier =
-            Verifier::hs256(settings.jwt_secret.as_bytes(), issuer, settings.jwt_audience.as_deref());
+        let verifier = Verifier::new(&settings, clock.clone());
         let store = Store::new(config, settings.table, clock, settings.metered, pushes.is_some());
         Self {
             store: store.limited(settings.limited),
@@ -113,7 +119,7 @@ impl App {
     /// # Errors
     /// A sentence that names the variable that is missing.
     pub async fn from_env() -> Result<Self, Source> {
-        let settings = Settings::from_env(|name| Err(format!("{name} is not set").into()))?;
+        let settings = Settings::from_env(|_| Ok(None))?;
         let aws = aws_config::load_defaults(BehaviorVersion::latest()).await;
         let pushes = settings
             .push_endpoint

@@ -1,34 +1,148 @@
-//! Who is calling: bearer tokens.
+//! Who is calling: bearer tokens, signed with our secret or by an issuer elsewhere.
 //!
-//! Invariant: the algorithm is ours to choose, never the token's. Without a shared secret no HS256 token holds.
+//! Invariant: the algorithm is ours to choose, never the token's. HS256 goes with the shared secret alone, every other
+//! one with the key that is for it alone; without a shared secret no HS256 token holds.
+
+use std::time::Duration;
 
 use axum::extract::FromRequestParts;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::header;
 use http::request::Parts;
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header};
+use serde::de::{DeserializeOwned, Deserializer, IgnoredAny};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use crate::app::App;
+use crate::app::{App, Settings};
 use crate::error::Error;
-use crate::id::UserId;
+use crate::id::{Clock, UserId};
+use crate::jwks::Jwks;
 use crate::time::Timestamp;
 use crate::user::{Name, Picture};
 
-/// Seconds by which the clocks of issuer and verifier may differ.
-const LEEWAY: u64 = 30;
+/// Milliseconds by which the clocks of issuer and verifier may differ.
+const LEEWAY: f64 = 30_000.0;
 /// Fewest bytes of an HS256 secret (RFC 7518, section 3.2: as long as the hash).
 pub const MIN_SECRET: usize = 32;
+
+/// The members of a header (RFC 7515, section 4) that we read. Of the others none is asked for a key: not `jwk`, not
+/// `jku`, not `x5c`.
+#[derive(Deserialize)]
+struct Head {
+    alg: Algorithm,
+    kid: Option<String>,
+    /// Whether it demands extensions. We know none.
+    #[serde(default, deserialize_with = "is_there")]
+    crit: bool,
+}
+
+fn is_there<'de, D: Deserializer<'de>>(value: D) -> Result<bool, D::Error> {
+    IgnoredAny::deserialize(value).map(|_| true)
+}
+
+/// Reads base64url without padding, in its one form (RFC 7515, section 2).
+pub(crate) fn bytes(text: &str) -> Option<Vec<u8>> {
+    URL_SAFE_NO_PAD.decode(text).ok()
+}
+
+/// Reads a JSON object whose members that we know appear once; serde would take an array for one as well.
+pub(crate) fn object<T: DeserializeOwned>(json: &[u8]) -> Option<T> {
+    let is_object = json.trim_ascii_start().first() == Some(&b'{');
+    is_object.then(|| serde_json::from_slice(json).ok()).flatten()
+}
+
+/// A token in its parts (RFC 7515, section 7.1), none of which is to be believed before a key has been asked.
+pub(crate) struct Token<'a> {
+    /// The algorithm it names.
+    pub(crate) algorithm: Algorithm,
+    /// The key it names.
+    pub(crate) kid: Option<String>,
+    signed: &'a [u8],
+    signature: &'a str,
+    payload: &'a str,
+}
+
+impl<'a> Token<'a> {
+    /// Takes a token apart; `None` for what is none, names an algorithm that nobody knows, or demands an extension.
+    pub(crate) fn parse(text: &'a str) -> Option<Self> {
+        let (signed, signature) = text.rsplit_once('.')?;
+        let (head, payload) = signed.split_once('.')?;
+        let head: Head = object(&bytes(head)?)?;
+        let whole = !payload.contains('.') && !head.crit;
+        whole.then_some(Self {
+            algorithm: head.alg,
+            kid: head.kid,
+            signed: signed.as_bytes(),
+            signature,
+            payload,
+        })
+    }
+
+    /// A token of those parts alone, for signatures over anything.
+    #[cfg(test)]
+    pub(crate) fn over(signed: &'a [u8], algorithm: Algorithm, signature: &'a str) -> Self {
+        Self { algorithm, kid: None, signed, signature, payload: "" }
+    }
+
+    /// Whether a key has signed it by an algorithm, which must be the one it names.
+    pub(crate) fn is_signed(&self, algorithm: Algorithm, key: &DecodingKey) -> bool {
+        // jsonwebtoken panics at its first use without a provider; installing it twice is an error to ignore.
+        let _ = jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER.install_default();
+        self.algorithm == algorithm
+            && jsonwebtoken::crypto::verify(self.signature, self.signed, key, algorithm).unwrap_or(false)
+    }
+}
 
 /// The claims that we read. `sub` is the user's id; `name` and `picture` fill the profile where they are usable.
 #[derive(Deserialize)]
 struct Claims {
-    sub: String,
-    /// Checked to be a number of seconds; RFC 7519 allows parts of them.
+    sub: UserId,
+    /// Seconds; RFC 7519 allows parts of them.
     exp: f64,
+    nbf: Option<f64>,
     #[serde(default)]
-    name: serde_json::Value,
+    iss: Value,
     #[serde(default)]
-    picture: serde_json::Value,
+    aud: Value,
+    #[serde(default)]
+    name: Value,
+    #[serde(default)]
+    picture: Value,
+}
+
+impl Claims {
+    /// Whether they hold at a time (RFC 7519, sections 4.1.4 and 4.1.5).
+    fn hold_at(&self, now: Timestamp) -> bool {
+        #[expect(clippy::cast_precision_loss, reason = "a number of milliseconds has less than 53 bits")]
+        let now = now.millis() as f64;
+        now < self.exp * 1000.0 + LEEWAY && self.nbf.is_none_or(|nbf| nbf * 1000.0 <= now + LEEWAY)
+    }
+
+    /// Whether the token is meant for an audience, alone or among others (RFC 7519, section 4.1.3).
+    fn are_for(&self, audience: &str) -> bool {
+        match &self.aud {
+            Value::String(only) => only == audience,
+            Value::Array(all) => all.iter().any(|one| one == audience),
+            _ => false,
+        }
+    }
+}
+
+impl From<Claims> for Caller {
+    fn from(claims: Claims) -> Self {
+        Self {
+            user: claims.sub,
+            name: claims.name.as_str().and_then(Name::shortened),
+            #[expect(
+                clippy::cast_possible_truncation,
+                reason = "a time too far away is cut to the last there is"
+            )]
+            expires: Timestamp::from_millis((claims.exp * 1000.0) as i64),
+            picture: claims.picture.as_str().and_then(|url| Picture::try_from(url.to_owned()).ok()),
+        }
+    }
 }
 
 /// The claims of a token that we sign.
@@ -53,56 +167,60 @@ pub struct Caller {
     pub expires: Timestamp,
 }
 
-/// Checks tokens (RFC 7519) with a shared secret.
+/// Checks tokens (RFC 7519), of our own secret and of an issuer elsewhere.
 pub struct Verifier {
-    key: DecodingKey,
-    validation: Validation,
+    secret: Option<DecodingKey>,
+    elsewhere: Option<Jwks>,
+    issuer: Option<String>,
+    audience: Option<String>,
+    clock: Clock,
 }
 
 impl Verifier {
-    /// A verifier for HS256 tokens; issuer and audience are enforced where given.
+    /// A verifier by the settings: HS256 where there is a secret, RS256, ES256 and `EdDSA` where there is a URL of
+    /// keys; issuer and audience are enforced for all of them where given.
     #[must_use]
-    pub fn hs256(secret: &[u8], issuer: Option<&str>, audience: Option<&str>) -> Self {
-        // jsonwebtoken panics at its first use without a provider; installing it twice is an error to ignore.
-        let _ = jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER.install_default();
-        let mut validation = Validation::new(Algorithm::HS256);
-        validation.leeway = LEEWAY;
-        validation.validate_nbf = true;
-        validation.validate_aud = audience.is_some();
-        let mut required = vec!["exp", "sub"];
-        if let Some(issuer) = issuer {
-            validation.set_issuer(&[issuer]);
-            required.push("iss");
+    pub fn new(settings: &Settings, clock: Clock) -> Self {
+        Self {
+            secret: settings.jwt_secret.as_ref().map(|secret| DecodingKey::from_secret(secret.as_bytes())),
+            elsewhere: settings.jwks_url.clone().map(Jwks::at),
+            issuer: settings.jwt_issuer.clone(),
+            audience: settings.jwt_audience.clone(),
+            clock,
         }
-        if let Some(audience) = audience {
-            validation.set_audience(&[audience]);
-            required.push("aud");
+    }
+
+    /// Lets time pass for the issuer's keys: they become so much older. For tests, which do not wait.
+    pub fn grow_older(&self, by: Duration) {
+        if let Some(keys) = &self.elsewhere {
+            keys.grow_older(by);
         }
-        validation.set_required_spec_claims(&required);
-        Self { key: DecodingKey::from_secret(secret), validation }
     }
 
     /// The user of a token.
     ///
     /// # Errors
     /// `NotAuthenticated` for a token that is malformed, expired, not yet valid, wrongly signed, of another
-    /// algorithm, or whose `sub` is not a user id.
-    pub fn verify(&self, token: &str) -> Result<Caller, Error> {
-        let refused = Error::NotAuthenticated("The token is not valid.");
-        let Ok(token) = jsonwebtoken::decode::<Claims>(token, &self.key, &self.validation) else {
-            return Err(refused);
+    /// algorithm, issuer or audience, or whose `sub` is not a user id. `Unavailable` where it takes the issuer's
+    /// keys, and those could never be fetched.
+    pub async fn verify(&self, token: &str) -> Result<Caller, Error> {
+        let refused = || Error::NotAuthenticated("The token is not valid.");
+        let token = Token::parse(token).ok_or_else(refused)?;
+        let is_signed = match (token.algorithm, &self.secret, &self.elsewhere) {
+            (Algorithm::HS256, Some(secret), _) => token.is_signed(Algorithm::HS256, secret),
+            (Algorithm::RS256 | Algorithm::ES256 | Algorithm::EdDSA, _, Some(keys)) => {
+                keys.have_signed(&token).await?
+            }
+            _ => false,
         };
-        let claims = token.claims;
-        Ok(Caller {
-            user: claims.sub.parse().map_err(|_| refused)?,
-            name: claims.name.as_str().and_then(Name::shortened),
-            #[expect(
-                clippy::cast_possible_truncation,
-                reason = "a time too far away is cut to the last there is"
-            )]
-            expires: Timestamp::from_millis((claims.exp * 1000.0) as i64),
-            picture: claims.picture.as_str().and_then(|url| Picture::try_from(url.to_owned()).ok()),
-        })
+        if !is_signed {
+            return Err(refused());
+        }
+        let claims: Claims = bytes(token.payload).and_then(|json| object(&json)).ok_or_else(refused)?;
+        let holds = claims.hold_at(self.clock.now())
+            && self.issuer.as_ref().is_none_or(|issuer| claims.iss == issuer.as_str())
+            && self.audience.as_ref().is_none_or(|audience| claims.are_for(audience));
+        if holds { Ok(claims.into()) } else { Err(refused()) }
     }
 }
 
@@ -124,7 +242,7 @@ impl FromRequestParts<App> for Caller {
         let bearer = value.and_then(|value| value.split_once(' '));
         match bearer {
             Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => {
-                app.verifier.verify(token.trim())
+                app.verifier.verify(token.trim()).await
             }
             _ => Err(Error::NotAuthenticated("Send a token: Authorization: Bearer …")),
         }

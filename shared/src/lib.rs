@@ -1,9 +1,9 @@
 //! What the functions of Tidings share.
 //!
-//! In reading order: [`app`] is what a function holds; [`http`], [`auth`], [`error`] and [`page`] are the edge;
-//! [`id`], [`time`], [`user`], [`conversation`], [`message`], [`event`] and [`text`] are the domain, without I/O;
-//! [`store`] is the one table, with the key, the queries and the transactions of each item; [`meter`] counts what
-//! they cost.
+//! In reading order: [`app`] is what a function holds; [`http`], [`auth`], [`jwks`], [`error`] and [`page`] are the
+//! edge; [`id`], [`time`], [`user`], [`conversation`], [`message`], [`event`] and [`text`] are the domain, without
+//! I/O; [`store`] is the one table, with the key, the queries and the transactions of each item; [`meter`] counts
+//! what they cost.
 
 pub mod app;
 pub mod auth;
@@ -12,6 +12,7 @@ pub mod error;
 pub mod event;
 pub mod http;
 pub mod id;
+pub mod jwks;
 pub mod limits;
 pub mod message;
 pub mod meter;

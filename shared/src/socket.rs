@@ -78,7 +78,7 @@ async fn use_ticket(app: &App, ticket: &str) -> Result<Caller, Error> {
 /// Who opens a socket: by `?token=`, by `?ticket=`, or by the subprotocols `tidings, TOKEN`.
 ///
 /// # Errors
-/// `NotAuthenticated` where none of them holds.
+/// `NotAuthenticated` where none of them holds; `Unavailable` where the issuer's keys or the database are.
 pub async fn opener(
     app: &App,
     token: Option<&str>,
@@ -88,9 +88,9 @@ pub async fn opener(
     let protocols = headers.get(PROTOCOLS).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let from_protocol = protocols.split_once(',').filter(|(name, _)| name.trim() == PROTOCOL);
     let caller = match (token, ticket, from_protocol) {
-        (Some(token), _, _) => app.verifier.verify(token)?,
+        (Some(token), _, _) => app.verifier.verify(token).await?,
         (None, Some(ticket), _) => use_ticket(app, ticket).await?,
-        (None, None, Some((_, token))) => app.verifier.verify(token.trim())?,
+        (None, None, Some((_, token))) => app.verifier.verify(token.trim()).await?,
         (None, None, None) => {
             return Err(Error::NotAuthenticated("Open the socket with a token or a ticket."));
         }

@@ -24,6 +24,7 @@ use local::engine::Engine;
 use local::stream::{Function, Tail, follow};
 use local::websocket::{Api, Gateway, Limits};
 use shared::app::{App, Settings};
+use shared::auth::Verifier;
 use shared::id::Clock;
 use shared::page::CursorKey;
 use shared::store::table;
@@ -64,22 +65,11 @@ impl World {
     }
 
     fn machine(wire: Wire, clock: Clock) -> Self {
-        let settings = Settings {
-            table: TABLE.to_owned(),
-            jwt_secret: SECRET.to_owned(),
-            jwt_issuer: None,
-            jwt_audience: None,
-            secret: "a secret for cursors".to_owned(),
-            previous_secret: None,
-            push_endpoint: None,
-            limited: false,
-            metered: true,
-        };
         // Sockets are looked for; there are none unless a test adds some.
         let pushes = aws_sdk_apigatewaymanagement::config::Builder::new()
             .behavior_version(aws_sdk_apigatewaymanagement::config::BehaviorVersion::latest())
             .endpoint_url("http://sockets.invalid");
-        let app = App::new(config(&wire), Some(pushes), settings, clock);
+        let app = App::new(config(&wire), Some(pushes), settings(), clock);
         Self::with(app, wire)
     }
 
@@ -101,6 +91,14 @@ impl World {
     pub fn with_limits(&self) -> Self {
         let app = App { store: self.app.store.clone().limited(true), ..self.app.clone() };
         Self::with(app, self.wire.clone())
+    }
+
+    /// The same machine, which trusts other issuers of tokens: its settings of those, changed.
+    pub fn trusting(&self, change: impl FnOnce(&mut Settings)) -> Self {
+        let mut settings = settings();
+        change(&mut settings);
+        let verifier = Arc::new(Verifier::new(&settings, Clock::default()));
+        Self::with(App { verifier, ..self.app.clone() }, self.wire.clone())
     }
 
     /// The same machine with other secrets for its cursors: the first signs, all of them hold.
@@ -162,6 +160,22 @@ impl World {
     /// Someone without a token.
     pub fn anonymous(&self) -> Actor {
         self.stranger("nobody").with_token(None)
+    }
+}
+
+/// The settings of every world, unless a test says otherwise.
+fn settings() -> Settings {
+    Settings {
+        table: TABLE.to_owned(),
+        jwt_secret: Some(SECRET.to_owned()),
+        jwks_url: None,
+        jwt_issuer: None,
+        jwt_audience: None,
+        secret: "a secret for cursors".to_owned(),
+        previous_secret: None,
+        push_endpoint: None,
+        limited: false,
+        metered: true,
     }
 }
 

@@ -92,7 +92,7 @@ async fn of_many_who_use_a_ticket_one_gets_in() {
 async fn a_ticket_holds_for_30_seconds() {
     let live = Live::start().await;
     let token = live.token("alice");
-    let caller = live.stack.app.verifier.verify(&token).unwrap();
+    let caller = live.stack.app.verifier.verify(&token).await.unwrap();
     for (age, is_good) in [(25, true), (31, false)] {
         let query = format!("?ticket={}", issue_ticket(&ago(&live, age), &caller).await.unwrap());
         match live.dial(&query, None).await {

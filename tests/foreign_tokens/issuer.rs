@@ -1,0 +1,216 @@
+//! An issuer of tokens: keys that sign, and a server that publishes them.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock, Mutex};
+
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::rsa::KeySize;
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair, RSA_PKCS1_SHA256, RsaKeyPair,
+};
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use harness::live::PATIENCE;
+
+pub(super) fn encoded(bytes: impl AsRef<[u8]>) -> String {
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+/// A pair of keys of one kind.
+#[derive(Clone)]
+pub(super) enum Pair {
+    Rsa(Arc<RsaKeyPair>),
+    Ec(Arc<EcdsaKeyPair>),
+    Ed(Arc<Ed25519KeyPair>),
+}
+
+/// Two RSA keys for all tests, for they take long to find.
+static RSA: LazyLock<[Arc<RsaKeyPair>; 2]> =
+    LazyLock::new(|| [(); 2].map(|()| Arc::new(RsaKeyPair::generate(KeySize::Rsa2048).unwrap())));
+
+/// A signer whose key has an id.
+#[derive(Clone)]
+pub(super) struct Signer {
+    pub(super) kid: String,
+    pub(super) pair: Pair,
+}
+
+impl Signer {
+    pub(super) fn rsa(kid: &str) -> Self {
+        Self { kid: kid.to_owned(), pair: Pair::Rsa(RSA[0].clone()) }
+    }
+
+    pub(super) fn other_rsa(kid: &str) -> Self {
+        Self { kid: kid.to_owned(), pair: Pair::Rsa(RSA[1].clone()) }
+    }
+
+    pub(super) fn ec(kid: &str) -> Self {
+        let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
+        Self { kid: kid.to_owned(), pair: Pair::Ec(Arc::new(pair)) }
+    }
+
+    pub(super) fn ed(kid: &str) -> Self {
+        Self { kid: kid.to_owned(), pair: Pair::Ed(Arc::new(Ed25519KeyPair::generate().unwrap())) }
+    }
+
+    /// One of each kind, with ids of their own.
+    pub(super) fn each() -> [Self; 3] {
+        [Self::rsa("rsa"), Self::ec("ec"), Self::ed("ed")]
+    }
+
+    pub(super) fn algorithm(&self) -> &'static str {
+        match self.pair {
+            Pair::Rsa(_) => "RS256",
+            Pair::Ec(_) => "ES256",
+            Pair::Ed(_) => "EdDSA",
+        }
+    }
+
+    /// The public key, as it is published.
+    pub(super) fn jwk(&self) -> Value {
+        let mut jwk = match &self.pair {
+            Pair::Rsa(pair) => {
+                let (n, e) = (pair.public_key().modulus(), pair.public_key().exponent());
+                let [n, e] = [n, e].map(|number| encoded(number.big_endian_without_leading_zero()));
+                json!({"kty": "RSA", "n": n, "e": e})
+            }
+            Pair::Ec(pair) => {
+                let point = pair.public_key().as_ref();
+                json!({"kty": "EC", "crv": "P-256", "x": encoded(&point[1..33]), "y": encoded(&point[33..])})
+            }
+            Pair::Ed(pair) => json!({"kty": "OKP", "crv": "Ed25519", "x": encoded(pair.public_key())}),
+        };
+        jwk["kid"] = self.kid.clone().into();
+        jwk["use"] = "sig".into();
+        jwk["alg"] = self.algorithm().into();
+        jwk
+    }
+
+    /// The raw signature of a message.
+    pub(super) fn sign(&self, message: &[u8]) -> Vec<u8> {
+        match &self.pair {
+            Pair::Rsa(pair) => {
+                let mut signature = vec![0; pair.public_modulus_len()];
+                pair.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), message, &mut signature).unwrap();
+                signature
+            }
+            Pair::Ec(pair) => pair.sign(&SystemRandom::new(), message).unwrap().as_ref().to_vec(),
+            Pair::Ed(pair) => pair.sign(message).as_ref().to_vec(),
+        }
+    }
+
+    /// A token with any header and payload, as they are written, well signed.
+    pub(super) fn raw(&self, header: &str, payload: &str) -> String {
+        let signed = format!("{}.{}", encoded(header), encoded(payload));
+        let signature = encoded(self.sign(signed.as_bytes()));
+        format!("{signed}.{signature}")
+    }
+
+    /// A token with some members of the header changed; null takes one away.
+    pub(super) fn with_header(&self, changes: &Value, claims: &Value) -> String {
+        let mut header = json!({"typ": "JWT", "alg": self.algorithm(), "kid": self.kid});
+        for (name, value) in changes.as_object().unwrap() {
+            header[name] = value.clone();
+        }
+        header.as_object_mut().unwrap().retain(|_, value| !value.is_null());
+        self.raw(&header.to_string(), &claims.to_string())
+    }
+
+    /// A token as issuers write them.
+    pub(super) fn token(&self, claims: &Value) -> String {
+        self.with_header(&json!({}), claims)
+    }
+}
+
+/// What the server says.
+struct Said {
+    answer: Mutex<(StatusCode, String)>,
+    fetches: AtomicUsize,
+    strays: AtomicUsize,
+    is_held: watch::Sender<bool>,
+    arrived: watch::Sender<usize>,
+}
+
+/// A server that publishes keys.
+pub(super) struct Issuer {
+    /// Where the keys are.
+    pub(super) url: String,
+    said: Arc<Said>,
+}
+
+impl Issuer {
+    /// Publishes the keys of some signers.
+    pub(super) async fn of(signers: &[&Signer]) -> Self {
+        let said = Arc::new(Said {
+            answer: Mutex::default(),
+            fetches: AtomicUsize::new(0),
+            strays: AtomicUsize::new(0),
+            is_held: watch::Sender::new(false),
+            arrived: watch::Sender::new(0),
+        });
+        let routes = Router::new().route("/keys", get(keys)).route("/elsewhere", get(elsewhere));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/keys", listener.local_addr().unwrap());
+        let service = routes.with_state(said.clone());
+        tokio::spawn(async move { axum::serve(listener, service).await });
+        let issuer = Self { url, said };
+        issuer.publish(signers);
+        issuer
+    }
+
+    /// Publishes the keys of these signers from now on.
+    pub(super) fn publish(&self, signers: &[&Signer]) {
+        let keys: Vec<Value> = signers.iter().map(|signer| signer.jwk()).collect();
+        self.answers(200, &json!({ "keys": keys }).to_string());
+    }
+
+    /// Answers like that from now on. A redirect leads to the keys.
+    pub(super) fn answers(&self, status: u16, body: &str) {
+        *self.said.answer.lock().unwrap() = (StatusCode::from_u16(status).unwrap(), body.to_owned());
+    }
+
+    /// Whether answers are kept back.
+    pub(super) fn hold(&self, is_held: bool) {
+        self.said.is_held.send_replace(is_held);
+    }
+
+    /// Waits until that many fetches have come.
+    pub(super) async fn asked(&self, times: usize) {
+        let mut arrived = self.said.arrived.subscribe();
+        let came = timeout(PATIENCE, arrived.wait_for(|count| *count >= times)).await;
+        came.expect("nobody asks").unwrap();
+    }
+
+    /// How often the keys were fetched.
+    pub(super) fn fetches(&self) -> usize {
+        self.said.fetches.load(Ordering::SeqCst)
+    }
+
+    /// How often a redirect was followed.
+    pub(super) fn strays(&self) -> usize {
+        self.said.strays.load(Ordering::SeqCst)
+    }
+}
+
+async fn keys(State(said): State<Arc<Said>>) -> Response {
+    let count = said.fetches.fetch_add(1, Ordering::SeqCst) + 1;
+    said.arrived.send_replace(count);
+    let _ = said.is_held.subscribe().wait_for(|is_held| !is_held).await;
+    let (status, body) = said.answer.lock().unwrap().clone();
+    (status, [(header::LOCATION, "/elsewhere")], body).into_response()
+}
+
+async fn elsewhere(State(said): State<Arc<Said>>) -> Response {
+    said.strays.fetch_add(1, Ordering::SeqCst);
+    said.answer.lock().unwrap().1.clone().into_response()
+}
