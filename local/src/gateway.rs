@@ -24,6 +24,8 @@ pub fn functions() -> Vec<(&'static str, Router<App>)> {
         ("Delete", delete::routes()),
         ("Block", block::routes()),
         ("Users", users::routes()),
+        ("Auth", auth::routes()),
+        ("Session", session::routes()),
         ("Events", events::routes()),
         ("Typing", typing::routes()),
         ("Presence", presence::routes()),

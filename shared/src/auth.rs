@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::app::App;
 use crate::error::Error;
-use crate::id::UserId;
+use crate::id::{SessionId, UserId};
 use crate::time::Timestamp;
 use crate::user::{Name, Picture};
 
@@ -29,6 +29,9 @@ struct Claims {
     name: serde_json::Value,
     #[serde(default)]
     picture: serde_json::Value,
+    /// Only in tokens that the login here has issued. Not `sid`, which other issuers use.
+    #[serde(default)]
+    tidings_session: Option<SessionId>,
 }
 
 /// The claims of a token that we sign.
@@ -38,6 +41,12 @@ struct OwnClaims<'a> {
     exp: i64,
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    iss: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    aud: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tidings_session: Option<&'a SessionId>,
 }
 
 /// A user whose token held.
@@ -51,6 +60,8 @@ pub struct Caller {
     pub picture: Option<Picture>,
     /// When the token expires.
     pub expires: Timestamp,
+    /// The session that the token was issued for, where its user registered here.
+    pub session: Option<SessionId>,
 }
 
 /// Checks tokens (RFC 7519) with a shared secret.
@@ -101,20 +112,57 @@ impl Verifier {
                 reason = "a time too far away is cut to the last there is"
             )]
             expires: Timestamp::from_millis((claims.exp * 1000.0) as i64),
+            session: claims.tidings_session,
             picture: claims.picture.as_str().and_then(|url| Picture::try_from(url.to_owned()).ok()),
         })
     }
 }
 
-/// An HS256 token for a user, valid until a time.
+/// Signs tokens (RFC 7519, HS256) that a [`Verifier`] of the same secret accepts.
+pub struct Signer {
+    key: EncodingKey,
+    issuer: Option<String>,
+    audience: Option<String>,
+}
+
+impl Signer {
+    /// A signer whose tokens name an issuer and an audience where these are given.
+    #[must_use]
+    pub fn hs256(secret: &[u8], issuer: Option<&str>, audience: Option<&str>) -> Self {
+        let _ = jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER.install_default();
+        let own = |text: &str| text.to_owned();
+        Self { key: EncodingKey::from_secret(secret), issuer: issuer.map(own), audience: audience.map(own) }
+    }
+
+    /// A token for a user, valid until a time (cut to seconds). The same arguments give the same token.
+    ///
+    /// # Errors
+    /// `Internal` where signing fails.
+    pub fn sign(
+        &self,
+        user: &UserId,
+        name: Option<&str>,
+        session: Option<&SessionId>,
+        expires: Timestamp,
+    ) -> Result<String, Error> {
+        let claims = OwnClaims {
+            sub: user.as_str(),
+            exp: expires.seconds(),
+            name,
+            iss: self.issuer.as_deref(),
+            aud: self.audience.as_deref(),
+            tidings_session: session,
+        };
+        jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &self.key).map_err(Error::internal)
+    }
+}
+
+/// An HS256 token for a user, valid until a time, without issuer and audience.
 ///
 /// # Errors
 /// `Internal` where signing fails.
 pub fn sign(secret: &[u8], user: &UserId, name: Option<&str>, expires: Timestamp) -> Result<String, Error> {
-    let _ = jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER.install_default();
-    let claims = OwnClaims { sub: user.as_str(), exp: expires.seconds(), name };
-    let key = EncodingKey::from_secret(secret);
-    jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &key).map_err(Error::internal)
+    Signer::hs256(secret, None, None).sign(user, name, None, expires)
 }
 
 impl FromRequestParts<App> for Caller {

@@ -5,6 +5,11 @@
 //! | profile | `U#user` | `PROFILE` | `profiles.rs` |
 //! | number of visible rows | `U#user` | `TOTALS` | `inbox.rs` |
 //! | inbox row | `U#user` | `C#conversation` | `inbox.rs` |
+//! | account of someone who registered here | `U#user` | `ACCOUNT` | `accounts.rs` |
+//! | guard of a username or an e-mail address | `N#kind#folded` | `GUARD` | `accounts.rs` |
+//! | session: a family of refresh tokens | `U#user` | `F#session` | `sessions.rs` |
+//! | entry of the directory | `S#first character` | `word#user` | `directory.rs` |
+//! | bucket of a limit | `L#what#whose` | `BUCKET` | `buckets.rs` |
 //! | block | `U#user` | `B#other` | `blocks.rs` |
 //! | presence | `U#user` | `PRESENCE` | `presences.rs` |
 //! | socket | `U#user` | `W#connection` | `connections.rs` |
@@ -19,8 +24,11 @@
 //!
 //! Invariant: keys are formatted here and nowhere else, and every change is one transaction.
 
+mod accounts;
 mod blocks;
+mod buckets;
 mod connections;
+mod directory;
 mod events;
 mod inbox;
 mod item;
@@ -30,11 +38,14 @@ mod profiles;
 mod reads;
 mod searching;
 mod sending;
+mod sessions;
 pub mod table;
 mod transact;
 
+pub use accounts::Registered;
 pub use blocks::Blocked;
 pub use connections::TICKET_LIFE;
+pub use directory::PeoplePosition;
 pub(crate) use events::Told;
 pub use events::{Poll, QueuePosition, WINDOW};
 pub use inbox::{InboxPage, InboxPosition, Unread};

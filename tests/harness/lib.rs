@@ -71,6 +71,8 @@ impl World {
             previous_secret: None,
             push_endpoint: None,
             limited: false,
+            registration: true,
+            directory: true,
             metered: true,
         };
         // Sockets are looked for; there are none unless a test adds some.

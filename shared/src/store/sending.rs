@@ -182,12 +182,16 @@ impl Sending<'_> {
             let answered = MessageId { conversation: self.conversation.clone(), stamp };
             writes.push((Part::Reply, Write::check(messages::key(&answered)).if_present("pk")));
         }
-        if let Some((mine, _)) = &self.profiles {
-            if mine.is_none() {
-                let profile = Profile::of(self.caller, self.store.clock.now());
-                writes.push((Part::Other, profiles::create(&self.caller.user, &profile)?));
-            }
-            writes.push((Part::Other, Write::check(profiles::key(&self.peer)).if_present("pk")));
+        if let Some((mine, theirs)) = &self.profiles {
+            let mine = match mine {
+                Some(profile) => vec![profiles::check(&self.caller.user, profile)],
+                None => {
+                    let first = profiles::first_of(self.caller, self.store.clock.now())?;
+                    profiles::create(&self.caller.user, &first)?
+                }
+            };
+            writes.extend(mine.into_iter().map(|write| (Part::Other, write)));
+            writes.push((Part::Other, profiles::check(&self.peer, theirs)));
         }
         Ok(writes)
     }
@@ -235,6 +239,7 @@ impl Sending<'_> {
                 row.set("peer", &new.peer)
                     .set_some("peer_name", new.peer_name.as_ref())
                     .set_some("peer_picture", new.peer_picture.as_ref())
+                    .set("peer_version", &self.shown_in(owner).map_or(0, |profile| profile.version))
                     .if_missing("pk")
             }
         }
@@ -242,18 +247,19 @@ impl Sending<'_> {
 
     /// A participant's row before the first message.
     fn new_row(&self, owner: &UserId) -> Row {
-        let (mine, theirs) = match &self.profiles {
-            Some((mine, theirs)) => (mine.as_ref(), Some(theirs)),
-            None => (None, None),
-        };
+        let peer = if *owner == self.caller.user { &self.peer } else { &self.caller.user };
+        let profile = self.shown_in(owner);
+        let name = profile.as_ref().and_then(Profile::shown_name);
+        Row::between(peer.clone(), name, profile.and_then(|profile| profile.picture))
+    }
+
+    /// The profile that a participant's row shows: the other's.
+    fn shown_in(&self, owner: &UserId) -> Option<Profile> {
+        let (mine, theirs) = self.profiles.as_ref()?;
         if *owner == self.caller.user {
-            let name = theirs.and_then(|profile| profile.name.clone());
-            let picture = theirs.and_then(|profile| profile.picture.clone());
-            return Row::between(self.peer.clone(), name, picture);
+            return Some(theirs.clone());
         }
-        let token = Profile::of(self.caller, self.store.clock.now());
-        let profile = mine.unwrap_or(&token);
-        Row::between(self.caller.user.clone(), profile.name.clone(), profile.picture.clone())
+        Some(mine.clone().unwrap_or_else(|| Profile::of(self.caller, self.store.clock.now())))
     }
 
     /// The event of a row that appears with the message: the row as it is after it.
