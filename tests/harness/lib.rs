@@ -22,6 +22,7 @@ use aws_sdk_dynamodb::config::{BehaviorVersion, Builder, Credentials, Region};
 use axum::Router;
 use local::engine::Engine;
 use local::websocket::{Api, Gateway, Limits};
+use serde_json::{Value, json};
 use shared::app::{App, Settings};
 use shared::id::Clock;
 use shared::page::CursorKey;
@@ -30,7 +31,17 @@ use wire::Wire;
 
 /// The HS256 secret of every world.
 pub const SECRET: &str = "a secret that only the tests know, of more than 32 bytes";
+/// The password of those whom [`World::registered`] registers.
+pub const PASSWORD: &str = "correct horse battery";
 const TABLE: &str = "tidings";
+
+/// Someone who registered here, in one of their sessions.
+pub struct Registered {
+    /// Them, with their access token.
+    pub actor: Actor,
+    /// What gets them the next one.
+    pub refresh_token: String,
+}
 
 /// Some machines that run the functions, and the one database behind them.
 #[derive(Clone)]
@@ -107,6 +118,36 @@ impl World {
     pub fn with_cursor_secrets(&self, secrets: &[&[u8]]) -> Self {
         let app = App { cursors: Arc::new(CursorKey::derive(secrets)), ..self.app.clone() };
         Self::with(app, self.wire.clone())
+    }
+
+    /// The same machine, set up otherwise.
+    pub fn with_app(&self, change: impl FnOnce(&mut App)) -> Self {
+        let mut app = self.app.clone();
+        change(&mut app);
+        Self::with(app, self.wire.clone())
+    }
+
+    /// Registers someone, with that username and [`PASSWORD`], and logs them in.
+    pub async fn registered(&self, username: &str) -> Registered {
+        let account = json!({
+            "username": username,
+            "email": format!("{username}@example.com"),
+            "password": PASSWORD,
+            "full_name": format!("{username} Example"),
+        });
+        self.anonymous().post("/api/auth/register", &account).await.expect(201);
+        self.login(username, PASSWORD).await
+    }
+
+    /// Logs someone in.
+    pub async fn login(&self, username: &str, password: &str) -> Registered {
+        let body = json!({"username": username, "password": password});
+        let answer = self.anonymous().post("/api/auth/login", &body).await.expect(200);
+        let text = |value: &Value| value.as_str().expect("a text").to_owned();
+        let data = answer.data();
+        let actor = self.stranger(&text(&data["user"]["id"]));
+        let actor = actor.with_token(data["access_token"].as_str());
+        Registered { actor, refresh_token: text(&data["refresh_token"]) }
     }
 
     /// A user with a token, not yet seen by the server.
