@@ -15,7 +15,7 @@ async fn named(world: &World, id: &str, name: &str) -> Actor {
 
 /// The ids that a search finds, in its order.
 async fn found(actor: &Actor, query: &str) -> Vec<String> {
-    let query: String = query.bytes().map(|byte| format!("%{byte:02x}")).collect();
+    let query = query.bytes().fold(String::new(), |query, byte| query + &format!("%{byte:02x}"));
     let pages = actor.pages(&format!("/api/users?q={query}")).await;
     pages.concat().iter().map(|user| user["id"].as_str().unwrap().to_owned()).collect()
 }
@@ -109,8 +109,11 @@ async fn changes_that_cross_end_alike_everywhere() {
         })),
         join_all(peers.iter().map(|peer| peer.send(&ada.id, "hello")))
     );
-    names.into_iter().for_each(|answer| drop(answer.expect(200)));
-    sends.into_iter().for_each(|answer| drop(answer.expect(201)));
+    for (answer, status) in
+        names.into_iter().map(|answer| (answer, 200)).chain(sends.into_iter().map(|answer| (answer, 201)))
+    {
+        answer.expect(status);
+    }
     let name = ada.get(ME).await.expect(200).data()["full_name"].clone();
     for peer in &peers {
         assert_eq!(peer.row(&ada.id).await.unwrap()["other_user_name"], name);
@@ -124,18 +127,10 @@ async fn a_change_that_died_half_way_is_finished_by_the_next_look() {
     let bob = world.user("bob").await;
     let ada = world.registered("ada").await.actor;
     ada.send("bob", "hello").await.expect(201);
-    let path = harness::wire::Faults { failed: 1.0, ..harness::wire::Faults::default() };
-    // The change commits; then the database is away.
-    let change = json!({"full_name": "Ada"});
-    let (changed, ()) = tokio::join!(ada.patch(ME, &change), async {
-        while bob.get(&format!("/api/users/{}", ada.id)).await.data()["full_name"] != "Ada" {}
-        world.wire.suffer(path, 1);
-    });
+    world.wire.away_after(1);
+    ada.patch(ME, &json!({"full_name": "Ada"})).await.refused(503, "unavailable");
     world.wire.heal();
-    if changed.status == 200 {
-        return; // It was faster than the fault.
-    }
-    changed.refused(503, "unavailable");
+    assert_eq!(bob.row(&ada.id).await.unwrap()["other_user_name"], "ada Example");
     ada.get(ME).await.expect(200);
     assert_eq!(bob.row(&ada.id).await.unwrap()["other_user_name"], "Ada");
 }
@@ -166,11 +161,7 @@ async fn people_are_found_by_the_start_of_any_name() {
         ("ess", vec![]),
         ("zoe ada", vec![]),
         ("example.com", vec![]),
-        ("#", vec![]),
     ] {
-        if query == "#" {
-            continue;
-        }
         let ids: Vec<_> = expected.iter().map(|actor| actor.id.clone()).collect();
         assert_eq!(found(&zoe, query).await, ids, "{query}");
     }
@@ -254,7 +245,7 @@ async fn a_search_costs_the_same_however_many_there_are() {
         let before = world.wire.calls().len();
         let answer = hub.get("/api/users?q=pers&limit=20").await.expect(200);
         assert_eq!(answer.list().len(), 20);
-        costs.push(["calls", "depth", "rcu", "wcu"].map(|figure| answer.cost(figure)));
+        costs.push(["calls", "depth", "rcu", "wcu"].map(|figure| answer.cost(figure).to_string()));
         assert_eq!(world.wire.calls()[before..], ["Query"]);
         assert!(!world.wire.calls().contains(&"Scan".to_owned()));
     }

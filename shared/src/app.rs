@@ -38,6 +38,7 @@ pub struct App {
 }
 
 /// What an operator sets, from the environment.
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub struct Settings {
     /// `TIDINGS_TABLE`, `tidings` unless set.
     pub table: String,

@@ -190,6 +190,7 @@ pub struct UserView {
     created_at: Timestamp,
     /// Only in one's own.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[expect(clippy::option_option, reason = "not shown, none, and one")]
     email: Option<Option<EmailAddress>>,
 }
 

@@ -183,12 +183,11 @@ impl Sending<'_> {
             writes.push((Part::Reply, Write::check(messages::key(&answered)).if_present("pk")));
         }
         if let Some((mine, theirs)) = &self.profiles {
-            let mine = match mine {
-                Some(profile) => vec![profiles::check(&self.caller.user, profile)],
-                None => {
-                    let first = profiles::first_of(self.caller, self.store.clock.now())?;
-                    profiles::create(&self.caller.user, &first)?
-                }
+            let mine = if let Some(profile) = mine {
+                vec![profiles::check(&self.caller.user, profile)]
+            } else {
+                let first = profiles::first_of(self.caller, self.store.clock.now())?;
+                profiles::create(&self.caller.user, &first)?
             };
             writes.extend(mine.into_iter().map(|write| (Part::Other, write)));
             writes.push((Part::Other, profiles::check(&self.peer, theirs)));
