@@ -1,5 +1,7 @@
 //! People: profiles, how a change of one reaches others, and the search for them.
 
+use std::time::Duration;
+
 use futures_util::future::join_all;
 use harness::{Actor, World};
 use serde_json::{Value, json};
@@ -71,6 +73,16 @@ async fn a_change_says_only_what_changes() {
 }
 
 #[tokio::test]
+async fn a_profile_changes_so_often_and_no_more() {
+    let world = World::new().await.with_limits();
+    let ada = world.user("ada").await;
+    for n in 0..20 {
+        ada.patch(ME, &json!({"full_name": format!("Ada {n}")})).await.expect(200);
+    }
+    ada.patch(ME, &json!({"full_name": "Ada"})).await.refused(429, "rate_limited");
+}
+
+#[tokio::test]
 async fn a_new_name_reaches_the_inboxes_of_others() {
     let world = World::new().await;
     let (bob, carol) = (world.user("bob").await, world.user("carol").await);
@@ -91,34 +103,59 @@ async fn a_new_name_reaches_the_inboxes_of_others() {
     assert_eq!(bob.row(&ada.id).await.unwrap()["photo_url"], Value::Null);
 }
 
+/// So many users, named `peer-N`.
+async fn peers(world: &World, count: usize) -> Vec<Actor> {
+    let ids: Vec<_> = (0..count).map(|n| format!("peer-{n}")).collect();
+    join_all(ids.iter().map(|id| world.user(id))).await
+}
+
+/// All peers see the name that the profile has.
+async fn see_the_name_of(ada: &Actor, peers: &[Actor]) {
+    let name = ada.get(ME).await.expect(200).data()["full_name"].clone();
+    for peer in peers {
+        assert_eq!(peer.row(&ada.id).await.unwrap()["other_user_name"], name);
+    }
+    assert_eq!(found(&peers[0], name.as_str().unwrap()).await, [ada.id.as_str()]);
+}
+
 #[tokio::test]
 async fn changes_that_cross_end_alike_everywhere() {
     let world = World::new().await;
     let ada = world.registered("ada").await.actor;
-    let peers: Vec<Actor> = join_all((0..6).map(|n| {
-        let world = world.clone();
-        async move { world.user(&format!("peer-{n}")).await }
-    }))
-    .await;
-    world.wire.delay_commits(std::time::Duration::from_millis(20), 5);
-    // Some rows are made while the name changes.
-    let (names, sends) = tokio::join!(
-        join_all((0..6).map(|n| {
-            let ada = ada.clone();
-            async move { ada.patch(ME, &json!({"full_name": format!("Ada {n}")})).await }
-        })),
-        join_all(peers.iter().map(|peer| peer.send(&ada.id, "hello")))
-    );
-    for (answer, status) in
-        names.into_iter().map(|answer| (answer, 200)).chain(sends.into_iter().map(|answer| (answer, 201)))
-    {
-        answer.expect(status);
-    }
-    let name = ada.get(ME).await.expect(200).data()["full_name"].clone();
+    let peers = peers(&world, 6).await;
     for peer in &peers {
-        assert_eq!(peer.row(&ada.id).await.unwrap()["other_user_name"], name);
+        peer.send(&ada.id, "hello").await.expect(201);
     }
-    assert_eq!(found(&peers[0], "ada").await, [ada.id]);
+    world.wire.delay_commits(Duration::from_millis(20), 5);
+    for round in 0..3 {
+        let names: Vec<_> = (0..4).map(|n| json!({"full_name": format!("Ada {round}{n}")})).collect();
+        for answer in join_all(names.iter().map(|name| ada.patch(ME, name))).await {
+            answer.expect(200);
+        }
+        see_the_name_of(&ada, &peers).await;
+    }
+}
+
+#[tokio::test]
+async fn a_row_made_while_the_name_changes_shows_the_new_one() {
+    let world = World::new().await;
+    let ada = world.registered("ada").await.actor;
+    let peers = peers(&world, 16).await;
+    world.wire.delay_commits(Duration::from_millis(20), 5);
+    // She writes to half of them, the others to her: either makes rows.
+    let change = json!({"full_name": "Countess"});
+    let rows = peers.iter().enumerate().map(|(n, peer)| {
+        let ada = &ada;
+        async move {
+            match n % 2 {
+                0 => peer.send(&ada.id, "hello").await.expect(201),
+                _ => ada.send(&peer.id, "hello").await.expect(201),
+            }
+        }
+    });
+    let (changed, _) = tokio::join!(ada.patch(ME, &change), join_all(rows));
+    changed.expect(200);
+    see_the_name_of(&ada, &peers).await;
 }
 
 #[tokio::test]

@@ -41,11 +41,10 @@ impl TryFrom<String> for Username {
     fn try_from(text: String) -> Result<Self, Self::Error> {
         let name: String = text.nfc().collect();
         let allowed = |c: char| c.is_alphanumeric() || is_combining_mark(c) || "_.-".contains(c);
+        let is_word =
+            |form: &str| form.chars().next().is_some_and(char::is_alphanumeric) && form.chars().all(allowed);
         // The folded form as well: some letters stand for several words.
-        let is_one = [&name, &folded_name(&name)]
-            .iter()
-            .all(|form| form.chars().next().is_some_and(char::is_alphanumeric) && form.chars().all(allowed));
-        if is_one && name.chars().count() <= MAX_USERNAME {
+        if name.chars().count() <= MAX_USERNAME && is_word(&name) && is_word(&folded_name(&name)) {
             Ok(Self(name))
         } else {
             Err("a username has 1-50 letters, digits and _ . - and begins with a letter or a digit")
@@ -76,14 +75,14 @@ impl EmailAddress {
 impl TryFrom<String> for EmailAddress {
     type Error = &'static str;
     fn try_from(text: String) -> Result<Self, Self::Error> {
-        let is_one = [&text, &folded_name(&text)].iter().all(|form| {
+        let is_address = |form: &str| {
             let sides = form.split_once('@');
-            let parts = sides.is_some_and(|(local, domain)| {
+            let has_sides = sides.is_some_and(|(local, domain)| {
                 !local.is_empty() && !domain.is_empty() && !domain.contains('@')
             });
-            parts && !form.chars().any(|c| c.is_whitespace() || c.is_control())
-        });
-        if is_one && text.len() <= MAX_EMAIL {
+            has_sides && !form.chars().any(|c| c.is_whitespace() || c.is_control())
+        };
+        if text.len() <= MAX_EMAIL && is_address(&text) && is_address(&folded_name(&text)) {
             Ok(Self(text))
         } else {
             Err("an e-mail address is of the form name@domain, without spaces, of up to 254 bytes")

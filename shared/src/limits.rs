@@ -30,6 +30,8 @@ pub const REGISTRATIONS: Limit = Limit { bucket: "full_at", every: 60_000, burst
 pub const LOGINS_FROM_ADDRESS: Limit = Limit { bucket: "full_at", every: 2_000, burst: 50 };
 /// Passwords tried on an account, by the name it is signed in with or by its user: one in half a minute.
 pub const PASSWORDS: Limit = Limit { bucket: "full_at", every: 30_000, burst: 10 };
+/// Changes of a profile, per user: one in ten seconds. Each is written into the rows of all whom they write with.
+pub const PROFILE_CHANGES: Limit = Limit { bucket: "full_at", every: 10_000, burst: 20 };
 /// New pairs of tokens, per session: one in ten seconds.
 pub const REFRESHES: Limit = Limit { bucket: "refreshes_full_at", every: 10_000, burst: 10 };
 

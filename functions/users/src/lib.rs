@@ -45,6 +45,7 @@ async fn change_me(
     caller: Caller,
     Json(change): Json<ProfileChange>,
 ) -> Result<Reply<UserView>, Error> {
+    app.store.admit_profile_change(&caller.user).await?;
     let profile = app.store.change_profile(&caller, &change).await?;
     Ok(Reply::ok(UserView::own(caller.user, profile), "Profile changed."))
 }

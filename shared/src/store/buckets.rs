@@ -11,7 +11,7 @@ use crate::account::UniqueName;
 use crate::error::Error;
 use crate::http::Address;
 use crate::id::UserId;
-use crate::limits::{LOGINS_FROM_ADDRESS, Limit, PASSWORDS, REGISTRATIONS};
+use crate::limits::{LOGINS_FROM_ADDRESS, Limit, PASSWORDS, PROFILE_CHANGES, REGISTRATIONS};
 
 /// Seconds that a bucket is kept once it must be full: for clocks that differ.
 const SLACK: i64 = 60;
@@ -44,6 +44,14 @@ impl Store {
     /// `RateLimited` where they have done so too often.
     pub async fn admit_password(&self, user: &UserId) -> Result<(), Error> {
         self.take(&[(key(&format!("password#user#{user}")), PASSWORDS)]).await
+    }
+
+    /// Lets a user change their profile.
+    ///
+    /// # Errors
+    /// `RateLimited` where they have done so too often.
+    pub async fn admit_profile_change(&self, user: &UserId) -> Result<(), Error> {
+        self.take(&[(key(&format!("profile#{user}")), PROFILE_CHANGES)]).await
     }
 
     /// Takes a token from each bucket, or from none.
