@@ -14,7 +14,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use http_body_util::BodyExt;
 use lambda_http::request::RequestContext;
 use serde::Serialize;
@@ -138,6 +138,19 @@ impl Address {
     }
 }
 
+impl From<&Extensions> for Address {
+    fn from(extensions: &Extensions) -> Self {
+        let gateway = match extensions.get::<RequestContext>() {
+            Some(RequestContext::ApiGatewayV2(context)) => context.http.source_ip.as_deref(),
+            _ => None,
+        };
+        let gateway = gateway.and_then(|address| address.parse().ok());
+        let connection = || extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
+        // Without either, all share one: what is limited by address is then limited for all of them together.
+        Self::of(gateway.or_else(connection).unwrap_or(Ipv4Addr::LOCALHOST.into()))
+    }
+}
+
 impl Display for Address {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.0.fmt(f)
@@ -147,14 +160,7 @@ impl Display for Address {
 impl FromRequestParts<App> for Address {
     type Rejection = Error;
     async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Error> {
-        let gateway = match parts.extensions.get::<RequestContext>() {
-            Some(RequestContext::ApiGatewayV2(context)) => context.http.source_ip.as_deref(),
-            _ => None,
-        };
-        let gateway = gateway.and_then(|address| address.parse().ok());
-        let connection = || parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
-        // Without either, all share one: what is limited by address is then limited for all of them together.
-        Ok(Self::of(gateway.or_else(connection).unwrap_or(Ipv4Addr::LOCALHOST.into())))
+        Ok(Self::from(&parts.extensions))
     }
 }
 
@@ -330,4 +336,23 @@ fn parsed<'de, T: DeserializeOwned, D: serde::Deserializer<'de>>(from: D) -> Res
         let field = missing.map(ToOwned::to_owned).or((path != "." && !path.contains('?')).then_some(path));
         Error::Invalid { field, message }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_address_is_what_the_gateway_says_else_the_connection() {
+        let mut extensions = Extensions::new();
+        let shown = |extensions: &Extensions| Address::from(extensions).to_string();
+        assert_eq!(shown(&extensions), "127.0.0.1");
+        let peer: SocketAddr = "[::ffff:192.0.2.7]:443".parse().unwrap();
+        extensions.insert(ConnectInfo(peer));
+        assert_eq!(shown(&extensions), "192.0.2.7");
+        let mut context = lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpRequestContext::default();
+        context.http.source_ip = Some("2001:db8:1:2:3:4:5:6".to_owned());
+        extensions.insert(RequestContext::ApiGatewayV2(context));
+        assert_eq!(shown(&extensions), "2001:db8:1:2::");
+    }
 }
