@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
 #![allow(clippy::similar_names, reason = "sent and send, pushed and pushes")]
 
+mod accounts;
 mod blocks;
 mod budgets;
 mod conventions;
@@ -14,6 +15,7 @@ mod forms;
 mod inputs;
 mod model;
 mod pages;
+mod people;
 mod queue;
 mod racing;
 mod reading;

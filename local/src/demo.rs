@@ -32,7 +32,7 @@ pub async fn fill(app: &App) -> Result<(), Error> {
     for (id, name) in PEOPLE {
         let user: UserId = id.parse().map_err(Error::internal)?;
         let expires = app.store.now();
-        let caller = Caller { user, name: Name::shortened(name), picture: None, expires };
+        let caller = Caller { user, name: Name::shortened(name), picture: None, expires, session: None };
         app.store.see_user(&caller).await?;
         callers.push(caller);
     }

@@ -29,6 +29,8 @@ pub fn functions() -> Vec<(&'static str, Router<App>)> {
         ("Rooms", rooms::routes()),
         ("Block", block::routes()),
         ("Users", users::routes()),
+        ("Auth", auth::routes()),
+        ("Session", session::routes()),
         ("Events", events::routes()),
         ("Typing", typing::routes()),
         ("Presence", presence::routes()),

@@ -207,6 +207,7 @@ fn serve(listener: TcpListener, service: Router, mut stopped: watch::Receiver<bo
         let _ = stopped.wait_for(|stopped| *stopped).await;
     };
     tokio::spawn(async move {
+        let service = service.into_make_service_with_connect_info::<SocketAddr>();
         if let Err(error) = axum::serve(listener, service).with_graceful_shutdown(stop).await {
             tracing::error!(%error, "the server ended");
         }

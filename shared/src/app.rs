@@ -8,7 +8,7 @@ use lambda_runtime::LambdaEvent;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::auth::{MIN_SECRET, Verifier};
+use crate::auth::{MIN_SECRET, Signer, Verifier};
 use crate::error::Source;
 use crate::http::boundary;
 use crate::id::Clock;
@@ -26,13 +26,20 @@ pub struct App {
     pub push: Push,
     /// Who is calling.
     pub verifier: Arc<Verifier>,
-    /// What signs cursors.
+    /// What signs the tokens of those who registered here.
+    pub signer: Option<Arc<Signer>>,
+    /// Whether people may register.
+    pub registration: bool,
+    /// Whether users may be searched for.
+    pub directory: bool,
+    /// What signs cursors, tickets and refresh tokens.
     pub cursors: Arc<CursorKey>,
     /// Whether answers say what they cost, in `Server-Timing`.
     pub metered: bool,
 }
 
 /// What an operator sets, from the environment.
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub struct Settings {
     /// `TIDINGS_TABLE`, `tidings` unless set.
     pub table: String,
@@ -44,7 +51,7 @@ pub struct Settings {
     pub jwt_issuer: Option<String>,
     /// `TIDINGS_JWT_AUDIENCE`: the `aud` that tokens must have.
     pub jwt_audience: Option<String>,
-    /// `TIDINGS_SECRET`: the key of cursors and tickets.
+    /// `TIDINGS_SECRET`: the key of cursors, tickets and refresh tokens.
     pub secret: String,
     /// `TIDINGS_SECRET_PREVIOUS`: the one before it, whose cursors still hold.
     pub previous_secret: Option<String>,
@@ -52,6 +59,10 @@ pub struct Settings {
     pub push_endpoint: Option<String>,
     /// `TIDINGS_RATE_LIMITS=off`: nothing limits how often things may be done.
     pub limited: bool,
+    /// `TIDINGS_REGISTRATION=off`: nobody may register.
+    pub registration: bool,
+    /// `TIDINGS_DIRECTORY=off`: users cannot be searched for.
+    pub directory: bool,
     /// `TIDINGS_METER=on`: answers say what they cost.
     pub metered: bool,
 }
@@ -80,6 +91,8 @@ impl Settings {
             previous_secret: variable("TIDINGS_SECRET_PREVIOUS"),
             push_endpoint: variable("TIDINGS_PUSH_ENDPOINT"),
             limited: variable("TIDINGS_RATE_LIMITS").as_deref() != Some("off"),
+            registration: variable("TIDINGS_REGISTRATION").as_deref() != Some("off"),
+            directory: variable("TIDINGS_DIRECTORY").as_deref() != Some("off"),
             metered: variable("TIDINGS_METER").as_deref() == Some("on"),
         };
         if settings.jwt_secret.as_ref().is_some_and(|secret| secret.len() < MIN_SECRET) {
@@ -104,11 +117,18 @@ impl App {
         let previous = settings.previous_secret.as_deref().map(str::as_bytes);
         let secrets: Vec<&[u8]> = std::iter::once(settings.secret.as_bytes()).chain(previous).collect();
         let verifier = Verifier::new(&settings, clock.clone());
+        let signer = settings.jwt_secret.as_deref().map(|secret| {
+            let (issuer, audience) = (settings.jwt_issuer.as_deref(), settings.jwt_audience.as_deref());
+            Arc::new(Signer::hs256(secret.as_bytes(), issuer, audience))
+        });
         let store = Store::new(config, settings.table, clock, settings.metered, pushes.is_some());
         Self {
             store: store.limited(settings.limited),
             push: Push::new(pushes),
             verifier: Arc::new(verifier),
+            registration: settings.registration && signer.is_some(),
+            signer,
+            directory: settings.directory,
             cursors: Arc::new(CursorKey::derive(&secrets)),
             metered: settings.metered,
         }

@@ -17,7 +17,7 @@ use serde_json::Value;
 
 use crate::app::{App, Settings};
 use crate::error::Error;
-use crate::id::{Clock, UserId};
+use crate::id::{Clock, SessionId, UserId};
 use crate::jwks::Jwks;
 use crate::time::Timestamp;
 use crate::user::{Name, Picture};
@@ -110,6 +110,9 @@ struct Claims {
     name: Value,
     #[serde(default)]
     picture: Value,
+    /// Only in tokens that the login here has issued. Not `sid`, which other issuers use.
+    #[serde(default)]
+    tidings_session: Option<SessionId>,
 }
 
 impl Claims {
@@ -134,6 +137,7 @@ impl From<Claims> for Caller {
     fn from(claims: Claims) -> Self {
         Self {
             user: claims.sub,
+            session: claims.tidings_session,
             name: claims.name.as_str().and_then(Name::shortened),
             #[expect(
                 clippy::cast_possible_truncation,
@@ -152,6 +156,12 @@ struct OwnClaims<'a> {
     exp: i64,
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    iss: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    aud: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tidings_session: Option<&'a SessionId>,
 }
 
 /// A user whose token held.
@@ -165,6 +175,8 @@ pub struct Caller {
     pub picture: Option<Picture>,
     /// When the token expires.
     pub expires: Timestamp,
+    /// The session that the token was issued for, where its user registered here.
+    pub session: Option<SessionId>,
 }
 
 /// Checks tokens (RFC 7519), of our own secret and of an issuer elsewhere.
@@ -220,19 +232,58 @@ impl Verifier {
         let holds = claims.hold_at(self.clock.now())
             && self.issuer.as_ref().is_none_or(|issuer| claims.iss == issuer.as_str())
             && self.audience.as_ref().is_none_or(|audience| claims.are_for(audience));
-        if holds { Ok(claims.into()) } else { Err(refused()) }
+        let caller = if holds { Caller::from(claims) } else { return Err(refused()) };
+        // Nobody else's token is one of our sessions.
+        let session = caller.session.filter(|_| token.algorithm == Algorithm::HS256);
+        Ok(Caller { session, ..caller })
     }
 }
 
-/// An HS256 token for a user, valid until a time.
+/// Signs tokens (RFC 7519, HS256) that a [`Verifier`] of the same secret accepts.
+pub struct Signer {
+    key: EncodingKey,
+    issuer: Option<String>,
+    audience: Option<String>,
+}
+
+impl Signer {
+    /// A signer whose tokens name an issuer and an audience where these are given.
+    #[must_use]
+    pub fn hs256(secret: &[u8], issuer: Option<&str>, audience: Option<&str>) -> Self {
+        let _ = jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER.install_default();
+        let own = |text: &str| text.to_owned();
+        Self { key: EncodingKey::from_secret(secret), issuer: issuer.map(own), audience: audience.map(own) }
+    }
+
+    /// A token for a user, valid until a time (cut to seconds). The same arguments give the same token.
+    ///
+    /// # Errors
+    /// `Internal` where signing fails.
+    pub fn sign(
+        &self,
+        user: &UserId,
+        name: Option<&str>,
+        session: Option<&SessionId>,
+        expires: Timestamp,
+    ) -> Result<String, Error> {
+        let claims = OwnClaims {
+            sub: user.as_str(),
+            exp: expires.seconds(),
+            name,
+            iss: self.issuer.as_deref(),
+            aud: self.audience.as_deref(),
+            tidings_session: session,
+        };
+        jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &self.key).map_err(Error::internal)
+    }
+}
+
+/// An HS256 token for a user, valid until a time, without issuer and audience.
 ///
 /// # Errors
 /// `Internal` where signing fails.
 pub fn sign(secret: &[u8], user: &UserId, name: Option<&str>, expires: Timestamp) -> Result<String, Error> {
-    let _ = jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER.install_default();
-    let claims = OwnClaims { sub: user.as_str(), exp: expires.seconds(), name };
-    let key = EncodingKey::from_secret(secret);
-    jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &key).map_err(Error::internal)
+    Signer::hs256(secret, None, None).sign(user, name, None, expires)
 }
 
 impl FromRequestParts<App> for Caller {

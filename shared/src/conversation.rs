@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::id::{ConversationId, Kind, MessageId, Stamp, UserId};
 use crate::message::Message;
 use crate::time::{Timestamp, millis};
-use crate::user::{Name, Picture};
+use crate::user::{Name, Picture, Profile};
 
 /// Participants up to which a change is one transaction (of at most 100 items). Above that it is committed first, and
 /// brought to each of them afterwards.
@@ -57,6 +57,9 @@ pub struct Row {
     /// Their picture, or the group's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub picture: Option<Picture>,
+    /// The version of the other's profile that these are from.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub name_version: u64,
     /// The newest message that the row has taken in.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub head: Option<Stamp>,
@@ -113,8 +116,15 @@ fn is_zero(number: &u64) -> bool {
 impl Row {
     /// A hidden row of a direct conversation, before anything happened.
     #[must_use]
-    pub fn between(peer: UserId, name: Option<Name>, picture: Option<Picture>) -> Self {
-        Self { peer: Some(peer), name, picture, ..Self::default() }
+    pub fn between(peer: &UserId, profile: &Profile) -> Self {
+        Self { peer: Some(peer.clone()), ..Self::default() }.showing(profile)
+    }
+
+    /// The row with the other's name and picture.
+    #[must_use]
+    pub fn showing(self, profile: &Profile) -> Self {
+        let (name, picture) = (profile.shown_name(), profile.picture.clone());
+        Self { name, picture, name_version: profile.version, ..self }
     }
 
     /// Whether either has blocked the other.

@@ -5,16 +5,18 @@
 //! arguments: `Caller` first, the body last.
 
 use std::fmt::Display;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
 use axum::Router;
-use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request, State};
+use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, RawPathParams, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use http_body_util::BodyExt;
+use lambda_http::request::RequestContext;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_urlencoded::Deserializer as Pairs;
@@ -116,6 +118,49 @@ impl<T: Serialize> IntoResponse for Reply<T> {
             }
             Err(error) => Error::internal(error).into_response(),
         }
+    }
+}
+
+/// Where a request comes from, as API Gateway or the connection says; headers are not asked, for anyone can write
+/// them. An IPv6 address stands for its network of 64 bits, which one client has to itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Address(IpAddr);
+
+impl Address {
+    fn of(address: IpAddr) -> Self {
+        match address.to_canonical() {
+            IpAddr::V4(address) => Self(address.into()),
+            IpAddr::V6(address) => {
+                let [a, b, c, d, ..] = address.segments();
+                Self(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into())
+            }
+        }
+    }
+}
+
+impl From<&Extensions> for Address {
+    fn from(extensions: &Extensions) -> Self {
+        let gateway = match extensions.get::<RequestContext>() {
+            Some(RequestContext::ApiGatewayV2(context)) => context.http.source_ip.as_deref(),
+            _ => None,
+        };
+        let gateway = gateway.and_then(|address| address.parse().ok());
+        let connection = || extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
+        // Without either, all share one: what is limited by address is then limited for all of them together.
+        Self::of(gateway.or_else(connection).unwrap_or(Ipv4Addr::LOCALHOST.into()))
+    }
+}
+
+impl Display for Address {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromRequestParts<App> for Address {
+    type Rejection = Error;
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Error> {
+        Ok(Self::from(&parts.extensions))
     }
 }
 
@@ -312,4 +357,23 @@ fn parsed<'de, T: DeserializeOwned, D: serde::Deserializer<'de>>(from: D) -> Res
         let field = missing.map(ToOwned::to_owned).or((path != "." && !path.contains('?')).then_some(path));
         Error::Invalid { field, message }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_address_is_what_the_gateway_says_else_the_connection() {
+        let mut extensions = Extensions::new();
+        let shown = |extensions: &Extensions| Address::from(extensions).to_string();
+        assert_eq!(shown(&extensions), "127.0.0.1");
+        let peer: SocketAddr = "[::ffff:192.0.2.7]:443".parse().unwrap();
+        extensions.insert(ConnectInfo(peer));
+        assert_eq!(shown(&extensions), "192.0.2.7");
+        let mut context = lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpRequestContext::default();
+        context.http.source_ip = Some("2001:db8:1:2:3:4:5:6".to_owned());
+        extensions.insert(RequestContext::ApiGatewayV2(context));
+        assert_eq!(shown(&extensions), "2001:db8:1:2::");
+    }
 }

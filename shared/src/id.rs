@@ -64,6 +64,12 @@ impl UserId {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The id of someone who registers here: 122 random bits, so nobody chooses or foresees it.
+    #[must_use]
+    pub fn random() -> Self {
+        Self(request_token().into())
+    }
 }
 
 impl FromStr for UserId {
@@ -79,6 +85,35 @@ impl FromStr for UserId {
 }
 
 impl fmt::Display for UserId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The id of a session: from a login until its refresh tokens end. Random, 36 characters.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct SessionId(Arc<str>);
+text_form!(SessionId);
+
+impl SessionId {
+    /// A new one.
+    #[must_use]
+    pub fn random() -> Self {
+        Self(request_token().into())
+    }
+}
+
+impl FromStr for SessionId {
+    type Err = MalformedId;
+    fn from_str(text: &str) -> Result<Self, MalformedId> {
+        let allowed = |b: u8| b.is_ascii_hexdigit() || b == b'-';
+        let is_one = text.len() == 36 && text.bytes().all(allowed);
+        if is_one { Ok(Self(text.into())) } else { Err(MalformedId("not a session's id")) }
+    }
+}
+
+impl fmt::Display for SessionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }

@@ -1,10 +1,11 @@
 //! What the functions of Tidings share.
 //!
-//! In reading order: [`app`] is what a function holds; [`http`], [`auth`], [`jwks`], [`error`] and [`page`] are the
-//! edge; [`id`], [`time`], [`user`], [`conversation`], [`message`], [`event`] and [`text`] are the domain, without
-//! I/O; [`store`] is the one table, with the key, the queries and the transactions of each item; [`meter`] counts
-//! what they cost.
+//! In reading order: [`app`] is what a function holds; [`http`], [`auth`], [`jwks`], [`error`] and [`page`] are the edge;
+//! [`id`], [`time`], [`user`], [`account`], [`session`], [`people`], [`conversation`], [`message`], [`event`] and
+//! [`text`] are the domain, without I/O; [`limits`] says how often things may be done; [`store`] is the one table,
+//! with the key, the queries and the transactions of each item; [`meter`] counts what they cost.
 
+pub mod account;
 pub mod app;
 pub mod auth;
 pub mod conversation;
@@ -17,8 +18,10 @@ pub mod limits;
 pub mod message;
 pub mod meter;
 pub mod page;
+pub mod people;
 pub mod presence;
 pub mod push;
+pub mod session;
 pub mod socket;
 pub mod store;
 pub mod text;

@@ -24,6 +24,16 @@ pub const WRITES: Limit = Limit { bucket: "writes_full_at", every: 200, burst: 5
 pub const TYPING: Limit = Limit { bucket: "typing_full_at", every: 1_000, burst: 10 };
 /// New conversations, groups and rooms, per user: one in ten seconds.
 pub const CONVERSATIONS: Limit = Limit { bucket: "new_full_at", every: 10_000, burst: 100 };
+/// Accounts registered from an address: one a minute.
+pub const REGISTRATIONS: Limit = Limit { bucket: "full_at", every: 60_000, burst: 10 };
+/// Logins from an address: one in two seconds. Many people may share one.
+pub const LOGINS_FROM_ADDRESS: Limit = Limit { bucket: "full_at", every: 2_000, burst: 50 };
+/// Passwords tried on an account, by the name it is signed in with or by its user: one in half a minute.
+pub const PASSWORDS: Limit = Limit { bucket: "full_at", every: 30_000, burst: 10 };
+/// Changes of a profile, per user: one in ten seconds. Each is written into the rows of all whom they write with.
+pub const PROFILE_CHANGES: Limit = Limit { bucket: "full_at", every: 10_000, burst: 20 };
+/// New pairs of tokens, per session: one in ten seconds.
+pub const REFRESHES: Limit = Limit { bucket: "refreshes_full_at", every: 10_000, burst: 10 };
 
 /// Which state of a bucket a write is made for: it is refused where the bucket is in another one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -69,7 +69,7 @@ impl TryFrom<i64> for Offset {
 const VERSION: u8 = 1;
 const TAG: usize = 16;
 
-/// The keys that sign cursors and tickets, derived from secrets: one signs, and the one before it still holds.
+/// The keys that sign cursors, tickets and refresh tokens, derived from secrets: one signs, and the one before it still holds.
 pub struct CursorKey {
     keys: Vec<(u8, hmac::Key)>,
 }
@@ -116,6 +116,31 @@ impl CursorKey {
     pub fn open<T: DeserializeOwned>(&self, user: &UserId, list: &str, cursor: &str) -> Result<T, Error> {
         let position = self.open_bytes(user, list, cursor)?;
         serde_json::from_slice(&position).map_err(|_| BadCursor::Foreign.into())
+    }
+
+    /// What [`seal`](Self::seal) gives, with the user in front: for tokens that come without another that says who
+    /// it is.
+    ///
+    /// # Errors
+    /// `Internal` where the content does not serialise.
+    pub fn seal_with_user<T: Serialize>(
+        &self,
+        user: &UserId,
+        kind: &str,
+        content: &T,
+    ) -> Result<String, Error> {
+        let sealed = self.seal(user, kind, content)?;
+        Ok(ORDERED.encode(format!("{user} {sealed}")))
+    }
+
+    /// The user and the content of what was sealed with the user; `None` where it does not hold.
+    #[must_use]
+    pub fn open_with_user<T: DeserializeOwned>(&self, kind: &str, token: &str) -> Option<(UserId, T)> {
+        let text = String::from_utf8(ORDERED.decode(token).ok()?).ok()?;
+        let (user, sealed) = text.split_once(' ')?;
+        let user: UserId = user.parse().ok()?;
+        let content = self.open(&user, kind, sealed).ok()?;
+        Some((user, content))
     }
 
     /// Signed bytes: the version, the key's id, the bytes, and 16 bytes of an HMAC-SHA-256 over the user, the list

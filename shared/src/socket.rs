@@ -4,7 +4,6 @@
 //! costs no look-up.
 
 use aws_lambda_events::apigw::{ApiGatewayProxyResponse, ApiGatewayWebsocketProxyRequest};
-use base64::Engine as _;
 use http::HeaderMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -12,7 +11,7 @@ use serde_json::Value;
 use crate::app::App;
 use crate::auth::Caller;
 use crate::error::Error;
-use crate::id::{self, ORDERED, UserId};
+use crate::id::{self, SessionId, UserId};
 use crate::time::Timestamp;
 use crate::user::{Name, Picture};
 
@@ -31,19 +30,21 @@ struct Identity {
     #[serde(default)]
     picture: Option<Picture>,
     expires: i64,
+    #[serde(default)]
+    session: Option<SessionId>,
 }
 
 impl From<Identity> for Caller {
     fn from(identity: Identity) -> Self {
-        let Identity { user, name, picture, expires } = identity;
-        Self { user, name, picture, expires: Timestamp::from_millis(expires) }
+        let Identity { user, name, picture, expires, session } = identity;
+        Self { user, name, picture, expires: Timestamp::from_millis(expires), session }
     }
 }
 
 impl From<&Caller> for Identity {
     fn from(caller: &Caller) -> Self {
-        let Caller { user, name, picture, expires } = caller.clone();
-        Self { user, name, picture, expires: expires.millis() }
+        let Caller { user, name, picture, expires, session } = caller.clone();
+        Self { user, name, picture, expires: expires.millis(), session }
     }
 }
 
@@ -61,17 +62,12 @@ struct Ticket {
 pub async fn issue_ticket(app: &App, caller: &Caller) -> Result<String, Error> {
     let ticket = Ticket { id: id::request_token(), identity: caller.into() };
     app.store.add_ticket(&caller.user, &ticket.id).await?;
-    let sealed = app.cursors.seal(&caller.user, LIST, &ticket)?;
-    Ok(ORDERED.encode(format!("{} {sealed}", caller.user)))
+    app.cursors.seal_with_user(&caller.user, LIST, &ticket)
 }
 
 async fn use_ticket(app: &App, ticket: &str) -> Result<Caller, Error> {
     let refused = || Error::NotAuthenticated("The ticket is not valid.");
-    let text =
-        ORDERED.decode(ticket).ok().and_then(|bytes| String::from_utf8(bytes).ok()).ok_or_else(refused)?;
-    let (user, sealed) = text.split_once(' ').ok_or_else(refused)?;
-    let user: UserId = user.parse().map_err(|_| refused())?;
-    let ticket: Ticket = app.cursors.open(&user, LIST, sealed).map_err(|_| refused())?;
+    let (user, ticket) = app.cursors.open_with_user::<Ticket>(LIST, ticket).ok_or_else(refused)?;
     if app.store.use_ticket(&user, &ticket.id).await? { Ok(ticket.identity.into()) } else { Err(refused()) }
 }
 

@@ -5,6 +5,11 @@
 //! | profile | `U#user` | `PROFILE` | `profiles.rs` |
 //! | number of visible rows | `U#user` | `TOTALS` | `inbox.rs` |
 //! | inbox row | `U#user` | `C#conversation` | `inbox.rs` |
+//! | account of someone who registered here | `U#user` | `ACCOUNT` | `accounts.rs` |
+//! | guard of a username or an e-mail address | `N#kind#folded` | `GUARD` | `accounts.rs` |
+//! | session: a family of refresh tokens | `U#user` | `F#session` | `sessions.rs` |
+//! | entry of the directory | `S#first character` | `word#user` | `directory.rs` |
+//! | bucket of a limit | `L#what#whose` | `BUCKET` | `buckets.rs` |
 //! | block | `U#user` | `B#other` | `blocks.rs` |
 //! | presence | `U#user` | `PRESENCE` | `presences.rs` |
 //! | socket | `U#user` | `W#connection` | `connections.rs` |
@@ -25,9 +30,12 @@
 //!
 //! Invariant: keys are formatted here and nowhere else, and every change is one transaction.
 
+mod accounts;
 mod blocks;
 mod changing;
+mod buckets;
 mod connections;
+mod directory;
 mod events;
 mod fan_out;
 mod groups;
@@ -42,12 +50,15 @@ mod reads;
 mod rooms;
 mod searching;
 mod sending;
+mod sessions;
 pub mod table;
 mod transact;
 
+pub use accounts::Registered;
 pub use blocks::Blocked;
 pub use changing::Changed;
 pub use connections::TICKET_LIFE;
+pub use directory::PeoplePosition;
 pub(crate) use events::Told;
 pub use events::{Poll, QueuePosition, WINDOW};
 pub use fan_out::{LOG, logged_conversation};

@@ -14,12 +14,6 @@ use unicode_script::{Script, UnicodeScript};
 /// Canonical combining class of a virama: it binds letters into one syllable, of which a part may be searched for.
 const VIRAMA: u8 = 9;
 
-/// A name as it is compared where it has to be unique: after NFKC and full case folding.
-#[must_use]
-pub fn folded_name(name: &str) -> String {
-    name.nfkc().default_case_fold().nfkc().collect()
-}
-
 /// A text made comparable, with the way back to the characters it came from.
 struct Folded {
     text: String,
@@ -84,6 +78,26 @@ fn loses_marks(letter: char) -> bool {
             letter.script(),
             Script::Latin | Script::Greek | Script::Cyrillic | Script::Arabic | Script::Hebrew
         )
+}
+
+/// A text as search compares it; see the top of this file.
+#[must_use]
+pub fn folded(text: &str) -> String {
+    Folded::of(text).text
+}
+
+/// Whether one folded text begins with another, and not in the middle of a letter and its marks.
+#[must_use]
+pub fn begins_with(text: &str, start: &str) -> bool {
+    let rest = text.strip_prefix(start).map(|rest| rest.chars().next());
+    rest.is_some_and(|next| next.is_none_or(|next| matches!(canonical_combining_class(next), 0 | VIRAMA)))
+}
+
+/// A name as it is compared where it must be unique: after NFKC and full case folding (Unicode 3.13, D146). Unlike in
+/// search, accents matter.
+#[must_use]
+pub fn folded_name(name: &str) -> String {
+    name.nfd().default_case_fold().nfkd().default_case_fold().nfkc().collect()
 }
 
 /// A search query: words and `"quoted phrases"`, all of which a text must hold, anywhere.
@@ -173,6 +187,23 @@ mod tests {
         assert_eq!(find("ガ", "ｶﾞ"), Some(vec![(0, 2)]));
         assert_eq!(find("เก", "เก้า"), None);
         assert_eq!(find("नमस", "नमस्ते"), Some(vec![(0, 3)]));
+    }
+
+    #[test]
+    fn names_that_look_the_same_are_the_same() {
+        for (one, other) in
+            [("Ünal", "u\u{308}NAL"), ("straße", "STRASSE"), ("ﬁn", "FIN"), ("Ａｌｉｃｅ", "alice")]
+        {
+            assert_eq!(folded_name(one), folded_name(other));
+        }
+        assert_ne!(folded_name("zoe"), folded_name("zoë"));
+        assert_eq!(folded_name("\u{345}"), folded_name(&folded_name("\u{345}")));
+    }
+
+    #[test]
+    fn a_start_ends_with_a_whole_letter() {
+        assert!(begins_with(&folded("Zoë"), &folded("zoe")));
+        assert!(begins_with(&folded("が"), &folded("が")) && !begins_with(&folded("がく"), &folded("か")));
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! People who call the functions, and what they hear.
 
 use std::fmt;
+use std::net::SocketAddr;
 
 use axum::Router;
 use axum::body::Body;
+use axum::extract::ConnectInfo;
 use http::{Method, Request, header};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
@@ -16,12 +18,16 @@ use crate::SECRET;
 /// Far in the future, in milliseconds.
 const FOREVER: i64 = 4_102_444_800_000;
 
+/// Where people call from unless a test says otherwise.
+const HOME: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 50_000);
+
 /// A user as a client: an id and a token.
 #[derive(Clone)]
 pub struct Actor {
     /// The user's id.
     pub id: String,
     token: Option<String>,
+    address: SocketAddr,
     service: Router,
 }
 
@@ -29,7 +35,13 @@ impl Actor {
     pub(crate) fn new(service: Router, id: &str) -> Self {
         let user = id.parse().expect("a user id");
         let token = auth::sign(SECRET.as_bytes(), &user, Some(&title(id)), Timestamp::from_millis(FOREVER));
-        Self { id: id.to_owned(), token: Some(token.expect("a token")), service }
+        Self { id: id.to_owned(), token: Some(token.expect("a token")), address: HOME, service }
+    }
+
+    /// The same user, who calls from another address.
+    pub fn calling_from(&self, address: &str) -> Self {
+        let address = SocketAddr::new(address.parse().expect("an address"), 50_000);
+        Self { address, ..self.clone() }
     }
 
     /// The same user with another token, or none.
@@ -53,6 +65,7 @@ impl Actor {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
+        let request = request.extension(ConnectInfo(self.address));
         let request = request.body(body.into()).expect("a request");
         let response = self.service.clone().oneshot(request).await.expect("an answer");
         let (parts, body) = response.into_parts();
@@ -82,6 +95,11 @@ impl Actor {
     /// `DELETE`.
     pub async fn delete(&self, path: &str) -> Answer {
         self.call("DELETE", path, &[], Body::empty()).await
+    }
+
+    /// `PATCH` with a JSON body.
+    pub async fn patch(&self, path: &str, body: &Value) -> Answer {
+        self.json("PATCH", path, body).await
     }
 
     /// `POST` with a JSON body.

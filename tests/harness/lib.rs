@@ -23,6 +23,7 @@ use axum::Router;
 use local::engine::Engine;
 use local::stream::{Function, Tail, follow};
 use local::websocket::{Api, Gateway, Limits};
+use serde_json::{Value, json};
 use shared::app::{App, Settings};
 use shared::auth::Verifier;
 use shared::id::Clock;
@@ -34,6 +35,16 @@ use wire::Wire;
 pub const SECRET: &str = "a secret that only the tests know, of more than 32 bytes";
 /// The name of every world's table.
 pub const TABLE: &str = "tidings";
+/// The password of those whom [`World::registered`] registers.
+pub const PASSWORD: &str = "correct horse battery";
+
+/// Someone who registered here, in one of their sessions.
+pub struct Registered {
+    /// Them, with their access token.
+    pub actor: Actor,
+    /// What gets them the next one.
+    pub refresh_token: String,
+}
 
 /// Some machines that run the functions, and the one database behind them.
 #[derive(Clone)]
@@ -140,6 +151,36 @@ impl World {
         aws_sdk_dynamodb::Client::from_conf(config(&self.wire).build())
     }
 
+    /// The same machine, set up otherwise.
+    pub fn with_app(&self, change: impl FnOnce(&mut App)) -> Self {
+        let mut app = self.app.clone();
+        change(&mut app);
+        Self::with(app, self.wire.clone())
+    }
+
+    /// Registers someone, with that username and [`PASSWORD`], and logs them in.
+    pub async fn registered(&self, username: &str) -> Registered {
+        let account = json!({
+            "username": username,
+            "email": format!("{username}@example.com"),
+            "password": PASSWORD,
+            "full_name": format!("{username} Example"),
+        });
+        self.anonymous().post("/api/auth/register", &account).await.expect(201);
+        self.login(username, PASSWORD).await
+    }
+
+    /// Logs someone in.
+    pub async fn login(&self, username: &str, password: &str) -> Registered {
+        let body = json!({"username": username, "password": password});
+        let answer = self.anonymous().post("/api/auth/login", &body).await.expect(200);
+        let text = |value: &Value| value.as_str().expect("a text").to_owned();
+        let data = answer.data();
+        let actor = self.stranger(&text(&data["user"]["id"]));
+        let actor = actor.with_token(data["access_token"].as_str());
+        Registered { actor, refresh_token: text(&data["refresh_token"]) }
+    }
+
     /// A user with a token, not yet seen by the server.
     pub fn stranger(&self, id: &str) -> Actor {
         Actor::new(self.service.clone(), id)
@@ -175,6 +216,8 @@ fn settings() -> Settings {
         previous_secret: None,
         push_endpoint: None,
         limited: false,
+        registration: true,
+        directory: true,
         metered: true,
     }
 }

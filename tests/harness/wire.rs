@@ -44,6 +44,8 @@ struct State {
     seed: u64,
     /// The next so many transactions lose their answer.
     lose: usize,
+    /// After so many more transactions have committed, every call fails with 500.
+    away_after: Option<usize>,
     /// Takes over once a transaction has lost its answer.
     successor: Option<Engine>,
     /// A check at each call: how many calls of an operation there were.
@@ -82,6 +84,7 @@ impl Wire {
             faults: Faults::default(),
             seed: 1,
             lose: 0,
+            away_after: None,
             successor: None,
             calls,
             late_commits: Duration::ZERO,
@@ -104,6 +107,7 @@ impl Wire {
     /// No more faults.
     pub fn heal(&self) {
         self.suffer(Faults::default(), 1);
+        self.state().away_after = None;
     }
 
     /// From now on transactions wait up to so long before they reach the engine: what was stamped earlier may commit
@@ -116,6 +120,12 @@ impl Wire {
     /// The next transactions commit, and their answers are lost.
     pub fn lose_answers(&self, count: usize) {
         self.state().lose = count;
+    }
+
+    /// The next so many transactions commit; then the database is away until the wire is healed, as for a process
+    /// that dies there.
+    pub fn away_after(&self, commits: usize) {
+        self.state().away_after = Some(commits);
     }
 
     /// Once the next transaction has committed and lost its answer, goes on with another engine, as after a
@@ -219,6 +229,11 @@ impl State {
     }
 
     fn fate(&mut self, operation: &str, body: &[u8]) -> Fate {
+        match &mut self.away_after {
+            Some(0) => return Fate::Answered(problem(500, "InternalServerError")),
+            Some(commits) if operation == "TransactWriteItems" => *commits -= 1,
+            _ => {}
+        }
         let faults = self.faults.clone();
         if faults.throttled > 0.0 && self.draw() < faults.throttled {
             return Fate::Answered(problem(400, "ThrottlingException"));

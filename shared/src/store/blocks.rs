@@ -48,24 +48,28 @@ impl Store {
             let their_profile = find(other).ok_or(Error::NotFound("There is no such user."))?;
             let mut writes = Vec::new();
             let now = self.clock.now();
-            let known = find(&caller.user).cloned();
-            if known.is_none() {
-                writes.push(profiles::create(&caller.user, &Profile::of(caller, now))?);
-            }
-            let my_profile = known.unwrap_or_else(|| Profile::of(caller, now));
+            let my_profile = if let Some(known) = find(&caller.user) {
+                writes.push(profiles::check(&caller.user, known));
+                known.clone()
+            } else {
+                let first = profiles::first_of(caller, now)?;
+                writes.extend(profiles::create(&caller.user, &first)?);
+                first
+            };
             let conversation = ConversationId::direct(&caller.user, other);
             let row = |owner: &UserId, peer: &UserId, profile: &Profile, flag: &str| {
                 Write::update(inbox::key(owner, &conversation))
                     .set("peer", peer)
-                    .set_if_missing("name", profile.name.as_ref())
+                    .set_if_missing("name", profile.shown_name().as_ref())
                     .set_if_missing("picture", profile.picture.as_ref())
+                    .set_if_missing("name_version", Some(&profile.version))
                     .set(flag, &true)
             };
             writes.extend([
                 row(&caller.user, other, their_profile, "blocked_by_me"),
                 row(other, &caller.user, &my_profile, "blocked_by_peer"),
                 Write::update(key(&caller.user, other)).set_if_missing("at", Some(&now)),
-                Write::check(profiles::key(other)).if_present("pk"),
+                profiles::check(other, their_profile),
             ]);
             if let Commit::Done = self.commit(writes, began).await? {
                 return Ok(());
@@ -111,7 +115,7 @@ impl Store {
         let profiles = self.profiles(&ids.iter().collect::<Vec<_>>()).await?;
         let next = ids.last().filter(|_| more).cloned();
         let entries = items.iter().zip(ids).map(|(item, user_id)| {
-            let name = profiles.iter().find(|(id, _)| *id == user_id).and_then(|(_, p)| p.name.clone());
+            let name = profiles.iter().find(|(id, _)| *id == user_id).and_then(|(_, p)| p.shown_name());
             Ok(Blocked { name, blocked_at: from_item::<Stored>(item)?.at, user_id })
         });
         Ok((entries.collect::<Result<_, Error>>()?, next))

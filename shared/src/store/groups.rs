@@ -682,7 +682,7 @@ impl Store {
             |(user, part, read, read_at): (UserId, Option<Participant>, Option<Stamp>, Option<i64>)| {
                 let profile = profiles.iter().find(|(id, _)| *id == user).map(|(_, profile)| profile.clone());
                 let (name, photo_url) =
-                    profile.map(|profile| (profile.name, profile.picture)).unwrap_or_default();
+                    profile.map(|found| (found.shown_name(), found.picture)).unwrap_or_default();
                 ParticipantView {
                     user_id: user,
                     name,

@@ -183,6 +183,14 @@ impl Write {
         }
     }
 
+    /// Sets an attribute, or takes it away where there is nothing to set.
+    pub(super) fn set_or_remove(self, name: &str, value: Option<&impl Attribute>) -> Self {
+        match value {
+            Some(value) => self.set(name, value),
+            None => self.remove(name),
+        }
+    }
+
     /// Sets an attribute unless the item has it.
     pub(super) fn set_if_missing(mut self, name: &str, value: Option<&impl Attribute>) -> Self {
         let Some(value) = value else { return self };

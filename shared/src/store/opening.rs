@@ -47,7 +47,7 @@ impl Store {
             let before = row.clone();
             let at =
                 self.clock.stamp_above(before.as_ref().and_then(|row| row.told_up_to().max(row.hidden_at)));
-            let new = || Row::between(peer.clone(), theirs.name.clone(), theirs.picture.clone());
+            let new = || Row::between(peer, theirs);
             let row = Row { activity: Some(at), ..row.unwrap_or_else(new) };
             let count = inbox::count_rows(&caller.user, 1);
             let mut writes = vec![self.limit(count, &limits::CONVERSATIONS, known)?];
@@ -57,10 +57,11 @@ impl Store {
                     shown.if_present("pk").if_missing("activity").if_still("head", before.head.as_ref());
                 writes.push(shown.if_missing("blocked_by_me").if_missing("blocked_by_peer"));
             } else {
-                let hidden = Row::between(caller.user.clone(), mine.name.clone(), mine.picture.clone());
+                let hidden = Row::between(&caller.user, mine);
                 writes.push(Write::put(inbox::key(&caller.user, &conversation), &row)?.if_missing("pk"));
                 writes.push(Write::put(inbox::key(peer, &conversation), &hidden)?.if_missing("pk"));
-                writes.push(Write::check(profiles::key(peer)).if_present("pk"));
+                writes.push(profiles::check(&caller.user, mine));
+                writes.push(profiles::check(peer, theirs));
             }
             let event =
                 Event::ConversationCreated { conversation: conversation.clone(), row: Box::new(row.clone()) };

@@ -1,18 +1,23 @@
 //! Users' profiles.
 //!
-//! Invariant: a name or picture that changes reaches the rows of others before it reaches the profile, so a
-//! change that dies half-way is made again by the next call.
+//! Invariant: each change raises the profile's version, and says that it is spreading until it has reached the rows
+//! of others; one that died half-way is spread by the next look at the profile. A row takes a name only from a later
+//! version than its own, and is made only with the name that the profile has at that moment. So changes that cross
+//! end right.
 
 use futures_util::stream::{self, StreamExt};
+use serde_json::json;
 use tokio::time::Instant;
 
 use super::item::{Item, Key, Write, from_item, text};
 use super::transact::Commit;
-use super::{Store, inbox};
+use super::{Store, directory, inbox};
 use crate::auth::Caller;
 use crate::error::Error;
+use crate::event::Event;
 use crate::id::UserId;
-use crate::user::Profile;
+use crate::time::Timestamp;
+use crate::user::{Profile, ProfileChange};
 
 /// Rows of others that are written side by side when a name changes.
 const RENAMES_AT_ONCE: usize = 8;
@@ -27,54 +32,100 @@ pub(super) fn partition(user: &UserId) -> String {
 }
 
 impl Store {
-    /// The caller's profile, made from their token if they were never seen, and kept up to date with it.
+    /// The caller's profile, made from their token if they were never seen, and kept up to date with it unless they
+    /// registered here.
+    ///
+    /// # Errors
+    /// `NotAuthenticated` where the caller registered here and the account is gone.
+    pub async fn see_user(&self, caller: &Caller) -> Result<Profile, Error> {
+        let first = || first_of(caller, self.clock.now());
+        self.revise(&caller.user, first, |profile| profile.refreshed(caller)).await
+    }
+
+    /// Changes the caller's profile.
+    ///
+    /// # Errors
+    /// `NotAuthenticated` where the caller registered here and the account is gone.
+    pub async fn change_profile(&self, caller: &Caller, change: &ProfileChange) -> Result<Profile, Error> {
+        let first = || first_of(caller, self.clock.now());
+        self.revise(&caller.user, first, |profile| profile.changed(change)).await
+    }
+
+    /// A user's profile, as it was of late; `None` where there is no such user.
     ///
     /// # Errors
     /// `Unavailable` where the database is.
-    pub async fn see_user(&self, caller: &Caller) -> Result<Profile, Error> {
+    pub async fn profile(&self, user: &UserId) -> Result<Option<Profile>, Error> {
+        self.get(key(user), false).await?.as_ref().map(from_item).transpose()
+    }
+
+    /// The one way in which a profile changes: with its entries in the directory, and then in the rows of others.
+    /// `first` makes the profile of someone never seen.
+    pub(super) async fn revise(
+        &self,
+        user: &UserId,
+        first: impl Fn() -> Result<Profile, Error>,
+        change: impl Fn(&Profile) -> Profile,
+    ) -> Result<Profile, Error> {
         let began = Instant::now();
         loop {
-            let known =
-                self.get(key(&caller.user), true).await?.as_ref().map(from_item::<Profile>).transpose()?;
-            let current = match &known {
-                Some(profile) => profile.refreshed(caller),
-                None => Profile::of(caller, self.clock.now()),
-            };
-            if known.as_ref() == Some(&current) {
-                return Ok(current);
-            }
-            if known.is_some() {
-                self.rename_in_rows(caller, &current).await?;
-            }
-            let write = Write::put(key(&caller.user), &current)?;
-            let write = match &known {
-                // Of two changes at once, the later one writes the rows again.
-                Some(known) => {
-                    write.if_still("name", known.name.as_ref()).if_still("picture", known.picture.as_ref())
+            let Some(item) = self.get(key(user), true).await? else {
+                let profile = change(&first()?);
+                if let Commit::Done = self.commit(create(user, &profile)?, began).await? {
+                    return Ok(profile);
                 }
-                None => write.if_missing("pk"),
+                continue;
             };
-            if let Commit::Done = self.commit(vec![write], began).await? {
-                return Ok(current);
+            let known: Profile = from_item(&item)?;
+            let changed = change(&known);
+            let next = if changed == known {
+                known
+            } else {
+                let next = Profile { version: known.version + 1, spreading: true, ..changed };
+                let write = Write::put(key(user), &next)?.if_present("pk");
+                let mut writes = vec![write.if_still_number("version", known.version)];
+                writes.extend(directory::replace(user, Some(&known), Some(&next))?);
+                if let Commit::Refused(_) = self.commit(writes, began).await? {
+                    continue;
+                }
+                next
+            };
+            if !next.spreading {
+                return Ok(next);
             }
+            self.spread(user, &next).await?;
+            return Ok(Profile { spreading: false, ..next });
         }
     }
 
-    /// Writes a new name and picture into the rows of those whom the caller writes with.
-    async fn rename_in_rows(&self, caller: &Caller, profile: &Profile) -> Result<(), Error> {
-        let peers = self.peers(&caller.user).await?;
-        let renames = peers.iter().map(|(conversation, peer)| {
+    /// Writes a name and picture into the rows of those whom the user writes with.
+    async fn spread(&self, user: &UserId, profile: &Profile) -> Result<(), Error> {
+        let peers = self.peers(user).await?;
+        let name = profile.shown_name();
+        let changes = [("other_user_name", json!(name)), ("photo_url", json!(profile.picture))];
+        let renames = peers.iter().map(async |(conversation, peer)| {
             let row = Write::update(inbox::key(peer, conversation))
-                .set_some("name", profile.name.as_ref())
-                .set_some("picture", profile.picture.as_ref())
-                .if_present("pk");
-            self.commit(vec![row], Instant::now())
+                .set_or_remove("name", name.as_ref())
+                .set_or_remove("picture", profile.picture.as_ref())
+                .set("name_version", &profile.version)
+                .if_present("pk")
+                .if_below("name_version", &profile.version);
+            let event = Event::ConversationUpdated {
+                conversation: conversation.clone(),
+                changes: changes.clone().into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+                version: profile.version,
+            };
+            let told = vec![(peer.clone(), self.clock.stamp(), event)];
+            // Whoever is not told now by a push finds it in the queue.
+            self.commit_and_tell(vec![row], told, Instant::now()).await.map(|_| ())
         });
         let mut renames = stream::iter(renames.collect::<Vec<_>>()).buffer_unordered(RENAMES_AT_ONCE);
         while let Some(renamed) = renames.next().await {
             renamed?;
         }
-        Ok(())
+        // Refused where there is a later change: it spreads itself.
+        let done = Write::update(key(user)).remove("spreading").if_present("pk");
+        self.commit(vec![done.if_still_number("version", profile.version)], Instant::now()).await.map(|_| ())
     }
 
     /// The profiles of some users (at most 100) in one call; those unknown are left out.
@@ -89,7 +140,25 @@ pub(super) fn owner(item: &Item) -> Result<UserId, Error> {
     text(item, "pk")?.trim_start_matches("U#").parse().map_err(Error::internal)
 }
 
-/// Makes a profile with someone's first conversation, if it is still missing.
-pub(super) fn create(user: &UserId, profile: &Profile) -> Result<Write, Error> {
-    Ok(Write::put(key(user), profile)?.if_missing("pk"))
+/// The profile of someone first seen now.
+///
+/// # Errors
+/// `NotAuthenticated` where they registered here: then their profile is missing because they have gone.
+pub(super) fn first_of(caller: &Caller, now: Timestamp) -> Result<Profile, Error> {
+    match caller.session {
+        None => Ok(Profile::of(caller, now)),
+        Some(_) => Err(Error::NotAuthenticated("The account is gone.")),
+    }
+}
+
+/// Makes a profile, if it is still missing, and its entries in the directory.
+pub(super) fn create(user: &UserId, profile: &Profile) -> Result<Vec<Write>, Error> {
+    let mut writes = vec![Write::put(key(user), profile)?.if_missing("pk")];
+    writes.extend(directory::replace(user, None, Some(profile))?);
+    Ok(writes)
+}
+
+/// Refuses unless a profile is as it was read: a row that is made with its name gets the next one, too.
+pub(super) fn check(user: &UserId, profile: &Profile) -> Write {
+    Write::check(key(user)).if_present("pk").if_still_number("version", profile.version)
 }

@@ -247,13 +247,16 @@ impl Sending<'_> {
             let answered = MessageId { conversation: self.conversation.clone(), stamp };
             writes.push((Part::Reply, Write::check(messages::key(&answered)).if_present("pk")));
         }
-        if let Some((mine, _)) = &self.profiles {
-            if mine.is_none() {
-                let profile = Profile::of(self.caller, self.store.clock.now());
-                writes.push((Part::Other, profiles::create(&self.caller.user, &profile)?));
-            }
+        if let Some((mine, theirs)) = &self.profiles {
+            let mine = if let Some(profile) = mine {
+                vec![profiles::check(&self.caller.user, profile)]
+            } else {
+                let first = profiles::first_of(self.caller, self.store.clock.now())?;
+                profiles::create(&self.caller.user, &first)?
+            };
+            writes.extend(mine.into_iter().map(|write| (Part::Other, write)));
             if let Some(peer) = &self.peer {
-                writes.push((Part::Other, Write::check(profiles::key(peer)).if_present("pk")));
+                writes.push((Part::Other, profiles::check(peer, theirs)));
             }
         }
         Ok(writes)
@@ -348,25 +351,23 @@ impl Sending<'_> {
                 row.set_some("peer", new.peer.as_ref())
                     .set_some("name", new.name.as_ref())
                     .set_some("picture", new.picture.as_ref())
+                    .set("name_version", &new.name_version)
                     .if_missing("pk")
             }
         })
     }
 
-    /// A participant's row of a direct conversation before the first message.
+    /// A participant's row of a direct conversation before the first message, with the other's profile.
     fn new_row(&self, side: &Side) -> Row {
-        let (mine, theirs) = match &self.profiles {
-            Some((mine, theirs)) => (mine.as_ref(), Some(theirs)),
-            None => (None, None),
-        };
-        let token = Profile::of(self.caller, self.store.clock.now());
-        if side.user != self.caller.user {
-            let profile = mine.unwrap_or(&token);
-            return Row::between(self.caller.user.clone(), profile.name.clone(), profile.picture.clone());
-        }
-        let name = theirs.and_then(|profile| profile.name.clone());
-        let picture = theirs.and_then(|profile| profile.picture.clone());
-        Row { peer: self.peer.clone(), name, picture, ..Row::default() }
+        let is_mine = side.user == self.caller.user;
+        let peer = if is_mine { self.peer.as_ref() } else { Some(&self.caller.user) };
+        let profile = self.profiles.as_ref().map(|(mine, theirs)| match mine {
+            _ if is_mine => theirs.clone(),
+            Some(mine) => mine.clone(),
+            None => Profile::of(self.caller, self.store.clock.now()),
+        });
+        let row = Row { peer: peer.cloned(), ..Row::default() };
+        profile.map_or(row.clone(), |profile| row.showing(&profile))
     }
 
     /// The event of a row that appears with the message: the row as it is after it.

@@ -1,0 +1,144 @@
+//! Accounts: `POST /api/auth/register`, `/login` and `/change-password`, `DELETE /api/users/me`.
+//!
+//! All that needs a password's hash is here, for that takes memory and time.
+
+mod passwords;
+
+use axum::Router;
+use axum::extract::State;
+use axum::routing::{delete, post};
+use passwords::{NewPassword, Password};
+use serde::{Deserialize, Serialize};
+use shared::account::{Account, EmailAddress, UniqueName, Username};
+use shared::app::App;
+use shared::auth::Caller;
+use shared::error::Error;
+use shared::http::{Address, Json, Reply};
+use shared::id::UserId;
+use shared::session::Tokens;
+use shared::store::Registered;
+use shared::user::{Name, Profile, UserView};
+
+/// The function's routes.
+pub fn routes() -> Router<App> {
+    Router::new()
+        .route("/api/auth/register", post(register))
+        .route("/api/auth/login", post(login))
+        .route("/api/auth/change-password", post(change_password))
+        .route("/api/users/me", delete(delete_account))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Registration {
+    username: Username,
+    email: EmailAddress,
+    password: NewPassword,
+    full_name: Option<Name>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Login {
+    username: Option<String>,
+    email: Option<String>,
+    password: Password,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PasswordChange {
+    current_password: Password,
+    new_password: NewPassword,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Deletion {
+    password: Password,
+}
+
+/// A pair of tokens, and whose they are.
+#[derive(Serialize)]
+struct LoggedIn {
+    #[serde(flatten)]
+    tokens: Tokens,
+    user: UserView,
+}
+
+/// Makes an account under a random user id.
+async fn register(
+    State(app): State<App>,
+    from: Address,
+    body: Result<Json<Registration>, Error>,
+) -> Result<Reply<UserView>, Error> {
+    if !app.registration {
+        return Err(Error::NotFound("There is no such route."));
+    }
+    let Json(new) = body?;
+    app.store.admit_registration(from).await?;
+    let hash = passwords::hash(new.password).await?;
+    let account = Account { username: new.username, email: new.email, hash, password_version: 1 };
+    let profile = Profile {
+        username: Some(account.username.clone()),
+        email: Some(account.email.clone()),
+        ..Profile::new(new.full_name, None, app.store.now())
+    };
+    let registered = Registered { user: UserId::random(), account, profile };
+    app.store.register(&registered).await?;
+    Ok(Reply::created(UserView::own(registered.user, registered.profile), "Registered."))
+}
+
+/// Begins a session. Whoever does not get in is not told why: the calls, the work and the answer are the same.
+async fn login(
+    State(app): State<App>,
+    from: Address,
+    Json(login): Json<Login>,
+) -> Result<Reply<LoggedIn>, Error> {
+    let name = match (&login.username, &login.email) {
+        (Some(name), None) | (None, Some(name)) => UniqueName::to_sign_in(name),
+        _ => return Err(Error::field("username", "Send either a username or an email.")),
+    };
+    let admitted = app.store.admit_login(&name, from);
+    let ((), found) = tokio::try_join!(admitted, app.store.account_named(&name))?;
+    let Registered { user, account, profile } = checked(found, login.password).await?;
+    let session = app.store.begin_session(&user, &account).await?;
+    let tokens = session.tokens(&app, &profile)?;
+    Ok(Reply::ok(LoggedIn { tokens, user: UserView::own(user, profile) }, "Logged in."))
+}
+
+/// Sets another password, and ends all sessions of the account but the caller's.
+async fn change_password(
+    State(app): State<App>,
+    caller: Caller,
+    Json(change): Json<PasswordChange>,
+) -> Result<Reply<()>, Error> {
+    let account = account_of(&app, &caller, change.current_password).await?;
+    let hash = passwords::hash(change.new_password).await?;
+    app.store.change_password(&caller.user, &account, hash, caller.session.as_ref()).await?;
+    Ok(Reply::ok((), "Password changed."))
+}
+
+/// Deletes the caller's account.
+async fn delete_account(
+    State(app): State<App>,
+    caller: Caller,
+    Json(deletion): Json<Deletion>,
+) -> Result<Reply<()>, Error> {
+    let account = account_of(&app, &caller, deletion.password).await?;
+    app.store.delete_account(&caller.user, &account).await?;
+    Ok(Reply::ok((), "Account deleted."))
+}
+
+/// The caller's account, if the password is its own.
+async fn account_of(app: &App, caller: &Caller, password: Password) -> Result<Account, Error> {
+    let admitted = app.store.admit_password(&caller.user);
+    let ((), found) = tokio::try_join!(admitted, app.store.account_of(&caller.user))?;
+    Ok(checked(found, password).await?.account)
+}
+
+/// Someone, if there is such an account and the password is its own.
+async fn checked(found: Option<Registered>, password: Password) -> Result<Registered, Error> {
+    let is_right = passwords::is_right(found.as_ref().map(|found| &found.account.hash), password).await?;
+    found.filter(|_| is_right).ok_or(Error::NotAuthenticated("The name or the password is wrong."))
+}

@@ -1,0 +1,539 @@
+//! Accounts: registering, logging in, the tokens that follow one another, other passwords, and the end of it.
+
+use futures_util::future::join_all;
+use harness::live::Live;
+use harness::wire::Faults;
+use harness::{Actor, Answer, PASSWORD, World};
+use local::engine::Engine;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpSocket;
+
+const REGISTER: &str = "/api/auth/register";
+const LOGIN: &str = "/api/auth/login";
+const REFRESH: &str = "/api/auth/refresh";
+const LOGOUT: &str = "/api/auth/logout";
+const CHANGE: &str = "/api/auth/change-password";
+const ME: &str = "/api/users/me";
+
+fn account(username: &str, email: &str) -> Value {
+    json!({"username": username, "email": email, "password": PASSWORD})
+}
+
+async fn refresh(world: &World, token: &str) -> Answer {
+    world.anonymous().post(REFRESH, &json!({"refresh_token": token})).await
+}
+
+fn token_of(answer: &Answer) -> String {
+    answer.data()["refresh_token"].as_str().expect("a token").to_owned()
+}
+
+async fn login(actor: &Actor, username: &str, password: &str) -> Answer {
+    actor.post(LOGIN, &json!({"username": username, "password": password})).await
+}
+
+#[tokio::test]
+async fn who_registers_can_log_in_by_either_name() {
+    let world = World::new().await;
+    let new =
+        json!({"username": "Ada.L", "email": "Ada@x.example", "password": PASSWORD, "full_name": "Ada Löve"});
+    let answer = world.anonymous().post(REGISTER, &new).await.expect(201);
+    let user = answer.data().clone();
+    assert_eq!(
+        (&user["username"], &user["email"], &user["full_name"], &user["avatar_url"]),
+        (&json!("Ada.L"), &json!("Ada@x.example"), &json!("Ada Löve"), &Value::Null)
+    );
+    assert_eq!(user["id"].as_str().unwrap().len(), 36, "chosen at random");
+    for name in [
+        json!({"username": "ADA.l"}),
+        json!({"email": "aDa@X.example"}),
+        json!({"username": "ada@x.example"}),
+    ] {
+        let mut body = name.clone();
+        body["password"] = PASSWORD.into();
+        let answer = world.anonymous().post(LOGIN, &body).await.expect(200);
+        let data = answer.data();
+        assert_eq!(
+            (&data["token_type"], &data["expires_in"], &data["user"]),
+            (&json!("bearer"), &json!(900), &user)
+        );
+        let me = world.anonymous().with_token(data["access_token"].as_str()).get(ME).await.expect(200);
+        assert_eq!(me.data(), &user, "what the token says does not change the profile");
+    }
+    let seen = world.user("bob").await.get(&format!("/api/users/{}", user["id"].as_str().unwrap())).await;
+    assert_eq!(seen.expect(200).data().get("email"), None);
+}
+
+#[tokio::test]
+async fn each_field_is_checked() {
+    let world = World::new().await;
+    let good = json!({"username": "ada", "email": "ada@x.example", "password": PASSWORD, "full_name": "Ada"});
+    for (field, bad) in [
+        ("username", json!("")),
+        ("username", json!("a b")),
+        ("username", json!("a@b")),
+        ("username", json!("x".repeat(51))),
+        ("username", json!(7)),
+        ("username", Value::Null),
+        ("email", json!("ada")),
+        ("email", json!("a@b@c")),
+        ("email", json!("a b@c")),
+        ("email", json!(format!("{}@x", "a".repeat(254)))),
+        ("password", json!("1234567")),
+        ("password", json!("x".repeat(129))),
+        ("password", json!(["12345678"])),
+        ("full_name", json!("")),
+        ("full_name", json!("x".repeat(101))),
+        ("id", json!("root")),
+    ] {
+        let mut body = good.clone();
+        body[field] = bad.clone();
+        let answer = world.anonymous().post(REGISTER, &body).await;
+        answer.refused(400, "invalid_request");
+        assert_eq!(answer.json["errors"][0]["field"], field, "{bad}");
+        assert!(!answer.json.to_string().contains(PASSWORD));
+    }
+    for field in ["username", "email", "password"] {
+        let mut body = good.clone();
+        body.as_object_mut().unwrap().remove(field);
+        let answer = world.anonymous().post(REGISTER, &body).await;
+        answer.refused(400, "invalid_request");
+        assert_eq!(answer.json["errors"][0]["field"], field);
+    }
+    for password in ["é".repeat(8), "𝕡".repeat(128)] {
+        let mut body = account("a", "a@x");
+        body["password"] = password.clone().into();
+        body["username"] = format!("u{}", password.len()).into();
+        body["email"] = format!("u{}@x", password.len()).into();
+        world.anonymous().post(REGISTER, &body).await.expect(201);
+        login(&world.anonymous(), &format!("u{}", password.len()), &password).await.expect(200);
+    }
+    for body in
+        [json!({"password": PASSWORD}), json!({"username": "a", "email": "a@x", "password": PASSWORD})]
+    {
+        world.anonymous().post(LOGIN, &body).await.refused(400, "invalid_request");
+    }
+    for path in [REFRESH, LOGOUT] {
+        world.anonymous().post(path, &json!({})).await.refused(400, "invalid_request");
+        for bad in ["", "x", "a.b.c"] {
+            world
+                .anonymous()
+                .post(path, &json!({"refresh_token": bad}))
+                .await
+                .refused(401, "not_authenticated");
+        }
+    }
+}
+
+#[tokio::test]
+async fn names_are_unique_however_they_are_written() {
+    let world = World::new().await;
+    let first = world.anonymous();
+    first.post(REGISTER, &account("Ünal", "strasse@x.example")).await.expect(201);
+    for (username, email) in [
+        ("u\u{308}NAL", "b@x"),
+        ("Ｕ\u{308}nal", "c@x"),
+        ("other", "STRAßE@X.example"),
+        ("Ünal", "strasse@x.example"),
+    ] {
+        first.post(REGISTER, &account(username, email)).await.refused(409, "already_exists");
+    }
+    first.post(REGISTER, &account("unal", "b@x")).await.expect(201);
+    // What was refused took no part of the name.
+    first.post(REGISTER, &account("other", "c@x")).await.expect(201);
+}
+
+#[tokio::test]
+async fn of_many_at_once_one_gets_the_name() {
+    let world = World::new().await;
+    world.wire.suffer(Faults { conflict_per_item: 0.05, ..Faults::default() }, 7);
+    let anonymous = world.anonymous();
+    let tries = (0..16).map(|n| {
+        let email = if n % 2 == 0 { "same@x.example".to_owned() } else { format!("{n}@x.example") };
+        let new = account("same", &email);
+        let anonymous = &anonymous;
+        async move { anonymous.post(REGISTER, &new).await.status }
+    });
+    let mut statuses = join_all(tries).await;
+    statuses.sort_unstable();
+    assert_eq!(statuses, [vec![201], vec![409; 15]].concat());
+}
+
+#[tokio::test]
+async fn a_lost_answer_is_not_a_taken_name() {
+    let world = World::new().await;
+    world.wire.lose_answers(2);
+    world.anonymous().post(REGISTER, &account("ada", "ada@x")).await.expect(201);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("t.db");
+    let world = World::on(Engine::on_disk(&file).unwrap()).await;
+    world.wire.restart_after_a_loss(Engine::on_disk(&file).unwrap());
+    world.anonymous().post(REGISTER, &account("ada", "ada@x")).await.expect(201);
+    // But a client who asks again is told so.
+    world.anonymous().post(REGISTER, &account("ada", "ada@x")).await.refused(409, "already_exists");
+    login(&world.anonymous(), "ada", PASSWORD).await.expect(200);
+}
+
+#[tokio::test]
+async fn an_unknown_user_and_a_wrong_password_are_the_same() {
+    for limited in [false, true] {
+        let world = World::new().await;
+        world.registered("ada").await;
+        let world = if limited { world.with_limits() } else { world };
+        let mut seen = Vec::new();
+        for (n, (name, password)) in
+            [("ada", "wrong password"), ("eve", PASSWORD), ("no name", ""), ("a@b@c", "x")]
+                .into_iter()
+                .enumerate()
+        {
+            let before = world.wire.calls().len();
+            // Each from an address of its own, so that their buckets are alike.
+            let from = world.anonymous().calling_from(&format!("192.0.2.{n}"));
+            let answer = login(&from, name, password).await;
+            answer.refused(401, "not_authenticated");
+            seen.push((answer.json, world.wire.calls()[before..].to_vec()));
+        }
+        assert!(seen.iter().all(|one| *one == seen[0]), "{seen:?}");
+        assert_eq!(seen[0].1.len(), if limited { 3 } else { 2 });
+    }
+}
+
+#[tokio::test]
+async fn a_refresh_gives_new_tokens_and_ends_the_old_one() {
+    let world = World::new().await;
+    let ada = world.registered("ada").await;
+    let mut token = ada.refresh_token;
+    for _ in 0..4 {
+        let answer = refresh(&world, &token).await.expect(200);
+        assert_eq!(
+            (&answer.data()["token_type"], &answer.data()["expires_in"]),
+            (&json!("bearer"), &json!(900))
+        );
+        let access = answer.data()["access_token"].as_str().unwrap();
+        world.anonymous().with_token(Some(access)).get(ME).await.expect(200);
+        let next = token_of(&answer);
+        assert_ne!(next, token);
+        token = next;
+    }
+}
+
+#[tokio::test]
+async fn a_replaced_token_gives_the_same_pair_for_a_while() {
+    let world = World::new().await;
+    let ada = world.registered("ada").await;
+    let pairs = join_all((0..8).map(|_| refresh(&world, &ada.refresh_token))).await;
+    let pair =
+        |answer: &Answer| (answer.data()["access_token"].clone(), answer.data()["refresh_token"].clone());
+    let first = pair(&pairs[0]);
+    assert!(pairs.iter().all(|answer| answer.status == 200 && pair(answer) == first), "{pairs:?}");
+    let later = world.with_clock_off_by(25_000);
+    assert_eq!(pair(&refresh(&later, &ada.refresh_token).await.expect(200)), first);
+    world.wire.lose_answers(2);
+    let next = refresh(&world, first.1.as_str().unwrap()).await.expect(200);
+    // The successor was used: the first token is one too many, however soon.
+    refresh(&world, &ada.refresh_token).await.refused(401, "not_authenticated");
+    refresh(&world, &token_of(&next)).await.refused(401, "not_authenticated");
+}
+
+#[tokio::test]
+async fn a_token_used_again_later_ends_the_session() {
+    let world = World::new().await;
+    let ada = world.registered("ada").await;
+    let other = world.login("ada", PASSWORD).await;
+    let next = token_of(&refresh(&world, &ada.refresh_token).await.expect(200));
+    let later = world.with_clock_off_by(32_000);
+    refresh(&later, &ada.refresh_token).await.refused(401, "not_authenticated");
+    for token in [&next, &ada.refresh_token] {
+        refresh(&world, token).await.refused(401, "not_authenticated");
+    }
+    refresh(&world, &other.refresh_token).await.expect(200);
+}
+
+#[tokio::test]
+async fn a_session_ends_after_thirty_idle_days() {
+    let world = World::new().await;
+    let ada = world.registered("ada").await;
+    let day = 24 * 3600 * 1000;
+    let next = refresh(&world.with_clock_off_by(29 * day), &ada.refresh_token).await.expect(200);
+    let after = world.with_clock_off_by(58 * day);
+    let next = refresh(&after, &token_of(&next)).await.expect(200);
+    let after = world.with_clock_off_by(89 * day);
+    refresh(&after, &token_of(&next)).await.refused(401, "not_authenticated");
+}
+
+#[tokio::test]
+async fn refresh_tokens_hold_as_long_as_their_secret() {
+    let world = World::new().await;
+    let ada = world.registered("ada").await;
+    let rotated = world.with_cursor_secrets(&[b"a new secret", b"a secret for cursors"]);
+    let next = refresh(&rotated, &ada.refresh_token).await.expect(200);
+    let later = world.with_cursor_secrets(&[b"a new secret"]);
+    refresh(&later, &ada.refresh_token).await.refused(401, "not_authenticated");
+    refresh(&later, &token_of(&next)).await.expect(200);
+    // An altered one is none, and ends nothing.
+    let mut altered = token_of(&next);
+    let last = if altered.pop() == Some('A') { 'B' } else { 'A' };
+    refresh(&world, &format!("{altered}{last}")).await.refused(401, "not_authenticated");
+}
+
+#[tokio::test]
+async fn logging_out_ends_the_session() {
+    let world = World::new().await;
+    let ada = world.registered("ada").await;
+    let other = world.login("ada", PASSWORD).await;
+    for _ in 0..2 {
+        world.anonymous().post(LOGOUT, &json!({"refresh_token": ada.refresh_token})).await.expect(200);
+    }
+    refresh(&world, &ada.refresh_token).await.refused(401, "not_authenticated");
+    refresh(&world, &other.refresh_token).await.expect(200);
+}
+
+#[tokio::test]
+async fn another_password_ends_the_other_sessions() {
+    let world = World::new().await;
+    let ada = world.registered("ada").await;
+    let other = world.login("ada", PASSWORD).await;
+    let change = |current: &str, new: &str| json!({"current_password": current, "new_password": new});
+    ada.actor.post(CHANGE, &change("wrong password", "another one")).await.refused(401, "not_authenticated");
+    ada.actor.post(CHANGE, &change(PASSWORD, "short")).await.refused(400, "invalid_request");
+    world.wire.lose_answers(1);
+    ada.actor.post(CHANGE, &change(PASSWORD, "another one")).await.expect(200);
+    refresh(&world, &other.refresh_token).await.refused(401, "not_authenticated");
+    let next = refresh(&world, &ada.refresh_token).await.expect(200);
+    login(&world.anonymous(), "ada", PASSWORD).await.refused(401, "not_authenticated");
+    let again = world.login("ada", "another one").await;
+    // A session that has ended does not come back with the next change.
+    world.anonymous().post(LOGOUT, &json!({"refresh_token": token_of(&next)})).await.expect(200);
+    ada.actor.post(CHANGE, &change("another one", "a third one")).await.expect(200);
+    for token in [token_of(&next), other.refresh_token, again.refresh_token] {
+        refresh(&world, &token).await.refused(401, "not_authenticated");
+    }
+    let stranger = world.user("token-user").await;
+    stranger.post(CHANGE, &change(PASSWORD, "another one")).await.refused(401, "not_authenticated");
+    world.anonymous().post(CHANGE, &change(PASSWORD, "another one")).await.refused(401, "not_authenticated");
+}
+
+#[tokio::test]
+async fn a_login_that_crosses_a_change_does_not_survive_it() {
+    let world = World::new().await;
+    let ada = world.registered("ada").await;
+    world.wire.delay_commits(std::time::Duration::from_millis(60), 11);
+    let mut passwords = (PASSWORD.to_owned(), "another one".to_owned());
+    for _ in 0..4 {
+        let change = json!({"current_password": passwords.0, "new_password": passwords.1});
+        let anonymous = world.anonymous();
+        let logins = join_all((0..4).map(|_| login(&anonymous, "ada", &passwords.0)));
+        let (changed, logins) = tokio::join!(ada.actor.post(CHANGE, &change), logins);
+        changed.expect(200);
+        for answer in logins {
+            if answer.status == 200 {
+                refresh(&world, &token_of(&answer)).await.refused(401, "not_authenticated");
+            } else {
+                answer.refused(401, "not_authenticated");
+            }
+        }
+        std::mem::swap(&mut passwords.0, &mut passwords.1);
+    }
+    refresh(&world, &ada.refresh_token).await.expect(200);
+}
+
+#[tokio::test]
+async fn a_deleted_account_is_gone_and_its_messages_stay() {
+    let world = World::new().await;
+    let bob = world.user("bob").await;
+    let ada = world.registered("ada").await;
+    ada.actor.send("bob", "remember me").await.expect(201);
+    assert_eq!(bob.row(&ada.actor.id).await.unwrap()["other_user_name"], "ada Example");
+    ada.actor
+        .json("DELETE", ME, &json!({"password": "wrong password"}))
+        .await
+        .refused(401, "not_authenticated");
+    bob.json("DELETE", ME, &json!({"password": PASSWORD})).await.refused(401, "not_authenticated");
+    world.wire.lose_answers(1);
+    ada.actor.json("DELETE", ME, &json!({"password": PASSWORD})).await.expect(200);
+
+    refresh(&world, &ada.refresh_token).await.refused(401, "not_authenticated");
+    login(&world.anonymous(), "ada", PASSWORD).await.refused(401, "not_authenticated");
+    bob.get(&format!("/api/users/{}", ada.actor.id)).await.refused(404, "not_found");
+    assert!(bob.get("/api/users?q=ada").await.expect(200).list().is_empty());
+    assert_eq!(bob.row(&ada.actor.id).await.unwrap()["other_user_name"], Value::Null);
+    assert_eq!(bob.page(&ada.actor.id).await[0]["message_text"], "remember me");
+
+    // The access token holds for minutes more, and makes nobody of it.
+    for path in [ME, "/api/events"] {
+        ada.actor.get(path).await.refused(401, "not_authenticated");
+    }
+    ada.actor.patch(ME, &json!({"full_name": "Ada"})).await.refused(401, "not_authenticated");
+    world.user("carol").await;
+    ada.actor.send("carol", "am I here?").await.refused(401, "not_authenticated");
+    ada.actor.block("carol").await.refused(401, "not_authenticated");
+    bob.get(&format!("/api/users/{}", ada.actor.id)).await.refused(404, "not_found");
+
+    // The names are free again.
+    let again = world.registered("ada").await;
+    assert_ne!(again.actor.id, ada.actor.id);
+}
+
+#[tokio::test]
+async fn a_deletion_that_died_half_way_can_be_made_again() {
+    join_all((1..=4).map(async |commits| {
+        let world = World::new().await;
+        let bob = world.user("bob").await;
+        let ada = world.registered("ada").await;
+        ada.actor.send("bob", "remember me").await.expect(201);
+        let body = json!({"password": PASSWORD});
+        world.wire.away_after(commits);
+        ada.actor.json("DELETE", ME, &body).await.refused(503, "unavailable");
+        world.wire.heal();
+        let again = ada.actor.json("DELETE", ME, &body).await;
+        again.expect(200);
+        assert_eq!(bob.row(&ada.actor.id).await.unwrap()["other_user_name"], Value::Null, "{commits}");
+        bob.get(&format!("/api/users/{}", ada.actor.id)).await.refused(404, "not_found");
+        assert!(bob.get("/api/users?q=ada").await.expect(200).list().is_empty());
+        world.registered("ada").await;
+    }))
+    .await;
+}
+
+#[tokio::test]
+async fn passwords_are_tried_so_often_and_no_more() {
+    let world = World::new().await;
+    let ada = world.registered("ada").await;
+    let world = world.with_limits();
+    for name in ["ada", "nobody"] {
+        for n in 0..10 {
+            let from = world.anonymous().calling_from(&format!("192.0.2.{n}"));
+            login(&from, &name.to_uppercase(), "wrong password").await.refused(401, "not_authenticated");
+        }
+        let from = world.anonymous().calling_from("192.0.2.99");
+        let answer = login(&from, name, PASSWORD).await;
+        answer.refused(429, "rate_limited");
+        let seconds: u64 = answer.headers["retry-after"].to_str().unwrap().parse().unwrap();
+        assert!((1..=30).contains(&seconds));
+    }
+    let later = world.with_clock_off_by(31_000).with_limits();
+    login(&later.anonymous(), "ada", PASSWORD).await.expect(200);
+    let actor = world.stranger(&ada.actor.id);
+    for _ in 0..10 {
+        let body = json!({"password": "wrong password"});
+        actor.json("DELETE", ME, &body).await.refused(401, "not_authenticated");
+    }
+    let change = json!({"current_password": PASSWORD, "new_password": "another one"});
+    actor.post(CHANGE, &change).await.refused(429, "rate_limited");
+}
+
+#[tokio::test]
+async fn an_address_registers_and_logs_in_so_often_and_no_more() {
+    let world = World::new().await.with_limits();
+    let from = world.anonymous().calling_from("2001:db8:1:2::1");
+    let tries = (0..12).map(|n| {
+        let (from, new) = (&from, account(&format!("u{n}"), &format!("u{n}@x")));
+        async move { from.post(REGISTER, &new).await }
+    });
+    let statuses: Vec<u16> = join_all(tries).await.into_iter().map(|answer: Answer| answer.status).collect();
+    assert_eq!(statuses.iter().filter(|status| **status == 201).count(), 10, "{statuses:?}");
+    assert_eq!(statuses.iter().filter(|status| **status == 429).count(), 2, "{statuses:?}");
+    // The same network, another one, and a header that anyone can write.
+    let neighbour = world.anonymous().calling_from("2001:db8:1:2:3:4:5:6");
+    neighbour.post(REGISTER, &account("v", "v@x")).await.refused(429, "rate_limited");
+    let headers = [("content-type", "application/json"), ("x-forwarded-for", "198.51.100.7")];
+    let claims = from.call("POST", REGISTER, &headers, account("v", "v@x").to_string()).await;
+    claims.refused(429, "rate_limited");
+    let elsewhere = world.anonymous().calling_from("2001:db8:1:3::1");
+    elsewhere.post(REGISTER, &account("v", "v@x")).await.expect(201);
+
+    let from = world.anonymous().calling_from("198.51.100.7");
+    let mut refused = 0;
+    for n in 0..60 {
+        let answer = login(&from, &format!("nobody{n}"), "wrong password").await;
+        if answer.status == 429 {
+            answer.refused(429, "rate_limited");
+            refused += 1;
+        }
+    }
+    assert!(refused > 0, "an address tries as many names as it likes");
+    login(&elsewhere, "v", PASSWORD).await.expect(200);
+}
+
+/// The status of a registration that comes over a connection from an address of this machine.
+async fn register_over_tcp(live: &Live, from: &str, username: &str) -> String {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(format!("{from}:0").parse().unwrap()).unwrap();
+    let mut stream = socket.connect(live.stack.address).await.unwrap();
+    let body = account(username, &format!("{username}@x")).to_string();
+    let head = format!(
+        "POST {REGISTER} HTTP/1.1\r\nhost: x\r\nx-forwarded-for: 192.0.2.{}\r\ncontent-type: application/json\r\n",
+        username.len()
+    );
+    let length = body.len();
+    let request = format!("{head}connection: close\r\ncontent-length: {length}\r\n\r\n{body}");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer.split(' ').nth(1).unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn the_address_is_the_one_of_the_connection() {
+    let live = Live::start().await;
+    for n in 1..=10 {
+        assert_eq!(register_over_tcp(&live, "127.0.0.2", &"a".repeat(n)).await, "201");
+    }
+    assert_eq!(register_over_tcp(&live, "127.0.0.2", &"a".repeat(11)).await, "429");
+    assert_eq!(register_over_tcp(&live, "127.0.0.3", &"a".repeat(11)).await, "201");
+    live.stack.stop().await;
+}
+
+#[tokio::test]
+async fn a_session_is_refreshed_so_often_and_no_more() {
+    let world = World::new().await;
+    let ada = world.registered("ada").await;
+    let world = world.with_limits();
+    let mut token = ada.refresh_token;
+    for _ in 0..10 {
+        token = token_of(&refresh(&world, &token).await.expect(200));
+    }
+    refresh(&world, &token).await.refused(429, "rate_limited");
+    // Nothing has ended.
+    let later = world.with_clock_off_by(11_000).with_limits();
+    refresh(&later, &token).await.expect(200);
+}
+
+#[tokio::test]
+async fn registration_can_be_switched_off() {
+    let world = World::new().await;
+    world.registered("ada").await;
+    let closed = world.with_app(|app| app.registration = false);
+    closed.anonymous().post(REGISTER, &account("eve", "eve@x")).await.refused(404, "not_found");
+    closed.anonymous().call("POST", REGISTER, &[], "").await.refused(404, "not_found");
+    login(&closed.anonymous(), "ada", PASSWORD).await.expect(200);
+}
+
+#[tokio::test]
+async fn our_tokens_name_the_issuer_and_audience_that_are_asked_for() {
+    let world = World::new().await;
+    let (issuer, audience) = (Some("https://chat.example"), Some("chat"));
+    let strict = world.with_app(|app| {
+        app.verifier =
+            std::sync::Arc::new(shared::auth::Verifier::hs256(harness::SECRET.as_bytes(), issuer, audience));
+        app.signer =
+            std::sync::Arc::new(shared::auth::Signer::hs256(harness::SECRET.as_bytes(), issuer, audience));
+    });
+    let ada = strict.registered("ada").await;
+    ada.actor.get(ME).await.expect(200);
+    strict.stranger("bob").get(ME).await.refused(401, "not_authenticated");
+}
+
+#[tokio::test]
+async fn what_logging_in_costs() {
+    let world = World::new().await;
+    world.registered("ada").await;
+    let cost =
+        |answer: &Answer| ["calls", "depth", "rcu", "wcu"].map(|figure| answer.cost(figure).to_string());
+    let anonymous = world.anonymous();
+    let entered = login(&anonymous, "ada", PASSWORD).await.expect(200);
+    assert_eq!(cost(&entered), ["3", "3", "3", "4"]);
+    assert_eq!(cost(&refresh(&world, &token_of(&entered)).await.expect(200)), ["2", "2", "3", "4"]);
+    let limited = world.with_limits().anonymous();
+    assert_eq!(cost(&login(&limited, "ada", PASSWORD).await.expect(200)), ["4", "3", "3", "8"]);
+}

@@ -1,0 +1,290 @@
+//! People: profiles, how a change of one reaches others, and the search for them.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use harness::{Actor, World};
+use serde_json::{Value, json};
+
+const ME: &str = "/api/users/me";
+
+/// Someone with a token that says a name.
+async fn named(world: &World, id: &str, name: &str) -> Actor {
+    let actor = world.user(id).await;
+    actor.patch(ME, &json!({"full_name": name})).await.expect(200);
+    actor
+}
+
+/// The ids that a search finds, in its order.
+async fn found(actor: &Actor, query: &str) -> Vec<String> {
+    let query = query.bytes().fold(String::new(), |query, byte| query + &format!("%{byte:02x}"));
+    let pages = actor.pages(&format!("/api/users?q={query}")).await;
+    pages.concat().iter().map(|user| user["id"].as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn a_profile_is_seen_by_others_without_the_address() {
+    let world = World::new().await;
+    let (alice, _) = world.two().await;
+    let seen = alice.get("/api/users/bob").await.expect(200);
+    let mut fields: Vec<_> = seen.data().as_object().unwrap().keys().cloned().collect();
+    fields.sort();
+    assert_eq!(fields, ["avatar_url", "created_at", "full_name", "id", "username"]);
+    assert_eq!((&seen.data()["id"], &seen.data()["full_name"]), (&json!("bob"), &json!("Bob")));
+    alice.get("/api/users/nobody").await.refused(404, "not_found");
+    alice.get("/api/users/no%20body").await.refused(400, "invalid_request");
+    world.anonymous().get("/api/users/bob").await.refused(401, "not_authenticated");
+}
+
+#[tokio::test]
+async fn a_change_says_only_what_changes() {
+    let world = World::new().await;
+    let ada = world.registered("ada").await.actor;
+    let picture = "https://a.example/ada.png";
+    let shown = |answer: &harness::Answer| {
+        [&answer.data()["full_name"], &answer.data()["avatar_url"], &answer.data()["username"]]
+            .map(Clone::clone)
+    };
+    let answer = ada.patch(ME, &json!({"avatar_url": picture})).await.expect(200);
+    assert_eq!(shown(&answer), [json!("ada Example"), json!(picture), json!("ada")]);
+    let answer = ada.patch(ME, &json!({"full_name": "Ada"})).await.expect(200);
+    assert_eq!(shown(&answer), [json!("Ada"), json!(picture), json!("ada")]);
+    let answer = ada.patch(ME, &json!({})).await.expect(200);
+    assert_eq!(shown(&answer), [json!("Ada"), json!(picture), json!("ada")]);
+    let answer = ada.patch(ME, &json!({"avatar_url": null})).await.expect(200);
+    assert_eq!(shown(&answer), [json!("Ada"), Value::Null, json!("ada")]);
+    assert_eq!(ada.get(ME).await.data(), answer.data());
+    for (field, bad) in [
+        ("full_name", json!("")),
+        ("full_name", Value::Null),
+        ("full_name", json!("x".repeat(101))),
+        ("avatar_url", json!("cat.png")),
+        ("avatar_url", json!("javascript:alert(1)")),
+        ("avatar_url", json!(format!("https://a.example/{}", "x".repeat(500)))),
+        ("username", json!("other")),
+        ("email", json!("a@b")),
+    ] {
+        let answer = ada.patch(ME, &json!({field: bad})).await;
+        answer.refused(400, "invalid_request");
+        assert_eq!(answer.json["errors"][0]["field"], field);
+    }
+    world.stranger("new").patch(ME, &json!({"full_name": "Newcomer"})).await.expect(200);
+    assert_eq!(ada.get("/api/users/new").await.expect(200).data()["full_name"], "Newcomer");
+}
+
+#[tokio::test]
+async fn a_profile_changes_so_often_and_no_more() {
+    let world = World::new().await.with_limits();
+    let ada = world.user("ada").await;
+    for n in 0..20 {
+        ada.patch(ME, &json!({"full_name": format!("Ada {n}")})).await.expect(200);
+    }
+    ada.patch(ME, &json!({"full_name": "Ada"})).await.refused(429, "rate_limited");
+}
+
+#[tokio::test]
+async fn a_new_name_reaches_the_inboxes_of_others() {
+    let world = World::new().await;
+    let (bob, carol) = (world.user("bob").await, world.user("carol").await);
+    let ada = world.registered("ada").await.actor;
+    ada.send("bob", "hello").await.expect(201);
+    carol.block(&ada.id).await.expect(200);
+    for n in 0..3 {
+        let name = format!("Ada {n}");
+        world.wire.lose_answers(1);
+        ada.patch(ME, &json!({"full_name": name})).await.expect(200);
+        assert_eq!(bob.row(&ada.id).await.unwrap()["other_user_name"], name);
+        assert_eq!(carol.get("/api/messages/blocked-users").await.list()[0]["name"], name);
+    }
+    let picture = "https://a.example/ada.png";
+    ada.patch(ME, &json!({"avatar_url": picture})).await.expect(200);
+    assert_eq!(bob.row(&ada.id).await.unwrap()["photo_url"], picture);
+    ada.patch(ME, &json!({"avatar_url": null})).await.expect(200);
+    assert_eq!(bob.row(&ada.id).await.unwrap()["photo_url"], Value::Null);
+}
+
+/// So many users, named `peer-N`.
+async fn peers(world: &World, count: usize) -> Vec<Actor> {
+    let ids: Vec<_> = (0..count).map(|n| format!("peer-{n}")).collect();
+    join_all(ids.iter().map(|id| world.user(id))).await
+}
+
+/// All peers see the name that the profile has.
+async fn see_the_name_of(ada: &Actor, peers: &[Actor]) {
+    let name = ada.get(ME).await.expect(200).data()["full_name"].clone();
+    for peer in peers {
+        assert_eq!(peer.row(&ada.id).await.unwrap()["other_user_name"], name);
+    }
+    assert_eq!(found(&peers[0], name.as_str().unwrap()).await, [ada.id.as_str()]);
+}
+
+#[tokio::test]
+async fn changes_that_cross_end_alike_everywhere() {
+    let world = World::new().await;
+    let ada = world.registered("ada").await.actor;
+    let peers = peers(&world, 6).await;
+    for peer in &peers {
+        peer.send(&ada.id, "hello").await.expect(201);
+    }
+    world.wire.delay_commits(Duration::from_millis(20), 5);
+    for round in 0..3 {
+        let names: Vec<_> = (0..4).map(|n| json!({"full_name": format!("Ada {round}{n}")})).collect();
+        for answer in join_all(names.iter().map(|name| ada.patch(ME, name))).await {
+            answer.expect(200);
+        }
+        see_the_name_of(&ada, &peers).await;
+    }
+}
+
+#[tokio::test]
+async fn a_row_made_while_the_name_changes_shows_the_new_one() {
+    let world = World::new().await;
+    let ada = world.registered("ada").await.actor;
+    let peers = peers(&world, 16).await;
+    world.wire.delay_commits(Duration::from_millis(20), 5);
+    // She writes to half of them, the others to her: either makes rows.
+    let change = json!({"full_name": "Countess"});
+    let rows = peers.iter().enumerate().map(|(n, peer)| {
+        let ada = &ada;
+        async move {
+            match n % 2 {
+                0 => peer.send(&ada.id, "hello").await.expect(201),
+                _ => ada.send(&peer.id, "hello").await.expect(201),
+            }
+        }
+    });
+    let (changed, _) = tokio::join!(ada.patch(ME, &change), join_all(rows));
+    changed.expect(200);
+    see_the_name_of(&ada, &peers).await;
+}
+
+#[tokio::test]
+async fn a_change_that_died_half_way_is_finished_by_the_next_look() {
+    let world = World::new().await;
+    let bob = world.user("bob").await;
+    let ada = world.registered("ada").await.actor;
+    ada.send("bob", "hello").await.expect(201);
+    world.wire.away_after(1);
+    ada.patch(ME, &json!({"full_name": "Ada"})).await.refused(503, "unavailable");
+    world.wire.heal();
+    assert_eq!(bob.row(&ada.id).await.unwrap()["other_user_name"], "ada Example");
+    ada.get(ME).await.expect(200);
+    assert_eq!(bob.row(&ada.id).await.unwrap()["other_user_name"], "Ada");
+}
+
+#[tokio::test]
+async fn people_are_found_by_the_start_of_any_name() {
+    let world = World::new().await;
+    let ada = world.registered("countess_ada").await.actor;
+    ada.patch(ME, &json!({"full_name": "Ada Löve-Lace"})).await.expect(200);
+    let zoe = named(&world, "zoe", "Zoë VAN Dijk").await;
+    let tokyo = named(&world, "tokyo", "東京 太郎").await;
+    let gross = named(&world, "gross", "Jürgen Großmann").await;
+    for (query, expected) in [
+        ("count", vec![&ada]),
+        ("COUNTESS_A", vec![&ada]),
+        ("@countess", vec![&ada]),
+        ("love", vec![&ada]),
+        ("LÖVE-L", vec![&ada]),
+        ("lace ada", vec![&ada]),
+        ("zoe", vec![&zoe]),
+        ("zo\u{308}e", vec![&zoe]),
+        ("van  ZOË", vec![&zoe]),
+        ("東", vec![&tokyo]),
+        ("太郎", vec![&tokyo]),
+        ("GROSSM", vec![&gross]),
+        ("jurgen gros", vec![&gross]),
+        ("京", vec![]),
+        ("ess", vec![]),
+        ("zoe ada", vec![]),
+        ("example.com", vec![]),
+    ] {
+        let ids: Vec<_> = expected.iter().map(|actor| actor.id.clone()).collect();
+        assert_eq!(found(&zoe, query).await, ids, "{query}");
+    }
+    for bad in ["", "?q=", "?q=%20", "?q=%23", "?q=a&limit=0", "?q=a&limit=101", "?q=a&cursor=x"] {
+        zoe.get(&format!("/api/users{bad}")).await.refused(400, "invalid_request");
+    }
+    let long = "a".repeat(201);
+    zoe.get(&format!("/api/users?q={long}")).await.refused(400, "invalid_request");
+    world.anonymous().get("/api/users?q=ada").await.refused(401, "not_authenticated");
+    // The old words go with the old name.
+    zoe.patch(ME, &json!({"full_name": "Chloë"})).await.expect(200);
+    assert!(found(&ada, "dijk").await.is_empty());
+    assert_eq!(found(&ada, "chloe").await, ["zoe"]);
+    let shown = ada.get("/api/users?q=countess").await;
+    assert_eq!(
+        shown.list()[0],
+        world.user("bob").await.get(&format!("/api/users/{}", ada.id)).await.data().clone()
+    );
+}
+
+#[tokio::test]
+async fn a_page_shows_nobody_twice_and_its_cursor_is_its_own() {
+    let world = World::new().await;
+    let hub = world.user("hub").await;
+    // Everyone is found by two words that begin alike.
+    join_all((0..23).map(|n| {
+        let world = world.clone();
+        async move { drop(named(&world, &format!("u{n}"), &format!("Ann{n} Anna{n} Berg")).await) }
+    }))
+    .await;
+    for path in ["/api/users?q=ann&limit=5", "/api/users?q=ann%20berg&limit=5"] {
+        let pages = hub.pages(path).await;
+        assert!(pages.iter().all(|page| page.len() <= 5));
+        let mut ids: Vec<_> = pages.concat().iter().map(|user| user["id"].clone().to_string()).collect();
+        assert_eq!(ids.len(), 23);
+        ids.sort();
+        ids.dedup();
+        assert_eq!(ids.len(), 23);
+        assert_eq!(hub.pages(path).await, pages, "the order is stable");
+    }
+    let first = hub.get("/api/users?q=ann&limit=5").await.expect(200);
+    let cursor = first.json["next_cursor"].as_str().unwrap();
+    hub.get(&format!("/api/users?q=berg&cursor={cursor}")).await.refused(400, "invalid_request");
+    let other = world.user("other").await;
+    other.get(&format!("/api/users?q=ann&cursor={cursor}")).await.refused(400, "invalid_request");
+}
+
+#[tokio::test]
+async fn those_who_come_by_a_message_or_a_block_are_found() {
+    let world = World::new().await;
+    let bob = world.user("bob").await;
+    world.stranger("sender").send("bob", "hello").await.expect(201);
+    world.stranger("blocker").block("bob").await.expect(200);
+    assert_eq!(found(&bob, "send").await, ["sender"]);
+    assert_eq!(found(&bob, "block").await, ["blocker"]);
+}
+
+#[tokio::test]
+async fn the_directory_can_be_switched_off() {
+    let world = World::new().await;
+    world.user("bob").await;
+    let closed = world.with_app(|app| app.directory = false);
+    closed.stranger("bob").get("/api/users?q=bob").await.refused(404, "not_found");
+    closed.anonymous().get("/api/users").await.refused(404, "not_found");
+    closed.stranger("bob").get("/api/users/bob").await.expect(200);
+}
+
+#[tokio::test]
+async fn a_search_costs_the_same_however_many_there_are() {
+    let mut costs = Vec::new();
+    for people in [50, 3_000] {
+        let world = World::new().await;
+        let hub = world.user("hub").await;
+        for some in (0..people).collect::<Vec<_>>().chunks(50) {
+            join_all(some.iter().map(|n| {
+                let world = world.clone();
+                async move { drop(world.user(&format!("person-{n:04}")).await) }
+            }))
+            .await;
+        }
+        let before = world.wire.calls().len();
+        let answer = hub.get("/api/users?q=pers&limit=20").await.expect(200);
+        assert_eq!(answer.list().len(), 20);
+        costs.push(["calls", "depth", "rcu", "wcu"].map(|figure| answer.cost(figure).to_string()));
+        assert_eq!(world.wire.calls()[before..], ["Query"]);
+        assert!(!world.wire.calls().contains(&"Scan".to_owned()));
+    }
+    assert_eq!(costs[0], costs[1]);
+}
