@@ -513,11 +513,13 @@ async fn registration_can_be_switched_off() {
 async fn our_tokens_name_the_issuer_and_audience_that_are_asked_for() {
     let world = World::new().await;
     let (issuer, audience) = (Some("https://chat.example"), Some("chat"));
-    let strict = world.with_app(|app| {
-        app.verifier =
-            std::sync::Arc::new(shared::auth::Verifier::hs256(harness::SECRET.as_bytes(), issuer, audience));
-        app.signer =
-            std::sync::Arc::new(shared::auth::Signer::hs256(harness::SECRET.as_bytes(), issuer, audience));
+    let strict = world.trusting(|settings| {
+        settings.jwt_issuer = issuer.map(str::to_owned);
+        settings.jwt_audience = audience.map(str::to_owned);
+    });
+    let strict = strict.with_app(|app| {
+        let signer = shared::auth::Signer::hs256(harness::SECRET.as_bytes(), issuer, audience);
+        app.signer = Some(std::sync::Arc::new(signer));
     });
     let ada = strict.registered("ada").await;
     ada.actor.get(ME).await.expect(200);

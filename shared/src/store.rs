@@ -32,8 +32,8 @@
 
 mod accounts;
 mod blocks;
-mod changing;
 mod buckets;
+mod changing;
 mod connections;
 mod directory;
 mod events;

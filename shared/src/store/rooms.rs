@@ -335,7 +335,8 @@ impl Store {
             |user: &UserId| rows.iter().any(|row| row.peer.as_ref() == Some(user) && row.is_blocked());
         let shown = people.iter().map(|((_, user), status)| {
             let profile = profiles.iter().find(|(id, _)| id == user).map(|(_, profile)| profile.clone());
-            let (name, photo_url) = profile.map(|found| (found.shown_name(), found.picture)).unwrap_or_default();
+            let (name, photo_url) =
+                profile.map(|found| (found.shown_name(), found.picture)).unwrap_or_default();
             let status = if blocks(user) { Status::Offline } else { *status };
             RoomUser { user_id: user.clone(), name, photo_url, status }
         });
