@@ -454,6 +454,27 @@ impl Store {
         }
     }
 
+    /// Takes someone out of all groups and rooms.
+    ///
+    /// # Errors
+    /// `Unavailable` where the database is: those that were left stay left.
+    pub async fn leave_all(&self, user: &UserId) -> Result<Delivery, Error> {
+        let mut delivery = Delivery::default();
+        for item in self.rows(user).await? {
+            let conversation = inbox::conversation_of(&item)?;
+            if conversation.is_direct() {
+                continue;
+            }
+            match self.remove_participant(user, &conversation, user).await {
+                Ok(pushes) => delivery.extend(pushes),
+                // They were taken out meanwhile.
+                Err(Error::NotAParticipant | Error::NotFound(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(delivery)
+    }
+
     fn leaving(
         &self,
         conversation: &ConversationId,
