@@ -284,8 +284,12 @@ impl Store {
         });
         let told = told.collect();
         let key = inbox::key(user, conversation);
-        let row = if closed { Write::delete(key) } else { inbox::replace(key, before, &after) };
-        let row = inbox::unless_changed(row, before).if_still_number("seq", before.seq);
+        let row = if closed {
+            inbox::unless_changed(Write::delete(key), before)
+        } else {
+            inbox::replace(key, before, &after)
+        };
+        let row = row.if_still_number("seq", before.seq);
         let mut writes = vec![row];
         let appears = i64::from(after.activity.is_some() && !closed) - i64::from(before.activity.is_some());
         if appears != 0 {

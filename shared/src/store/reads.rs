@@ -303,13 +303,12 @@ impl Store {
         let began = Instant::now();
         loop {
             let was_known = known.is_some();
-            let (row, group) = match known.take() {
-                Some(known) => known,
-                None => {
-                    let (row, group) =
-                        tokio::try_join!(self.row(user, conversation), self.told_of_reading(conversation))?;
-                    (row.ok_or(Error::NotAParticipant)?, group)
-                }
+            let (row, group) = if let Some(known) = known.take() {
+                known
+            } else {
+                let (row, group) =
+                    tokio::try_join!(self.row(user, conversation), self.told_of_reading(conversation))?;
+                (row.ok_or(Error::NotAParticipant)?, group)
             };
             let target = match target {
                 Target::Message(stamp) => Some(stamp),
