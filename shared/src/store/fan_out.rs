@@ -84,9 +84,7 @@ pub(super) enum Change {
     /// Nothing that all have to learn of.
     Quiet,
     /// The room was deleted.
-    Closed {
-        by: UserId,
-    },
+    Closed,
 }
 
 impl Change {
@@ -333,8 +331,7 @@ impl Batch {
                     inbox::apply(&mut taken.row, &changes);
                     taken.events.push(self.updated(changes, *seq));
                 }
-                Change::Closed { by } => {
-                    taken.events.push(self.left(user, by));
+                Change::Closed => {
                     let conversation = self.conversation.clone();
                     taken.events.push(Event::ConversationDeleted { conversation });
                     taken.closed = true;

@@ -191,7 +191,7 @@ impl Store {
         bounds: PageBounds,
     ) -> Result<Reads, Error> {
         if !conversation.is_direct() {
-            let group = self.group(conversation, participants::ALL, false).await?;
+            let group = self.group(conversation, participants::ALL, true).await?;
             return Ok(group.as_ref().map(Reads::of_group).unwrap_or_default());
         }
         let limit = bounds.limit + 1;
