@@ -661,9 +661,16 @@ impl Store {
         let message = |stamp: Stamp| MessageId { conversation: conversation.clone(), stamp };
         if conversation.is_direct() {
             let row = self.row(caller, conversation).await?.ok_or(Error::NotAParticipant)?;
-            let me = ParticipantView::of(caller.clone(), row.read.map(message));
-            let peer = row.peer.clone().map(|peer| ParticipantView::of(peer, row.peer_read.map(message)));
-            let participants = self.named([me].into_iter().chain(peer).collect()).await?;
+            let peer = row.peer.clone().map(|peer| (peer, row.peer_read));
+            let mut views = Vec::new();
+            for (user, read) in [(caller.clone(), row.read)].into_iter().chain(peer) {
+                let last_read_at = match read {
+                    Some(read) => self.moved_at(conversation, read, &user).await?,
+                    None => None,
+                };
+                views.push(ParticipantView { last_read_at, ..ParticipantView::of(user, read.map(message)) });
+            }
+            let participants = self.named(views).await?;
             return Ok(Overview { row, description: None, participants, next: None });
         }
         let (row, meta, (people, more)) = tokio::try_join!(

@@ -236,6 +236,17 @@ impl Store {
         self.query_up_to(query, limit).await
     }
 
+    /// When someone's watermark moved to a message.
+    pub(super) async fn moved_at(
+        &self,
+        conversation: &ConversationId,
+        message: Stamp,
+        reader: &UserId,
+    ) -> Result<Option<Timestamp>, Error> {
+        let item = self.get(key(conversation, message, reader), false).await?;
+        Ok(item.as_ref().map(from_item::<Stored>).transpose()?.map(|stored| stored.at))
+    }
+
     /// Reads on, as it stands, where the first look was too short to tell when a message was read.
     pub(super) async fn complete_reads(
         &self,
