@@ -235,7 +235,7 @@ impl Store {
         let query = self
             .prefixed(&partition(user), "C#")
             .consistent_read(true)
-            .projection_expression("sk, peer, head, activity, cleared");
+            .projection_expression("sk, peer, people, head, activity, cleared");
         Ok(self.query_up_to(query, usize::MAX).await?.0)
     }
 
