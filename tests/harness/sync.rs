@@ -160,6 +160,8 @@ struct Chat {
     moved: Vec<(String, String, bool)>,
     /// The user's latest leaving: what was before holds no longer, though they join again.
     left: String,
+    /// When a deleted message was last brought back: counts that were told before hold no longer.
+    restored: String,
     /// The appearance of the row after which its messages were loaded.
     loaded_by: String,
 }
@@ -191,16 +193,20 @@ impl Chat {
 
     /// The unread count that holds.
     fn count(&self) -> Count {
-        let since = self.counts.iter().filter(|(by, _)| *by >= self.left).map(|(_, count)| count);
+        let from = self.left.as_str().max(&self.restored);
+        let since = self.counts.iter().filter(|(by, _)| by.as_str() >= from).map(|(_, count)| count);
         let place =
             |count: &Count| (count.watermark.clone(), count.counted_to.clone(), Reverse(count.unread));
         since.max_by_key(|count| place(count)).cloned().unwrap_or_default()
     }
 
     fn leaves(&mut self, by: &str) {
-        if by > self.left.as_str() {
-            by.clone_into(&mut self.left);
-        }
+        self.left = self.left.clone().max(by.to_owned());
+    }
+
+    fn is_restored(&mut self, by: &str, count: Count) {
+        self.counts(by, count);
+        self.restored = self.restored.clone().max(by.to_owned());
     }
 
     fn holds(&mut self, by: &str, message: &Value) {
@@ -255,7 +261,7 @@ impl Chat {
         });
         row["unread_count"] = (count.unread + uncounted.count() as u64).into();
         row["last_read_message_id"] = id_or_null(&count.watermark);
-        let newest = self.messages.keys().next_back();
+        let newest = self.messages.keys().next_back().max(Some(&count.counted_to));
         if newest.is_some_and(|newest| newest.as_str() > text(&row, "counted_to")) {
             row["counted_to"] = newest.cloned().into();
         }
@@ -349,7 +355,13 @@ impl Replica {
         match text(event, "type") {
             "conversation.created" => chat.appears(by, &data["conversation"]),
             "conversation.deleted" => chat.goes(by),
-            "message.created" | "message.updated" => chat.holds(by, &data["message"]),
+            "message.created" => chat.holds(by, &data["message"]),
+            "message.updated" => {
+                chat.holds(by, &data["message"]);
+                if data["unread_count"].is_u64() {
+                    chat.is_restored(by, Count::of_row(data));
+                }
+            }
             "message.deleted" => {
                 if data["scope"] == "me" {
                     chat.hidden.insert(text(&data["message"], "id").to_owned());

@@ -155,6 +155,23 @@ async fn deleting_for_oneself_keeps_clients_up_to_date() {
 }
 
 #[tokio::test]
+async fn what_one_has_deleted_stays_away_from_clients_that_load_later() {
+    for kind in KINDS {
+        // Whoever loads hears nothing of what was before.
+        let world = World::new().await.settling_after(0);
+        let ([alice, bob, _], id, mut all) = conversation(&world, kind).await;
+        let older = all.verify(alice.say(&id, "older")).await.expect(201).id();
+        let newest = all.verify(alice.say(&id, "newest")).await.expect(201).id();
+        for message in [&older, &newest] {
+            all.verify(bob.hide(message)).await.expect(200);
+            all.verify(alice.edit(message, "edited")).await.expect(200);
+            all.verify(alice.unsend(message)).await.expect(200);
+        }
+        all.verify(alice.say(&id, "a new one")).await.expect(201);
+    }
+}
+
+#[tokio::test]
 async fn what_an_operator_brings_back_is_there_again() {
     for kind in KINDS {
         let world = World::new().await;
