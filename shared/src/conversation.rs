@@ -104,7 +104,8 @@ pub struct Row {
     /// The newest change of a large conversation that the row has taken in.
     #[serde(skip_serializing_if = "is_zero")]
     pub seq: u64,
-    /// The latest event of a large conversation in the owner's queue.
+    /// The latest event by which the row appeared without a message or, in a large conversation, the latest of all;
+    /// what comes later has greater ids.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub told: Option<Stamp>,
 }
@@ -134,10 +135,11 @@ impl Row {
         self.blocked_by_me || self.blocked_by_peer
     }
 
-    /// What the next event about the conversation must be above: the events of its newest message.
+    /// What the next event about the conversation must be above: the events of its newest message, and those by which
+    /// the row came and went.
     #[must_use]
     pub fn told_up_to(&self) -> Option<Stamp> {
-        self.head.map(|head| head.plus(2)).max(self.told)
+        self.head.map(|head| head.plus(2)).max(self.told).max(self.hidden_at)
     }
 
     /// Whether the owner may see a message of the conversation.

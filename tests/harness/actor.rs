@@ -177,6 +177,82 @@ impl Actor {
             }
         }
     }
+
+    /// Makes a group with some users; its id.
+    pub async fn group(&self, name: &str, with: &[&str]) -> String {
+        let body = json!({"type": "group", "name": name, "participant_ids": with});
+        let answer = self.post("/api/conversations", &body).await.expect(201);
+        answer.data()["conversation_id"].as_str().expect("an id").to_owned()
+    }
+
+    /// Makes a room; its id.
+    pub async fn room(&self, name: &str) -> String {
+        let answer = self.post("/api/rooms", &json!({"name": name})).await.expect(201);
+        answer.data()["conversation_id"].as_str().expect("an id").to_owned()
+    }
+
+    /// Joins a room.
+    pub async fn join(&self, room: &str) -> Answer {
+        self.post(&format!("/api/rooms/{room}/join"), &json!({})).await
+    }
+
+    /// Leaves a room.
+    pub async fn leave(&self, room: &str) -> Answer {
+        self.post(&format!("/api/rooms/{room}/leave"), &json!({})).await
+    }
+
+    /// Sends a text to a conversation.
+    pub async fn say(&self, conversation: &str, text: &str) -> Answer {
+        let body = json!({"conversation_id": conversation, "message_text": text});
+        self.post("/api/messages/send", &body).await
+    }
+
+    /// Adds users to a group.
+    pub async fn add(&self, group: &str, users: &[&str]) -> Answer {
+        let path = format!("/api/conversations/{group}/participants");
+        self.post(&path, &json!({"user_ids": users})).await
+    }
+
+    /// Takes someone out of a group or room, oneself perhaps.
+    pub async fn take_out(&self, conversation: &str, user: &str) -> Answer {
+        self.delete(&format!("/api/conversations/{conversation}/participants/{user}")).await
+    }
+
+    /// Makes a participant an admin, or no longer one.
+    pub async fn set_admin(&self, group: &str, user: &str, is_admin: bool) -> Answer {
+        let path = format!("/api/conversations/{group}/participants/{user}");
+        self.patch(&path, &json!({"is_admin": is_admin})).await
+    }
+
+    /// Changes the details of a group or room.
+    pub async fn change(&self, conversation: &str, details: &Value) -> Answer {
+        self.patch(&format!("/api/conversations/{conversation}"), details).await
+    }
+
+    /// Gives a message another text.
+    pub async fn edit(&self, message: &str, text: &str) -> Answer {
+        self.patch(&format!("/api/messages/{message}"), &json!({"message_text": text})).await
+    }
+
+    /// Deletes a message for everyone.
+    pub async fn unsend(&self, message: &str) -> Answer {
+        self.delete(&format!("/api/messages/{message}")).await
+    }
+
+    /// Deletes a message for oneself.
+    pub async fn hide(&self, message: &str) -> Answer {
+        self.delete(&format!("/api/messages/{message}?scope=me")).await
+    }
+
+    /// Marks a conversation as read.
+    pub async fn read_all(&self, conversation: &str) -> Answer {
+        self.put(&format!("/api/conversations/{conversation}/read")).await
+    }
+
+    /// Deletes a conversation for oneself.
+    pub async fn forget(&self, conversation: &str) -> Answer {
+        self.delete(&format!("/api/messages/conversation/{conversation}")).await
+    }
 }
 
 fn title(id: &str) -> String {

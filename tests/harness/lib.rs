@@ -202,6 +202,20 @@ impl World {
     pub fn anonymous(&self) -> Actor {
         self.stranger("nobody").with_token(None)
     }
+
+    /// Users whom the server knows.
+    pub async fn users<const N: usize>(&self, ids: [&str; N]) -> [Actor; N] {
+        for id in ids {
+            self.user(id).await;
+        }
+        ids.map(|id| self.stranger(id))
+    }
+
+    /// Brings what happened in a large conversation to everyone in it.
+    pub async fn fan_out(&self, conversation: &str) {
+        let id = conversation.parse().expect("a conversation's id");
+        self.app.store.fan_out(&self.app.push, &id).await.expect("the changes reach all");
+    }
 }
 
 /// The settings of every world, unless a test says otherwise.

@@ -125,7 +125,7 @@ impl Store {
     /// where it is deleted, `Invalid` where the text is empty or too long, `RateLimited`.
     pub async fn edit_message(&self, caller: &UserId, id: &MessageId, text: &str) -> Result<Changed, Error> {
         let began = Instant::now();
-        let (mut full, mut apart) = (None, HashSet::new());
+        let (mut full, mut apart, mut unaware) = (None, HashSet::new(), HashSet::new());
         loop {
             let subject = self.subject(caller, id).await?;
             let message = &subject.held.message;
@@ -144,7 +144,8 @@ impl Store {
                 return Ok(Changed { message, reads, delivery: Delivery::default() });
             }
             let at = self.clock.stamp_above(subject.told_up_to());
-            let (mut parts, told) = self.retold(&subject, caller, &edited, at)?;
+            let (mut parts, mut told) = self.retold(&subject, caller, &edited, at)?;
+            told.retain(|(user, ..)| !unaware.contains(user));
             // Of others' rows no more is known than that most show the newest message.
             let mut showing: Vec<UserId> = Vec::new();
             if !subject.is_large() {
@@ -153,11 +154,18 @@ impl Store {
                     showing.extend(subject.audience(caller));
                 }
             }
-            let showing: HashSet<UserId> = showing.into_iter().filter(|user| !apart.contains(user)).collect();
+            let is_known = |user: &UserId| apart.contains(user) || unaware.contains(user);
+            let showing: HashSet<UserId> = showing.into_iter().filter(|user| !is_known(user)).collect();
             let preview = edited.preview();
             for user in showing.iter().filter(|user| *user != caller) {
                 let row = Write::update(inbox::key(user, &id.conversation)).set("last_text", &preview);
                 parts.push((Part::Row(user.clone()), row.if_still("last_id", Some(&id.stamp))));
+            }
+            // The queue of a direct conversation holds the text: only for one who still sees the message.
+            let peer = message.other_than(caller).filter(|_| subject.group.is_none());
+            if let Some(peer) = peer.filter(|peer| !showing.contains(*peer) && !unaware.contains(*peer)) {
+                let sees = Write::check(inbox::key(peer, &id.conversation)).if_below("cleared", &id.stamp);
+                parts.push((Part::Row(peer.clone()), sees));
             }
             let mine = Write::update(inbox::key(caller, &id.conversation)).if_present("pk");
             let mine = mine.if_missing("blocked_by_me").if_missing("blocked_by_peer");
@@ -180,8 +188,16 @@ impl Store {
                             Part::Row(user) if user == *caller => {
                                 full = item.and_then(|item| full_at(&item, &limits::WRITES));
                             }
-                            // Theirs shows another message, or none.
-                            Part::Row(user) => drop(apart.insert(user)),
+                            // Theirs shows another message, or none, or they have deleted the conversation since.
+                            Part::Row(user) => {
+                                let row: Option<Row> = item.as_ref().map(from_item).transpose()?;
+                                let sees = row.is_none_or(|row| row.shows(id.stamp));
+                                if sees {
+                                    apart.insert(user)
+                                } else {
+                                    unaware.insert(user)
+                                };
+                            }
                             Part::Other => apart.clear(),
                         }
                     }
@@ -214,8 +230,10 @@ impl Store {
                 let created = (user.clone(), message.id.stamp.plus(2), created);
                 parts.push((Part::Other, events::enqueue(&created)?));
             }
-            let event = Event::MessageUpdated { message: message.clone(), reads: subject.reads.clone() };
-            told.push((user, at.plus(1), event));
+            if !subject.held.is_hidden_by(&user) {
+                let (message, reads) = (message.clone(), subject.reads.clone());
+                told.push((user, at.plus(1), Event::MessageUpdated { message, reads, unread: None }));
+            }
         }
         Ok((parts, told))
     }
@@ -343,9 +361,7 @@ impl Store {
                     after.last_id = Some(previous.message.id.stamp);
                     after.last_text = Some(previous.message.preview());
                     after.last_mine = previous.message.sender == *caller;
-                    // Whoever changes it must know that this row shows it.
-                    let listing = previous.listing("shown_by", &previous.notes.shown_by, caller);
-                    parts.push((Part::Other, listing));
+                    parts.push((Part::Other, previous.shown_by(caller)));
                 }
             }
             let mine = inbox::replace(inbox::key(caller, &id.conversation), &row, &after);
@@ -428,7 +444,8 @@ impl Store {
                     parts.push((Part::Row(user.clone()), write));
                     if row.shows(id.stamp) && !is_hidden {
                         let (message, reads) = (restored.clone(), subject.reads.clone());
-                        told.push((user, at.plus(1), Event::MessageUpdated { message, reads }));
+                        let unread = Some(Unread::of(&after));
+                        told.push((user, at.plus(1), Event::MessageUpdated { message, reads, unread }));
                     }
                 }
             }

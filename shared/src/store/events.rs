@@ -17,7 +17,7 @@ use super::transact::{Commit, MAX_AGE};
 use super::{inbox, messages};
 use crate::conversation::{Row, SMALL};
 use crate::error::Error;
-use crate::event::{Event, EventView};
+use crate::event::{Event, EventView, Unread};
 use crate::id::{ConversationId, MessageId, Stamp, UserId};
 use crate::limits;
 use crate::message::{Message, ReadState};
@@ -73,6 +73,8 @@ enum Kept {
     Updated {
         updated: MessageId,
         reads: ReadState,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        unread: Option<Unread>,
     },
 }
 
@@ -84,8 +86,8 @@ impl Kept {
             Event::MessageCreated { message, crowd } if !message.id.conversation.is_direct() => {
                 Self::Created { created: message.id, crowd }
             }
-            Event::MessageUpdated { message, reads } if !message.id.conversation.is_direct() => {
-                Self::Updated { updated: message.id, reads }
+            Event::MessageUpdated { message, reads, unread } if !message.id.conversation.is_direct() => {
+                Self::Updated { updated: message.id, reads, unread }
             }
             Event::ConversationCreated { conversation, mut row } => {
                 row.last_text = None;
@@ -101,8 +103,8 @@ impl Kept {
             Self::Whole(Event::MessageCreated { message, crowd }) => {
                 Self::Created { created: message.id, crowd }
             }
-            Self::Whole(Event::MessageUpdated { message, reads }) => {
-                Self::Updated { updated: message.id, reads }
+            Self::Whole(Event::MessageUpdated { message, reads, unread }) => {
+                Self::Updated { updated: message.id, reads, unread }
             }
             kept => kept,
         }
@@ -133,9 +135,9 @@ impl Kept {
                 let message = found.shown(&created)?.clone();
                 Some(Event::MessageCreated { message, crowd })
             }
-            Self::Updated { updated, reads } => {
+            Self::Updated { updated, reads, unread } => {
                 let message = found.shown(&updated)?.clone();
-                Some(Event::MessageUpdated { message, reads })
+                Some(Event::MessageUpdated { message, reads, unread })
             }
         }
     }

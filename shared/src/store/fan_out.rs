@@ -76,10 +76,18 @@ pub(super) enum Change {
         user: UserId,
         by: UserId,
         people: u64,
+        /// Who became an admin thereby.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        successor: Option<UserId>,
     },
     /// What has changed, by the names of the API.
     Updated {
         changes: String,
+    },
+    /// Someone became an admin, or is no longer one.
+    Role {
+        user: UserId,
+        is_admin: bool,
     },
     /// Nothing that all have to learn of.
     Quiet,
@@ -134,6 +142,8 @@ pub(super) fn log(
 struct Batch {
     conversation: ConversationId,
     changes: Vec<(u64, Change)>,
+    /// What was told to all at once, while the conversation was small, is below.
+    head: Stamp,
     messages: HashMap<Stamp, Held>,
     reads: Reads,
     crowd: bool,
@@ -202,6 +212,7 @@ impl Store {
         Ok(Batch {
             conversation: conversation.clone(),
             changes,
+            head: group.meta.head,
             messages: found.into_iter().map(|held| (held.message.id.stamp, held)).collect(),
             reads: Reads::of_group(group),
             crowd: group.meta.people > COUNTED_READERS,
@@ -248,7 +259,7 @@ impl Store {
                     self.unread_between(&user, &batch.conversation, &taken.row, between).await?.1
                 };
             }
-            let (writes, told) = self.taking(&batch.conversation, &user, &row, taken);
+            let (writes, told) = self.taking(batch, &user, &row, taken);
             if let (Commit::Done, delivery) = self.commit_and_tell(writes, told, began).await? {
                 return Ok(delivery);
             }
@@ -260,21 +271,19 @@ impl Store {
         }
     }
 
-    fn taking(
-        &self,
-        conversation: &ConversationId,
-        user: &UserId,
-        before: &Row,
-        taken: Taken,
-    ) -> (Vec<Write>, Vec<Told>) {
+    fn taking(&self, batch: &Batch, user: &UserId, before: &Row, taken: Taken) -> (Vec<Write>, Vec<Told>) {
         let Taken { row: mut after, events, closed, .. } = taken;
-        let first = self.clock.stamp_above(before.told_up_to().max(before.hidden_at));
+        let conversation = &batch.conversation;
+        let first = self.clock.stamp_above(before.told_up_to().max(Some(batch.head)));
         let (unread, last) = (Unread::of(&after), events.len() as u64);
         after.told = Some(first.plus(last));
         let told = events.into_iter().zip(0..).map(|(event, step)| {
             let event = match event {
                 Event::MessageDeleted { message, reads, only_me, .. } => {
                     Event::MessageDeleted { message, reads, only_me, unread }
+                }
+                Event::MessageUpdated { message, reads, unread: Some(_) } => {
+                    Event::MessageUpdated { message, reads, unread: Some(unread) }
                 }
                 event => event,
             };
@@ -322,9 +331,15 @@ impl Batch {
                     }));
                     people = Some((*seq, *count));
                 }
-                Change::Left { user: other, by, people: count } => {
+                Change::Left { user: other, by, people: count, successor } => {
                     taken.events.push(self.left(other, by));
+                    if successor.as_ref() == Some(user) {
+                        taken.events.push(self.role(true, *seq));
+                    }
                     people = Some((*seq, *count));
+                }
+                Change::Role { user: other, is_admin } if other == user => {
+                    taken.events.push(self.role(*is_admin, *seq));
                 }
                 Change::Updated { changes } => {
                     let changes: Map<String, Value> = serde_json::from_str(changes).unwrap_or_default();
@@ -377,18 +392,21 @@ impl Batch {
             return;
         }
         let message = message.clone();
+        // What is unread is filled in once it is known.
+        let unread = Unread { n: 0, head: None, read: None };
         taken.events.push(match change {
-            Change::Deleted { .. } => {
-                // What is unread is filled in once it is known.
-                let unread = Unread { n: 0, head: None, read: None };
-                Event::MessageDeleted { message, reads, only_me: false, unread }
-            }
-            _ => Event::MessageUpdated { message, reads },
+            Change::Deleted { .. } => Event::MessageDeleted { message, reads, only_me: false, unread },
+            Change::Restored { .. } => Event::MessageUpdated { message, reads, unread: Some(unread) },
+            _ => Event::MessageUpdated { message, reads, unread: None },
         });
     }
 
     fn left(&self, user: &UserId, by: &UserId) -> Event {
         Event::ParticipantLeft { conversation: self.conversation.clone(), user: user.clone(), by: by.clone() }
+    }
+
+    fn role(&self, is_admin: bool, version: u64) -> Event {
+        self.updated(Map::from_iter([("is_admin".to_owned(), json!(is_admin))]), version)
     }
 
     fn updated(&self, changes: Map<String, Value>, version: u64) -> Event {

@@ -120,6 +120,7 @@ impl Group {
             cleared: self.meta.last,
             people,
             seq: self.meta.seq + 1,
+            told: Some(at.plus(1)),
             ..Row::default()
         }
     }
@@ -262,8 +263,9 @@ impl Store {
         if others.len() < SMALL {
             return Ok(delivery);
         }
+        let people = others.len() as u64 + 1;
         for users in others[SMALL - 1..].chunks(AT_ONCE) {
-            delivery.extend(self.add_some(&caller.user, conversation, users, true).await?);
+            delivery.extend(self.add_some(&caller.user, conversation, users, Some(people)).await?);
         }
         let done = Write::update(participants::meta_key(conversation)).remove("unfinished").if_present("pk");
         self.commit(vec![done], Instant::now()).await?;
@@ -317,18 +319,18 @@ impl Store {
         self.check_may_add(caller, &users, "user_ids").await?;
         let mut delivery = Delivery::default();
         for users in users.chunks(AT_ONCE) {
-            delivery.extend(self.add_some(&caller.user, conversation, users, false).await?);
+            delivery.extend(self.add_some(&caller.user, conversation, users, None).await?);
         }
         Ok(delivery)
     }
 
-    /// Adds up to 24; `quietly` where nobody needs to be told that they joined, for the group is being made.
+    /// Adds up to 24. Where the group is being made, of so many `in_all`, nobody needs to be told that they joined.
     async fn add_some(
         &self,
         by: &UserId,
         conversation: &ConversationId,
         users: &[UserId],
-        quietly: bool,
+        in_all: Option<u64>,
     ) -> Result<Delivery, Error> {
         let mut delivery = Delivery::default();
         let mut began = Instant::now();
@@ -350,8 +352,10 @@ impl Store {
                 return Err(Error::field("user_ids", "A group has at most 1,000 participants."));
             }
             let at = self.clock.stamp_above(Some(group.meta.head));
-            let rows = some.iter().map(|user| ((*user).clone(), group.new_row(at, people))).collect();
-            let (writes, told) = self.adding(conversation, &group, rows, (!quietly).then_some(by), at)?;
+            let row = group.new_row(at, in_all.unwrap_or(people));
+            let rows = some.iter().map(|user| ((*user).clone(), row.clone())).collect();
+            let by = in_all.is_none().then_some(by);
+            let (writes, told) = self.adding(conversation, &group, rows, by, at)?;
             if let (Commit::Done, pushes) = self.commit_and_tell(writes, told, began).await? {
                 delivery.extend(pushes);
                 began = Instant::now();
@@ -486,7 +490,7 @@ impl Store {
         let has_admin = !is_handed_over || others().any(|(_, participant)| participant.admin);
         let longest = others().min_by_key(|(user, participant)| (participant.joined_at, user.clone()));
         let successor = longest.filter(|_| !has_admin).map(|(user, _)| user);
-        let at = self.clock.stamp_above(Some(group.meta.head));
+        let at = self.clock.stamp_above(row.told_up_to().max(Some(group.meta.head)));
         let (seq, people) = (group.meta.seq + 1, group.meta.people - 1);
         let left = Event::ParticipantLeft {
             conversation: conversation.clone(),
@@ -498,7 +502,8 @@ impl Store {
             Write::delete(participants::key(conversation, leaver)).if_present("pk"),
             Write::delete(inbox::key(leaver, conversation))
                 .if_present("pk")
-                .if_still("activity", row.activity.as_ref()),
+                .if_still("activity", row.activity.as_ref())
+                .if_still("told", row.told.as_ref()),
         ];
         if row.activity.is_some() {
             writes.push(inbox::count_rows(leaver, -1));
@@ -508,24 +513,26 @@ impl Store {
         if let Some(successor) = successor {
             let part = Write::update(participants::key(conversation, successor));
             writes.push(part.set("admin", &true).if_present("pk"));
-            told.push((
-                successor.clone(),
-                at.plus(4),
-                changed(conversation, [("is_admin", json!(true))], seq),
-            ));
         }
         if group.is_large() {
             if let Some(successor) = successor {
                 let row = Write::update(inbox::key(successor, conversation));
                 writes.push(row.set("admin", &true).if_present("pk"));
             }
-            let change = Change::Left { user: leaver.clone(), by: by.clone(), people };
+            let (user, by, successor) = (leaver.clone(), by.clone(), successor.cloned());
+            let change = Change::Left { user, by, people, successor };
             writes.push(fan_out::log(conversation, seq, &change, self.clock.now())?);
             return Ok((writes, told));
         }
         for (user, _) in others() {
             let row = Write::update(inbox::key(user, conversation)).set("people", &people).if_present("pk");
-            writes.push(if Some(user) == successor { row.set("admin", &true) } else { row });
+            if Some(user) == successor {
+                writes.push(row.set("admin", &true));
+                let role = changed(conversation, [("is_admin", json!(true))], seq);
+                told.push((user.clone(), at.plus(4), role));
+            } else {
+                writes.push(row);
+            }
             told.push((user.clone(), at.plus(2), left.clone()));
             let count = changed(conversation, [("participant_count", json!(people))], seq);
             told.push((user.clone(), at.plus(3), count));
@@ -571,11 +578,14 @@ impl Store {
             let role =
                 |write: Write| if is_admin { write.set("admin", &true) } else { write.remove("admin") };
             let mut writes = vec![group.change(conversation, at.plus(1)), role(row), role(part)];
+            let mut told = Vec::new();
             if group.is_large() {
-                writes.push(fan_out::log(conversation, seq, &Change::Quiet, self.clock.now())?);
+                let change = Change::Role { user: user.clone(), is_admin };
+                writes.push(fan_out::log(conversation, seq, &change, self.clock.now())?);
+            } else {
+                let event = changed(conversation, [("is_admin", json!(is_admin))], seq);
+                told.push((user.clone(), at.plus(1), event));
             }
-            let event = changed(conversation, [("is_admin", json!(is_admin))], seq);
-            let told = vec![(user.clone(), at.plus(1), event)];
             if let (Commit::Done, delivery) = self.commit_and_tell(writes, told, began).await? {
                 return Ok(delivery);
             }

@@ -130,6 +130,7 @@ impl Store {
                 people: 1,
                 admin: true,
                 seq: 1,
+                told: Some(at.plus(1)),
                 ..Row::default()
             };
             let part = Participant { admin: true, joined_at: now, from: None, read: None, read_at: None };
@@ -233,18 +234,23 @@ impl Store {
                 continue;
             }
             let at = self.clock.stamp_above(Some(group.meta.head));
+            // Who was there before may have deleted some of it for themselves.
+            let last = history.iter().take(HISTORY).find(|held| !held.is_hidden_by(&caller.user));
             let row = Row {
                 admin: group.meta.creator == caller.user,
                 cleared: history.get(HISTORY).map(|held| held.message.id.stamp),
                 head: group.meta.last,
                 read: group.meta.last,
-                last_id: group.meta.last,
-                last_text: newest.map(crate::message::Message::preview),
-                last_mine: newest.is_some_and(|message| message.sender == caller.user),
+                last_id: last.map(|held| held.message.id.stamp),
+                last_text: last.map(|held| held.message.preview()),
+                last_mine: last.is_some_and(|held| held.message.sender == caller.user),
                 ..group.new_row(at, people)
             };
             let rows = vec![(caller.user.clone(), row.clone())];
-            let (writes, told) = self.adding(room, &group, rows, Some(&caller.user), at)?;
+            let (mut writes, told) = self.adding(room, &group, rows, Some(&caller.user), at)?;
+            if let Some(last) = last.filter(|held| Some(held.message.id.stamp) != group.meta.last) {
+                writes.push(last.shown_by(&caller.user));
+            }
             if let (Commit::Done, delivery) = self.commit_and_tell(writes, told, began).await? {
                 return Ok(Opened { conversation: room.clone(), row, is_new: true, delivery });
             }

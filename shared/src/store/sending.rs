@@ -340,7 +340,9 @@ impl Sending<'_> {
             row.add("n", 1).set("unread", inbox::UNREAD_MARK)
         };
         Ok(match &side.standing {
-            Standing::Visible => row.if_present("activity").if_below("head", &stamp),
+            Standing::Visible => {
+                row.if_present("activity").if_below("head", &stamp).if_below("hidden_at", &stamp)
+            }
             Standing::Hidden(known) => row
                 .if_missing("activity")
                 .if_still("head", known.head.as_ref())
