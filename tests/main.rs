@@ -16,6 +16,7 @@ mod inputs;
 mod model;
 mod pages;
 mod people;
+mod permissions;
 mod queue;
 mod racing;
 mod reading;

@@ -308,6 +308,10 @@ impl Store {
         conversation: &ConversationId,
         users: Vec<UserId>,
     ) -> Result<Delivery, Error> {
+        if conversation.is_direct() {
+            self.row(&caller.user, conversation).await?.ok_or(Error::NotAParticipant)?;
+            return Err(Error::NotAnAdmin);
+        }
         let me = self.participant(conversation, &caller.user).await?;
         Group::admin(me.as_ref())?;
         if conversation.kind() == Kind::Room {
