@@ -12,6 +12,7 @@ mod direct;
 mod durability;
 mod foreign_tokens;
 mod forms;
+mod groups;
 mod inputs;
 mod model;
 mod pages;

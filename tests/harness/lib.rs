@@ -205,8 +205,11 @@ impl World {
 
     /// So many users whom the server knows: p000, p001 and so on.
     pub async fn crowd(&self, count: usize) -> Vec<Actor> {
-        let people = (0..count).map(|n| async move { self.user(&format!("p{n:03}")).await });
-        futures_util::future::join_all(people).await
+        let mut people = Vec::with_capacity(count);
+        for n in 0..count {
+            people.push(self.user(&format!("p{n:03}")).await);
+        }
+        people
     }
 
     /// Brings what was changed in a large conversation to everyone in it.
