@@ -29,6 +29,7 @@ use shared::auth::Verifier;
 use shared::id::Clock;
 use shared::page::CursorKey;
 use shared::store::table;
+use shared::time::Timestamp;
 use wire::Wire;
 
 /// The HS256 secret of every world.
@@ -201,6 +202,11 @@ impl World {
     /// Someone without a token.
     pub fn anonymous(&self) -> Actor {
         self.stranger("nobody").with_token(None)
+    }
+
+    /// Another machine on the same database, whose clock stands at a time, in milliseconds.
+    pub fn with_clock_at(&self, millis: i64) -> Self {
+        Self::machine(self.wire.clone(), Clock::standing_at(Timestamp::from_millis(millis)))
     }
 
     /// So many users whom the server knows: p000, p001 and so on.
