@@ -9,7 +9,7 @@ use harness::process::{Server, token};
 use serde_json::{Value, json};
 
 /// One call over a connection of its own: status and body, or nothing where the server went away.
-fn call(url: &str, token: &str, method: &str, path: &str, body: &str) -> Option<(u16, Value)> {
+pub(crate) fn call(url: &str, token: &str, method: &str, path: &str, body: &str) -> Option<(u16, Value)> {
     let host = url.strip_prefix("http://")?;
     let mut stream = TcpStream::connect(host).ok()?;
     let length = body.len();
@@ -24,7 +24,7 @@ fn call(url: &str, token: &str, method: &str, path: &str, body: &str) -> Option<
     Some((head.split(' ').nth(1)?.parse().ok()?, serde_json::from_str(body).ok()?))
 }
 
-fn history(url: &str, token: &str, other: &str) -> Vec<String> {
+pub(crate) fn history(url: &str, token: &str, other: &str) -> Vec<String> {
     let mut texts = Vec::new();
     let mut cursor = String::new();
     loop {

@@ -178,17 +178,15 @@ impl Actor {
         }
     }
 
-    /// Makes a group with some users; its id.
-    pub async fn group(&self, name: &str, with: &[&str]) -> String {
-        let body = json!({"type": "group", "name": name, "participant_ids": with});
-        let answer = self.post("/api/conversations", &body).await.expect(201);
-        answer.data()["conversation_id"].as_str().expect("an id").to_owned()
+    /// Makes a group of that name with some others, and gives its id.
+    pub async fn group(&self, name: &str, others: &[&str]) -> String {
+        let body = json!({"type": "group", "name": name, "participant_ids": others});
+        self.post("/api/conversations", &body).await.expect(201).conversation()
     }
 
-    /// Makes a room; its id.
+    /// Makes a room, and gives its id.
     pub async fn room(&self, name: &str) -> String {
-        let answer = self.post("/api/rooms", &json!({"name": name})).await.expect(201);
-        answer.data()["conversation_id"].as_str().expect("an id").to_owned()
+        self.post("/api/rooms", &json!({"name": name})).await.expect(201).conversation()
     }
 
     /// Joins a room.
@@ -196,37 +194,37 @@ impl Actor {
         self.post(&format!("/api/rooms/{room}/join"), &json!({})).await
     }
 
-    /// Leaves a room.
-    pub async fn leave(&self, room: &str) -> Answer {
-        self.post(&format!("/api/rooms/{room}/leave"), &json!({})).await
+    /// Leaves a group or room.
+    pub async fn leave(&self, conversation: &str) -> Answer {
+        self.remove(conversation, &self.id).await
+    }
+
+    /// Adds participants to a group.
+    pub async fn add(&self, conversation: &str, users: &[&str]) -> Answer {
+        self.post(&format!("/api/conversations/{conversation}/participants"), &json!({"user_ids": users}))
+            .await
+    }
+
+    /// Takes a participant out of a group or room.
+    pub async fn remove(&self, conversation: &str, user: &str) -> Answer {
+        self.delete(&format!("/api/conversations/{conversation}/participants/{user}")).await
+    }
+
+    /// Makes a participant an admin, or no longer one.
+    pub async fn set_admin(&self, conversation: &str, user: &str, is_admin: bool) -> Answer {
+        let path = format!("/api/conversations/{conversation}/participants/{user}");
+        self.patch(&path, &json!({"is_admin": is_admin})).await
+    }
+
+    /// Changes a group's or room's name, description or photo.
+    pub async fn change(&self, conversation: &str, change: &Value) -> Answer {
+        self.patch(&format!("/api/conversations/{conversation}"), change).await
     }
 
     /// Sends a text to a conversation.
     pub async fn say(&self, conversation: &str, text: &str) -> Answer {
         let body = json!({"conversation_id": conversation, "message_text": text});
         self.post("/api/messages/send", &body).await
-    }
-
-    /// Adds users to a group.
-    pub async fn add(&self, group: &str, users: &[&str]) -> Answer {
-        let path = format!("/api/conversations/{group}/participants");
-        self.post(&path, &json!({"user_ids": users})).await
-    }
-
-    /// Takes someone out of a group or room, oneself perhaps.
-    pub async fn take_out(&self, conversation: &str, user: &str) -> Answer {
-        self.delete(&format!("/api/conversations/{conversation}/participants/{user}")).await
-    }
-
-    /// Makes a participant an admin, or no longer one.
-    pub async fn set_admin(&self, group: &str, user: &str, is_admin: bool) -> Answer {
-        let path = format!("/api/conversations/{group}/participants/{user}");
-        self.patch(&path, &json!({"is_admin": is_admin})).await
-    }
-
-    /// Changes the details of a group or room.
-    pub async fn change(&self, conversation: &str, details: &Value) -> Answer {
-        self.patch(&format!("/api/conversations/{conversation}"), details).await
     }
 
     /// Gives a message another text.
@@ -252,6 +250,22 @@ impl Actor {
     /// Deletes a conversation for oneself.
     pub async fn forget(&self, conversation: &str) -> Answer {
         self.delete(&format!("/api/messages/conversation/{conversation}")).await
+    }
+
+    /// The newest page of a conversation, left unread.
+    pub async fn messages(&self, conversation: &str) -> Vec<Value> {
+        let path = format!("/api/conversations/{conversation}/messages?limit=100");
+        self.get(&path).await.expect(200).list().to_vec()
+    }
+
+    /// The inbox row of a conversation.
+    pub async fn row_of(&self, conversation: &str) -> Option<Value> {
+        self.inbox().await.into_iter().find(|row| row["conversation_id"] == conversation)
+    }
+
+    /// A conversation with its participants.
+    pub async fn overview(&self, conversation: &str) -> Value {
+        self.get(&format!("/api/conversations/{conversation}")).await.expect(200).data().clone()
     }
 }
 
@@ -310,6 +324,11 @@ impl Answer {
         let figures = timing.split('"').nth(1).expect("a description");
         let found = figures.split(' ').find_map(|pair| pair.strip_prefix(figure)?.strip_prefix('='));
         found.expect("a figure").parse().expect("a number")
+    }
+
+    /// The id of the conversation in `data`.
+    pub fn conversation(&self) -> String {
+        self.data()["conversation_id"].as_str().expect("a conversation").to_owned()
     }
 }
 

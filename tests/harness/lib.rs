@@ -29,6 +29,7 @@ use shared::auth::Verifier;
 use shared::id::Clock;
 use shared::page::CursorKey;
 use shared::store::table;
+use shared::time::Timestamp;
 use wire::Wire;
 
 /// The HS256 secret of every world.
@@ -211,10 +212,53 @@ impl World {
         ids.map(|id| self.stranger(id))
     }
 
-    /// Brings what happened in a large conversation to everyone in it.
+    /// Another machine on the same database, whose clock stands at a time, in milliseconds.
+    pub fn with_clock_at(&self, millis: i64) -> Self {
+        Self::machine(self.wire.clone(), Clock::standing_at(Timestamp::from_millis(millis)))
+    }
+
+    /// So many users whom the server knows: p000, p001 and so on.
+    pub async fn crowd(&self, count: usize) -> Vec<Actor> {
+        let mut people = Vec::with_capacity(count);
+        for n in 0..count {
+            people.push(self.user(&format!("p{n:03}")).await);
+        }
+        people
+    }
+
+    /// Brings what was changed in a large conversation to everyone in it.
     pub async fn fan_out(&self, conversation: &str) {
-        let id = conversation.parse().expect("a conversation's id");
-        self.app.store.fan_out(&self.app.push, &id).await.expect("the changes reach all");
+        let conversation = conversation.parse().expect("a conversation");
+        self.app.store.fan_out(&self.app.push, &conversation).await.expect("a working database");
+    }
+
+    /// Every item of the table, in the order of their keys.
+    pub async fn items(&self) -> Vec<Value> {
+        let mut items = Vec::new();
+        let mut scan = json!({"TableName": TABLE});
+        loop {
+            let (_, page) = self.wire.engine().call("Scan", scan.to_string().as_bytes()).await;
+            let page: Value = serde_json::from_slice(&page).expect("JSON");
+            items.extend(page["Items"].as_array().expect("items").iter().cloned());
+            if page["LastEvaluatedKey"].is_null() {
+                break;
+            }
+            scan["ExclusiveStartKey"] = page["LastEvaluatedKey"].clone();
+        }
+        items.sort_by_key(|item| (item["pk"].to_string(), item["sk"].to_string()));
+        items
+    }
+
+    /// A new world with these items in its table.
+    pub async fn with_items(items: &[Value]) -> Self {
+        let world = Self::new().await;
+        for items in items.chunks(25) {
+            let puts: Vec<Value> = items.iter().map(|item| json!({"PutRequest": {"Item": item}})).collect();
+            let body = json!({"RequestItems": {TABLE: puts}}).to_string();
+            let (status, answer) = world.wire.engine().call("BatchWriteItem", body.as_bytes()).await;
+            assert_eq!(status, 200, "{}", String::from_utf8_lossy(&answer));
+        }
+        world
     }
 }
 

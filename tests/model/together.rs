@@ -193,7 +193,7 @@ impl Run {
                 let refusal =
                     place.refusal(who).filter(|refusal| who != whom || refusal.1 == "not_a_participant");
                 let missing = (!place.parts.contains_key(&whom)).then_some((404, "not_found"));
-                if ended(&actor.take_out(&id, PEOPLE[whom]).await, refusal.or(missing)) {
+                if ended(&actor.remove(&id, PEOPLE[whom]).await, refusal.or(missing)) {
                     place.leaves(whom, is_room);
                 }
             }

@@ -66,7 +66,7 @@ impl Life {
             7 | 8 => actor.join(&room).await,
             9 => actor.leave(&room).await,
             10..=12 => actor.add(&group, &[other]).await,
-            13 => actor.take_out(id, other).await,
+            13 => actor.remove(id, other).await,
             14 => actor.set_admin(&group, other, number.is_multiple_of(2)).await,
             15 => actor.change(id, &json!({"name": format!("name {number}")})).await,
             _ => self.change(&actor, number).await,

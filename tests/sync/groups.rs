@@ -82,13 +82,13 @@ async fn who_comes_and_goes_keeps_clients_up_to_date() {
     all.verify(carol.read_all(&trip)).await.expect(200);
     let second = all.verify(alice.say(&trip, "for all")).await.expect(201).id();
     all.verify(dave.mark(&second)).await.expect(200);
-    all.verify(alice.take_out(&trip, "dave")).await.expect(200);
+    all.verify(alice.remove(&trip, "dave")).await.expect(200);
     all.verify(alice.say(&trip, "without dave")).await.expect(201);
     // Who returns begins anew, and sees nothing of what was.
     all.verify(alice.add(&trip, &["dave"])).await.expect(200);
     all.verify(alice.say(&trip, "with dave")).await.expect(201);
     all.verify(async {
-        dave.take_out(&trip, "dave").await.expect(200);
+        dave.remove(&trip, "dave").await.expect(200);
         bob.say(&trip, "gone").await.expect(201);
         alice.add(&trip, &["dave"]).await.expect(200);
         bob.say(&trip, "and back").await.expect(201);
@@ -96,14 +96,14 @@ async fn who_comes_and_goes_keeps_clients_up_to_date() {
     .await;
     // Out of sight, and out.
     all.verify(dave.forget(&trip)).await.expect(200);
-    all.verify(dave.take_out(&trip, "dave")).await.expect(200);
+    all.verify(dave.remove(&trip, "dave")).await.expect(200);
     all.verify(alice.add(&trip, &["dave"])).await.expect(200);
     // The last admin hands over.
-    all.verify(alice.take_out(&trip, "alice")).await.expect(200);
+    all.verify(alice.remove(&trip, "alice")).await.expect(200);
     assert_eq!(bob.get(&format!("/api/conversations/{trip}")).await.data()["is_admin"], true);
     all.verify(bob.add(&trip, &["alice"])).await.expect(200);
     for actor in [&bob, &carol, &dave, &alice] {
-        all.verify(actor.take_out(&trip, &actor.id)).await.expect(200);
+        all.verify(actor.remove(&trip, &actor.id)).await.expect(200);
     }
     all.verify(alice.say(&trip, "hello?")).await.refused(403, "not_a_participant");
 }
@@ -162,9 +162,9 @@ async fn a_group_holds_though_clocks_differ() {
         all.verify(carol.say(&trip, "here")).await.expect(201);
         // Out of sight, out, and in again.
         all.verify(bob_there.forget(&trip)).await.expect(200);
-        all.verify(bob.take_out(&trip, "bob")).await.expect(200);
+        all.verify(bob.remove(&trip, "bob")).await.expect(200);
         all.verify(alice.add(&trip, &["bob"])).await.expect(200);
-        all.verify(alice_there.take_out(&trip, "bob")).await.expect(200);
+        all.verify(alice_there.remove(&trip, "bob")).await.expect(200);
         all.verify(alice.add(&trip, &["bob"])).await.expect(200);
         all.verify(alice.say(&trip, "all of us")).await.expect(201);
         all.verify(bob_there.forget(&trip)).await.expect(200);

@@ -63,10 +63,10 @@ async fn a_large_group_keeps_clients_up_to_date() {
     verify!(all, world, id, dave.forget(id), 200);
     verify!(all, world, id, alice.edit(&ids[0], "out of dave's sight"), 200);
     verify!(all, world, id, bob.say(id, "it returns"), 201);
-    verify!(all, world, id, bob.take_out(id, "carol"), 200);
+    verify!(all, world, id, bob.remove(id, "carol"), 200);
     verify!(all, world, id, bob.add(id, &["carol"]), 200);
     verify!(all, world, id, bob.set_admin(id, "bob", false), 200);
-    verify!(all, world, id, alice.take_out(id, "alice"), 200);
+    verify!(all, world, id, alice.remove(id, "alice"), 200);
     assert!(alice.inbox().await.is_empty());
 }
 
@@ -87,7 +87,7 @@ async fn what_happens_before_it_reaches_all_comes_in_one_go() {
         alice.change(id, &json!({"name": "The trip"})).await.expect(200);
         alice.add(id, &["dave"]).await.expect(200);
         alice.say(id, "with dave").await.expect(201);
-        alice.take_out(id, "carol").await.expect(200);
+        alice.remove(id, "carol").await.expect(200);
         world.fan_out(id).await;
     })
     .await;
@@ -99,7 +99,7 @@ async fn what_happens_before_it_reaches_all_comes_in_one_go() {
         alice.change(id, &json!({"name": "Trip"})).await.expect(200);
         alice.set_admin(id, "bob", true).await.expect(200);
         world.fan_out(id).await;
-        dave.take_out(id, "dave").await.expect(200);
+        dave.remove(id, "dave").await.expect(200);
         alice.say(id, "without dave").await.expect(201);
         alice.add(id, &["dave", "carol"]).await.expect(200);
         bob.read_all(id).await.expect(200);
@@ -120,12 +120,12 @@ async fn a_group_that_grows_and_shrinks_keeps_clients_up_to_date() {
     verify!(all, world, id, alice.add(id, &["carol"]), 200);
     let large = verify!(all, world, id, bob.say(id, "large"), 201).id();
     verify!(all, world, id, alice.add(id, &["dave"]), 200);
-    verify!(all, world, id, alice.take_out(id, "bob"), 200);
-    verify!(all, world, id, alice.take_out(id, "dave"), 200);
+    verify!(all, world, id, alice.remove(id, "bob"), 200);
+    verify!(all, world, id, alice.remove(id, "dave"), 200);
     verify!(all, world, id, alice.add(id, &["bob"]), 200);
     verify!(all, world, id, carol.read_all(id), 200);
     verify!(all, world, id, alice.unsend(&large), 200);
-    verify!(all, world, id, alice.take_out(id, &crowd[0]), 200);
+    verify!(all, world, id, alice.remove(id, &crowd[0]), 200);
     verify!(all, world, id, carol.say(id, "still logged"), 201);
 }
 
@@ -176,7 +176,7 @@ async fn a_large_group_holds_though_clocks_differ() {
         let trip = all.verify(there.group("Trip", &with(&["bob"], &crowd[..22]))).await;
         let id = trip.as_str();
         // It grows under one clock and is told under another.
-        all.verify(there.take_out(id, &crowd[0])).await.expect(200);
+        all.verify(there.remove(id, &crowd[0])).await.expect(200);
         verify!(all, world, id, alice.add(id, &[&crowd[0], &crowd[22]]), 200);
         verify!(all, other, id, alice.add(id, &["carol"]), 200);
         verify!(all, other, id, carol.say(id, "told there"), 201);
@@ -184,10 +184,10 @@ async fn a_large_group_holds_though_clocks_differ() {
         verify!(all, world, id, bob.forget(id), 200);
         verify!(all, other, id, alice.say(id, "it returns"), 201);
         verify!(all, world, id, alice.set_admin(id, "bob", true), 200);
-        verify!(all, world, id, bob.take_out(id, "bob"), 200);
+        verify!(all, world, id, bob.remove(id, "bob"), 200);
         verify!(all, world, id, alice.add(id, &["bob"]), 200);
         verify!(all, other, id, bob.forget(id), 200);
         verify!(all, other, id, alice.say(id, "and again"), 201);
-        verify!(all, world, id, alice.take_out(id, "alice"), 200);
+        verify!(all, world, id, alice.remove(id, "alice"), 200);
     }
 }

@@ -29,7 +29,7 @@ async fn rooms_keep_clients_up_to_date() {
     all.verify(alice.say(&lobby, "without carol")).await.expect(201);
     all.verify(carol.join(&lobby)).await.expect(200);
     all.verify(bob.say(&lobby, "with carol")).await.expect(201);
-    all.verify(alice.take_out(&lobby, "carol")).await.expect(200);
+    all.verify(alice.remove(&lobby, "carol")).await.expect(200);
     // A room without its creator, who finds it as it was.
     all.verify(alice.leave(&lobby)).await.expect(200);
     all.verify(bob.say(&lobby, "alone")).await.expect(201);

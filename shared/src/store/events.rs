@@ -126,8 +126,7 @@ impl Kept {
         match self {
             Self::Whole(Event::ConversationCreated { conversation, mut row }) => {
                 let last = row.last_id.map(|stamp| MessageId { conversation: conversation.clone(), stamp });
-                row.last_text =
-                    last.map(|id| found.messages.get(&id).map_or_else(String::new, Message::preview));
+                row.last_text = last.map(|id| found.shown(&id).map_or_else(String::new, Message::preview));
                 Some(Event::ConversationCreated { conversation, row })
             }
             Self::Whole(event) => Some(event),

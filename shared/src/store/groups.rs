@@ -13,7 +13,7 @@ use super::fan_out::{self, Change};
 use super::item::{Write, from_item, full_at};
 use super::participants::{self, Group};
 use super::transact::{Commit, Verdict};
-use super::{Store, Told, inbox, profiles, rooms};
+use super::{Store, Told, inbox, profiles, reads, rooms};
 use crate::auth::Caller;
 use crate::conversation::{ConversationView, Description, MAX_PARTICIPANTS, Meta, Participant, Row, SMALL};
 use crate::error::Error;
@@ -126,6 +126,10 @@ impl Group {
     }
 }
 
+fn too_many(field: &str) -> Error {
+    Error::field(field, "A group has at most 1,000 participants.")
+}
+
 /// What someone who joins gets: a participant, a row, one more row in their inbox, and the event of it.
 fn joining(
     conversation: &ConversationId,
@@ -141,11 +145,12 @@ fn joining(
         read: row.read,
         read_at: row.read.map(|_| now.millis()),
     };
-    let writes = vec![
+    let mut writes = vec![
         Write::put(participants::key(conversation, user), &participant)?.if_missing("pk"),
         Write::put(inbox::key(user, conversation), row)?.if_missing("pk"),
         inbox::count_rows(user, 1),
     ];
+    writes.extend(row.read.map(|read| reads::first_receipt(conversation, read, user, now)));
     let event = Event::ConversationCreated { conversation: conversation.clone(), row: Box::new(row.clone()) };
     Ok((writes, (user.clone(), told_at, event)))
 }
@@ -173,7 +178,7 @@ impl Store {
         };
         let people = others.len() as u64 + 1;
         if people > MAX_PARTICIPANTS {
-            return Err(Error::field("participant_ids", "A group has at most 1,000 participants."));
+            return Err(too_many("participant_ids"));
         }
         let client_id = new.client_id.as_deref();
         let conversation = client_id
@@ -309,6 +314,10 @@ impl Store {
         conversation: &ConversationId,
         users: Vec<UserId>,
     ) -> Result<Delivery, Error> {
+        if conversation.is_direct() {
+            self.row(&caller.user, conversation).await?.ok_or(Error::NotAParticipant)?;
+            return Err(Error::NotAnAdmin);
+        }
         let me = self.participant(conversation, &caller.user).await?;
         Group::admin(me.as_ref())?;
         if conversation.kind() == Kind::Room {
@@ -317,6 +326,15 @@ impl Store {
         let mut seen = HashSet::from([caller.user.clone()]);
         let users: Vec<UserId> = users.into_iter().filter(|user| seen.insert(user.clone())).collect();
         self.check_may_add(caller, &users, "user_ids").await?;
+        if users.len() > AT_ONCE {
+            // Before the first of them joins.
+            let group =
+                self.group(conversation, participants::ALL, true).await?.ok_or(Error::NotAParticipant)?;
+            let new = users.iter().filter(|user| group.find(user).is_none()).count() as u64;
+            if group.meta.people + new > MAX_PARTICIPANTS {
+                return Err(too_many("user_ids"));
+            }
+        }
         let mut delivery = Delivery::default();
         for users in users.chunks(AT_ONCE) {
             delivery.extend(self.add_some(&caller.user, conversation, users, None).await?);
@@ -349,7 +367,7 @@ impl Store {
             let some = if is_large { missing.clone() } else { vec![*first] };
             let people = group.meta.people + some.len() as u64;
             if people > MAX_PARTICIPANTS {
-                return Err(Error::field("user_ids", "A group has at most 1,000 participants."));
+                return Err(too_many("user_ids"));
             }
             let at = self.clock.stamp_above(Some(group.meta.head));
             let row = group.new_row(at, in_all.unwrap_or(people));

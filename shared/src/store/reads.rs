@@ -34,6 +34,16 @@ struct Stored {
     at: Timestamp,
 }
 
+/// The receipt of a move, unless there is one of an earlier move to the same message.
+pub(super) fn first_receipt(
+    conversation: &ConversationId,
+    message: Stamp,
+    reader: &UserId,
+    at: Timestamp,
+) -> Write {
+    Write::update(key(conversation, message, reader)).set_if_missing("at", Some(&at))
+}
+
 /// Moves that are read at once where the first look at them was too short.
 const MOVES_AT_ONCE: usize = 100;
 
