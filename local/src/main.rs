@@ -92,6 +92,7 @@ fn welcome(console: &Console, stack: &Stack, options: &Options) -> Result<(), So
         let tokens = stack.demo_tokens()?;
         console.say("People");
         console.table(&tokens);
+        console.say(format!("  or sign in by these names with the password {:?}", demo::PASSWORD));
         if let Some((_, token)) = tokens.first() {
             console.say(format!("Try\n  curl -H 'Authorization: Bearer {token}' {url}/api/messages/inbox"));
         }

@@ -146,6 +146,12 @@ impl Store {
         Self { window, ..self }
     }
 
+    /// The same store by another clock.
+    #[must_use]
+    pub fn with_clock(self, clock: Clock) -> Self {
+        Self { clock, ..self }
+    }
+
     /// The same store, with or without limits on how often things may be done.
     #[must_use]
     pub fn limited(self, limited: bool) -> Self {
