@@ -46,7 +46,7 @@ const ARRIVAL: i64 = 160 * 60 * 60_000;
 /// # Errors
 /// Where the database is away.
 pub async fn fill(app: &App) -> Result<(), Error> {
-    let store = app.store.clone().limited(false);
+    let store = app.store.clone().limited(false).without_pushes();
     let first = caller(PEOPLE[0].0)?;
     let sign = ConversationId::group(&first.user, SIGN.1);
     if store.row(&first.user, &sign).await?.is_none() && !put_up_sign(&store, &first).await? {

@@ -175,7 +175,7 @@ impl Talk {
         let left = MESSAGES - self.said;
         let readers = LAST_READ.iter().filter(|(before, _)| *before == left);
         self.acts.extend(readers.map(|(_, reader)| (*reader, Deed::Read)));
-        if left > 100 && self.dice.once_in(8) {
+        if left > 100 && self.dice.once_in(20) {
             let (reader, _) = VOICES[self.dice.below(self.people)];
             self.acts.push((reader, Deed::Read));
         }
