@@ -375,6 +375,30 @@ async fn a_deleted_account_is_gone_and_its_messages_stay() {
 }
 
 #[tokio::test]
+async fn a_deleted_account_has_left_its_groups_and_rooms() {
+    let world = World::new().await;
+    let bob = world.user("bob").await;
+    let ada = world.registered("ada").await.actor;
+    let new = json!({"type": "group", "name": "two of us", "participant_ids": ["bob"]});
+    let group = ada.post("/api/conversations", &new).await.expect(201);
+    let room = bob.post("/api/rooms", &json!({"name": "open"})).await.expect(201);
+    let room = room.data()["conversation_id"].as_str().unwrap().to_owned();
+    ada.post(&format!("/api/rooms/{room}/join"), &json!({})).await.expect(200);
+    ada.json("DELETE", ME, &json!({"password": PASSWORD})).await.expect(200);
+    for row in bob.inbox().await {
+        let path = format!("/api/conversations/{}", row["conversation_id"].as_str().unwrap());
+        let shown = bob.get(&path).await.expect(200);
+        let people = shown.data()["participants"].as_array().unwrap();
+        let people: Vec<_> = people.iter().map(|part| (&part["user_id"], &part["is_admin"])).collect();
+        assert_eq!(people, [(&json!("bob"), &json!(true))]);
+        assert_eq!(row["participant_count"], 1);
+    }
+    assert_eq!(bob.inbox().await.len(), 2);
+    let group = group.data()["conversation_id"].as_str().unwrap();
+    ada.get(&format!("/api/conversations/{group}")).await.refused(403, "not_a_participant");
+}
+
+#[tokio::test]
 async fn a_deletion_that_died_half_way_can_be_made_again() {
     join_all((1..=4).map(async |commits| {
         let world = World::new().await;

@@ -47,6 +47,7 @@ impl From<Description> for String {
 /// to carry a block.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an attribute of its own")]
 pub struct Row {
     /// The other participant of a direct conversation.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -119,13 +119,15 @@ async fn change_password(
     Ok(Reply::ok((), "Password changed."))
 }
 
-/// Deletes the caller's account.
+/// Deletes the caller's account, once they have left all groups and rooms.
 async fn delete_account(
     State(app): State<App>,
     caller: Caller,
     Json(deletion): Json<Deletion>,
 ) -> Result<Reply<()>, Error> {
     let account = account_of(&app, &caller, deletion.password).await?;
+    let delivery = app.store.leave_all(&caller.user).await?;
+    app.push.deliver(&app.store, delivery).await;
     app.store.delete_account(&caller.user, &account).await?;
     Ok(Reply::ok((), "Account deleted."))
 }

@@ -68,16 +68,12 @@ impl Subject {
 
     /// Those who can see the message and are told of what becomes of it.
     fn audience(&self, caller: &UserId) -> Vec<UserId> {
-        match &self.group {
-            Some(group) => {
-                let people = group.people.iter().filter(|(_, part)| part.sees(self.id().stamp));
-                people.map(|(user, _)| user.clone()).collect()
-            }
-            None => {
-                let other = self.held.message.other_than(caller);
-                [Some(caller), other].into_iter().flatten().cloned().collect()
-            }
+        if let Some(group) = &self.group {
+            let people = group.people.iter().filter(|(_, part)| part.sees(self.id().stamp));
+            return people.map(|(user, _)| user.clone()).collect();
         }
+        let other = self.held.message.other_than(caller);
+        [Some(caller), other].into_iter().flatten().cloned().collect()
     }
 
     /// The newest message of the conversation.
@@ -212,7 +208,7 @@ impl Store {
             return Ok((parts, told));
         }
         for user in subject.audience(caller) {
-            parts.extend(self.forgetting(subject, &user)?);
+            parts.extend(self.forgetting(subject, &user));
             if message.recipient.is_some() && self.is_queued(message.id.stamp) {
                 let created = Event::MessageCreated { message: message.clone(), crowd: false };
                 let created = (user.clone(), message.id.stamp.plus(2), created);
@@ -240,10 +236,10 @@ impl Store {
     }
 
     /// Takes the event of an earlier edit out of a queue that holds its text.
-    fn forgetting(&self, subject: &Subject, user: &UserId) -> Result<Parts, Error> {
+    fn forgetting(&self, subject: &Subject, user: &UserId) -> Option<(Part, Write)> {
         let old = subject.held.notes.updated_by.filter(|old| self.is_queued(*old));
         let old = old.filter(|_| subject.group.is_none());
-        Ok(old.map(|old| (Part::Other, Write::delete(events::key(user, old)))).into_iter().collect())
+        old.map(|old| (Part::Other, Write::delete(events::key(user, old))))
     }
 
     /// Deletes a message for everyone. What it said is kept apart for 30 days. Doing it again changes nothing.
@@ -287,10 +283,11 @@ impl Store {
             } else {
                 for (user, row) in self.rows_of(&subject, caller).await? {
                     let after = without(&subject.held, &user, &row);
-                    let limit = (user == *caller).then_some(full);
-                    parts
-                        .push((Part::Row(user.clone()), self.taking_away(id, &user, (&row, &after), limit)?));
-                    parts.extend(self.forgetting(&subject, &user)?);
+                    let write = inbox::replace(inbox::key(&user, &id.conversation), &row, &after);
+                    let is_mine = user == *caller;
+                    let write = if is_mine { self.limit(write, &limits::WRITES, full)? } else { write };
+                    parts.push((Part::Row(user.clone()), write));
+                    parts.extend(self.forgetting(&subject, &user));
                     if subject.group.is_none() && self.is_queued(id.stamp) {
                         parts.push((Part::Other, Write::delete(events::key(&user, id.stamp.plus(2)))));
                     }
@@ -319,33 +316,6 @@ impl Store {
         let keys = audience.iter().map(|user| inbox::key(user, &subject.id().conversation));
         let rows = self.get_all(keys.collect()).await?;
         rows.iter().map(|item| Ok((super::profiles::owner(item)?, from_item(item)?))).collect()
-    }
-
-    /// A row without what it had of a message, if it is as it was read; with a token of the caller's own.
-    fn taking_away(
-        &self,
-        id: &MessageId,
-        user: &UserId,
-        (before, after): (&Row, &Row),
-        full: Option<Option<i64>>,
-    ) -> Result<Write, Error> {
-        let row = Write::update(inbox::key(user, &id.conversation));
-        let row = inbox::unless_changed(row, before).set("n", &after.n);
-        let row = if after.n == 0 { row.remove("unread") } else { row };
-        let row = match (&after.last_id, &after.last_text) {
-            (Some(id), text) if before.last_id != after.last_id || before.last_text != after.last_text => row
-                .set("last_id", id)
-                .set("last_text", text.as_deref().unwrap_or_default())
-                .set("last_mine", &after.last_mine),
-            (None, _) if before.last_id.is_some() => {
-                row.remove("last_id").remove("last_text").remove("last_mine")
-            }
-            _ => row,
-        };
-        match full {
-            Some(known) => self.limit(row, &limits::WRITES, known),
-            None => Ok(row),
-        }
     }
 
     /// Hides a message from the caller alone. Doing it again changes nothing.
@@ -378,8 +348,8 @@ impl Store {
                     parts.push((Part::Other, listing));
                 }
             }
-            parts
-                .push((Part::Row(caller.clone()), self.taking_away(id, caller, (&row, &after), Some(full))?));
+            let mine = inbox::replace(inbox::key(caller, &id.conversation), &row, &after);
+            parts.push((Part::Row(caller.clone()), self.limit(mine, &limits::WRITES, full)?));
             let at = self.clock.stamp_above(row.told_up_to());
             let gone = Message { content: message.deleted(self.clock.now()).content, ..message.clone() };
             let (reads, unread) = (ReadState::UNREAD, Unread::of(&after));
@@ -454,8 +424,7 @@ impl Store {
                         after.last_text = Some(restored.preview());
                     }
                     after.n += u64::from(user != sender && row.counts(id.stamp) && !is_hidden);
-                    let write = self.taking_away(id, &user, (&row, &after), None)?;
-                    let write = if after.n > 0 { write.set("unread", inbox::UNREAD_MARK) } else { write };
+                    let write = inbox::replace(inbox::key(&user, &id.conversation), &row, &after);
                     parts.push((Part::Row(user.clone()), write));
                     if row.shows(id.stamp) && !is_hidden {
                         let (message, reads) = (restored.clone(), subject.reads.clone());

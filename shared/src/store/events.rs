@@ -62,6 +62,7 @@ struct Stored {
 /// What an event's item says: the event or, where that is large or a group's, the message to read it from.
 #[derive(Serialize, Deserialize)]
 #[serde(untagged)]
+#[expect(clippy::large_enum_variant, reason = "most are whole events")]
 enum Kept {
     Whole(Event),
     Created {

@@ -84,9 +84,7 @@ pub(super) enum Change {
     /// Nothing that all have to learn of.
     Quiet,
     /// The room was deleted.
-    Closed {
-        by: UserId,
-    },
+    Closed,
 }
 
 impl Change {
@@ -284,8 +282,12 @@ impl Store {
         });
         let told = told.collect();
         let key = inbox::key(user, conversation);
-        let row = if closed { Write::delete(key) } else { inbox::replace(key, before, &after) };
-        let row = inbox::unless_changed(row, before).if_still_number("seq", before.seq);
+        let row = if closed {
+            inbox::unless_changed(Write::delete(key), before)
+        } else {
+            inbox::replace(key, before, &after)
+        };
+        let row = row.if_still_number("seq", before.seq);
         let mut writes = vec![row];
         let appears = i64::from(after.activity.is_some() && !closed) - i64::from(before.activity.is_some());
         if appears != 0 {
@@ -329,8 +331,7 @@ impl Batch {
                     inbox::apply(&mut taken.row, &changes);
                     taken.events.push(self.updated(changes, *seq));
                 }
-                Change::Closed { by } => {
-                    taken.events.push(self.left(user, by));
+                Change::Closed => {
                     let conversation = self.conversation.clone();
                     taken.events.push(Event::ConversationDeleted { conversation });
                     taken.closed = true;

@@ -3,7 +3,7 @@
 //! Invariant: a change of participants commits under the `seq` that it read together with them. So two admins who remove
 //! each other, or the last two who leave, do so one after the other, and there is always an admin.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -22,7 +22,7 @@ use crate::id::{ConversationId, Kind, MessageId, Stamp, UserId};
 use crate::limits;
 use crate::push::Delivery;
 use crate::time::Timestamp;
-use crate::user::{Name, Picture};
+use crate::user::{Name, Picture, Profile};
 
 /// Participants who join a large group in one transaction (of at most 100 items, four for each).
 const AT_ONCE: usize = 24;
@@ -40,7 +40,6 @@ pub struct NewGroup {
 
 /// What is to change of a group or room. `Some(None)` takes something away.
 #[derive(Debug, Clone, Default)]
-#[expect(clippy::option_option, reason = "left alone, taken away, or set")]
 pub struct Details {
     /// Its name.
     pub name: Option<Name>,
@@ -454,6 +453,27 @@ impl Store {
         }
     }
 
+    /// Takes someone out of all groups and rooms.
+    ///
+    /// # Errors
+    /// `Unavailable` where the database is: those that were left stay left.
+    pub async fn leave_all(&self, user: &UserId) -> Result<Delivery, Error> {
+        let mut delivery = Delivery::default();
+        for item in self.rows(user).await? {
+            let conversation = inbox::conversation_of(&item)?;
+            if conversation.is_direct() {
+                continue;
+            }
+            match self.remove_participant(user, &conversation, user).await {
+                Ok(pushes) => delivery.extend(pushes),
+                // They were taken out meanwhile.
+                Err(Error::NotAParticipant | Error::NotFound(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(delivery)
+    }
+
     fn leaving(
         &self,
         conversation: &ConversationId,
@@ -638,13 +658,19 @@ impl Store {
         after: Option<UserId>,
         limit: usize,
     ) -> Result<Overview, Error> {
+        let message = |stamp: Stamp| MessageId { conversation: conversation.clone(), stamp };
         if conversation.is_direct() {
             let row = self.row(caller, conversation).await?.ok_or(Error::NotAParticipant)?;
-            let people =
-                [Some((caller.clone(), row.read)), row.peer.clone().map(|peer| (peer, row.peer_read))];
-            let people: Vec<_> =
-                people.into_iter().flatten().map(|(user, read)| (user, None, read, None)).collect();
-            let participants = self.views(conversation, people).await?;
+            let peer = row.peer.clone().map(|peer| (peer, row.peer_read));
+            let mut views = Vec::new();
+            for (user, read) in [(caller.clone(), row.read)].into_iter().chain(peer) {
+                let last_read_at = match read {
+                    Some(read) => self.moved_at(conversation, read, &user).await?,
+                    None => None,
+                };
+                views.push(ParticipantView { last_read_at, ..ParticipantView::of(user, read.map(message)) });
+            }
+            let participants = self.named(views).await?;
             return Ok(Overview { row, description: None, participants, next: None });
         }
         let (row, meta, (people, more)) = tokio::try_join!(
@@ -654,9 +680,13 @@ impl Store {
         )?;
         let (Some(row), Some(meta)) = (row, meta) else { return Err(Error::NotAParticipant) };
         let next = people.last().filter(|_| more).map(|(user, _)| user.clone());
-        let people =
-            people.into_iter().map(|(user, part)| (user, Some(part.clone()), part.read, part.read_at));
-        let participants = self.views(conversation, people.collect()).await?;
+        let views = people.into_iter().map(|(user, part)| ParticipantView {
+            is_admin: part.admin,
+            joined_at: Some(part.joined_at),
+            last_read_at: part.read_at.map(Timestamp::from_millis),
+            ..ParticipantView::of(user, part.read.map(message))
+        });
+        let participants = self.named(views.collect()).await?;
         let description = meta.description.clone();
         Ok(Overview { row: row.up_to_date(meta), description, participants, next })
     }
@@ -671,30 +701,31 @@ impl Store {
         Ok(row.up_to_date(meta))
     }
 
-    async fn views(
-        &self,
-        conversation: &ConversationId,
-        people: Vec<(UserId, Option<Participant>, Option<Stamp>, Option<i64>)>,
-    ) -> Result<Vec<ParticipantView>, Error> {
-        let users: Vec<&UserId> = people.iter().map(|(user, ..)| user).collect();
-        let profiles = self.profiles(&users).await?;
-        let view =
-            |(user, part, read, read_at): (UserId, Option<Participant>, Option<Stamp>, Option<i64>)| {
-                let profile = profiles.iter().find(|(id, _)| *id == user).map(|(_, profile)| profile.clone());
-                let (name, photo_url) =
-                    profile.map(|found| (found.shown_name(), found.picture)).unwrap_or_default();
-                ParticipantView {
-                    user_id: user,
-                    name,
-                    photo_url,
-                    is_admin: part.as_ref().is_some_and(|part| part.admin),
-                    joined_at: part.map(|part| part.joined_at),
-                    last_read_message_id: read
-                        .map(|stamp| MessageId { conversation: conversation.clone(), stamp }),
-                    last_read_at: read_at.map(Timestamp::from_millis),
-                }
-            };
-        Ok(people.into_iter().map(view).collect())
+    /// Participants with their names and pictures.
+    async fn named(&self, mut views: Vec<ParticipantView>) -> Result<Vec<ParticipantView>, Error> {
+        let users: Vec<&UserId> = views.iter().map(|view| &view.user_id).collect();
+        let profiles: HashMap<UserId, Profile> = self.profiles(&users).await?.into_iter().collect();
+        for view in &mut views {
+            if let Some(profile) = profiles.get(&view.user_id) {
+                (view.name, view.photo_url) = (profile.shown_name(), profile.picture.clone());
+            }
+        }
+        Ok(views)
+    }
+}
+
+impl ParticipantView {
+    /// Someone of whom no more is known than what they have read.
+    fn of(user_id: UserId, last_read_message_id: Option<MessageId>) -> Self {
+        Self {
+            user_id,
+            name: None,
+            photo_url: None,
+            is_admin: false,
+            joined_at: None,
+            last_read_message_id,
+            last_read_at: None,
+        }
     }
 }
 

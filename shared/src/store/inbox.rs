@@ -44,30 +44,38 @@ pub(super) fn count_rows(user: &UserId, change: i64) -> Write {
     Write::update(totals_key(user)).add("rows", change)
 }
 
-/// Writes what has changed of a row.
+/// Writes what has changed of a row, if all that counts in it is as it was read.
 pub(super) fn replace(key: Key, before: &Row, after: &Row) -> Write {
-    let mut write = Write::update(key).set("seq", &after.seq).set("n", &after.n).set("people", &after.people);
+    let mut write = unless_changed(Write::update(key), before).set("n", &after.n);
+    write = if after.n > 0 { write.set("unread", UNREAD_MARK) } else { write.remove("unread") };
     for (name, was, is) in [
         ("head", before.head, after.head),
         ("activity", before.activity, after.activity),
         ("last_id", before.last_id, after.last_id),
         ("told", before.told, after.told),
     ] {
-        write = write.set_some(name, is.filter(|_| was != is).as_ref());
+        if was != is {
+            write = write.set_or_remove(name, is.as_ref());
+        }
     }
-    if after.n > 0 {
-        write = write.set("unread", UNREAD_MARK);
-    } else if before.n > 0 {
-        write = write.remove("unread");
+    for (name, was, is) in [("seq", before.seq, after.seq), ("people", before.people, after.people)] {
+        if was != is {
+            write = write.set(name, &is);
+        }
     }
-    if before.picture.is_some() && after.picture.is_none() {
-        write = write.remove("picture");
+    if before.last_text != after.last_text {
+        write = write.set_or_remove("last_text", after.last_text.as_ref());
+    }
+    if before.last_mine != after.last_mine {
+        write = write.set("last_mine", &after.last_mine);
+    }
+    if before.name != after.name {
+        write = write.set_or_remove("name", after.name.as_ref());
+    }
+    if before.picture != after.picture {
+        write = write.set_or_remove("picture", after.picture.as_ref());
     }
     write
-        .set_some("last_text", after.last_text.as_ref())
-        .set("last_mine", &after.last_mine)
-        .set_some("name", after.name.as_ref())
-        .set_some("picture", after.picture.as_ref())
 }
 
 /// Only if all that counts in a row is as it was read.
@@ -227,7 +235,7 @@ impl Store {
         let query = self
             .prefixed(&partition(user), "C#")
             .consistent_read(true)
-            .projection_expression("sk, peer, head, activity, cleared");
+            .projection_expression("sk, peer, people, head, activity, cleared");
         Ok(self.query_up_to(query, usize::MAX).await?.0)
     }
 

@@ -177,7 +177,7 @@ impl Store {
         sockets.retain(|(_, sockets)| !sockets.is_empty());
         let keys = sockets.iter().map(|(peer, _)| inbox::key(user, &ConversationId::direct(user, peer)));
         let rows = self.get_all(keys.collect()).await?;
-        let rows = rows.iter().map(|item| Ok(from_item::<Row>(item)?)).collect::<Result<Vec<_>, Error>>()?;
+        let rows = rows.iter().map(from_item::<Row>).collect::<Result<Vec<_>, Error>>()?;
         let rows = rows.into_iter().filter_map(|row| Some((row.peer.clone()?, row))).collect();
         Ok(Watchers { rows, sockets })
     }

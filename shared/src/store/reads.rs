@@ -191,7 +191,7 @@ impl Store {
         bounds: PageBounds,
     ) -> Result<Reads, Error> {
         if !conversation.is_direct() {
-            let group = self.group(conversation, participants::ALL, false).await?;
+            let group = self.group(conversation, participants::ALL, true).await?;
             return Ok(group.as_ref().map(Reads::of_group).unwrap_or_default());
         }
         let limit = bounds.limit + 1;
@@ -234,6 +234,17 @@ impl Store {
             .consistent_read(consistent)
             .scan_index_forward(from.is_some());
         self.query_up_to(query, limit).await
+    }
+
+    /// When someone's watermark moved to a message.
+    pub(super) async fn moved_at(
+        &self,
+        conversation: &ConversationId,
+        message: Stamp,
+        reader: &UserId,
+    ) -> Result<Option<Timestamp>, Error> {
+        let item = self.get(key(conversation, message, reader), false).await?;
+        Ok(item.as_ref().map(from_item::<Stored>).transpose()?.map(|stored| stored.at))
     }
 
     /// Reads on, as it stands, where the first look was too short to tell when a message was read.
@@ -303,13 +314,12 @@ impl Store {
         let began = Instant::now();
         loop {
             let was_known = known.is_some();
-            let (row, group) = match known.take() {
-                Some(known) => known,
-                None => {
-                    let (row, group) =
-                        tokio::try_join!(self.row(user, conversation), self.told_of_reading(conversation))?;
-                    (row.ok_or(Error::NotAParticipant)?, group)
-                }
+            let (row, group) = if let Some(known) = known.take() {
+                known
+            } else {
+                let (row, group) =
+                    tokio::try_join!(self.row(user, conversation), self.told_of_reading(conversation))?;
+                (row.ok_or(Error::NotAParticipant)?, group)
             };
             let target = match target {
                 Target::Message(stamp) => Some(stamp),

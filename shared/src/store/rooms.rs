@@ -273,7 +273,7 @@ impl Store {
             ];
             let mut told: Vec<Told> = Vec::new();
             if group.is_large() {
-                let change = Change::Closed { by: caller.clone() };
+                let change = Change::Closed;
                 writes.push(fan_out::log(room, group.meta.seq + 1, &change, self.clock.now())?);
             } else {
                 let keys = group.people.iter().map(|(user, _)| inbox::key(user, room));

@@ -403,7 +403,7 @@ impl Sending<'_> {
                     let item = item.ok_or(Error::NotAParticipant)?;
                     self.full_at = full_at(&item, &limits::WRITES);
                 }
-                Part::Meta => regrouped = !self.learn_meta(item)?,
+                Part::Meta => regrouped = !self.learn_meta(item.as_ref())?,
                 Part::Totals => {
                     self.new_full_at = item.and_then(|item| full_at(&item, &limits::CONVERSATIONS));
                 }
@@ -438,8 +438,8 @@ impl Sending<'_> {
     }
 
     /// Takes in how the conversation stands; `false` where its participants have to be read again.
-    fn learn_meta(&mut self, item: Option<Item>) -> Result<bool, Error> {
-        let meta = item.as_ref().map(participants::read_meta).transpose()?;
+    fn learn_meta(&mut self, item: Option<&Item>) -> Result<bool, Error> {
+        let meta = item.map(participants::read_meta).transpose()?;
         let meta = meta.filter(|meta| !meta.deleted).ok_or(Error::NotAParticipant)?;
         let Some(group) = &mut self.group else { return Ok(true) };
         let is_same = group.meta.members == meta.members && group.meta.large == meta.large;
