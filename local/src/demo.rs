@@ -34,18 +34,19 @@ pub const PEOPLE: [(&str, &str); 8] = [
 /// The password of all of them.
 pub const PASSWORD: &str = "try tidings";
 /// Its hash.
-const HASH: &str = "$argon2id$v=19$m=19456,t=2,p=1$dGlkaW5ncyBkZW1vIHNhbHQ$gJssSJBq+/7e5zuXAZTE5tAwBZdvSREvDZ4rAHdJG4g";
+const HASH: &str =
+    "$argon2id$v=19$m=19456,t=2,p=1$dGlkaW5ncyBkZW1vIHNhbHQ$gJssSJBq+/7e5zuXAZTE5tAwBZdvSREvDZ4rAHdJG4g";
 
 /// The first person's group while the rest is being made: its name, and its client id.
 const SIGN: (&str, &str) = ("The demo is being made …", "demo");
 /// How long ago people came: an event is kept for seven days.
 const ARRIVAL: i64 = 160 * 60 * 60_000;
 
-/// Makes the people and their conversations, or what is missing of them.
+/// Makes the people and their conversations, or what is missing of them, with so many messages in the lively room.
 ///
 /// # Errors
 /// Where the database is away.
-pub async fn fill(app: &App) -> Result<(), Error> {
+pub async fn fill(app: &App, messages: usize) -> Result<(), Error> {
     let store = app.store.clone().limited(false).without_pushes();
     let first = caller(PEOPLE[0].0)?;
     let sign = ConversationId::group(&first.user, SIGN.1);
@@ -56,7 +57,7 @@ pub async fn fill(app: &App) -> Result<(), Error> {
         introduce(&store, id, name).await?;
     }
     let mut scenes = JoinSet::new();
-    for scene in scenes::all().into_iter().chain(room::all()) {
+    for scene in scenes::all().into_iter().chain(room::all(messages)) {
         let store = store.clone();
         scenes.spawn(async move { scene.play(&store).await });
     }

@@ -16,7 +16,10 @@ pub(super) struct Language {
 pub(super) const ENGLISH: Language = Language {
     asks: [
         ["What is everybody having for dinner? Here it is {dish}.", "Does {dish} taste better the next day?"],
-        ["How is the weather where you are? {n} °C in {place}.", "Is it raining everywhere, or only in {place}?"],
+        [
+            "How is the weather where you are? {n} °C in {place}.",
+            "Is it raining everywhere, or only in {place}?",
+        ],
         ["Has anyone been to {place}? I have {n} days off.", "Train or plane to {place}?"],
         ["What do you call the day after tomorrow?", "Which word of your language has no translation?"],
     ],
@@ -89,7 +92,11 @@ pub(super) const SPANISH: Language = Language {
         ["¿Cómo se dice «sobremesa» en vuestro idioma?", "¿Qué palabra os hace gracia en español?"],
     ],
     answers: [
-        ["¡Qué hambre! Yo quiero {dish}.", "Con limón, siempre con limón.", "Tarda {n} minutos, pero vale la pena."],
+        [
+            "¡Qué hambre! Yo quiero {dish}.",
+            "Con limón, siempre con limón.",
+            "Tarda {n} minutos, pero vale la pena.",
+        ],
         [
             "Aquí, sol y {n} grados. No me quejo.",
             "Está lloviendo a cántaros.",
@@ -119,14 +126,26 @@ pub(super) const FRENCH: Language = Language {
         ["Comment traduire « dépaysement » ?", "Quel est le plus beau mot de votre langue ?"],
     ],
     answers: [
-        ["Chez nous c'était {dish}, comme chaque dimanche.", "Avec {n} œufs, pas un de plus.", "Jamais de la vie !"],
-        ["Un froid de canard.", "Grand soleil, {n} °C à l'ombre.", "À {place}, le brouillard ne s'est pas levé."],
+        [
+            "Chez nous c'était {dish}, comme chaque dimanche.",
+            "Avec {n} œufs, pas un de plus.",
+            "Jamais de la vie !",
+        ],
+        [
+            "Un froid de canard.",
+            "Grand soleil, {n} °C à l'ombre.",
+            "À {place}, le brouillard ne s'est pas levé.",
+        ],
         [
             "{n} jours suffisent, si l'on marche vite.",
             "À {place}, bien sûr : la forêt, le marché, le fromage.",
             "N'importe où, pourvu qu'il y ait la mer.",
         ],
-        ["« Crépuscule », sans hésiter.", "On ne traduit pas, on soupire.", "Ça s'écrit avec un ç, évidemment."],
+        [
+            "« Crépuscule », sans hésiter.",
+            "On ne traduit pas, on soupire.",
+            "Ça s'écrit avec un ç, évidemment.",
+        ],
     ],
     ends: ["Merci beaucoup !", "Ça, c'est noté.", "Trop drôle 🤣", "Bonne soirée à tous !"],
     dishes: ["la soupe à l'oignon", "un gratin dauphinois", "une crème brûlée", "des crêpes"],
@@ -142,7 +161,11 @@ pub(super) const GREEK: Language = Language {
     ],
     answers: [
         ["Με λίγο λεμόνι και ρίγανη.", "Η γιαγιά μου το ψήνει {n} ώρες.", "Εγώ θέλω κάτι άλλο: {dish}!"],
-        ["Ήλιος και {n} βαθμοί, πάμε για μπάνιο.", "Φυσάει πολύ, τα πλοία μένουν στο λιμάνι.", "Κρύο, αλλά όμορφα."],
+        [
+            "Ήλιος και {n} βαθμοί, πάμε για μπάνιο.",
+            "Φυσάει πολύ, τα πλοία μένουν στο λιμάνι.",
+            "Κρύο, αλλά όμορφα.",
+        ],
         ["Με πλοίο, πάντα με πλοίο!", "Να πας και εκεί: {place}.", "Πήγα {n} φορές και δεν το χόρτασα."],
         ["Δεν μεταφράζεται, δυστυχώς.", "Θάλασσα. Δεν υπάρχει πιο ωραία λέξη.", "Έτσι το λέμε κι εμείς!"],
     ],
@@ -161,8 +184,16 @@ pub(super) const RUSSIAN: Language = Language {
     answers: [
         ["Объедение!", "Главное, не жалеть укропа.", "Мама варит это {n} часа, не меньше."],
         ["У нас солнце и {n}°, гуляем без шапок.", "Снег по колено.", "Туман, как в сказке про ёжика."],
-        ["Поезжай поездом, виды чудесные.", "{place}, конечно! Я бы хоть завтра.", "Мы были, понравилось, советую."],
-        ["Этого слова не переведёшь.", "Достопримечательность. Попробуй скажи {n} раз подряд.", "У нас говорят так же!"],
+        [
+            "Поезжай поездом, виды чудесные.",
+            "{place}, конечно! Я бы хоть завтра.",
+            "Мы были, понравилось, советую.",
+        ],
+        [
+            "Этого слова не переведёшь.",
+            "Достопримечательность. Попробуй скажи {n} раз подряд.",
+            "У нас говорят так же!",
+        ],
     ],
     ends: ["Большое спасибо!", "Вот это да 😄", "Спокойной ночи всем.", "Запомню, спасибо."],
     dishes: ["борщ", "пельмени", "сырники", "гречка с грибами"],

@@ -4,15 +4,12 @@ use std::borrow::Cow;
 
 use super::dice::Dice;
 use super::languages::{
-    ARABIC, CHINESE, ENGLISH, FRENCH, GERMAN, GREEK, HEBREW, HINDI, JAPANESE, KOREAN, Language, RUSSIAN, SPANISH,
-    THAI,
+    ARABIC, CHINESE, ENGLISH, FRENCH, GERMAN, GREEK, HEBREW, HINDI, JAPANESE, KOREAN, Language, RUSSIAN,
+    SPANISH, THAI,
 };
 use super::scene::{Act, Deed, Place, Scene, say};
 
-/// What is said in the lively room.
-const MESSAGES: usize = 3_000;
-/// When someone else joins: all but the last hundred messages before are hidden from them.
-const LATE: usize = 2_000;
+/// Joins when two thirds are said: of those, all but the last hundred are hidden from them.
 const LATECOMER: &str = "mei";
 const HOST: &str = "eleni";
 
@@ -40,7 +37,7 @@ const LAST_READ: [(usize, &str); 8] = [
     (0, "yuki"),
 ];
 
-/// What is said once.
+/// What is said once, in equal distances.
 const ONCE: [(&str, &str); 24] = [
     ("eleni", "Welcome to Café Babel! Καλώς ήρθατε! Write in any language: someone will understand. ☕"),
     ("priya", "👋🏾👋🏽👋🏼👋🏻 सबको नमस्ते!"),
@@ -53,10 +50,16 @@ const ONCE: [(&str, &str); 24] = [
     ("bob", "Two ways to write the same thing: é (one character) and e\u{301} (two). Search finds both."),
     ("priya", "मैंने आज क्षत्रिय, ज्ञान और श्रृंखला लिखना सीखा। संयुक्ताक्षर!"),
     ("yuki", "가나다라마바사아자차카타파하 — 이게 다예요, 정말로요."),
-    ("alice", "Rindfleischetikettierungsüberwachungsaufgabenübertragungsgesetz. Das war wirklich ein Gesetz."),
+    (
+        "alice",
+        "Rindfleischetikettierungsüberwachungsaufgabenübertragungsgesetz. Das war wirklich ein Gesetz.",
+    ),
     ("eleni", "Ёжик в тумане 🦔🌫️ — смотрели?"),
     ("bob", "Flags: 🇳🇬🇩🇪🇪🇸🇬🇷🇱🇧🇮🇱🇹🇭🇨🇳🇮🇳🇯🇵🇰🇷 and 🏴󠁧󠁢󠁷󠁬󠁳󠁿 and 🏳️‍🌈"),
-    ("carol", "«L'été, dit-elle, c'était Noël à l'île d'Oléron.» Où sont passés mes accents ? Les voici : àâçéèêëîïôùûüÿœæ"),
+    (
+        "carol",
+        "«L'été, dit-elle, c'était Noël à l'île d'Oléron.» Où sont passés mes accents ? Les voici : àâçéèêëîïôùûüÿœæ",
+    ),
     (
         "alice",
         "fn main() {\n\tlet words = [\"straße\", \"STRASSE\"];\n\tprintln!(\"{}\", words.join(\" = \"));\n}",
@@ -78,44 +81,41 @@ const ONCE: [(&str, &str); 24] = [
     ("carol", "https://www.openstreetmap.org/#map=17/36.5297/-6.2924 👈🏽 aquí, a las nueve"),
 ];
 
-pub(super) fn all() -> Vec<Scene> {
+/// The rooms, with so many messages in the lively one.
+pub(super) fn all(messages: usize) -> Vec<Scene> {
     let about = "Write in any language. Someone will understand. 🌍";
     let lively = Place::Room(HOST, "Café Babel", about);
     let quiet = Place::Room("bob", "Quiet corner", "For those who would rather read.");
-    let silence = vec![
-        ("bob", say("Shh.")),
-        ("farah", Deed::Join),
-        ("farah", say("🤫")),
-        ("bob", Deed::Read),
-    ];
+    let silence =
+        vec![("bob", say("Shh.")), ("farah", Deed::Join), ("farah", say("🤫")), ("bob", Deed::Read)];
     vec![
-        Scene { place: lively, began: 9_300, ended: 1, acts: Talk::new().acts() },
+        Scene { place: lively, began: 9_300, ended: 1, acts: Talk::of(messages).acts() },
         Scene { place: quiet, began: 8_000, ended: 7_400, acts: silence },
     ]
 }
 
 /// The talk in the lively room, as it comes about.
 struct Talk {
+    /// How many messages it will have.
+    messages: usize,
     dice: Dice,
     acts: Vec<Act>,
     said: usize,
+    /// How much of [`ONCE`] is said.
+    once: usize,
     /// Who is there; the latecomer is the last of [`VOICES`].
     people: usize,
 }
 
 impl Talk {
-    fn new() -> Self {
+    fn of(messages: usize) -> Self {
         let acts = VOICES.iter().filter(|(who, _)| *who != HOST && *who != LATECOMER);
         let acts = acts.map(|(who, _)| (*who, Deed::Join)).collect();
-        Self { dice: Dice::seeded(2_026), acts, said: 0, people: VOICES.len() - 1 }
+        Self { messages, dice: Dice::seeded(2_026), acts, said: 0, once: 0, people: VOICES.len() - 1 }
     }
 
     fn acts(mut self) -> Vec<Act> {
-        while self.said < MESSAGES {
-            if self.people < VOICES.len() && self.said >= LATE {
-                self.acts.push((LATECOMER, Deed::Join));
-                self.people = VOICES.len();
-            }
+        while self.said < self.messages {
             self.exchange();
         }
         self.acts
@@ -148,15 +148,20 @@ impl Talk {
 
     /// Says something, and now and then regrets it. All else that happens, happens in between.
     fn speak(&mut self, who: &'static str, language: &Language, text: &str, answered: Option<usize>) {
-        if self.said >= MESSAGES {
+        self.come_in();
+        self.say_once();
+        if self.said >= self.messages {
             return;
         }
         let text = self.filled(text, language);
         let number = self.said;
-        self.push(who, match answered {
-            Some(question) => Deed::Answer(question, Cow::Owned(text.clone())),
-            None => Deed::Say(Cow::Owned(text.clone())),
-        });
+        self.push(
+            who,
+            match answered {
+                Some(question) => Deed::Answer(question, Cow::Owned(text.clone())),
+                None => Deed::Say(Cow::Owned(text.clone())),
+            },
+        );
         if self.dice.once_in(50) {
             let more = self.dice.pick(&language.ends);
             self.acts.push((who, Deed::Edit(number, format!("{text} {more}").into())));
@@ -172,16 +177,28 @@ impl Talk {
     fn push(&mut self, who: &'static str, deed: Deed) {
         self.acts.push((who, deed));
         self.said += 1;
-        let left = MESSAGES - self.said;
+        let left = self.messages - self.said;
         let readers = LAST_READ.iter().filter(|(before, _)| *before == left);
         self.acts.extend(readers.map(|(_, reader)| (*reader, Deed::Read)));
         if left > 100 && self.dice.once_in(20) {
             let (reader, _) = VOICES[self.dice.below(self.people)];
             self.acts.push((reader, Deed::Read));
         }
-        let every = MESSAGES / ONCE.len();
-        if self.said % every == every / 8 {
-            let (who, text) = ONCE[self.said / every];
+    }
+
+    fn come_in(&mut self) {
+        if self.people < VOICES.len() && self.said * 3 >= self.messages * 2 {
+            self.acts.push((LATECOMER, Deed::Join));
+            self.people = VOICES.len();
+        }
+    }
+
+    fn say_once(&mut self) {
+        if let Some((who, text)) = ONCE.get(self.once)
+            && self.said < self.messages
+            && self.once * self.messages <= self.said * ONCE.len()
+        {
+            self.once += 1;
             self.push(who, say(text));
         }
     }

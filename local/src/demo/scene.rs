@@ -138,7 +138,8 @@ impl Scene {
         let steps: Vec<usize> = steps.collect();
         let all = steps.last().copied().unwrap_or(1);
         let span = usize::try_from((self.began - self.ended) * MINUTE).unwrap_or_default();
-        let from_now = |step: &usize| self.began * MINUTE - i64::try_from(span * step / all).unwrap_or_default();
+        let from_now =
+            |step: &usize| self.began * MINUTE - i64::try_from(span * step / all).unwrap_or_default();
         steps.iter().map(from_now).collect()
     }
 }
@@ -174,7 +175,8 @@ impl Place {
 
     /// What was said before.
     async fn said(self, store: &Store, conversation: &ConversationId) -> Result<Said, Error> {
-        let bounds = PageBounds { after: Some(Stamp::first_of(BEGINNING)), limit: MESSAGES, ..PageBounds::default() };
+        let bounds =
+            PageBounds { after: Some(Stamp::first_of(BEGINNING)), limit: MESSAGES, ..PageBounds::default() };
         let page = store.page(&user(self.host())?, conversation, bounds).await?;
         let messages = page.into_iter().flat_map(|page| page.messages);
         let said = messages.filter_map(|message| {
@@ -194,7 +196,9 @@ impl Place {
     ) -> Result<MessageId, Error> {
         let mut fields = json!({"client_message_id": format!("{CLIENT_ID}{number}")});
         match self {
-            Self::Direct(host, other) => fields["recipient_id"] = json!(if who == host { other } else { host }),
+            Self::Direct(host, other) => {
+                fields["recipient_id"] = json!(if who == host { other } else { host })
+            }
             Self::Group(..) | Self::Room(..) => fields["conversation_id"] = json!(conversation),
         }
         match deed {

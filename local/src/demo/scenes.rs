@@ -4,7 +4,8 @@ use super::scene::Deed::{Add, Clear, Delete, Describe, Hide, Leave, Promote, Rea
 use super::scene::Place::{Direct, Group};
 use super::scene::{Act, Place, Scene, answer, edit, say};
 
-const PICTURE: &str = "https://upload.wikimedia.org/wikipedia/commons/4/47/PNG_transparency_demonstration_1.png";
+const PICTURE: &str =
+    "https://upload.wikimedia.org/wikipedia/commons/4/47/PNG_transparency_demonstration_1.png";
 
 /// All of them, with the minutes from which until which they went.
 pub(super) fn all() -> Vec<Scene> {
@@ -115,7 +116,10 @@ fn picture() -> Vec<Act> {
 
 fn release() -> Vec<Act> {
     vec![
-        ("priya", say("The release notes are ready for you: https://example.com/releases/2026-02?draft=1#changes")),
+        (
+            "priya",
+            say("The release notes are ready for you: https://example.com/releases/2026-02?draft=1#changes"),
+        ),
         ("alice", Read),
         ("alice", say("Thanks! Two questions:\n\n1. Is the date right?\n2. Who tells the others?")),
         ("priya", Read),
@@ -126,9 +130,11 @@ fn release() -> Vec<Act> {
         ("priya", say("One more thing")),
         (
             "priya",
-            say("When we announce it, let us say what it is for before we say what it does. Nobody wakes up and wishes for \
+            say(
+                "When we announce it, let us say what it is for before we say what it does. Nobody wakes up and wishes for \
                  a queue with cursors; they wish not to miss the message that dinner is ready. So: first the dinner, then \
-                 the queue. I have written a draft that begins with my grandmother. She never missed a dinner."),
+                 the queue. I have written a draft that begins with my grandmother. She never missed a dinner.",
+            ),
         ),
         ("priya", say("🙏🏾")),
     ]
@@ -150,7 +156,12 @@ fn photos() -> Vec<Act> {
 
 fn report() -> Vec<Act> {
     vec![
-        ("priya", say("It fails only on Tuesdays:\n\n\terror: the day has 25 hours\n\t  at calendar.rs:7\n\nAny idea?")),
+        (
+            "priya",
+            say(
+                "It fails only on Tuesdays:\n\n\terror: the day has 25 hours\n\t  at calendar.rs:7\n\nAny idea?",
+            ),
+        ),
         ("bob", Read),
         ("bob", say("Daylight saving. Always.")),
         ("priya", Read),
