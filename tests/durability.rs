@@ -108,12 +108,12 @@ fn a_folder_belongs_to_one_server() {
 fn the_demo_has_people_tokens_and_a_line_to_paste() {
     let folder = tempfile::tempdir().unwrap();
     for _ in 0..2 {
-        let server = Server::start(folder.path(), &["--demo"]);
+        let server = Server::start(folder.path(), &["--demo=40"]);
         let line = server.welcome.iter().find_map(|line| line.strip_prefix("  curl")).expect("a curl line");
         let output =
             std::process::Command::new("sh").arg("-c").arg(format!("curl -sS{line}")).output().unwrap();
         let inbox: Value = serde_json::from_slice(&output.stdout).unwrap();
-        assert_eq!((&inbox["success"], &inbox["total"]), (&true.into(), &2.into()), "made once");
+        assert_eq!((&inbox["success"], &inbox["total"]), (&true.into(), &10.into()), "made once");
         let columns: Vec<_> = ["  API ", "  alice ", "  bob "]
             .iter()
             .map(|name| server.welcome.iter().filter(|line| line.starts_with(name)).count())
@@ -127,7 +127,7 @@ fn the_demo_has_people_tokens_and_a_line_to_paste() {
 #[test]
 fn another_process_reaches_the_same_database() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(folder.path(), &["--demo"]);
+    let server = Server::start(folder.path(), &["--demo=40"]);
     let database =
         server.welcome.iter().find_map(|line| line.trim().strip_prefix("DynamoDB")).unwrap().trim();
     let alice = token(folder.path(), "alice");

@@ -8,6 +8,7 @@ mod budgets;
 mod conventions;
 mod cursors;
 mod deleting;
+mod demo;
 mod direct;
 mod durability;
 mod editing;
