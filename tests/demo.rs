@@ -218,20 +218,3 @@ fn without_it_the_store_is_empty() {
     assert_eq!((&inbox["data"], &rooms["data"]), (&json!([]), &json!([])));
     assert!(!server.welcome.iter().any(|line| line.contains("alice")), "{:?}", server.welcome);
 }
-
-#[tokio::test(flavor = "multi_thread")]
-async fn timing() {
-    let folder = tempfile::tempdir().unwrap();
-    let world = World::on(local::engine::Engine::on_disk(&folder.path().join("tidings.db")).unwrap()).await;
-    let (a, _) = world.two().await;
-    a.send("bob", "x").await.expect(201);
-    let began = std::time::Instant::now();
-    for _ in 0..200 {
-        a.send("bob", "x").await;
-    }
-    eprintln!("200 direct sends in {:?}", began.elapsed());
-    let world = World::new().await;
-    let began = std::time::Instant::now();
-    local::demo::fill(&world.app, 3000).await.unwrap();
-    eprintln!("filled in {:?}", began.elapsed());
-}

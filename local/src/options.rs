@@ -60,7 +60,7 @@ pub struct Options {
     /// Make people and conversations to try it with, in an empty store: so many messages in a lively room
     #[arg(
         long, global = true, value_name = "MESSAGES", num_args = 0..=1, require_equals = true,
-        default_missing_value = "3000"
+        default_missing_value = "2000"
     )]
     pub demo: Option<usize>,
     /// Origins that browsers may call from, separated by commas; * for any

@@ -127,10 +127,10 @@ impl Talk {
         let (asker, tongues) = VOICES[self.dice.below(self.people)];
         let language = self.dice.pick(&tongues);
         let question = self.said;
-        let asked = self.dice.pick(&language.asks[subject]);
-        self.speak(asker, language, asked, None);
-        let mut before = vec![asked];
-        for _ in 0..1 + self.dice.below(6) {
+        let opening = self.dice.pick(&language.asks[subject]);
+        self.speak(asker, language, opening, None);
+        let mut before = vec![opening];
+        for _ in 0..=self.dice.below(6) {
             let (who, tongues) = VOICES[self.dice.below(self.people)];
             let language = self.dice.pick(&tongues);
             let answer = self.dice.pick(&language.answers[subject]);
@@ -146,7 +146,7 @@ impl Talk {
         }
     }
 
-    /// Says something, and now and then regrets it. All else that happens, happens in between.
+    /// Says something; now and then somebody regrets it.
     fn speak(&mut self, who: &'static str, language: &Language, text: &str, answered: Option<usize>) {
         self.come_in();
         self.say_once();
@@ -162,15 +162,15 @@ impl Talk {
                 None => Deed::Say(Cow::Owned(text.clone())),
             },
         );
-        if self.dice.once_in(50) {
-            let more = self.dice.pick(&language.ends);
-            self.acts.push((who, Deed::Edit(number, format!("{text} {more}").into())));
-        } else if self.dice.once_in(80) {
-            self.acts.push((who, Deed::Delete(number)));
-        } else if self.dice.once_in(500) {
-            self.acts.push((HOST, Deed::Delete(number)));
-        } else if self.dice.once_in(500) {
-            self.acts.push(("alice", Deed::Hide(number)));
+        match self.dice.below(400) {
+            0..8 => {
+                let more = self.dice.pick(&language.ends);
+                self.acts.push((who, Deed::Edit(number, format!("{text} {more}").into())));
+            }
+            8..13 => self.acts.push((who, Deed::Delete(number))),
+            13 => self.acts.push((HOST, Deed::Delete(number))),
+            14 => self.acts.push(("alice", Deed::Hide(number))),
+            _ => {}
         }
     }
 

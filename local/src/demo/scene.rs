@@ -197,7 +197,7 @@ impl Place {
         let mut fields = json!({"client_message_id": format!("{CLIENT_ID}{number}")});
         match self {
             Self::Direct(host, other) => {
-                fields["recipient_id"] = json!(if who == host { other } else { host })
+                fields["recipient_id"] = json!(if who == host { other } else { host });
             }
             Self::Group(..) | Self::Room(..) => fields["conversation_id"] = json!(conversation),
         }
