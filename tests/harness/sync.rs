@@ -448,14 +448,17 @@ impl Audience {
 
     /// Does something, and checks that everyone's clients learn of it: those that follow from the beginning, and new
     /// ones that loaded just before, whatever the order in which events reach them, and if some come twice.
-    pub async fn verify<T>(&mut self, action: impl Future<Output = T>) -> T {
-        let mut before = Vec::new();
-        for actor in &self.actors {
-            before.push((Place::start(actor).await, State::of(actor).await));
+    pub fn verify<T>(&mut self, action: impl Future<Output = T>) -> impl Future<Output = T> {
+        let action = Box::pin(action);
+        async {
+            let mut before = Vec::new();
+            for actor in &self.actors {
+                before.push((Place::start(actor).await, State::of(actor).await));
+            }
+            let outcome = action.await;
+            self.compare(before).await;
+            outcome
         }
-        let outcome = action.await;
-        self.compare(before).await;
-        outcome
     }
 
     /// Checks that clients which loaded some state, maybe a late one, come to show what there is.

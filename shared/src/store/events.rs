@@ -80,13 +80,15 @@ enum Kept {
 
 impl Kept {
     /// What is kept of an event. No text of a message is kept where it could not be taken back with it: in the queues of
-    /// many, and in rows that appear.
+    /// many, in rows that appear, and where it was brought back.
     fn of(event: Event) -> Self {
         match event {
             Event::MessageCreated { message, crowd } if !message.id.conversation.is_direct() => {
                 Self::Created { created: message.id, crowd }
             }
-            Event::MessageUpdated { message, reads, unread } if !message.id.conversation.is_direct() => {
+            Event::MessageUpdated { message, reads, unread }
+                if unread.is_some() || !message.id.conversation.is_direct() =>
+            {
                 Self::Updated { updated: message.id, reads, unread }
             }
             Event::ConversationCreated { conversation, mut row } => {

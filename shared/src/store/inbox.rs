@@ -87,6 +87,7 @@ pub(super) fn unless_changed(write: Write, row: &Row) -> Write {
         .if_still("last_id", row.last_id.as_ref())
         .if_still("read", row.read.as_ref())
         .if_still("cleared", row.cleared.as_ref())
+        .if_still("told", row.told.as_ref())
         .if_still_number("n", row.n)
 }
 
