@@ -147,9 +147,15 @@ impl Store {
                 let (message, reads) = (message.clone(), subject.reads);
                 return Ok(Changed { message, reads, delivery: Delivery::default() });
             }
+            let theirs = self.row_of_peer(&subject, caller).await?;
             let at = self.clock.stamp_above(subject.told_up_to());
-            let (mut parts, told) = self.retold(&subject, caller, &edited, at)?;
-            // Of others' rows no more is known than that most show the newest message.
+            let (mut parts, mut told) = self.retold(&subject, caller, &edited, at)?;
+            told.retain(|(user, ..)| {
+                let is_cleared =
+                    theirs.as_ref().is_some_and(|(peer, row)| peer == user && !row.shows(id.stamp));
+                !is_cleared && !subject.held.is_hidden_by(user)
+            });
+            // Of a group's rows no more is known than that most show the newest message.
             let mut showing: Vec<UserId> = Vec::new();
             if !subject.is_large() {
                 showing.extend(subject.held.notes.shown_by.iter().cloned());
@@ -162,6 +168,10 @@ impl Store {
             for user in showing.iter().filter(|user| *user != caller) {
                 let row = Write::update(inbox::key(user, &id.conversation)).set("last_text", &preview);
                 parts.push((Part::Row(user.clone()), row.if_still("last_id", Some(&id.stamp))));
+            }
+            if let Some((peer, row)) = theirs.filter(|(peer, _)| !showing.contains(peer)) {
+                let check = Write::check(inbox::key(&peer, &id.conversation));
+                parts.push((Part::Other, check.if_still("cleared", row.cleared.as_ref())));
             }
             let mine = Write::update(inbox::key(caller, &id.conversation)).if_present("pk");
             let mine = mine.if_missing("blocked_by_me").if_missing("blocked_by_peer");
@@ -192,6 +202,13 @@ impl Store {
                 }
             }
         }
+    }
+
+    /// The other of a direct conversation, and their row.
+    async fn row_of_peer(&self, subject: &Subject, caller: &UserId) -> Result<Option<(UserId, Row)>, Error> {
+        let Some(peer) = subject.held.message.other_than(caller) else { return Ok(None) };
+        let row = self.row(peer, &subject.id().conversation).await?;
+        Ok(row.map(|row| (peer.clone(), row)))
     }
 
     /// The writes of a message that says something else, and the events of it: by what its queues hold.
