@@ -377,6 +377,8 @@ async fn a_change_of_what_was_cleared_is_not_told() {
         let mut reader = Reader::new(&bob).await;
         reader.poll().await;
         alice.edit(&sent, "secret, edited").await.expect(200);
+        world.fan_out(&conversation).await;
+        assert_eq!(reader.poll().await, Vec::<Value>::new(), "{place:?}");
         alice.unsend(&sent).await.expect(200);
         assert!(restore(&world, &sent).await);
         world.fan_out(&conversation).await;

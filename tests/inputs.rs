@@ -440,15 +440,18 @@ async fn participants_are_named_by_their_ids() {
     let (alice, filled) = in_a_group(&world).await;
     let add = filled("/api/conversations/GROUP/participants");
     let before = world.items().await;
-    for bad in [json!("bob"), json!(["b b"]), json!([""]), json!([7]), json!(["b".repeat(129)]), json!(null)]
-    {
-        refused_for(&alice.post(&add, &json!({"user_ids": bad})).await, "user_ids");
-        for kind in ["group", "direct"] {
-            let mut body = json!({"type": kind, "participant_ids": bad});
-            if kind == "group" {
-                body["name"] = json!("g");
-            }
-            refused_for(&alice.post("/api/conversations", &body).await, "participant_ids");
+    for (bad, at) in [
+        (json!("bob"), ""),
+        (json!(null), ""),
+        (json!([""]), "[0]"),
+        (json!(["bob", "b b"]), "[1]"),
+        (json!([7]), "[0]"),
+        (json!(["b".repeat(129)]), "[0]"),
+    ] {
+        refused_for(&alice.post(&add, &json!({"user_ids": bad})).await, &format!("user_ids{at}"));
+        for mut body in [json!({"type": "direct"}), json!({"type": "group", "name": "g"})] {
+            body["participant_ids"] = bad.clone();
+            refused_for(&alice.post("/api/conversations", &body).await, &format!("participant_ids{at}"));
         }
     }
     for (body, field) in [
