@@ -4,6 +4,8 @@
 
 use futures_util::future::join_all;
 use harness::{Actor, Answer, World};
+use serde_json::json;
+use shared::meter::{Meter, Reading};
 
 const CONVERSATIONS: [usize; 2] = [10, 400];
 const MESSAGES: [usize; 2] = [100, 1_500];
@@ -140,4 +142,98 @@ async fn passing_things_cost_little() {
     let peers: Vec<_> = (0..50).map(|n| format!("peer-{n}")).collect();
     let look = hub.get(&format!("/api/presence?user_ids={}", peers.join(","))).await.expect(200);
     within(&look, 1.0, 75.0, 0.0);
+}
+
+/// A group of so many, and its id.
+async fn group(world: &World, people: usize) -> (Vec<Actor>, String) {
+    let crowd = world.crowd(people).await;
+    let others: Vec<String> = crowd[1..].iter().map(|actor| actor.id.clone()).collect();
+    let group = crowd[0].make_group("Everyone", &others).await;
+    (crowd, group)
+}
+
+/// What it takes to bring a large conversation to all.
+async fn fanned_out(world: &World, conversation: &str) -> Reading {
+    let meter = Meter::default();
+    meter.watch(world.fan_out(conversation)).await;
+    meter.read()
+}
+
+fn show(what: &str, a: &Answer) {
+    eprintln!("{what}: {} calls, {} in a row, {} RCU, {} WCU", a.cost("calls"), a.cost("depth"), a.cost("rcu"), a.cost("wcu"));
+}
+
+#[tokio::test]
+async fn measure() {
+    for people in [8, 24, 25, 100, 1_000] {
+        let world = World::new().await;
+        let t = std::time::Instant::now();
+        let crowd = world.crowd(people).await;
+        eprintln!("{people} users: {:?}", t.elapsed());
+        let others: Vec<String> = crowd[1..].iter().map(|actor| actor.id.clone()).collect();
+        let body = json!({"type": "group", "name": "Everyone", "participant_ids": others});
+        let t = std::time::Instant::now();
+        let made = crowd[0].post("/api/conversations", &body).await.expect(201);
+        eprintln!("create {people}: {:?}", t.elapsed());
+        show(&format!("create {people}"), &made);
+        let group = made.data()["conversation_id"].as_str().unwrap().to_owned();
+        let f = fanned_out(&world, &group).await;
+        eprintln!("fan-out of making: {f:?}");
+        let sent = crowd[0].say(&group, TEXT).await.expect(201);
+        show(&format!("first send {people}"), &sent);
+        let sent = crowd[0].say(&group, TEXT).await.expect(201);
+        show(&format!("send {people}"), &sent);
+        let t = std::time::Instant::now();
+        let f = fanned_out(&world, &group).await;
+        eprintln!("fan-out of 2: {f:?} {:?}", t.elapsed());
+        let sent = crowd[0].say(&group, TEXT).await.expect(201);
+        let f = fanned_out(&world, &group).await;
+        eprintln!("fan-out of 1: {f:?}");
+        show("poll start", &crowd[1].get("/api/events").await);
+        let mut place = harness::sync::Place::start(&crowd[1]).await;
+        let id = sent.id();
+        show(&format!("poll {people}"), &place.poll(100).await);
+        show(&format!("idle poll {people}"), &place.poll(100).await);
+        show(&format!("mark {people}"), &crowd[1].mark(&id).await.expect(200));
+        show(&format!("mark all {people}"), &crowd[2].put(&format!("/api/conversations/{group}/read")).await.expect(200));
+        show(&format!("page {people}"), &crowd[3].get(&format!("/api/conversations/{group}/messages")).await.expect(200));
+        show(&format!("page+mark {people}"), &crowd[3].get(&format!("/api/conversations/{group}/messages?mark_read=true")).await.expect(200));
+        show(&format!("edit {people}"), &crowd[0].edit(&id, "other text").await.expect(200));
+        show(&format!("typing {people}"), &crowd[0].post("/api/typing", &json!({"conversation_id": group, "is_typing": true})).await.expect(200));
+        show(&format!("hide {people}"), &crowd[4].unsay(&id, "me").await.expect(200));
+        show(&format!("delete {people}"), &crowd[0].unsay(&id, "everyone").await.expect(200));
+        let f = fanned_out(&world, &group).await;
+        eprintln!("fan-out of edit, delete: {f:?}");
+        show(&format!("rename {people}"), &crowd[0].patch(&format!("/api/conversations/{group}"), &json!({"name": "Other"})).await.expect(200));
+        show(&format!("show {people}"), &crowd[0].get(&format!("/api/conversations/{group}")).await.expect(200));
+        show(&format!("leave {people}"), &crowd[5].delete(&format!("/api/conversations/{group}/participants/{}", crowd[5].id)).await.expect(200));
+        let f = fanned_out(&world, &group).await;
+        eprintln!("fan-out of rename, leave: {f:?}");
+        show(&format!("add {people}"), &crowd[0].post(&format!("/api/conversations/{group}/participants"), &json!({"user_ids": [crowd[5].id]})).await.expect(200));
+        for _ in 0..60 { crowd[0].say(&group, TEXT).await.expect(201); }
+        let t = std::time::Instant::now();
+        let f = fanned_out(&world, &group).await;
+        eprintln!("fan-out of 61: {f:?} {:?}", t.elapsed());
+        show(&format!("search {people}"), &crowd[1].get("/api/messages/search?q=half").await.expect(200));
+    }
+    let world = World::new().await;
+    let crowd = world.crowd(1_000).await;
+    let room = crowd[0].make_room("Everyone").await;
+    show("send, alone", &crowd[0].say(&room, TEXT).await.expect(201));
+    for n in 1..998 { crowd[n].post(&format!("/api/rooms/{room}/join"), &json!({})).await.expect(200); }
+    let f = fanned_out(&world, &room).await;
+    eprintln!("fan-out of joins: {f:?}");
+    for _ in 0..120 { crowd[0].say(&room, TEXT).await.expect(201); }
+    show("join", &crowd[998].post(&format!("/api/rooms/{room}/join"), &json!({})).await.expect(200));
+    show("send", &crowd[1].say(&room, TEXT).await.expect(201));
+    let f = fanned_out(&world, &room).await;
+    eprintln!("fan-out of 122: {f:?}");
+    show("page", &crowd[3].get(&format!("/api/conversations/{room}/messages")).await.expect(200));
+    show("users", &crowd[3].get(&format!("/api/rooms/{room}/users")).await.expect(200));
+    show("rooms", &crowd[3].get("/api/rooms").await.expect(200));
+    show("leave", &crowd[3].post(&format!("/api/rooms/{room}/leave"), &json!({})).await.expect(200));
+    let (alice, _) = pair(&world, 3).await;
+    let id = alice.send("bob", TEXT).await.expect(201).id();
+    show("edit direct", &alice.edit(&id, "other").await.expect(200));
+    show("delete direct", &alice.unsay(&id, "everyone").await.expect(200));
 }

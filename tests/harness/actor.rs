@@ -177,6 +177,54 @@ impl Actor {
             }
         }
     }
+
+    /// Makes a group with others, and gives its id.
+    pub async fn make_group(&self, name: &str, others: &[String]) -> String {
+        let group = json!({"type": "group", "name": name, "participant_ids": others});
+        let answer = self.post("/api/conversations", &group).await.expect(201);
+        answer.data()["conversation_id"].as_str().expect("an id").to_owned()
+    }
+
+    /// Makes a room, and gives its id.
+    pub async fn make_room(&self, name: &str) -> String {
+        let answer = self.post("/api/rooms", &json!({"name": name})).await.expect(201);
+        answer.data()["conversation_id"].as_str().expect("an id").to_owned()
+    }
+
+    /// Sends a text to a conversation.
+    pub async fn say(&self, conversation: &str, text: &str) -> Answer {
+        let body = json!({"conversation_id": conversation, "message_text": text});
+        self.post("/api/messages/send", &body).await
+    }
+
+    /// Sends a text to a conversation under a client id, which is the text.
+    pub async fn say_once(&self, conversation: &str, text: &str) -> Answer {
+        let body = json!({"conversation_id": conversation, "message_text": text, "client_message_id": text});
+        self.post("/api/messages/send", &body).await
+    }
+
+    /// Gives a message another text.
+    pub async fn edit(&self, message: &str, text: &str) -> Answer {
+        self.patch(&format!("/api/messages/{message}"), &json!({"message_text": text})).await
+    }
+
+    /// Deletes a message, for `everyone` or for `me`.
+    pub async fn unsay(&self, message: &str, scope: &str) -> Answer {
+        self.delete(&format!("/api/messages/{message}?scope={scope}")).await
+    }
+
+    /// The inbox row of a conversation, by its id.
+    pub async fn row_of(&self, conversation: &str) -> Option<Value> {
+        self.inbox().await.into_iter().find(|row| row["conversation_id"] == conversation)
+    }
+
+    /// Every message of a conversation, by its id, oldest first.
+    pub async fn history_of(&self, conversation: &str) -> Vec<Value> {
+        let path = format!("/api/conversations/{conversation}/messages?limit=100");
+        let mut pages = self.pages(&path).await;
+        pages.reverse();
+        pages.concat()
+    }
 }
 
 fn title(id: &str) -> String {

@@ -20,6 +20,7 @@ use std::sync::Arc;
 
 use aws_sdk_dynamodb::config::{BehaviorVersion, Builder, Credentials, Region};
 use axum::Router;
+use futures_util::future::join_all;
 use local::engine::Engine;
 use local::stream::{Function, Tail, follow};
 use local::websocket::{Api, Gateway, Limits};
@@ -201,6 +202,22 @@ impl World {
     /// Someone without a token.
     pub fn anonymous(&self) -> Actor {
         self.stranger("nobody").with_token(None)
+    }
+
+    /// So many users whom the server knows: `u0000` and so on, in the order of their ids.
+    pub async fn crowd(&self, people: usize) -> Vec<Actor> {
+        let mut crowd = Vec::with_capacity(people);
+        for from in (0..people).step_by(50) {
+            let some = (from..people.min(from + 50)).map(async |n| self.user(&format!("u{n:04}")).await);
+            crowd.extend(join_all(some).await);
+        }
+        crowd
+    }
+
+    /// Brings what has happened in a large conversation to all of its participants.
+    pub async fn fan_out(&self, conversation: &str) {
+        let id = conversation.parse().expect("an id");
+        self.app.store.fan_out(&self.app.push, &id).await.expect("everyone is told");
     }
 }
 

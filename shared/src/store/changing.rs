@@ -331,6 +331,7 @@ impl Store {
     ) -> Result<Write, Error> {
         let row = Write::update(inbox::key(user, &id.conversation));
         let row = inbox::unless_changed(row, before).set("n", &after.n);
+        let row = row.set_some("told", after.told.as_ref());
         let row = if after.n == 0 { row.remove("unread") } else { row };
         let row = match (&after.last_id, &after.last_text) {
             (Some(id), text) if before.last_id != after.last_id || before.last_text != after.last_text => row
@@ -378,12 +379,16 @@ impl Store {
                     parts.push((Part::Other, listing));
                 }
             }
-            parts
-                .push((Part::Row(caller.clone()), self.taking_away(id, caller, (&row, &after), Some(full))?));
             let at = self.clock.stamp_above(row.told_up_to());
+            if !id.conversation.is_direct() {
+                // So the fan-out learns that what it has read of the message is out of date.
+                after.told = Some(at);
+            }
             let gone = Message { content: message.deleted(self.clock.now()).content, ..message.clone() };
             let (reads, unread) = (ReadState::UNREAD, Unread::of(&after));
             let event = Event::MessageDeleted { message: gone, reads, only_me: true, unread };
+            let mine = self.taking_away(id, caller, (&row, &after), Some(full))?;
+            parts.push((Part::Row(caller.clone()), mine));
             let told = vec![(caller.clone(), at, event)];
             let (parts, writes): (Vec<Part>, Vec<Write>) = parts.into_iter().unzip();
             match self.commit_and_tell(writes, told, began).await? {

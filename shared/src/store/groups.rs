@@ -264,7 +264,8 @@ impl Store {
             return Ok(delivery);
         }
         for users in others[SMALL - 1..].chunks(AT_ONCE) {
-            delivery.extend(self.add_some(&caller.user, conversation, users, true).await?);
+            let made = Some(others.len() as u64 + 1);
+            delivery.extend(self.add_some(&caller.user, conversation, users, made).await?);
         }
         let done = Write::update(participants::meta_key(conversation)).remove("unfinished").if_present("pk");
         self.commit(vec![done], Instant::now()).await?;
@@ -318,27 +319,24 @@ impl Store {
         self.check_may_add(caller, &users, "user_ids").await?;
         let mut delivery = Delivery::default();
         for users in users.chunks(AT_ONCE) {
-            delivery.extend(self.add_some(&caller.user, conversation, users, false).await?);
+            delivery.extend(self.add_some(&caller.user, conversation, users, None).await?);
         }
         Ok(delivery)
     }
 
-    /// Adds up to 24; `quietly` where nobody needs to be told that they joined, for the group is being made.
+    /// Adds up to 24. Where the group is being made, of so many in the end, nobody needs to be told that they joined.
     async fn add_some(
         &self,
         by: &UserId,
         conversation: &ConversationId,
         users: &[UserId],
-        quietly: bool,
+        making: Option<u64>,
     ) -> Result<Delivery, Error> {
         let mut delivery = Delivery::default();
         let mut began = Instant::now();
         loop {
-            let keys = users.iter().chain([by]).map(|user| participants::key(conversation, user));
-            let (group, there) =
-                tokio::try_join!(self.group(conversation, SMALL, true), self.get_all(keys.collect()))?;
-            let group = group.ok_or(Error::NotAParticipant)?;
-            let there = there.iter().map(participants::user_of).collect::<Result<HashSet<_>, _>>()?;
+            let group = self.group(conversation, SMALL, true).await?.ok_or(Error::NotAParticipant)?;
+            let there = self.parts_in(&group, conversation, users.iter().chain([by])).await?;
             if !there.contains(by) {
                 return Err(Error::NotAParticipant);
             }
@@ -351,8 +349,10 @@ impl Store {
                 return Err(Error::field("user_ids", "A group has at most 1,000 participants."));
             }
             let at = self.clock.stamp_above(Some(group.meta.head));
-            let rows = some.iter().map(|user| ((*user).clone(), group.new_row(at, people))).collect();
-            let (writes, told) = self.adding(conversation, &group, rows, (!quietly).then_some(by), at)?;
+            let row = group.new_row(at, making.unwrap_or(people));
+            let rows = some.iter().map(|user| ((*user).clone(), row.clone())).collect();
+            let by = making.is_none().then_some(by);
+            let (writes, told) = self.adding(conversation, &group, rows, by, at)?;
             if let (Commit::Done, pushes) = self.commit_and_tell(writes, told, began).await? {
                 delivery.extend(pushes);
                 began = Instant::now();
@@ -361,6 +361,20 @@ impl Store {
                 }
             }
         }
+    }
+
+    /// Which of up to 100 users take part, no older than the group that was read.
+    async fn parts_in(
+        &self,
+        group: &Group,
+        conversation: &ConversationId,
+        users: impl Iterator<Item = &UserId>,
+    ) -> Result<HashSet<UserId>, Error> {
+        if group.is_whole {
+            return Ok(group.people.iter().map(|(user, _)| user.clone()).collect());
+        }
+        let keys = users.map(|user| participants::key(conversation, user)).collect();
+        self.get_all(keys).await?.iter().map(participants::user_of).collect()
     }
 
     /// The writes and events of some who join: those of each and, up to 24, of everyone else. `by` is whoever adds them;
@@ -431,9 +445,11 @@ impl Store {
         }
         let began = Instant::now();
         loop {
+            // Before the rest: who has just been removed must not commit under what they have changed since.
+            let mut group = self.group(conversation, SMALL, true).await?.ok_or(Error::NotAParticipant)?;
             let (me, them, row) = tokio::try_join!(
-                self.participant(conversation, caller),
-                self.participant(conversation, leaver),
+                self.part_in(&group, conversation, caller),
+                self.part_in(&group, conversation, leaver),
                 self.row(leaver, conversation)
             )?;
             let me = me.ok_or(Error::NotAParticipant)?;
@@ -444,8 +460,10 @@ impl Store {
             let (Some(them), Some(row)) = (them, row) else { return Err(not_there) };
             // Only an admin's leaving may need a successor among all.
             let is_handed_over = them.admin && conversation.kind() == Kind::Group;
-            let limit = if is_handed_over { participants::ALL } else { SMALL };
-            let group = self.group(conversation, limit, true).await?.ok_or(Error::NotAParticipant)?;
+            if is_handed_over && !group.is_whole {
+                group.people = self.participants_after(conversation, None, participants::ALL).await?.0;
+                group.is_whole = true;
+            }
             let (writes, told) =
                 self.leaving(conversation, &group, (leaver, caller), &row, is_handed_over)?;
             if let (Commit::Done, delivery) = self.commit_and_tell(writes, told, began).await? {
@@ -466,7 +484,8 @@ impl Store {
         let has_admin = !is_handed_over || others().any(|(_, participant)| participant.admin);
         let longest = others().min_by_key(|(user, participant)| (participant.joined_at, user.clone()));
         let successor = longest.filter(|_| !has_admin).map(|(user, _)| user);
-        let at = self.clock.stamp_above(Some(group.meta.head));
+        // Above what the leaver was told as well, which in a large one may be ahead.
+        let at = self.clock.stamp_above(row.told_up_to().max(row.hidden_at).max(Some(group.meta.head)));
         let (seq, people) = (group.meta.seq + 1, group.meta.people - 1);
         let left = Event::ParticipantLeft {
             conversation: conversation.clone(),
@@ -578,12 +597,8 @@ impl Store {
         }
         let began = Instant::now();
         loop {
-            let (group, me) = tokio::try_join!(
-                self.group(conversation, SMALL, true),
-                self.participant(conversation, caller)
-            )?;
-            let group = group.ok_or(Error::NotAParticipant)?;
-            Group::admin(me.as_ref())?;
+            let group = self.group(conversation, SMALL, true).await?.ok_or(Error::NotAParticipant)?;
+            Group::admin(self.part_in(&group, conversation, caller).await?.as_ref())?;
             let changes = details.changes(&group.meta);
             if changes.is_empty() {
                 return Ok(Delivery::default());
