@@ -3,6 +3,7 @@
 //! The sizes fit a test's time; the full ones are in `make bench`.
 
 use futures_util::future::join_all;
+use harness::sync::Place;
 use harness::{Actor, Answer, World};
 use serde_json::json;
 use shared::meter::{Meter, Reading};
@@ -144,14 +145,6 @@ async fn passing_things_cost_little() {
     within(&look, 1.0, 75.0, 0.0);
 }
 
-/// A group of so many, and its id.
-async fn group(world: &World, people: usize) -> (Vec<Actor>, String) {
-    let crowd = world.crowd(people).await;
-    let others: Vec<String> = crowd[1..].iter().map(|actor| actor.id.clone()).collect();
-    let group = crowd[0].make_group("Everyone", &others).await;
-    (crowd, group)
-}
-
 /// What it takes to bring a large conversation to all.
 async fn fanned_out(world: &World, conversation: &str) -> Reading {
     let meter = Meter::default();
@@ -159,81 +152,98 @@ async fn fanned_out(world: &World, conversation: &str) -> Reading {
     meter.read()
 }
 
-fn show(what: &str, a: &Answer) {
-    eprintln!("{what}: {} calls, {} in a row, {} RCU, {} WCU", a.cost("calls"), a.cost("depth"), a.cost("rcu"), a.cost("wcu"));
+/// The units that bringing it to so many took, for each of them.
+#[track_caller]
+fn within_each(reading: Reading, people: u32, rcu: f64, wcu: f64) {
+    let each = (reading.rcu / f64::from(people), reading.wcu / f64::from(people));
+    assert!(each.0 <= rcu && each.1 <= wcu, "{each:?} is over {:?}", (rcu, wcu));
 }
 
 #[tokio::test]
-async fn measure() {
-    for people in [8, 24, 25, 100, 1_000] {
+async fn a_small_group_is_one_transaction() {
+    for (people, reads, writes) in [(8, 5.0, 60.0), (24, 13.0, 175.0)] {
         let world = World::new().await;
-        let t = std::time::Instant::now();
-        let crowd = world.crowd(people).await;
-        eprintln!("{people} users: {:?}", t.elapsed());
-        let others: Vec<String> = crowd[1..].iter().map(|actor| actor.id.clone()).collect();
-        let body = json!({"type": "group", "name": "Everyone", "participant_ids": others});
-        let t = std::time::Instant::now();
-        let made = crowd[0].post("/api/conversations", &body).await.expect(201);
-        eprintln!("create {people}: {:?}", t.elapsed());
-        show(&format!("create {people}"), &made);
-        let group = made.data()["conversation_id"].as_str().unwrap().to_owned();
-        let f = fanned_out(&world, &group).await;
-        eprintln!("fan-out of making: {f:?}");
+        let (crowd, group) = world.group_of(people).await;
         let sent = crowd[0].say(&group, TEXT).await.expect(201);
-        show(&format!("first send {people}"), &sent);
-        let sent = crowd[0].say(&group, TEXT).await.expect(201);
-        show(&format!("send {people}"), &sent);
-        let t = std::time::Instant::now();
-        let f = fanned_out(&world, &group).await;
-        eprintln!("fan-out of 2: {f:?} {:?}", t.elapsed());
-        let sent = crowd[0].say(&group, TEXT).await.expect(201);
-        let f = fanned_out(&world, &group).await;
-        eprintln!("fan-out of 1: {f:?}");
-        show("poll start", &crowd[1].get("/api/events").await);
-        let mut place = harness::sync::Place::start(&crowd[1]).await;
-        let id = sent.id();
-        show(&format!("poll {people}"), &place.poll(100).await);
-        show(&format!("idle poll {people}"), &place.poll(100).await);
-        show(&format!("mark {people}"), &crowd[1].mark(&id).await.expect(200));
-        show(&format!("mark all {people}"), &crowd[2].put(&format!("/api/conversations/{group}/read")).await.expect(200));
-        show(&format!("page {people}"), &crowd[3].get(&format!("/api/conversations/{group}/messages")).await.expect(200));
-        show(&format!("page+mark {people}"), &crowd[3].get(&format!("/api/conversations/{group}/messages?mark_read=true")).await.expect(200));
-        show(&format!("edit {people}"), &crowd[0].edit(&id, "other text").await.expect(200));
-        show(&format!("typing {people}"), &crowd[0].post("/api/typing", &json!({"conversation_id": group, "is_typing": true})).await.expect(200));
-        show(&format!("hide {people}"), &crowd[4].unsay(&id, "me").await.expect(200));
-        show(&format!("delete {people}"), &crowd[0].unsay(&id, "everyone").await.expect(200));
-        let f = fanned_out(&world, &group).await;
-        eprintln!("fan-out of edit, delete: {f:?}");
-        show(&format!("rename {people}"), &crowd[0].patch(&format!("/api/conversations/{group}"), &json!({"name": "Other"})).await.expect(200));
-        show(&format!("show {people}"), &crowd[0].get(&format!("/api/conversations/{group}")).await.expect(200));
-        show(&format!("leave {people}"), &crowd[5].delete(&format!("/api/conversations/{group}/participants/{}", crowd[5].id)).await.expect(200));
-        let f = fanned_out(&world, &group).await;
-        eprintln!("fan-out of rename, leave: {f:?}");
-        show(&format!("add {people}"), &crowd[0].post(&format!("/api/conversations/{group}/participants"), &json!({"user_ids": [crowd[5].id]})).await.expect(200));
-        for _ in 0..60 { crowd[0].say(&group, TEXT).await.expect(201); }
-        let t = std::time::Instant::now();
-        let f = fanned_out(&world, &group).await;
-        eprintln!("fan-out of 61: {f:?} {:?}", t.elapsed());
-        show(&format!("search {people}"), &crowd[1].get("/api/messages/search?q=half").await.expect(200));
+        within(&sent, 2.0, reads, writes);
+        within(&crowd[1].say_once(&group, "Where?").await.expect(201), 2.0, reads, writes + 2.0);
+        within(&crowd[0].edit(&sent.id(), "Half past.").await.expect(200), 2.0, reads + 2.0, 130.0);
+        within(&crowd[0].unsay(&sent.id(), "everyone").await.expect(200), 3.0, reads + 26.0, 150.0);
+        let typing = json!({"conversation_id": group, "is_typing": true});
+        let others = f64::from(u32::try_from(people).unwrap()) - 1.0;
+        within(&crowd[0].post("/api/typing", &typing).await.expect(200), 2.0, reads + 1.0, others);
     }
     let world = World::new().await;
-    let crowd = world.crowd(1_000).await;
-    let room = crowd[0].make_room("Everyone").await;
-    show("send, alone", &crowd[0].say(&room, TEXT).await.expect(201));
-    for n in 1..998 { crowd[n].post(&format!("/api/rooms/{room}/join"), &json!({})).await.expect(200); }
-    let f = fanned_out(&world, &room).await;
-    eprintln!("fan-out of joins: {f:?}");
-    for _ in 0..120 { crowd[0].say(&room, TEXT).await.expect(201); }
-    show("join", &crowd[998].post(&format!("/api/rooms/{room}/join"), &json!({})).await.expect(200));
-    show("send", &crowd[1].say(&room, TEXT).await.expect(201));
-    let f = fanned_out(&world, &room).await;
-    eprintln!("fan-out of 122: {f:?}");
-    show("page", &crowd[3].get(&format!("/api/conversations/{room}/messages")).await.expect(200));
-    show("users", &crowd[3].get(&format!("/api/rooms/{room}/users")).await.expect(200));
-    show("rooms", &crowd[3].get("/api/rooms").await.expect(200));
-    show("leave", &crowd[3].post(&format!("/api/rooms/{room}/leave"), &json!({})).await.expect(200));
+    let crowd = world.crowd(24).await;
+    let others: Vec<&str> = crowd[1..].iter().map(|actor| actor.id.as_str()).collect();
+    let body = json!({"type": "group", "name": "Everyone", "participant_ids": others});
+    within(&crowd[0].post("/api/conversations", &body).await.expect(201), 4.0, 61.0, 220.0);
+}
+
+#[tokio::test]
+async fn an_edit_and_a_deletion_between_two_cost_what_a_send_does() {
+    let world = World::new().await;
     let (alice, _) = pair(&world, 3).await;
     let id = alice.send("bob", TEXT).await.expect(201).id();
-    show("edit direct", &alice.edit(&id, "other").await.expect(200));
-    show("delete direct", &alice.unsay(&id, "everyone").await.expect(200));
+    within(&alice.edit(&id, "Half past.").await.expect(200), 2.0, 3.0, 16.0);
+    within(&alice.unsay(&id, "everyone").await.expect(200), 3.0, 5.0, 24.0);
+}
+
+#[tokio::test]
+async fn reading_a_group_costs_the_same_whatever_its_size() {
+    for (people, told) in [(8, 26.0), (24, 10.0), (100, 10.0)] {
+        let world = World::new().await;
+        let (crowd, group) = world.group_of(people).await;
+        let first = crowd[0].say(&group, TEXT).await.expect(201).id();
+        for _ in 0..40 {
+            crowd[0].say(&group, TEXT).await.expect(201);
+        }
+        let mut place = Place::start(&crowd[1]).await;
+        world.fan_out(&group).await;
+        // Each message is read, and the reader's row once.
+        within(&place.poll(10).await, 2.0, 14.0, 1.0);
+        within(&crowd[1].mark(&first).await.expect(200), 3.0, 10.0, told);
+        let read = format!("/api/conversations/{group}/read");
+        within(&crowd[2].put(&read).await.expect(200), 2.0, 6.0, told);
+        let page = format!("/api/conversations/{group}/messages");
+        within(&crowd[3].get(&page).await.expect(200), 1.0, 5.0, 0.0);
+    }
+}
+
+#[tokio::test]
+async fn a_message_to_a_thousand_is_sent_in_two_calls_and_brought_to_all() {
+    let world = World::new().await;
+    let (crowd, group) = world.group_of(1_000).await;
+    let made = fanned_out(&world, &group).await;
+    assert!(made.wcu <= 2.0, "nobody has to learn how it was made: {made:?}");
+    let sent = crowd[0].say(&group, TEXT).await.expect(201);
+    within(&sent, 2.0, 2.0, 10.0);
+    within_each(fanned_out(&world, &group).await, 1_000, 1.7, 7.1);
+    for _ in 0..30 {
+        crowd[1].say(&group, TEXT).await.expect(201);
+    }
+    // One row is written for all of them.
+    within_each(fanned_out(&world, &group).await, 1_000, 2.1, 2.0 * 30.0 + 6.0);
+    within(&crowd[2].mark(&sent.id()).await.expect(200), 3.0, 4.0, 10.0);
+    within(&crowd[3].put(&format!("/api/conversations/{group}/read")).await.expect(200), 2.0, 3.0, 10.0);
+    within(&crowd[4].get(&format!("/api/conversations/{group}/messages")).await.expect(200), 1.0, 11.0, 0.0);
+    within(&crowd[0].edit(&sent.id(), "Half past.").await.expect(200), 2.0, 16.0, 10.0);
+    within(&crowd[0].unsay(&sent.id(), "everyone").await.expect(200), 2.0, 16.0, 10.0);
+}
+
+#[tokio::test]
+async fn a_room_costs_what_a_group_does() {
+    let world = World::new().await;
+    let crowd = world.crowd(60).await;
+    let room = crowd[0].make_room("Everyone").await;
+    let join = format!("/api/rooms/{room}/join");
+    for actor in &crowd[1..59] {
+        actor.post(&join, &json!({})).await.expect(200);
+    }
+    for _ in 0..120 {
+        crowd[0].say(&room, TEXT).await.expect(201);
+    }
+    within(&crowd[59].post(&join, &json!({})).await.expect(200), 4.0, 10.0, 14.0);
+    within(&crowd[1].say(&room, TEXT).await.expect(201), 2.0, 2.0, 10.0);
+    within(&crowd[1].get(&format!("/api/conversations/{room}/messages")).await.expect(200), 1.0, 5.0, 0.0);
 }

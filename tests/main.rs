@@ -13,6 +13,7 @@ mod durability;
 mod foreign_tokens;
 mod forms;
 mod inputs;
+mod large;
 mod model;
 mod pages;
 mod people;

@@ -214,6 +214,14 @@ impl World {
         crowd
     }
 
+    /// A group of so many, whose admin is the first of them, and its id.
+    pub async fn group_of(&self, people: usize) -> (Vec<Actor>, String) {
+        let crowd = self.crowd(people).await;
+        let others: Vec<String> = crowd[1..].iter().map(|actor| actor.id.clone()).collect();
+        let group = crowd[0].make_group("Everyone", &others).await;
+        (crowd, group)
+    }
+
     /// Brings what has happened in a large conversation to all of its participants.
     pub async fn fan_out(&self, conversation: &str) {
         let id = conversation.parse().expect("an id");
