@@ -26,13 +26,12 @@ async fn opened(world: &World, place: Place) -> (Actor, Actor, String) {
     let (alice, bob) = world.two().await;
     let crowd = world.crowd(if place == Place::LargeGroup { 24 } else { 1 }).await;
     let crowd: Vec<&str> = crowd.iter().map(|actor| actor.id.as_str()).collect();
-    let conversation = match place {
-        Place::Direct => bob.send("alice", "first").await.expect(201).conversation(),
-        _ => {
-            let group = alice.group("g", &[&["bob"][..], &crowd].concat()).await;
-            bob.say(&group, "first").await.expect(201);
-            group
-        }
+    let conversation = if place == Place::Direct {
+        bob.send("alice", "first").await.expect(201).conversation()
+    } else {
+        let group = alice.group("g", &[&["bob"][..], &crowd].concat()).await;
+        bob.say(&group, "first").await.expect(201);
+        group
     };
     world.fan_out(&conversation).await;
     alice.put(&format!("/api/conversations/{conversation}/read")).await.expect(200);
@@ -214,7 +213,7 @@ async fn unread_stays_exact_though_messages_go() {
         assert_eq!(bob.unread().await, 1);
         // What is gone is read past all the same.
         assert_eq!(bob.mark(&sent[3]).await.expect(200).data()["unread_count"], 0);
-        assert_eq!(restore(&world, &sent[5]).await, true);
+        assert!(restore(&world, &sent[5]).await);
         world.fan_out(&conversation).await;
         assert_eq!(bob.unread().await, 1, "{place:?}");
     }

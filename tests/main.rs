@@ -16,6 +16,7 @@ mod foreign_tokens;
 mod forms;
 mod groups;
 mod inputs;
+mod large;
 mod limits;
 mod model;
 mod pages;

@@ -227,6 +227,12 @@ impl Actor {
         self.post("/api/messages/send", &body).await
     }
 
+    /// Sends a text to a conversation under a client id, which is the text.
+    pub async fn say_once(&self, conversation: &str, text: &str) -> Answer {
+        let body = json!({"conversation_id": conversation, "message_text": text, "client_message_id": text});
+        self.post("/api/messages/send", &body).await
+    }
+
     /// Gives a message another text.
     pub async fn edit(&self, message: &str, text: &str) -> Answer {
         self.patch(&format!("/api/messages/{message}"), &json!({"message_text": text})).await
@@ -266,6 +272,14 @@ impl Actor {
     /// A conversation with its participants.
     pub async fn overview(&self, conversation: &str) -> Value {
         self.get(&format!("/api/conversations/{conversation}")).await.expect(200).data().clone()
+    }
+
+    /// Every message of a conversation, by its id, oldest first.
+    pub async fn history_of(&self, conversation: &str) -> Vec<Value> {
+        let path = format!("/api/conversations/{conversation}/messages?limit=100");
+        let mut pages = self.pages(&path).await;
+        pages.reverse();
+        pages.concat()
     }
 }
 

@@ -20,6 +20,7 @@ use std::sync::Arc;
 
 use aws_sdk_dynamodb::config::{BehaviorVersion, Builder, Credentials, Region};
 use axum::Router;
+use futures_util::future::join_all;
 use local::engine::Engine;
 use local::stream::{Function, Tail, follow};
 use local::websocket::{Api, Gateway, Limits};
@@ -220,8 +221,9 @@ impl World {
     /// So many users whom the server knows: p000, p001 and so on.
     pub async fn crowd(&self, count: usize) -> Vec<Actor> {
         let mut people = Vec::with_capacity(count);
-        for n in 0..count {
-            people.push(self.user(&format!("p{n:03}")).await);
+        for from in (0..count).step_by(50) {
+            let some = (from..count.min(from + 50)).map(async |n| self.user(&format!("p{n:03}")).await);
+            people.extend(join_all(some).await);
         }
         people
     }
@@ -259,6 +261,14 @@ impl World {
             assert_eq!(status, 200, "{}", String::from_utf8_lossy(&answer));
         }
         world
+    }
+
+    /// A group of so many, whose admin is the first of them, and its id.
+    pub async fn group_of(&self, people: usize) -> (Vec<Actor>, String) {
+        let crowd = self.crowd(people).await;
+        let others: Vec<&str> = crowd[1..].iter().map(|actor| actor.id.as_str()).collect();
+        let group = crowd[0].group("Everyone", &others).await;
+        (crowd, group)
     }
 }
 

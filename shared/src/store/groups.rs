@@ -353,11 +353,8 @@ impl Store {
         let mut delivery = Delivery::default();
         let mut began = Instant::now();
         loop {
-            let keys = users.iter().chain([by]).map(|user| participants::key(conversation, user));
-            let (group, there) =
-                tokio::try_join!(self.group(conversation, SMALL, true), self.get_all(keys.collect()))?;
-            let group = group.ok_or(Error::NotAParticipant)?;
-            let there = there.iter().map(participants::user_of).collect::<Result<HashSet<_>, _>>()?;
+            let group = self.group(conversation, SMALL, true).await?.ok_or(Error::NotAParticipant)?;
+            let there = self.parts_in(&group, conversation, users.iter().chain([by])).await?;
             if !there.contains(by) {
                 return Err(Error::NotAParticipant);
             }
@@ -382,6 +379,20 @@ impl Store {
                 }
             }
         }
+    }
+
+    /// Which of up to 100 users take part, no older than the group that was read.
+    async fn parts_in(
+        &self,
+        group: &Group,
+        conversation: &ConversationId,
+        users: impl Iterator<Item = &UserId>,
+    ) -> Result<HashSet<UserId>, Error> {
+        if group.is_whole {
+            return Ok(group.people.iter().map(|(user, _)| user.clone()).collect());
+        }
+        let keys = users.map(|user| participants::key(conversation, user)).collect();
+        self.get_all(keys).await?.iter().map(participants::user_of).collect()
     }
 
     /// The writes and events of some who join: those of each and, up to 24, of everyone else. `by` is whoever adds them;
@@ -452,9 +463,11 @@ impl Store {
         }
         let began = Instant::now();
         loop {
+            // Before the rest: who has just been removed must not commit under what they have changed since.
+            let mut group = self.group(conversation, SMALL, true).await?.ok_or(Error::NotAParticipant)?;
             let (me, them, row) = tokio::try_join!(
-                self.participant(conversation, caller),
-                self.participant(conversation, leaver),
+                self.part_in(&group, conversation, caller),
+                self.part_in(&group, conversation, leaver),
                 self.row(leaver, conversation)
             )?;
             let me = me.ok_or(Error::NotAParticipant)?;
@@ -465,8 +478,10 @@ impl Store {
             let (Some(them), Some(row)) = (them, row) else { return Err(not_there) };
             // Only an admin's leaving may need a successor among all.
             let is_handed_over = them.admin && conversation.kind() == Kind::Group;
-            let limit = if is_handed_over { participants::ALL } else { SMALL };
-            let group = self.group(conversation, limit, true).await?.ok_or(Error::NotAParticipant)?;
+            if is_handed_over && !group.is_whole {
+                group.people = self.participants_after(conversation, None, participants::ALL).await?.0;
+                group.is_whole = true;
+            }
             let (writes, told) =
                 self.leaving(conversation, &group, (leaver, caller), &row, is_handed_over)?;
             if let (Commit::Done, delivery) = self.commit_and_tell(writes, told, began).await? {
@@ -626,12 +641,8 @@ impl Store {
         }
         let began = Instant::now();
         loop {
-            let (group, me) = tokio::try_join!(
-                self.group(conversation, SMALL, true),
-                self.participant(conversation, caller)
-            )?;
-            let group = group.ok_or(Error::NotAParticipant)?;
-            Group::admin(me.as_ref())?;
+            let group = self.group(conversation, SMALL, true).await?.ok_or(Error::NotAParticipant)?;
+            Group::admin(self.part_in(&group, conversation, caller).await?.as_ref())?;
             let changes = details.changes(&group.meta);
             if changes.is_empty() {
                 return Ok(Delivery::default());

@@ -216,11 +216,7 @@ impl Store {
         }
         self.see_user(caller).await?;
         loop {
-            let (group, row, history) = tokio::try_join!(
-                self.group(room, SMALL, true),
-                self.row(&caller.user, room),
-                self.messages_below(room, None, HISTORY + 1)
-            )?;
+            let (group, row) = tokio::try_join!(self.group(room, SMALL, true), self.row(&caller.user, room))?;
             let group = group.ok_or_else(unknown)?;
             if let Some(row) = row {
                 let conversation = room.clone();
@@ -230,9 +226,10 @@ impl Store {
             if people > MAX_PARTICIPANTS {
                 return Err(Error::Conflict("The room is full."));
             }
+            // After the group: what changes in between is not committed under its `seq`, and then read again.
+            let history = self.messages_below(room, None, HISTORY + 1).await?;
             let newest = history.first().map(|held| &held.message);
             if newest.map(|message| message.id.stamp) != group.meta.last {
-                // The two were read around a send.
                 continue;
             }
             let at = self.clock.stamp_above(Some(group.meta.head));
