@@ -27,6 +27,7 @@ use local::websocket::{Api, Gateway, Limits};
 use serde_json::{Value, json};
 use shared::app::{App, Settings};
 use shared::auth::Verifier;
+use shared::error::Error;
 use shared::id::Clock;
 use shared::page::CursorKey;
 use shared::store::table;
@@ -228,10 +229,16 @@ impl World {
         people
     }
 
-    /// Brings what was changed in a large conversation to everyone in it.
+    /// Brings what was changed in a large conversation to everyone in it; tries again where it failed, as Lambda does.
     pub async fn fan_out(&self, conversation: &str) {
         let conversation = conversation.parse().expect("a conversation");
-        self.app.store.fan_out(&self.app.push, &conversation).await.expect("a working database");
+        for _ in 0..20 {
+            match self.app.store.fan_out(&self.app.push, &conversation).await {
+                Err(Error::Unavailable(_)) => {}
+                outcome => return outcome.expect("nothing but the database fails"),
+            }
+        }
+        panic!("not everyone can be told");
     }
 
     /// Every item of the table, in the order of their keys.

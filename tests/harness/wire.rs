@@ -128,6 +128,13 @@ impl Wire {
         self.state().away_after = Some(commits);
     }
 
+    /// Waits until the database is away.
+    pub async fn is_away(&self) {
+        while self.state().away_after != Some(0) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
     /// Once the next transaction has committed and lost its answer, goes on with another engine, as after a
     /// restart: what the first remembered of tokens is gone.
     pub fn restart_after_a_loss(&self, successor: Engine) {
