@@ -1,6 +1,6 @@
 //! The architecture's rules, checked: one name everywhere, routes as in the template, keys in the store alone.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -173,4 +173,212 @@ fn lambda_wakes_the_streams_functions_as_the_local_stack_does() {
         }
     }
     assert_eq!(template.matches("Type: DynamoDB\n").count(), local::gateway::STREAM_FUNCTIONS.len());
+}
+
+/// What each function calls on the table, and the index that it queries: read off the code. All read one item that is
+/// not there when they start ([`shared::store::Store::warm_up`]), whoever pushes may have to delete a socket that is
+/// gone, and what a transaction holds counts by its kinds of writes.
+const CALLS: [(&str, &str, &str); 23] = [
+    ("auth", "BatchGetItem ConditionCheckItem DeleteItem GetItem PutItem Query UpdateItem", ""),
+    ("block", "BatchGetItem ConditionCheckItem DeleteItem GetItem PutItem Query UpdateItem", ""),
+    ("conversation", "ConditionCheckItem DeleteItem GetItem PutItem Query UpdateItem", ""),
+    ("conversations", "BatchGetItem ConditionCheckItem DeleteItem GetItem PutItem Query UpdateItem", ""),
+    ("delete", "BatchGetItem DeleteItem GetItem PutItem Query UpdateItem", ""),
+    ("edit", "ConditionCheckItem DeleteItem GetItem PutItem Query UpdateItem", ""),
+    ("events", "BatchGetItem DeleteItem GetItem PutItem Query UpdateItem", ""),
+    ("fan-out", "BatchGetItem DeleteItem GetItem PutItem Query UpdateItem", ""),
+    ("inbox", "GetItem", "activity"),
+    ("mark-as-read", "ConditionCheckItem DeleteItem GetItem PutItem Query UpdateItem", ""),
+    ("presence", "BatchGetItem DeleteItem GetItem Query UpdateItem", "activity"),
+    ("rooms", "BatchGetItem DeleteItem GetItem PutItem Query UpdateItem", ""),
+    ("search", "BatchGetItem GetItem Query", ""),
+    ("send", "BatchGetItem ConditionCheckItem DeleteItem GetItem PutItem Query UpdateItem", ""),
+    ("session", "BatchGetItem ConditionCheckItem DeleteItem GetItem UpdateItem", ""),
+    ("typing", "DeleteItem GetItem PutItem Query UpdateItem", ""),
+    ("unread-count", "GetItem", "unread"),
+    ("users", "DeleteItem GetItem PutItem Query UpdateItem", ""),
+    ("ws-authorizer", "DeleteItem GetItem", ""),
+    ("ws-connect", "BatchGetItem DeleteItem GetItem PutItem Query", "activity"),
+    ("ws-disconnect", "BatchGetItem DeleteItem GetItem Query UpdateItem", "activity"),
+    ("ws-message", "BatchGetItem ConditionCheckItem DeleteItem GetItem PutItem Query UpdateItem", "activity"),
+    ("ws-ticket", "GetItem PutItem", ""),
+];
+
+/// The resources of the template, by name.
+fn resources() -> BTreeMap<String, String> {
+    let template = text("infra/template.yaml");
+    let (_, resources) = template.split_once("\nResources:\n").unwrap();
+    let (resources, _) = resources.split_once("\nOutputs:\n").unwrap();
+    let mut found = BTreeMap::<String, String>::new();
+    let mut name = String::new();
+    for line in resources.lines() {
+        if let Some(new) = line.strip_prefix("  ").filter(|rest| rest.starts_with(char::is_uppercase)) {
+            name = new.trim_end_matches(':').to_owned();
+        }
+        found.entry(name.clone()).or_default().push_str(&format!("{line}\n"));
+    }
+    found
+}
+
+fn is_a(block: &str, kind: &str) -> bool {
+    block.contains(&format!("\n    Type: {kind}\n"))
+}
+
+/// The resource that a line or a text names after a function of the template's language.
+fn named(line: &str) -> impl Iterator<Item = &str> {
+    let uses = ["!Ref ", "!GetAtt ", "${"].into_iter().flat_map(|how| line.split(how).skip(1));
+    let end = |c: char| !c.is_alphanumeric() && c != ':';
+    uses.map(move |used| used.split(end).next().unwrap()).filter(|name| !name.starts_with("AWS:"))
+}
+
+/// Each action that a resource allows, with the resource it is allowed on.
+fn permissions(block: &str) -> BTreeSet<(String, String)> {
+    let mut found = BTreeSet::new();
+    for statement in block.split("- Effect: Allow\n").skip(1) {
+        let actions = statement.split_once("Action: [").unwrap().1.split(']').next().unwrap();
+        let on = statement.split_once("Resource: ").unwrap().1.lines().next().unwrap();
+        found.extend(actions.split(',').map(|action| (action.trim().to_owned(), on.to_owned())));
+    }
+    found
+}
+
+#[test]
+fn each_function_has_a_role_of_its_own_for_what_it_calls_and_no_more() {
+    let resources = resources();
+    let allowed = |action: &str, on: &str| (action.to_owned(), on.to_owned());
+    for (function, calls, index) in CALLS {
+        let name = resource(function);
+        let (block, role) = (&resources[&name], &resources[&format!("{name}Role")]);
+        assert!(block.contains(&format!("\n      Role: !GetAtt {name}Role.Arn\n")), "{name}");
+        let on_table = |call: &str| allowed(&format!("dynamodb:{call}"), "!GetAtt Table.Arn");
+        let mut wanted: BTreeSet<_> = calls.split(' ').map(on_table).collect();
+        if !index.is_empty() {
+            wanted.insert(allowed("dynamodb:Query", &format!("!Sub \"${{Table.Arn}}/index/{index}\"")));
+        }
+        if local::gateway::STREAM_FUNCTIONS.contains(&name.as_str()) {
+            for call in ["DescribeStream", "GetRecords", "GetShardIterator"] {
+                wanted.insert(allowed(&format!("dynamodb:{call}"), "!GetAtt Table.StreamArn"));
+            }
+            wanted.insert(allowed("dynamodb:ListStreams", "!Sub \"${Table.Arn}/stream/*\""));
+            wanted.insert(allowed("sqs:SendMessage", "!GetAtt FanOutFailures.Arn"));
+        }
+        assert_eq!(permissions(role), wanted, "{name}");
+        // Who pushes, the sources say themselves.
+        let pushes = text(&format!("functions/{function}/src/lib.rs")).contains("app.push");
+        let policies = if pushes { "[!Ref WriteLogs, !Ref PushToSockets]" } else { "[!Ref WriteLogs]" };
+        assert!(role.contains(&format!("ManagedPolicyArns: {policies}\n")), "{name}");
+        assert_eq!(block.contains("TIDINGS_PUSH_ENDPOINT: "), pushes, "{name}");
+    }
+    let expected: BTreeSet<String> = CALLS.iter().map(|(function, ..)| (*function).to_owned()).collect();
+    assert_eq!(expected, functions().into_iter().collect());
+    assert_eq!(resources.values().filter(|block| is_a(block, "AWS::IAM::Role")).count(), CALLS.len());
+}
+
+#[test]
+fn no_permission_is_for_everything() {
+    let resources = resources();
+    let mut statements = 0;
+    for (name, block) in &resources {
+        statements += block.matches("- Effect: Allow\n").count();
+        for (action, on) in permissions(block) {
+            assert!(!action.contains('*'), "{name} allows {action}");
+            let is_ours = named(&on).any(|used| resources.contains_key(used));
+            assert!(is_ours, "{name} allows {action} on {on}");
+        }
+    }
+    // None was overlooked: trust in Lambda is on one line.
+    let template = text("infra/template.yaml");
+    assert_eq!(template.matches("Resource: ").count(), statements);
+    assert_eq!(template.matches("Effect: Allow,").count(), CALLS.len());
+    for managed in ["Policies:\n        - Dynamo", "AWSLambda", "arn:aws:iam", "iam::aws"] {
+        assert!(!template.contains(managed), "a policy that is not ours: {managed}");
+    }
+}
+
+#[test]
+fn logs_are_kept_as_long_as_was_said_and_no_longer() {
+    let resources = resources();
+    let groups = resources.iter().filter(|(_, block)| is_a(block, "AWS::Logs::LogGroup"));
+    for (name, block) in groups {
+        assert!(block.contains("RetentionInDays: !Ref LogRetention\n"), "{name}");
+    }
+    let template = text("infra/template.yaml");
+    for line in ["LogGroup: !Ref Logs", "LogFormat: JSON", "SystemLogLevel: WARN"] {
+        assert_eq!(template.lines().filter(|found| found.trim() == line).count(), 1, "{line}");
+    }
+}
+
+#[test]
+fn alarms_and_the_dashboard_look_at_what_exists() {
+    let (template, resources) = (text("infra/template.yaml"), resources());
+    let (_, parameters) = template.split_once("\nParameters:\n").unwrap();
+    let parameters = parameters.split("\nRules:\n").next().unwrap();
+    let guide = text("docs/operations.md");
+    let mut watched = BTreeMap::<&str, BTreeSet<String>>::new();
+    for (name, block) in &resources {
+        let is_alarm = is_a(block, "AWS::CloudWatch::Alarm");
+        if !is_alarm && !is_a(block, "AWS::CloudWatch::Dashboard") {
+            continue;
+        }
+        for used in named(block) {
+            let exists = resources.contains_key(used) || parameters.contains(&format!("\n  {used}:\n"));
+            assert!(exists, "{name} looks at {used}");
+        }
+        if is_alarm {
+            assert!(block.contains("AlarmActions: [!Ref AlarmTopic]\n"), "{name} tells nobody");
+            assert!(guide.contains(&format!("`{name}`")), "{name} is not explained");
+            for metric in ["Errors", "Throttles", "Duration"] {
+                if block.contains(&format!("MetricName: {metric}")) {
+                    let functions = block.split("{ Name: FunctionName, Value: !Ref ").skip(1);
+                    let functions = functions.map(|rest| rest.split(' ').next().unwrap().to_owned());
+                    watched.entry(metric).or_default().extend(functions);
+                }
+            }
+        }
+    }
+    let mut all: BTreeSet<String> = functions().iter().map(|function| resource(function)).collect();
+    assert_eq!(watched["Throttles"], all);
+    assert_eq!(watched["Duration"], all);
+    assert!(all.iter().all(|name| resources["Dashboard"].contains(&format!("\"${{{name}}}\""))));
+    // To Lambda, refusing a token is an error.
+    all.remove("WsAuthorizer");
+    assert_eq!(watched["Errors"], all);
+    let pushes = text("shared/src/push.rs");
+    for message in resources["FailedPushes"].split("$.fields.message = \"").skip(1) {
+        let message = message.split('"').next().unwrap();
+        assert!(pushes.contains(&format!("\"{message}\"")), "nothing logs {message}");
+    }
+}
+
+#[test]
+fn what_no_route_takes_goes_to_one_function() {
+    let unknown = "Properties: { ApiId: !Ref Api }\n";
+    let takers: Vec<_> = resources().into_iter().filter(|(_, block)| block.contains(unknown)).collect();
+    assert_eq!(takers.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["WsTicket"]);
+}
+
+#[test]
+fn the_stages_set_parameters_that_exist() {
+    let (template, stages) = (text("infra/template.yaml"), text("samconfig.toml"));
+    let mut set = 0;
+    for line in stages.lines().filter_map(|line| line.trim().strip_prefix('"')) {
+        let (name, _) = line.split_once('=').unwrap();
+        assert!(template.contains(&format!("\n  {name}:\n    Type: ")), "{name}");
+        set += usize::from(name == "SecretVersion");
+    }
+    assert_eq!(set, stages.matches("stack_name = ").count(), "each stage says which secrets it uses");
+}
+
+#[test]
+fn the_guide_wakes_the_fan_out_with_an_event_that_it_takes() {
+    let guide = text("docs/operations.md");
+    let event = guide.split("--payload '").nth(1).unwrap().split('\'').next().unwrap();
+    let event: aws_lambda_events::dynamodb::Event = serde_json::from_str(event).unwrap();
+    let change = &event.records[0].change;
+    let key = serde_json::to_value(&change.keys).unwrap();
+    assert!(shared::store::table::wakes(&event.records[0].event_name, key["sk"]["S"].as_str().unwrap()));
+    let group = shared::id::ConversationId::new(shared::id::Kind::Group);
+    let pk = key["pk"]["S"].as_str().unwrap().replace("CONVERSATION", group.as_str());
+    let sk = key["sk"]["S"].as_str().unwrap();
+    assert_eq!(shared::store::logged_conversation(&pk, sk), Some(group));
 }
