@@ -3,7 +3,10 @@
 //! The sizes fit a test's time; the full ones are in `make bench`.
 
 use futures_util::future::join_all;
+use harness::sync::Place;
 use harness::{Actor, Answer, World};
+use serde_json::json;
+use shared::meter::{Meter, Reading};
 
 const CONVERSATIONS: [usize; 2] = [10, 400];
 const MESSAGES: [usize; 2] = [100, 1_500];
@@ -140,4 +143,107 @@ async fn passing_things_cost_little() {
     let peers: Vec<_> = (0..50).map(|n| format!("peer-{n}")).collect();
     let look = hub.get(&format!("/api/presence?user_ids={}", peers.join(","))).await.expect(200);
     within(&look, 1.0, 75.0, 0.0);
+}
+
+/// What it takes to bring a large conversation to all.
+async fn fanned_out(world: &World, conversation: &str) -> Reading {
+    let meter = Meter::default();
+    meter.watch(world.fan_out(conversation)).await;
+    meter.read()
+}
+
+/// The units that bringing it to so many took, for each of them.
+#[track_caller]
+fn within_each(reading: Reading, people: u32, rcu: f64, wcu: f64) {
+    let each = (reading.rcu / f64::from(people), reading.wcu / f64::from(people));
+    assert!(each.0 <= rcu && each.1 <= wcu, "{each:?} is over {:?}", (rcu, wcu));
+}
+
+#[tokio::test]
+async fn a_small_group_is_one_transaction() {
+    for (people, reads, writes) in [(8, 5.0, 60.0), (24, 13.0, 175.0)] {
+        let world = World::new().await;
+        let (crowd, group) = world.group_of(people).await;
+        let sent = crowd[0].say(&group, TEXT).await.expect(201);
+        within(&sent, 2.0, reads, writes);
+        within(&crowd[1].say_once(&group, "Where?").await.expect(201), 2.0, reads, writes + 2.0);
+        within(&crowd[0].edit(&sent.id(), "Half past.").await.expect(200), 2.0, reads + 2.0, 130.0);
+        within(&crowd[0].unsend(&sent.id()).await.expect(200), 3.0, reads + 26.0, 150.0);
+        let typing = json!({"conversation_id": group, "is_typing": true});
+        let others = f64::from(u32::try_from(people).unwrap()) - 1.0;
+        within(&crowd[0].post("/api/typing", &typing).await.expect(200), 2.0, reads + 1.0, others);
+    }
+    let world = World::new().await;
+    let crowd = world.crowd(24).await;
+    let others: Vec<&str> = crowd[1..].iter().map(|actor| actor.id.as_str()).collect();
+    let body = json!({"type": "group", "name": "Everyone", "participant_ids": others});
+    within(&crowd[0].post("/api/conversations", &body).await.expect(201), 4.0, 61.0, 220.0);
+}
+
+#[tokio::test]
+async fn an_edit_and_a_deletion_between_two_cost_what_a_send_does() {
+    let world = World::new().await;
+    let (alice, _) = pair(&world, 3).await;
+    let id = alice.send("bob", TEXT).await.expect(201).id();
+    within(&alice.edit(&id, "Half past.").await.expect(200), 2.0, 3.0, 16.0);
+    within(&alice.unsend(&id).await.expect(200), 3.0, 5.0, 24.0);
+}
+
+#[tokio::test]
+async fn reading_a_group_costs_the_same_whatever_its_size() {
+    for (people, told) in [(8, 26.0), (24, 10.0), (100, 10.0)] {
+        let world = World::new().await;
+        let (crowd, group) = world.group_of(people).await;
+        let first = crowd[0].say(&group, TEXT).await.expect(201).id();
+        for _ in 0..40 {
+            crowd[0].say(&group, TEXT).await.expect(201);
+        }
+        let mut place = Place::start(&crowd[1]).await;
+        world.fan_out(&group).await;
+        // Each message is read, and the reader's row once.
+        within(&place.poll(10).await, 2.0, 14.0, 1.0);
+        within(&crowd[1].mark(&first).await.expect(200), 3.0, 10.0, told);
+        let read = format!("/api/conversations/{group}/read");
+        within(&crowd[2].put(&read).await.expect(200), 2.0, 6.0, told);
+        let page = format!("/api/conversations/{group}/messages");
+        within(&crowd[3].get(&page).await.expect(200), 1.0, 5.0, 0.0);
+    }
+}
+
+#[tokio::test]
+async fn a_message_to_a_thousand_is_sent_in_two_calls_and_brought_to_all() {
+    let world = World::new().await;
+    let (crowd, group) = world.group_of(1_000).await;
+    let made = fanned_out(&world, &group).await;
+    assert!(made.wcu <= 2.0, "nobody has to learn how it was made: {made:?}");
+    let sent = crowd[0].say(&group, TEXT).await.expect(201);
+    within(&sent, 2.0, 2.0, 10.0);
+    within_each(fanned_out(&world, &group).await, 1_000, 1.7, 7.1);
+    for _ in 0..30 {
+        crowd[1].say(&group, TEXT).await.expect(201);
+    }
+    // One row is written for all of them.
+    within_each(fanned_out(&world, &group).await, 1_000, 2.1, 2.0 * 30.0 + 6.0);
+    within(&crowd[2].mark(&sent.id()).await.expect(200), 3.0, 4.0, 10.0);
+    within(&crowd[3].put(&format!("/api/conversations/{group}/read")).await.expect(200), 2.0, 3.0, 10.0);
+    within(&crowd[4].get(&format!("/api/conversations/{group}/messages")).await.expect(200), 1.0, 11.0, 0.0);
+    within(&crowd[0].edit(&sent.id(), "Half past.").await.expect(200), 2.0, 16.0, 10.0);
+    within(&crowd[0].unsend(&sent.id()).await.expect(200), 2.0, 16.0, 10.0);
+}
+
+#[tokio::test]
+async fn a_room_costs_what_a_group_does() {
+    let world = World::new().await;
+    let crowd = world.crowd(60).await;
+    let room = crowd[0].room("Everyone").await;
+    let join = format!("/api/rooms/{room}/join");
+    for actor in &crowd[1..59] {
+        actor.post(&join, &json!({})).await.expect(200);
+    }
+    for _ in 0..120 {
+        crowd[0].say(&room, TEXT).await.expect(201);
+    }
+    within(&crowd[59].post(&join, &json!({})).await.expect(200), 4.0, 10.0, 14.0);
+    within(&crowd[1].say(&room, TEXT).await.expect(201), 2.0, 2.0, 10.0);
+    within(&crowd[1].get(&format!("/api/conversations/{room}/messages")).await.expect(200), 1.0, 5.0, 0.0);
 }

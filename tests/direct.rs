@@ -37,7 +37,7 @@ pub(crate) fn another_conversation(id: &str) -> String {
 }
 
 /// An object with what changes from run to run replaced.
-fn shown(object: &Value, replaced: &[(&str, &str)]) -> String {
+pub(crate) fn shown(object: &Value, replaced: &[(&str, &str)]) -> String {
     replaced.iter().fold(format!("{object:#}"), |shown, (from, to)| shown.replace(from, to))
 }
 

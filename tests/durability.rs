@@ -9,7 +9,7 @@ use harness::process::{Server, token};
 use serde_json::{Value, json};
 
 /// One call over a connection of its own: status and body, or nothing where the server went away.
-fn call(url: &str, token: &str, method: &str, path: &str, body: &str) -> Option<(u16, Value)> {
+pub(crate) fn call(url: &str, token: &str, method: &str, path: &str, body: &str) -> Option<(u16, Value)> {
     let host = url.strip_prefix("http://")?;
     let mut stream = TcpStream::connect(host).ok()?;
     let length = body.len();
@@ -24,7 +24,7 @@ fn call(url: &str, token: &str, method: &str, path: &str, body: &str) -> Option<
     Some((head.split(' ').nth(1)?.parse().ok()?, serde_json::from_str(body).ok()?))
 }
 
-fn history(url: &str, token: &str, other: &str) -> Vec<String> {
+pub(crate) fn history(url: &str, token: &str, other: &str) -> Vec<String> {
     let mut texts = Vec::new();
     let mut cursor = String::new();
     loop {
@@ -108,12 +108,12 @@ fn a_folder_belongs_to_one_server() {
 fn the_demo_has_people_tokens_and_a_line_to_paste() {
     let folder = tempfile::tempdir().unwrap();
     for _ in 0..2 {
-        let server = Server::start(folder.path(), &["--demo"]);
+        let server = Server::start(folder.path(), &["--demo=40"]);
         let line = server.welcome.iter().find_map(|line| line.strip_prefix("  curl")).expect("a curl line");
         let output =
             std::process::Command::new("sh").arg("-c").arg(format!("curl -sS{line}")).output().unwrap();
         let inbox: Value = serde_json::from_slice(&output.stdout).unwrap();
-        assert_eq!((&inbox["success"], &inbox["total"]), (&true.into(), &2.into()), "made once");
+        assert_eq!((&inbox["success"], &inbox["total"]), (&true.into(), &10.into()), "made once");
         let columns: Vec<_> = ["  API ", "  alice ", "  bob "]
             .iter()
             .map(|name| server.welcome.iter().filter(|line| line.starts_with(name)).count())
@@ -127,7 +127,7 @@ fn the_demo_has_people_tokens_and_a_line_to_paste() {
 #[test]
 fn another_process_reaches_the_same_database() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(folder.path(), &["--demo"]);
+    let server = Server::start(folder.path(), &["--demo=40"]);
     let database =
         server.welcome.iter().find_map(|line| line.trim().strip_prefix("DynamoDB")).unwrap().trim();
     let alice = token(folder.path(), "alice");

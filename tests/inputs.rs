@@ -340,3 +340,175 @@ async fn a_search_asks_for_something() {
     let path = format!("/api/messages/search?q=x&conversation_id={unknown}");
     alice.get(&path).await.refused(403, "not_a_participant");
 }
+
+/// The calls of groups and rooms, and of messages that change, with a good body. `GROUP`, `ROOM` and `MESSAGE` stand for
+/// ids of the caller's.
+fn changes() -> Vec<(&'static str, &'static str, Value)> {
+    vec![
+        ("POST", "/api/conversations", json!({"type": "group", "name": "g", "participant_ids": ["bob"]})),
+        ("POST", "/api/conversations", json!({"type": "direct", "participant_ids": ["bob"]})),
+        ("PATCH", "/api/conversations/GROUP", json!({"name": "g"})),
+        ("POST", "/api/conversations/GROUP/participants", json!({"user_ids": ["bob"]})),
+        ("PATCH", "/api/conversations/GROUP/participants/bob", json!({"is_admin": true})),
+        ("POST", "/api/rooms", json!({"name": "r"})),
+        ("PATCH", "/api/messages/MESSAGE", json!({"message_text": "x"})),
+    ]
+}
+
+/// Alice, with a group and a message in it, by which paths are filled in.
+async fn in_a_group(world: &World) -> (Actor, impl Fn(&str) -> String) {
+    let (alice, _) = world.two().await;
+    let group = alice.group("g", &["bob"]).await;
+    let message = alice.say(&group, "hello").await.expect(201).id();
+    (alice, move |path: &str| path.replace("GROUP", &group).replace("MESSAGE", &message))
+}
+
+#[tokio::test]
+async fn changes_take_an_object_of_known_fields() {
+    let world = World::new().await;
+    let (alice, filled) = in_a_group(&world).await;
+    let before = world.items().await;
+    for (method, path, good) in changes() {
+        let (path, text) = (filled(path), good.to_string());
+        let mut unknown = good.clone();
+        unknown["sender_id"] = json!("bob");
+        refused_for(&alice.json(method, &path, &unknown).await, "sender_id");
+        let bodies =
+            ["", "null", "7", "[]", &text[..text.len() - 1], &format!("{text}{text}"), &format!("[{text}]")];
+        for body in bodies {
+            let answer =
+                alice.call(method, &path, &[("content-type", "application/json")], body.to_owned()).await;
+            refused(&answer, format!("{method} {path} {body}"));
+        }
+        for (name, value) in good.as_object().unwrap() {
+            for bad in [json!(7.5), json!({}), json!([null])] {
+                let mut body = good.clone();
+                body[name] = bad;
+                refused(&alice.json(method, &path, &body).await, format!("{method} {path} {body}"));
+            }
+            // Only what a PATCH of details leaves out is left alone.
+            if path.ends_with("/participants/bob") || method == "POST" || path.contains("/messages/") {
+                let mut body = good.clone();
+                body.as_object_mut().unwrap().remove(name);
+                refused(&alice.json(method, &path, &body).await, format!("{path} without {name}: {value}"));
+            }
+        }
+        let form = [("content-type", "application/x-www-form-urlencoded")];
+        alice.call(method, &path, &form, "name=g").await.refused(415, "unsupported_media_type");
+    }
+    assert!(world.items().await == before);
+}
+
+#[tokio::test]
+async fn names_descriptions_and_photos_have_a_form() {
+    let world = World::new().await;
+    let (alice, filled) = in_a_group(&world).await;
+    let group = filled("/api/conversations/GROUP");
+    let group_of = |name: &str| json!({"type": "group", "name": name, "participant_ids": []});
+    for good in ["x".to_owned(), "😀".repeat(100)] {
+        assert_eq!(alice.post("/api/conversations", &group_of(&good)).await.expect(201).data()["name"], good);
+        assert_eq!(alice.post("/api/rooms", &json!({"name": good})).await.expect(201).data()["name"], good);
+        assert_eq!(alice.patch(&group, &json!({"name": good})).await.expect(200).data()["name"], good);
+    }
+    let before = world.items().await;
+    for bad in [String::new(), "x".repeat(101), "😀".repeat(101)] {
+        refused_for(&alice.post("/api/conversations", &group_of(&bad)).await, "name");
+        refused_for(&alice.post("/api/rooms", &json!({"name": bad})).await, "name");
+        refused_for(&alice.patch(&group, &json!({"name": bad})).await, "name");
+    }
+    for bad in [String::new(), "x".repeat(501)] {
+        refused_for(
+            &alice.post("/api/rooms", &json!({"name": "r", "description": bad})).await,
+            "description",
+        );
+        refused_for(&alice.patch(&group, &json!({"description": bad})).await, "description");
+    }
+    let long = format!("https://a.example/{}", "x".repeat(483));
+    for bad in ["", "cat.png", "ftp://a.example/c", "javascript:alert(1)", "https://", &long] {
+        refused_for(&alice.patch(&group, &json!({"photo_url": bad})).await, "photo_url");
+    }
+    assert!(world.items().await == before);
+    alice
+        .patch(&group, &json!({"photo_url": long[..500], "description": "😀".repeat(500)}))
+        .await
+        .expect(200);
+}
+
+#[tokio::test]
+async fn participants_are_named_by_their_ids() {
+    let world = World::new().await;
+    let (alice, filled) = in_a_group(&world).await;
+    let add = filled("/api/conversations/GROUP/participants");
+    let before = world.items().await;
+    for (bad, at) in [
+        (json!("bob"), ""),
+        (json!(null), ""),
+        (json!([""]), "[0]"),
+        (json!(["bob", "b b"]), "[1]"),
+        (json!([7]), "[0]"),
+        (json!(["b".repeat(129)]), "[0]"),
+    ] {
+        refused_for(&alice.post(&add, &json!({"user_ids": bad})).await, &format!("user_ids{at}"));
+        for mut body in [json!({"type": "direct"}), json!({"type": "group", "name": "g"})] {
+            body["participant_ids"] = bad.clone();
+            refused_for(&alice.post("/api/conversations", &body).await, &format!("participant_ids{at}"));
+        }
+    }
+    for (body, field) in [
+        (json!({"type": "room", "name": "g", "participant_ids": []}), "type"),
+        (json!({"type": "Group", "name": "g", "participant_ids": []}), "type"),
+        (json!({"type": "direct", "participant_ids": []}), "participant_ids"),
+        (json!({"type": "direct", "participant_ids": ["bob", "bob"]}), "participant_ids"),
+        (json!({"type": "direct", "participant_ids": ["alice"]}), "participant_ids"),
+        (json!({"type": "direct", "name": "d", "participant_ids": ["bob"]}), "name"),
+        (json!({"type": "group", "name": null, "participant_ids": ["bob"]}), "name"),
+    ] {
+        refused_for(&alice.post("/api/conversations", &body).await, field);
+    }
+    for bad in [json!(""), json!("x".repeat(65)), json!(7)] {
+        let body =
+            json!({"type": "group", "name": "g", "participant_ids": [], "client_conversation_id": bad});
+        refused_for(&alice.post("/api/conversations", &body).await, "client_conversation_id");
+    }
+    for bad in ["b%20b", "%FF", &"b".repeat(129)] {
+        refused(&alice.delete(&format!("{add}/{bad}")).await, bad);
+        refused(&alice.patch(&format!("{add}/{bad}"), &json!({"is_admin": true})).await, bad);
+    }
+    assert!(world.items().await == before);
+}
+
+#[tokio::test]
+async fn ids_in_the_paths_of_groups_and_rooms_have_a_form() {
+    let world = World::new().await;
+    let (alice, filled) = in_a_group(&world).await;
+    let (group, message) = (filled("GROUP"), filled("MESSAGE"));
+    for (method, path, body) in [
+        ("GET", "/api/conversations/ID", ""),
+        ("PATCH", "/api/conversations/ID", "{}"),
+        ("POST", "/api/conversations/ID/participants", r#"{"user_ids":[]}"#),
+        ("DELETE", "/api/conversations/ID/participants/bob", ""),
+        ("PATCH", "/api/conversations/ID/participants/bob", r#"{"is_admin":true}"#),
+        ("POST", "/api/rooms/ID/join", ""),
+        ("POST", "/api/rooms/ID/leave", ""),
+        ("GET", "/api/rooms/ID/users", ""),
+        ("DELETE", "/api/rooms/ID", ""),
+        ("PATCH", "/api/messages/ID", r#"{"message_text":"x"}"#),
+        ("DELETE", "/api/messages/ID", ""),
+    ] {
+        let other = if path.contains("messages") { &group } else { &message };
+        for bad in ["x", "%FF", "g", &group[1..], &group.to_lowercase()[..9], other, &format!("{message}x")] {
+            let path = path.replace("ID", bad);
+            let answer = alice.call(method, &path, &[("content-type", "application/json")], body).await;
+            refused(&answer, format!("{method} {path}"));
+        }
+    }
+    for scope in ["", "all", "Me", "everyone,me"] {
+        refused_for(&alice.delete(&format!("/api/messages/{message}?scope={scope}")).await, "scope");
+    }
+    for list in [&format!("/api/conversations/{group}"), "/api/rooms"] {
+        for bad in ["0", "101", "-1", "", "many"] {
+            refused_for(&alice.get(&format!("{list}?limit={bad}")).await, "limit");
+        }
+        refused(&alice.get(&format!("{list}?cursor=x")).await, list);
+    }
+}

@@ -1,5 +1,7 @@
 //! Random operations by a few people, against a model that a reader can check by eye: every read agrees with it.
 
+mod together;
+
 use harness::{Actor, World};
 use proptest::prelude::*;
 use serde_json::Value;

@@ -21,7 +21,7 @@ fn kinds(events: &[Value]) -> Vec<&str> {
 }
 
 /// The ids of the messages that events tell of.
-fn created(events: &[Value]) -> Vec<String> {
+pub(crate) fn created(events: &[Value]) -> Vec<String> {
     let messages = events.iter().filter(|event| event["type"] == "message.created");
     messages.map(|event| text(&event["data"]["message"], "id").to_owned()).collect()
 }

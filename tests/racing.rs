@@ -10,7 +10,7 @@ use harness::{Actor, Answer, World};
 use serde_json::Value;
 
 /// What DynamoDB does on a bad day.
-fn bad_day() -> Faults {
+pub(crate) fn bad_day() -> Faults {
     Faults {
         conflict_per_item: 0.02,
         throttled: 0.01,

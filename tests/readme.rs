@@ -14,7 +14,7 @@ fn blocks(language: &str) -> Vec<String> {
 #[test]
 fn the_curl_lines_run_as_printed() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(folder.path(), &["--demo"]);
+    let server = Server::start(folder.path(), &["--demo=40"]);
     let ours = format!("{} --data-dir {}", binary().display(), folder.path().display());
     let blocks = blocks("sh");
     assert_eq!(blocks.len(), 1);
@@ -34,7 +34,7 @@ fn the_curl_lines_run_as_printed() {
 #[test]
 fn the_client_in_15_lines_runs() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(folder.path(), &["--demo"]);
+    let server = Server::start(folder.path(), &["--demo=40"]);
     let client = &blocks("js")[0];
     assert!(client.lines().count() <= 15, "it has {} lines", client.lines().count());
     let file = folder.path().join("client.mjs");

@@ -20,7 +20,7 @@ async fn find(actor: &Actor, query: &str, more: &str) -> Vec<Value> {
 }
 
 /// The texts of the hits.
-async fn found(actor: &Actor, query: &str, more: &str) -> Vec<String> {
+pub(crate) async fn found(actor: &Actor, query: &str, more: &str) -> Vec<String> {
     find(actor, query, more).await.iter().map(|hit| text(hit, "message_text").to_owned()).collect()
 }
 

@@ -35,7 +35,7 @@ fn resource(function: &str) -> String {
 }
 
 /// The method and path of each event in the template.
-fn routes_of_the_template() -> BTreeSet<(String, String)> {
+pub(crate) fn routes_of_the_template() -> BTreeSet<(String, String)> {
     let template = text("infra/template.yaml");
     let routes = template.lines().filter_map(|line| {
         let (_, rest) = line.split_once("Method: ")?;

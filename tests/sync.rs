@@ -1,6 +1,12 @@
 //! State plus events equals fresh state: whatever happens, a client that has loaded once and follows its queue shows
 //! what one shows that loads now.
 
+mod chance;
+mod changes;
+mod groups;
+mod large;
+mod rooms;
+
 use std::time::Duration;
 
 use harness::sync::{Audience, Dice, Place, State};

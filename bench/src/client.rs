@@ -51,6 +51,26 @@ impl User {
     }
 }
 
+impl User {
+    /// Sends a message into a conversation, which is to be answered with 201.
+    pub(crate) fn send_to(&self, conversation: &str, text: &str) -> Call {
+        let body = json!({"conversation_id": conversation, "message_text": text}).to_string().into();
+        Call { body, ..self.send("", "") }
+    }
+
+    /// Posts a body.
+    pub(crate) fn post(&self, path: &str, body: &Value, expected: StatusCode) -> Result<Call, Failure> {
+        let call = self.call(Method::POST, path)?;
+        Ok(Call { body: body.to_string().into(), expected, ..call })
+    }
+
+    /// Changes something, which is to be answered with 200.
+    pub(crate) fn patch(&self, path: &str, body: &Value) -> Result<Call, Failure> {
+        let call = self.call(Method::PATCH, path)?;
+        Ok(Call { body: body.to_string().into(), ..call })
+    }
+}
+
 /// A request, and the status that it must have.
 #[derive(Debug, Clone)]
 pub(crate) struct Call {

@@ -3,6 +3,7 @@
 
 mod client;
 mod disk;
+mod groups;
 mod idle;
 mod live;
 mod load;
@@ -45,7 +46,7 @@ struct Options {
     /// Also with 10,000 conversations and 100,000 messages in one: takes some minutes
     #[arg(long)]
     full: bool,
-    /// Only one of the two tables
+    /// Only one of the tables
     #[arg(long)]
     only: Option<Table>,
 }
@@ -57,6 +58,8 @@ enum Table {
     Http,
     /// Polls and sockets.
     Live,
+    /// Groups, changes and logins.
+    Groups,
 }
 
 fn main() -> ExitCode {
@@ -85,16 +88,21 @@ fn run(options: &Options) -> Result<(), Failure> {
 async fn measure(options: &Options, server: &Server, start_up: Duration) -> Result<(), Failure> {
     let seconds = Duration::try_from_secs_f64(options.seconds)?;
     let fresh = server.memory()?;
-    let pairs = seed::pairs(server, live::PAIRS).await?;
     let mut stages = Vec::new();
-    if options.only != Some(Table::Live) {
-        stages = http(options, server, &pairs, seconds).await?;
+    let wants = |table| options.only.is_none_or(|only| only == table);
+    if wants(Table::Http) || wants(Table::Live) {
+        let pairs = seed::pairs(server, live::PAIRS).await?;
+        if wants(Table::Http) {
+            stages = http(options, server, &pairs, seconds).await?;
+            say("")?;
+        }
+        if wants(Table::Live) {
+            live::measure(server, &pairs, seconds).await?;
+            say("")?;
+        }
     }
-    if options.only.is_none() {
-        say("")?;
-    }
-    if options.only != Some(Table::Http) {
-        live::measure(server, &pairs, seconds).await?;
+    if wants(Table::Groups) {
+        groups::measure(server, seconds).await?;
     }
     summary(server, start_up, fresh, &stages)
 }

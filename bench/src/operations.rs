@@ -17,7 +17,7 @@ pub(crate) struct Operation {
 }
 
 impl Operation {
-    fn new(name: impl Into<String>, work: impl Fn(usize) -> Work + 'static) -> Self {
+    pub(crate) fn new(name: impl Into<String>, work: impl Fn(usize) -> Work + 'static) -> Self {
         Self { name: name.into(), work: Box::new(work) }
     }
 
@@ -81,7 +81,8 @@ pub(crate) fn polls(users: Vec<User>) -> Operation {
 /// Clients take turns in being either of the pair.
 fn send(pair: &Pair, index: usize) -> Work {
     let (from, to) = pair.turn(index);
-    Work::Send { from: from.clone(), to: to.id.clone(), texts: Texts::new(index) }
+    let (from, to, mut texts) = (from.clone(), to.id.clone(), Texts::new(index));
+    Work::Make(Box::new(move || Ok(from.send(&to, &texts.usual()))))
 }
 
 fn mark(pair: &Pair) -> Work {

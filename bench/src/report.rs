@@ -26,7 +26,17 @@ pub(crate) fn live_head() -> String {
          from the start of the POST to the receipt of the answer that holds the message, by a reader that polls without\n\
          a pause. send to push: from the frame on the sender's socket to the event on the receiver's, at the rate that\n\
          the sends/s say; unpaced, each sender waits for its ack only. fan-out: until the last of a receiver's sockets\n\
-         in one direct conversation has it (there are no groups yet).\n\
+         in one direct conversation has it.\n\
+         \n{names}"
+    )
+}
+
+/// The same of the third table.
+pub(crate) fn groups_head() -> String {
+    let names = names("clients", "calls/s");
+    format!(
+        "send to a group: each message is in all rows and queues when the call is answered; of 1,000, once the fan-out\n\
+         has brought it to all, as the inbox of each says.\n\
          \n{names}"
     )
 }

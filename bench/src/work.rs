@@ -21,15 +21,8 @@ pub(crate) enum Work {
     },
     /// A look for new events.
     Poll(Follower),
-    /// A new message each time.
-    Send {
-        /// Who writes.
-        from: User,
-        /// To whom.
-        to: String,
-        /// What.
-        texts: Texts,
-    },
+    /// Another request each time.
+    Make(Box<dyn FnMut() -> Result<Call, Failure> + Send>),
     /// Marks a message read that has just been sent, untimed.
     Mark {
         /// Who sends.
@@ -73,10 +66,7 @@ impl Work {
                 }
                 Ok(Timed::from(&follower.poll(client).await?))
             }
-            Self::Send { from, to, texts } => {
-                let call = from.send(to, &texts.usual());
-                Ok(Timed::from(&client.call(call).await?))
-            }
+            Self::Make(next) => Ok(Timed::from(&client.call(next()?).await?)),
             Self::Mark { sender, reader, texts } => {
                 let sent = client.call(sender.send(&reader.id, &texts.usual())).await?.json()?;
                 let id = sent["data"]["id"].as_str().ok_or("a message without an id")?;

@@ -69,8 +69,8 @@ async fn serve(options: &Options) -> Result<(), Source> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let (console, writer) = Console::start();
     let stack = Stack::start(options, (!options.quiet).then(|| console.clone())).await?;
-    if options.demo {
-        demo::fill(&stack.app).await?;
+    if let Some(messages) = options.demo {
+        demo::fill(&stack.app, messages).await?;
     }
     welcome(&console, &stack, options)?;
     tokio::select! {
@@ -88,10 +88,11 @@ fn welcome(console: &Console, stack: &Stack, options: &Options) -> Result<(), So
     let folder = if options.in_memory { "none: kept in memory".to_owned() } else { shown(options) };
     console.say("Tidings");
     console.table(&[("API", format!("{url}/api")), ("DynamoDB", stack.database.clone()), ("data", folder)]);
-    if options.demo {
+    if options.demo.is_some() {
         let tokens = stack.demo_tokens()?;
         console.say("People");
         console.table(&tokens);
+        console.say(format!("  or sign in by these names with the password {:?}", demo::PASSWORD));
         if let Some((_, token)) = tokens.first() {
             console.say(format!("Try\n  curl -H 'Authorization: Bearer {token}' {url}/api/messages/inbox"));
         }

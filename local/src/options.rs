@@ -57,9 +57,12 @@ pub struct Options {
     /// Keep nothing on disk
     #[arg(long, global = true)]
     pub in_memory: bool,
-    /// Make people and conversations to try it with, in an empty store
-    #[arg(long, global = true)]
-    pub demo: bool,
+    /// Make people and conversations to try it with, in an empty store: so many messages in a lively room
+    #[arg(
+        long, global = true, value_name = "MESSAGES", num_args = 0..=1, require_equals = true,
+        default_missing_value = "2000"
+    )]
+    pub demo: Option<usize>,
     /// Origins that browsers may call from, separated by commas; * for any
     #[arg(long, global = true, env = "TIDINGS_CORS_ORIGINS", value_delimiter = ',')]
     pub cors_origins: Vec<String>,

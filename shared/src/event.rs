@@ -29,6 +29,9 @@ pub enum Event {
         message: Message,
         /// Who had read it.
         reads: ReadState,
+        /// Where it was brought back: what is unread to the receiver now. What was told before holds no longer.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        unread: Option<Unread>,
     },
     /// A message was deleted for everyone, or hidden from the receiver alone.
     #[serde(rename = "message.deleted")]
@@ -137,6 +140,23 @@ impl Unread {
     pub fn of(row: &Row) -> Self {
         Self { n: row.n, head: row.head, read: row.read }
     }
+
+    fn shown(self, conversation: &ConversationId) -> UnreadView {
+        let message = |stamp| MessageId { conversation: conversation.clone(), stamp };
+        UnreadView {
+            unread_count: self.n,
+            counted_to: self.head.map(message),
+            last_read_message_id: self.read.map(message),
+        }
+    }
+}
+
+/// An unread count as the API shows it.
+#[derive(Debug, Clone, Serialize)]
+struct UnreadView {
+    unread_count: u64,
+    counted_to: Option<MessageId>,
+    last_read_message_id: Option<MessageId>,
 }
 
 impl Event {
@@ -159,23 +179,21 @@ impl Event {
                     Data::Message { message: message.shown_to(receiver, &reads) },
                 )
             }
-            Self::MessageUpdated { message, reads } => {
+            Self::MessageUpdated { message, reads, unread } => {
                 let conversation = message.id.conversation.clone();
-                (
-                    "message.updated",
-                    conversation,
-                    Data::Message { message: message.shown_to(receiver, &reads) },
-                )
+                let message = message.shown_to(receiver, &reads);
+                let data = match unread {
+                    Some(unread) => Data::Restored { message, unread: unread.shown(&conversation) },
+                    None => Data::Message { message },
+                };
+                ("message.updated", conversation, data)
             }
             Self::MessageDeleted { message, reads, only_me, unread } => {
                 let conversation = message.id.conversation.clone();
-                let public = |stamp| MessageId { conversation: conversation.clone(), stamp };
                 let data = Data::Deleted {
                     message: message.shown_to(receiver, &reads),
                     scope: if only_me { "me" } else { "everyone" },
-                    unread_count: unread.n,
-                    counted_to: unread.head.map(public),
-                    last_read_message_id: unread.read.map(public),
+                    unread: unread.shown(&conversation),
                 };
                 ("message.deleted", conversation, data)
             }
@@ -263,9 +281,14 @@ enum Data {
     Deleted {
         message: MessageView,
         scope: &'static str,
-        unread_count: u64,
-        counted_to: Option<MessageId>,
-        last_read_message_id: Option<MessageId>,
+        #[serde(flatten)]
+        unread: UnreadView,
+    },
+    /// Beyond the contract: what is unread since.
+    Restored {
+        message: MessageView,
+        #[serde(flatten)]
+        unread: UnreadView,
     },
     Changes(Map<String, Value>),
     Participant {

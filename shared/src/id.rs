@@ -330,6 +330,8 @@ impl fmt::Display for MessageId {
 #[derive(Debug, Clone, Default)]
 pub struct Clock {
     offset_ms: i64,
+    /// When it stands.
+    stands_at: Option<Timestamp>,
     /// Kept so that a process's own sends within a millisecond are not in one another's way.
     last: Arc<Mutex<Option<Stamp>>>,
 }
@@ -338,13 +340,22 @@ impl Clock {
     /// A clock that is off by so many milliseconds, as a badly set machine's is.
     #[must_use]
     pub fn off_by(millis: i64) -> Self {
-        Self { offset_ms: millis, last: Arc::default() }
+        Self { offset_ms: millis, ..Self::default() }
+    }
+
+    /// A clock that stands, where a test is about time.
+    #[must_use]
+    pub fn standing_at(time: Timestamp) -> Self {
+        Self { stands_at: Some(time), ..Self::default() }
     }
 
     /// The time, to the millisecond.
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the clock")]
     pub fn now(&self) -> Timestamp {
+        if let Some(time) = self.stands_at {
+            return time;
+        }
         let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let millis = i64::try_from(since.as_millis()).unwrap_or(i64::MAX);
         Timestamp::from_millis(millis.saturating_add(self.offset_ms))

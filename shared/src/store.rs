@@ -146,6 +146,18 @@ impl Store {
         Self { window, ..self }
     }
 
+    /// The same store by another clock.
+    #[must_use]
+    pub fn with_clock(self, clock: Clock) -> Self {
+        Self { clock, ..self }
+    }
+
+    /// The same store, which looks for no sockets: what it does is in the queues, and nothing is pushed.
+    #[must_use]
+    pub fn without_pushes(self) -> Self {
+        Self { pushes: false, ..self }
+    }
+
     /// The same store, with or without limits on how often things may be done.
     #[must_use]
     pub fn limited(self, limited: bool) -> Self {

@@ -177,6 +177,110 @@ impl Actor {
             }
         }
     }
+
+    /// Makes a group of that name with some others, and gives its id.
+    pub async fn group(&self, name: &str, others: &[&str]) -> String {
+        let body = json!({"type": "group", "name": name, "participant_ids": others});
+        self.post("/api/conversations", &body).await.expect(201).conversation()
+    }
+
+    /// Makes a room, and gives its id.
+    pub async fn room(&self, name: &str) -> String {
+        self.post("/api/rooms", &json!({"name": name})).await.expect(201).conversation()
+    }
+
+    /// Joins a room.
+    pub async fn join(&self, room: &str) -> Answer {
+        self.post(&format!("/api/rooms/{room}/join"), &json!({})).await
+    }
+
+    /// Leaves a group or room.
+    pub async fn leave(&self, conversation: &str) -> Answer {
+        self.remove(conversation, &self.id).await
+    }
+
+    /// Adds participants to a group.
+    pub async fn add(&self, conversation: &str, users: &[&str]) -> Answer {
+        self.post(&format!("/api/conversations/{conversation}/participants"), &json!({"user_ids": users}))
+            .await
+    }
+
+    /// Takes a participant out of a group or room.
+    pub async fn remove(&self, conversation: &str, user: &str) -> Answer {
+        self.delete(&format!("/api/conversations/{conversation}/participants/{user}")).await
+    }
+
+    /// Makes a participant an admin, or no longer one.
+    pub async fn set_admin(&self, conversation: &str, user: &str, is_admin: bool) -> Answer {
+        let path = format!("/api/conversations/{conversation}/participants/{user}");
+        self.patch(&path, &json!({"is_admin": is_admin})).await
+    }
+
+    /// Changes a group's or room's name, description or photo.
+    pub async fn change(&self, conversation: &str, change: &Value) -> Answer {
+        self.patch(&format!("/api/conversations/{conversation}"), change).await
+    }
+
+    /// Sends a text to a conversation.
+    pub async fn say(&self, conversation: &str, text: &str) -> Answer {
+        let body = json!({"conversation_id": conversation, "message_text": text});
+        self.post("/api/messages/send", &body).await
+    }
+
+    /// Sends a text to a conversation under a client id, which is the text.
+    pub async fn say_once(&self, conversation: &str, text: &str) -> Answer {
+        let body = json!({"conversation_id": conversation, "message_text": text, "client_message_id": text});
+        self.post("/api/messages/send", &body).await
+    }
+
+    /// Gives a message another text.
+    pub async fn edit(&self, message: &str, text: &str) -> Answer {
+        self.patch(&format!("/api/messages/{message}"), &json!({"message_text": text})).await
+    }
+
+    /// Deletes a message for everyone.
+    pub async fn unsend(&self, message: &str) -> Answer {
+        self.delete(&format!("/api/messages/{message}")).await
+    }
+
+    /// Deletes a message for oneself.
+    pub async fn hide(&self, message: &str) -> Answer {
+        self.delete(&format!("/api/messages/{message}?scope=me")).await
+    }
+
+    /// Marks a conversation as read.
+    pub async fn read_all(&self, conversation: &str) -> Answer {
+        self.put(&format!("/api/conversations/{conversation}/read")).await
+    }
+
+    /// Deletes a conversation for oneself.
+    pub async fn forget(&self, conversation: &str) -> Answer {
+        self.delete(&format!("/api/messages/conversation/{conversation}")).await
+    }
+
+    /// The newest page of a conversation, left unread.
+    pub async fn messages(&self, conversation: &str) -> Vec<Value> {
+        let path = format!("/api/conversations/{conversation}/messages?limit=100");
+        self.get(&path).await.expect(200).list().to_vec()
+    }
+
+    /// The inbox row of a conversation.
+    pub async fn row_of(&self, conversation: &str) -> Option<Value> {
+        self.inbox().await.into_iter().find(|row| row["conversation_id"] == conversation)
+    }
+
+    /// A conversation with its participants.
+    pub async fn overview(&self, conversation: &str) -> Value {
+        self.get(&format!("/api/conversations/{conversation}")).await.expect(200).data().clone()
+    }
+
+    /// Every message of a conversation, by its id, oldest first.
+    pub async fn history_of(&self, conversation: &str) -> Vec<Value> {
+        let path = format!("/api/conversations/{conversation}/messages?limit=100");
+        let mut pages = self.pages(&path).await;
+        pages.reverse();
+        pages.concat()
+    }
 }
 
 fn title(id: &str) -> String {
@@ -234,6 +338,11 @@ impl Answer {
         let figures = timing.split('"').nth(1).expect("a description");
         let found = figures.split(' ').find_map(|pair| pair.strip_prefix(figure)?.strip_prefix('='));
         found.expect("a figure").parse().expect("a number")
+    }
+
+    /// The id of the conversation in `data`.
+    pub fn conversation(&self) -> String {
+        self.data()["conversation_id"].as_str().expect("a conversation").to_owned()
     }
 }
 

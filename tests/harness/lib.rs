@@ -20,6 +20,7 @@ use std::sync::Arc;
 
 use aws_sdk_dynamodb::config::{BehaviorVersion, Builder, Credentials, Region};
 use axum::Router;
+use futures_util::future::join_all;
 use local::engine::Engine;
 use local::stream::{Function, Tail, follow};
 use local::websocket::{Api, Gateway, Limits};
@@ -29,6 +30,7 @@ use shared::auth::Verifier;
 use shared::id::Clock;
 use shared::page::CursorKey;
 use shared::store::table;
+use shared::time::Timestamp;
 use wire::Wire;
 
 /// The HS256 secret of every world.
@@ -201,6 +203,72 @@ impl World {
     /// Someone without a token.
     pub fn anonymous(&self) -> Actor {
         self.stranger("nobody").with_token(None)
+    }
+
+    /// Users whom the server knows.
+    pub async fn users<const N: usize>(&self, ids: [&str; N]) -> [Actor; N] {
+        for id in ids {
+            self.user(id).await;
+        }
+        ids.map(|id| self.stranger(id))
+    }
+
+    /// Another machine on the same database, whose clock stands at a time, in milliseconds.
+    pub fn with_clock_at(&self, millis: i64) -> Self {
+        Self::machine(self.wire.clone(), Clock::standing_at(Timestamp::from_millis(millis)))
+    }
+
+    /// So many users whom the server knows: p000, p001 and so on.
+    pub async fn crowd(&self, count: usize) -> Vec<Actor> {
+        let mut people = Vec::with_capacity(count);
+        for from in (0..count).step_by(50) {
+            let some = (from..count.min(from + 50)).map(async |n| self.user(&format!("p{n:03}")).await);
+            people.extend(join_all(some).await);
+        }
+        people
+    }
+
+    /// Brings what was changed in a large conversation to everyone in it.
+    pub async fn fan_out(&self, conversation: &str) {
+        let conversation = conversation.parse().expect("a conversation");
+        self.app.store.fan_out(&self.app.push, &conversation).await.expect("a working database");
+    }
+
+    /// Every item of the table, in the order of their keys.
+    pub async fn items(&self) -> Vec<Value> {
+        let mut items = Vec::new();
+        let mut scan = json!({"TableName": TABLE});
+        loop {
+            let (_, page) = self.wire.engine().call("Scan", scan.to_string().as_bytes()).await;
+            let page: Value = serde_json::from_slice(&page).expect("JSON");
+            items.extend(page["Items"].as_array().expect("items").iter().cloned());
+            if page["LastEvaluatedKey"].is_null() {
+                break;
+            }
+            scan["ExclusiveStartKey"] = page["LastEvaluatedKey"].clone();
+        }
+        items.sort_by_key(|item| (item["pk"].to_string(), item["sk"].to_string()));
+        items
+    }
+
+    /// A new world with these items in its table.
+    pub async fn with_items(items: &[Value]) -> Self {
+        let world = Self::new().await;
+        for items in items.chunks(25) {
+            let puts: Vec<Value> = items.iter().map(|item| json!({"PutRequest": {"Item": item}})).collect();
+            let body = json!({"RequestItems": {TABLE: puts}}).to_string();
+            let (status, answer) = world.wire.engine().call("BatchWriteItem", body.as_bytes()).await;
+            assert_eq!(status, 200, "{}", String::from_utf8_lossy(&answer));
+        }
+        world
+    }
+
+    /// A group of so many, whose admin is the first of them, and its id.
+    pub async fn group_of(&self, people: usize) -> (Vec<Actor>, String) {
+        let crowd = self.crowd(people).await;
+        let others: Vec<&str> = crowd[1..].iter().map(|actor| actor.id.as_str()).collect();
+        let group = crowd[0].group("Everyone", &others).await;
+        (crowd, group)
     }
 }
 

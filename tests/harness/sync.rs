@@ -7,6 +7,7 @@
 //!
 //! Who has read the messages of a group is not followed: a page says it.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use serde_json::{Value, json};
@@ -126,11 +127,6 @@ impl Count {
             unread: row["unread_count"].as_u64().expect("a count"),
         }
     }
-
-    /// Of a conversation before anyone has counted.
-    fn none() -> Self {
-        Self { unread: u64::MAX, ..Self::default() }
-    }
 }
 
 #[derive(Debug, Clone)]
@@ -149,7 +145,8 @@ struct Chat {
     life: (String, bool),
     /// The latest event that removed the row.
     gone: String,
-    count: Count,
+    /// Event and unread count of each time that one was told.
+    counts: Vec<(String, Count)>,
     messages: BTreeMap<String, Known>,
     /// Messages that the user has deleted for themselves.
     hidden: BTreeSet<String>,
@@ -157,10 +154,16 @@ struct Chat {
     moves: Vec<(String, String, Value)>,
     /// Event, version and value of each change of a field of the row.
     changes: Vec<(String, u64, String, Value)>,
-    /// Who takes part, where that was loaded.
-    people: Option<BTreeSet<String>>,
+    /// Who takes part, where that was loaded, and the user's latest leaving before.
+    people: Option<(String, BTreeSet<String>)>,
     /// Event and whether they joined: who came and went since.
     moved: Vec<(String, String, bool)>,
+    /// The user's latest leaving: what was before holds no longer, though they join again.
+    left: String,
+    /// When a deleted message was last brought back: counts that were told before hold no longer.
+    restored: String,
+    /// The appearance of the row after which its messages were loaded.
+    loaded_by: String,
 }
 
 impl Chat {
@@ -171,7 +174,7 @@ impl Chat {
         if by >= self.life.0.as_str() {
             self.life = (by.to_owned(), true);
         }
-        self.counts(Count::of_row(row));
+        self.counts(by, Count::of_row(row));
     }
 
     fn goes(&mut self, by: &str) {
@@ -184,12 +187,26 @@ impl Chat {
         }
     }
 
-    fn counts(&mut self, count: Count) {
-        let place = |count: &Count| (count.watermark.clone(), count.counted_to.clone());
-        let (new, known) = (place(&count), place(&self.count));
-        if new > known || (new == known && count.unread < self.count.unread) {
-            self.count = count;
-        }
+    fn counts(&mut self, by: &str, count: Count) {
+        self.counts.push((by.to_owned(), count));
+    }
+
+    /// The unread count that holds.
+    fn count(&self) -> Count {
+        let from = self.left.as_str().max(&self.restored);
+        let since = self.counts.iter().filter(|(by, _)| by.as_str() >= from).map(|(_, count)| count);
+        let place =
+            |count: &Count| (count.watermark.clone(), count.counted_to.clone(), Reverse(count.unread));
+        since.max_by_key(|count| place(count)).cloned().unwrap_or_default()
+    }
+
+    fn leaves(&mut self, by: &str) {
+        self.left = self.left.clone().max(by.to_owned());
+    }
+
+    fn is_restored(&mut self, by: &str, count: Count) {
+        self.counts(by, count);
+        self.restored = self.restored.clone().max(by.to_owned());
     }
 
     fn holds(&mut self, by: &str, message: &Value) {
@@ -236,16 +253,15 @@ impl Chat {
         for (_, field, value) in changes {
             row[field] = value.clone();
         }
-        let messages = || self.shown_messages();
+        let (messages, count) = (|| self.shown_messages(), self.count());
         let uncounted = messages().filter(|m| {
             let id = text(m, "id");
-            let is_new = id > self.count.counted_to.as_str() && id > self.count.watermark.as_str();
+            let is_new = id > count.counted_to.as_str() && id > count.watermark.as_str();
             is_new && text(m, "sender_id") != me && m["is_deleted"] == false
         });
-        let counted = if self.count.unread == u64::MAX { 0 } else { self.count.unread };
-        row["unread_count"] = (counted + uncounted.count() as u64).into();
-        row["last_read_message_id"] = id_or_null(&self.count.watermark);
-        let newest = self.messages.keys().next_back();
+        row["unread_count"] = (count.unread + uncounted.count() as u64).into();
+        row["last_read_message_id"] = id_or_null(&count.watermark);
+        let newest = self.messages.keys().next_back().max(Some(&count.counted_to));
         if newest.is_some_and(|newest| newest.as_str() > text(&row, "counted_to")) {
             row["counted_to"] = newest.cloned().into();
         }
@@ -273,12 +289,28 @@ impl Chat {
     /// Whether the row tells of messages that have to be loaded first: those of a room that was joined.
     fn is_unloaded(&self) -> bool {
         let last = text(&self.row, "last_message_id");
-        !last.is_empty() && !self.messages.contains_key(last) && !self.row_by.is_empty()
+        let is_read = !last.is_empty() && last <= text(&self.row, "last_read_message_id");
+        is_read && self.loaded_by < self.row_by
+    }
+
+    /// Takes in what was loaded now.
+    fn load(&mut self, messages: Option<&Vec<Value>>, people: Option<&BTreeSet<String>>) {
+        if self.is_unloaded() {
+            let by = self.row_by.clone();
+            for message in messages.into_iter().flatten() {
+                self.holds(&by, message);
+            }
+            self.loaded_by = by;
+        }
+        if self.people().is_none() {
+            self.people = people.map(|people| (self.left.clone(), people.clone()));
+            self.moved.clear();
+        }
     }
 
     /// Who takes part, where that was loaded.
     fn people(&self) -> Option<BTreeSet<String>> {
-        let mut people = self.people.clone()?;
+        let (_, mut people) = self.people.clone().filter(|(left, _)| *left == self.left)?;
         let mut moved = self.moved.clone();
         moved.sort();
         for (_, user, joined) in moved {
@@ -305,8 +337,8 @@ impl Replica {
         let mut chats = BTreeMap::new();
         for row in &state.rows {
             let id = text(row, "conversation_id").to_owned();
-            let mut chat =
-                Chat { count: Count::none(), people: state.people.get(&id).cloned(), ..Chat::default() };
+            let people = state.people.get(&id).map(|people| (String::new(), people.clone()));
+            let mut chat = Chat { people, ..Chat::default() };
             chat.appears("", row);
             for message in &state.messages[&id] {
                 chat.holds("", message);
@@ -319,12 +351,17 @@ impl Replica {
     /// Takes in an event.
     pub fn apply(&mut self, event: &Value) {
         let (by, data) = (text(event, "id"), &event["data"]);
-        let new = || Chat { count: Count::none(), ..Chat::default() };
-        let chat = self.chats.entry(text(event, "conversation_id").to_owned()).or_insert_with(new);
+        let chat = self.chats.entry(text(event, "conversation_id").to_owned()).or_default();
         match text(event, "type") {
             "conversation.created" => chat.appears(by, &data["conversation"]),
             "conversation.deleted" => chat.goes(by),
-            "message.created" | "message.updated" => chat.holds(by, &data["message"]),
+            "message.created" => chat.holds(by, &data["message"]),
+            "message.updated" => {
+                chat.holds(by, &data["message"]);
+                if data["unread_count"].is_u64() {
+                    chat.is_restored(by, Count::of_row(data));
+                }
+            }
             "message.deleted" => {
                 if data["scope"] == "me" {
                     chat.hidden.insert(text(&data["message"], "id").to_owned());
@@ -335,7 +372,7 @@ impl Replica {
                     );
                     chat.holds(by, &data["message"]);
                 }
-                chat.counts(Count::of_row(data));
+                chat.counts(by, Count::of_row(data));
             }
             "conversation.updated" => {
                 let version = data["version"].as_u64().expect("a version");
@@ -348,6 +385,9 @@ impl Replica {
             "participant.joined" | "participant.left" => {
                 let joined = text(event, "type") == "participant.joined";
                 chat.moved.push((by.to_owned(), text(data, "user_id").to_owned(), joined));
+                if !joined && data["user_id"] == self.me {
+                    chat.leaves(by);
+                }
             }
             "message.read" => {
                 let (reader, upto) = (text(data, "user_id"), text(data, "message_id"));
@@ -356,11 +396,18 @@ impl Replica {
                 if reader == self.me {
                     let unread = data["unread_count"].as_u64().expect("a count");
                     let counted_to = text(data, "counted_to").to_owned();
-                    chat.counts(Count { watermark: upto.to_owned(), counted_to, unread });
+                    chat.counts(by, Count { watermark: upto.to_owned(), counted_to, unread });
                 }
             }
             "typing" => {}
             other => panic!("an unknown event: {other}"),
+        }
+    }
+
+    /// Loads what events do not tell: what was said in a room before one joined, and who takes part.
+    fn load(&mut self, fresh: &State) {
+        for (id, chat) in &mut self.chats {
+            chat.load(fresh.messages.get(id), fresh.people.get(id));
         }
     }
 
@@ -401,14 +448,17 @@ impl Audience {
 
     /// Does something, and checks that everyone's clients learn of it: those that follow from the beginning, and new
     /// ones that loaded just before, whatever the order in which events reach them, and if some come twice.
-    pub async fn verify<T>(&mut self, action: impl Future<Output = T>) -> T {
-        let mut before = Vec::new();
-        for actor in &self.actors {
-            before.push((Place::start(actor).await, State::of(actor).await));
+    pub fn verify<T>(&mut self, action: impl Future<Output = T>) -> impl Future<Output = T> {
+        let action = Box::pin(action);
+        async {
+            let mut before = Vec::new();
+            for actor in &self.actors {
+                before.push((Place::start(actor).await, State::of(actor).await));
+            }
+            let outcome = action.await;
+            self.compare(before).await;
+            outcome
         }
-        let outcome = action.await;
-        self.compare(before).await;
-        outcome
     }
 
     /// Checks that clients which loaded some state, maybe a late one, come to show what there is.
@@ -420,6 +470,7 @@ impl Audience {
                 replica.apply(&event);
             }
             same(&replica.state(), &fresh, &actor, "following from the beginning");
+            replica.load(&fresh);
             let events = place.drain(30).await;
             let ids: HashSet<_> = events.iter().map(|event| text(event, "id")).collect();
             assert_eq!(ids.len(), events.len(), "an event came twice");

@@ -130,7 +130,9 @@ async fn mark_page_read(
     page: &mut PageOfMessages,
 ) -> Result<(), Error> {
     let Some(newest) = page.messages.last().map(|message| message.id.stamp) else { return Ok(()) };
-    if page.row.n == 0 || page.row.has_read(newest) {
+    // A large conversation's row may not count yet what is on the page.
+    let nothing_unread = page.row.n == 0 && page.row.head >= Some(newest);
+    if nothing_unread || page.row.has_read(newest) {
         return Ok(());
     }
     let row = Some(page.row.clone());

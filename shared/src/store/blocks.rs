@@ -82,6 +82,10 @@ impl Store {
     /// # Errors
     /// `Unavailable` where the database is.
     pub async fn unblock(&self, user: &UserId, other: &UserId) -> Result<(), Error> {
+        if user == other {
+            // Nobody blocks themselves; and the two rows would be one.
+            return Ok(());
+        }
         let conversation = ConversationId::direct(user, other);
         let writes = vec![
             Write::delete(key(user, other)).if_present("pk"),

@@ -125,7 +125,8 @@ impl Store {
     /// where it is deleted, `Invalid` where the text is empty or too long, `RateLimited`.
     pub async fn edit_message(&self, caller: &UserId, id: &MessageId, text: &str) -> Result<Changed, Error> {
         let began = Instant::now();
-        let (mut full, mut apart) = (None, HashSet::new());
+        let (mut full, mut apart, mut unaware) = (None, HashSet::new(), HashSet::new());
+        let mut floor = None;
         loop {
             let subject = self.subject(caller, id).await?;
             let message = &subject.held.message;
@@ -143,8 +144,9 @@ impl Store {
                 let (message, reads) = (message.clone(), subject.reads);
                 return Ok(Changed { message, reads, delivery: Delivery::default() });
             }
-            let at = self.clock.stamp_above(subject.told_up_to());
-            let (mut parts, told) = self.retold(&subject, caller, &edited, at)?;
+            let at = self.clock.stamp_above(subject.told_up_to().max(floor));
+            let (mut parts, mut told) = self.retold(&subject, caller, &edited, at)?;
+            told.retain(|(user, ..)| !unaware.contains(user));
             // Of others' rows no more is known than that most show the newest message.
             let mut showing: Vec<UserId> = Vec::new();
             if !subject.is_large() {
@@ -153,11 +155,23 @@ impl Store {
                     showing.extend(subject.audience(caller));
                 }
             }
-            let showing: HashSet<UserId> = showing.into_iter().filter(|user| !apart.contains(user)).collect();
+            let is_known = |user: &UserId| apart.contains(user) || unaware.contains(user);
+            let showing: HashSet<UserId> = showing.into_iter().filter(|user| !is_known(user)).collect();
             let preview = edited.preview();
-            for user in showing.iter().filter(|user| *user != caller) {
-                let row = Write::update(inbox::key(user, &id.conversation)).set("last_text", &preview);
-                parts.push((Part::Row(user.clone()), row.if_still("last_id", Some(&id.stamp))));
+            // The queue of a direct conversation holds the text: only for one who still sees the message, and below
+            // the event by which they delete the conversation.
+            let peer = message.other_than(caller).filter(|peer| !unaware.contains(*peer));
+            let others = showing.iter().filter(|user| *user != caller);
+            for user in others.chain(peer.filter(|peer| !showing.contains(*peer))) {
+                let row = Write::update(inbox::key(user, &id.conversation));
+                let row = if showing.contains(user) {
+                    row.set("last_text", &preview).if_still("last_id", Some(&id.stamp))
+                } else {
+                    row.if_below("cleared", &id.stamp)
+                };
+                let told = at.plus(1);
+                let row = if peer.is_some() { row.set("told", &told).if_below("told", &told) } else { row };
+                parts.push((Part::Row(user.clone()), row));
             }
             let mine = Write::update(inbox::key(caller, &id.conversation)).if_present("pk");
             let mine = mine.if_missing("blocked_by_me").if_missing("blocked_by_peer");
@@ -167,6 +181,11 @@ impl Store {
                 mine.set("last_text", &preview)
             } else {
                 mine.set("last_mine", &subject.row.last_mine)
+            };
+            let mine = if subject.group.is_none() {
+                mine.set("told", &at.plus(1)).if_still("told", subject.row.told.as_ref())
+            } else {
+                mine
             };
             parts.push((Part::Row(caller.clone()), self.limit(mine, &limits::WRITES, full)?));
             let (parts, writes): (Vec<Part>, Vec<Write>) = parts.into_iter().unzip();
@@ -180,8 +199,16 @@ impl Store {
                             Part::Row(user) if user == *caller => {
                                 full = item.and_then(|item| full_at(&item, &limits::WRITES));
                             }
-                            // Theirs shows another message, or none.
-                            Part::Row(user) => drop(apart.insert(user)),
+                            // Theirs shows another message, or none, or they have deleted the conversation since.
+                            Part::Row(user) => {
+                                let row: Row = item.as_ref().map(from_item).transpose()?.unwrap_or_default();
+                                floor = floor.max(row.told);
+                                if !row.shows(id.stamp) {
+                                    unaware.insert(user);
+                                } else if row.last_id != Some(id.stamp) {
+                                    apart.insert(user);
+                                }
+                            }
                             Part::Other => apart.clear(),
                         }
                     }
@@ -214,8 +241,10 @@ impl Store {
                 let created = (user.clone(), message.id.stamp.plus(2), created);
                 parts.push((Part::Other, events::enqueue(&created)?));
             }
-            let event = Event::MessageUpdated { message: message.clone(), reads: subject.reads.clone() };
-            told.push((user, at.plus(1), event));
+            if !subject.held.is_hidden_by(&user) {
+                let (message, reads) = (message.clone(), subject.reads.clone());
+                told.push((user, at.plus(1), Event::MessageUpdated { message, reads, unread: None }));
+            }
         }
         Ok((parts, told))
     }
@@ -282,7 +311,7 @@ impl Store {
                 parts.push((Part::Row(caller.clone()), self.limit(mine, &limits::WRITES, full)?));
             } else {
                 for (user, row) in self.rows_of(&subject, caller).await? {
-                    let after = without(&subject.held, &user, &row);
+                    let after = without(&subject.held, &user, &row).told(at.plus(1));
                     let write = inbox::replace(inbox::key(&user, &id.conversation), &row, &after);
                     let is_mine = user == *caller;
                     let write = if is_mine { self.limit(write, &limits::WRITES, full)? } else { write };
@@ -335,7 +364,8 @@ impl Store {
                 return Ok(Changed { message, reads: ReadState::UNREAD, delivery: Delivery::default() });
             }
             let mut parts = vec![(Part::Other, held.listing("hidden_by", &held.notes.hidden_by, caller))];
-            let mut after = without(&held, caller, &row);
+            let at = self.clock.stamp_above(row.told_up_to());
+            let mut after = without(&held, caller, &row).told(at);
             if row.last_id == Some(id.stamp) {
                 let previous = self.shown_below(caller, &row, id).await?;
                 (after.last_id, after.last_text) = (None, None);
@@ -343,14 +373,11 @@ impl Store {
                     after.last_id = Some(previous.message.id.stamp);
                     after.last_text = Some(previous.message.preview());
                     after.last_mine = previous.message.sender == *caller;
-                    // Whoever changes it must know that this row shows it.
-                    let listing = previous.listing("shown_by", &previous.notes.shown_by, caller);
-                    parts.push((Part::Other, listing));
+                    parts.push((Part::Other, previous.shown_by(caller)));
                 }
             }
             let mine = inbox::replace(inbox::key(caller, &id.conversation), &row, &after);
             parts.push((Part::Row(caller.clone()), self.limit(mine, &limits::WRITES, full)?));
-            let at = self.clock.stamp_above(row.told_up_to());
             let gone = Message { content: message.deleted(self.clock.now()).content, ..message.clone() };
             let (reads, unread) = (ReadState::UNREAD, Unread::of(&after));
             let event = Event::MessageDeleted { message: gone, reads, only_me: true, unread };
@@ -411,14 +438,14 @@ impl Store {
             let subject = Subject { row, held, group, reads };
             let at = self.clock.stamp_above(subject.told_up_to());
             let mut parts = vec![(Part::Other, Write::delete(recovery_key(id)).if_present("pk"))];
-            parts.push((Part::Other, subject.held.replaced(&restored, Some(at.plus(1)))?));
+            parts.push((Part::Other, subject.held.replaced(&restored, None)?));
             if let Some(group) = &subject.group {
                 parts.extend(self.logged(group, &restored, at, &Change::Restored { message: id.stamp })?);
             }
             let mut told = Vec::new();
             if !subject.is_large() {
                 for (user, row) in self.rows_of(&subject, &sender).await? {
-                    let mut after = row.clone();
+                    let mut after = row.clone().told(at.plus(1));
                     let is_hidden = subject.held.is_hidden_by(&user);
                     if row.last_id == Some(id.stamp) {
                         after.last_text = Some(restored.preview());
@@ -428,7 +455,8 @@ impl Store {
                     parts.push((Part::Row(user.clone()), write));
                     if row.shows(id.stamp) && !is_hidden {
                         let (message, reads) = (restored.clone(), subject.reads.clone());
-                        told.push((user, at.plus(1), Event::MessageUpdated { message, reads }));
+                        let unread = Some(Unread::of(&after));
+                        told.push((user, at.plus(1), Event::MessageUpdated { message, reads, unread }));
                     }
                 }
             }

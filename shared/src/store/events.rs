@@ -17,7 +17,7 @@ use super::transact::{Commit, MAX_AGE};
 use super::{inbox, messages};
 use crate::conversation::{Row, SMALL};
 use crate::error::Error;
-use crate::event::{Event, EventView};
+use crate::event::{Event, EventView, Unread};
 use crate::id::{ConversationId, MessageId, Stamp, UserId};
 use crate::limits;
 use crate::message::{Message, ReadState};
@@ -73,19 +73,23 @@ enum Kept {
     Updated {
         updated: MessageId,
         reads: ReadState,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        unread: Option<Unread>,
     },
 }
 
 impl Kept {
     /// What is kept of an event. No text of a message is kept where it could not be taken back with it: in the queues of
-    /// many, and in rows that appear.
+    /// many, in rows that appear, and where it was brought back.
     fn of(event: Event) -> Self {
         match event {
             Event::MessageCreated { message, crowd } if !message.id.conversation.is_direct() => {
                 Self::Created { created: message.id, crowd }
             }
-            Event::MessageUpdated { message, reads } if !message.id.conversation.is_direct() => {
-                Self::Updated { updated: message.id, reads }
+            Event::MessageUpdated { message, reads, unread }
+                if unread.is_some() || !message.id.conversation.is_direct() =>
+            {
+                Self::Updated { updated: message.id, reads, unread }
             }
             Event::ConversationCreated { conversation, mut row } => {
                 row.last_text = None;
@@ -101,8 +105,8 @@ impl Kept {
             Self::Whole(Event::MessageCreated { message, crowd }) => {
                 Self::Created { created: message.id, crowd }
             }
-            Self::Whole(Event::MessageUpdated { message, reads }) => {
-                Self::Updated { updated: message.id, reads }
+            Self::Whole(Event::MessageUpdated { message, reads, unread }) => {
+                Self::Updated { updated: message.id, reads, unread }
             }
             kept => kept,
         }
@@ -124,8 +128,7 @@ impl Kept {
         match self {
             Self::Whole(Event::ConversationCreated { conversation, mut row }) => {
                 let last = row.last_id.map(|stamp| MessageId { conversation: conversation.clone(), stamp });
-                row.last_text =
-                    last.map(|id| found.messages.get(&id).map_or_else(String::new, Message::preview));
+                row.last_text = last.map(|id| found.shown(&id).map_or_else(String::new, Message::preview));
                 Some(Event::ConversationCreated { conversation, row })
             }
             Self::Whole(event) => Some(event),
@@ -133,9 +136,9 @@ impl Kept {
                 let message = found.shown(&created)?.clone();
                 Some(Event::MessageCreated { message, crowd })
             }
-            Self::Updated { updated, reads } => {
+            Self::Updated { updated, reads, unread } => {
                 let message = found.shown(&updated)?.clone();
-                Some(Event::MessageUpdated { message, reads })
+                Some(Event::MessageUpdated { message, reads, unread })
             }
         }
     }

@@ -22,6 +22,7 @@ use crate::conversation::{COUNTED_READERS, Row};
 use crate::error::Error;
 use crate::event::{Event, Unread};
 use crate::id::{ConversationId, MessageId, Stamp, UserId};
+use crate::message::ReadState;
 use crate::push::{Delivery, Push};
 use crate::time::Timestamp;
 
@@ -32,7 +33,7 @@ const AT_ONCE: usize = 16;
 /// Participants whose rows are read at once: the keys of one `BatchGetItem`.
 const ROWS: usize = 100;
 /// Events of one participant that are told in one transaction (of at most 100 items).
-const EVENTS: usize = 60;
+const EVENTS: usize = 90;
 
 /// What the sort keys of the log begin with; the table's stream wakes for nothing else.
 pub const LOG: &str = "L#";
@@ -76,10 +77,18 @@ pub(super) enum Change {
         user: UserId,
         by: UserId,
         people: u64,
+        /// Who became an admin thereby.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        successor: Option<UserId>,
     },
     /// What has changed, by the names of the API.
     Updated {
         changes: String,
+    },
+    /// Someone became an admin, or is no longer one.
+    Role {
+        user: UserId,
+        is_admin: bool,
     },
     /// Nothing that all have to learn of.
     Quiet,
@@ -103,7 +112,8 @@ impl Change {
         match self {
             Self::Joined { users, .. } => users.len() + 1,
             Self::Quiet => 0,
-            _ => 2,
+            Self::Left { .. } | Self::Closed { .. } => 2,
+            _ => 1,
         }
     }
 }
@@ -134,10 +144,15 @@ pub(super) fn log(
 struct Batch {
     conversation: ConversationId,
     changes: Vec<(u64, Change)>,
-    messages: HashMap<Stamp, Held>,
+    /// What was told to all at once, while the conversation was small, is below.
+    head: Stamp,
     reads: Reads,
     crowd: bool,
 }
+
+/// The messages that a batch is about, as they stood after the rows that are to take them in: a row that is as it was
+/// read has not been told of anything newer about them.
+type Messages = HashMap<Stamp, (Held, ReadState)>;
 
 /// A participant's row after some changes, and what they are told.
 struct Taken {
@@ -185,7 +200,8 @@ impl Store {
         let query = self.between(&low.pk, &low.sk, &format!("{LOG}~")).consistent_read(true);
         let (items, _) = self.query_up_to(query, EVENTS).await?;
         let (mut changes, mut events) = (Vec::new(), 0);
-        for (item, seq) in items.iter().zip(done + 1..) {
+        // Of what came since the participants were read, those who joined in the meantime would learn nothing.
+        for (item, seq) in items.iter().zip(done + 1..=group.meta.seq) {
             let entry: Entry = from_item(item)?;
             events += entry.change.events();
             let follows = text(item, "sk")? == log_key(conversation, seq).sk;
@@ -194,18 +210,26 @@ impl Store {
             }
             changes.push((seq, entry.change));
         }
-        let stamps = changes.iter().filter_map(|(_, change)| change.message());
-        let keys =
-            stamps.map(|stamp| messages::key(&MessageId { conversation: conversation.clone(), stamp }));
-        let found = self.get_all(keys.collect()).await?;
-        let found = found.iter().map(messages::read_held).collect::<Result<Vec<_>, _>>()?;
         Ok(Batch {
             conversation: conversation.clone(),
             changes,
-            messages: found.into_iter().map(|held| (held.message.id.stamp, held)).collect(),
+            head: group.meta.head,
             reads: Reads::of_group(group),
             crowd: group.meta.people > COUNTED_READERS,
         })
+    }
+
+    /// The messages of a batch as they stand.
+    async fn messages_of(&self, batch: &Batch) -> Result<Messages, Error> {
+        let stamps = batch.changes.iter().filter_map(|(_, change)| change.message());
+        let id = |stamp| MessageId { conversation: batch.conversation.clone(), stamp };
+        let found = self.get_all(stamps.map(|stamp| messages::key(&id(stamp))).collect()).await?;
+        let held = found.iter().map(|item| {
+            let held = messages::read_held(item)?;
+            let reads = batch.reads.state_of(&held.message);
+            Ok((held.message.id.stamp, (held, reads)))
+        });
+        held.collect()
     }
 
     async fn tell_some(&self, push: &Push, batch: &Batch, users: Vec<&UserId>) -> Result<(), Error> {
@@ -213,7 +237,11 @@ impl Store {
         let rows = self.get_all(keys).await?;
         let rows = rows.iter().map(|item| Ok((super::profiles::owner(item)?, from_item::<Row>(item)?)));
         let rows = rows.collect::<Result<Vec<_>, Error>>()?;
-        let told = rows.into_iter().map(|(user, row)| self.tell(batch, user, row));
+        if rows.iter().all(|(_, row)| batch.is_known_to(row)) {
+            return Ok(());
+        }
+        let messages = &self.messages_of(batch).await?;
+        let told = rows.into_iter().map(|(user, row)| self.tell(batch, messages, user, row));
         let mut told = stream::iter(told.collect::<Vec<_>>()).buffer_unordered(AT_ONCE);
         let mut deliveries = Delivery::default();
         let mut failed = None;
@@ -229,11 +257,19 @@ impl Store {
     }
 
     /// Brings a batch to one participant, unless they have it.
-    async fn tell(&self, batch: &Batch, user: UserId, mut row: Row) -> Result<Delivery, Error> {
+    async fn tell(
+        &self,
+        batch: &Batch,
+        messages: &Messages,
+        user: UserId,
+        mut row: Row,
+    ) -> Result<Delivery, Error> {
+        let mut later = None;
         loop {
             let began = Instant::now();
-            let mut taken = batch.taken_in(&user, &row);
-            if row.seq == taken.row.seq {
+            let mut taken = batch.taken_in(later.as_ref().unwrap_or(messages), &user, &row);
+            if taken.row == (Row { seq: taken.row.seq, ..row.clone() }) && taken.events.is_empty() {
+                // All of it is known, or nothing of it is for them.
                 return Ok(Delivery::default());
             }
             if taken.recounts
@@ -248,33 +284,34 @@ impl Store {
                     self.unread_between(&user, &batch.conversation, &taken.row, between).await?.1
                 };
             }
-            let (writes, told) = self.taking(&batch.conversation, &user, &row, taken);
+            let (writes, told) = self.taking(batch, &user, &row, taken);
             if let (Commit::Done, delivery) = self.commit_and_tell(writes, told, began).await? {
                 return Ok(delivery);
             }
             match self.row(&user, &batch.conversation).await? {
-                Some(now) => row = now,
+                Some(now) => {
+                    row = now;
+                    later = Some(self.messages_of(batch).await?);
+                }
                 // Whoever has left is told nothing.
                 None => return Ok(Delivery::default()),
             }
         }
     }
 
-    fn taking(
-        &self,
-        conversation: &ConversationId,
-        user: &UserId,
-        before: &Row,
-        taken: Taken,
-    ) -> (Vec<Write>, Vec<Told>) {
+    fn taking(&self, batch: &Batch, user: &UserId, before: &Row, taken: Taken) -> (Vec<Write>, Vec<Told>) {
         let Taken { row: mut after, events, closed, .. } = taken;
-        let first = self.clock.stamp_above(before.told_up_to().max(before.hidden_at));
+        let conversation = &batch.conversation;
+        let first = self.clock.stamp_above(before.told_up_to().max(Some(batch.head)));
         let (unread, last) = (Unread::of(&after), events.len() as u64);
         after.told = Some(first.plus(last));
         let told = events.into_iter().zip(0..).map(|(event, step)| {
             let event = match event {
                 Event::MessageDeleted { message, reads, only_me, .. } => {
                     Event::MessageDeleted { message, reads, only_me, unread }
+                }
+                Event::MessageUpdated { message, reads, unread: Some(_) } => {
+                    Event::MessageUpdated { message, reads, unread: Some(unread) }
                 }
                 event => event,
             };
@@ -301,15 +338,20 @@ impl Store {
 }
 
 impl Batch {
+    /// Whether a row has taken in all of it.
+    fn is_known_to(&self, row: &Row) -> bool {
+        self.changes.last().is_none_or(|(seq, _)| *seq <= row.seq)
+    }
+
     /// A participant's row once it has taken in what it has not yet.
-    fn taken_in(&self, user: &UserId, row: &Row) -> Taken {
+    fn taken_in(&self, messages: &Messages, user: &UserId, row: &Row) -> Taken {
         let mut taken = Taken { row: row.clone(), events: Vec::new(), recounts: false, closed: false };
         let mut people = None;
         for (seq, change) in self.changes.iter().filter(|(seq, _)| *seq > row.seq) {
             taken.row.seq = *seq;
-            let held = change.message().and_then(|stamp| self.messages.get(&stamp));
-            if let Some(held) = held.filter(|held| row.shows(held.message.id.stamp)) {
-                self.take_message(&mut taken, user, change, held);
+            let found = change.message().filter(|stamp| row.shows(*stamp));
+            if let Some(found) = found.and_then(|stamp| messages.get(&stamp)) {
+                self.take_message(&mut taken, user, change, found);
                 continue;
             }
             match change {
@@ -322,9 +364,15 @@ impl Batch {
                     }));
                     people = Some((*seq, *count));
                 }
-                Change::Left { user: other, by, people: count } => {
+                Change::Left { user: other, by, people: count, successor } => {
                     taken.events.push(self.left(other, by));
+                    if successor.as_ref() == Some(user) {
+                        taken.events.push(self.role(true, *seq));
+                    }
                     people = Some((*seq, *count));
+                }
+                Change::Role { user: other, is_admin } if other == user => {
+                    taken.events.push(self.role(*is_admin, *seq));
                 }
                 Change::Updated { changes } => {
                     let changes: Map<String, Value> = serde_json::from_str(changes).unwrap_or_default();
@@ -347,10 +395,15 @@ impl Batch {
         taken
     }
 
-    fn take_message(&self, taken: &mut Taken, user: &UserId, change: &Change, held: &Held) {
+    fn take_message(
+        &self,
+        taken: &mut Taken,
+        user: &UserId,
+        change: &Change,
+        (held, reads): &(Held, ReadState),
+    ) {
         let message = &held.message;
         let (is_mine, is_hidden) = (message.sender == *user, held.is_hidden_by(user));
-        let reads = self.reads.state_of(message);
         if let Change::Sent { .. } = change {
             if is_hidden {
                 taken.row.head = Some(message.id.stamp);
@@ -376,19 +429,22 @@ impl Batch {
         if is_hidden {
             return;
         }
-        let message = message.clone();
+        let (message, reads) = (message.clone(), reads.clone());
+        // What is unread is filled in once it is known.
+        let unread = Unread { n: 0, head: None, read: None };
         taken.events.push(match change {
-            Change::Deleted { .. } => {
-                // What is unread is filled in once it is known.
-                let unread = Unread { n: 0, head: None, read: None };
-                Event::MessageDeleted { message, reads, only_me: false, unread }
-            }
-            _ => Event::MessageUpdated { message, reads },
+            Change::Deleted { .. } => Event::MessageDeleted { message, reads, only_me: false, unread },
+            Change::Restored { .. } => Event::MessageUpdated { message, reads, unread: Some(unread) },
+            _ => Event::MessageUpdated { message, reads, unread: None },
         });
     }
 
     fn left(&self, user: &UserId, by: &UserId) -> Event {
         Event::ParticipantLeft { conversation: self.conversation.clone(), user: user.clone(), by: by.clone() }
+    }
+
+    fn role(&self, is_admin: bool, version: u64) -> Event {
+        self.updated(Map::from_iter([("is_admin".to_owned(), json!(is_admin))]), version)
     }
 
     fn updated(&self, changes: Map<String, Value>, version: u64) -> Event {

@@ -13,7 +13,7 @@ use super::fan_out::{self, Change};
 use super::item::{Write, from_item, full_at};
 use super::participants::{self, Group};
 use super::transact::{Commit, Verdict};
-use super::{Store, Told, inbox, profiles, rooms};
+use super::{Store, Told, inbox, profiles, reads, rooms};
 use crate::auth::Caller;
 use crate::conversation::{ConversationView, Description, MAX_PARTICIPANTS, Meta, Participant, Row, SMALL};
 use crate::error::Error;
@@ -120,9 +120,14 @@ impl Group {
             cleared: self.meta.last,
             people,
             seq: self.meta.seq + 1,
+            told: Some(at.plus(1)),
             ..Row::default()
         }
     }
+}
+
+fn too_many(field: &str) -> Error {
+    Error::field(field, "A group has at most 1,000 participants.")
 }
 
 /// What someone who joins gets: a participant, a row, one more row in their inbox, and the event of it.
@@ -140,11 +145,12 @@ fn joining(
         read: row.read,
         read_at: row.read.map(|_| now.millis()),
     };
-    let writes = vec![
+    let mut writes = vec![
         Write::put(participants::key(conversation, user), &participant)?.if_missing("pk"),
         Write::put(inbox::key(user, conversation), row)?.if_missing("pk"),
         inbox::count_rows(user, 1),
     ];
+    writes.extend(row.read.map(|read| reads::first_receipt(conversation, read, user, now)));
     let event = Event::ConversationCreated { conversation: conversation.clone(), row: Box::new(row.clone()) };
     Ok((writes, (user.clone(), told_at, event)))
 }
@@ -172,7 +178,7 @@ impl Store {
         };
         let people = others.len() as u64 + 1;
         if people > MAX_PARTICIPANTS {
-            return Err(Error::field("participant_ids", "A group has at most 1,000 participants."));
+            return Err(too_many("participant_ids"));
         }
         let client_id = new.client_id.as_deref();
         let conversation = client_id
@@ -262,8 +268,9 @@ impl Store {
         if others.len() < SMALL {
             return Ok(delivery);
         }
+        let people = others.len() as u64 + 1;
         for users in others[SMALL - 1..].chunks(AT_ONCE) {
-            delivery.extend(self.add_some(&caller.user, conversation, users, true).await?);
+            delivery.extend(self.add_some(&caller.user, conversation, users, Some(people)).await?);
         }
         let done = Write::update(participants::meta_key(conversation)).remove("unfinished").if_present("pk");
         self.commit(vec![done], Instant::now()).await?;
@@ -307,6 +314,10 @@ impl Store {
         conversation: &ConversationId,
         users: Vec<UserId>,
     ) -> Result<Delivery, Error> {
+        if conversation.is_direct() {
+            self.row(&caller.user, conversation).await?.ok_or(Error::NotAParticipant)?;
+            return Err(Error::NotAnAdmin);
+        }
         let me = self.participant(conversation, &caller.user).await?;
         Group::admin(me.as_ref())?;
         if conversation.kind() == Kind::Room {
@@ -315,29 +326,35 @@ impl Store {
         let mut seen = HashSet::from([caller.user.clone()]);
         let users: Vec<UserId> = users.into_iter().filter(|user| seen.insert(user.clone())).collect();
         self.check_may_add(caller, &users, "user_ids").await?;
+        if users.len() > AT_ONCE {
+            // Before the first of them joins.
+            let group =
+                self.group(conversation, participants::ALL, true).await?.ok_or(Error::NotAParticipant)?;
+            let new = users.iter().filter(|user| group.find(user).is_none()).count() as u64;
+            if group.meta.people + new > MAX_PARTICIPANTS {
+                return Err(too_many("user_ids"));
+            }
+        }
         let mut delivery = Delivery::default();
         for users in users.chunks(AT_ONCE) {
-            delivery.extend(self.add_some(&caller.user, conversation, users, false).await?);
+            delivery.extend(self.add_some(&caller.user, conversation, users, None).await?);
         }
         Ok(delivery)
     }
 
-    /// Adds up to 24; `quietly` where nobody needs to be told that they joined, for the group is being made.
+    /// Adds up to 24. Where the group is being made, of so many `in_all`, nobody needs to be told that they joined.
     async fn add_some(
         &self,
         by: &UserId,
         conversation: &ConversationId,
         users: &[UserId],
-        quietly: bool,
+        in_all: Option<u64>,
     ) -> Result<Delivery, Error> {
         let mut delivery = Delivery::default();
         let mut began = Instant::now();
         loop {
-            let keys = users.iter().chain([by]).map(|user| participants::key(conversation, user));
-            let (group, there) =
-                tokio::try_join!(self.group(conversation, SMALL, true), self.get_all(keys.collect()))?;
-            let group = group.ok_or(Error::NotAParticipant)?;
-            let there = there.iter().map(participants::user_of).collect::<Result<HashSet<_>, _>>()?;
+            let group = self.group(conversation, SMALL, true).await?.ok_or(Error::NotAParticipant)?;
+            let there = self.parts_in(&group, conversation, users.iter().chain([by])).await?;
             if !there.contains(by) {
                 return Err(Error::NotAParticipant);
             }
@@ -347,11 +364,13 @@ impl Store {
             let some = if is_large { missing.clone() } else { vec![*first] };
             let people = group.meta.people + some.len() as u64;
             if people > MAX_PARTICIPANTS {
-                return Err(Error::field("user_ids", "A group has at most 1,000 participants."));
+                return Err(too_many("user_ids"));
             }
             let at = self.clock.stamp_above(Some(group.meta.head));
-            let rows = some.iter().map(|user| ((*user).clone(), group.new_row(at, people))).collect();
-            let (writes, told) = self.adding(conversation, &group, rows, (!quietly).then_some(by), at)?;
+            let row = group.new_row(at, in_all.unwrap_or(people));
+            let rows = some.iter().map(|user| ((*user).clone(), row.clone())).collect();
+            let by = in_all.is_none().then_some(by);
+            let (writes, told) = self.adding(conversation, &group, rows, by, at)?;
             if let (Commit::Done, pushes) = self.commit_and_tell(writes, told, began).await? {
                 delivery.extend(pushes);
                 began = Instant::now();
@@ -360,6 +379,20 @@ impl Store {
                 }
             }
         }
+    }
+
+    /// Which of up to 100 users take part, no older than the group that was read.
+    async fn parts_in(
+        &self,
+        group: &Group,
+        conversation: &ConversationId,
+        users: impl Iterator<Item = &UserId>,
+    ) -> Result<HashSet<UserId>, Error> {
+        if group.is_whole {
+            return Ok(group.people.iter().map(|(user, _)| user.clone()).collect());
+        }
+        let keys = users.map(|user| participants::key(conversation, user)).collect();
+        self.get_all(keys).await?.iter().map(participants::user_of).collect()
     }
 
     /// The writes and events of some who join: those of each and, up to 24, of everyone else. `by` is whoever adds them;
@@ -430,9 +463,11 @@ impl Store {
         }
         let began = Instant::now();
         loop {
+            // Before the rest: who has just been removed must not commit under what they have changed since.
+            let mut group = self.group(conversation, SMALL, true).await?.ok_or(Error::NotAParticipant)?;
             let (me, them, row) = tokio::try_join!(
-                self.participant(conversation, caller),
-                self.participant(conversation, leaver),
+                self.part_in(&group, conversation, caller),
+                self.part_in(&group, conversation, leaver),
                 self.row(leaver, conversation)
             )?;
             let me = me.ok_or(Error::NotAParticipant)?;
@@ -443,8 +478,10 @@ impl Store {
             let (Some(them), Some(row)) = (them, row) else { return Err(not_there) };
             // Only an admin's leaving may need a successor among all.
             let is_handed_over = them.admin && conversation.kind() == Kind::Group;
-            let limit = if is_handed_over { participants::ALL } else { SMALL };
-            let group = self.group(conversation, limit, true).await?.ok_or(Error::NotAParticipant)?;
+            if is_handed_over && !group.is_whole {
+                group.people = self.participants_after(conversation, None, participants::ALL).await?.0;
+                group.is_whole = true;
+            }
             let (writes, told) =
                 self.leaving(conversation, &group, (leaver, caller), &row, is_handed_over)?;
             if let (Commit::Done, delivery) = self.commit_and_tell(writes, told, began).await? {
@@ -486,7 +523,7 @@ impl Store {
         let has_admin = !is_handed_over || others().any(|(_, participant)| participant.admin);
         let longest = others().min_by_key(|(user, participant)| (participant.joined_at, user.clone()));
         let successor = longest.filter(|_| !has_admin).map(|(user, _)| user);
-        let at = self.clock.stamp_above(Some(group.meta.head));
+        let at = self.clock.stamp_above(row.told_up_to().max(Some(group.meta.head)));
         let (seq, people) = (group.meta.seq + 1, group.meta.people - 1);
         let left = Event::ParticipantLeft {
             conversation: conversation.clone(),
@@ -498,7 +535,8 @@ impl Store {
             Write::delete(participants::key(conversation, leaver)).if_present("pk"),
             Write::delete(inbox::key(leaver, conversation))
                 .if_present("pk")
-                .if_still("activity", row.activity.as_ref()),
+                .if_still("activity", row.activity.as_ref())
+                .if_still("told", row.told.as_ref()),
         ];
         if row.activity.is_some() {
             writes.push(inbox::count_rows(leaver, -1));
@@ -508,24 +546,26 @@ impl Store {
         if let Some(successor) = successor {
             let part = Write::update(participants::key(conversation, successor));
             writes.push(part.set("admin", &true).if_present("pk"));
-            told.push((
-                successor.clone(),
-                at.plus(4),
-                changed(conversation, [("is_admin", json!(true))], seq),
-            ));
         }
         if group.is_large() {
             if let Some(successor) = successor {
                 let row = Write::update(inbox::key(successor, conversation));
                 writes.push(row.set("admin", &true).if_present("pk"));
             }
-            let change = Change::Left { user: leaver.clone(), by: by.clone(), people };
+            let (user, by, successor) = (leaver.clone(), by.clone(), successor.cloned());
+            let change = Change::Left { user, by, people, successor };
             writes.push(fan_out::log(conversation, seq, &change, self.clock.now())?);
             return Ok((writes, told));
         }
         for (user, _) in others() {
             let row = Write::update(inbox::key(user, conversation)).set("people", &people).if_present("pk");
-            writes.push(if Some(user) == successor { row.set("admin", &true) } else { row });
+            if Some(user) == successor {
+                writes.push(row.set("admin", &true));
+                let role = changed(conversation, [("is_admin", json!(true))], seq);
+                told.push((user.clone(), at.plus(4), role));
+            } else {
+                writes.push(row);
+            }
             told.push((user.clone(), at.plus(2), left.clone()));
             let count = changed(conversation, [("participant_count", json!(people))], seq);
             told.push((user.clone(), at.plus(3), count));
@@ -571,11 +611,14 @@ impl Store {
             let role =
                 |write: Write| if is_admin { write.set("admin", &true) } else { write.remove("admin") };
             let mut writes = vec![group.change(conversation, at.plus(1)), role(row), role(part)];
+            let mut told = Vec::new();
             if group.is_large() {
-                writes.push(fan_out::log(conversation, seq, &Change::Quiet, self.clock.now())?);
+                let change = Change::Role { user: user.clone(), is_admin };
+                writes.push(fan_out::log(conversation, seq, &change, self.clock.now())?);
+            } else {
+                let event = changed(conversation, [("is_admin", json!(is_admin))], seq);
+                told.push((user.clone(), at.plus(1), event));
             }
-            let event = changed(conversation, [("is_admin", json!(is_admin))], seq);
-            let told = vec![(user.clone(), at.plus(1), event)];
             if let (Commit::Done, delivery) = self.commit_and_tell(writes, told, began).await? {
                 return Ok(delivery);
             }
@@ -598,12 +641,8 @@ impl Store {
         }
         let began = Instant::now();
         loop {
-            let (group, me) = tokio::try_join!(
-                self.group(conversation, SMALL, true),
-                self.participant(conversation, caller)
-            )?;
-            let group = group.ok_or(Error::NotAParticipant)?;
-            Group::admin(me.as_ref())?;
+            let group = self.group(conversation, SMALL, true).await?.ok_or(Error::NotAParticipant)?;
+            Group::admin(self.part_in(&group, conversation, caller).await?.as_ref())?;
             let changes = details.changes(&group.meta);
             if changes.is_empty() {
                 return Ok(Delivery::default());

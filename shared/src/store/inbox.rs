@@ -87,6 +87,7 @@ pub(super) fn unless_changed(write: Write, row: &Row) -> Write {
         .if_still("last_id", row.last_id.as_ref())
         .if_still("read", row.read.as_ref())
         .if_still("cleared", row.cleared.as_ref())
+        .if_still("told", row.told.as_ref())
         .if_still_number("n", row.n)
 }
 
@@ -235,7 +236,7 @@ impl Store {
         let query = self
             .prefixed(&partition(user), "C#")
             .consistent_read(true)
-            .projection_expression("sk, peer, head, activity, cleared");
+            .projection_expression("sk, peer, people, head, activity, cleared");
         Ok(self.query_up_to(query, usize::MAX).await?.0)
     }
 
@@ -258,14 +259,19 @@ impl Store {
     ) -> Result<Delivery, Error> {
         let began = Instant::now();
         loop {
-            let row = self.row(user, conversation).await?.ok_or(Error::NotAParticipant)?;
+            let meta =
+                async { if conversation.is_direct() { Ok(None) } else { self.meta(conversation).await } };
+            let (row, meta) = tokio::try_join!(self.row(user, conversation), meta)?;
+            let row = row.ok_or(Error::NotAParticipant)?;
             if row.activity.is_none() {
                 return Ok(Delivery::default());
             }
-            let told_at = self.clock.stamp_above(row.told_up_to());
+            // A large conversation's row may not have taken in yet what is there to be hidden.
+            let last = row.head.max(meta.as_ref().and_then(|meta| meta.last));
+            let told_at = self.clock.stamp_above(row.told_up_to().max(meta.map(|meta| meta.head)));
             let hide = Write::update(key(user, conversation))
                 .set("hidden_at", &told_at)
-                .set_some("cleared", row.head.as_ref())
+                .set_some("cleared", last.as_ref())
                 .set("n", &0u64)
                 .remove("activity")
                 .remove("unread")
@@ -273,7 +279,8 @@ impl Store {
                 .remove("last_text")
                 .remove("last_mine")
                 .if_present("activity")
-                .if_still("head", row.head.as_ref());
+                .if_still("head", row.head.as_ref())
+                .if_still("told", row.told.as_ref());
             let event = Event::ConversationDeleted { conversation: conversation.clone() };
             let told = vec![(user.clone(), told_at, event)];
             let writes = vec![hide, count_rows(user, -1)];

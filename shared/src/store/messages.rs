@@ -94,6 +94,11 @@ impl Held {
         self.unchanged(Write::update(key(&self.message.id)).set(list, users.as_slice()).add("touched", 1))
     }
 
+    /// Notes that a user's row shows it though there are newer ones: whoever changes it must know.
+    pub(super) fn shown_by(&self, user: &UserId) -> Write {
+        self.listing("shown_by", &self.notes.shown_by, user)
+    }
+
     fn unchanged(&self, write: Write) -> Write {
         write
             .if_still("version", Some(&u64::from(self.message.version)))

@@ -45,14 +45,14 @@ impl Store {
                 return Err(Error::Blocked);
             }
             let before = row.clone();
-            let at =
-                self.clock.stamp_above(before.as_ref().and_then(|row| row.told_up_to().max(row.hidden_at)));
+            let at = self.clock.stamp_above(before.as_ref().and_then(Row::told_up_to));
             let new = || Row::between(peer, theirs);
-            let row = Row { activity: Some(at), ..row.unwrap_or_else(new) };
+            let row = Row { activity: Some(at), told: Some(at.plus(1)), ..row.unwrap_or_else(new) };
             let count = inbox::count_rows(&caller.user, 1);
             let mut writes = vec![self.limit(count, &limits::CONVERSATIONS, known)?];
             if let Some(before) = &before {
-                let shown = Write::update(inbox::key(&caller.user, &conversation)).set("activity", &at);
+                let shown = Write::update(inbox::key(&caller.user, &conversation));
+                let shown = shown.set("activity", &at).set("told", &at.plus(1));
                 let shown =
                     shown.if_present("pk").if_missing("activity").if_still("head", before.head.as_ref());
                 writes.push(shown.if_missing("blocked_by_me").if_missing("blocked_by_peer"));

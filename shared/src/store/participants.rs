@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::id::{ConversationId, Stamp, UserId};
 
 /// Reads all participants.
-pub(super) const ALL: usize = usize::MAX - 1;
+pub(super) const ALL: usize = usize::MAX - 2;
 
 pub(super) fn meta_key(conversation: &ConversationId) -> Key {
     Key { pk: partition(conversation), sk: "META".into() }
@@ -81,15 +81,29 @@ impl Store {
     ) -> Result<Option<Group>, Error> {
         // What the conversation is sorts just before who takes part.
         let query = self.between(&partition(conversation), "META", "P#~").consistent_read(consistent);
-        let (items, more) = self.query_up_to(query, limit.saturating_add(1)).await?;
+        // One more than is wanted tells whether these are all: a query that has found just enough cannot say.
+        let (items, _) = self.query_up_to(query, limit.saturating_add(2)).await?;
         let Some((first, rest)) = items.split_first() else { return Ok(None) };
         if text(first, "sk")? != "META" {
             return Ok(None);
         }
         let meta = read_meta(first)?;
-        let people = rest.iter().map(|item| Ok((user_of(item)?, from_item(item)?)));
+        let people = rest.iter().take(limit).map(|item| Ok((user_of(item)?, from_item(item)?)));
         let people = people.collect::<Result<Vec<_>, Error>>()?;
-        Ok(Some(Group { meta, people, is_whole: !more }))
+        Ok(Some(Group { meta, people, is_whole: rest.len() <= limit }))
+    }
+
+    /// Someone's part, no older than the group that was read: what commits under the group's `seq` may rest on it.
+    pub(super) async fn part_in(
+        &self,
+        group: &Group,
+        conversation: &ConversationId,
+        user: &UserId,
+    ) -> Result<Option<Participant>, Error> {
+        if group.is_whole {
+            return Ok(group.find(user).cloned());
+        }
+        self.participant(conversation, user).await
     }
 
     /// Up to `limit` participants after one, in the order of their ids; and whether there may be more.

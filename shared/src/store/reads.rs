@@ -34,6 +34,16 @@ struct Stored {
     at: Timestamp,
 }
 
+/// The receipt of a move, unless there is one of an earlier move to the same message.
+pub(super) fn first_receipt(
+    conversation: &ConversationId,
+    message: Stamp,
+    reader: &UserId,
+    at: Timestamp,
+) -> Write {
+    Write::update(key(conversation, message, reader)).set_if_missing("at", Some(&at))
+}
+
 /// Moves that are read at once where the first look at them was too short.
 const MOVES_AT_ONCE: usize = 100;
 
@@ -289,19 +299,22 @@ impl Store {
         known: Option<Row>,
     ) -> Result<Marked, Error> {
         let known = match known {
-            Some(row) => Some((row, self.told_of_reading(conversation).await?)),
+            Some(row) => Some((row, self.told_of_reading(conversation, false).await?)),
             None => None,
         };
         self.mark(user, conversation, target, known).await
     }
 
-    /// The group or room, where all of its participants learn of each other's reading.
-    async fn told_of_reading(&self, conversation: &ConversationId) -> Result<Option<Group>, Error> {
+    /// The group or room; whole where all of its participants learn of each other's reading.
+    async fn told_of_reading(
+        &self,
+        conversation: &ConversationId,
+        consistent: bool,
+    ) -> Result<Option<Group>, Error> {
         if conversation.is_direct() {
             return Ok(None);
         }
-        let group = self.group(conversation, TOLD_OF_READING, false).await?;
-        Ok(group.filter(|group| group.is_whole))
+        self.group(conversation, TOLD_OF_READING, consistent).await
     }
 
     async fn mark(
@@ -317,14 +330,19 @@ impl Store {
             let (row, group) = if let Some(known) = known.take() {
                 known
             } else {
-                let (row, group) =
-                    tokio::try_join!(self.row(user, conversation), self.told_of_reading(conversation))?;
+                let newest = matches!(target, Target::Newest);
+                let (row, group) = tokio::try_join!(
+                    self.row(user, conversation),
+                    self.told_of_reading(conversation, newest)
+                )?;
                 (row.ok_or(Error::NotAParticipant)?, group)
             };
             let target = match target {
                 Target::Message(stamp) => Some(stamp),
-                Target::Newest => row.head,
+                // A large conversation's row may not have taken in yet what is read.
+                Target::Newest => row.head.max(group.as_ref().and_then(|group| group.meta.last)),
             };
+            let group = group.filter(|group| group.is_whole);
             let stands = |read: Option<Stamp>, unread: u64| Watermark {
                 conversation_id: conversation.clone(),
                 message_id: read.map(|stamp| MessageId { conversation: conversation.clone(), stamp }),
@@ -409,7 +427,7 @@ impl Store {
         // nothing is to be written, or the row seems too old, it is read again.
         let (row, group) = tokio::try_join!(
             self.row_of_late(user, &id.conversation),
-            self.told_of_reading(&id.conversation)
+            self.told_of_reading(&id.conversation, false)
         )?;
         let is_news =
             |row: &Row| row.head >= Some(id.stamp) && !row.has_read(id.stamp) && row.shows(id.stamp);

@@ -2,6 +2,8 @@
 //!
 //! Invariant: a room has one entry in the list, whose key is its folded name; so the entry guards the name.
 
+use std::collections::HashSet;
+
 use aws_lc_rs::digest;
 use base64::Engine as _;
 use futures_util::stream::{self, StreamExt};
@@ -130,6 +132,7 @@ impl Store {
                 people: 1,
                 admin: true,
                 seq: 1,
+                told: Some(at.plus(1)),
                 ..Row::default()
             };
             let part = Participant { admin: true, joined_at: now, from: None, read: None, read_at: None };
@@ -213,11 +216,7 @@ impl Store {
         }
         self.see_user(caller).await?;
         loop {
-            let (group, row, history) = tokio::try_join!(
-                self.group(room, SMALL, true),
-                self.row(&caller.user, room),
-                self.messages_below(room, None, HISTORY + 1)
-            )?;
+            let (group, row) = tokio::try_join!(self.group(room, SMALL, true), self.row(&caller.user, room))?;
             let group = group.ok_or_else(unknown)?;
             if let Some(row) = row {
                 let conversation = room.clone();
@@ -227,24 +226,30 @@ impl Store {
             if people > MAX_PARTICIPANTS {
                 return Err(Error::Conflict("The room is full."));
             }
+            // After the group: what changes in between is not committed under its `seq`, and then read again.
+            let history = self.messages_below(room, None, HISTORY + 1).await?;
             let newest = history.first().map(|held| &held.message);
             if newest.map(|message| message.id.stamp) != group.meta.last {
-                // The two were read around a send.
                 continue;
             }
             let at = self.clock.stamp_above(Some(group.meta.head));
+            // Who was there before may have deleted some of it for themselves.
+            let last = history.iter().take(HISTORY).find(|held| !held.is_hidden_by(&caller.user));
             let row = Row {
                 admin: group.meta.creator == caller.user,
                 cleared: history.get(HISTORY).map(|held| held.message.id.stamp),
                 head: group.meta.last,
                 read: group.meta.last,
-                last_id: group.meta.last,
-                last_text: newest.map(crate::message::Message::preview),
-                last_mine: newest.is_some_and(|message| message.sender == caller.user),
+                last_id: last.map(|held| held.message.id.stamp),
+                last_text: last.map(|held| held.message.preview()),
+                last_mine: last.is_some_and(|held| held.message.sender == caller.user),
                 ..group.new_row(at, people)
             };
             let rows = vec![(caller.user.clone(), row.clone())];
-            let (writes, told) = self.adding(room, &group, rows, Some(&caller.user), at)?;
+            let (mut writes, told) = self.adding(room, &group, rows, Some(&caller.user), at)?;
+            if let Some(last) = last.filter(|held| Some(held.message.id.stamp) != group.meta.last) {
+                writes.push(last.shown_by(&caller.user));
+            }
             if let (Commit::Done, delivery) = self.commit_and_tell(writes, told, began).await? {
                 return Ok(Opened { conversation: room.clone(), row, is_new: true, delivery });
             }
@@ -319,29 +324,43 @@ impl Store {
         let mut looks = stream::iter(looks.collect::<Vec<_>>()).buffer_unordered(LOOKS);
         let mut people = Vec::new();
         while let Some(look) = looks.next().await {
-            let (user, status) = look?;
-            people.push(((status == Status::Offline, user), status));
+            people.push(look?);
         }
+        let there = people.iter().filter(|(_, status)| *status != Status::Offline).map(|(user, _)| user);
+        let blocked = self.blocked_between(caller, there.collect()).await?;
+        let mut people: Vec<_> = people
+            .into_iter()
+            .map(|(user, status)| {
+                let status = if blocked.contains(&user) { Status::Offline } else { status };
+                ((status == Status::Offline, user), status)
+            })
+            .collect();
         people.sort_by(|(a, _), (b, _)| a.cmp(b));
         people.retain(|(place, _)| after.as_ref().is_none_or(|after| place > after));
         let more = people.len() > limit;
         people.truncate(limit);
         let next = people.last().filter(|_| more).map(|(place, _)| place.clone());
         let users: Vec<&UserId> = people.iter().map(|((_, user), _)| user).collect();
-        let keys = users.iter().map(|user| inbox::key(caller, &ConversationId::direct(caller, user)));
-        let (profiles, rows) = tokio::try_join!(self.profiles(&users), self.get_all(keys.collect()))?;
-        let rows = rows.iter().map(from_item::<Row>).collect::<Result<Vec<_>, _>>()?;
-        let blocks =
-            |user: &UserId| rows.iter().any(|row| row.peer.as_ref() == Some(user) && row.is_blocked());
+        let profiles = self.profiles(&users).await?;
         let shown = people.iter().map(|((_, user), status)| {
             let profile = profiles.iter().find(|(id, _)| id == user).map(|(_, profile)| profile.clone());
             let (name, photo_url) =
                 profile.map(|found| (found.shown_name(), found.picture)).unwrap_or_default();
-            let status = if blocks(user) { Status::Offline } else { *status };
-            RoomUser { user_id: user.clone(), name, photo_url, status }
+            RoomUser { user_id: user.clone(), name, photo_url, status: *status }
         });
-        let mut shown: Vec<_> = shown.collect();
-        shown.sort_by_key(|user| user.status == Status::Offline);
-        Ok((shown, next))
+        Ok((shown.collect(), next))
+    }
+
+    /// Those of some users between whom and the caller a block stands.
+    async fn blocked_between(&self, caller: &UserId, users: Vec<&UserId>) -> Result<HashSet<UserId>, Error> {
+        let mut blocked = HashSet::new();
+        for users in users.chunks(100) {
+            let keys = users.iter().map(|user| inbox::key(caller, &ConversationId::direct(caller, user)));
+            for row in &self.get_all(keys.collect()).await? {
+                let row: Row = from_item(row)?;
+                blocked.extend(row.is_blocked().then_some(row.peer).flatten());
+            }
+        }
+        Ok(blocked)
     }
 }

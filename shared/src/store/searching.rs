@@ -15,7 +15,7 @@ use super::item::{from_item, text};
 use super::messages::{self, Held, partition};
 use super::reads::Reads;
 use super::{Store, inbox, participants};
-use crate::conversation::Row;
+use crate::conversation::{Row, SMALL};
 use crate::error::Error;
 use crate::id::{ConversationId, MessageId, Stamp, UserId};
 use crate::message::{Message, ReadState};
@@ -171,7 +171,13 @@ impl Store {
             let rows = items.iter().map(|item| Ok((inbox::conversation_of(item)?, from_item::<Row>(item)?)));
             rows.collect::<Result<Vec<_>, Error>>()?
         };
-        Ok(rows.into_iter().filter(|(_, row)| row.head.is_some_and(|head| row.shows(head))).collect())
+        // A large conversation's row may not have taken in yet what is to be found.
+        let now = Stamp::first_of(self.clock.now()).plus(u64::MAX);
+        let rows = rows.into_iter().map(|(id, row)| {
+            let is_large = row.people > SMALL as u64;
+            (id, if is_large { Row { head: row.head.max(Some(now)), ..row } } else { row })
+        });
+        Ok(rows.filter(|(_, row)| row.head.is_some_and(|head| row.shows(head))).collect())
     }
 
     /// The page of a complete pass: its hits as they are now.

@@ -117,14 +117,15 @@ impl Store {
             Address::User(peer) => ConversationId::direct(&caller.user, peer),
             Address::Conversation(id) => id.clone(),
         };
-        let (peer, group) = match &draft.to {
-            Address::User(peer) => (Some(peer.clone()), None),
-            Address::Conversation(id) if id.is_direct() => {
-                (self.row(&caller.user, id).await?.ok_or(Error::NotAParticipant)?.peer, None)
-            }
-            Address::Conversation(id) => (None, Some(self.group_of_sender(&caller.user, id).await?)),
-        };
+        let to = draft.to.clone();
         let content = draft.content_in(&conversation)?;
+        let (peer, group) = match to {
+            Address::User(peer) => (Some(peer), None),
+            Address::Conversation(id) if id.is_direct() => {
+                (self.row(&caller.user, &id).await?.ok_or(Error::NotAParticipant)?.peer, None)
+            }
+            Address::Conversation(id) => (None, Some(self.group_of_sender(&caller.user, &id).await?)),
+        };
         let mut sending = Sending {
             store: self,
             caller,
@@ -340,7 +341,9 @@ impl Sending<'_> {
             row.add("n", 1).set("unread", inbox::UNREAD_MARK)
         };
         Ok(match &side.standing {
-            Standing::Visible => row.if_present("activity").if_below("head", &stamp),
+            Standing::Visible => {
+                row.if_present("activity").if_below("head", &stamp).if_below("hidden_at", &stamp)
+            }
             Standing::Hidden(known) => row
                 .if_missing("activity")
                 .if_still("head", known.head.as_ref())
