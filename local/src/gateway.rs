@@ -4,6 +4,7 @@ use aws_lambda_events::dynamodb::Event;
 use aws_lambda_events::streams::DynamoDbEventResponse;
 use axum::Router;
 use axum::http::{HeaderName, HeaderValue, Method, header};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{Html, IntoResponse};
 use axum::routing::get;
 use shared::app::App;
@@ -12,6 +13,11 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::console::{Console, log_requests};
 use crate::websocket::{Call, Functions, Gateway, call};
+
+tokio::task_local! {
+    /// The function whose code runs, by its name in the template: for whoever watches what each of them calls.
+    pub static RUNNING: &'static str;
+}
 
 /// Every function, by its name in the template.
 #[must_use]
@@ -46,9 +52,9 @@ pub const STREAM_FUNCTIONS: [&str; 1] = ["FanOut"];
 
 /// A function that takes an app with each event.
 macro_rules! on {
-    ($app:ident, $handle:path) => {{
+    ($app:ident, $name:literal, $handle:path) => {{
         let app = $app.clone();
-        call(move |event| $handle(app.clone(), event))
+        call(move |event| RUNNING.scope($name, $handle(app.clone(), event)))
     }};
 }
 
@@ -56,22 +62,26 @@ macro_rules! on {
 #[must_use]
 pub fn socket_functions(app: &App) -> Functions {
     Functions {
-        authorize: on!(app, ws_authorizer::handle),
-        connect: on!(app, ws_connect::handle),
-        disconnect: on!(app, ws_disconnect::handle),
-        message: on!(app, ws_message::handle),
+        authorize: on!(app, "WsAuthorizer", ws_authorizer::handle),
+        connect: on!(app, "WsConnect", ws_connect::handle),
+        disconnect: on!(app, "WsDisconnect", ws_disconnect::handle),
+        message: on!(app, "WsMessage", ws_message::handle),
     }
 }
 
 /// The function that the table's stream wakes, on an app.
 #[must_use]
 pub fn stream_function(app: &App) -> Call<Event, DynamoDbEventResponse> {
-    on!(app, fan_out::handle)
+    on!(app, "FanOut", fan_out::handle)
 }
 
 /// The routes of all functions.
 fn routes() -> Router<App> {
-    functions().into_iter().fold(Router::new(), |all, (_, routes)| all.merge(routes))
+    functions().into_iter().fold(Router::new(), |all, (name, routes)| {
+        all.merge(
+            routes.route_layer(from_fn(move |request, next: Next| RUNNING.scope(name, next.run(request)))),
+        )
+    })
 }
 
 /// What one port serves: the functions, the sockets, `/health`, and a page that says what this is.
@@ -79,7 +89,7 @@ pub fn service(app: App, sockets: &Gateway, cors_origins: &[String], console: Op
     let routes = routes().route("/health", get(health)).route("/ws", sockets.upgrade()).route("/", get(page));
     let service = boundary(routes, app);
     let service = match console {
-        Some(console) => service.layer(axum::middleware::from_fn_with_state(console, log_requests)),
+        Some(console) => service.layer(from_fn_with_state(console, log_requests)),
         None => service,
     };
     if cors_origins.is_empty() { service } else { service.layer(cors(cors_origins)) }

@@ -9,6 +9,7 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use aws_smithy_runtime_api::client::interceptors::SharedInterceptor;
 use axum::Router;
 use axum::serve::ListenerExt;
 use shared::app::{App, variable};
@@ -54,11 +55,16 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// Starts everything; requests are served once this returns.
+    /// Starts everything; requests are served once this returns. `watcher` is shown every call of the functions to the
+    /// database and to sockets.
     ///
     /// # Errors
     /// A sentence for people: a port that is taken, a folder that cannot be used, a secret that is too short.
-    pub async fn start(options: &Options, console: Option<Console>) -> Result<Self, Source> {
+    pub async fn start(
+        options: &Options,
+        console: Option<Console>,
+        watcher: Option<SharedInterceptor>,
+    ) -> Result<Self, Source> {
         let endpoint = variable("AWS_ENDPOINT_URL_DYNAMODB");
         let on_disk = !options.in_memory && endpoint.is_none();
         let lock = if on_disk { Some(lock(&options.data_dir)?) } else { None };
@@ -90,8 +96,13 @@ impl Stack {
         let jwt_secret = settings.jwt_secret.clone().ok_or("there is no secret to sign with")?;
         let port = TcpListener::bind("127.0.0.1:0").await?;
         let domain_name = port.local_addr()?.to_string();
-        let pushes = pushes(&format!("http://{domain_name}/{STAGE}"));
-        let app = App::new((&config).into(), Some(pushes), settings, Clock::default());
+        let mut pushes = pushes(&format!("http://{domain_name}/{STAGE}"));
+        let mut calls = aws_sdk_dynamodb::config::Builder::from(&config);
+        if let Some(watcher) = watcher {
+            calls.push_interceptor(watcher.clone());
+            pushes.push_interceptor(watcher);
+        }
+        let app = App::new(calls, Some(pushes), settings, Clock::default());
         let tail = stream::follow(records, &table, gateway::stream_function(&app));
         let api = Api { id: "local".to_owned(), stage: STAGE.to_owned(), domain_name, routes: Vec::new() };
         let sockets = Gateway::new(api, gateway::socket_functions(&app), Limits::default());

@@ -27,7 +27,7 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
 
-use crate::{Actor, TABLE, World, config};
+use crate::{Actor, TABLE, World, config, roles};
 
 /// Longer than anything takes.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -51,7 +51,7 @@ impl Live {
             cors_origins: Vec::new(),
             quiet: true,
         };
-        let stack = Stack::start(&options, None).await.expect("a stack");
+        let stack = Stack::start(&options, None, Some(roles::watcher())).await.expect("a stack");
         warm_up(&stack.app).await;
         // The functions are the stack's; the sockets of this router, of which nobody opens any, are not.
         let api =
@@ -259,7 +259,8 @@ impl World {
             .behavior_version(aws_sdk_apigatewaymanagement::config::BehaviorVersion::latest())
             .credentials_provider(Credentials::new("test", "test", None, None, "tests"))
             .region(Region::new("us-east-1"))
-            .endpoint_url(endpoint);
+            .endpoint_url(endpoint)
+            .interceptor(roles::watcher());
         let store = Store::new(config(&self.wire), TABLE.to_owned(), Clock::default(), true, true);
         let app = App { store, push: Push::new(Some(pushes)), ..self.app.clone() };
         warm_up(&app).await;
