@@ -41,6 +41,7 @@ pub fn functions() -> Vec<(&'static str, Router<App>)> {
         ("Typing", typing::routes()),
         ("Presence", presence::routes()),
         ("WsTicket", ws_ticket::routes()),
+        ("About", about::routes()),
     ]
 }
 
@@ -84,9 +85,9 @@ fn routes() -> Router<App> {
     })
 }
 
-/// What one port serves: the functions, the sockets, `/health`, and a page that says what this is.
+/// What one port serves: the functions, the sockets, and a page that says what this is.
 pub fn service(app: App, sockets: &Gateway, cors_origins: &[String], console: Option<Console>) -> Router {
-    let routes = routes().route("/health", get(health)).route("/ws", sockets.upgrade()).route("/", get(page));
+    let routes = routes().route("/ws", sockets.upgrade()).route("/", get(page));
     let service = boundary(routes, app);
     let service = match console {
         Some(console) => service.layer(from_fn_with_state(console, log_requests)),
@@ -106,10 +107,6 @@ fn cors(origins: &[String]) -> CorsLayer {
         .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
         .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE])
         .expose_headers([HeaderName::from_static("x-request-id"), header::RETRY_AFTER])
-}
-
-async fn health() -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "application/json")], r#"{"status": "ok"}"#)
 }
 
 async fn page() -> impl IntoResponse {

@@ -47,6 +47,12 @@ const TABLE: &str = "!GetAtt Table.Arn";
 const SOCKETS: &str =
     r#"!Sub "arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}:${Sockets}/live/*""#;
 
+/// `MarkAsRead` of `mark-as-read`.
+pub fn resource(function: &str) -> String {
+    let upper = |word: &str| word[..1].to_uppercase() + &word[1..];
+    function.split('-').map(upper).collect()
+}
+
 /// The resources of the template, by name, each as its lines.
 pub fn resources() -> BTreeMap<String, String> {
     let template = fs::read_to_string(root().join("infra/template.yaml")).expect("the template");
@@ -117,7 +123,7 @@ impl Intercept for Watcher {
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         // What a test calls by itself is no function's.
-        if let Ok(function) = RUNNING.try_with(|name| (*name).to_owned()) {
+        if let Ok(function) = RUNNING.try_with(|name| resource(name)) {
             for (action, on) in actions(context.input()) {
                 note(Permission { function: function.clone(), action: action.to_owned(), on });
             }
