@@ -6,14 +6,15 @@ use std::path::{Path, PathBuf};
 
 use harness::World;
 use harness::process::root;
-use harness::roles::{Permission, allowed, called, resource, resources, statements};
+use harness::roles::{resource, resources, statements};
 use serde_json::{Value, json};
 
 fn text(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap()
 }
 
-fn functions() -> Vec<String> {
+/// The names of the functions' crates.
+pub(crate) fn functions() -> Vec<String> {
     let folders = fs::read_dir(root().join("functions")).unwrap();
     folders.map(|folder| folder.unwrap().file_name().into_string().unwrap()).collect()
 }
@@ -196,67 +197,6 @@ fn each_function_has_a_role_of_its_own() {
         assert_eq!(block.contains("TIDINGS_PUSH_ENDPOINT: "), pushes, "{name}");
     }
     assert_eq!(resources.values().filter(|block| is_a(block, "AWS::IAM::Role")).count(), functions().len());
-}
-
-/// What a role allows to Lambda itself, which writes logs, reads the stream and keeps what was given up (AWS Lambda
-/// Developer Guide, "Process DynamoDB records with Lambda").
-const FOR_LAMBDA: [(&str, &str); 7] = [
-    ("logs:CreateLogStream", "!GetAtt Logs.Arn"),
-    ("logs:PutLogEvents", "!GetAtt Logs.Arn"),
-    ("dynamodb:DescribeStream", "!GetAtt Table.StreamArn"),
-    ("dynamodb:GetRecords", "!GetAtt Table.StreamArn"),
-    ("dynamodb:GetShardIterator", "!GetAtt Table.StreamArn"),
-    ("dynamodb:ListStreams", "!Sub \"${Table.Arn}/stream/*\""),
-    ("sqs:SendMessage", "!GetAtt FanOutFailures.Arn"),
-];
-
-#[test]
-fn lambda_may_do_what_it_does_for_each_function_and_no_more() {
-    let mut found = BTreeMap::<String, BTreeSet<(String, String)>>::new();
-    for Permission { function, action, on } in allowed() {
-        if FOR_LAMBDA.contains(&(&action, &on)) {
-            found.entry(function).or_default().insert((action, on));
-        }
-    }
-    for function in functions().iter().map(|function| resource(function)) {
-        // Only the stream's functions have more than their logs.
-        let count = if local::gateway::STREAM_FUNCTIONS.contains(&function.as_str()) { 7 } else { 2 };
-        let wanted = FOR_LAMBDA[..count].iter().map(|(action, on)| ((*action).to_owned(), (*on).to_owned()));
-        assert_eq!(found[&function], wanted.collect(), "{function}");
-    }
-}
-
-#[tokio::test]
-async fn a_function_looks_at_the_table_when_it_starts() {
-    let world = World::new().await;
-    for function in functions() {
-        let name: &'static str = resource(&function).leak();
-        local::gateway::RUNNING.scope(name, world.app.store.warm_up()).await;
-    }
-}
-
-/// A function that the template does not have.
-const NOBODY: &str = "Nobody";
-
-#[tokio::test]
-#[should_panic(expected = "infra/template.yaml: Nobody may not dynamodb:GetItem on !GetAtt Table.Arn")]
-async fn what_no_role_allows_fails() {
-    let world = World::new().await;
-    local::gateway::RUNNING.scope(NOBODY, world.app.store.warm_up()).await;
-}
-
-/// What is called and not allowed fails where it is called, unless that is where nobody looks; what is allowed and not
-/// called is found only here.
-#[test]
-#[ignore = "needs the calls of all other tests: `make test` runs it after them"]
-fn each_permission_is_used() {
-    let of_functions = |allowed: &Permission| !FOR_LAMBDA.contains(&(&allowed.action, &allowed.on));
-    let allowed: BTreeSet<_> = allowed().into_iter().filter(of_functions).collect();
-    let called: BTreeSet<_> = called().into_iter().filter(|call| call.function != NOBODY).collect();
-    let superfluous: Vec<_> = allowed.difference(&called).collect();
-    assert!(superfluous.is_empty(), "infra/template.yaml allows what no test has seen: {superfluous:#?}");
-    let missing: Vec<_> = called.difference(&allowed).collect();
-    assert!(missing.is_empty(), "infra/template.yaml does not allow: {missing:#?}");
 }
 
 #[test]

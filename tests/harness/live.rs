@@ -6,6 +6,11 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::config::{Credentials, Region};
+use aws_smithy_runtime_api::client::http::{
+    HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_types::body::SdkBody;
 use axum::Router;
 use futures_util::{SinkExt, StreamExt};
 use http::HeaderValue;
@@ -265,5 +270,30 @@ impl World {
         let app = App { store, push: Push::new(Some(pushes)), ..self.app.clone() };
         warm_up(&app).await;
         Self::with(app, self.wire.clone())
+    }
+
+    /// The same machine, which finds at once that every socket it pushes to is gone.
+    #[must_use]
+    pub fn whose_sockets_are_gone(&self) -> Self {
+        let pushes = aws_sdk_apigatewaymanagement::config::Builder::new()
+            .behavior_version(aws_sdk_apigatewaymanagement::config::BehaviorVersion::latest())
+            .credentials_provider(Credentials::new("test", "test", None, None, "tests"))
+            .region(Region::new("us-east-1"))
+            .endpoint_url("http://sockets.invalid")
+            .http_client(http_client_fn(|_, _| SharedHttpConnector::new(Gone)))
+            .interceptor(roles::watcher());
+        Self::with(App { push: Push::new(Some(pushes)), ..self.app.clone() }, self.wire.clone())
+    }
+}
+
+/// The other end of pushes, where no socket is.
+#[derive(Debug)]
+struct Gone;
+
+impl HttpConnector for Gone {
+    fn call(&self, _: HttpRequest) -> HttpConnectorFuture {
+        let mut answer = HttpResponse::new(http::StatusCode::GONE.into(), SdkBody::from("{}"));
+        answer.headers_mut().insert("x-amzn-errortype", "GoneException");
+        HttpConnectorFuture::ready(Ok(answer))
     }
 }
