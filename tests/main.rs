@@ -27,6 +27,7 @@ mod racing;
 mod reading;
 mod readme;
 mod retries;
+mod roles;
 mod rooms;
 mod searching;
 mod sockets;

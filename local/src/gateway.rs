@@ -4,6 +4,7 @@ use aws_lambda_events::dynamodb::Event;
 use aws_lambda_events::streams::DynamoDbEventResponse;
 use axum::Router;
 use axum::http::{HeaderName, HeaderValue, Method, header};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{Html, IntoResponse};
 use axum::routing::get;
 use shared::app::App;
@@ -14,11 +15,16 @@ use crate::console::{Console, log_requests};
 use crate::lambda::{self, Lambda};
 use crate::websocket::{Call, Functions, Gateway, call};
 
+tokio::task_local! {
+    /// The function whose code runs, by its name: for whoever watches what each of them calls.
+    pub static RUNNING: &'static str;
+}
+
 /// A function that takes an app with each event.
 macro_rules! on {
-    ($app:ident, $handle:path) => {{
+    ($app:ident, $name:literal, $handle:path) => {{
         let app = $app.clone();
-        call(move |event| $handle(app.clone(), event))
+        call(move |event| RUNNING.scope($name, $handle(app.clone(), event)))
     }};
 }
 
@@ -26,26 +32,30 @@ macro_rules! on {
 #[must_use]
 pub fn socket_functions(app: &App) -> Functions {
     Functions {
-        authorize: on!(app, ws_authorizer::handle),
-        connect: on!(app, ws_connect::handle),
-        disconnect: on!(app, ws_disconnect::handle),
-        message: on!(app, ws_message::handle),
+        authorize: on!(app, "ws-authorizer", ws_authorizer::handle),
+        connect: on!(app, "ws-connect", ws_connect::handle),
+        disconnect: on!(app, "ws-disconnect", ws_disconnect::handle),
+        message: on!(app, "ws-message", ws_message::handle),
     }
 }
 
 /// The function that the table's stream wakes, on an app.
 #[must_use]
 pub fn stream_function(app: &App) -> Call<Event, DynamoDbEventResponse> {
-    on!(app, fan_out::handle)
+    on!(app, "fan-out", fan_out::handle)
 }
 
 /// The routes of all functions.
 fn routes() -> Router<App> {
-    functions::http().into_iter().fold(Router::new(), |all, (_, routes)| all.merge(routes))
+    functions::http().into_iter().fold(Router::new(), |all, (name, routes)| {
+        all.merge(
+            routes.route_layer(from_fn(move |request, next: Next| RUNNING.scope(name, next.run(request)))),
+        )
+    })
 }
 
-/// What one port serves: the functions, in this process unless `lambda` says where else; the sockets, `/health`, and
-/// a page that says what this is.
+/// What one port serves: the functions, in this process unless `lambda` says where else; the sockets, and a page that
+/// says what this is.
 pub fn service(
     app: App,
     lambda: Option<&Lambda>,
@@ -53,13 +63,13 @@ pub fn service(
     cors_origins: &[String],
     console: Option<Console>,
 ) -> Router {
-    let own = Router::new().route("/health", get(health)).route("/ws", sockets.upgrade()).route("/", get(page));
+    let own = Router::new().route("/ws", sockets.upgrade()).route("/", get(page));
     let service = match lambda {
         Some(lambda) => lambda::routes(lambda, &boundary(own, app)),
         None => boundary(own.merge(routes()), app),
     };
     let service = match console {
-        Some(console) => service.layer(axum::middleware::from_fn_with_state(console, log_requests)),
+        Some(console) => service.layer(from_fn_with_state(console, log_requests)),
         None => service,
     };
     if cors_origins.is_empty() { service } else { service.layer(cors(cors_origins)) }
@@ -76,10 +86,6 @@ fn cors(origins: &[String]) -> CorsLayer {
         .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
         .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE])
         .expose_headers([HeaderName::from_static("x-request-id"), header::RETRY_AFTER])
-}
-
-async fn health() -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "application/json")], r#"{"status": "ok"}"#)
 }
 
 async fn page() -> impl IntoResponse {

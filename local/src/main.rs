@@ -52,7 +52,7 @@ fn runtime() -> std::io::Result<Runtime> {
 /// Brings a deleted message back. Nobody is connected to this process: clients learn of it by polling.
 async fn restore(options: &Options, message: &MessageId) -> Result<(), Source> {
     let options = Options { port: 0, functions_from: None, invoke_url: None, ..options.clone() };
-    let stack = Stack::start(&options, None).await?;
+    let stack = Stack::start(&options, None, None).await?;
     let restored = stack.app.store.restore_message(message).await;
     stack.stop().await;
     let restored = restored?.message;
@@ -68,7 +68,7 @@ async fn restore(options: &Options, message: &MessageId) -> Result<(), Source> {
 async fn serve(options: &Options) -> Result<(), Source> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let (console, writer) = Console::start();
-    let stack = Stack::start(options, (!options.quiet).then(|| console.clone())).await?;
+    let stack = Stack::start(options, (!options.quiet).then(|| console.clone()), None).await?;
     if let Some(messages) = options.demo {
         demo::fill(&stack.app, messages).await?;
     }

@@ -9,6 +9,7 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use aws_smithy_runtime_api::client::interceptors::SharedInterceptor;
 use axum::Router;
 use axum::serve::ListenerExt;
 use shared::app::{App, Settings, variable};
@@ -61,11 +62,16 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// Starts everything; requests are served once this returns.
+    /// Starts everything; requests are served once this returns. `watcher` is shown every call of the functions to the
+    /// database and to sockets.
     ///
     /// # Errors
     /// A sentence for people: a port that is taken, a folder that cannot be used, a secret that is too short.
-    pub async fn start(options: &Options, console: Option<Console>) -> Result<Self, Source> {
+    pub async fn start(
+        options: &Options,
+        console: Option<Console>,
+        watcher: Option<SharedInterceptor>,
+    ) -> Result<Self, Source> {
         let endpoint = variable("AWS_ENDPOINT_URL_DYNAMODB");
         let on_disk = !options.in_memory && endpoint.is_none();
         let lock = if on_disk { Some(lock(&options.data_dir)?) } else { None };
@@ -99,8 +105,12 @@ impl Stack {
         let domain_name = port.local_addr()?.to_string();
         let push_endpoint = format!("http://{domain_name}/{STAGE}");
         let lambda = lambda(options, folder, environment(&settings, &database, &push_endpoint))?;
-        let pushes = pushes(&push_endpoint);
-        let app = App::new((&config).into(), Some(pushes), settings, Clock::default());
+        let (mut calls, mut pushes) = (aws_sdk_dynamodb::config::Builder::from(&config), pushes(&push_endpoint));
+        if let Some(watcher) = watcher {
+            calls.push_interceptor(watcher.clone());
+            pushes.push_interceptor(watcher);
+        }
+        let app = App::new(calls, Some(pushes), settings, Clock::default());
         let (wakes, answers) = match &lambda {
             Some(lambda) => (lambda.stream_function(), lambda.socket_functions()),
             None => (gateway::stream_function(&app), gateway::socket_functions(&app)),

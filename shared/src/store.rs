@@ -178,10 +178,18 @@ impl Store {
         self.clock.now()
     }
 
-    /// Opens the connection before the first request needs it, with a read that finds nothing.
-    pub async fn warm_up(&self) {
+    /// Has the table answer a read that finds nothing: half a read unit.
+    ///
+    /// # Errors
+    /// `Unavailable`, and `Internal` where it refuses.
+    pub async fn reach(&self) -> Result<(), Error> {
         let nothing = Key { pk: "-".into(), sk: "-".into() };
-        if let Err(error) = self.get(nothing, false).await {
+        self.get(nothing, false).await.map(|_| ())
+    }
+
+    /// Opens the connection before the first request needs it.
+    pub async fn warm_up(&self) {
+        if let Err(error) = self.reach().await {
             tracing::warn!(error = ?error, "the table does not answer yet");
         }
     }

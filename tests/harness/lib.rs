@@ -12,6 +12,7 @@ mod actor;
 pub mod binaries;
 pub mod live;
 pub mod process;
+pub mod roles;
 pub mod sync;
 pub mod wire;
 
@@ -87,7 +88,8 @@ impl World {
         // Sockets are looked for; there are none unless a test adds some.
         let pushes = aws_sdk_apigatewaymanagement::config::Builder::new()
             .behavior_version(aws_sdk_apigatewaymanagement::config::BehaviorVersion::latest())
-            .endpoint_url("http://sockets.invalid");
+            .endpoint_url("http://sockets.invalid")
+            .interceptor(roles::watcher());
         let app = App::new(config(&wire), Some(pushes), settings(), clock);
         Self::with(app, wire, lambda)
     }
@@ -327,4 +329,5 @@ fn config(wire: &Wire) -> Builder {
         .region(Region::new("us-east-1"))
         .endpoint_url("http://database.invalid")
         .http_client(wire.http_client())
+        .interceptor(roles::watcher())
 }

@@ -25,6 +25,7 @@ pub fn http() -> Vec<(&'static str, Router<App>)> {
         ("typing", typing::routes()),
         ("presence", presence::routes()),
         ("ws-ticket", ws_ticket::routes()),
+        ("about", about::routes()),
     ]
 }
 
