@@ -3,14 +3,19 @@
 use aws_lambda_events::dynamodb::Event;
 use aws_lambda_events::streams::DynamoDbEventResponse;
 use axum::Router;
+use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue, Method, header};
+use axum::middleware::Next;
 use axum::response::{Html, IntoResponse};
 use axum::routing::get;
-use shared::app::App;
+use lambda_runtime::Context;
+use shared::app::{App, observed};
 use shared::http::boundary;
+use shared::meter;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::console::{Console, log_requests};
+use crate::metrics;
 use crate::websocket::{Call, Functions, Gateway, call};
 
 /// Every function, by its name in the template.
@@ -44,11 +49,13 @@ pub const SOCKET_FUNCTIONS: [&str; 4] = ["WsAuthorizer", "WsConnect", "WsDisconn
 /// The functions that the table's stream wakes, by their names in the template.
 pub const STREAM_FUNCTIONS: [&str; 1] = ["FanOut"];
 
-/// A function that takes an app with each event.
+/// A function that takes an app with each event, observed under its name in the template.
 macro_rules! on {
-    ($app:ident, $handle:path) => {{
+    ($app:ident, $name:literal, $handle:path) => {{
         let app = $app.clone();
-        call(move |event| $handle(app.clone(), event))
+        call(move |event| {
+            observed(app.clone(), Some($name), Context::default(), $handle(app.clone(), event))
+        })
     }};
 }
 
@@ -56,27 +63,34 @@ macro_rules! on {
 #[must_use]
 pub fn socket_functions(app: &App) -> Functions {
     Functions {
-        authorize: on!(app, ws_authorizer::handle),
-        connect: on!(app, ws_connect::handle),
-        disconnect: on!(app, ws_disconnect::handle),
-        message: on!(app, ws_message::handle),
+        authorize: on!(app, "WsAuthorizer", ws_authorizer::handle),
+        connect: on!(app, "WsConnect", ws_connect::handle),
+        disconnect: on!(app, "WsDisconnect", ws_disconnect::handle),
+        message: on!(app, "WsMessage", ws_message::handle),
     }
 }
 
 /// The function that the table's stream wakes, on an app.
 #[must_use]
 pub fn stream_function(app: &App) -> Call<Event, DynamoDbEventResponse> {
-    on!(app, fan_out::handle)
+    on!(app, "FanOut", fan_out::handle)
 }
 
-/// The routes of all functions.
+/// The routes of all functions, observed under their names in the template.
 fn routes() -> Router<App> {
-    functions().into_iter().fold(Router::new(), |all, (_, routes)| all.merge(routes))
+    functions().into_iter().fold(Router::new(), |all, (name, routes)| {
+        let named = move |request: Request, next: Next| {
+            meter::serve_as(name);
+            next.run(request)
+        };
+        all.merge(routes.layer(axum::middleware::from_fn(named)))
+    })
 }
 
-/// What one port serves: the functions, the sockets, `/health`, and a page that says what this is.
+/// What one port serves: the functions, the sockets, their metrics, and a page that says what this is.
 pub fn service(app: App, sockets: &Gateway, cors_origins: &[String], console: Option<Console>) -> Router {
-    let routes = routes().route("/health", get(health)).route("/ws", sockets.upgrade()).route("/", get(page));
+    let routes = routes().route("/ws", sockets.upgrade()).route("/", get(page));
+    let routes = routes.route("/_local/metrics", get(metrics::show));
     let service = boundary(routes, app);
     let service = match console {
         Some(console) => service.layer(axum::middleware::from_fn_with_state(console, log_requests)),
@@ -96,10 +110,6 @@ fn cors(origins: &[String]) -> CorsLayer {
         .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
         .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE])
         .expose_headers([HeaderName::from_static("x-request-id"), header::RETRY_AFTER])
-}
-
-async fn health() -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "application/json")], r#"{"status": "ok"}"#)
 }
 
 async fn page() -> impl IntoResponse {

@@ -10,6 +10,7 @@
 
 mod actor;
 pub mod live;
+pub mod printed;
 pub mod process;
 pub mod sync;
 pub mod wire;

@@ -260,7 +260,7 @@ impl World {
             .credentials_provider(Credentials::new("test", "test", None, None, "tests"))
             .region(Region::new("us-east-1"))
             .endpoint_url(endpoint);
-        let store = Store::new(config(&self.wire), TABLE.to_owned(), Clock::default(), true, true);
+        let store = Store::new(config(&self.wire), TABLE.to_owned(), Clock::default(), true);
         let app = App { store, push: Push::new(Some(pushes)), ..self.app.clone() };
         warm_up(&app).await;
         Self::with(app, self.wire.clone())
