@@ -53,9 +53,7 @@ pub const STREAM_FUNCTIONS: [&str; 1] = ["FanOut"];
 macro_rules! on {
     ($app:ident, $name:literal, $handle:path) => {{
         let app = $app.clone();
-        call(move |event| {
-            observed(app.clone(), Some($name), Context::default(), $handle(app.clone(), event))
-        })
+        call(move |event| observed(app.clone(), Some($name), Context::default(), $handle(app.clone(), event)))
     }};
 }
 

@@ -24,7 +24,8 @@ pub(crate) async fn show(State(app): State<App>, request: Request) -> Response {
 fn is_from_here(request: &Request) -> bool {
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
     let host = request.headers().get(header::HOST).map(|host| host.to_str().unwrap_or_default());
-    peer.is_some_and(|ConnectInfo(peer)| peer.ip().to_canonical().is_loopback()) && host.is_none_or(is_loopback)
+    peer.is_some_and(|ConnectInfo(peer)| peer.ip().to_canonical().is_loopback())
+        && host.is_none_or(is_loopback)
 }
 
 /// Whether a `Host` header names this machine, with or without a port.
@@ -32,7 +33,8 @@ fn is_loopback(host: &str) -> bool {
     let is_port = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let name = host.rsplit_once(':').filter(|(_, port)| is_port(port)).map_or(host, |(name, _)| name);
     let address = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(name);
-    name.eq_ignore_ascii_case("localhost") || address.parse().is_ok_and(|address: IpAddr| address.is_loopback())
+    name.eq_ignore_ascii_case("localhost")
+        || address.parse().is_ok_and(|address: IpAddr| address.is_loopback())
 }
 
 #[cfg(test)]
@@ -44,7 +46,9 @@ mod tests {
         for host in ["localhost", "LocalHost:3000", "127.0.0.1", "127.0.0.1:3000", "[::1]", "[::1]:3000"] {
             assert!(is_loopback(host), "{host}");
         }
-        for host in ["", "example.com", "localhost.example.com", "127.0.0.1.example.com:80", "192.0.2.1", ":80"] {
+        for host in
+            ["", "example.com", "localhost.example.com", "127.0.0.1.example.com:80", "192.0.2.1", ":80"]
+        {
             assert!(!is_loopback(host), "{host}");
         }
     }

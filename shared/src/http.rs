@@ -29,9 +29,10 @@ use tracing::{Instrument as _, Span};
 
 use crate::app::App;
 use crate::error::{Cause, Error};
+use crate::log::{reason, trace_id};
 use crate::meter::{self, Meter, Noted};
 use crate::metrics::{Metric, Observation};
-use crate::{health, id, log};
+use crate::{health, id};
 
 /// Most bytes of a body (contract, section 2: 256 KiB).
 pub const MAX_BODY: usize = 256 * 1024;
@@ -67,7 +68,7 @@ async fn observed(State(app): State<App>, request: Request, next: Next) -> Respo
     let request = async {
         let mut response = next.run(request).await;
         if let Some(Cause(error)) = response.extensions_mut().remove::<Cause>() {
-            tracing::error!(code = error.code(), error = log::reason(&*error), "request failed");
+            tracing::error!(code = error.code(), error = reason(&*error), "request failed");
         }
         response
     };
@@ -119,7 +120,7 @@ impl Names {
         Self {
             request_id: gateway.unwrap_or_else(id::request_token),
             lambda_request_id: lambda.map(|context| context.request_id.clone()),
-            trace_id: trace.and_then(log::trace_id).map(ToOwned::to_owned),
+            trace_id: trace.and_then(trace_id).map(ToOwned::to_owned),
             method: standard.into_iter().find(|name| *name == request.method().as_str()).unwrap_or("other"),
             route: route.unwrap_or("unknown").to_owned(),
         }

@@ -85,7 +85,9 @@ mod tests {
         let id = "1-67891233-abcdef012345678912345678";
         assert_eq!(trace_id(&format!("Root={id};Parent=53995c3f42cd8ad8;Sampled=1")), Some(id));
         assert_eq!(trace_id(&format!("Self=1-x; Root={id}")), Some(id));
-        for bad in ["", id, "Root=", "Root=hello", "Root=1-67891233-abcdef01234567891234567x", "Root=2-67891233-a"] {
+        for bad in
+            ["", id, "Root=", "Root=hello", "Root=1-67891233-abcdef01234567891234567x", "Root=2-67891233-a"]
+        {
             assert_eq!(trace_id(bad), None, "{bad}");
         }
     }

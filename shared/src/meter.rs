@@ -21,12 +21,12 @@ use aws_sdk_dynamodb::operation::update_item::{UpdateItemError, UpdateItemInput,
 use aws_sdk_dynamodb::types::{ConsumedCapacity, ReturnConsumedCapacity};
 use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::interceptors::Intercept;
+use aws_smithy_runtime_api::client::interceptors::context::Error as CallError;
 use aws_smithy_runtime_api::client::interceptors::context::{
     BeforeSerializationInterceptorContextMut, BeforeSerializationInterceptorContextRef,
     BeforeTransmitInterceptorContextRef, FinalizerInterceptorContextRef,
 };
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
-use aws_smithy_runtime_api::client::interceptors::context::Error as CallError;
 use aws_smithy_types::config_bag::{ConfigBag, Storable, StoreReplace};
 use serde_json::Value;
 
@@ -230,13 +230,11 @@ fn with(change: impl FnOnce(&mut Observation)) {
 
 /// Sets a field, or makes it a list where the request is about several.
 fn add_field(seen: &mut Observation, name: &str, value: String) {
-    let field = seen.fields.entry(name).or_insert(Value::Null);
+    let field = seen.fields.entry(name).or_insert_with(|| value.as_str().into());
     match field {
-        Value::Null => *field = value.into(),
-        Value::Array(values) if values.iter().any(|known| *known == value) => {}
-        Value::Array(values) => values.push(value.into()),
-        known if *known == value => {}
-        known => *field = vec![known.take(), value.into()].into(),
+        Value::Array(values) if values.iter().all(|known| *known != value) => values.push(value.into()),
+        Value::String(known) if *known != value => *field = vec![field.take(), value.into()].into(),
+        _ => {}
     }
 }
 

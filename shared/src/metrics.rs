@@ -93,7 +93,8 @@ impl Unit {
         match self {
             Self::Count => &[],
             Self::Milliseconds => &[
-                1.0, 2.5, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1_000.0, 2_500.0, 5_000.0, 10_000.0, 30_000.0,
+                1.0, 2.5, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1_000.0, 2_500.0, 5_000.0, 10_000.0,
+                30_000.0,
             ],
             Self::Seconds => &[1.0, 10.0, 60.0, 300.0, 600.0, 1_800.0, 3_600.0, 7_200.0],
         }
@@ -172,7 +173,9 @@ impl Metric {
             Self::PushesSent => "Events that reached a socket.",
             Self::PushesGone => "Events whose socket was gone.",
             Self::PushesFailed => "Events that failed to reach a socket, or took too long.",
-            Self::FanOutLag => "Age of a large conversation's oldest change when it had been brought to everyone.",
+            Self::FanOutLag => {
+                "Age of a large conversation's oldest change when it had been brought to everyone."
+            }
             Self::PollAfter => "How long a poll was asked to wait before the next one.",
         }
     }
@@ -299,7 +302,8 @@ impl Observer {
             let (name, unit) = (metric.prometheus(), metric.unit());
             let kind = if unit == Unit::Count { "counter" } else { "histogram" };
             let _ = writeln!(text, "# HELP {name} {}\n# TYPE {name} {kind}", metric.help());
-            for ((_, function), total) in totals.range((metric, "".into())..).take_while(|((of, _), _)| *of == metric)
+            for ((_, function), total) in
+                totals.range((metric, "".into())..).take_while(|((of, _), _)| *of == metric)
             {
                 let label = function.replace('\\', r"\\").replace('"', "\\\"").replace('\n', r"\n");
                 let label = format!("function=\"{label}\"");

@@ -18,8 +18,9 @@ use serde::Serialize;
 use crate::error::Error;
 use crate::event::EventView;
 use crate::id::UserId;
+use crate::log::reason;
+use crate::meter;
 use crate::metrics::Metric;
-use crate::{log, meter};
 use crate::store::{Store, Told};
 use crate::time::Timestamp;
 
@@ -204,7 +205,7 @@ async fn push(client: &Client, store: &Store, user: &UserId, socket: &Socket, fr
         }
         Err(error) => {
             meter::count(Metric::PushesFailed);
-            tracing::warn!(error = log::reason(&error), "a push failed");
+            tracing::warn!(error = reason(&error), "a push failed");
             false
         }
     }

@@ -12,8 +12,9 @@ use crate::app::App;
 use crate::auth::Caller;
 use crate::error::Error;
 use crate::id::{self, SessionId, UserId};
+use crate::log::reason;
+use crate::meter;
 use crate::time::Timestamp;
-use crate::{log, meter};
 use crate::user::{Name, Picture};
 
 /// The subprotocol, named before the token where that comes as one.
@@ -164,6 +165,6 @@ pub fn accepted() -> ApiGatewayProxyResponse {
 #[must_use]
 pub fn fault(error: &Error) -> String {
     meter::failed(error);
-    tracing::error!(code = error.code(), error = log::reason(error), "a socket's function failed");
+    tracing::error!(code = error.code(), error = reason(error), "a socket's function failed");
     error.code().to_owned()
 }

@@ -84,7 +84,7 @@ use aws_sdk_dynamodb::types::{KeysAndAttributes, ReturnValue, ReturnValuesOnCond
 use crate::error::Error;
 use crate::id::Clock;
 use crate::limits::Limit;
-use crate::log;
+use crate::log::reason;
 use crate::meter::Metering;
 use crate::time::Timestamp;
 use item::{Attribute, Item, Key, Write};
@@ -114,12 +114,7 @@ pub struct Store {
 impl Store {
     /// A store on a table, by whatever endpoint, credentials and HTTP client the configuration has.
     #[must_use]
-    pub fn new(
-        config: aws_sdk_dynamodb::config::Builder,
-        table: String,
-        clock: Clock,
-        pushes: bool,
-    ) -> Self {
+    pub fn new(config: aws_sdk_dynamodb::config::Builder, table: String, clock: Clock, pushes: bool) -> Self {
         let timeouts = TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT).build();
         let config = config.timeout_config(timeouts).interceptor(Metering);
         let reads = RetryConfig::standard()
@@ -178,7 +173,7 @@ impl Store {
     /// Opens the connection before the first request needs it, with a read that finds nothing.
     pub async fn warm_up(&self) {
         if let Err(error) = self.get(nothing(), false).await {
-            tracing::warn!(error = log::reason(&error), "the table does not answer yet");
+            tracing::warn!(error = reason(&error), "the table does not answer yet");
         }
     }
 

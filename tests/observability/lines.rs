@@ -15,7 +15,8 @@ const UNITS: [&str; 3] = ["Count", "Milliseconds", "Seconds"];
 /// Checks a line against the specification of the embedded metric format, section by section.
 pub(super) fn check(line: &Value) {
     assert!(line.to_string().len() < 256 * 1024);
-    let members = |value: &Value| value.as_object().expect("an object").keys().cloned().collect::<BTreeSet<_>>();
+    let members =
+        |value: &Value| value.as_object().expect("an object").keys().cloned().collect::<BTreeSet<_>>();
     let meta = &line["_aws"];
     assert_eq!(members(meta), ["CloudWatchMetrics", "Timestamp"].map(String::from).into());
     assert!(meta["Timestamp"].as_i64().is_some_and(|at| at > 1_700_000_000_000), "milliseconds: {meta}");
@@ -30,7 +31,10 @@ pub(super) fn check(line: &Value) {
             assert!(set.len() <= 30);
             for dimension in set {
                 let target = &line[dimension.as_str().expect("a name")];
-                assert!(target.as_str().is_some_and(|value| (1..=1024).contains(&value.len())), "{dimension}");
+                assert!(
+                    target.as_str().is_some_and(|value| (1..=1024).contains(&value.len())),
+                    "{dimension}"
+                );
             }
         }
         let metrics = directive["Metrics"].as_array().expect("definitions");
@@ -42,7 +46,10 @@ pub(super) fn check(line: &Value) {
             assert!(named.insert(name.to_owned()), "{name} twice");
             match &line[name] {
                 Value::Array(values) => {
-                    assert!((1..=100).contains(&values.len()) && values.iter().all(Value::is_number), "{name}");
+                    assert!(
+                        (1..=100).contains(&values.len()) && values.iter().all(Value::is_number),
+                        "{name}"
+                    );
                 }
                 value => assert!(value.is_number(), "{name}: {value}"),
             }
@@ -83,7 +90,11 @@ async fn a_line_says_who_did_what_and_what_it_took() {
         ("WriteUnits", json!(sent.cost("wcu"))),
         ("MessagesSent", json!(1.0)),
     ] {
-        assert_eq!(line[field].as_f64().map_or(line[field].clone(), Value::from), number(value), "{field}: {line}");
+        assert_eq!(
+            line[field].as_f64().map_or(line[field].clone(), Value::from),
+            number(value),
+            "{field}: {line}"
+        );
     }
     assert!(line["Latency"].as_f64().unwrap() >= line["DatabaseTime"].as_f64().unwrap());
     assert!(line["request_bytes"].as_u64().unwrap() > 20 && line["response_bytes"].as_u64().unwrap() > 100);
@@ -103,10 +114,16 @@ async fn a_path_is_shown_as_its_route_and_its_ids() {
     bob.mark(&message.id()).await.expect(200);
     let line = printed.last();
     assert_eq!(line["route"], "/api/messages/mark-as-read/{message_id}");
-    assert_eq!((&line["message_id"], &line["conversation"]), (&json!(message.id()), &json!(message.conversation())));
+    assert_eq!(
+        (&line["message_id"], &line["conversation"]),
+        (&json!(message.id()), &json!(message.conversation()))
+    );
     bob.get("/api/messages/conversation/alice?before=nonsense").await.expect(400);
     let line = printed.last();
-    assert_eq!((&line["route"], &line["code"]), (&json!("/api/messages/conversation/{id}"), &json!("invalid_request")));
+    assert_eq!(
+        (&line["route"], &line["code"]),
+        (&json!("/api/messages/conversation/{id}"), &json!("invalid_request"))
+    );
     assert_eq!((&line["user"], &line["other_user"]), (&json!("bob"), &json!("alice")));
     // What is no id may be anything.
     bob.get("/api/conversations/something%20else/messages").await.expect(400);
@@ -139,9 +156,17 @@ async fn a_trace_is_carried_into_the_line() {
     let (world, printed) = two().await;
     let id = "1-67891233-abcdef012345678912345678";
     let header = format!("Root={id};Parent=53995c3f42cd8ad8;Sampled=1");
-    world.stranger("alice").call("GET", "/api/users/me", &[("x-amzn-trace-id", &header)], "").await.expect(200);
+    world
+        .stranger("alice")
+        .call("GET", "/api/users/me", &[("x-amzn-trace-id", &header)], "")
+        .await
+        .expect(200);
     assert_eq!(printed.last()["trace_id"], id);
-    world.stranger("alice").call("GET", "/api/users/me", &[("x-amzn-trace-id", "Root=hello")], "").await.expect(200);
+    world
+        .stranger("alice")
+        .call("GET", "/api/users/me", &[("x-amzn-trace-id", "Root=hello")], "")
+        .await
+        .expect(200);
     assert!(printed.last().get("trace_id").is_none());
     assert!(!printed.text().contains("hello"));
 }

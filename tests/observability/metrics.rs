@@ -93,7 +93,12 @@ async fn both_forms_agree() {
     assert_eq!((at(Metric::ClientErrors, "Gateway"), at(Metric::PollAfter, "Events")), (1.0, 1.0));
     // The sums, too, though in other units.
     let samples = parsed(&world.app.observer.prometheus());
-    let millis: f64 = printed.lines().iter().filter(|line| line["function"] == "Send").map(|line| values(line, Metric::Latency)[0]).sum();
+    let millis: f64 = printed
+        .lines()
+        .iter()
+        .filter(|line| line["function"] == "Send")
+        .map(|line| values(line, Metric::Latency)[0])
+        .sum();
     let seconds = samples["tidings_latency_seconds_sum{function=\"Send\"}"];
     assert!((millis / 1000.0 - seconds).abs() < 1e-6, "{millis} {seconds}");
 }
@@ -212,7 +217,14 @@ async fn the_fan_out_says_how_late_it_is() {
     assert!((60_000.0..600_000.0).contains(&lag), "{lag} ms");
     // What has been brought to everyone is not brought again.
     let brought = printed.sum(Metric::FanOutLag);
-    worker.fan_out(&crowd[0].row_of(line["conversation"].as_str().unwrap()).await.unwrap()["conversation_id"].as_str().unwrap().to_owned()).await;
+    worker
+        .fan_out(
+            &crowd[0].row_of(line["conversation"].as_str().unwrap()).await.unwrap()["conversation_id"]
+                .as_str()
+                .unwrap()
+                .to_owned(),
+        )
+        .await;
     assert_eq!(printed.sum(Metric::FanOutLag), brought);
 }
 
@@ -224,8 +236,8 @@ fn the_guide_has_every_metric_with_its_names_and_its_unit() {
         .filter(|line| line.starts_with("| `") && line.contains("tidings_"))
         .map(|line| line.split('|').map(str::trim).take(4).collect::<Vec<_>>().join("|"))
         .collect();
-    let expected = Metric::ALL.into_iter().map(|metric| {
-        format!("|`{}`|`{}`|{}", metric.name(), metric.prometheus(), metric.unit().name())
-    });
+    let expected = Metric::ALL
+        .into_iter()
+        .map(|metric| format!("|`{}`|`{}`|{}", metric.name(), metric.prometheus(), metric.unit().name()));
     assert_eq!(rows, expected.collect());
 }

@@ -45,7 +45,8 @@ async fn a_session_leaves_no_text_token_or_address_in_the_logs() {
     let ticket = bob.post("/api/ws-ticket", &json!({})).await.expect(200);
     secrets.push(ticket.data()["ticket"].as_str().unwrap().to_owned());
     let pair = world.anonymous().post("/api/auth/refresh", &json!({"refresh_token": refresh_token})).await;
-    secrets.extend(["access_token", "refresh_token"].map(|name| pair.data()[name].as_str().unwrap().to_owned()));
+    secrets
+        .extend(["access_token", "refresh_token"].map(|name| pair.data()[name].as_str().unwrap().to_owned()));
     // What is refused, and what is not even a request.
     alice.send(&bob.id, &"zeppelin".repeat(2_000)).await.expect(400);
     alice.post("/api/messages/send", &json!({"hedgehog": "zeppelin"})).await.expect(400);
@@ -63,7 +64,10 @@ async fn a_session_leaves_no_text_token_or_address_in_the_logs() {
     }
     world.wire.heal();
     let text = printed.text();
-    assert!(text.contains("request failed") && text.contains(&alice.id) && text.contains(&sent.id()), "{text}");
+    assert!(
+        text.contains("request failed") && text.contains(&alice.id) && text.contains(&sent.id()),
+        "{text}"
+    );
     printed.lines().iter().for_each(lines::check);
     assert_discreet(&text, &secrets);
 }
@@ -103,6 +107,8 @@ async fn neither_do_sockets() {
     let frame = lines.iter().find(|line| line["action"] == "send" && line.get("code").is_none()).unwrap();
     assert_eq!((&frame["function"], &frame["user"]), (&json!("WsMessage"), &json!("alice")));
     assert!(frame["conversation"].is_string() && frame["message_id"].is_string());
-    assert!(lines.iter().any(|line| line["code"] == "not_authenticated" && line["function"] == "WsAuthorizer"));
+    assert!(
+        lines.iter().any(|line| line["code"] == "not_authenticated" && line["function"] == "WsAuthorizer")
+    );
     assert_discreet(&text, &[token, ticket]);
 }

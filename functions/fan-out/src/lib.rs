@@ -11,8 +11,9 @@ use futures_util::stream::{self, StreamExt};
 use serde_dynamo::AttributeValue;
 use shared::app::App;
 use shared::id::ConversationId;
+use shared::log::reason;
+use shared::meter;
 use shared::store::{logged_conversation, table};
-use shared::{log, meter};
 
 /// Conversations that are worked on at once. Each writes to many participants side by side already.
 const SIDE_BY_SIDE: usize = 4;
@@ -40,7 +41,7 @@ pub async fn handle(app: App, event: Event) -> Result<DynamoDbEventResponse, Str
     while let Some((outcome, conversation, records)) = outcomes.next().await {
         let Err(error) = outcome else { continue };
         meter::failed(&error);
-        let reason = log::reason(&error);
+        let reason = reason(&error);
         tracing::error!(%conversation, code = error.code(), error = reason, "a conversation is not up to date");
         response.batch_item_failures.extend(records.into_iter().map(failure));
     }
