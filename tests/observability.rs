@@ -6,6 +6,7 @@ mod secrets;
 
 use harness::World;
 use harness::wire::Faults;
+use local::engine::Engine;
 use serde_json::json;
 
 use crate::durability::call;
@@ -46,8 +47,13 @@ async fn without_its_database_or_its_clock_a_machine_is_not_healthy() {
 #[tokio::test]
 async fn a_table_that_is_gone_is_not_healthy() {
     let world = World::new().await;
-    world.database().delete_table().table_name(harness::TABLE).send().await.unwrap();
-    world.anonymous().get("/health").await.refused(503, "unavailable");
+    let (alice, _) = world.two().await;
+    world.anonymous().get("/health").await.expect(200);
+    world.wire.restart_after_a_loss(Engine::in_memory().unwrap());
+    assert!(alice.send("bob", "the last one").await.status >= 500);
+    let answer = world.anonymous().get("/health").await;
+    answer.refused(503, "unavailable");
+    assert_eq!(answer.json["detail"], "The database does not answer. The clock is set.");
 }
 
 #[tokio::test]

@@ -77,7 +77,9 @@ async fn observed(State(app): State<App>, request: Request, next: Next) -> Respo
     let mut seen = meter.observation();
     seen.add(Metric::Latency, meter::millis(began.elapsed()));
     seen.fields.insert("status".to_owned(), response.status().as_u16().into());
-    seen.fields.insert("response_bytes".to_owned(), response.body().size_hint().exact().into());
+    if let Some(bytes) = response.body().size_hint().exact() {
+        seen.fields.insert("response_bytes".to_owned(), bytes.into());
+    }
     let request_id = names.request_id.clone();
     names.add_to(&mut seen);
     app.observer.record(&seen, app.store.now());
@@ -454,5 +456,32 @@ mod tests {
         context.http.source_ip = Some("2001:db8:1:2:3:4:5:6".to_owned());
         extensions.insert(RequestContext::ApiGatewayV2(context));
         assert_eq!(shown(&extensions), "2001:db8:1:2::");
+    }
+
+    #[test]
+    fn a_request_is_named_as_the_gateway_and_lambda_name_it() {
+        let mut request = Request::new(axum::body::Body::empty());
+        *request.method_mut() = "EXPLODE".parse().unwrap();
+        assert_eq!(Names::of(&request).request_id.len(), 36);
+        let mut gateway = lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpRequestContext::default();
+        gateway.request_id = Some("JKJaXmPLvHcESHA=".to_owned());
+        let mut lambda = Context::default();
+        lambda.request_id = "8476a536-e9f4-11e8-9739-2dfe598c3fcd".to_owned();
+        lambda.xray_trace_id = Some("Root=1-5bef4de7-ad49b0e87f6ef6c87fc2e700;Sampled=1".to_owned());
+        let mut headers = HeaderMap::new();
+        headers.insert(TRACE_ID, HeaderValue::from_static("Root=1-00000000-000000000000000000000000"));
+        *request.headers_mut() = headers;
+        request.extensions_mut().insert(RequestContext::ApiGatewayV2(gateway));
+        request.extensions_mut().insert(lambda);
+        let mut seen = Observation::default();
+        Names::of(&request).add_to(&mut seen);
+        let expected = serde_json::json!({
+            "request_id": "JKJaXmPLvHcESHA=",
+            "lambda_request_id": "8476a536-e9f4-11e8-9739-2dfe598c3fcd",
+            "trace_id": "1-5bef4de7-ad49b0e87f6ef6c87fc2e700",
+            "method": "other",
+            "route": "unknown",
+        });
+        assert_eq!(Value::Object(seen.fields), expected);
     }
 }

@@ -42,7 +42,7 @@ async fn a_session_leaves_no_text_token_or_address_in_the_logs() {
     let cursor = bob.get("/api/events").await.data()["cursor"].as_str().unwrap().to_owned();
     bob.get(&format!("/api/events?cursor={cursor}")).await.expect(200);
     secrets.push(cursor);
-    let ticket = bob.post("/api/ws-ticket", &json!({})).await.expect(200);
+    let ticket = bob.post("/api/ws-ticket", &json!({})).await.expect(201);
     secrets.push(ticket.data()["ticket"].as_str().unwrap().to_owned());
     let pair = world.anonymous().post("/api/auth/refresh", &json!({"refresh_token": refresh_token})).await;
     secrets
@@ -83,7 +83,7 @@ async fn neither_do_sockets() {
     live.stack.app.observer.print_to(TABLE, printed.clone());
     let (alice, bob) = live.two().await;
     let token = live.token("alice");
-    let ticket = bob.post("/api/ws-ticket", &json!({})).await.expect(200);
+    let ticket = bob.post("/api/ws-ticket", &json!({})).await.expect(201);
     let ticket = ticket.data()["ticket"].as_str().unwrap().to_owned();
     let mut mine = live.open_with(&token).await;
     let (mut theirs, _) = live.dial(&format!("?ticket={ticket}"), None).await.unwrap();
