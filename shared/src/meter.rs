@@ -143,8 +143,11 @@ impl Reading {
         seen.fields.insert("database_depth".to_owned(), self.depth.into());
         seen.add(Metric::DatabaseCalls, self.calls.into());
         seen.add(Metric::DatabaseTime, millis(self.waited));
-        seen.add(Metric::ReadUnits, self.rcu);
-        seen.add(Metric::WriteUnits, self.wcu);
+        for (metric, units) in [(Metric::ReadUnits, self.rcu), (Metric::WriteUnits, self.wcu)] {
+            if units > 0.0 {
+                seen.add(metric, units);
+            }
+        }
     }
 }
 
