@@ -3,7 +3,7 @@
 mod actions;
 mod ends;
 mod events;
-mod faults;
+pub(crate) mod faults;
 mod opening;
 mod presence;
 
@@ -22,7 +22,7 @@ async fn talking() -> (Live, Actor, Actor, String) {
 }
 
 /// Waits for something to become so.
-async fn eventually(attempts: impl Future<Output = ()>) {
+pub(crate) async fn eventually(attempts: impl Future<Output = ()>) {
     timeout(PATIENCE, attempts).await.expect("it does not come about");
 }
 

@@ -3,28 +3,27 @@
 use aws_lambda_events::dynamodb::Event;
 use aws_lambda_events::streams::DynamoDbEventResponse;
 use axum::Router;
+use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue, Method, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{Html, IntoResponse};
 use axum::routing::get;
-use shared::app::App;
+use lambda_runtime::Context;
+use shared::app::{App, observed};
 use shared::http::boundary;
+use shared::meter;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::console::{Console, log_requests};
 use crate::lambda::{self, Lambda};
+use crate::metrics;
 use crate::websocket::{Call, Functions, Gateway, call};
 
-tokio::task_local! {
-    /// The function whose code runs, by its name: for whoever watches what each of them calls.
-    pub static RUNNING: &'static str;
-}
-
-/// A function that takes an app with each event.
+/// A function that takes an app with each event, observed under its name.
 macro_rules! on {
     ($app:ident, $name:literal, $handle:path) => {{
         let app = $app.clone();
-        call(move |event| RUNNING.scope($name, $handle(app.clone(), event)))
+        call(move |event| observed(app.clone(), Some($name), Context::default(), $handle(app.clone(), event)))
     }};
 }
 
@@ -45,17 +44,19 @@ pub fn stream_function(app: &App) -> Call<Event, DynamoDbEventResponse> {
     on!(app, "fan-out", fan_out::handle)
 }
 
-/// The routes of all functions.
+/// The routes of all functions, observed under their names.
 fn routes() -> Router<App> {
     functions::http().into_iter().fold(Router::new(), |all, (name, routes)| {
-        all.merge(
-            routes.route_layer(from_fn(move |request, next: Next| RUNNING.scope(name, next.run(request)))),
-        )
+        let named = move |request: Request, next: Next| {
+            meter::serve_as(name);
+            next.run(request)
+        };
+        all.merge(routes.route_layer(from_fn(named)))
     })
 }
 
-/// What one port serves: the functions, in this process unless `lambda` says where else; the sockets, and a page that
-/// says what this is.
+/// What one port serves: the functions, in this process unless `lambda` says where else; the sockets, the metrics of
+/// this process, and a page that says what this is.
 pub fn service(
     app: App,
     lambda: Option<&Lambda>,
@@ -64,6 +65,7 @@ pub fn service(
     console: Option<Console>,
 ) -> Router {
     let own = Router::new().route("/ws", sockets.upgrade()).route("/", get(page));
+    let own = own.route("/_local/metrics", get(metrics::show));
     let service = match lambda {
         Some(lambda) => lambda::routes(lambda, &boundary(own, app)),
         None => boundary(own.merge(routes()), app),

@@ -105,7 +105,8 @@ impl Stack {
         let domain_name = port.local_addr()?.to_string();
         let push_endpoint = format!("http://{domain_name}/{STAGE}");
         let lambda = lambda(options, folder, environment(&settings, &database, &push_endpoint))?;
-        let (mut calls, mut pushes) = (aws_sdk_dynamodb::config::Builder::from(&config), pushes(&push_endpoint));
+        let (mut calls, mut pushes) =
+            (aws_sdk_dynamodb::config::Builder::from(&config), pushes(&push_endpoint));
         if let Some(watcher) = watcher {
             calls.push_interceptor(watcher.clone());
             pushes.push_interceptor(watcher);

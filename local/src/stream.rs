@@ -13,6 +13,7 @@ use aws_sdk_dynamodbstreams::error::ProvideErrorMetadata;
 use aws_sdk_dynamodbstreams::types::{OperationType, Record, ShardIteratorType, StreamViewType};
 use serde_json::{Map, Value, json};
 use shared::error::Source;
+use shared::log::reason;
 use shared::store::table;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -101,7 +102,7 @@ impl Reader {
             pause = match self.look().await {
                 Ok(()) => PAUSE,
                 Err(error) => {
-                    tracing::warn!(error = ?error, "the stream cannot be read");
+                    tracing::warn!(error = reason(&*error), "the stream cannot be read");
                     LONGEST_PAUSE.min(pause * 2)
                 }
             };

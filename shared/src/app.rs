@@ -1,18 +1,23 @@
 //! What a function holds, and how it starts.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use aws_config::BehaviorVersion;
 use axum::Router;
-use lambda_runtime::LambdaEvent;
+use lambda_runtime::{Context, LambdaEvent};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tracing::Instrument as _;
 
 use crate::auth::{MIN_SECRET, Signer, Verifier};
 use crate::error::Source;
 use crate::http::boundary;
-use crate::id::Clock;
+use crate::id::{self, Clock};
 use crate::jwks::JwksUrl;
+use crate::log;
+use crate::meter::{self, Meter};
+use crate::metrics::{Metric, Observer};
 use crate::page::CursorKey;
 use crate::push::Push;
 use crate::store::Store;
@@ -36,6 +41,8 @@ pub struct App {
     pub cursors: Arc<CursorKey>,
     /// Whether answers say what they cost, in `Server-Timing`.
     pub metered: bool,
+    /// What is told of each request.
+    pub observer: Observer,
 }
 
 /// What an operator sets, from the environment.
@@ -121,7 +128,7 @@ impl App {
             let (issuer, audience) = (settings.jwt_issuer.as_deref(), settings.jwt_audience.as_deref());
             Arc::new(Signer::hs256(secret.as_bytes(), issuer, audience))
         });
-        let store = Store::new(config, settings.table, clock, settings.metered, pushes.is_some());
+        let store = Store::new(config, settings.table, clock, pushes.is_some());
         Self {
             store: store.limited(settings.limited),
             push: Push::new(pushes),
@@ -131,6 +138,7 @@ impl App {
             directory: settings.directory,
             cursors: Arc::new(CursorKey::derive(&secrets)),
             metered: settings.metered,
+            observer: Observer::default(),
         }
     }
 
@@ -145,8 +153,11 @@ impl App {
             .push_endpoint
             .as_ref()
             .map(|endpoint| aws_sdk_apigatewaymanagement::config::Builder::from(&aws).endpoint_url(endpoint));
+        let observer = variable("AWS_LAMBDA_FUNCTION_NAME").map_or_else(Observer::default, Observer::of);
+        observer.print_to(&settings.table, std::io::stdout());
         let app =
             Self::new(aws_sdk_dynamodb::config::Builder::from(&aws), pushes, settings, Clock::default());
+        let app = Self { observer, ..app };
         tokio::join!(app.store.warm_up(), app.push.warm_up());
         Ok(app)
     }
@@ -171,16 +182,54 @@ where
     F: Future<Output = Result<A, String>>,
 {
     start(async |app| {
-        let handle = |event: LambdaEvent<E>| handler(app.clone(), event.payload);
+        let handle = |event: LambdaEvent<E>| {
+            let call = handler(app.clone(), event.payload);
+            observed(app.clone(), None, event.context, call)
+        };
         lambda_runtime::run(lambda_runtime::service_fn(handle)).await
     })
+}
+
+/// Calls a function that is given events, and takes what was seen of it as one observation: under the name of a function
+/// where the process has several, with Lambda's ids where there are any.
+///
+/// # Errors
+/// Those of the call.
+pub async fn observed<A>(
+    app: App,
+    function: Option<&'static str>,
+    context: Context,
+    call: impl Future<Output = Result<A, String>>,
+) -> Result<A, String> {
+    let began = Instant::now();
+    let in_lambda = !context.request_id.is_empty();
+    let request_id = if in_lambda { context.request_id } else { id::request_token() };
+    let trace_id = context.xray_trace_id.as_deref().and_then(log::trace_id);
+    let span = tracing::error_span!("request", request_id, trace_id);
+    let meter = Meter::default();
+    let call = async {
+        function.into_iter().for_each(meter::serve_as);
+        call.await
+    };
+    let answer = meter.watch(call.instrument(span)).await;
+    let mut seen = meter.observation();
+    seen.add(Metric::Latency, meter::millis(began.elapsed()));
+    if let Some(trace_id) = trace_id {
+        seen.fields.insert("trace_id".to_owned(), trace_id.into());
+    }
+    if in_lambda {
+        seen.fields.insert("lambda_request_id".to_owned(), request_id.as_str().into());
+    }
+    seen.fields.insert("request_id".to_owned(), request_id.into());
+    app.observer.record(&seen, app.store.now());
+    answer
 }
 
 fn start<F>(run: impl FnOnce(App) -> F) -> Result<(), lambda_http::Error>
 where
     F: Future<Output = Result<(), lambda_http::Error>>,
 {
-    tracing_subscriber::fmt().json().with_max_level(tracing::Level::INFO).without_time().init();
+    tracing::subscriber::set_global_default(log::json(std::io::stdout))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async { run(App::from_env().await?).await })
 }

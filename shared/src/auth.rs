@@ -19,6 +19,7 @@ use crate::app::{App, Settings};
 use crate::error::Error;
 use crate::id::{Clock, SessionId, UserId};
 use crate::jwks::Jwks;
+use crate::meter;
 use crate::time::Timestamp;
 use crate::user::{Name, Picture};
 
@@ -293,7 +294,9 @@ impl FromRequestParts<App> for Caller {
         let bearer = value.and_then(|value| value.split_once(' '));
         match bearer {
             Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => {
-                app.verifier.verify(token.trim()).await
+                let caller = app.verifier.verify(token.trim()).await?;
+                meter::note_caller(&caller.user);
+                Ok(caller)
             }
             _ => Err(Error::NotAuthenticated("Send a token: Authorization: Bearer …")),
         }

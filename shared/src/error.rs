@@ -9,6 +9,8 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 
+use crate::meter;
+
 /// A source of a failure, kept for the log.
 pub type Source = Box<dyn std::error::Error + Send + Sync>;
 
@@ -65,6 +67,9 @@ pub enum Error {
     /// 503: the database throttles or is away; nothing was half-done.
     #[error("The service is busy. Try again in a moment.")]
     Unavailable(#[source] Source),
+    /// 503: what `/health` found; with what is told of it.
+    #[error("{0}")]
+    Unhealthy(&'static str, #[source] Source),
 }
 
 impl Error {
@@ -95,7 +100,7 @@ impl Error {
             Self::UnsupportedMediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::RateLimited(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Unavailable(_) | Self::Unhealthy(..) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -117,7 +122,7 @@ impl Error {
             Self::UnsupportedMediaType(_) => "unsupported_media_type",
             Self::RateLimited(_) => "rate_limited",
             Self::Internal(_) => "internal",
-            Self::Unavailable(_) => "unavailable",
+            Self::Unavailable(_) | Self::Unhealthy(..) => "unavailable",
         }
     }
 }
@@ -148,6 +153,7 @@ pub(crate) struct Cause(pub(crate) Arc<Error>);
 
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
+        meter::failed(&self);
         let status = self.status();
         let message = self.to_string();
         let errors = match &self {
@@ -175,7 +181,7 @@ impl IntoResponse for Error {
             Self::RateLimited(seconds) => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
             }
-            Self::Unavailable(_) => {
+            Self::Unavailable(_) | Self::Unhealthy(..) => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
             }
             _ => {}

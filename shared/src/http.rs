@@ -7,24 +7,31 @@
 use std::fmt::Display;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
+use std::time::Instant;
 
 use axum::Router;
-use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, RawPathParams, Request, State};
+use axum::body::HttpBody as _;
+use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, MatchedPath, RawPathParams, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::request::Parts;
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use http_body_util::BodyExt;
+use lambda_http::Context;
 use lambda_http::request::RequestContext;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use serde_urlencoded::Deserializer as Pairs;
+use tracing::{Instrument as _, Span};
 
 use crate::app::App;
 use crate::error::{Cause, Error};
 use crate::id;
-use crate::meter::{self, Meter};
+use crate::log::{reason, trace_id};
+use crate::meter::{self, Meter, Noted};
+use crate::metrics::{Metric, Observation};
 
 /// Most bytes of a body (contract, section 2: 256 KiB).
 pub const MAX_BODY: usize = 256 * 1024;
@@ -33,7 +40,7 @@ pub const MAX_BODY: usize = 256 * 1024;
 const MAX_DRAINED: usize = 10 * 1024 * 1024;
 
 /// Adds the boundary to a set of routes: problem answers for unknown routes and methods, request ids, the
-/// meter, and one log line for each fault.
+/// meter, one observation for each request and one log entry more for each fault.
 pub fn boundary(routes: Router<App>, app: App) -> Router {
     let unknown = || async { Error::NotFound("There is no such route.") };
     routes
@@ -44,6 +51,7 @@ pub fn boundary(routes: Router<App>, app: App) -> Router {
 }
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const TRACE_ID: HeaderName = HeaderName::from_static("x-amzn-trace-id");
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
 /// What one request took of the database, for whoever stands in front of the boundary.
@@ -51,13 +59,28 @@ const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 pub struct Observed(pub meter::Reading);
 
 async fn observed(State(app): State<App>, request: Request, next: Next) -> Response {
-    let request_id = id::request_token();
+    let began = Instant::now();
+    let names = Names::of(&request);
+    let span = names.span();
     let meter = Meter::default();
-    let mut response = meter.watch(next.run(request)).await;
-    if let Some(Cause(error)) = response.extensions_mut().remove::<Cause>() {
-        tracing::error!(request_id, code = error.code(), error = ?error, "request failed");
-    }
+    let request = async {
+        let mut response = next.run(request).await;
+        if let Some(Cause(error)) = response.extensions_mut().remove::<Cause>() {
+            tracing::error!(code = error.code(), error = reason(&*error), "request failed");
+        }
+        response
+    };
+    let mut response = meter.watch(request.instrument(span)).await;
     let reading = meter.read();
+    let mut seen = meter.observation();
+    seen.add(Metric::Latency, meter::millis(began.elapsed()));
+    seen.fields.insert("status".to_owned(), response.status().as_u16().into());
+    if let Some(bytes) = response.body().size_hint().exact() {
+        seen.fields.insert("response_bytes".to_owned(), bytes.into());
+    }
+    let request_id = names.request_id.clone();
+    names.add_to(&mut seen);
+    app.observer.record(&seen, app.store.now());
     response.extensions_mut().insert(Observed(reading));
     let headers = response.headers_mut();
     if let Ok(value) = HeaderValue::from_str(&request_id) {
@@ -69,6 +92,59 @@ async fn observed(State(app): State<App>, request: Request, next: Next) -> Respo
         headers.insert(SERVER_TIMING, value);
     }
     response
+}
+
+/// What a request is called in the log.
+struct Names {
+    request_id: String,
+    lambda_request_id: Option<String>,
+    trace_id: Option<String>,
+    method: &'static str,
+    route: String,
+}
+
+impl Names {
+    /// The names of a request: API Gateway's id where it has one, and the route as it is declared. What a client has
+    /// written into the path, which may be anything, is not among them.
+    fn of(request: &Request) -> Self {
+        let extensions = request.extensions();
+        let gateway = match extensions.get::<RequestContext>() {
+            Some(RequestContext::ApiGatewayV2(context)) => context.request_id.clone(),
+            _ => None,
+        };
+        let lambda = extensions.get::<Context>();
+        let header = request.headers().get(TRACE_ID).and_then(|value| value.to_str().ok());
+        let trace = lambda.and_then(|context| context.xray_trace_id.as_deref()).or(header);
+        let route = extensions.get::<MatchedPath>().map(MatchedPath::as_str);
+        let standard = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"];
+        Self {
+            request_id: gateway.unwrap_or_else(id::request_token),
+            lambda_request_id: lambda.map(|context| context.request_id.clone()),
+            trace_id: trace.and_then(trace_id).map(ToOwned::to_owned),
+            method: standard.into_iter().find(|name| *name == request.method().as_str()).unwrap_or("other"),
+            route: route.unwrap_or("unknown").to_owned(),
+        }
+    }
+
+    /// Around the request: faults and warnings are logged with its names.
+    fn span(&self) -> Span {
+        let Self { request_id, trace_id, route, .. } = self;
+        tracing::error_span!("request", request_id, trace_id, route)
+    }
+
+    fn add_to(self, seen: &mut Observation) {
+        let Self { request_id, lambda_request_id, trace_id, method, route } = self;
+        let mut add = |name: &str, value: Value| drop(seen.fields.insert(name.to_owned(), value));
+        add("request_id", request_id.into());
+        add("method", method.into());
+        add("route", route.into());
+        if let Some(id) = lambda_request_id {
+            add("lambda_request_id", id.into());
+        }
+        if let Some(id) = trace_id {
+            add("trace_id", id.into());
+        }
+    }
 }
 
 /// The envelope of a successful answer: `{"success": true, "data", "message"}` and what lists add.
@@ -168,7 +244,7 @@ impl FromRequestParts<App> for Address {
 #[derive(Debug)]
 pub struct Path<T>(pub T);
 
-impl<T: FromStr<Err: Display> + Send> FromRequestParts<App> for Path<T> {
+impl<T: FromStr<Err: Display> + Noted + Send> FromRequestParts<App> for Path<T> {
     type Rejection = Error;
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Error> {
         let parameters = RawPathParams::from_request_parts(parts, app).await;
@@ -183,8 +259,8 @@ pub struct PathPair<A, B>(pub A, pub B);
 
 impl<A, B> FromRequestParts<App> for PathPair<A, B>
 where
-    A: FromStr<Err: Display> + Send,
-    B: FromStr<Err: Display> + Send,
+    A: FromStr<Err: Display> + Noted + Send,
+    B: FromStr<Err: Display> + Noted + Send,
 {
     type Rejection = Error;
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Error> {
@@ -195,9 +271,11 @@ where
     }
 }
 
-fn parameter<T: FromStr<Err: Display>>(parameter: Option<(&str, &str)>) -> Result<T, Error> {
+fn parameter<T: FromStr<Err: Display> + Noted>(parameter: Option<(&str, &str)>) -> Result<T, Error> {
     let (name, value) = parameter.ok_or_else(|| Error::internal("the route has no such parameter"))?;
-    value.parse().map_err(|e: T::Err| Error::field(name, e.to_string()))
+    let id = value.parse().map_err(|e: T::Err| Error::field(name, e.to_string()))?;
+    meter::note(&id);
+    Ok(id)
 }
 
 /// The query string; unknown parameters are ignored, bad ones are 400.
@@ -314,6 +392,7 @@ async fn read_body(mut body: axum::body::Body) -> Result<Bytes, Error> {
             break;
         }
     }
+    meter::note_field("request_bytes", seen);
     if seen > MAX_BODY { Err(Error::TooLarge) } else { Ok(kept.into()) }
 }
 
@@ -375,5 +454,32 @@ mod tests {
         context.http.source_ip = Some("2001:db8:1:2:3:4:5:6".to_owned());
         extensions.insert(RequestContext::ApiGatewayV2(context));
         assert_eq!(shown(&extensions), "2001:db8:1:2::");
+    }
+
+    #[test]
+    fn a_request_is_named_as_the_gateway_and_lambda_name_it() {
+        let mut request = Request::new(axum::body::Body::empty());
+        *request.method_mut() = "EXPLODE".parse().unwrap();
+        assert_eq!(Names::of(&request).request_id.len(), 36);
+        let mut gateway = lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpRequestContext::default();
+        gateway.request_id = Some("JKJaXmPLvHcESHA=".to_owned());
+        let mut lambda = Context::default();
+        lambda.request_id = "8476a536-e9f4-11e8-9739-2dfe598c3fcd".to_owned();
+        lambda.xray_trace_id = Some("Root=1-5bef4de7-ad49b0e87f6ef6c87fc2e700;Sampled=1".to_owned());
+        let mut headers = HeaderMap::new();
+        headers.insert(TRACE_ID, HeaderValue::from_static("Root=1-00000000-000000000000000000000000"));
+        *request.headers_mut() = headers;
+        request.extensions_mut().insert(RequestContext::ApiGatewayV2(gateway));
+        request.extensions_mut().insert(lambda);
+        let mut seen = Observation::default();
+        Names::of(&request).add_to(&mut seen);
+        let expected = serde_json::json!({
+            "request_id": "JKJaXmPLvHcESHA=",
+            "lambda_request_id": "8476a536-e9f4-11e8-9739-2dfe598c3fcd",
+            "trace_id": "1-5bef4de7-ad49b0e87f6ef6c87fc2e700",
+            "method": "other",
+            "route": "unknown",
+        });
+        assert_eq!(Value::Object(seen.fields), expected);
     }
 }

@@ -3,6 +3,7 @@
 //! Invariant: a push never fails the call that caused it, and never holds it up for longer than [`DEADLINE`]. A
 //! socket that is gone is forgotten.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use aws_sdk_apigatewaymanagement::Client;
@@ -17,6 +18,9 @@ use serde::Serialize;
 use crate::error::Error;
 use crate::event::EventView;
 use crate::id::UserId;
+use crate::log::reason;
+use crate::meter;
+use crate::metrics::Metric;
 use crate::store::{Store, Told};
 use crate::time::Timestamp;
 
@@ -110,6 +114,9 @@ impl Push {
     /// Pushes events to all sockets of their receivers, side by side.
     pub async fn deliver(&self, store: &Store, delivery: Delivery) {
         let Some(client) = &self.client else { return };
+        // A socket that is still being pushed to when the time is over.
+        let waiting = AtomicUsize::new(0);
+        let waiting = &waiting;
         let mut pushes = Vec::new();
         for (user, sockets) in &delivery.sockets {
             // A receiver's events go to each socket in their order.
@@ -117,17 +124,21 @@ impl Push {
                 delivery.events.iter().filter(|(to, _)| to == user).map(|(_, e)| frame(e)).collect();
             for socket in sockets.iter().filter(|_| !frames.is_empty()) {
                 let frames = frames.clone();
+                waiting.fetch_add(1, Ordering::Relaxed);
                 pushes.push(async move {
                     for frame in frames {
                         if !push(client, store, user, socket, frame).await {
                             break;
                         }
                     }
+                    waiting.fetch_sub(1, Ordering::Relaxed);
                 });
             }
         }
         if tokio::time::timeout(DEADLINE, join_all(pushes)).await.is_err() {
-            tracing::warn!("a push took too long and was dropped");
+            let dropped = waiting.load(Ordering::Relaxed);
+            (0..dropped).for_each(|_| meter::count(Metric::PushesFailed));
+            tracing::warn!(dropped, "pushes took too long and were dropped");
         }
     }
 
@@ -181,15 +192,20 @@ async fn push(client: &Client, store: &Store, user: &UserId, socket: &Socket, fr
         return false;
     }
     match client.post_to_connection().connection_id(&socket.connection).data(Blob::new(frame)).send().await {
-        Ok(_) => true,
+        Ok(_) => {
+            meter::count(Metric::PushesSent);
+            true
+        }
         Err(error) if is_gone(&error) => {
+            meter::count(Metric::PushesGone);
             if socket.is_settled(store.now()) {
                 let _ = store.remove_socket(user, &socket.connection).await;
             }
             false
         }
         Err(error) => {
-            tracing::warn!(error = ?error, "a push failed");
+            meter::count(Metric::PushesFailed);
+            tracing::warn!(error = reason(&error), "a push failed");
             false
         }
     }

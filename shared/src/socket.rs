@@ -12,6 +12,8 @@ use crate::app::App;
 use crate::auth::Caller;
 use crate::error::Error;
 use crate::id::{self, SessionId, UserId};
+use crate::log::reason;
+use crate::meter;
 use crate::time::Timestamp;
 use crate::user::{Name, Picture};
 
@@ -91,6 +93,7 @@ pub async fn opener(
             return Err(Error::NotAuthenticated("Open the socket with a token or a ticket."));
         }
     };
+    meter::note_caller(&caller.user);
     // The leeway that verifying allows would only open a socket that its first frame ends.
     if caller.expires <= app.store.now() {
         return Err(Error::NotAuthenticated("The token has expired."));
@@ -117,6 +120,8 @@ pub struct SocketEvent {
     pub body: String,
     /// Whether the client asked for the subprotocol.
     pub wants_protocol: bool,
+    /// When the socket opened.
+    pub since: Timestamp,
 }
 
 impl SocketEvent {
@@ -129,14 +134,21 @@ impl SocketEvent {
         let identity = context.get("identity").and_then(Value::as_str);
         let identity = identity.ok_or_else(|| Error::internal("no identity in the context"))?;
         let identity: Identity = serde_json::from_str(identity).map_err(Error::internal)?;
+        let identity: Caller = identity.into();
         let connection = event.request_context.connection_id;
+        meter::note_caller(&identity.user);
+        meter::note_field("route", event.request_context.route_key);
+        meter::note_field("connection", connection.as_deref());
+        meter::note_field("gateway_request_id", event.request_context.request_id);
+        meter::note_field("request_bytes", event.body.as_ref().map_or(0, String::len));
         let protocols =
             event.headers.get(PROTOCOLS).and_then(|value| value.to_str().ok()).unwrap_or_default();
         Ok(Self {
             connection: connection.ok_or_else(|| Error::internal("an event without a connection"))?,
-            caller: identity.into(),
+            caller: identity,
             body: event.body.unwrap_or_default(),
             wants_protocol: protocols.split(',').any(|name| name.trim() == PROTOCOL),
+            since: Timestamp::from_millis(event.request_context.connected_at),
         })
     }
 }
@@ -152,6 +164,7 @@ pub fn accepted() -> ApiGatewayProxyResponse {
 /// A fault, for API Gateway and for the log.
 #[must_use]
 pub fn fault(error: &Error) -> String {
-    tracing::error!(code = error.code(), error = ?error, "a socket's function failed");
+    meter::failed(error);
+    tracing::error!(code = error.code(), error = reason(error), "a socket's function failed");
     error.code().to_owned()
 }

@@ -84,6 +84,7 @@ use aws_sdk_dynamodb::types::{KeysAndAttributes, ReturnValue, ReturnValuesOnCond
 use crate::error::Error;
 use crate::id::Clock;
 use crate::limits::Limit;
+use crate::log::reason;
 use crate::meter::Metering;
 use crate::time::Timestamp;
 use item::{Attribute, Item, Key, Write};
@@ -113,18 +114,9 @@ pub struct Store {
 impl Store {
     /// A store on a table, by whatever endpoint, credentials and HTTP client the configuration has.
     #[must_use]
-    pub fn new(
-        config: aws_sdk_dynamodb::config::Builder,
-        table: String,
-        clock: Clock,
-        metered: bool,
-        pushes: bool,
-    ) -> Self {
+    pub fn new(config: aws_sdk_dynamodb::config::Builder, table: String, clock: Clock, pushes: bool) -> Self {
         let timeouts = TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT).build();
-        let mut config = config.timeout_config(timeouts);
-        if metered {
-            config = config.interceptor(Metering);
-        }
+        let config = config.timeout_config(timeouts).interceptor(Metering);
         let reads = RetryConfig::standard()
             .with_max_attempts(READ_ATTEMPTS)
             .with_initial_backoff(Duration::from_millis(25))
@@ -178,20 +170,20 @@ impl Store {
         self.clock.now()
     }
 
-    /// Has the table answer a read that finds nothing: half a read unit.
-    ///
-    /// # Errors
-    /// `Unavailable`, and `Internal` where it refuses.
-    pub async fn reach(&self) -> Result<(), Error> {
-        let nothing = Key { pk: "-".into(), sk: "-".into() };
-        self.get(nothing, false).await.map(|_| ())
+    /// Opens the connection before the first request needs it, with a read that finds nothing.
+    pub async fn warm_up(&self) {
+        if let Err(error) = self.get(nothing(), false).await {
+            tracing::warn!(error = reason(&error), "the table does not answer yet");
+        }
     }
 
-    /// Opens the connection before the first request needs it.
-    pub async fn warm_up(&self) {
-        if let Err(error) = self.reach().await {
-            tracing::warn!(error = ?error, "the table does not answer yet");
-        }
+    /// Reads what is not there, once: only an active table answers that.
+    ///
+    /// # Errors
+    /// `Unavailable` where the database is, `Internal` where it has no such table.
+    pub async fn reach(&self) -> Result<(), Error> {
+        let get = self.once.get_item().table_name(&self.table).set_key(Some(nothing().attributes()));
+        Box::pin(get.send()).await.map(|_| ()).map_err(failed_call)
     }
 
     async fn get(&self, key: Key, consistent: bool) -> Result<Option<Item>, Error> {
@@ -299,6 +291,11 @@ impl Store {
             }
         }
     }
+}
+
+/// A key that no item has.
+fn nothing() -> Key {
+    Key { pk: "-".into(), sk: "-".into() }
 }
 
 fn failed_call<E>(error: SdkError<E>) -> Error

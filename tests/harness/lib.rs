@@ -11,6 +11,7 @@
 mod actor;
 pub mod binaries;
 pub mod live;
+pub mod printed;
 pub mod process;
 pub mod roles;
 pub mod sync;

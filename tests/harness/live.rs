@@ -274,7 +274,7 @@ impl World {
             .region(Region::new("us-east-1"))
             .endpoint_url(endpoint)
             .interceptor(roles::watcher());
-        let store = Store::new(config(&self.wire), TABLE.to_owned(), Clock::default(), true, true);
+        let store = Store::new(config(&self.wire), TABLE.to_owned(), Clock::default(), true);
         let app = App { store, push: Push::new(Some(pushes)), ..self.app.clone() };
         warm_up(&app).await;
         Self::with(app, self.wire.clone(), None)

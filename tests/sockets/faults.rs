@@ -28,7 +28,7 @@ const BOUND: Duration = Duration::from_secs(2);
 
 /// The other end of pushes: it answers as the connection's id says, and keeps what it was given.
 #[derive(Clone, Default)]
-struct Pushed(Arc<Mutex<HashMap<String, Vec<Value>>>>);
+pub(crate) struct Pushed(Arc<Mutex<HashMap<String, Vec<Value>>>>);
 
 impl Pushed {
     /// What a connection was given, in order; its end is a null.
@@ -38,7 +38,7 @@ impl Pushed {
 }
 
 /// A world that pushes here.
-async fn pushing() -> (World, Pushed) {
+pub(crate) async fn pushing() -> (World, Pushed) {
     let pushed = Pushed::default();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}/stage", listener.local_addr().unwrap());
@@ -75,7 +75,7 @@ async fn stored(world: &World, user: &str) -> Vec<String> {
     sockets.into_iter().map(|socket| socket.connection).collect()
 }
 
-async fn add(world: &World, user: &str, connection: &str) {
+pub(crate) async fn add(world: &World, user: &str, connection: &str) {
     world.app.store.add_socket(&id(user), connection, days_from_now(1)).await.unwrap();
 }
 

@@ -10,14 +10,16 @@ use shared::error::Error;
 use shared::event::EventView;
 use shared::http::{Query, Reply};
 use shared::id::UserId;
+use shared::meter;
+use shared::metrics::Metric;
 use shared::page::{BadCursor, Limit};
 use shared::store::QueuePosition;
 
 /// What the list is called in its cursors.
 const LIST: &str = "events";
 /// Milliseconds between polls while a conversation is lively, and when nothing happens.
-const LIVELY: u64 = 1_000;
-const QUIET: u64 = 30_000;
+const LIVELY: u32 = 1_000;
+const QUIET: u32 = 30_000;
 /// Polls without news after which the pace slows down.
 const PATIENCE: u32 = 5;
 
@@ -40,7 +42,7 @@ struct Events {
     events: Vec<EventView>,
     cursor: String,
     has_more: bool,
-    poll_after_ms: u64,
+    poll_after_ms: u32,
 }
 
 /// The events after a cursor, each once. Without one: no events, and a cursor that stands a few seconds back.
@@ -81,13 +83,14 @@ fn answer(
     position: &QueuePosition,
     has_more: bool,
 ) -> Result<Reply<Events>, Error> {
-    let poll_after_ms = pace(u32::from(position.idle));
+    let poll_after_ms = pace(position.idle.into());
+    meter::measure(Metric::PollAfter, f64::from(poll_after_ms));
     let cursor = app.cursors.seal_bytes(user, LIST, &position.to_bytes())?;
     Ok(Reply::ok(Events { events, cursor, has_more, poll_after_ms }, "OK"))
 }
 
 /// Milliseconds until the next poll, after so many that brought nothing: slower by half each time.
-fn pace(idle: u32) -> u64 {
+fn pace(idle: u32) -> u32 {
     let slower = idle.saturating_sub(PATIENCE).min(20);
     (0..slower).fold(LIVELY, |pace, _| pace * 3 / 2).min(QUIET)
 }

@@ -11,6 +11,8 @@ use futures_util::stream::{self, StreamExt};
 use serde_dynamo::AttributeValue;
 use shared::app::App;
 use shared::id::ConversationId;
+use shared::log::reason;
+use shared::meter;
 use shared::store::{logged_conversation, table};
 
 /// Conversations that are worked on at once. Each writes to many participants side by side already.
@@ -22,6 +24,8 @@ const SIDE_BY_SIDE: usize = 4;
 /// # Errors
 /// None: what fails is in the answer.
 pub async fn handle(app: App, event: Event) -> Result<DynamoDbEventResponse, String> {
+    meter::note_field("route", "stream");
+    meter::note_field("records", event.records.len());
     let mut woken: BTreeMap<ConversationId, Vec<EventRecord>> = BTreeMap::new();
     for record in event.records {
         if let Some(conversation) = conversation(&record) {
@@ -36,7 +40,9 @@ pub async fn handle(app: App, event: Event) -> Result<DynamoDbEventResponse, Str
     let mut outcomes = outcomes.buffer_unordered(SIDE_BY_SIDE);
     while let Some((outcome, conversation, records)) = outcomes.next().await {
         let Err(error) = outcome else { continue };
-        tracing::error!(%conversation, code = error.code(), error = ?error, "a conversation is not up to date");
+        meter::failed(&error);
+        let reason = reason(&error);
+        tracing::error!(%conversation, code = error.code(), error = reason, "a conversation is not up to date");
         response.batch_item_failures.extend(records.into_iter().map(failure));
     }
     Ok(response)

@@ -7,6 +7,7 @@ use aws_lambda_events::apigw::{
 use aws_lambda_events::iam::{IamPolicyEffect, IamPolicyStatement};
 use shared::app::App;
 use shared::error::Error;
+use shared::meter;
 use shared::socket;
 
 /// The only error that API Gateway answers with 401.
@@ -20,11 +21,16 @@ pub async fn handle(
     app: App,
     event: ApiGatewayCustomAuthorizerRequestTypeRequest,
 ) -> Result<ApiGatewayCustomAuthorizerResponse, String> {
+    meter::note_field("route", "authorizer");
+    meter::note_field("gateway_request_id", event.request_context.request_id.as_deref());
     let query = &event.query_string_parameters;
     let caller = match socket::opener(&app, query.first("token"), query.first("ticket"), &event.headers).await
     {
         Ok(caller) => caller,
-        Err(Error::NotAuthenticated(_)) => return Err(UNAUTHORIZED.to_owned()),
+        Err(error @ Error::NotAuthenticated(_)) => {
+            meter::failed(&error);
+            return Err(UNAUTHORIZED.to_owned());
+        }
         Err(error) => return Err(socket::fault(&error)),
     };
     let mut statement = IamPolicyStatement::default();

@@ -3,6 +3,8 @@
 use aws_lambda_events::apigw::{ApiGatewayProxyResponse, ApiGatewayWebsocketProxyRequest};
 use shared::app::App;
 use shared::error::Error;
+use shared::meter;
+use shared::metrics::Metric;
 use shared::socket::{PROTOCOL, SocketEvent, accepted, fault};
 
 /// Keeps the socket, and tells the peers that its user is there.
@@ -22,7 +24,8 @@ async fn connect(
 ) -> Result<ApiGatewayProxyResponse, Error> {
     let SocketEvent { connection, caller, wants_protocol, .. } = SocketEvent::read(event)?;
     app.store.add_socket(&caller.user, &connection, caller.expires).await?;
-    if let Ok((_, delivery)) = app.store.tell_presence(&caller.user).await {
+    meter::count(Metric::SocketsOpened);
+    if let Ok(delivery) = app.store.note_arriving(&caller.user).await {
         app.push.deliver(&app.store, delivery).await;
     }
     let mut response = accepted();

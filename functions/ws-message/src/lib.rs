@@ -9,6 +9,7 @@ use shared::error::Error;
 use shared::http::{FromFields, from_object};
 use shared::id::{ConversationId, MessageId};
 use shared::message::Draft;
+use shared::meter;
 use shared::presence::Status;
 use shared::socket::{SocketEvent, accepted, fault};
 use shared::store::Sent;
@@ -31,6 +32,9 @@ pub async fn handle(
     app.push.answer(&connection, &answer).await.map_err(|error| fault(&error))?;
     Ok(accepted())
 }
+
+/// What a frame may ask for.
+const ACTIONS: [&str; 5] = ["send", "mark_as_read", "typing", "presence", "ping"];
 
 /// A frame: `{"action", "ref"?, …}`.
 #[derive(Default)]
@@ -80,6 +84,8 @@ impl Frame {
             Err(error) => {
                 if error.status().is_server_error() {
                     let _ = fault(&error);
+                } else {
+                    meter::failed(&error);
                 }
                 let (code, message) = (error.code(), error.to_string());
                 json!({"type": "error", "action": action, "ref": reference, "code": code, "message": message})
@@ -92,10 +98,14 @@ impl Frame {
         let invalid = |message: &str| Error::Invalid { field: None, message: message.to_owned() };
         let fields = self.fields.ok_or_else(|| invalid("The frame is not a JSON object."))?;
         let action = self.action.as_str().ok_or_else(|| Error::field("action", "The action is missing."))?;
+        if let Some(known) = ACTIONS.iter().find(|known| **known == action) {
+            meter::note_field("action", *known);
+        }
         match action {
             "send" => send(app, caller, fields).await.map(Some),
             "mark_as_read" => {
                 let MarkAsRead { message_id } = from_object(fields)?;
+                meter::note(&message_id);
                 let marked = app.store.mark_message_read(&caller.user, &message_id).await?;
                 app.push.deliver(&app.store, marked.delivery).await;
                 Ok(Some(json!(marked.watermark)))

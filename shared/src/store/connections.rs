@@ -13,6 +13,7 @@ use super::profiles::partition;
 use super::transact::Commit;
 use crate::error::Error;
 use crate::id::UserId;
+use crate::log::reason;
 use crate::push::Socket;
 use crate::time::{Timestamp, millis};
 
@@ -82,7 +83,7 @@ impl Store {
         let with_user = users.into_iter().zip(found).filter_map(|(user, sockets)| match sockets {
             Ok(sockets) => Some((user.clone(), sockets)),
             Err(error) => {
-                tracing::warn!(error = ?error, "sockets cannot be read: nothing is pushed");
+                tracing::warn!(error = reason(&error), "sockets cannot be read: nothing is pushed");
                 None
             }
         });

@@ -21,6 +21,7 @@ use crate::event::{Event, EventView, Unread};
 use crate::id::{ConversationId, MessageId, Stamp, UserId};
 use crate::limits;
 use crate::message::{Message, ReadState};
+use crate::meter;
 use crate::push::Delivery;
 use crate::time::Timestamp;
 
@@ -402,6 +403,7 @@ impl Store {
         conversation: &ConversationId,
         is_typing: bool,
     ) -> Result<Delivery, Error> {
+        meter::note(conversation);
         let group = async {
             if conversation.is_direct() { Ok(None) } else { self.group(conversation, SMALL, false).await }
         };

@@ -23,6 +23,8 @@ use crate::error::Error;
 use crate::event::{Event, Unread};
 use crate::id::{ConversationId, MessageId, Stamp, UserId};
 use crate::message::ReadState;
+use crate::meter;
+use crate::metrics::Metric;
 use crate::push::{Delivery, Push};
 use crate::time::Timestamp;
 
@@ -124,6 +126,16 @@ struct Entry {
     expires: i64,
 }
 
+impl Entry {
+    /// When the change was made: to the millisecond by the message's stamp, else to the second.
+    fn made(&self) -> Timestamp {
+        match self.change {
+            Change::Sent { message } => message.time(),
+            _ => Timestamp::from_millis((self.expires - LOG_LIFE) * 1000),
+        }
+    }
+}
+
 #[derive(Deserialize)]
 struct Checkpoint {
     seq: u64,
@@ -144,6 +156,8 @@ pub(super) fn log(
 struct Batch {
     conversation: ConversationId,
     changes: Vec<(u64, Change)>,
+    /// When the first of them was made.
+    since: Option<Timestamp>,
     /// What was told to all at once, while the conversation was small, is below.
     head: Stamp,
     reads: Reads,
@@ -170,6 +184,8 @@ impl Store {
     /// # Errors
     /// `Unavailable` where the database is, or changes are not to be read yet: call it again.
     pub async fn fan_out(&self, push: &Push, conversation: &ConversationId) -> Result<(), Error> {
+        meter::note(conversation);
+        let mut is_first = true;
         loop {
             let (group, checkpoint) = tokio::try_join!(
                 self.group_even_deleted(conversation, participants::ALL, true),
@@ -191,6 +207,11 @@ impl Store {
             }
             let checkpoint = Write::update(checkpoint_key(conversation)).set("seq", last);
             self.commit(vec![checkpoint.if_below("seq", last)], Instant::now()).await?;
+            // What comes in the batches after it is younger.
+            if is_first && let Some(since) = batch.since {
+                meter::measure_between(Metric::FanOutLag, since, self.clock.now());
+            }
+            is_first = false;
         }
     }
 
@@ -199,7 +220,7 @@ impl Store {
         let low = log_key(conversation, done + 1);
         let query = self.between(&low.pk, &low.sk, &format!("{LOG}~")).consistent_read(true);
         let (items, _) = self.query_up_to(query, EVENTS).await?;
-        let (mut changes, mut events) = (Vec::new(), 0);
+        let (mut changes, mut events, mut since) = (Vec::new(), 0, None);
         // Of what came since the participants were read, those who joined in the meantime would learn nothing.
         for (item, seq) in items.iter().zip(done + 1..=group.meta.seq) {
             let entry: Entry = from_item(item)?;
@@ -208,11 +229,13 @@ impl Store {
             if !follows || (events > EVENTS && !changes.is_empty()) {
                 break;
             }
+            since.get_or_insert_with(|| entry.made());
             changes.push((seq, entry.change));
         }
         Ok(Batch {
             conversation: conversation.clone(),
             changes,
+            since,
             head: group.meta.head,
             reads: Reads::of_group(group),
             crowd: group.meta.people > COUNTED_READERS,

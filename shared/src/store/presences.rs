@@ -12,12 +12,16 @@ use crate::conversation::Row;
 use crate::error::Error;
 use crate::event::EventView;
 use crate::id::{ConversationId, UserId};
-use crate::presence::{Presence, PresenceView, Status};
+use crate::meter;
+use crate::metrics::Metric;
+use crate::presence::{Millis, Presence, PresenceView, Status};
 use crate::push::{Delivery, Socket};
 use crate::time::Timestamp;
 
 /// Peers that hear of a change: those of the latest conversations.
 const PEERS: usize = 50;
+/// Milliseconds after the end of someone's last socket in which another one is the same client, back again.
+const BACK_AGAIN: i64 = 120_000;
 
 fn key(user: &UserId) -> Key {
     Key { pk: partition(user), sk: "PRESENCE".into() }
@@ -135,11 +139,29 @@ impl Store {
         Ok(self.tell_presence(user).await?.1)
     }
 
+    /// Tells a user's peers what they show now that a socket of theirs has opened.
+    ///
+    /// # Errors
+    /// `Unavailable` where the database is.
+    pub async fn note_arriving(&self, user: &UserId) -> Result<Delivery, Error> {
+        let (found, _, delivery) = self.told(user).await?;
+        let left = found.presence.left.map(|Millis(at)| self.clock.now().millis() - at.millis());
+        if found.sockets.len() == 1 && left.is_some_and(|ago| ago < BACK_AGAIN) {
+            meter::count(Metric::Reconnections);
+        }
+        Ok(delivery)
+    }
+
     /// Tells a user's peers what they show now.
     ///
     /// # Errors
     /// `Unavailable` where the database is.
     pub async fn tell_presence(&self, user: &UserId) -> Result<(PresenceView, Delivery), Error> {
+        let (_, own, delivery) = self.told(user).await?;
+        Ok((own, delivery))
+    }
+
+    async fn told(&self, user: &UserId) -> Result<(Whereabouts, PresenceView, Delivery), Error> {
         // What has just changed is what is told: no read here may lag.
         let (found, Watchers { rows, sockets }) =
             tokio::try_join!(self.whereabouts(user, true), self.watchers(user))?;
@@ -156,7 +178,7 @@ impl Store {
         });
         let delivery = Delivery { events: events.collect(), sockets };
         let own = found.presence.shown(user.clone(), found.sockets_until(), now, |_| true);
-        Ok((own, delivery))
+        Ok((found, own, delivery))
     }
 
     /// Who is to be told of a user. The index says who their peers are; whether a block stands, the rows themselves.

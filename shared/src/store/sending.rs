@@ -23,6 +23,8 @@ use crate::event::Event;
 use crate::id::{ConversationId, MessageId, Stamp, UserId};
 use crate::limits;
 use crate::message::{Address, Content, Draft, Message, ReadState};
+use crate::meter;
+use crate::metrics::Metric;
 use crate::push::Delivery;
 use crate::user::Profile;
 
@@ -117,6 +119,7 @@ impl Store {
             Address::User(peer) => ConversationId::direct(&caller.user, peer),
             Address::Conversation(id) => id.clone(),
         };
+        meter::note(&conversation);
         let to = draft.to.clone();
         let content = draft.content_in(&conversation)?;
         let (peer, group) = match to {
@@ -140,7 +143,15 @@ impl Store {
             profiles: None,
         };
         sending.take_sides();
-        sending.run(began).await
+        let sent = sending.run(began).await?;
+        match &sent {
+            Sent::New(message, ..) => {
+                meter::note(&message.id);
+                meter::count(Metric::MessagesSent);
+            }
+            Sent::Before(message) => meter::note(&message.id),
+        }
+        Ok(sent)
     }
 
     /// A group or room with its participants, unless there are too many; for one of them.

@@ -15,6 +15,8 @@ use super::Store;
 use super::item::{Item, Write};
 use crate::error::Error;
 use crate::id;
+use crate::meter;
+use crate::metrics::Metric;
 
 /// The oldest attempt that is still sent.
 pub(super) const MAX_AGE: Duration = Duration::from_secs(5);
@@ -63,6 +65,7 @@ impl Store {
             if began.elapsed() + wait.longest() >= MAX_AGE {
                 return Err(Error::Unavailable(error.into()));
             }
+            meter::count(Metric::Retries);
             wait.pause().await;
         }
     }

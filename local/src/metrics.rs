@@ -1,0 +1,55 @@
+//! `GET /_local/metrics`: what CloudWatch shows in AWS, as Prometheus reads it.
+//!
+//! Invariant: whoever is not on this machine is told that there is no such route. So is a page in this machine's browser
+//! that has given its own name our address: it cannot choose the `Host` that the browser sends.
+
+use std::net::{IpAddr, SocketAddr};
+
+use axum::extract::{ConnectInfo, Request, State};
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use shared::app::App;
+use shared::error::Error;
+use shared::metrics::PROMETHEUS;
+
+/// The metrics of everything that this process has served.
+pub(crate) async fn show(State(app): State<App>, request: Request) -> Response {
+    if is_from_here(&request) {
+        ([(header::CONTENT_TYPE, PROMETHEUS)], app.observer.prometheus()).into_response()
+    } else {
+        Error::NotFound("There is no such route.").into_response()
+    }
+}
+
+fn is_from_here(request: &Request) -> bool {
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
+    let host = request.headers().get(header::HOST).map(|host| host.to_str().unwrap_or_default());
+    peer.is_some_and(|ConnectInfo(peer)| peer.ip().to_canonical().is_loopback())
+        && host.is_none_or(is_loopback)
+}
+
+/// Whether a `Host` header names this machine, with or without a port.
+fn is_loopback(host: &str) -> bool {
+    let is_port = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let name = host.rsplit_once(':').filter(|(_, port)| is_port(port)).map_or(host, |(name, _)| name);
+    let address = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(name);
+    name.eq_ignore_ascii_case("localhost")
+        || address.parse().is_ok_and(|address: IpAddr| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_is_this_machine_by_its_names_alone() {
+        for host in ["localhost", "LocalHost:3000", "127.0.0.1", "127.0.0.1:3000", "[::1]", "[::1]:3000"] {
+            assert!(is_loopback(host), "{host}");
+        }
+        for host in
+            ["", "example.com", "localhost.example.com", "127.0.0.1.example.com:80", "192.0.2.1", ":80"]
+        {
+            assert!(!is_loopback(host), "{host}");
+        }
+    }
+}

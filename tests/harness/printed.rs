@@ -1,0 +1,84 @@
+//! What the functions of a machine print in Lambda.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex};
+
+use serde_json::Value;
+use shared::metrics::{Metric, Observer, Unit};
+
+use crate::{TABLE, World};
+
+/// What was printed so far; clones are the same.
+#[derive(Clone, Default)]
+pub struct Printed(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Printed {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().expect("no test panics with the lock").write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Printed {
+    /// All of it.
+    pub fn text(&self) -> String {
+        let bytes = self.0.lock().expect("no test panics with the lock").clone();
+        String::from_utf8(bytes).expect("UTF-8")
+    }
+
+    /// The lines of requests and events, each a JSON object; not those of faults and warnings.
+    pub fn lines(&self) -> Vec<Value> {
+        let text = self.text();
+        let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).expect("a line of JSON"));
+        lines.filter(|line| line.get("_aws").is_some()).collect()
+    }
+
+    /// The line of the last request.
+    pub fn last(&self) -> Value {
+        self.lines().pop().expect("a request")
+    }
+
+    /// The sum of all values of a metric.
+    pub fn sum(&self, metric: Metric) -> f64 {
+        self.lines().iter().flat_map(|line| values(line, metric)).sum()
+    }
+
+    /// The sum of the values of each metric that is a count, and the number of those of each other one, by function.
+    pub fn totals(&self) -> BTreeMap<(Metric, String), f64> {
+        let mut totals = BTreeMap::new();
+        for line in self.lines() {
+            let function = line["function"].as_str().expect("a function");
+            for metric in Metric::ALL {
+                for value in values(&line, metric) {
+                    let total = totals.entry((metric, function.to_owned())).or_default();
+                    *total += if metric.unit() == Unit::Count { value } else { 1.0 };
+                }
+            }
+        }
+        totals
+    }
+}
+
+/// The values of a metric in a line.
+pub fn values(line: &Value, metric: Metric) -> Vec<f64> {
+    let number = |value: &Value| value.as_f64().expect("a number");
+    match line.get(metric.name()) {
+        None => Vec::new(),
+        Some(Value::Array(values)) => values.iter().map(number).collect(),
+        Some(value) => vec![number(value)],
+    }
+}
+
+impl World {
+    /// The same machine, and what it prints from now on.
+    pub fn printing(&self) -> (Self, Printed) {
+        let printed = Printed::default();
+        let observer = Observer::default();
+        observer.print_to(TABLE, printed.clone());
+        (self.with_app(|app| app.observer = observer), printed)
+    }
+}
