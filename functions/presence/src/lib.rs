@@ -3,6 +3,7 @@
 use axum::Router;
 use axum::extract::State;
 use axum::routing::put;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use shared::app::App;
 use shared::auth::Caller;
@@ -20,16 +21,20 @@ pub fn routes() -> Router<App> {
 }
 
 /// What to show.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Change {
+#[schemars(rename = "PresenceChange")]
+pub struct Change {
     status: Status,
     current_conversation_id: Option<ConversationId>,
 }
 
-#[derive(Deserialize)]
-struct Wanted {
+/// Whose presence is asked for.
+#[derive(Deserialize, JsonSchema)]
+pub struct Wanted {
+    /// 1-100 users, separated by commas.
     #[serde(default)]
+    #[schemars(required, regex(pattern = "^[0-9A-Za-z_.@|:-]{1,128}(,[0-9A-Za-z_.@|:-]{1,128}){0,99}$"))]
     user_ids: String,
 }
 
