@@ -74,9 +74,15 @@ fn routes() -> Router<App> {
     functions().into_iter().fold(Router::new(), |all, (_, routes)| all.merge(routes))
 }
 
-/// What one port serves: the functions, the sockets, `/health`, and a page that says what this is.
+/// What one port serves: the functions, the sockets, `/health`, the API's document and a page to read it by, and a
+/// page that says what this is.
 pub fn service(app: App, sockets: &Gateway, cors_origins: &[String], console: Option<Console>) -> Router {
-    let routes = routes().route("/health", get(health)).route("/ws", sockets.upgrade()).route("/", get(page));
+    let routes = routes()
+        .route("/health", get(health))
+        .route("/api/openapi.json", get(document))
+        .route("/docs", get(docs))
+        .route("/ws", sockets.upgrade())
+        .route("/", get(page));
     let service = boundary(routes, app);
     let service = match console {
         Some(console) => service.layer(axum::middleware::from_fn_with_state(console, log_requests)),
@@ -100,6 +106,16 @@ fn cors(origins: &[String]) -> CorsLayer {
 
 async fn health() -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "application/json")], r#"{"status": "ok"}"#)
+}
+
+/// The API's document, as it is kept.
+async fn document() -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "application/json")], include_str!("../../docs/openapi.json"))
+}
+
+/// A page that shows the document. It fetches nothing else, so it works offline.
+async fn docs() -> impl IntoResponse {
+    Html(include_str!("docs.html"))
 }
 
 async fn page() -> impl IntoResponse {

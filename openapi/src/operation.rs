@@ -65,6 +65,7 @@ pub(crate) struct Operation {
     body: Option<Body>,
     answers: BTreeMap<u16, (&'static str, Answer)>,
     refusals: Vec<Error>,
+    links: Option<(&'static str, &'static [&'static str])>,
     is_open: bool,
 }
 
@@ -72,7 +73,8 @@ pub(crate) struct Operation {
 struct Body {
     schema: Schema,
     example: Value,
-    is_form_too: bool,
+    /// The schema of a form, where it may be one as well.
+    form: Option<Schema>,
 }
 
 /// What a call gives.
@@ -102,6 +104,7 @@ impl Operation {
             body: None,
             answers: BTreeMap::new(),
             refusals: internal.into(),
+            links: None,
             is_open: false,
         }
     }
@@ -120,13 +123,13 @@ impl Operation {
 
     /// A JSON body, and one for example.
     pub(crate) fn takes<T: JsonSchema>(mut self, example: Value) -> Self {
-        self.body = Some(Body { schema: |schemas| schemas.read::<T>(), example, is_form_too: false });
+        self.body = Some(Body { schema: |schemas| schemas.read::<T>(), example, form: None });
         self.or([Error::field("", ""), Error::TooLarge, Error::UnsupportedMediaType("")])
     }
 
     /// The body may be a form as well.
-    pub(crate) fn or_form(mut self) -> Self {
-        self.body.iter_mut().for_each(|body| body.is_form_too = true);
+    pub(crate) fn or_form<T: JsonSchema>(mut self) -> Self {
+        self.body.iter_mut().for_each(|body| body.form = Some(|schemas| schemas.form::<T>()));
         self
     }
 
@@ -169,6 +172,12 @@ impl Operation {
     /// How often it may be done is limited.
     pub(crate) fn limited(self) -> Self {
         self.or([Error::RateLimited(1)])
+    }
+
+    /// Calls whose path's `id` may be this member of the data.
+    pub(crate) fn leads_to(mut self, member: &'static str, calls: &'static [&'static str]) -> Self {
+        self.links = Some((member, calls));
+        self
     }
 
     /// It takes no token.
@@ -228,8 +237,13 @@ impl Operation {
         let mut responses = Map::new();
         for (status, (about, answer)) in &self.answers {
             let (kind, schema) = answer.described(schemas);
-            let response =
-                json!({"description": about, "headers": headers(*status), "content": {kind: {"schema": schema}}});
+            let mut response = json!({"description": about, "headers": headers(*status), "content": {kind: {"schema": schema}}});
+            if let Some((member, calls)) = self.links {
+                let parameters = json!({"path.id": format!("$response.body#/data/{member}")});
+                for call in calls {
+                    response["links"][*call] = json!({"operationId": call, "parameters": parameters});
+                }
+            }
             responses.insert(status.to_string(), response);
         }
         let mut codes: BTreeMap<u16, Vec<&str>> = BTreeMap::new();
@@ -301,7 +315,8 @@ impl Body {
     fn described(&self, schemas: &mut Schemas) -> Value {
         let entry = json!({"schema": (self.schema)(schemas), "example": self.example});
         let mut content = json!({"application/json": entry});
-        if self.is_form_too {
+        if let Some(form) = self.form {
+            let entry = json!({"schema": form(schemas), "example": self.example});
             content["application/x-www-form-urlencoded"] = entry.clone();
             content["multipart/form-data"] = entry;
         }
@@ -311,10 +326,14 @@ impl Body {
 
 impl Answer {
     fn described(&self, schemas: &mut Schemas) -> (&'static str, Value) {
-        let cursor = json!({"type": ["string", "null"], "description": "Goes on with the list; null at its end."});
+        let cursor =
+            json!({"type": ["string", "null"], "description": "Goes on with the list; null at its end."});
         let envelope = |data: Value, more: &[(&str, Value)]| {
-            let mut members =
-                vec![("success", json!({"const": true})), ("data", data), ("message", json!({"type": "string"}))];
+            let mut members = vec![
+                ("success", json!({"const": true})),
+                ("data", data),
+                ("message", json!({"type": "string"})),
+            ];
             members.extend(more.iter().cloned());
             ("application/json", object(&members))
         };
@@ -322,7 +341,8 @@ impl Answer {
             Self::Data(schema) => envelope(schema(schemas), &[]),
             Self::Page(schema) => envelope(schema(schemas), &[("next_cursor", cursor)]),
             Self::PageOf(schema) => {
-                let total = json!({"type": "integer", "minimum": 0, "description": "How many there are in all."});
+                let total =
+                    json!({"type": "integer", "minimum": 0, "description": "How many there are in all."});
                 envelope(schema(schemas), &[("next_cursor", cursor), ("total", total)])
             }
             Self::Plain(kind, schema) => (kind, schema.clone()),

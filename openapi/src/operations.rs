@@ -23,7 +23,13 @@ pub(crate) fn all() -> Vec<Operation> {
     parts.into_iter().flatten().collect()
 }
 
-fn call(method: &'static str, path: &'static str, tag: Tag, id: &'static str, about: &'static str) -> Operation {
+fn call(
+    method: &'static str,
+    path: &'static str,
+    tag: Tag,
+    id: &'static str,
+    about: &'static str,
+) -> Operation {
     Operation::new((method, path), tag, id, about)
 }
 
@@ -37,10 +43,11 @@ fn messages() -> Vec<Operation> {
             .takes::<DraftFields>(json!({
                 "recipient_id": "bob", "message_text": "Hello, Bob!", "client_message_id": "first",
             }))
-            .or_form()
+            .or_form::<DraftFields>()
             .gives::<MessageView>(201, "The message.")
             .gives::<MessageView>(200, "The message that was sent before under the same `client_message_id`.")
             .or([NotAParticipant, Blocked, NotFound("")])
+            .leads_to("id", &["editMessage", "deleteMessage", "getReceipts"])
             .limited(),
         call("get", "/api/messages/inbox", "getInbox", "The caller's conversations, latest activity first.")
             .query::<inbox::Page>()
@@ -75,10 +82,15 @@ fn messages() -> Vec<Operation> {
         .at::<MessageId>()
         .gives::<Watermark>(200, "The watermark as it stands.")
         .or([NotAParticipant, NotFound("")]),
-        call("put", "/api/conversations/{id}/read", "markConversationRead", "Marks everything in a conversation read.")
-            .at::<ConversationId>()
-            .gives::<Watermark>(200, "The watermark as it stands.")
-            .or([NotAParticipant]),
+        call(
+            "put",
+            "/api/conversations/{id}/read",
+            "markConversationRead",
+            "Marks everything in a conversation read.",
+        )
+        .at::<ConversationId>()
+        .gives::<Watermark>(200, "The watermark as it stands.")
+        .or([NotAParticipant]),
         call("get", "/api/messages/{id}/receipts", "getReceipts", "Who has read a message, and when.")
             .at::<MessageId>()
             .lists::<Vec<Receipt>>("Everyone who has.")
@@ -105,12 +117,20 @@ fn messages() -> Vec<Operation> {
             .gives::<MessageView>(200, "The message as it is now.")
             .or([NotAParticipant, NotTheSender, Blocked, NotFound(""), Conflict("")])
             .limited(),
-        call("delete", "/api/messages/{id}", "deleteMessage", "Deletes a message for everyone, or for the caller alone.")
-            .at::<MessageId>()
-            .query::<delete::Deletion>()
-            .gives::<Option<MessageView>>(200, "What is left of it; null where it is hidden from the caller alone.")
-            .or([NotAParticipant, NotTheSender, NotFound("")])
-            .limited(),
+        call(
+            "delete",
+            "/api/messages/{id}",
+            "deleteMessage",
+            "Deletes a message for everyone, or for the caller alone.",
+        )
+        .at::<MessageId>()
+        .query::<delete::Deletion>()
+        .gives::<Option<MessageView>>(
+            200,
+            "What is left of it; null where it is hidden from the caller alone.",
+        )
+        .or([NotAParticipant, NotTheSender, NotFound("")])
+        .limited(),
         call(
             "delete",
             "/api/messages/conversation/{id}",
@@ -126,22 +146,49 @@ fn messages() -> Vec<Operation> {
 fn conversations() -> Vec<Operation> {
     let call = |method, path, id, about| call(method, path, Tag::Conversations, id, about);
     vec![
-        call("post", "/api/conversations", "createConversation", "Opens a direct conversation, or makes a group.")
-            .takes::<conversations::New>(json!({"type": "group", "name": "Hikers", "participant_ids": ["bob", "carol"]}))
-            .gives::<ConversationView>(201, "The caller's row of it.")
-            .gives::<ConversationView>(200, "The caller's row of the one that was there before.")
-            .or([NotFound(""), Blocked])
-            .limited(),
-        call("get", "/api/conversations/{id}", "getConversation", "A conversation, and a page of its participants.")
-            .at::<ConversationId>()
-            .query::<conversations::Page>()
-            .lists::<conversations::Shown>("The conversation, and up to 100 participants.")
-            .or([NotAParticipant]),
-        call("patch", "/api/conversations/{id}", "changeConversation", "Changes a group's or room's name, description or photo.")
-            .at::<ConversationId>()
-            .takes::<conversations::Change>(json!({"name": "Night hikers"}))
-            .gives::<ConversationView>(200, "The caller's row of it.")
-            .or([NotAParticipant, NotAnAdmin, AlreadyExists("")]),
+        call(
+            "post",
+            "/api/conversations",
+            "createConversation",
+            "Opens a direct conversation, or makes a group.",
+        )
+        .takes::<conversations::New>(
+            json!({"type": "group", "name": "Hikers", "participant_ids": ["bob", "carol"]}),
+        )
+        .gives::<ConversationView>(201, "The caller's row of it.")
+        .gives::<ConversationView>(200, "The caller's row of the one that was there before.")
+        .or([NotFound(""), Blocked])
+        .leads_to(
+            "conversation_id",
+            &[
+                "getConversation",
+                "changeConversation",
+                "addParticipants",
+                "getMessages",
+                "markConversationRead",
+            ],
+        )
+        .limited(),
+        call(
+            "get",
+            "/api/conversations/{id}",
+            "getConversation",
+            "A conversation, and a page of its participants.",
+        )
+        .at::<ConversationId>()
+        .query::<conversations::Page>()
+        .lists::<conversations::Shown>("The conversation, and up to 100 participants.")
+        .or([NotAParticipant]),
+        call(
+            "patch",
+            "/api/conversations/{id}",
+            "changeConversation",
+            "Changes a group's or room's name, description or photo.",
+        )
+        .at::<ConversationId>()
+        .takes::<conversations::Change>(json!({"name": "Night hikers"}))
+        .gives::<ConversationView>(200, "The caller's row of it.")
+        .or([NotAParticipant, NotAnAdmin, AlreadyExists("")]),
         call("post", "/api/conversations/{id}/participants", "addParticipants", "Adds people to a group.")
             .at::<ConversationId>()
             .takes::<conversations::Newcomers>(json!({"user_ids": ["dave"]}))
@@ -178,6 +225,10 @@ fn rooms() -> Vec<Operation> {
             .takes::<rooms::New>(json!({"name": "Lobby", "description": "Come in"}))
             .gives::<ConversationView>(201, "The caller's row of it.")
             .or([AlreadyExists("")])
+            .leads_to(
+                "conversation_id",
+                &["joinRoom", "leaveRoom", "getRoomUsers", "deleteRoom", "changeConversation"],
+            )
             .limited(),
         call("get", "/api/rooms", "getRooms", "All rooms, in the order of their names.")
             .query::<rooms::Page>()
@@ -205,13 +256,23 @@ fn rooms() -> Vec<Operation> {
 fn blocks() -> Vec<Operation> {
     let call = |method, path, id, about| call(method, path, Tag::Users, id, about);
     vec![
-        call("post", "/api/messages/block-user", "blockUser", "Blocks a user: neither can write to the other directly.")
-            .takes::<block::Block>(json!({"blocked_user_id": "mallory"}))
-            .is_done("They are blocked.")
-            .or([NotFound("")]),
-        call("delete", "/api/messages/block-user/{user_id}", "unblockUser", "Takes the caller's own block back.")
-            .at::<UserId>()
-            .is_done("They are not blocked."),
+        call(
+            "post",
+            "/api/messages/block-user",
+            "blockUser",
+            "Blocks a user: neither can write to the other directly.",
+        )
+        .takes::<block::Block>(json!({"blocked_user_id": "mallory"}))
+        .is_done("They are blocked.")
+        .or([NotFound("")]),
+        call(
+            "delete",
+            "/api/messages/block-user/{user_id}",
+            "unblockUser",
+            "Takes the caller's own block back.",
+        )
+        .at::<UserId>()
+        .is_done("They are not blocked."),
         call("get", "/api/messages/blocked-users", "getBlockedUsers", "Whom the caller has blocked.")
             .query::<block::Page>()
             .lists::<Vec<BlockedUser>>("A page of them."),
@@ -223,18 +284,28 @@ fn users() -> Vec<Operation> {
     vec![
         call("get", "/api/users/me", "getMe", "The caller's profile. The first call makes it.")
             .gives::<UserView>(200, "The profile, with `email`."),
-        call("patch", "/api/users/me", "changeMe", "Changes the caller's name or picture. A picture of null is taken away.")
-            .takes::<ProfileChange>(json!({"full_name": "Alice Example"}))
-            .gives::<UserView>(200, "The profile as it is now.")
-            .limited(),
+        call(
+            "patch",
+            "/api/users/me",
+            "changeMe",
+            "Changes the caller's name or picture. A picture of null is taken away.",
+        )
+        .takes::<ProfileChange>(json!({"full_name": "Alice Example"}))
+        .gives::<UserView>(200, "The profile as it is now.")
+        .limited(),
         call("get", "/api/users/{id}", "getUser", "Someone's profile.")
             .at::<UserId>()
             .gives::<UserView>(200, "The profile, without `email`.")
             .or([NotFound("")]),
-        call("get", "/api/users", "findUsers", "People by the start of a username or of a word of their name.")
-            .query::<users::Search>()
-            .lists::<Vec<UserView>>("A page of them. It may be shorter than asked for and still go on.")
-            .or([NotFound("")]),
+        call(
+            "get",
+            "/api/users",
+            "findUsers",
+            "People by the start of a username or of a word of their name.",
+        )
+        .query::<users::Search>()
+        .lists::<Vec<UserView>>("A page of them. It may be shorter than asked for and still go on.")
+        .or([NotFound("")]),
     ]
 }
 

@@ -1,8 +1,10 @@
 //! The components that both documents share.
 
-use schemars::generate::{Contract, SchemaGenerator, SchemaSettings};
 use schemars::JsonSchema;
+use schemars::generate::{Contract, SchemaGenerator, SchemaSettings};
 use serde_json::{Map, Value, json};
+
+use crate::component;
 
 /// The types met so far, as they are read and as they are written.
 pub(crate) struct Schemas {
@@ -14,7 +16,12 @@ pub(crate) struct Schemas {
 
 impl Default for Schemas {
     fn default() -> Self {
-        Self { read: generator(Contract::Deserialize), written: generator(Contract::Serialize), others: Map::new(), responses: Map::new() }
+        Self {
+            read: generator(Contract::Deserialize),
+            written: generator(Contract::Serialize),
+            others: Map::new(),
+            responses: Map::new(),
+        }
     }
 }
 
@@ -44,11 +51,28 @@ impl Schemas {
         T::json_schema(&mut self.read).to_value()
     }
 
+    /// The fields of a form, as a component of its own: an empty one counts as absent, and others are ignored.
+    pub(crate) fn form<T: JsonSchema>(&mut self) -> Value {
+        let mut form = self.read_inline::<T>();
+        if let Some(form) = form.as_object_mut() {
+            form.remove("additionalProperties");
+        }
+        for field in form["properties"].as_object_mut().into_iter().flat_map(Map::values_mut) {
+            never_null(field);
+            let about = field.as_object_mut().and_then(|field| field.remove("description"));
+            *field = json!({"description": about, "anyOf": [field, {"const": ""}]});
+        }
+        let name = format!("{}Form", T::schema_name());
+        self.add(&name, form);
+        component(&name)
+    }
+
     /// The parameters of a query string: each member of the type.
     pub(crate) fn parameters<T: JsonSchema>(&mut self) -> Vec<(String, Value, bool)> {
         let schema = T::json_schema(&mut self.read).to_value();
         let required = schema["required"].clone();
-        let is_required = |name: &str| required.as_array().is_some_and(|all| all.iter().any(|one| one == name));
+        let is_required =
+            |name: &str| required.as_array().is_some_and(|all| all.iter().any(|one| one == name));
         let members = schema["properties"].as_object().cloned().unwrap_or_default();
         members
             .into_iter()
@@ -139,7 +163,8 @@ fn never_null(schema: &mut Value) {
     }
     if let Some(choices) = schema["anyOf"].as_array() {
         let mut choices: Vec<_> = choices.iter().filter(|choice| choice["type"] != "null").cloned().collect();
-        if let (1, Some(choice), Value::Object(mut members)) = (choices.len(), choices.pop(), schema.clone()) {
+        if let (1, Some(choice), Value::Object(mut members)) = (choices.len(), choices.pop(), schema.clone())
+        {
             members.remove("anyOf");
             if let Value::Object(chosen) = choice {
                 members.extend(chosen);

@@ -1,9 +1,9 @@
 //! The socket: its frames and events.
 
 use serde_json::{Map, Value, json};
+use shared::conversation::Watermark;
 use shared::event::EventView;
 use shared::message::{DraftFields, MessageView};
-use shared::conversation::Watermark;
 use shared::presence::PresenceView;
 
 use crate::schemas::Schemas;
@@ -97,7 +97,9 @@ fn about(kind: &str) -> &'static str {
             "A message's text was changed or, where the unread count is told as well, a deleted message was brought back."
         }
         "message.deleted" => "A message was deleted for everyone, or hidden from the receiver alone.",
-        "message.read" => "Someone has read up to a message. On the reader's own devices with what is unread since.",
+        "message.read" => {
+            "Someone has read up to a message. On the reader's own devices with what is unread since."
+        }
         "conversation.created" => "A row appeared in the inbox.",
         "conversation.updated" => "Some of what a row shows has changed: what is told, and no more.",
         "conversation.deleted" => "A row is gone from the inbox.",
@@ -214,7 +216,8 @@ pub(crate) fn described() -> Value {
     let messages: Map<String, Value> = all
         .iter()
         .map(|name| {
-            let message = json!({"name": name, "contentType": "application/json", "payload": component(name)});
+            let message =
+                json!({"name": name, "contentType": "application/json", "payload": component(name)});
             ((*name).clone(), message)
         })
         .collect();
@@ -233,7 +236,8 @@ pub(crate) fn described() -> Value {
             "messages": on_channel(names),
         })
     };
-    let mut act = operation("receive", "What a client asks for. Frames above 24 KB go by HTTP instead.", &sent);
+    let mut act =
+        operation("receive", "What a client asks for. Frames above 24 KB go by HTTP instead.", &sent);
     act["reply"] = json!({"channel": {"$ref": "#/channels/socket"}, "messages": on_channel(&answered)});
     json!({
         "asyncapi": "3.0.0",

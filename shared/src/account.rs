@@ -21,7 +21,7 @@ const MAX_EMAIL: usize = 254;
 /// NFC.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
-#[schemars(extend("minLength" = 1, "maxLength" = MAX_USERNAME))]
+#[schemars(extend("maxLength" = MAX_USERNAME, "pattern" = r"^[\p{L}\p{N}][\p{L}\p{M}\p{N}_.-]*$"))]
 pub struct Username(String);
 
 impl Username {
@@ -64,7 +64,7 @@ impl From<Username> for String {
 /// neither spaces nor controls, at most 254 bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
-#[schemars(extend("minLength" = 3, "maxLength" = MAX_EMAIL))]
+#[schemars(extend("maxLength" = MAX_EMAIL, "pattern" = r"^[^@\s\x00-\x1f\x7f-\x9f]+@[^@\s\x00-\x1f\x7f-\x9f]+$"))]
 pub struct EmailAddress(String);
 
 impl EmailAddress {

@@ -217,7 +217,7 @@ impl Row {
     }
 }
 
-/// An inbox row as the API shows it (contract, section 3).
+/// An inbox row as the API shows it.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 #[schemars(rename = "Conversation")]
 pub struct ConversationView {

@@ -241,7 +241,7 @@ impl Event {
     }
 }
 
-/// An event as the API and the sockets show it (contract, section 6).
+/// An event as the API and the sockets show it.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 #[schemars(rename = "Event")]
 pub struct EventView {
@@ -281,7 +281,7 @@ enum Data {
     Message {
         message: MessageView,
     },
-    /// Beyond the contract: whether it is gone for the receiver alone, and what is unread since.
+    /// Whether it is gone for the receiver alone, and what is unread since.
     #[schemars(title = "Deleted")]
     Deleted {
         message: MessageView,
@@ -289,7 +289,7 @@ enum Data {
         #[serde(flatten)]
         unread: UnreadView,
     },
-    /// Beyond the contract: what is unread since.
+    /// What is unread since.
     #[schemars(title = "Restored")]
     Restored {
         message: MessageView,

@@ -132,20 +132,19 @@ pub struct DraftFields {
 
 /// Says in the schema what no field says alone.
 fn has_an_address_and_something_to_say(schema: &mut Schema) {
-    let is = |name: &str, kind: &str| json!({"properties": {name: {"type": kind}}, "required": [name]});
-    let is_not = |name: &str| json!({"properties": {name: {"type": "null"}}});
+    let is =
+        |name: &str| json!({"properties": {name: {"type": "string", "minLength": 1}}, "required": [name]});
+    // An empty field of a form counts as absent.
+    let is_not = |name: &str| json!({"properties": {name: {"enum": [null, ""]}}});
     schema.insert(
         "allOf".to_owned(),
         json!([
             {"anyOf": [
-                {"allOf": [is("recipient_id", "string"), is_not("conversation_id")]},
-                {"allOf": [is("conversation_id", "string"), is_not("recipient_id")]},
+                {"allOf": [is("recipient_id"), is_not("conversation_id")]},
+                {"allOf": [is("conversation_id"), is_not("recipient_id")]},
             ]},
-            {"anyOf": [
-                {"properties": {"message_text": {"type": "string", "minLength": 1}}, "required": ["message_text"]},
-                is("attachment_url", "string"),
-            ]},
-            {"anyOf": [is("attachment_url", "string"), is_not("attachment_type")]},
+            {"anyOf": [is("message_text"), is("attachment_url")]},
+            {"anyOf": [is("attachment_url"), is_not("attachment_type")]},
         ]),
     );
 }
@@ -366,7 +365,7 @@ impl Message {
     }
 }
 
-/// A message as the API shows it (contract, section 3).
+/// A message as the API shows it.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 #[schemars(rename = "Message")]
 pub struct MessageView {

@@ -93,7 +93,7 @@ impl Presence {
     }
 }
 
-/// Someone's presence as the API shows it (contract, section 6).
+/// Someone's presence as the API shows it.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 #[schemars(rename = "Presence")]
 pub struct PresenceView {

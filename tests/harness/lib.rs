@@ -9,6 +9,7 @@
 )]
 
 mod actor;
+pub mod documents;
 pub mod live;
 pub mod process;
 pub mod sync;

@@ -8,8 +8,9 @@ use axum::Router;
 use axum::extract::State;
 use axum::routing::{delete, post};
 use passwords::{NewPassword, Password};
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use shared::account::{Account, EmailAddress, UniqueName, Username};
 use shared::app::App;
 use shared::auth::Caller;
@@ -42,10 +43,17 @@ pub struct Registration {
 /// What someone signs in with: either a username or an e-mail address.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(transform = has_one_name)]
 pub struct Login {
     username: Option<String>,
     email: Option<String>,
     password: Password,
+}
+
+/// Says in the schema what no field says alone.
+fn has_one_name(schema: &mut Schema) {
+    let one = |name: &str, other: &str| json!({"properties": {name: {"type": "string"}, other: {"type": "null"}}, "required": [name]});
+    schema.insert("anyOf".to_owned(), json!([one("username", "email"), one("email", "username")]));
 }
 
 /// Another password, and the one before it.

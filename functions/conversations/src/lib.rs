@@ -4,8 +4,9 @@
 use axum::Router;
 use axum::extract::State;
 use axum::routing::{get, patch, post};
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::json;
 use shared::app::App;
 use shared::auth::Caller;
 use shared::conversation::{ConversationView, Description};
@@ -40,12 +41,24 @@ pub enum NewKind {
 /// A conversation to open or make.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(rename = "NewConversation")]
+#[schemars(rename = "NewConversation", transform = depends_on_the_type)]
 pub struct New {
     r#type: NewKind,
     name: Option<Name>,
     participant_ids: Vec<UserId>,
     client_conversation_id: Option<ClientId>,
+}
+
+/// Says in the schema what no field says alone.
+fn depends_on_the_type(schema: &mut Schema) {
+    let direct = json!({
+        "type": {"const": "direct"},
+        "name": {"type": "null"},
+        "participant_ids": {"minItems": 1, "maxItems": 1},
+    });
+    let group = json!({"type": {"const": "group"}, "name": {"type": "string"}});
+    let choices = json!([{"properties": direct}, {"properties": group, "required": ["name"]}]);
+    schema.insert("anyOf".to_owned(), choices);
 }
 
 /// 201 with the caller's row of the new conversation; 200 where it was there before.

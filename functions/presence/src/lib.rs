@@ -33,8 +33,9 @@ pub struct Change {
 #[derive(Deserialize, JsonSchema)]
 pub struct Wanted {
     /// 1-100 users, separated by commas.
-    #[serde(default)]
-    #[schemars(required, regex(pattern = "^[0-9A-Za-z_.@|:-]{1,128}(,[0-9A-Za-z_.@|:-]{1,128}){0,99}$"))]
+    #[schemars(regex(
+        pattern = r"^[\s,]*[0-9A-Za-z_.@|:-]{1,128}(\s*,[\s,]*[0-9A-Za-z_.@|:-]{1,128}){0,99}[\s,]*$"
+    ))]
     user_ids: String,
 }
 

@@ -29,8 +29,7 @@ pub fn routes() -> Router<App> {
 #[derive(Deserialize, JsonSchema)]
 pub struct Search {
     /// The start of a username or of a word of a name.
-    #[serde(default)]
-    #[schemars(required, length(min = 1, max = MAX_QUERY), regex(pattern = "\\S"))]
+    #[schemars(length(min = 1, max = MAX_QUERY), regex(pattern = "\\S"))]
     q: String,
     #[serde(default)]
     limit: Limit,
