@@ -56,7 +56,7 @@ fn routes() -> Router<App> {
 }
 
 /// What one port serves: the functions, in this process unless `lambda` says where else; the sockets, the metrics of
-/// this process, and a page that says what this is.
+/// this process, the API's document and a page to read it by, and a page that says what this is.
 pub fn service(
     app: App,
     lambda: Option<&Lambda>,
@@ -64,8 +64,12 @@ pub fn service(
     cors_origins: &[String],
     console: Option<Console>,
 ) -> Router {
-    let own = Router::new().route("/ws", sockets.upgrade()).route("/", get(page));
-    let own = own.route("/_local/metrics", get(metrics::show));
+    let own = Router::new()
+        .route("/ws", sockets.upgrade())
+        .route("/_local/metrics", get(metrics::show))
+        .route("/api/openapi.json", get(document))
+        .route("/docs", get(docs))
+        .route("/", get(page));
     let service = match lambda {
         Some(lambda) => lambda::routes(lambda, &boundary(own, app)),
         None => boundary(own.merge(routes()), app),
@@ -88,6 +92,16 @@ fn cors(origins: &[String]) -> CorsLayer {
         .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
         .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE])
         .expose_headers([HeaderName::from_static("x-request-id"), header::RETRY_AFTER])
+}
+
+/// The API's document, as it is kept.
+async fn document() -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "application/json")], include_str!("../../docs/openapi.json"))
+}
+
+/// A page that shows the document. It fetches nothing else, so it works offline.
+async fn docs() -> impl IntoResponse {
+    Html(include_str!("docs.html"))
 }
 
 async fn page() -> impl IntoResponse {
