@@ -11,38 +11,8 @@ use shared::http::boundary;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::console::{Console, log_requests};
+use crate::lambda::{self, Lambda};
 use crate::websocket::{Call, Functions, Gateway, call};
-
-/// Every function, by its name in the template.
-#[must_use]
-pub fn functions() -> Vec<(&'static str, Router<App>)> {
-    vec![
-        ("Send", send::routes()),
-        ("Inbox", inbox::routes()),
-        ("Conversation", conversation::routes()),
-        ("MarkAsRead", mark_as_read::routes()),
-        ("UnreadCount", unread_count::routes()),
-        ("Search", search::routes()),
-        ("Delete", delete::routes()),
-        ("Edit", edit::routes()),
-        ("Conversations", conversations::routes()),
-        ("Rooms", rooms::routes()),
-        ("Block", block::routes()),
-        ("Users", users::routes()),
-        ("Auth", auth::routes()),
-        ("Session", session::routes()),
-        ("Events", events::routes()),
-        ("Typing", typing::routes()),
-        ("Presence", presence::routes()),
-        ("WsTicket", ws_ticket::routes()),
-    ]
-}
-
-/// The functions of the `WebSocket` API, by their names in the template.
-pub const SOCKET_FUNCTIONS: [&str; 4] = ["WsAuthorizer", "WsConnect", "WsDisconnect", "WsMessage"];
-
-/// The functions that the table's stream wakes, by their names in the template.
-pub const STREAM_FUNCTIONS: [&str; 1] = ["FanOut"];
 
 /// A function that takes an app with each event.
 macro_rules! on {
@@ -71,13 +41,23 @@ pub fn stream_function(app: &App) -> Call<Event, DynamoDbEventResponse> {
 
 /// The routes of all functions.
 fn routes() -> Router<App> {
-    functions().into_iter().fold(Router::new(), |all, (_, routes)| all.merge(routes))
+    functions::http().into_iter().fold(Router::new(), |all, (_, routes)| all.merge(routes))
 }
 
-/// What one port serves: the functions, the sockets, `/health`, and a page that says what this is.
-pub fn service(app: App, sockets: &Gateway, cors_origins: &[String], console: Option<Console>) -> Router {
-    let routes = routes().route("/health", get(health)).route("/ws", sockets.upgrade()).route("/", get(page));
-    let service = boundary(routes, app);
+/// What one port serves: the functions, in this process unless `lambda` says where else; the sockets, `/health`, and
+/// a page that says what this is.
+pub fn service(
+    app: App,
+    lambda: Option<&Lambda>,
+    sockets: &Gateway,
+    cors_origins: &[String],
+    console: Option<Console>,
+) -> Router {
+    let own = Router::new().route("/health", get(health)).route("/ws", sockets.upgrade()).route("/", get(page));
+    let service = match lambda {
+        Some(lambda) => lambda::routes(lambda, &boundary(own, app)),
+        None => boundary(own.merge(routes()), app),
+    };
     let service = match console {
         Some(console) => service.layer(axum::middleware::from_fn_with_state(console, log_requests)),
         None => service,
