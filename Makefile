@@ -1,8 +1,8 @@
-.PHONY: run test bench lint unit fuzz openapi deny
+.PHONY: run test bench costs package lint unit fuzz openapi deny
 
 # Builds what is needed and starts everything on http://127.0.0.1:3000.
 run:
-	cargo run --release -- --demo
+	cargo run --profile local -- --demo
 
 # Formats, lints and every test, set-up included.
 test: lint unit fuzz
@@ -29,13 +29,25 @@ openapi:
 
 # The local stack's speed, size and costs, measured from another process.
 bench:
-	cargo build --release
-	cargo run --release -p bench
+	cargo build --profile local
+	cargo run --profile local -p bench
+
+# What it costs in AWS, from a run of the functions and infra/prices.json; writes the README's tables.
+costs:
+	cargo run --quiet -p bench -- costs --write
+
+# What Lambda runs, for arm64 and x86_64, zipped, with its sizes and start times: target/package. Takes minutes.
+package: .venv/packager
+	infra/package.sh
 
 .venv/installed: tests/requirements.txt
 	python3 -m venv .venv
 	.venv/bin/pip install --quiet --requirement tests/requirements.txt
 	touch .venv/installed
+
+.venv/packager: infra/requirements.txt .venv/installed
+	.venv/bin/pip install --quiet --requirement infra/requirements.txt
+	touch .venv/packager
 
 # Licences and sources of all dependencies. Not part of `test`: building the checker takes longer than all of it.
 deny:

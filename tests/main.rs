@@ -6,6 +6,7 @@ mod accounts;
 mod blocks;
 mod budgets;
 mod conventions;
+mod costs;
 mod cursors;
 mod deleting;
 mod demo;

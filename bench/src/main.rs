@@ -2,6 +2,7 @@
 //! takes. The server runs as its users run it: a process of its own, on file, reached over sockets.
 
 mod client;
+mod costs;
 mod disk;
 mod groups;
 mod idle;
@@ -12,6 +13,7 @@ mod report;
 mod seed;
 mod server;
 mod sockets;
+mod starts;
 mod text;
 mod work;
 
@@ -20,12 +22,14 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Parser, ValueEnum};
+use clap::{Parser, Subcommand, ValueEnum};
 
+use crate::costs::Costs;
 use crate::operations::Operation;
 use crate::report::{Row, grouped, say};
 use crate::seed::{Pair, Size, Stage};
 use crate::server::Server;
+use crate::starts::Starts;
 
 /// What ends a measurement: a sentence for people.
 type Failure = Box<dyn Error + Send + Sync>;
@@ -39,7 +43,10 @@ const FULL: Size = Size { conversations: 10_000, messages: 100_000 };
 
 /// Measures the `tidings` binary that lies beside this one.
 #[derive(Debug, Parser)]
+#[command(args_conflicts_with_subcommands = true)]
 struct Options {
+    #[command(subcommand)]
+    other: Option<Other>,
     /// Seconds that each measurement takes
     #[arg(long, default_value_t = 3.0)]
     seconds: f64,
@@ -49,6 +56,15 @@ struct Options {
     /// Only one of the tables
     #[arg(long)]
     only: Option<Table>,
+}
+
+/// What is measured beside the local stack.
+#[derive(Debug, Subcommand)]
+enum Other {
+    /// From a function's exec to its first request for work
+    Starts(Starts),
+    /// Dollars, in AWS
+    Costs(Costs),
 }
 
 /// What is measured together.
@@ -74,9 +90,14 @@ fn main() -> ExitCode {
 
 /// One thread makes all calls, so that the server has the other cores to itself.
 fn run(options: &Options) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    match &options.other {
+        Some(Other::Starts(starts)) => return runtime.block_on(starts.measure()),
+        Some(Other::Costs(costs)) => return runtime.block_on(costs.tell()),
+        None => {}
+    }
     let start_up = server::start_up(STARTS)?;
     let server = Server::start()?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         tokio::select! {
             done = measure(options, &server, start_up) => done,

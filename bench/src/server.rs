@@ -29,6 +29,18 @@ pub(crate) struct Memory {
     pub peak: u64,
 }
 
+impl Memory {
+    /// What a process holds, by its id.
+    pub(crate) fn of(process: u32) -> Result<Self, Failure> {
+        let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
+        let field = |name: &str| -> Result<u64, Failure> {
+            let line = status.lines().find_map(|line| line.strip_prefix(name)).ok_or("no such field")?;
+            Ok(line.trim_end_matches("kB").trim().parse::<u64>()? * 1024)
+        };
+        Ok(Self { resident: field("VmRSS:")?, peak: field("VmHWM:")? })
+    }
+}
+
 /// Ends its process.
 struct Process {
     child: Child,
@@ -61,12 +73,7 @@ impl Server {
 
     /// What it holds of memory.
     pub(crate) fn memory(&self) -> Result<Memory, Failure> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.child.id()))?;
-        let field = |name: &str| -> Result<u64, Failure> {
-            let line = status.lines().find_map(|line| line.strip_prefix(name)).ok_or("no such field")?;
-            Ok(line.trim_end_matches("kB").trim().parse::<u64>()? * 1024)
-        };
-        Ok(Memory { resident: field("VmRSS:")?, peak: field("VmHWM:")? })
+        Memory::of(self.process.child.id())
     }
 
     /// How many files it has open, sockets among them.
@@ -123,7 +130,7 @@ fn binary() -> Result<PathBuf, Failure> {
     if binary.is_file() {
         Ok(binary)
     } else {
-        Err(format!("{} is missing: build it with cargo build --release", binary.display()).into())
+        Err(format!("{} is missing: build it with cargo build --profile local", binary.display()).into())
     }
 }
 

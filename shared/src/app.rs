@@ -3,7 +3,11 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use aws_config::BehaviorVersion;
+use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region, SharedCredentialsProvider};
+use aws_smithy_http_client::Builder as HttpClient;
+use aws_smithy_http_client::tls::Provider;
+use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use aws_types::SdkConfig;
 use axum::Router;
 use lambda_runtime::{Context, LambdaEvent};
 use serde::Serialize;
@@ -148,19 +152,35 @@ impl App {
     /// A sentence that names the variable that is missing.
     pub async fn from_env() -> Result<Self, Source> {
         let settings = Settings::from_env(|_| Ok(None))?;
-        let aws = aws_config::load_defaults(BehaviorVersion::latest()).await;
+        let aws = sdk_config()?;
         let pushes = settings
             .push_endpoint
             .as_ref()
             .map(|endpoint| aws_sdk_apigatewaymanagement::config::Builder::from(&aws).endpoint_url(endpoint));
         let observer = variable("AWS_LAMBDA_FUNCTION_NAME").map_or_else(Observer::default, Observer::of);
         observer.print_to(&settings.table, std::io::stdout());
-        let app =
-            Self::new(aws_sdk_dynamodb::config::Builder::from(&aws), pushes, settings, Clock::default());
-        let app = Self { observer, ..app };
+        let mut table = aws_sdk_dynamodb::config::Builder::from(&aws);
+        table.set_endpoint_url(variable("AWS_ENDPOINT_URL_DYNAMODB"));
+        let app = Self { observer, ..Self::new(table, pushes, settings, Clock::default()) };
         tokio::join!(app.store.warm_up(), app.push.warm_up());
         Ok(app)
     }
+}
+
+/// The SDK's configuration from what Lambda sets in a function's environment, with one TLS client for all. The SDK's
+/// own loader would look for profiles and for roles to assume as well, which no function has: it and what it brings
+/// along are a tenth of a function's size.
+fn sdk_config() -> Result<SdkConfig, Source> {
+    let set = |name: &str| variable(name).ok_or_else(|| format!("{name} is not set"));
+    let (id, secret) = (set("AWS_ACCESS_KEY_ID")?, set("AWS_SECRET_ACCESS_KEY")?);
+    // They hold for as long as Lambda keeps the process.
+    let credentials = Credentials::new(id, secret, variable("AWS_SESSION_TOKEN"), None, "environment");
+    Ok(SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .credentials_provider(SharedCredentialsProvider::new(credentials))
+        .region(Region::new(set("AWS_REGION")?))
+        .http_client(HttpClient::new().tls_provider(Provider::Rustls(CryptoMode::AwsLc)).build_https())
+        .build())
 }
 
 /// Runs an HTTP function in Lambda: all of its `main`.

@@ -1,0 +1,564 @@
+//! What Tidings costs in AWS: each call by the meter, and a month of a thousand people in three ways of use.
+//!
+//! The calls are made against the functions in this process, on the embedded engine, which counts units by DynamoDB's
+//! rules. Prices, what is assumed of Lambda, and how people use it are in `infra/prices.json`.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::ops::{Add, Mul};
+use std::path::Path;
+
+use clap::Args;
+use harness::{Answer, World};
+use serde::Deserialize;
+use serde_json::json;
+use shared::meter::{Meter, Reading};
+use shared::time::Timestamp;
+
+use crate::Failure;
+use crate::report::say;
+
+/// Where the README's tables are.
+const BEGIN: &str = "<!-- made by `make costs` -->\n";
+const END: &str = "<!-- end of what `make costs` makes -->\n";
+/// Eighty characters, as people write.
+const TEXT: &str = "Shall we meet at the usual place at seven, or would half past be better for you?";
+/// The people that the months are told of.
+const PEOPLE: f64 = 1_000.0;
+/// Minutes between the pings of a socket: API Gateway ends one that is idle for 10.
+const PING_MINUTES: f64 = 9.0;
+
+/// Says what Tidings costs in AWS.
+#[derive(Debug, Args)]
+pub(crate) struct Costs {
+    /// Writes the README's tables
+    #[arg(long, conflicts_with = "check")]
+    write: bool,
+    /// Fails where the README's tables are not these
+    #[arg(long)]
+    check: bool,
+}
+
+/// `infra/prices.json`.
+#[derive(Debug, Deserialize)]
+struct Sheet {
+    region: String,
+    date: String,
+    prices: Prices,
+    lambda: Lambda,
+    #[serde(rename = "use")]
+    usage: Usage,
+}
+
+/// A price and the page that it is from.
+#[derive(Debug, Deserialize)]
+struct Price {
+    usd: f64,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Prices {
+    dynamodb_write_units_per_million: Price,
+    dynamodb_read_units_per_million: Price,
+    dynamodb_storage_per_gb_month: Price,
+    dynamodb_recovery_per_gb_month: Price,
+    http_api_calls_per_million: Price,
+    websocket_messages_per_million: Price,
+    websocket_minutes_per_million: Price,
+    lambda_requests_per_million: Price,
+    lambda_gb_second: Price,
+    logs_per_gb: Price,
+    transfer_out_per_gb: Price,
+}
+
+/// What is assumed of functions in AWS, where nothing has been measured yet.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Lambda {
+    memory_mb: f64,
+    login_memory_mb: f64,
+    own_ms: f64,
+    login_ms: f64,
+    database_call_ms: f64,
+    log_bytes: f64,
+}
+
+/// How people use it, on a day unless it says otherwise.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Usage {
+    days: f64,
+    hours_online_a_day: f64,
+    sessions_a_day: f64,
+    messages_sent_a_day: f64,
+    messages_received_a_day: f64,
+    conversations_opened_a_day: f64,
+    typing_signals_per_message: f64,
+    peers_online: f64,
+    header_bytes: f64,
+    stored_bytes_per_message: f64,
+}
+
+/// Amounts of everything that is paid for.
+#[derive(Debug, Clone, Copy, Default)]
+struct Amounts {
+    read_units: f64,
+    write_units: f64,
+    http_calls: f64,
+    socket_messages: f64,
+    socket_minutes: f64,
+    functions: f64,
+    gb_seconds: f64,
+    logged_bytes: f64,
+    sent_bytes: f64,
+}
+
+impl Add for Amounts {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            read_units: self.read_units + other.read_units,
+            write_units: self.write_units + other.write_units,
+            http_calls: self.http_calls + other.http_calls,
+            socket_messages: self.socket_messages + other.socket_messages,
+            socket_minutes: self.socket_minutes + other.socket_minutes,
+            functions: self.functions + other.functions,
+            gb_seconds: self.gb_seconds + other.gb_seconds,
+            logged_bytes: self.logged_bytes + other.logged_bytes,
+            sent_bytes: self.sent_bytes + other.sent_bytes,
+        }
+    }
+}
+
+impl Mul<Amounts> for f64 {
+    type Output = Amounts;
+
+    fn mul(self, one: Amounts) -> Amounts {
+        Amounts {
+            read_units: self * one.read_units,
+            write_units: self * one.write_units,
+            http_calls: self * one.http_calls,
+            socket_messages: self * one.socket_messages,
+            socket_minutes: self * one.socket_minutes,
+            functions: self * one.functions,
+            gb_seconds: self * one.gb_seconds,
+            logged_bytes: self * one.logged_bytes,
+            sent_bytes: self * one.sent_bytes,
+        }
+    }
+}
+
+/// Dollars, by who is paid.
+#[derive(Debug, Clone, Copy)]
+struct Dollars {
+    database: f64,
+    gateway: f64,
+    functions: f64,
+    logs: f64,
+    transfer: f64,
+}
+
+impl Dollars {
+    fn total(self) -> f64 {
+        self.database + self.gateway + self.functions + self.logs + self.transfer
+    }
+}
+
+impl Prices {
+    /// The formula: each amount by its price.
+    fn of(&self, amounts: Amounts) -> Dollars {
+        let million = |price: &Price| price.usd / 1e6;
+        let giga = |price: &Price| price.usd / 1e9;
+        Dollars {
+            database: amounts.read_units * million(&self.dynamodb_read_units_per_million)
+                + amounts.write_units * million(&self.dynamodb_write_units_per_million),
+            gateway: amounts.http_calls * million(&self.http_api_calls_per_million)
+                + amounts.socket_messages * million(&self.websocket_messages_per_million)
+                + amounts.socket_minutes * million(&self.websocket_minutes_per_million),
+            functions: amounts.functions * million(&self.lambda_requests_per_million)
+                + amounts.gb_seconds * self.lambda_gb_second.usd,
+            logs: amounts.logged_bytes * giga(&self.logs_per_gb),
+            transfer: amounts.sent_bytes * giga(&self.transfer_out_per_gb),
+        }
+    }
+}
+
+/// What is done once, and what it takes.
+#[derive(Debug, Clone)]
+struct Call {
+    name: &'static str,
+    /// Database calls in a row.
+    depth: f64,
+    amounts: Amounts,
+}
+
+impl Sheet {
+    /// A function that was run once, by the meter.
+    fn function(&self, depth: f64, read_units: f64, write_units: f64) -> Amounts {
+        let millis = self.lambda.own_ms + depth * self.lambda.database_call_ms;
+        let gb_seconds = millis / 1e3 * self.lambda.memory_mb / 1024.0;
+        let logged_bytes = self.lambda.log_bytes;
+        Amounts { read_units, write_units, functions: 1.0, gb_seconds, logged_bytes, ..Amounts::default() }
+    }
+
+    /// A call over HTTP, by its answer.
+    fn http(&self, name: &'static str, answer: &Answer) -> Call {
+        let depth = answer.cost("depth");
+        let function = self.function(depth, answer.cost("rcu"), answer.cost("wcu"));
+        let sent_bytes = self.usage.header_bytes + length(&answer.json.to_string());
+        Call { name, depth, amounts: Amounts { http_calls: 1.0, sent_bytes, ..function } }
+    }
+
+    /// What a function did that was called otherwise.
+    fn event(&self, name: &'static str, reading: Reading) -> Call {
+        let depth = f64::from(reading.depth);
+        Call { name, depth, amounts: self.function(depth, reading.rcu, reading.wcu) }
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "texts are short")]
+fn length(text: &str) -> f64 {
+    text.len() as f64
+}
+
+/// What was measured.
+struct Measured {
+    send: Call,
+    page: Call,
+    inbox: Call,
+    typing: Call,
+    /// A poll that brings nothing, one that brings a message, and what is more once a minute.
+    idle: Call,
+    news: Call,
+    noted: Call,
+    open: Call,
+    close: Call,
+    /// An event on a socket, and a ping with its answer.
+    push: Call,
+    ping: Call,
+    /// All of them and others, as the tables have them.
+    all: Vec<Call>,
+    /// Milliseconds that a poll is told to wait, after so many that brought nothing.
+    paces: Vec<f64>,
+}
+
+impl Costs {
+    /// Measures, prints, and writes or compares the README's tables.
+    pub(crate) async fn tell(&self) -> Result<(), Failure> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().ok_or("there is no workspace")?;
+        let sheet: Sheet = serde_json::from_slice(&fs::read(root.join("infra/prices.json"))?)?;
+        let measured = measure(&sheet).await?;
+        let readme = root.join("README.md");
+        let text = fs::read_to_string(&readme)?;
+        let (before, rest) = text.split_once(BEGIN).ok_or("the README has no place for the tables")?;
+        let (old, after) = rest.split_once(END).ok_or("the README's tables have no end")?;
+        let new = sheet.tables(&measured);
+        if self.check && old != new {
+            return Err(format!("the README's costs are stale: run `make costs`. They are:\n{new}").into());
+        }
+        if self.write {
+            fs::write(&readme, [before, BEGIN, &new, END, after].concat())?;
+        }
+        say(&sheet.details(&measured))
+    }
+}
+
+/// Makes every call once.
+async fn measure(sheet: &Sheet) -> Result<Measured, Failure> {
+    let world = World::new().await;
+    let (alice, bob) = world.two().await;
+    for _ in 0..60 {
+        alice.send("bob", TEXT).await.expect(201);
+    }
+    let plain = sheet.http("send", &alice.send("bob", TEXT).await.expect(201));
+    let send = sheet.http("send with a client id", &alice.send_once("bob", TEXT, "key").await.expect(201));
+    let page = bob.get("/api/messages/conversation/alice").await.expect(200);
+    let page = sheet.http("page of 50 messages, marked read", &page);
+    let again = bob.get("/api/messages/conversation/alice").await.expect(200);
+    let again = sheet.http("page of 50 messages", &again);
+    let newest = alice.send("bob", TEXT).await.expect(201).id();
+    let mark = sheet.http("mark the newest message read", &bob.mark(&newest).await.expect(200));
+    let edit = sheet.http("edit", &alice.edit(&newest, "Half past.").await.expect(200));
+    let delete = sheet.http("delete for everyone", &alice.unsend(&newest).await.expect(200));
+    let find = bob.get("/api/messages/search?q=usual").await.expect(200);
+    let search = sheet.http("search of 60 messages", &find);
+
+    let hub = world.user("hub").await;
+    for n in 0..50 {
+        world.user(&format!("peer-{n}")).await.send("hub", TEXT).await.expect(201);
+    }
+    let inbox = sheet.http("inbox page of 50", &hub.get("/api/messages/inbox?limit=50").await.expect(200));
+    let unread = sheet.http("unread count", &hub.get("/api/messages/unread-count").await.expect(200));
+    let row = hub.row("peer-1").await.ok_or("there is no such row")?;
+    let signal = json!({"conversation_id": row["conversation_id"], "is_typing": true});
+    let typing = sheet.http("typing signal", &hub.post("/api/typing", &signal).await.expect(200));
+    let away = hub.json("PUT", "/api/presence", &json!({"status": "away"})).await.expect(200);
+    let status = sheet.http("status, told to 50 peers", &away);
+
+    let (noted, idle, news, paces) = polls(sheet, &world).await?;
+    let [open, close] = socket(sheet, &world).await?;
+    let event = news.amounts.sent_bytes - idle.amounts.sent_bytes;
+    let push = Amounts { socket_messages: 1.0, sent_bytes: event, ..Amounts::default() };
+    let push = Call { name: "event pushed to a socket", depth: 0.0, amounts: push };
+    let ping = Amounts { socket_messages: 2.0, ..sheet.function(0.0, 0.0, 0.0) };
+    let ping = Call { name: "ping of a socket", depth: 0.0, amounts: ping };
+
+    let of = Clone::clone;
+    let mut all = vec![plain, of(&send)];
+    all.extend(groups(sheet).await);
+    all.extend([again, of(&page), mark, edit, delete, of(&inbox), unread, search]);
+    all.extend([&idle, &news, &noted].map(of));
+    all.extend([of(&typing), status]);
+    all.extend([&open, &close, &push, &ping].map(of));
+    all.extend(sessions(sheet, &world).await);
+    Ok(Measured { send, page, inbox, typing, idle, news, noted, open, close, push, ping, all, paces })
+}
+
+/// A login and a refresh.
+async fn sessions(sheet: &Sheet, world: &World) -> [Call; 2] {
+    let account = world.registered("carol").await;
+    let body = json!({"username": "carol", "password": harness::PASSWORD});
+    let mut login = sheet.http("login", &world.anonymous().post("/api/auth/login", &body).await.expect(200));
+    login.amounts.gb_seconds += sheet.lambda.login_ms / 1e3 * sheet.lambda.login_memory_mb / 1024.0;
+    let body = json!({"refresh_token": account.refresh_token});
+    let refreshed = world.anonymous().post("/api/auth/refresh", &body).await.expect(200);
+    [login, sheet.http("refresh of a session", &refreshed)]
+}
+
+/// Polls of someone who follows the cursor.
+async fn polls(sheet: &Sheet, world: &World) -> Result<(Call, Call, Call, Vec<f64>), Failure> {
+    let (waits, tells) = (world.user("waits").await, world.user("tells").await);
+    let mut cursor = waits.get("/api/events").await.expect(200).data()["cursor"].clone();
+    let mut next = async || -> Result<Answer, Failure> {
+        let path = format!("/api/events?cursor={}", cursor.as_str().ok_or("there is no cursor")?);
+        let answer = waits.get(&path).await.expect(200);
+        cursor = answer.data()["cursor"].clone();
+        Ok(answer)
+    };
+    let noted = sheet.http("poll that notes presence, once a minute", &next().await?);
+    let mut idle = None;
+    let mut paces = Vec::new();
+    for _ in 0..30 {
+        let answer = next().await?;
+        paces.push(answer.data()["poll_after_ms"].as_f64().ok_or("there is no pace")?);
+        // A minute may have begun meanwhile.
+        if answer.cost("wcu") == 0.0 {
+            idle = Some(sheet.http("poll without news", &answer));
+        }
+    }
+    tells.send("waits", TEXT).await.expect(201);
+    let news = sheet.http("poll with a message", &next().await?);
+    Ok((noted, idle.ok_or("every poll notes presence")?, news, paces))
+}
+
+/// Opening and closing a socket: what its functions ask of the store.
+async fn socket(sheet: &Sheet, world: &World) -> Result<[Call; 2], Failure> {
+    let (user, connection) = ("hub".parse()?, "a-socket");
+    let (opening, closing) = (Meter::default(), Meter::default());
+    let store = &world.app.store;
+    let until = Timestamp::from_millis(store.now().millis() + 7_200_000);
+    let open = async {
+        store.add_socket(&user, connection, until).await?;
+        store.tell_presence(&user).await
+    };
+    opening.watch(open).await?;
+    let close = async {
+        store.remove_socket(&user, connection).await?;
+        store.note_leaving(&user).await
+    };
+    closing.watch(close).await?;
+    let mut open = sheet.event("open a socket, told to 50 peers", opening.read());
+    // The authorizer before it, which only verifies.
+    open.amounts = open.amounts + sheet.function(0.0, 0.0, 0.0);
+    Ok([open, sheet.event("close it", closing.read())])
+}
+
+/// A message to groups, and to a hundred: the send, and what brings it to all.
+async fn groups(sheet: &Sheet) -> Vec<Call> {
+    let mut calls = Vec::new();
+    for (name, people) in [("send to a group of 8", 8), ("send to a group of 24", 24)] {
+        let world = World::new().await;
+        let (crowd, group) = world.group_of(people).await;
+        calls.push(sheet.http(name, &crowd[0].say(&group, TEXT).await.expect(201)));
+    }
+    let world = World::new().await;
+    let (crowd, group) = world.group_of(100).await;
+    world.fan_out(&group).await;
+    let sent = sheet.http("send to 100, brought to all", &crowd[0].say(&group, TEXT).await.expect(201));
+    let meter = Meter::default();
+    meter.watch(world.fan_out(&group)).await;
+    let Reading { calls: made, rcu, wcu, .. } = meter.read();
+    // How many are made side by side depends on chance: at most it takes as long as all of them in a row.
+    let fan_out = sheet.function(f64::from(made), rcu, wcu);
+    calls.push(Call { amounts: sent.amounts + fan_out, ..sent });
+    calls
+}
+
+/// A way of use, and what one person takes of it in a month.
+struct Way {
+    name: &'static str,
+    /// Polls on a day.
+    polls: f64,
+    amounts: Amounts,
+}
+
+impl Measured {
+    /// Polls that follow `poll_after_ms` for so long after news.
+    fn polls_within(&self, seconds: f64) -> f64 {
+        let (mut polls, mut left) = (0.0, seconds * 1e3);
+        let slowest = self.paces.last().copied().unwrap_or(1e3);
+        for pace in self.paces.iter().copied().chain(std::iter::repeat(slowest)) {
+            left -= pace;
+            if left < 0.0 {
+                break;
+            }
+            polls += 1.0;
+        }
+        polls
+    }
+
+    /// Three ways of use.
+    fn ways(&self, usage: &Usage) -> [Way; 3] {
+        let seconds = usage.hours_online_a_day * 3600.0;
+        let news = usage.messages_sent_a_day + usage.messages_received_a_day;
+        let reading = usage.sessions_a_day * self.inbox.amounts
+            + usage.conversations_opened_a_day * self.page.amounts;
+        let typed = usage.messages_sent_a_day * usage.typing_signals_per_message;
+        let talking = usage.messages_sent_a_day * self.send.amounts + typed * self.typing.amounts;
+        let polling = |polls: f64| {
+            // Presence is noted once a minute, where there is a poll.
+            let noted = (seconds / 60.0).min(polls);
+            let idle = (polls - news - noted).max(0.0);
+            news * self.news.amounts + noted * self.noted.amounts + idle * self.idle.amounts
+        };
+        let every_two = seconds / 2.0;
+        let following = news * self.polls_within(seconds / news).max(1.0);
+        let by_frame = |call: &Call| Amounts { http_calls: 0.0, socket_messages: 2.0, ..call.amounts };
+        let frames = usage.messages_sent_a_day * by_frame(&self.send) + typed * by_frame(&self.typing);
+        let pushes = usage.messages_received_a_day * (1.0 + usage.typing_signals_per_message)
+            + 2.0 * usage.sessions_a_day * usage.peers_online;
+        let minutes = Amounts { socket_minutes: seconds / 60.0, ..Amounts::default() };
+        let held = usage.sessions_a_day * (self.open.amounts + self.close.amounts + self.news.amounts)
+            + seconds / 60.0 / PING_MINUTES * self.ping.amounts
+            + pushes * self.push.amounts
+            + minutes;
+        let way = |name, polls, amounts| Way { name, polls, amounts: usage.days * amounts };
+        [
+            way("polling every 2 s", every_two, reading + talking + polling(every_two)),
+            way("following `poll_after_ms`", following, reading + talking + polling(following)),
+            way("a socket", usage.sessions_a_day, reading + frames + held),
+        ]
+    }
+}
+
+/// Three digits, or cents.
+fn money(dollars: f64) -> String {
+    match dollars {
+        100.0.. => format!("{dollars:.0}"),
+        10.0.. => format!("{dollars:.1}"),
+        _ => format!("{dollars:.2}"),
+    }
+}
+
+impl Sheet {
+    /// The README's tables.
+    fn tables(&self, measured: &Measured) -> String {
+        let mut text = String::from(
+            "| call | calls in a row | read units | write units | $ per million |\n| --- | --- | --- | --- | --- |\n",
+        );
+        for Call { name, depth, amounts } in &measured.all {
+            let Amounts { read_units, write_units, .. } = amounts;
+            let dollars = money(1e6 * self.prices.of(*amounts).total());
+            let _ = writeln!(text, "| {name} | {depth} | {read_units} | {write_units} | {dollars} |");
+        }
+        let usage = &self.usage;
+        let _ = write!(
+            text,
+            "\nA month of 1,000 people who are online {} hours a day, send {} messages and receive {}, and open {}\n\
+             conversations:\n\n| way of use | polls a day, each | $ a month, all |\n| --- | --- | --- |\n",
+            usage.hours_online_a_day,
+            usage.messages_sent_a_day,
+            usage.messages_received_a_day,
+            usage.conversations_opened_a_day,
+        );
+        for Way { name, polls, amounts } in measured.ways(usage) {
+            let dollars = money(PEOPLE * self.prices.of(amounts).total());
+            let _ = writeln!(text, "| {name} | {polls:.0} | {dollars} |");
+        }
+        let kept = &self.prices;
+        let a_gb = kept.dynamodb_storage_per_gb_month.usd + kept.dynamodb_recovery_per_gb_month.usd;
+        let lambda = &self.lambda;
+        let _ = write!(
+            text,
+            "\nList prices of {} of {} with API Gateway, Lambda, logs and transfer, without free tiers; a function is taken\n\
+             to run for {} ms, and {} ms for each database call in a row, which has not been measured in AWS. To keep a\n\
+             million messages costs about ${} a month. [infra/prices.json](infra/prices.json) has prices and assumptions.\n",
+            self.region,
+            self.date,
+            lambda.own_ms,
+            lambda.database_call_ms,
+            money(1e6 * usage.stored_bytes_per_message / 1e9 * a_gb),
+        );
+        text
+    }
+
+    /// All of it, with the formula.
+    fn details(&self, measured: &Measured) -> String {
+        let Self { region, date, prices, lambda, usage } = self;
+        let mut text = format!(
+            "prices of {region}, {date}: infra/prices.json\n\n\
+             dollars = read units x {} / 1M + write units x {} / 1M          (database)\n        \
+             + HTTP calls x {} / 1M + socket messages x {} / 1M + socket minutes x {} / 1M   (gateway)\n        \
+             + functions x {} / 1M + GB-seconds x {}             (functions)\n        \
+             + bytes logged x {} / 1G                                        (logs)\n        \
+             + bytes sent x {} / 1G                                         (transfer)\n\
+             seconds of a function = {} ms + {} ms x calls in a row, at {} MB (a login: {} ms more at {} MB); \
+             {} bytes of log\n\
+             a month of a way = days x (opened x page + sessions x inbox + sent x (send + signals x typing) + the way's own):\n  \
+             polling every 2 s: a poll for each 2 s online; sent + received of them bring a message, one a minute notes presence\n  \
+             following: as many polls as poll_after_ms gives between two messages, which come evenly\n  \
+             a socket: sends and typing as frames (2 socket messages, no HTTP call), a push for each message and signal\n  \
+             received and for each online peer who hears of a session, pings every {PING_MINUTES} minutes, minutes online\n\
+             {usage:?}\n\n{:<42}{:>6}{:>7}{:>7}",
+            prices.dynamodb_read_units_per_million.usd,
+            prices.dynamodb_write_units_per_million.usd,
+            prices.http_api_calls_per_million.usd,
+            prices.websocket_messages_per_million.usd,
+            prices.websocket_minutes_per_million.usd,
+            prices.lambda_requests_per_million.usd,
+            prices.lambda_gb_second.usd,
+            prices.logs_per_gb.usd,
+            prices.transfer_out_per_gb.usd,
+            lambda.own_ms,
+            lambda.database_call_ms,
+            lambda.memory_mb,
+            lambda.login_ms,
+            lambda.login_memory_mb,
+            lambda.log_bytes,
+            "dollars per million",
+            "depth",
+            "RCU",
+            "WCU"
+        );
+        let parts = "database  gateway functions   logs transfer    total\n";
+        let _ = writeln!(text, "  {}", parts.trim_end());
+        for Call { name, depth, amounts } in &measured.all {
+            let Amounts { read_units, write_units, .. } = amounts;
+            let dollars = columns(self.prices.of(1e6 * *amounts));
+            let _ = writeln!(text, "{name:<42}{depth:>6}{read_units:>7}{write_units:>7}  {dollars}");
+        }
+        let _ = writeln!(text, "\n{:<62}  {}", "dollars a month of 1,000 people", parts.trim_end());
+        for Way { name, amounts, .. } in measured.ways(usage) {
+            let _ = writeln!(text, "{name:<62}  {}", columns(prices.of(PEOPLE * amounts)));
+        }
+        text
+    }
+}
+
+fn columns(dollars: Dollars) -> String {
+    let Dollars { database, gateway, functions, logs, transfer } = dollars;
+    let total = dollars.total();
+    format!("{database:>8.2} {gateway:>8.2} {functions:>9.2} {logs:>6.2} {transfer:>8.2} {total:>8.2}")
+}

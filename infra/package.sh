@@ -1,0 +1,45 @@
+#!/usr/bin/env bash
+# Builds what Lambda runs, for each architecture whose standard library can be had, and says how large it is and how
+# fast it starts. Leaves target/package/ARCHITECTURE/{bootstrap,functions.zip} and target/package/table.txt.
+set -eu
+cd "$(dirname "$0")/.."
+out=target/package
+host=$(uname -m)
+export PATH="$PWD/.venv/bin:$PATH"
+rm -rf "$out"
+for machine in ${ARCHITECTURES:-x86_64 aarch64}; do
+  target=$machine-unknown-linux-gnu
+  if ! rustup target add "$target" >&2; then
+    echo "$machine: skipped, there is no standard library for it here" >&2
+    continue
+  fi
+  began=$SECONDS
+  cargo lambda build --release --target "$target" -p functions --bin bootstrap >&2
+  echo "$machine: built in $((SECONDS - began)) s" >&2
+  mkdir -p "$out/$machine"
+  cp target/lambda/bootstrap/bootstrap "$out/$machine/"
+  # The same binary is the same zip, whenever it is made.
+  python3 - "$out/$machine" <<'PYTHON'
+import sys, zipfile
+folder = sys.argv[1]
+with zipfile.ZipFile(f"{folder}/functions.zip", "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+    entry = zipfile.ZipInfo("bootstrap")
+    entry.external_attr, entry.compress_type = 0o755 << 16, zipfile.ZIP_DEFLATED
+    archive.writestr(entry, open(f"{folder}/bootstrap", "rb").read())
+PYTHON
+done
+{
+  for zip in "$out"/*/functions.zip; do
+    folder=$(dirname "$zip")
+    printf '%-8s one binary for all functions: %s kB, zipped %s kB\n' "$(basename "$folder")" \
+      "$(($(stat -c %s "$folder/bootstrap") / 1000))" "$(($(stat -c %s "$zip") / 1000))"
+  done
+  echo
+  names=$(ls functions | grep -vx all | paste -sd,)
+  if [ -x "$out/$host/bootstrap" ]; then
+    echo "Starts of $host, medians of 20; ready is from exec to the first request for work:"
+    cargo run --quiet -p bench -- starts --handlers "$names" "$out/$host/bootstrap"
+  else
+    echo "Starts were not measured: nothing was built for $host."
+  fi
+} | tee "$out/table.txt"
