@@ -77,7 +77,7 @@ async fn requests_and_answers_are_as_in_one_process() {
         let page = alice.get(&format!("/api/messages/conversation/{path}?limit=1")).await.expect(200);
         assert_eq!(page.list()[0]["message_text"], "ñ", "{path}");
     }
-    for path in ["a%2Fb", "a%3Fb", "a%20b", "%25", "%2541", "..", "%2e%2e"] {
+    for path in ["a%3Fb", "a%20b", "%25", "%2541", "..", "%2e%2e"] {
         let here = World::new().await.user("alice").await.get(&format!("/api/users/{path}")).await;
         let there = alice.get(&format!("/api/users/{path}")).await;
         assert_eq!((there.status, &there.json["code"]), (here.status, &here.json["code"]), "{path}");

@@ -7,10 +7,11 @@ use axum::Router;
 use lambda_runtime::LambdaEvent;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tower::util::MapRequest;
 
 use crate::auth::{MIN_SECRET, Signer, Verifier};
 use crate::error::Source;
-use crate::http::boundary;
+use crate::http::{boundary, path_as_sent};
 use crate::id::Clock;
 use crate::jwks::JwksUrl;
 use crate::page::CursorKey;
@@ -157,7 +158,7 @@ impl App {
 /// # Errors
 /// What kept it from starting; Lambda logs it.
 pub fn run(routes: Router<App>) -> Result<(), lambda_http::Error> {
-    start(async |app| lambda_http::run(boundary(routes, app)).await)
+    start(async |app| lambda_http::run(MapRequest::new(boundary(routes, app), path_as_sent)).await)
 }
 
 /// Runs a function that is given events, of the `WebSocket` API or the table's stream, in Lambda: all of its `main`.
