@@ -14,7 +14,7 @@ lint: .venv/installed
 	cargo clippy --workspace --all-targets --quiet -- -D warnings
 
 unit:
-	cargo build --workspace --bins --quiet
+	cargo build --package local --package functions --package bench --quiet
 	cargo test --workspace
 
 # The local stack's speed, size and costs, measured from another process.
