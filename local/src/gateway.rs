@@ -53,7 +53,8 @@ pub fn service(
     cors_origins: &[String],
     console: Option<Console>,
 ) -> Router {
-    let own = Router::new().route("/health", get(health)).route("/ws", sockets.upgrade()).route("/", get(page));
+    let own =
+        Router::new().route("/health", get(health)).route("/ws", sockets.upgrade()).route("/", get(page));
     let service = match lambda {
         Some(lambda) => lambda::routes(lambda, &boundary(own, app)),
         None => boundary(own.merge(routes()), app),

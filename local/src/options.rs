@@ -58,7 +58,13 @@ pub struct Options {
     #[arg(long, global = true)]
     pub in_memory: bool,
     /// Run the functions as processes of the binary `bootstrap` in this folder
-    #[arg(long, global = true, env = "TIDINGS_FUNCTIONS_FROM", value_name = "DIR", conflicts_with = "invoke_url")]
+    #[arg(
+        long,
+        global = true,
+        env = "TIDINGS_FUNCTIONS_FROM",
+        value_name = "DIR",
+        conflicts_with = "invoke_url"
+    )]
     pub functions_from: Option<PathBuf>,
     /// Have the functions run by the Invoke API at this URL: `cargo lambda watch` or `sam local start-lambda`
     #[arg(long, global = true, env = "TIDINGS_INVOKE_URL", value_name = "URL")]

@@ -31,7 +31,8 @@ pub fn write(file: &Path, text: &str) -> Result<(), Source> {
         Err(error) if error.kind() != ErrorKind::NotFound => return Err(named(error).into()),
         _ => {}
     }
-    let mut created = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file).map_err(named)?;
+    let mut created =
+        OpenOptions::new().write(true).create_new(true).mode(0o600).open(file).map_err(named)?;
     Ok(created.write_all(text.as_bytes())?)
 }
 

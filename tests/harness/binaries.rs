@@ -48,7 +48,11 @@ pub fn start(wire: &Wire, settings: &Settings, more: &[(&str, &str)]) -> Lambda 
     ];
     let variables = variables.into_iter().map(|(name, value)| (name.to_owned(), value));
     let more = more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-    let setup =
-        Setup { folder: folder().to_owned(), variables: variables.chain(more).collect(), most: 8, quiet: true };
+    let setup = Setup {
+        folder: folder().to_owned(),
+        variables: variables.chain(more).collect(),
+        most: 8,
+        quiet: true,
+    };
     Lambda::Processes(Processes::new(setup).expect("the binary"))
 }

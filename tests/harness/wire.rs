@@ -4,9 +4,9 @@
 //! consistent reads see the engine, all others a replica to which each write comes late, in order.
 
 use std::collections::VecDeque;
-use std::{fmt, io};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
+use std::{fmt, io};
 
 use aws_smithy_runtime_api::client::http::{
     HttpConnector, HttpConnectorFuture, SharedHttpClient, SharedHttpConnector, http_client_fn,
@@ -101,7 +101,8 @@ impl Wire {
         let operation = target.and_then(|target| target.rsplit('.').next()).unwrap_or_default();
         let answer = self.call(operation, &body).await;
         let (status, body) = answer.ok_or_else(|| io::Error::other("the answer was lost"))?;
-        let response = Response::builder().status(status).header("content-type", "application/x-amz-json-1.0");
+        let response =
+            Response::builder().status(status).header("content-type", "application/x-amz-json-1.0");
         response.body(Full::from(body)).map_err(io::Error::other)
     }
 }

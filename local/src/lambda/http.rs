@@ -105,13 +105,7 @@ async fn forward(
 }
 
 /// What the function is given.
-fn event(
-    id: &str,
-    route: &str,
-    parameters: &BTreeMap<&str, &str>,
-    request: &Parts,
-    body: &Bytes,
-) -> Value {
+fn event(id: &str, route: &str, parameters: &BTreeMap<&str, &str>, request: &Parts, body: &Bytes) -> Value {
     let now = Clock::default().now();
     let peer = request.extensions.get::<ConnectInfo<SocketAddr>>();
     let peer = peer.map_or_else(|| "127.0.0.1".to_owned(), |ConnectInfo(peer)| peer.ip().to_string());
@@ -206,7 +200,8 @@ fn is_text(headers: &HeaderMap) -> bool {
 
 /// The answer to the client, unless the function's is none.
 fn response(answer: ApiGatewayV2httpResponse) -> Option<Response> {
-    let status = u16::try_from(answer.status_code).ok().and_then(|status| StatusCode::from_u16(status).ok())?;
+    let status =
+        u16::try_from(answer.status_code).ok().and_then(|status| StatusCode::from_u16(status).ok())?;
     let body = match answer.body {
         Some(aws_lambda_events::encodings::Body::Text(text)) if answer.is_base64_encoded => {
             BASE64_STANDARD.decode(text).ok()?.into()

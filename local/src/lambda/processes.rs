@@ -103,7 +103,8 @@ impl Processes {
     pub(super) async fn invoke(&self, name: &'static str, event: Bytes, limit: Duration) -> Outcome {
         let function = self.function(name);
         let place = Arc::clone(&function.places).acquire_owned().await;
-        let _place: OwnedSemaphorePermit = place.map_err(|_| Failure::Broken("the stack stops".to_owned()))?;
+        let _place: OwnedSemaphorePermit =
+            place.map_err(|_| Failure::Broken("the stack stops".to_owned()))?;
         let idle = std::iter::from_fn(|| locked(&function.idle).pop()).find(Process::lives);
         let process = match idle {
             Some(process) => process,
