@@ -60,8 +60,8 @@ const ESCAPED: AsciiSet = percent_encoding::CONTROLS
     .add(b'{')
     .add(b'}');
 
-/// A request of Lambda's with its path as it was sent. API Gateway's HTTP APIs decode it, and `lambda_http` takes it for
-/// encoded: a second decoding, and what looks like a query or like `..`, would make another path of it.
+/// A request of Lambda's with its path as it was sent. API Gateway's HTTP APIs decode it, and `lambda_http` takes it
+/// for encoded: a second decoding, and what looks like a query or like `..`, would make another path of it.
 #[must_use]
 pub fn path_as_sent(mut request: lambda_http::Request) -> lambda_http::Request {
     let decoded = request.raw_http_path();
