@@ -17,7 +17,8 @@ mod elsewhere;
 
 /// The processes of a function whose environment has a text: their ids.
 fn processes(function: &str, text: &str) -> Vec<u32> {
-    let ids = fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    let ids =
+        fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
     ids.filter(|id| {
         // Most are none of ours, and any may end at any time.
         let environment = fs::read(format!("/proc/{id}/environ")).unwrap_or_default();
@@ -66,9 +67,14 @@ async fn requests_and_answers_are_as_in_one_process() {
     alice.call("POST", "/api/messages/send", &form, body).await.expect(201);
     alice.call("POST", "/api/messages/send", &form, body).await.expect(200);
     let parts = [("content-type", "multipart/form-data; boundary=x")];
-    let mut body = b"--x\r\ncontent-disposition: form-data; name=\"recipient_id\"\r\n\r\na|b@c:d.e\r\n".to_vec();
-    body.extend(b"--x\r\ncontent-disposition: form-data; name=\"file\"; filename=\"f\"\r\n\r\n\x00\xff\xfe\r\n");
-    body.extend("--x\r\ncontent-disposition: form-data; name=\"message_text\"\r\n\r\nñ\r\n--x--\r\n".as_bytes());
+    let mut body =
+        b"--x\r\ncontent-disposition: form-data; name=\"recipient_id\"\r\n\r\na|b@c:d.e\r\n".to_vec();
+    body.extend(
+        b"--x\r\ncontent-disposition: form-data; name=\"file\"; filename=\"f\"\r\n\r\n\x00\xff\xfe\r\n",
+    );
+    body.extend(
+        "--x\r\ncontent-disposition: form-data; name=\"message_text\"\r\n\r\nñ\r\n--x--\r\n".as_bytes(),
+    );
     alice.call("POST", "/api/messages/send", &parts, body).await.expect(201);
     let texts: Vec<_> = bob.history("alice").await.into_iter().map(|m| m["message_text"].clone()).collect();
     assert_eq!(texts, [text, "a b&c", "ñ"]);
@@ -183,8 +189,7 @@ async fn a_function_that_cannot_start_is_a_fault() {
 #[test]
 fn a_folder_without_the_binary_is_said_at_the_start() {
     let folder = tempfile::tempdir().unwrap();
-    let setup =
-        Setup { folder: folder.path().to_owned(), variables: Vec::new(), most: 1, quiet: true };
+    let setup = Setup { folder: folder.path().to_owned(), variables: Vec::new(), most: 1, quiet: true };
     let error = Processes::new(setup).err().unwrap().to_string();
     assert!(error.contains("bootstrap"), "{error}");
 }
@@ -192,7 +197,8 @@ fn a_folder_without_the_binary_is_said_at_the_start() {
 /// The processes of a server's functions.
 fn children(server: &Server) -> Vec<u32> {
     let parent = server.id().to_string();
-    let ids = fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    let ids =
+        fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
     ids.filter(|id: &u32| {
         let stat = fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
         stat.rsplit(") ").next().and_then(|rest| rest.split(' ').nth(1)) == Some(&parent)

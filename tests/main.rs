@@ -14,6 +14,7 @@ mod durability;
 mod editing;
 mod foreign_tokens;
 mod forms;
+mod functions;
 mod groups;
 mod inputs;
 mod large;
