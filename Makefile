@@ -15,7 +15,7 @@ lint: .venv/installed
 	cargo clippy --workspace --all-targets --quiet -- -D warnings
 
 unit:
-	cargo build --workspace --bins --quiet
+	cargo build --package local --package functions --package bench --quiet
 	cargo test --workspace
 
 # Calls made up from the API's document, against the local stack.

@@ -15,6 +15,7 @@ mod durability;
 mod editing;
 mod foreign_tokens;
 mod forms;
+mod functions;
 mod groups;
 mod inputs;
 mod large;

@@ -12,11 +12,12 @@ use axum::Router;
 use lambda_runtime::{Context, LambdaEvent};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tower::util::MapRequest;
 use tracing::Instrument as _;
 
 use crate::auth::{MIN_SECRET, Signer, Verifier};
 use crate::error::Source;
-use crate::http::boundary;
+use crate::http::{boundary, path_as_sent};
 use crate::id::{self, Clock};
 use crate::jwks::JwksUrl;
 use crate::log;
@@ -188,7 +189,7 @@ fn sdk_config() -> Result<SdkConfig, Source> {
 /// # Errors
 /// What kept it from starting; Lambda logs it.
 pub fn run(routes: Router<App>) -> Result<(), lambda_http::Error> {
-    start(async |app| lambda_http::run(boundary(routes, app)).await)
+    start(async |app| lambda_http::run(MapRequest::new(boundary(routes, app), path_as_sent)).await)
 }
 
 /// Runs a function that is given events, of the `WebSocket` API or the table's stream, in Lambda: all of its `main`.

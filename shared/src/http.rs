@@ -18,8 +18,9 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use http_body_util::BodyExt;
-use lambda_http::Context;
+use lambda_http::{Context, RequestExt};
 use lambda_http::request::RequestContext;
+use percent_encoding::AsciiSet;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -48,6 +49,39 @@ pub fn boundary(routes: Router<App>, app: App) -> Router {
         .method_not_allowed_fallback(unknown)
         .layer(axum::middleware::from_fn_with_state(app.clone(), observed))
         .with_state(app)
+}
+
+/// What a decoded path cannot hold as it is (RFC 3986, section 3.3).
+const ESCAPED: AsciiSet = percent_encoding::CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'#')
+    .add(b'%')
+    .add(b'<')
+    .add(b'>')
+    .add(b'?')
+    .add(b'\\')
+    .add(b'^')
+    .add(b'`')
+    .add(b'{')
+    .add(b'}');
+
+/// A request of Lambda's with its path as it was sent. API Gateway's HTTP APIs decode it, and `lambda_http` takes it
+/// for encoded: a second decoding, and what looks like a query or like `..`, would make another path of it.
+#[must_use]
+pub fn path_as_sent(mut request: lambda_http::Request) -> lambda_http::Request {
+    let decoded = request.raw_http_path();
+    let mut target = percent_encoding::utf8_percent_encode(decoded, &ESCAPED).to_string();
+    // Behind such a path the query has been lost; no route has one.
+    let query = request.uri().query().filter(|_| !decoded.contains(['?', '#']));
+    if let Some(query) = query {
+        target.push('?');
+        target.push_str(query);
+    }
+    if let Ok(target) = target.parse() {
+        *request.uri_mut() = target;
+    }
+    request
 }
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");

@@ -307,7 +307,7 @@ impl World {
 }
 
 /// The settings of every world, unless a test says otherwise.
-fn settings() -> Settings {
+pub fn settings() -> Settings {
     Settings {
         table: TABLE.to_owned(),
         jwt_secret: Some(SECRET.to_owned()),

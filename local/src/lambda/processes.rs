@@ -81,6 +81,7 @@ struct Process {
     /// Whether it has asked for work.
     ready: watch::Receiver<bool>,
     ended: watch::Receiver<bool>,
+    desk: Arc<Desk>,
     _keep: oneshot::Sender<()>,
 }
 
@@ -105,20 +106,24 @@ impl Processes {
         let place = Arc::clone(&function.places).acquire_owned().await;
         let _place: OwnedSemaphorePermit =
             place.map_err(|_| Failure::Broken("the stack stops".to_owned()))?;
-        let idle = std::iter::from_fn(|| locked(&function.idle).pop()).find(Process::lives);
-        let process = match idle {
-            Some(process) => process,
-            None => self.start(name).await.map_err(|error| {
-                tracing::error!(function = name, %error, "the function does not start");
-                Failure::Broken(format!("it does not start: {error}"))
-            })?,
-        };
-        let outcome = process.run(event, limit).await;
-        match &outcome {
-            Ok(_) | Err(Failure::Error(_)) => locked(&function.idle).push(process),
-            Err(failure) => tracing::error!(function = name, %failure, "an invocation has failed"),
+        for _ in 0..=self.0.setup.most {
+            let idle = std::iter::from_fn(|| locked(&function.idle).pop()).find(Process::lives);
+            let process = match idle {
+                Some(process) => process,
+                None => self.start(name).await.map_err(|error| {
+                    tracing::error!(function = name, %error, "the function does not start");
+                    Failure::Broken(format!("it does not start: {error}"))
+                })?,
+            };
+            // An idle one may have ended this moment, without having seen the event.
+            let Some(outcome) = process.run(event.clone(), limit).await else { continue };
+            match &outcome {
+                Ok(_) | Err(Failure::Error(_)) => locked(&function.idle).push(process),
+                Err(failure) => tracing::error!(function = name, %failure, "an invocation has failed"),
+            }
+            return outcome;
         }
-        outcome
+        Err(Failure::Broken("its processes end before they see the event".to_owned()))
     }
 
     /// Kills all processes and waits for their ends. What is under way fails, and so does what comes later.
@@ -144,13 +149,14 @@ impl Processes {
         let (asked, ready) = watch::channel(false);
         let (over, ended) = watch::channel(false);
         let (keep, dropped) = oneshot::channel();
-        let desk = Desk { queue: queue.into(), current: Mutex::default(), asked };
+        let desk = Arc::new(Desk { queue: queue.into(), current: Mutex::default(), asked });
+        let served = Arc::clone(&desk);
         let name = name.to_owned();
         tokio::spawn(async move {
-            see_through(&name, child, listener, desk.into(), stopping, dropped).await;
+            see_through(&name, child, listener, served, stopping, dropped).await;
             let _ = over.send(true);
         });
-        Ok(Process { jobs, ready, ended, _keep: keep })
+        Ok(Process { jobs, ready, ended, desk, _keep: keep })
     }
 
     /// The command of a function, with the environment that Lambda gives it.
@@ -189,10 +195,10 @@ impl Process {
         !*self.ended.borrow()
     }
 
-    /// Has it handle an event.
-    async fn run(&self, event: Bytes, limit: Duration) -> Outcome {
+    /// Has it handle an event; `None` where it has ended and has not seen it. One that never asked for work has failed.
+    async fn run(&self, event: Bytes, limit: Duration) -> Option<Outcome> {
         let (mut ready, mut ended) = (self.ready.clone(), self.ended.clone());
-        let broken = |text: &str| Err(Failure::Broken(text.to_owned()));
+        let broken = |text: &str| Some(Err(Failure::Broken(text.to_owned())));
         // The time to start is not the invocation's.
         tokio::select! {
             biased;
@@ -204,15 +210,16 @@ impl Process {
         let deadline = now.saturating_add(i64::try_from(limit.as_millis()).unwrap_or(i64::MAX));
         let until = Instant::now() + limit;
         let (answer, answered) = oneshot::channel();
-        let job = Job { id: id::request_token(), event, deadline, answer };
-        if self.jobs.send(job).await.is_err() {
-            return broken("it has ended");
-        }
+        let id = id::request_token();
+        self.jobs.send(Job { id: id.clone(), event, deadline, answer }).await.ok()?;
         tokio::select! {
             biased;
-            Ok(outcome) = answered => outcome,
-            _ = ended.wait_for(|ended| *ended) => broken("it ended before it had answered"),
-            () = tokio::time::sleep_until(until) => Err(Failure::Timeout),
+            Ok(outcome) = answered => Some(outcome),
+            _ = ended.wait_for(|ended| *ended) => {
+                let seen = locked(&self.desk.current).as_ref().is_some_and(|(current, _)| *current == id);
+                if seen { broken("it ended before it had answered") } else { None }
+            }
+            () = tokio::time::sleep_until(until) => Some(Err(Failure::Timeout)),
         }
     }
 }

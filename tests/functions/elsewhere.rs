@@ -1,0 +1,141 @@
+//! Functions behind an Invoke API.
+
+use axum::Router;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use local::lambda::Elsewhere;
+use serde_json::Value;
+use tokio::sync::mpsc;
+
+use super::*;
+
+type Call = (String, Value);
+
+/// An Invoke API that answers each invocation with the same; and what it was asked.
+async fn api(answer: fn(&str) -> Response) -> (Lambda, mpsc::UnboundedReceiver<Call>) {
+    let (asked, calls) = mpsc::unbounded_channel();
+    let invoke = move |State(asked): State<mpsc::UnboundedSender<Call>>,
+                       Path(name): Path<String>,
+                       event: axum::body::Bytes| async move {
+        let response = answer(&name);
+        asked.send((name, serde_json::from_slice(&event).unwrap())).unwrap();
+        response
+    };
+    let router = Router::new().route("/2015-03-31/functions/{name}/invocations", post(invoke));
+    let router = router.with_state(asked);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    (Lambda::Elsewhere(Elsewhere::new(&url).unwrap()), calls)
+}
+
+fn teapot() -> Response {
+    let headers = json!({"content-type": "text/plain", "x-request-id": "one"});
+    let answer = json!({
+        "statusCode": 418, "headers": headers, "cookies": ["a=1; Path=/", "b=2"], "body": "AP8=",
+        "isBase64Encoded": true,
+    });
+    answer.to_string().into_response()
+}
+
+#[tokio::test]
+async fn an_event_is_that_of_api_gateway() {
+    let (lambda, mut calls) = api(|_| teapot()).await;
+    let alice = with(lambda).await.calling_from("192.0.2.1").with_token(None);
+    let headers =
+        [("content-type", "application/json"), ("cookie", "c=3; d=4"), ("x-two", "1"), ("x-two", "2")];
+    let path = "/api/messages/conversation/a%20%7Cb?q=%20&q=2&r=";
+    let answer = alice.call("GET", path, &headers, "{}").await.expect(418);
+    assert_eq!(answer.headers["x-request-id"], "one");
+    let cookies: Vec<_> = answer.headers.get_all("set-cookie").iter().collect();
+    assert_eq!(cookies, ["a=1; Path=/", "b=2"]);
+    let (name, mut event) = calls.recv().await.unwrap();
+    assert_eq!(name, "conversation");
+    for varying in ["requestId", "time", "timeEpoch"] {
+        assert!(!event["requestContext"][varying].take().is_null(), "{varying}");
+    }
+    let expected = json!({
+        "version": "2.0",
+        "routeKey": "GET /api/messages/conversation/{id}",
+        "rawPath": "/api/messages/conversation/a |b",
+        "rawQueryString": "q=%20&q=2&r=",
+        "cookies": ["c=3", "d=4"],
+        "headers": {
+            "content-type": "application/json",
+            "x-two": "1,2",
+            "x-forwarded-for": "192.0.2.1",
+            "x-forwarded-proto": "http",
+        },
+        "queryStringParameters": {"q": " ,2", "r": ""},
+        "pathParameters": {"id": "a |b"},
+        "requestContext": {
+            "accountId": "000000000000",
+            "apiId": "local",
+            "domainName": "localhost",
+            "domainPrefix": "localhost",
+            "http": {
+                "method": "GET",
+                "path": "/api/messages/conversation/a |b",
+                "protocol": "HTTP/1.1",
+                "sourceIp": "192.0.2.1",
+                "userAgent": null,
+            },
+            "requestId": null,
+            "routeKey": "GET /api/messages/conversation/{id}",
+            "stage": "$default",
+            "time": null,
+            "timeEpoch": null,
+        },
+        "isBase64Encoded": false,
+        "body": "{}",
+    });
+    assert_eq!(event, expected);
+}
+
+#[tokio::test]
+async fn a_function_may_have_its_name_in_the_template() {
+    let (lambda, mut calls) = api(|name| match name {
+        "UnreadCount" => teapot(),
+        _ => StatusCode::NOT_FOUND.into_response(),
+    })
+    .await;
+    with(lambda).await.get("/api/messages/unread-count").await.expect(418);
+    assert_eq!(calls.recv().await.unwrap().0, "unread-count");
+    assert_eq!(calls.recv().await.unwrap().0, "UnreadCount");
+}
+
+fn function_error() -> Response {
+    let body = json!({"errorType": "Runtime.ExitError", "errorMessage": "it is gone"}).to_string();
+    ([("x-amz-function-error", "Unhandled")], body).into_response()
+}
+
+#[tokio::test]
+async fn failures_are_faults() {
+    let answers: [fn(&str) -> Response; 5] = [
+        |_| function_error(),
+        |_| StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+        |_| "no JSON".into_response(),
+        |_| json!({"statusCode": 42, "headers": {}, "cookies": []}).to_string().into_response(),
+        |_| vec![b' '; 7 * 1024 * 1024].into_response(),
+    ];
+    for answer in answers {
+        let (lambda, _calls) = api(answer).await;
+        let answer = with(lambda).await.get("/api/messages/inbox").await;
+        answer.refused(500, "internal");
+        assert!(answer.headers.contains_key("x-request-id"));
+    }
+}
+
+#[tokio::test]
+async fn an_api_that_is_away_is_a_fault() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    drop(listener);
+    let lambda = Lambda::Elsewhere(Elsewhere::new(&url).unwrap());
+    with(lambda).await.get("/api/messages/inbox").await.refused(500, "internal");
+    for bad in ["https://127.0.0.1:1", "127.0.0.1:1", "", "http://127.0.0.1:1/?a=b"] {
+        assert!(Elsewhere::new(bad).is_err(), "{bad}");
+    }
+}
