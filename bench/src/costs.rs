@@ -305,13 +305,11 @@ async fn measure(sheet: &Sheet) -> Result<Measured, Failure> {
     let ping = Amounts { socket_messages: 2.0, ..sheet.function(0.0, 0.0, 0.0) };
     let ping = Call { name: "ping of a socket", depth: 0.0, amounts: ping };
 
-    let of = Clone::clone;
-    let mut all = vec![plain, of(&send)];
+    let mut all = vec![plain, send.clone()];
     all.extend(groups(sheet).await);
-    all.extend([again, of(&page), mark, edit, delete, of(&inbox), unread, search]);
-    all.extend([&idle, &news, &noted].map(of));
-    all.extend([of(&typing), status]);
-    all.extend([&open, &close, &push, &ping].map(of));
+    all.extend([again, page.clone(), mark, edit, delete, inbox.clone(), unread, search]);
+    all.extend([idle.clone(), news.clone(), noted.clone(), typing.clone(), status]);
+    all.extend([open.clone(), close.clone(), push.clone(), ping.clone()]);
     all.extend(sessions(sheet, &world).await);
     Ok(Measured { send, page, inbox, typing, idle, news, noted, open, close, push, ping, all, paces })
 }
@@ -423,8 +421,8 @@ impl Measured {
     fn ways(&self, usage: &Usage) -> [Way; 3] {
         let seconds = usage.hours_online_a_day * 3600.0;
         let news = usage.messages_sent_a_day + usage.messages_received_a_day;
-        let reading = usage.sessions_a_day * self.inbox.amounts
-            + usage.conversations_opened_a_day * self.page.amounts;
+        let reading =
+            usage.sessions_a_day * self.inbox.amounts + usage.conversations_opened_a_day * self.page.amounts;
         let typed = usage.messages_sent_a_day * usage.typing_signals_per_message;
         let talking = usage.messages_sent_a_day * self.send.amounts + typed * self.typing.amounts;
         let polling = |polls: f64| {
