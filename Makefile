@@ -11,6 +11,7 @@ lint: .venv/installed
 	cargo fmt --all --check
 	.venv/bin/typos
 	.venv/bin/cfn-lint infra/template.yaml
+	SAM_CLI_TELEMETRY=0 .venv/bin/sam validate --lint
 	cargo clippy --workspace --all-targets --quiet -- -D warnings
 
 unit:

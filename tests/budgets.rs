@@ -226,7 +226,7 @@ async fn a_message_to_a_thousand_is_sent_in_two_calls_and_brought_to_all() {
     within_each(fanned_out(&world, &group).await, 1_000, 2.1, 2.0 * 30.0 + 6.0);
     within(&crowd[2].mark(&sent.id()).await.expect(200), 3.0, 4.0, 10.0);
     within(&crowd[3].put(&format!("/api/conversations/{group}/read")).await.expect(200), 2.0, 3.0, 10.0);
-    within(&crowd[4].get(&format!("/api/conversations/{group}/messages")).await.expect(200), 1.0, 11.0, 0.0);
+    within(&crowd[4].get(&format!("/api/conversations/{group}/messages")).await.expect(200), 1.0, 17.0, 0.0);
     within(&crowd[0].edit(&sent.id(), "Half past.").await.expect(200), 2.0, 16.0, 10.0);
     within(&crowd[0].unsend(&sent.id()).await.expect(200), 2.0, 16.0, 10.0);
 }
@@ -243,7 +243,7 @@ async fn a_room_costs_what_a_group_does() {
     for _ in 0..120 {
         crowd[0].say(&room, TEXT).await.expect(201);
     }
-    within(&crowd[59].post(&join, &json!({})).await.expect(200), 4.0, 10.0, 14.0);
+    within(&crowd[59].post(&join, &json!({})).await.expect(200), 4.0, 10.0, 15.0);
     within(&crowd[1].say(&room, TEXT).await.expect(201), 2.0, 2.0, 10.0);
     within(&crowd[1].get(&format!("/api/conversations/{room}/messages")).await.expect(200), 1.0, 5.0, 0.0);
 }

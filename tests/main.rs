@@ -28,6 +28,7 @@ mod racing;
 mod reading;
 mod readme;
 mod retries;
+mod roles;
 mod rooms;
 mod searching;
 mod sockets;

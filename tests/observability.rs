@@ -78,5 +78,5 @@ fn a_process_shows_its_metrics() {
     let server = harness::process::Server::start(folder.path(), &["--in-memory", "--quiet"]);
     assert_eq!(call(&server.url, "", "GET", "/health", "").unwrap().0, 200);
     let metrics = metrics::fetched(&server.url);
-    assert!(metrics.contains("tidings_latency_seconds_count{function=\"Gateway\"} 1\n"), "{metrics}");
+    assert!(metrics.contains("tidings_latency_seconds_count{function=\"about\"} 1\n"), "{metrics}");
 }

@@ -1,20 +1,23 @@
 //! The architecture's rules, checked: one name everywhere, routes as in the template, keys in the store alone.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use harness::World;
 use harness::process::root;
+use harness::roles::{resource, resources, statements};
 use serde_json::{Value, json};
 
 fn text(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap()
 }
 
-fn functions() -> Vec<String> {
+/// The functions' crates; `all` is what makes one binary of them.
+pub(crate) fn functions() -> Vec<String> {
     let folders = fs::read_dir(root().join("functions")).unwrap();
-    folders.map(|folder| folder.unwrap().file_name().into_string().unwrap()).collect()
+    let names = folders.map(|folder| folder.unwrap().file_name().into_string().unwrap());
+    names.filter(|name| name != "all").collect()
 }
 
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
@@ -26,12 +29,6 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
             found.push(path);
         }
     }
-}
-
-/// `MarkAsRead` of `mark-as-read`.
-fn resource(function: &str) -> String {
-    let upper = |word: &str| word[..1].to_uppercase() + &word[1..];
-    function.split('-').map(upper).collect()
 }
 
 /// The method and path of each event in the template.
@@ -66,16 +63,16 @@ fn routes_of_the_sources() -> BTreeSet<(String, String)> {
 #[test]
 fn every_function_is_in_the_template_and_in_the_local_stack() {
     let template = text("infra/template.yaml");
-    let served = local::gateway::functions().into_iter().map(|(name, _)| name);
-    let served = served.chain(local::gateway::SOCKET_FUNCTIONS).chain(local::gateway::STREAM_FUNCTIONS);
+    let served = functions::http().into_iter().map(|(name, _)| name);
+    let served = served.chain(functions::SOCKETS).chain(functions::STREAM);
     let served: BTreeSet<_> = served.map(ToOwned::to_owned).collect();
-    let expected: BTreeSet<_> = functions().iter().map(|function| resource(function)).collect();
-    assert_eq!(served, expected);
+    assert_eq!(served, functions().into_iter().collect());
     for function in functions() {
         let block = format!("  {}:\n    Type: AWS::Serverless::Function\n", resource(&function));
         assert!(template.contains(&block), "{function} is not in the template");
-        assert!(template.contains(&format!("        Binary: {function}\n")), "{function} is not built");
+        assert!(template.contains(&format!("      Handler: {function}\n")), "{function} is not started");
     }
+    assert_eq!(template.matches("        Binary: bootstrap\n").count(), functions().len());
     assert_eq!(template.matches("AWS::Serverless::Function\n").count(), functions().len());
 }
 
@@ -89,8 +86,10 @@ async fn the_routes_of_the_template_are_those_served() {
     let world = World::new().await;
     for (method, path) in declared {
         let answer = world.anonymous().call(&method, &path, &[], "").await;
-        // Those who are about to get a token are asked for a body instead.
-        if OPEN.contains(&path.as_str()) {
+        if path == "/health" {
+            answer.expect(200);
+        } else if OPEN.contains(&path.as_str()) {
+            // Those who are about to get a token are asked for a body instead.
             answer.refused(415, "unsupported_media_type");
         } else {
             answer.refused(401, "not_authenticated");
@@ -151,8 +150,8 @@ fn the_table_of_the_template_is_the_one_of_the_code() {
 #[test]
 fn lambda_wakes_the_streams_functions_as_the_local_stack_does() {
     let template = text("infra/template.yaml");
-    for function in local::gateway::STREAM_FUNCTIONS {
-        let (_, block) = template.split_once(&format!("  {function}:\n")).unwrap();
+    for function in functions::STREAM {
+        let (_, block) = template.split_once(&format!("  {}:\n", resource(function))).unwrap();
         let block = block.split("\n\n").next().unwrap();
         let pattern = block.split_once("Pattern: '").unwrap().1.split('\'').next().unwrap();
         let pattern: Value = serde_json::from_str(pattern).unwrap();
@@ -172,5 +171,140 @@ fn lambda_wakes_the_streams_functions_as_the_local_stack_does() {
             assert!(block.lines().any(|found| found.trim() == line), "{function} lacks {line}");
         }
     }
-    assert_eq!(template.matches("Type: DynamoDB\n").count(), local::gateway::STREAM_FUNCTIONS.len());
+    assert_eq!(template.matches("Type: DynamoDB\n").count(), functions::STREAM.len());
+}
+
+fn is_a(block: &str, kind: &str) -> bool {
+    block.contains(&format!("\n    Type: {kind}\n"))
+}
+
+/// The resource that a line or a text names after a function of the template's language.
+fn named(line: &str) -> impl Iterator<Item = &str> {
+    let uses = ["!Ref ", "!GetAtt ", "${"].into_iter().flat_map(|how| line.split(how).skip(1));
+    let end = |c: char| !c.is_alphanumeric() && c != ':';
+    uses.map(move |used| used.split(end).next().unwrap()).filter(|name| !name.starts_with("AWS:"))
+}
+
+#[test]
+fn each_function_has_a_role_of_its_own() {
+    let resources = resources();
+    for function in functions() {
+        let name = resource(&function);
+        let (block, role) = (&resources[&name], &resources[&format!("{name}Role")]);
+        assert!(block.contains(&format!("\n      Role: !GetAtt {name}Role.Arn\n")), "{name}");
+        // Who may push knows where to.
+        let pushes = role.contains("ManagedPolicyArns: [!Ref WriteLogs, !Ref PushToSockets]\n");
+        assert!(pushes || role.contains("ManagedPolicyArns: [!Ref WriteLogs]\n"), "{name}");
+        assert_eq!(block.contains("TIDINGS_PUSH_ENDPOINT: "), pushes, "{name}");
+    }
+    assert_eq!(resources.values().filter(|block| is_a(block, "AWS::IAM::Role")).count(), functions().len());
+}
+
+#[test]
+fn no_permission_is_for_everything() {
+    let resources = resources();
+    let mut count = 0;
+    for (name, block) in &resources {
+        count += block.matches("- Effect: Allow\n").count();
+        for (action, on) in statements(block) {
+            assert!(!action.contains('*'), "{name} allows {action}");
+            let is_ours = named(&on).any(|used| resources.contains_key(used));
+            assert!(is_ours, "{name} allows {action} on {on}");
+        }
+    }
+    // None was overlooked: trust in Lambda is on one line.
+    let template = text("infra/template.yaml");
+    assert_eq!(template.matches("Resource: ").count(), count);
+    assert_eq!(template.matches("Effect: Allow,").count(), functions().len());
+    for managed in ["Policies:\n        - Dynamo", "AWSLambda", "arn:aws:iam", "iam::aws"] {
+        assert!(!template.contains(managed), "a policy that is not ours: {managed}");
+    }
+}
+
+#[test]
+fn logs_are_kept_as_long_as_was_said_and_no_longer() {
+    let resources = resources();
+    let groups = resources.iter().filter(|(_, block)| is_a(block, "AWS::Logs::LogGroup"));
+    for (name, block) in groups {
+        assert!(block.contains("RetentionInDays: !Ref LogRetention\n"), "{name}");
+    }
+    let template = text("infra/template.yaml");
+    for line in ["LogGroup: !Ref Logs", "LogFormat: JSON", "SystemLogLevel: WARN"] {
+        assert_eq!(template.lines().filter(|found| found.trim() == line).count(), 1, "{line}");
+    }
+}
+
+#[test]
+fn alarms_and_the_dashboard_look_at_what_exists() {
+    let (template, resources) = (text("infra/template.yaml"), resources());
+    let (_, parameters) = template.split_once("\nParameters:\n").unwrap();
+    let parameters = parameters.split("\nRules:\n").next().unwrap();
+    let guide = text("docs/operations.md");
+    let mut watched = BTreeMap::<&str, BTreeSet<String>>::new();
+    for (name, block) in &resources {
+        let is_alarm = is_a(block, "AWS::CloudWatch::Alarm");
+        if !is_alarm && !is_a(block, "AWS::CloudWatch::Dashboard") {
+            continue;
+        }
+        for used in named(block) {
+            let exists = resources.contains_key(used) || parameters.contains(&format!("\n  {used}:\n"));
+            assert!(exists, "{name} looks at {used}");
+        }
+        if is_alarm {
+            assert!(block.contains("AlarmActions: [!Ref AlarmTopic]\n"), "{name} tells nobody");
+            assert!(guide.contains(&format!("`{name}`")), "{name} is not explained");
+            for metric in ["Errors", "Throttles", "Duration"] {
+                if block.contains(&format!("MetricName: {metric}")) {
+                    let functions = block.split("{ Name: FunctionName, Value: !Ref ").skip(1);
+                    let functions = functions.map(|rest| rest.split(' ').next().unwrap().to_owned());
+                    watched.entry(metric).or_default().extend(functions);
+                }
+            }
+        }
+    }
+    let mut all: BTreeSet<String> = functions().iter().map(|function| resource(function)).collect();
+    assert_eq!(watched["Throttles"], all);
+    assert_eq!(watched["Duration"], all);
+    assert!(all.iter().all(|name| resources["Dashboard"].contains(&format!("\"${{{name}}}\""))));
+    // To Lambda, refusing a token is an error.
+    all.remove("WsAuthorizer");
+    assert_eq!(watched["Errors"], all);
+    let pushes = text("shared/src/push.rs");
+    for message in resources["FailedPushes"].split("$.fields.message = \"").skip(1) {
+        let message = message.split('"').next().unwrap();
+        assert!(pushes.contains(&format!("\"{message}\"")), "nothing logs {message}");
+    }
+}
+
+#[test]
+fn what_no_route_takes_goes_to_one_function() {
+    let unknown = "Properties: { ApiId: !Ref Api }\n";
+    let takers: Vec<_> = resources().into_iter().filter(|(_, block)| block.contains(unknown)).collect();
+    assert_eq!(takers.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["About"]);
+}
+
+#[test]
+fn the_stages_set_parameters_that_exist() {
+    let (template, stages) = (text("infra/template.yaml"), text("samconfig.toml"));
+    let mut set = 0;
+    for line in stages.lines().filter_map(|line| line.trim().strip_prefix('"')) {
+        let (name, _) = line.split_once('=').unwrap();
+        assert!(template.contains(&format!("\n  {name}:\n    Type: ")), "{name}");
+        set += usize::from(name == "SecretVersion");
+    }
+    assert_eq!(set, stages.matches("stack_name = ").count(), "each stage says which secrets it uses");
+}
+
+#[test]
+fn the_guide_wakes_the_fan_out_with_an_event_that_it_takes() {
+    let guide = text("docs/operations.md");
+    let event = guide.split("--payload '").nth(1).unwrap().split('\'').next().unwrap();
+    let event: aws_lambda_events::dynamodb::Event = serde_json::from_str(event).unwrap();
+    let change = &event.records[0].change;
+    let key = serde_json::to_value(&change.keys).unwrap();
+    assert!(shared::store::table::wakes(&event.records[0].event_name, key["sk"]["S"].as_str().unwrap()));
+    let group = shared::id::ConversationId::new(shared::id::Kind::Group);
+    let pk = key["pk"]["S"].as_str().unwrap().replace("CONVERSATION", group.as_str());
+    let sk = key["sk"]["S"].as_str().unwrap();
+    assert_eq!(shared::store::logged_conversation(&pk, sk), Some(group));
 }

@@ -5,7 +5,7 @@ use aws_lambda_events::streams::DynamoDbEventResponse;
 use axum::Router;
 use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue, Method, header};
-use axum::middleware::Next;
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{Html, IntoResponse};
 use axum::routing::get;
 use lambda_runtime::Context;
@@ -15,45 +15,23 @@ use shared::meter;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::console::{Console, log_requests};
+use crate::lambda::{self, Lambda};
 use crate::metrics;
 use crate::websocket::{Call, Functions, Gateway, call};
 
-/// Every function, by its name in the template.
-#[must_use]
-pub fn functions() -> Vec<(&'static str, Router<App>)> {
-    vec![
-        ("Send", send::routes()),
-        ("Inbox", inbox::routes()),
-        ("Conversation", conversation::routes()),
-        ("MarkAsRead", mark_as_read::routes()),
-        ("UnreadCount", unread_count::routes()),
-        ("Search", search::routes()),
-        ("Delete", delete::routes()),
-        ("Edit", edit::routes()),
-        ("Conversations", conversations::routes()),
-        ("Rooms", rooms::routes()),
-        ("Block", block::routes()),
-        ("Users", users::routes()),
-        ("Auth", auth::routes()),
-        ("Session", session::routes()),
-        ("Events", events::routes()),
-        ("Typing", typing::routes()),
-        ("Presence", presence::routes()),
-        ("WsTicket", ws_ticket::routes()),
-    ]
+tokio::task_local! {
+    /// The function whose code runs, by its name: for whoever watches what each of them calls.
+    pub static RUNNING: &'static str;
 }
 
-/// The functions of the `WebSocket` API, by their names in the template.
-pub const SOCKET_FUNCTIONS: [&str; 4] = ["WsAuthorizer", "WsConnect", "WsDisconnect", "WsMessage"];
-
-/// The functions that the table's stream wakes, by their names in the template.
-pub const STREAM_FUNCTIONS: [&str; 1] = ["FanOut"];
-
-/// A function that takes an app with each event, observed under its name in the template.
+/// A function that takes an app with each event, observed under its name.
 macro_rules! on {
     ($app:ident, $name:literal, $handle:path) => {{
         let app = $app.clone();
-        call(move |event| observed(app.clone(), Some($name), Context::default(), $handle(app.clone(), event)))
+        call(move |event| {
+            let handled = RUNNING.scope($name, $handle(app.clone(), event));
+            observed(app.clone(), Some($name), Context::default(), handled)
+        })
     }};
 }
 
@@ -61,37 +39,47 @@ macro_rules! on {
 #[must_use]
 pub fn socket_functions(app: &App) -> Functions {
     Functions {
-        authorize: on!(app, "WsAuthorizer", ws_authorizer::handle),
-        connect: on!(app, "WsConnect", ws_connect::handle),
-        disconnect: on!(app, "WsDisconnect", ws_disconnect::handle),
-        message: on!(app, "WsMessage", ws_message::handle),
+        authorize: on!(app, "ws-authorizer", ws_authorizer::handle),
+        connect: on!(app, "ws-connect", ws_connect::handle),
+        disconnect: on!(app, "ws-disconnect", ws_disconnect::handle),
+        message: on!(app, "ws-message", ws_message::handle),
     }
 }
 
 /// The function that the table's stream wakes, on an app.
 #[must_use]
 pub fn stream_function(app: &App) -> Call<Event, DynamoDbEventResponse> {
-    on!(app, "FanOut", fan_out::handle)
+    on!(app, "fan-out", fan_out::handle)
 }
 
-/// The routes of all functions, observed under their names in the template.
+/// The routes of all functions, observed under their names.
 fn routes() -> Router<App> {
-    functions().into_iter().fold(Router::new(), |all, (name, routes)| {
-        let named = move |request: Request, next: Next| {
+    functions::http().into_iter().fold(Router::new(), |all, (name, routes)| {
+        let running = move |request: Request, next: Next| {
             meter::serve_as(name);
-            next.run(request)
+            RUNNING.scope(name, next.run(request))
         };
-        all.merge(routes.layer(axum::middleware::from_fn(named)))
+        all.merge(routes.route_layer(from_fn(running)))
     })
 }
 
-/// What one port serves: the functions, the sockets, their metrics, and a page that says what this is.
-pub fn service(app: App, sockets: &Gateway, cors_origins: &[String], console: Option<Console>) -> Router {
-    let routes = routes().route("/ws", sockets.upgrade()).route("/", get(page));
-    let routes = routes.route("/_local/metrics", get(metrics::show));
-    let service = boundary(routes, app);
+/// What one port serves: the functions, in this process unless `lambda` says where else; the sockets, what was counted,
+/// and a page that says what this is.
+pub fn service(
+    app: App,
+    lambda: Option<&Lambda>,
+    sockets: &Gateway,
+    cors_origins: &[String],
+    console: Option<Console>,
+) -> Router {
+    let own = Router::new().route("/ws", sockets.upgrade()).route("/", get(page));
+    let own = own.route("/_local/metrics", get(metrics::show));
+    let service = match lambda {
+        Some(lambda) => lambda::routes(lambda, &boundary(own, app)),
+        None => boundary(own.merge(routes()), app),
+    };
     let service = match console {
-        Some(console) => service.layer(axum::middleware::from_fn_with_state(console, log_requests)),
+        Some(console) => service.layer(from_fn_with_state(console, log_requests)),
         None => service,
     };
     if cors_origins.is_empty() { service } else { service.layer(cors(cors_origins)) }

@@ -1,5 +1,4 @@
-//! `GET /health`: whether a function can do its work. Each function answers it; in AWS the one that is given what no
-//! route takes.
+//! `GET /health`: whether a function can do its work.
 
 use std::time::Duration;
 
@@ -16,12 +15,12 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// 2025-01-01: no clock that is set stands before it. Ids and the lives of tokens come from the clock.
 const LATEST_WRONG: Timestamp = Timestamp::from_millis(1_735_689_600_000);
 
-/// Checks that the table answers a read, which it does only while it is active, and that the clock was set. Costs half a
+/// No token: whoever watches has none. Checks that the table answers a read, which it does only while it is active, and that the clock was set. Costs half a
 /// read unit.
 ///
 /// # Errors
 /// `Unhealthy` where one of them is not so.
-pub(crate) async fn health(State(app): State<App>) -> Result<impl IntoResponse, Error> {
+pub async fn health(State(app): State<App>) -> Result<impl IntoResponse, Error> {
     let read = tokio::time::timeout(PATIENCE, app.store.reach()).await;
     let read = read.unwrap_or_else(|_| Err(Error::Unavailable("no answer in time".into())));
     let is_set = app.store.now() > LATEST_WRONG;

@@ -14,7 +14,6 @@ use axum::body::HttpBody as _;
 use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, MatchedPath, RawPathParams, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 use bytes::Bytes;
 use http::request::Parts;
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue, StatusCode, header};
@@ -29,10 +28,10 @@ use tracing::{Instrument as _, Span};
 
 use crate::app::App;
 use crate::error::{Cause, Error};
+use crate::id;
 use crate::log::{reason, trace_id};
 use crate::meter::{self, Meter, Noted};
 use crate::metrics::{Metric, Observation};
-use crate::{health, id};
 
 /// Most bytes of a body (contract, section 2: 256 KiB).
 pub const MAX_BODY: usize = 256 * 1024;
@@ -40,13 +39,12 @@ pub const MAX_BODY: usize = 256 * 1024;
 /// API Gateway's own limit.
 const MAX_DRAINED: usize = 10 * 1024 * 1024;
 
-/// Adds the boundary to a set of routes: `/health`, problem answers for unknown routes and methods, request ids, the
-/// meter, one observation for each request and one log entry more for each fault.
+/// Adds the boundary to a set of routes: problem answers for unknown routes and methods, request ids, the meter,
+/// one observation for each request and one log entry more for each fault.
 pub fn boundary(routes: Router<App>, app: App) -> Router {
     let unknown = || async { Error::NotFound("There is no such route.") };
     routes
         .fallback(unknown)
-        .route("/health", get(health::health))
         .method_not_allowed_fallback(unknown)
         .layer(axum::middleware::from_fn_with_state(app.clone(), observed))
         .with_state(app)

@@ -3,9 +3,15 @@
 
 use std::collections::VecDeque;
 use std::net::Ipv4Addr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::config::{Credentials, Region};
+use aws_smithy_runtime_api::client::http::{
+    HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_types::body::SdkBody;
 use axum::Router;
 use futures_util::{SinkExt, StreamExt};
 use http::HeaderValue;
@@ -27,7 +33,7 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
 
-use crate::{Actor, TABLE, World, config};
+use crate::{Actor, TABLE, World, binaries, config, roles};
 
 /// Longer than anything takes.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -42,22 +48,29 @@ pub struct Live {
 impl Live {
     /// Starts a stack in memory, on any free port.
     pub async fn start() -> Self {
+        Self::start_from(binaries::wanted().then(|| binaries::folder().to_owned())).await
+    }
+
+    /// Starts one whose functions are processes of the binary in a folder.
+    pub async fn start_from(functions_from: Option<PathBuf>) -> Self {
         let options = Options {
             port: 0,
             host: Ipv4Addr::LOCALHOST.into(),
             data_dir: "unused".into(),
             in_memory: true,
+            functions_from,
+            invoke_url: None,
             demo: None,
             cors_origins: Vec::new(),
             quiet: true,
         };
-        let stack = Stack::start(&options, None).await.expect("a stack");
+        let stack = Stack::start(&options, None, Some(roles::watcher())).await.expect("a stack");
         warm_up(&stack.app).await;
         // The functions are the stack's; the sockets of this router, of which nobody opens any, are not.
         let api =
             Api { id: String::new(), stage: String::new(), domain_name: String::new(), routes: Vec::new() };
         let unused = Gateway::new(api, local::gateway::socket_functions(&stack.app), Limits::default());
-        let service = local::gateway::service(stack.app.clone(), &unused, &[], None);
+        let service = local::gateway::service(stack.app.clone(), stack.lambda.as_ref(), &unused, &[], None);
         Self { stack, service }
     }
 
@@ -259,10 +272,36 @@ impl World {
             .behavior_version(aws_sdk_apigatewaymanagement::config::BehaviorVersion::latest())
             .credentials_provider(Credentials::new("test", "test", None, None, "tests"))
             .region(Region::new("us-east-1"))
-            .endpoint_url(endpoint);
+            .endpoint_url(endpoint)
+            .interceptor(roles::watcher());
         let store = Store::new(config(&self.wire), TABLE.to_owned(), Clock::default(), true);
         let app = App { store, push: Push::new(Some(pushes)), ..self.app.clone() };
         warm_up(&app).await;
-        Self::with(app, self.wire.clone())
+        Self::with(app, self.wire.clone(), None)
+    }
+
+    /// The same machine, which finds at once that every socket it pushes to is gone.
+    #[must_use]
+    pub fn whose_sockets_are_gone(&self) -> Self {
+        let pushes = aws_sdk_apigatewaymanagement::config::Builder::new()
+            .behavior_version(aws_sdk_apigatewaymanagement::config::BehaviorVersion::latest())
+            .credentials_provider(Credentials::new("test", "test", None, None, "tests"))
+            .region(Region::new("us-east-1"))
+            .endpoint_url("http://sockets.invalid")
+            .http_client(http_client_fn(|_, _| SharedHttpConnector::new(Gone)))
+            .interceptor(roles::watcher());
+        Self::with(App { push: Push::new(Some(pushes)), ..self.app.clone() }, self.wire.clone(), None)
+    }
+}
+
+/// The other end of pushes, where no socket is.
+#[derive(Debug)]
+struct Gone;
+
+impl HttpConnector for Gone {
+    fn call(&self, _: HttpRequest) -> HttpConnectorFuture {
+        let mut answer = HttpResponse::new(http::StatusCode::GONE.into(), SdkBody::from("{}"));
+        answer.headers_mut().insert("x-amzn-errortype", "GoneException");
+        HttpConnectorFuture::ready(Ok(answer))
     }
 }

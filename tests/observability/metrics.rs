@@ -90,17 +90,17 @@ async fn both_forms_agree() {
     let totals = printed.totals();
     assert_eq!(totals, counted(&world.app.observer.prometheus()));
     let at = |metric, function: &str| totals[&(metric, function.to_owned())];
-    assert_eq!((at(Metric::MessagesSent, "Send"), at(Metric::Latency, "Send")), (5.0, 5.0));
-    assert_eq!((at(Metric::ClientErrors, "Gateway"), at(Metric::PollAfter, "Events")), (1.0, 1.0));
+    assert_eq!((at(Metric::MessagesSent, "send"), at(Metric::Latency, "send")), (5.0, 5.0));
+    assert_eq!((at(Metric::ClientErrors, "Gateway"), at(Metric::PollAfter, "events")), (1.0, 1.0));
     // The sums, too, though in other units.
     let samples = parsed(&world.app.observer.prometheus());
     let millis: f64 = printed
         .lines()
         .iter()
-        .filter(|line| line["function"] == "Send")
+        .filter(|line| line["function"] == "send")
         .map(|line| values(line, Metric::Latency)[0])
         .sum();
-    let seconds = samples["tidings_latency_seconds_sum{function=\"Send\"}"];
+    let seconds = samples["tidings_latency_seconds_sum{function=\"send\"}"];
     assert!((millis / 1000.0 - seconds).abs() < 1e-6, "{millis} {seconds}");
 }
 
@@ -213,7 +213,7 @@ async fn the_fan_out_says_how_late_it_is() {
     tail.stop().await;
     let line = printed.lines().into_iter().find(|line| line.get("FanOutLag").is_some()).unwrap();
     super::lines::check(&line);
-    assert_eq!((&line["function"], &line["conversation"]), (&"FanOut".into(), &group.as_str().into()));
+    assert_eq!((&line["function"], &line["conversation"]), (&"fan-out".into(), &group.as_str().into()));
     let lag = values(&line, Metric::FanOutLag)[0];
     assert!((60_000.0..600_000.0).contains(&lag), "{lag} ms");
     // What has been brought to everyone is not brought again.

@@ -1,0 +1,205 @@
+//! What the functions may do in AWS, by the roles of the template, and what they do here.
+//!
+//! Every client of a function here shows its calls to [`watcher`]. One that the function's role does not allow fails
+//! the test that makes it. What was called is kept in a file: other tests run in other processes and at other times,
+//! and only all of them together show what a function calls ([`called`]).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::{LazyLock, Mutex, PoisonError};
+
+use aws_sdk_apigatewaymanagement::operation::delete_connection::DeleteConnectionInput;
+use aws_sdk_apigatewaymanagement::operation::get_connection::GetConnectionInput;
+use aws_sdk_apigatewaymanagement::operation::post_to_connection::PostToConnectionInput;
+use aws_sdk_dynamodb::operation::batch_get_item::BatchGetItemInput;
+use aws_sdk_dynamodb::operation::delete_item::DeleteItemInput;
+use aws_sdk_dynamodb::operation::get_item::GetItemInput;
+use aws_sdk_dynamodb::operation::put_item::PutItemInput;
+use aws_sdk_dynamodb::operation::query::QueryInput;
+use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsInput;
+use aws_sdk_dynamodb::operation::update_item::UpdateItemInput;
+use aws_smithy_runtime_api::box_error::BoxError;
+use aws_smithy_runtime_api::client::interceptors::context::{
+    BeforeSerializationInterceptorContextRef, Input,
+};
+use aws_smithy_runtime_api::client::interceptors::{Intercept, SharedInterceptor, dyn_dispatch_hint};
+use aws_smithy_types::config_bag::ConfigBag;
+use local::gateway::RUNNING;
+
+use crate::process::root;
+
+/// An action that a function takes on a resource, both as the template names them.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Permission {
+    /// The function's name.
+    pub function: String,
+    /// Such as `dynamodb:Query`.
+    pub action: String,
+    /// Such as `!GetAtt Table.Arn`.
+    pub on: String,
+}
+
+/// The table itself, in the template's words.
+const TABLE: &str = "!GetAtt Table.Arn";
+/// All sockets of the stage, in the template's words.
+const SOCKETS: &str =
+    r#"!Sub "arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}:${Sockets}/live/*""#;
+
+/// `MarkAsRead` of `mark-as-read`.
+pub fn resource(function: &str) -> String {
+    let upper = |word: &str| word[..1].to_uppercase() + &word[1..];
+    function.split('-').map(upper).collect()
+}
+
+/// The resources of the template, by name, each as its lines.
+pub fn resources() -> BTreeMap<String, String> {
+    let template = fs::read_to_string(root().join("infra/template.yaml")).expect("the template");
+    let (_, resources) = template.split_once("\nResources:\n").expect("resources");
+    let (resources, _) = resources.split_once("\nOutputs:\n").expect("outputs");
+    let mut found = BTreeMap::<String, String>::new();
+    let mut name = String::new();
+    for line in resources.lines() {
+        if let Some(new) = line.strip_prefix("  ").filter(|rest| rest.starts_with(char::is_uppercase)) {
+            name = new.trim_end_matches(':').to_owned();
+        }
+        *found.entry(name.clone()).or_default() += &format!("{line}\n");
+    }
+    found
+}
+
+/// Each action that a resource of the template allows, with the resource it is allowed on.
+pub fn statements(block: &str) -> BTreeSet<(String, String)> {
+    let mut found = BTreeSet::new();
+    for statement in block.split("- Effect: Allow\n").skip(1) {
+        let actions = statement.split_once("Action: [").expect("actions").1.split(']').next();
+        let on = statement.split_once("Resource: ").expect("a resource").1.lines().next();
+        let on = on.expect("a line").to_owned();
+        found
+            .extend(actions.expect("a list").split(',').map(|action| (action.trim().to_owned(), on.clone())));
+    }
+    found
+}
+
+/// What the functions' roles allow, by their own statements and by the policies that they name.
+pub fn allowed() -> BTreeSet<Permission> {
+    let resources = resources();
+    let mut allowed = BTreeSet::new();
+    for (function, block) in &resources {
+        if !block.contains("\n    Type: AWS::Serverless::Function\n") {
+            continue;
+        }
+        let role = &resources[&format!("{function}Role")];
+        let policies = role.split_once("ManagedPolicyArns: [").expect("policies").1.split(']').next();
+        let policies = policies
+            .expect("a list")
+            .split(',')
+            .map(|used| &resources[used.trim().trim_start_matches("!Ref ")]);
+        for (action, on) in std::iter::once(role).chain(policies).flat_map(|block| statements(block)) {
+            allowed.insert(Permission { function: function.clone(), action, on });
+        }
+    }
+    allowed
+}
+
+/// Shows the calls of an SDK's client to this module.
+pub fn watcher() -> SharedInterceptor {
+    SharedInterceptor::new(Watcher)
+}
+
+#[derive(Debug)]
+struct Watcher;
+
+#[dyn_dispatch_hint]
+impl Intercept for Watcher {
+    fn name(&self) -> &'static str {
+        "Watcher"
+    }
+
+    fn read_before_execution(
+        &self,
+        context: &BeforeSerializationInterceptorContextRef<'_>,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        // What a test calls by itself is no function's.
+        if let Ok(function) = RUNNING.try_with(|name| resource(name)) {
+            for (action, on) in actions(context.input()) {
+                note(Permission { function: function.clone(), action: action.to_owned(), on });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What a call needs to be allowed (Service Authorization Reference; a transaction needs what its writes need).
+fn actions(input: &Input) -> BTreeSet<(&'static str, String)> {
+    let table = |action| BTreeSet::from([(action, TABLE.to_owned())]);
+    if input.downcast_ref::<GetItemInput>().is_some() {
+        return table("dynamodb:GetItem");
+    }
+    if input.downcast_ref::<BatchGetItemInput>().is_some() {
+        return table("dynamodb:BatchGetItem");
+    }
+    if input.downcast_ref::<PutItemInput>().is_some() {
+        return table("dynamodb:PutItem");
+    }
+    if input.downcast_ref::<UpdateItemInput>().is_some() {
+        return table("dynamodb:UpdateItem");
+    }
+    if input.downcast_ref::<DeleteItemInput>().is_some() {
+        return table("dynamodb:DeleteItem");
+    }
+    if let Some(query) = input.downcast_ref::<QueryInput>() {
+        let on = query.index_name().map(|index| format!("!Sub \"${{Table.Arn}}/index/{index}\""));
+        return BTreeSet::from([("dynamodb:Query", on.unwrap_or_else(|| TABLE.to_owned()))]);
+    }
+    if let Some(transaction) = input.downcast_ref::<TransactWriteItemsInput>() {
+        let kinds = transaction.transact_items().iter().flat_map(|write| {
+            [
+                write.put().map(|_| "dynamodb:PutItem"),
+                write.update().map(|_| "dynamodb:UpdateItem"),
+                write.delete().map(|_| "dynamodb:DeleteItem"),
+                write.condition_check().map(|_| "dynamodb:ConditionCheckItem"),
+            ]
+        });
+        return kinds.flatten().map(|action| (action, TABLE.to_owned())).collect();
+    }
+    let of_sockets = input.downcast_ref::<PostToConnectionInput>().is_some()
+        || input.downcast_ref::<DeleteConnectionInput>().is_some()
+        || input.downcast_ref::<GetConnectionInput>().is_some();
+    assert!(of_sockets, "a call that {} does not know", file!());
+    BTreeSet::from([("execute-api:ManageConnections", SOCKETS.to_owned())])
+}
+
+fn file() -> PathBuf {
+    let test = std::env::current_exe().expect("a path");
+    test.ancestors().nth(2).expect("target/debug").join("calls-of-functions")
+}
+
+/// Keeps a call, and fails if it is not allowed.
+fn note(call: Permission) {
+    static ALLOWED: LazyLock<BTreeSet<Permission>> = LazyLock::new(allowed);
+    static NOTED: Mutex<BTreeSet<Permission>> = Mutex::new(BTreeSet::new());
+    let Permission { function, action, on } = &call;
+    if NOTED.lock().unwrap_or_else(PoisonError::into_inner).insert(call.clone()) {
+        let line = format!("{function} {action} {on}\n");
+        let opened = fs::OpenOptions::new().append(true).create(true).open(file());
+        opened.expect("a file").write_all(line.as_bytes()).expect("a line");
+    }
+    assert!(ALLOWED.contains(&call), "infra/template.yaml: {function} may not {action} on {on}");
+}
+
+/// What functions have called since the file was removed, in all processes.
+///
+/// # Panics
+/// Where there is no file: no test has run before.
+pub fn called() -> BTreeSet<Permission> {
+    let lines = fs::read_to_string(file()).expect("the calls of all other tests");
+    let parse = |line: &str| {
+        let mut words = line.splitn(3, ' ').map(ToOwned::to_owned);
+        let mut word = || words.next().expect("a word");
+        Permission { function: word(), action: word(), on: word() }
+    };
+    lines.lines().map(parse).collect()
+}
