@@ -1,11 +1,11 @@
-.PHONY: run test bench lint unit deny
+.PHONY: run test bench lint unit fuzz openapi deny
 
 # Builds what is needed and starts everything on http://127.0.0.1:3000.
 run:
 	cargo run --release -- --demo
 
 # Formats, lints and every test, set-up included.
-test: lint unit
+test: lint unit fuzz
 
 lint: .venv/installed
 	cargo fmt --all --check
@@ -17,6 +17,15 @@ lint: .venv/installed
 unit:
 	cargo build --workspace --bins --quiet
 	cargo test --workspace
+
+# Calls made up from the API's document, against the local stack.
+fuzz: .venv/installed
+	cargo build --quiet -p local
+	tests/schemathesis.sh
+
+# Writes the API's documents from the types of the functions.
+openapi:
+	cargo run --quiet -p openapi
 
 # The local stack's speed, size and costs, measured from another process.
 bench:

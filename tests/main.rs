@@ -20,6 +20,7 @@ mod large;
 mod limits;
 mod model;
 mod observability;
+mod openapi;
 mod pages;
 mod people;
 mod permissions;

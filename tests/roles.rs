@@ -6,10 +6,11 @@ use std::collections::BTreeSet;
 use aws_lambda_events::apigw::ApiGatewayWebsocketProxyRequest;
 use harness::World;
 use harness::roles::{Permission, allowed, called, resource};
-use local::gateway::{RUNNING, socket_functions, stream_function};
+use local::gateway::{socket_functions, stream_function};
 use local::stack::days_from_now;
 use serde_json::json;
 use shared::auth::{self, Caller};
+use shared::meter::{self, Meter};
 use shared::socket::context_of;
 
 use crate::structure::functions;
@@ -44,18 +45,27 @@ fn lambda_may_do_what_it_does_for_each_function_and_no_more() {
     }
 }
 
+/// Does something in the name of a function.
+async fn as_function(name: &'static str, act: impl Future) {
+    let act = async {
+        meter::serve_as(name);
+        act.await;
+    };
+    Meter::default().watch(act).await;
+}
+
 #[tokio::test]
 #[should_panic(expected = "infra/template.yaml: Nobody may not dynamodb:GetItem on !GetAtt Table.Arn")]
 async fn what_no_role_allows_fails() {
     let world = World::new().await;
-    RUNNING.scope(NOBODY, world.app.store.warm_up()).await;
+    as_function(NOBODY, world.app.store.warm_up()).await;
 }
 
 #[tokio::test]
 async fn a_function_looks_at_the_table_when_it_starts() {
     let world = World::new().await;
     for function in functions() {
-        RUNNING.scope(resource(&function).leak(), world.app.store.warm_up()).await;
+        as_function(function.leak(), world.app.store.warm_up()).await;
     }
 }
 

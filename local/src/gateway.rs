@@ -19,19 +19,11 @@ use crate::lambda::{self, Lambda};
 use crate::metrics;
 use crate::websocket::{Call, Functions, Gateway, call};
 
-tokio::task_local! {
-    /// The function whose code runs, by its name: for whoever watches what each of them calls.
-    pub static RUNNING: &'static str;
-}
-
 /// A function that takes an app with each event, observed under its name.
 macro_rules! on {
     ($app:ident, $name:literal, $handle:path) => {{
         let app = $app.clone();
-        call(move |event| {
-            let handled = RUNNING.scope($name, $handle(app.clone(), event));
-            observed(app.clone(), Some($name), Context::default(), handled)
-        })
+        call(move |event| observed(app.clone(), Some($name), Context::default(), $handle(app.clone(), event)))
     }};
 }
 
@@ -55,16 +47,16 @@ pub fn stream_function(app: &App) -> Call<Event, DynamoDbEventResponse> {
 /// The routes of all functions, observed under their names.
 fn routes() -> Router<App> {
     functions::http().into_iter().fold(Router::new(), |all, (name, routes)| {
-        let running = move |request: Request, next: Next| {
+        let named = move |request: Request, next: Next| {
             meter::serve_as(name);
-            RUNNING.scope(name, next.run(request))
+            next.run(request)
         };
-        all.merge(routes.route_layer(from_fn(running)))
+        all.merge(routes.route_layer(from_fn(named)))
     })
 }
 
-/// What one port serves: the functions, in this process unless `lambda` says where else; the sockets, what was counted,
-/// and a page that says what this is.
+/// What one port serves: the functions, in this process unless `lambda` says where else; the sockets, the metrics of
+/// this process, the API's document and a page to read it by, and a page that says what this is.
 pub fn service(
     app: App,
     lambda: Option<&Lambda>,
@@ -72,8 +64,12 @@ pub fn service(
     cors_origins: &[String],
     console: Option<Console>,
 ) -> Router {
-    let own = Router::new().route("/ws", sockets.upgrade()).route("/", get(page));
-    let own = own.route("/_local/metrics", get(metrics::show));
+    let own = Router::new()
+        .route("/ws", sockets.upgrade())
+        .route("/_local/metrics", get(metrics::show))
+        .route("/api/openapi.json", get(document))
+        .route("/docs", get(docs))
+        .route("/", get(page));
     let service = match lambda {
         Some(lambda) => lambda::routes(lambda, &boundary(own, app)),
         None => boundary(own.merge(routes()), app),
@@ -96,6 +92,16 @@ fn cors(origins: &[String]) -> CorsLayer {
         .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
         .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE])
         .expose_headers([HeaderName::from_static("x-request-id"), header::RETRY_AFTER])
+}
+
+/// The API's document, as it is kept.
+async fn document() -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "application/json")], include_str!("../../docs/openapi.json"))
+}
+
+/// A page that shows the document. It fetches nothing else, so it works offline.
+async fn docs() -> impl IntoResponse {
+    Html(include_str!("docs.html"))
 }
 
 async fn page() -> impl IntoResponse {

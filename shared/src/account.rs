@@ -4,6 +4,7 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
@@ -18,8 +19,9 @@ const MAX_EMAIL: usize = 254;
 
 /// A username: 1-50 letters and digits of any script and `_ . -`, of which the first is a letter or a digit. Kept in
 /// NFC.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
+#[schemars(extend("maxLength" = MAX_USERNAME, "pattern" = r"^[\p{L}\p{N}][\p{L}\p{M}\p{N}_.-]*$"))]
 pub struct Username(String);
 
 impl Username {
@@ -60,8 +62,9 @@ impl From<Username> for String {
 
 /// An e-mail address, as far as it can be checked without writing to it: one `@` with something on either side,
 /// neither spaces nor controls, at most 254 bytes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
+#[schemars(extend("maxLength" = MAX_EMAIL, "pattern" = r"^[^@\s\x00-\x1f\x7f-\x9f]+@[^@\s\x00-\x1f\x7f-\x9f]+$"))]
 pub struct EmailAddress(String);
 
 impl EmailAddress {

@@ -207,9 +207,12 @@ pub async fn observed<A>(
     let trace_id = context.xray_trace_id.as_deref().and_then(log::trace_id);
     let span = tracing::error_span!("request", request_id, trace_id);
     let meter = Meter::default();
+    let call = async {
+        function.into_iter().for_each(meter::serve_as);
+        call.await
+    };
     let answer = meter.watch(call.instrument(span)).await;
     let mut seen = meter.observation();
-    seen.function = function;
     seen.add(Metric::Latency, meter::millis(began.elapsed()));
     if let Some(trace_id) = trace_id {
         seen.fields.insert("trace_id".to_owned(), trace_id.into());

@@ -1,5 +1,6 @@
 //! Conversations: a user's own row of each, and what groups and rooms have in common for all their participants.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{ConversationId, Kind, MessageId, Stamp, UserId};
@@ -20,8 +21,9 @@ pub const COUNTED_READERS: u64 = 100;
 const MAX_DESCRIPTION: usize = 500;
 
 /// A description of 1-500 characters.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
+#[schemars(extend("minLength" = 1, "maxLength" = MAX_DESCRIPTION))]
 pub struct Description(String);
 
 impl TryFrom<String> for Description {
@@ -215,8 +217,9 @@ impl Row {
     }
 }
 
-/// An inbox row as the API shows it (contract, section 3).
-#[derive(Debug, Clone, Serialize)]
+/// An inbox row as the API shows it.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[schemars(rename = "Conversation")]
 pub struct ConversationView {
     conversation_id: ConversationId,
     #[serde(rename = "type")]
@@ -305,7 +308,7 @@ impl Participant {
 }
 
 /// Where a user has read up to, and what is unread after it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Watermark {
     /// The conversation.
     pub conversation_id: ConversationId,

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::meter;
@@ -128,8 +129,8 @@ impl Error {
 }
 
 /// The body of a failure.
-#[derive(Serialize)]
-struct Problem<'a> {
+#[derive(Serialize, JsonSchema)]
+pub struct Problem<'a> {
     r#type: &'static str,
     title: &'static str,
     status: u16,
@@ -141,8 +142,9 @@ struct Problem<'a> {
     errors: Option<[FieldProblem<'a>; 1]>,
 }
 
-#[derive(Serialize)]
-struct FieldProblem<'a> {
+/// What is wrong with a field.
+#[derive(Serialize, JsonSchema)]
+pub struct FieldProblem<'a> {
     field: &'a str,
     message: &'a str,
 }

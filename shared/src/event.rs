@@ -1,5 +1,6 @@
 //! Events: what a user should learn of, in the words of the contract's section 6.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -152,7 +153,7 @@ impl Unread {
 }
 
 /// An unread count as the API shows it.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 struct UnreadView {
     unread_count: u64,
     counted_to: Option<MessageId>,
@@ -240,8 +241,9 @@ impl Event {
     }
 }
 
-/// An event as the API and the sockets show it (contract, section 6).
-#[derive(Debug, Clone, Serialize)]
+/// An event as the API and the sockets show it.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[schemars(rename = "Event")]
 pub struct EventView {
     /// Its place in the queue.
     pub id: Stamp,
@@ -271,30 +273,36 @@ impl EventView {
 }
 
 /// What an event tells.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 #[serde(untagged)]
+#[schemars(inline)]
 enum Data {
+    #[schemars(title = "Message")]
     Message {
         message: MessageView,
     },
-    /// Beyond the contract: whether it is gone for the receiver alone, and what is unread since.
+    /// Whether it is gone for the receiver alone, and what is unread since.
+    #[schemars(title = "Deleted")]
     Deleted {
         message: MessageView,
         scope: &'static str,
         #[serde(flatten)]
         unread: UnreadView,
     },
-    /// Beyond the contract: what is unread since.
+    /// What is unread since.
+    #[schemars(title = "Restored")]
     Restored {
         message: MessageView,
         #[serde(flatten)]
         unread: UnreadView,
     },
     Changes(Map<String, Value>),
+    #[schemars(title = "Participant")]
     Participant {
         user_id: UserId,
         by: UserId,
     },
+    #[schemars(title = "Read")]
     Read {
         user_id: UserId,
         message_id: MessageId,
@@ -304,14 +312,17 @@ enum Data {
         #[serde(skip_serializing_if = "Option::is_none")]
         counted_to: Option<MessageId>,
     },
+    #[schemars(title = "Conversation")]
     Conversation {
         conversation: Box<ConversationView>,
     },
+    #[schemars(title = "Typing")]
     Typing {
         user_id: UserId,
         is_typing: bool,
         expires_at: Timestamp,
     },
+    #[schemars(title = "Presence")]
     Presence {
         #[serde(flatten)]
         presence: PresenceView,

@@ -39,8 +39,8 @@ pub const MAX_BODY: usize = 256 * 1024;
 /// API Gateway's own limit.
 const MAX_DRAINED: usize = 10 * 1024 * 1024;
 
-/// Adds the boundary to a set of routes: problem answers for unknown routes and methods, request ids, the meter,
-/// one observation for each request and one log entry more for each fault.
+/// Adds the boundary to a set of routes: problem answers for unknown routes and methods, request ids, the
+/// meter, one observation for each request and one log entry more for each fault.
 pub fn boundary(routes: Router<App>, app: App) -> Router {
     let unknown = || async { Error::NotFound("There is no such route.") };
     routes

@@ -11,6 +11,7 @@ use aws_lc_rs::digest;
 use base64::Engine as _;
 use base64::alphabet::Alphabet;
 use base64::engine::{GeneralPurpose, general_purpose::NO_PAD};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -53,8 +54,9 @@ macro_rules! text_form {
 }
 
 /// A user's id: the `sub` of their token, 1-128 characters of `A-Z a-z 0-9 _ - . @ | :`.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
+#[schemars(extend("pattern" = "^[0-9A-Za-z_.@|:-]{1,128}$", "examples" = ["bob"]))]
 pub struct UserId(Arc<str>);
 text_form!(UserId);
 
@@ -124,8 +126,9 @@ const CONVERSATION_BYTES: usize = 18;
 const CONVERSATION_LENGTH: usize = 25;
 
 /// What a conversation is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
+#[schemars(rename = "ConversationType")]
 pub enum Kind {
     /// Two people.
     Direct,
@@ -138,8 +141,9 @@ pub enum Kind {
 /// A conversation's id: `d` and a digest of its two users, or `g` or `r` and what no one can guess.
 ///
 /// A direct conversation's id follows from its two users, so neither a send nor a page looks it up.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
+#[schemars(extend("pattern" = "^[dgr][-0-9A-Z_a-z]{24}$"))]
 pub struct ConversationId(Arc<str>);
 text_form!(ConversationId);
 
@@ -225,8 +229,9 @@ const LOW: u128 = (1 << 62) - 1;
 const MIDDLE: u128 = (1 << 12) - 1;
 
 /// A `UUIDv7` as a place in time: 22 characters that sort as it does. Messages and events are ordered by it.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
+#[schemars(rename = "EventId", extend("pattern" = "^[-0-9A-Z_a-z]{8}[R-U][-0-9A-Z_a-z][159DHLPTXaeimquy][-0-9A-Z_a-z]{10}[-FVk]$"))]
 pub struct Stamp(u128);
 text_form!(Stamp);
 
@@ -298,8 +303,9 @@ impl fmt::Display for Stamp {
 }
 
 /// A message's public id: its conversation's id and its stamp, so that it is found without a look-up.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
+#[schemars(extend("pattern" = "^[dgr][-0-9A-Z_a-z]{24}[-0-9A-Z_a-z]{8}[R-U][-0-9A-Z_a-z][159DHLPTXaeimquy][-0-9A-Z_a-z]{10}[-FVk]$"))]
 pub struct MessageId {
     /// The conversation that holds the message.
     pub conversation: ConversationId,

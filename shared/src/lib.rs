@@ -3,8 +3,8 @@
 //! In reading order: [`app`] is what a function holds; [`http`], [`auth`], [`jwks`], [`error`] and [`page`] are the edge;
 //! [`id`], [`time`], [`user`], [`account`], [`session`], [`people`], [`conversation`], [`message`], [`event`] and
 //! [`text`] are the domain, without I/O; [`limits`] says how often things may be done; [`store`] is the one table,
-//! with the key, the queries and the transactions of each item; [`meter`] counts what they cost; [`metrics`], [`log`] and
-//! [`health`] are what operators see.
+//! with the key, the queries and the transactions of each item; [`meter`] counts what they cost; [`metrics`] and [`log`] are
+//! what operators see.
 
 pub mod account;
 pub mod app;
@@ -12,7 +12,6 @@ pub mod auth;
 pub mod conversation;
 pub mod error;
 pub mod event;
-pub mod health;
 pub mod http;
 pub mod id;
 pub mod jwks;

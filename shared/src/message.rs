@@ -1,12 +1,14 @@
 //! Messages: what a client may send, what the store holds, what the API shows.
 
+use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use crate::error::Error;
 use crate::http::FromFields;
 use crate::id::{ConversationId, MessageId, Stamp, UserId};
 use crate::time::Timestamp;
-use crate::user::is_web_url;
+use crate::user::{WEB_URL, is_web_url};
 
 /// Characters (Unicode scalar values) of a message at most.
 const MAX_TEXT: usize = 10_000;
@@ -20,8 +22,9 @@ const MAX_CLIENT_ID: usize = 64;
 const PREVIEW: usize = 100;
 
 /// A message's text: up to 10,000 characters (Unicode scalar values).
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(try_from = "String")]
+#[schemars(extend("maxLength" = MAX_TEXT))]
 pub struct Text(String);
 
 impl TryFrom<String> for Text {
@@ -42,8 +45,9 @@ impl From<Text> for String {
 }
 
 /// A client's own id for what it makes: 1-64 characters.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(try_from = "String")]
+#[schemars(extend("minLength" = 1, "maxLength" = MAX_CLIENT_ID))]
 pub struct ClientId(String);
 
 impl TryFrom<String> for ClientId {
@@ -102,16 +106,47 @@ pub struct Draft {
 }
 
 /// The fields of a message, as a client sends them.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(rename = "NewMessage", transform = has_an_address_and_something_to_say)]
 pub struct DraftFields {
+    /// Whom it goes to, in the direct conversation with them.
     recipient_id: Option<UserId>,
+    /// Or where it goes.
     conversation_id: Option<ConversationId>,
+    /// What it says.
+    #[schemars(length(max = MAX_TEXT))]
     message_text: Option<String>,
+    /// An absolute http(s) URL.
+    #[schemars(length(max = MAX_URL), extend("format" = "uri", "pattern" = WEB_URL))]
     attachment_url: Option<String>,
+    /// What the attachment is, in the client's words; beside an `attachment_url` only.
+    #[schemars(length(min = 1, max = MAX_ATTACHMENT_TYPE))]
     attachment_type: Option<String>,
+    /// The message of the same conversation that this one answers.
     reply_to: Option<MessageId>,
+    /// The sender's own id: the same again in the same conversation, within 24 hours, is the same message.
+    #[schemars(length(min = 1, max = MAX_CLIENT_ID))]
     client_message_id: Option<String>,
+}
+
+/// Says in the schema what no field says alone.
+fn has_an_address_and_something_to_say(schema: &mut Schema) {
+    let is =
+        |name: &str| json!({"properties": {name: {"type": "string", "minLength": 1}}, "required": [name]});
+    // An empty field of a form counts as absent.
+    let is_not = |name: &str| json!({"properties": {name: {"enum": [null, ""]}}});
+    schema.insert(
+        "allOf".to_owned(),
+        json!([
+            {"anyOf": [
+                {"allOf": [is("recipient_id"), is_not("conversation_id")]},
+                {"allOf": [is("conversation_id"), is_not("recipient_id")]},
+            ]},
+            {"anyOf": [is("message_text"), is("attachment_url")]},
+            {"anyOf": [is("attachment_url"), is_not("attachment_type")]},
+        ]),
+    );
 }
 
 impl FromFields for Draft {
@@ -330,8 +365,9 @@ impl Message {
     }
 }
 
-/// A message as the API shows it (contract, section 3).
-#[derive(Debug, Clone, Serialize)]
+/// A message as the API shows it.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[schemars(rename = "Message")]
 pub struct MessageView {
     id: MessageId,
     conversation_id: ConversationId,
@@ -356,7 +392,6 @@ pub struct MessageView {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     fn draft(body: serde_json::Value) -> Result<Draft, String> {
         let fields = serde_json::from_value(body).map_err(|e| e.to_string())?;

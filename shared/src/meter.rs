@@ -200,6 +200,14 @@ pub fn serve_as(function: &'static str) {
     with(|seen| seen.function = Some(function));
 }
 
+/// The function that serves the current request, where the process has several.
+#[must_use]
+pub fn serving() -> Option<&'static str> {
+    let function =
+        |Meter(counts): &Meter| counts.noted.lock().unwrap_or_else(PoisonError::into_inner).function;
+    CURRENT.try_with(function).ok().flatten()
+}
+
 /// Counts one of a metric in the current request.
 pub fn count(metric: Metric) {
     measure(metric, 1.0);

@@ -4,6 +4,7 @@
 //! database calls its last evaluated key never leaves the process.
 
 use aws_lc_rs::{constant_time, hmac};
+use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -12,8 +13,9 @@ use crate::id::{ORDERED, UserId};
 use base64::Engine as _;
 
 /// How many entries a page may have: 1-100, 50 unless told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(try_from = "i64")]
+#[schemars(inline, extend("minimum" = 1, "maximum" = Self::MAX, "default" = Self::default().get()))]
 pub struct Limit(u8);
 
 impl Limit {
@@ -43,9 +45,13 @@ impl TryFrom<i64> for Limit {
     }
 }
 
+/// Entries to pass over at most.
+const MAX_OFFSET: u16 = 10_000;
+
 /// How many entries to pass over: 0-10,000.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(try_from = "i64")]
+#[schemars(inline, extend("minimum" = 0, "maximum" = MAX_OFFSET, "default" = 0))]
 pub struct Offset(u16);
 
 impl Offset {
@@ -60,7 +66,7 @@ impl TryFrom<i64> for Offset {
     type Error = &'static str;
     fn try_from(number: i64) -> Result<Self, Self::Error> {
         match u16::try_from(number) {
-            Ok(number @ 0..=10_000) => Ok(Self(number)),
+            Ok(number @ 0..=MAX_OFFSET) => Ok(Self(number)),
             _ => Err("an offset is a number from 0 to 10,000"),
         }
     }

@@ -1,5 +1,6 @@
 //! Presence: who is there, as far as they let others know.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{ConversationId, UserId};
@@ -9,8 +10,9 @@ use crate::time::{Timestamp, millis};
 pub const POLL_COUNTS: i64 = 90_000;
 
 /// What someone shows.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(rename = "PresenceStatus")]
 pub enum Status {
     /// There.
     #[default]
@@ -91,8 +93,9 @@ impl Presence {
     }
 }
 
-/// Someone's presence as the API shows it (contract, section 6).
-#[derive(Debug, Clone, Serialize)]
+/// Someone's presence as the API shows it.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[schemars(rename = "Presence")]
 pub struct PresenceView {
     user_id: UserId,
     status: Status,

@@ -3,6 +3,7 @@
 //! Invariant: nothing secret is stored. A refresh token says whose it is, of which session and generation, and is
 //! signed; the store knows at which generation a session stands. The same generation gives the same pair of tokens.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::app::App;
@@ -67,7 +68,7 @@ pub(crate) fn refused() -> Error {
 }
 
 /// A pair of tokens, as the API shows it (RFC 6749, section 5.1).
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Tokens {
     access_token: String,
     token_type: &'static str,

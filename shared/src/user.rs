@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::account::{EmailAddress, Username};
@@ -13,10 +14,13 @@ use crate::time::{Timestamp, millis};
 const MAX_NAME: usize = 100;
 /// Bytes of a picture's URL at most: it is copied into inbox rows, which stay below a write unit.
 const MAX_PICTURE: usize = 500;
+/// What a web URL begins with, as a pattern of the API's document; the rest of the check is [`is_web_url`].
+pub(crate) const WEB_URL: &str = "^[Hh][Tt][Tt][Pp][Ss]?://";
 
 /// A name of 1-100 characters.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
+#[schemars(extend("minLength" = 1, "maxLength" = MAX_NAME))]
 pub struct Name(String);
 
 impl Name {
@@ -65,8 +69,9 @@ pub fn is_web_url(text: &str, max_bytes: usize) -> bool {
 }
 
 /// A picture's URL: absolute http(s), up to 500 bytes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
+#[schemars(extend("format" = "uri", "pattern" = WEB_URL, "maxLength" = MAX_PICTURE))]
 pub struct Picture(String);
 
 impl TryFrom<String> for Picture {
@@ -164,13 +169,15 @@ impl Profile {
 }
 
 /// What a user changes of their profile.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ProfileChange {
     #[serde(default, deserialize_with = "given")]
+    #[schemars(with = "Name")]
     full_name: Option<Name>,
     /// Null takes the picture away.
     #[serde(default, deserialize_with = "given")]
+    #[schemars(with = "Option<Picture>")]
     #[expect(clippy::option_option, reason = "not said, none, and one")]
     avatar_url: Option<Option<Picture>>,
 }
@@ -181,7 +188,8 @@ fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(from: D) -> Result<Opti
 }
 
 /// A user as the API shows them.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[schemars(rename = "User")]
 pub struct UserView {
     id: UserId,
     username: Option<Username>,
@@ -190,6 +198,7 @@ pub struct UserView {
     created_at: Timestamp,
     /// Only in one's own.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<EmailAddress>")]
     #[expect(clippy::option_option, reason = "not shown, none, and one")]
     email: Option<Option<EmailAddress>>,
 }

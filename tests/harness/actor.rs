@@ -13,7 +13,7 @@ use shared::auth;
 use shared::time::Timestamp;
 use tower::ServiceExt;
 
-use crate::SECRET;
+use crate::{SECRET, documents};
 
 /// Far in the future, in milliseconds.
 const FOREVER: i64 = 4_102_444_800_000;
@@ -49,7 +49,7 @@ impl Actor {
         Self { token: token.map(ToOwned::to_owned), ..self.clone() }
     }
 
-    /// Calls with any body and headers.
+    /// Calls with any body and headers. The answer must be as the API's document describes it.
     pub async fn call(
         &self,
         method: &str,
@@ -57,6 +57,7 @@ impl Actor {
         headers: &[(&str, &str)],
         body: impl Into<Body>,
     ) -> Answer {
+        let asked = method;
         let method: Method = method.parse().expect("a method");
         let mut request = Request::builder().method(method).uri(path);
         if let Some(token) = &self.token {
@@ -70,16 +71,29 @@ impl Actor {
         let response = self.service.clone().oneshot(request).await.expect("an answer");
         let (parts, body) = response.into_parts();
         let body = body.collect().await.expect("a body").to_bytes();
-        Answer {
+        let answer = Answer {
             status: parts.status.as_u16(),
             headers: parts.headers,
             json: serde_json::from_slice(&body).unwrap_or_default(),
+        };
+        let kind = answer.headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+        let kind = kind.unwrap_or_default();
+        if let Some(fault) = documents::fault_of_answer(asked, path, answer.status, kind, &answer.json) {
+            panic!("{fault}");
         }
+        answer
     }
 
-    /// Calls with a JSON body.
+    /// Calls with a JSON body. Where it is taken, it must be as the API's document describes it.
     pub async fn json(&self, method: &str, path: &str, body: &Value) -> Answer {
-        self.call(method, path, &[("content-type", "application/json")], body.to_string()).await
+        let kind = [("content-type", "application/json")];
+        let answer = self.call(method, path, &kind, body.to_string()).await;
+        if answer.status < 300
+            && let Some(fault) = documents::fault_of_body(method, path, body)
+        {
+            panic!("{fault}");
+        }
+        answer
     }
 
     /// `GET`.

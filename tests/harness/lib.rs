@@ -10,6 +10,7 @@
 
 mod actor;
 pub mod binaries;
+pub mod documents;
 pub mod live;
 pub mod printed;
 pub mod process;

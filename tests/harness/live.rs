@@ -33,7 +33,7 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
 
-use crate::{Actor, TABLE, World, binaries, config, roles};
+use crate::{Actor, TABLE, World, binaries, config, documents, roles};
 
 /// Longer than anything takes.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -153,7 +153,7 @@ impl Socket {
         loop {
             let message = timeout(PATIENCE, self.stream.next()).await.expect("nothing came");
             match message.expect("closed twice").expect("the socket broke") {
-                Message::Text(text) => return Some(serde_json::from_str(&text).expect("JSON")),
+                Message::Text(text) => return Some(frame(&text)),
                 Message::Ping(_) | Message::Pong(_) => {}
                 Message::Close(_) => return None,
                 other => panic!("{other:?}"),
@@ -189,7 +189,13 @@ impl Socket {
     /// Sends a frame and gives its answer.
     pub async fn ask(&mut self, frame: &Value) -> Value {
         self.say(&frame.to_string()).await;
-        self.answer().await
+        let answer = self.answer().await;
+        if answer["type"] != "error"
+            && let Some(fault) = documents::fault_of_request_frame(frame)
+        {
+            panic!("{fault}");
+        }
+        answer
     }
 
     /// Everything that was pushed up to now, by a ping that comes behind it.
@@ -213,7 +219,7 @@ impl Socket {
         loop {
             let message = timeout(PATIENCE, self.stream.next()).await.expect("nothing came");
             match message.expect("closed without a close frame").expect("the socket broke") {
-                Message::Text(text) => frames.push(serde_json::from_str(&text).expect("JSON")),
+                Message::Text(text) => frames.push(frame(&text)),
                 Message::Close(close) => return (frames, close.map_or(1005, |close| close.code.into())),
                 _ => {}
             }
@@ -225,6 +231,15 @@ impl Socket {
         self.stream.close(None).await.expect("the socket is open");
         while let Some(Ok(_)) = timeout(PATIENCE, self.stream.next()).await.expect("it does not close") {}
     }
+}
+
+/// A frame, which must be as the socket's document describes it.
+fn frame(text: &str) -> Value {
+    let frame = serde_json::from_str(text).expect("JSON");
+    if let Some(fault) = documents::fault_of_frame(&frame) {
+        panic!("{fault}");
+    }
+    frame
 }
 
 /// A reader who follows their queue.

@@ -26,7 +26,7 @@ use aws_smithy_runtime_api::client::interceptors::context::{
 };
 use aws_smithy_runtime_api::client::interceptors::{Intercept, SharedInterceptor, dyn_dispatch_hint};
 use aws_smithy_types::config_bag::ConfigBag;
-use local::gateway::RUNNING;
+use shared::meter;
 
 use crate::process::root;
 
@@ -123,7 +123,7 @@ impl Intercept for Watcher {
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         // What a test calls by itself is no function's.
-        if let Ok(function) = RUNNING.try_with(|name| resource(name)) {
+        if let Some(function) = meter::serving().map(resource) {
             for (action, on) in actions(context.input()) {
                 note(Permission { function: function.clone(), action: action.to_owned(), on });
             }

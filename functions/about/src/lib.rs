@@ -1,11 +1,43 @@
-//! `GET /health`; and in AWS whatever no other function's routes take, which is 404.
+//! `GET /health`: whether a function can do its work; and in AWS whatever no other function's routes take, which is 404.
+
+use std::time::Duration;
 
 use axum::Router;
+use axum::extract::State;
+use axum::response::IntoResponse;
 use axum::routing::get;
+use http::header;
 use shared::app::App;
-use shared::health::health;
+use shared::error::Error;
+use shared::time::Timestamp;
+
+/// How long the database may take.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// 2025-01-01: no clock that is set stands before it. Ids and the lives of tokens come from the clock.
+const LATEST_WRONG: Timestamp = Timestamp::from_millis(1_735_689_600_000);
 
 /// The function's routes.
 pub fn routes() -> Router<App> {
     Router::new().route("/health", get(health))
+}
+
+/// Checks that the table answers a read, which it does only while it is active, and that the clock was set. Costs half a
+/// read unit. No token: whoever watches has none.
+///
+/// # Errors
+/// `Unhealthy` where one of them is not so.
+async fn health(State(app): State<App>) -> Result<impl IntoResponse, Error> {
+    let read = tokio::time::timeout(PATIENCE, app.store.reach()).await;
+    let read = read.unwrap_or_else(|_| Err(Error::Unavailable("no answer in time".into())));
+    let is_set = app.store.now() > LATEST_WRONG;
+    let found = match (read, is_set) {
+        (Ok(()), true) => {
+            let checked = r#"{"status": "ok", "checks": {"database": "ok", "clock": "ok"}}"#;
+            return Ok(([(header::CONTENT_TYPE, "application/json")], checked));
+        }
+        (Ok(()), false) => ("The clock is not set. The database answers.", "the clock is not set".into()),
+        (Err(error), true) => ("The database does not answer. The clock is set.", error.into()),
+        (Err(error), false) => ("The database does not answer. The clock is not set.", error.into()),
+    };
+    Err(Error::Unhealthy(found.0, found.1))
 }

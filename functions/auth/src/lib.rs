@@ -8,7 +8,9 @@ use axum::Router;
 use axum::extract::State;
 use axum::routing::{delete, post};
 use passwords::{NewPassword, Password};
+use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use shared::account::{Account, EmailAddress, UniqueName, Username};
 use shared::app::App;
 use shared::auth::Caller;
@@ -28,39 +30,52 @@ pub fn routes() -> Router<App> {
         .route("/api/users/me", delete(delete_account))
 }
 
-#[derive(Deserialize)]
+/// What an account is made from.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Registration {
+pub struct Registration {
     username: Username,
     email: EmailAddress,
     password: NewPassword,
     full_name: Option<Name>,
 }
 
-#[derive(Deserialize)]
+/// What someone signs in with: either a username or an e-mail address.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Login {
+#[schemars(transform = has_one_name)]
+pub struct Login {
     username: Option<String>,
     email: Option<String>,
     password: Password,
 }
 
-#[derive(Deserialize)]
+/// Says in the schema what no field says alone.
+fn has_one_name(schema: &mut Schema) {
+    let one = |name: &str, other: &str| json!({"properties": {name: {"type": "string"}, other: {"type": "null"}}, "required": [name]});
+    schema.insert("anyOf".to_owned(), json!([one("username", "email"), one("email", "username")]));
+}
+
+/// Another password, and the one before it.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct PasswordChange {
+pub struct PasswordChange {
     current_password: Password,
     new_password: NewPassword,
 }
 
-#[derive(Deserialize)]
+/// What deleting an account asks for.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Deletion {
+#[schemars(rename = "AccountDeletion")]
+pub struct Deletion {
     password: Password,
 }
 
 /// A pair of tokens, and whose they are.
-#[derive(Serialize)]
-struct LoggedIn {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Session")]
+pub struct LoggedIn {
     #[serde(flatten)]
     tokens: Tokens,
     user: UserView,

@@ -6,6 +6,7 @@ use std::fmt;
 
 use argon2::password_hash::{self, PasswordHasher, PasswordVerifier};
 use argon2::{Algorithm, Argon2, Params, Version};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use shared::account::PasswordHash;
 use shared::error::Error;
@@ -25,8 +26,9 @@ const NOBODY: &str =
 static AT_WORK: Semaphore = Semaphore::const_new(4);
 
 /// A password as someone typed it, in NFC (RFC 8265, section 4.2): keyboards differ in how they send one character.
-#[derive(Clone, Deserialize)]
+#[derive(Clone, Deserialize, JsonSchema)]
 #[serde(from = "String")]
+#[schemars(inline, extend("format" = "password"))]
 pub(crate) struct Password(String);
 
 impl From<String> for Password {
@@ -42,8 +44,9 @@ impl fmt::Debug for Password {
 }
 
 /// A password that may be set: 8-128 characters (Unicode scalar values, as typed).
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(try_from = "String")]
+#[schemars(inline, extend("format" = "password", "minLength" = LENGTHS.start(), "maxLength" = LENGTHS.end()))]
 pub(crate) struct NewPassword(Password);
 
 impl TryFrom<String> for NewPassword {

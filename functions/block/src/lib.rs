@@ -3,6 +3,7 @@
 use axum::Router;
 use axum::extract::State;
 use axum::routing::{delete, get, post};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use shared::app::App;
 use shared::auth::Caller;
@@ -23,16 +24,19 @@ pub fn routes() -> Router<App> {
         .route("/api/messages/blocked-users", get(blocked))
 }
 
-#[derive(Deserialize)]
+/// Whom to block.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Block {
+pub struct Block {
     blocked_user_id: UserId,
 }
 
-#[derive(Deserialize)]
-struct Page {
+/// Which page of the list.
+#[derive(Deserialize, JsonSchema)]
+pub struct Page {
     #[serde(default)]
     limit: Limit,
+    /// The `next_cursor` of the page before.
     cursor: Option<String>,
 }
 

@@ -3,6 +3,7 @@
 use axum::Router;
 use axum::extract::State;
 use axum::routing::get;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use shared::app::App;
 use shared::auth::Caller;
@@ -20,15 +21,20 @@ pub fn routes() -> Router<App> {
         .route("/api/conversations/{id}/messages", get(messages))
 }
 
-#[derive(Deserialize)]
-struct Page {
+/// Which page of a conversation.
+#[derive(Deserialize, JsonSchema)]
+pub struct Page {
     #[serde(default)]
     limit: Limit,
     #[serde(default)]
     offset: Offset,
+    /// The page ends just before this message.
     before: Option<MessageId>,
+    /// The page begins just after this message.
     after: Option<MessageId>,
+    /// The `next_cursor` of the page before.
     cursor: Option<String>,
+    /// Whether to mark it read up to the newest message on the page.
     mark_read: Option<bool>,
 }
 

@@ -4,7 +4,9 @@
 use axum::Router;
 use axum::extract::State;
 use axum::routing::{get, patch, post};
+use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::json;
 use shared::app::App;
 use shared::auth::Caller;
 use shared::conversation::{ConversationView, Description};
@@ -25,20 +27,38 @@ pub fn routes() -> Router<App> {
         .route("/api/conversations/{id}/participants/{user_id}", patch(set_role).delete(remove))
 }
 
-#[derive(Deserialize)]
+/// What may be made; people make rooms of their own.
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-enum NewKind {
+#[schemars(rename = "NewConversationType")]
+pub enum NewKind {
+    /// With one other user.
     Direct,
+    /// With those whom its admins add.
     Group,
 }
 
-#[derive(Deserialize)]
+/// A conversation to open or make.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct New {
+#[schemars(rename = "NewConversation", transform = depends_on_the_type)]
+pub struct New {
     r#type: NewKind,
     name: Option<Name>,
     participant_ids: Vec<UserId>,
     client_conversation_id: Option<ClientId>,
+}
+
+/// Says in the schema what no field says alone.
+fn depends_on_the_type(schema: &mut Schema) {
+    let direct = json!({
+        "type": {"const": "direct"},
+        "name": {"type": "null"},
+        "participant_ids": {"minItems": 1, "maxItems": 1},
+    });
+    let group = json!({"type": {"const": "group"}, "name": {"type": "string"}});
+    let choices = json!([{"properties": direct}, {"properties": group, "required": ["name"]}]);
+    schema.insert("anyOf".to_owned(), choices);
 }
 
 /// 201 with the caller's row of the new conversation; 200 where it was there before.
@@ -74,15 +94,18 @@ async fn answered(app: &App, opened: &mut Opened) -> Reply<ConversationView> {
     }
 }
 
-#[derive(Deserialize)]
-struct Page {
+/// Which page of the participants.
+#[derive(Deserialize, JsonSchema)]
+pub struct Page {
     limit: Option<Limit>,
+    /// The `next_cursor` of the page before.
     cursor: Option<String>,
 }
 
 /// A conversation: the caller's row, and a page of its participants.
-#[derive(Serialize)]
-struct Shown {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "ConversationDetails")]
+pub struct Shown {
     #[serde(flatten)]
     row: ConversationView,
     description: Option<Description>,
@@ -106,14 +129,18 @@ async fn show(
     Ok(Reply::page(shown, next))
 }
 
-#[derive(Deserialize)]
+/// What an admin changes.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[expect(clippy::option_option, reason = "left alone, taken away, or set")]
-struct Change {
+#[schemars(rename = "ConversationChange")]
+pub struct Change {
     name: Option<Name>,
     #[serde(default, deserialize_with = "taken_away_or_set")]
+    #[schemars(with = "Option<Description>")]
     description: Option<Option<Description>>,
     #[serde(default, deserialize_with = "taken_away_or_set")]
+    #[schemars(with = "Option<Picture>")]
     photo_url: Option<Option<Picture>>,
 }
 
@@ -147,9 +174,10 @@ async fn row(
     Ok(Reply::ok(row.shown(conversation), "OK"))
 }
 
-#[derive(Deserialize)]
+/// Whom to add.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Newcomers {
+pub struct Newcomers {
     user_ids: Vec<UserId>,
 }
 
@@ -176,9 +204,10 @@ async fn remove(
     Ok(Reply::ok((), "OK"))
 }
 
-#[derive(Deserialize)]
+/// What a participant is to be.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Role {
+pub struct Role {
     is_admin: bool,
 }
 

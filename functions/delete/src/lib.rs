@@ -4,6 +4,7 @@
 use axum::Router;
 use axum::extract::State;
 use axum::routing::delete;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use shared::app::App;
 use shared::auth::Caller;
@@ -20,16 +21,20 @@ pub fn routes() -> Router<App> {
 }
 
 /// For whom a message is deleted.
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-enum Scope {
+#[schemars(rename = "DeletionScope")]
+pub enum Scope {
+    /// For everyone.
     #[default]
     Everyone,
+    /// For the caller alone.
     Me,
 }
 
-#[derive(Deserialize)]
-struct Deletion {
+/// How a message is deleted.
+#[derive(Deserialize, JsonSchema)]
+pub struct Deletion {
     #[serde(default)]
     scope: Scope,
 }

@@ -3,6 +3,7 @@
 use axum::Router;
 use axum::extract::State;
 use axum::routing::patch;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use shared::app::App;
 use shared::auth::Caller;
@@ -16,9 +17,11 @@ pub fn routes() -> Router<App> {
     Router::new().route("/api/messages/{id}", patch(edit))
 }
 
-#[derive(Deserialize)]
+/// A message's new text.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Edit {
+#[schemars(rename = "MessageEdit")]
+pub struct Edit {
     message_text: Text,
 }
 

@@ -3,6 +3,7 @@
 use axum::Router;
 use axum::extract::State;
 use axum::routing::get;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use shared::app::App;
 use shared::auth::Caller;
@@ -28,17 +29,19 @@ pub fn routes() -> Router<App> {
     Router::new().route("/api/events", get(events))
 }
 
-#[derive(Deserialize)]
-struct Page {
+/// Which page of the queue.
+#[derive(Deserialize, JsonSchema)]
+pub struct Page {
     #[serde(default)]
     limit: Limit,
+    /// The `cursor` of the poll before.
     cursor: Option<String>,
 }
 
 /// What a poll gives: events in the order of their ids, and when to come again.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[expect(clippy::struct_field_names, reason = "the API's names")]
-struct Events {
+pub struct Events {
     events: Vec<EventView>,
     cursor: String,
     has_more: bool,

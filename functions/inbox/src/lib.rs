@@ -3,6 +3,7 @@
 use axum::Router;
 use axum::extract::State;
 use axum::routing::get;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use shared::app::App;
 use shared::auth::Caller;
@@ -19,12 +20,14 @@ pub fn routes() -> Router<App> {
     Router::new().route("/api/messages/inbox", get(inbox))
 }
 
-#[derive(Deserialize)]
-struct Page {
+/// Which page of the inbox.
+#[derive(Deserialize, JsonSchema)]
+pub struct Page {
     #[serde(default)]
     limit: Limit,
     #[serde(default)]
     offset: Offset,
+    /// The `next_cursor` of the page before.
     cursor: Option<String>,
 }
 

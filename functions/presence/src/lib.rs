@@ -3,6 +3,7 @@
 use axum::Router;
 use axum::extract::State;
 use axum::routing::put;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use shared::app::App;
 use shared::auth::Caller;
@@ -20,16 +21,21 @@ pub fn routes() -> Router<App> {
 }
 
 /// What to show.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Change {
+#[schemars(rename = "PresenceChange")]
+pub struct Change {
     status: Status,
     current_conversation_id: Option<ConversationId>,
 }
 
-#[derive(Deserialize)]
-struct Wanted {
-    #[serde(default)]
+/// Whose presence is asked for.
+#[derive(Deserialize, JsonSchema)]
+pub struct Wanted {
+    /// 1-100 users, separated by commas.
+    #[schemars(regex(
+        pattern = r"^[\s,]*[0-9A-Za-z_.@|:-]{1,128}(\s*,[\s,]*[0-9A-Za-z_.@|:-]{1,128}){0,99}[\s,]*$"
+    ))]
     user_ids: String,
 }
 

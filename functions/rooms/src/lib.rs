@@ -4,6 +4,7 @@
 use axum::Router;
 use axum::extract::State;
 use axum::routing::{delete, get, post};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use shared::app::App;
 use shared::auth::Caller;
@@ -28,9 +29,11 @@ pub fn routes() -> Router<App> {
         .route("/api/rooms/{id}/users", get(users))
 }
 
-#[derive(Deserialize)]
+/// A room to make.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct New {
+#[schemars(rename = "NewRoom")]
+pub struct New {
     name: Name,
     description: Option<Description>,
 }
@@ -47,10 +50,12 @@ async fn create(
     Ok(Reply::created(row, "Room created."))
 }
 
-#[derive(Deserialize)]
-struct Page {
+/// Which page of a list.
+#[derive(Deserialize, JsonSchema)]
+pub struct Page {
     #[serde(default)]
     limit: Limit,
+    /// The `next_cursor` of the page before.
     cursor: Option<String>,
 }
 

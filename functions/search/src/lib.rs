@@ -3,6 +3,7 @@
 use axum::Router;
 use axum::extract::State;
 use axum::routing::get;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use shared::app::App;
 use shared::auth::Caller;
@@ -23,22 +24,34 @@ pub fn routes() -> Router<App> {
     Router::new().route("/api/messages/search", get(search))
 }
 
-#[derive(Deserialize)]
-struct Search {
+/// What to search for, and which page of it.
+#[derive(Deserialize, JsonSchema)]
+pub struct Search {
+    /// Words and "quoted phrases". The parameter `query` is taken for it as well.
+    #[schemars(required, length(min = 1, max = MAX_QUERY), regex(pattern = "[^\\s\"“”„]"))]
     q: Option<String>,
+    #[schemars(skip)]
     query: Option<String>,
     #[serde(default)]
     limit: Limit,
+    /// The `next_cursor` of the page before.
     cursor: Option<String>,
+    /// In one conversation only.
     conversation_id: Option<ConversationId>,
+    /// Of one sender only.
     from: Option<UserId>,
+    /// Sent before this time.
+    #[schemars(extend("format" = "date-time"))]
     before: Option<String>,
+    /// Sent after this time.
+    #[schemars(extend("format" = "date-time"))]
     after: Option<String>,
 }
 
 /// A message that was found, and where in its text: ranges `[start, end)` of Unicode scalar values.
-#[derive(Serialize)]
-struct HitView {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "SearchHit")]
+pub struct HitView {
     #[serde(flatten)]
     message: MessageView,
     highlights: Vec<[u32; 2]>,

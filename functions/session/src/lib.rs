@@ -5,6 +5,7 @@
 use axum::Router;
 use axum::extract::State;
 use axum::routing::post;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use shared::app::App;
 use shared::error::Error;
@@ -16,9 +17,11 @@ pub fn routes() -> Router<App> {
     Router::new().route("/api/auth/refresh", post(refresh)).route("/api/auth/logout", post(logout))
 }
 
-#[derive(Deserialize)]
+/// A refresh token.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Body {
+#[schemars(rename = "RefreshRequest")]
+pub struct Body {
     refresh_token: String,
 }
 

@@ -3,6 +3,7 @@
 use axum::Router;
 use axum::extract::State;
 use axum::routing::post;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use shared::app::App;
 use shared::auth::Caller;
@@ -16,8 +17,9 @@ pub fn routes() -> Router<App> {
 }
 
 /// A typing signal, as HTTP and sockets carry it.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "TypingSignal")]
 pub struct Signal {
     /// Where.
     pub conversation_id: ConversationId,

@@ -3,6 +3,7 @@
 use axum::Router;
 use axum::extract::State;
 use axum::routing::get;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use shared::app::App;
 use shared::auth::Caller;
@@ -24,12 +25,15 @@ pub fn routes() -> Router<App> {
         .route("/api/users", get(people))
 }
 
-#[derive(Deserialize)]
-struct Search {
-    #[serde(default)]
+/// Whom to look for, and which page of them.
+#[derive(Deserialize, JsonSchema)]
+pub struct Search {
+    /// The start of a username or of a word of a name.
+    #[schemars(length(min = 1, max = MAX_QUERY), regex(pattern = "\\S"))]
     q: String,
     #[serde(default)]
     limit: Limit,
+    /// The `next_cursor` of the page before.
     cursor: Option<String>,
 }
 

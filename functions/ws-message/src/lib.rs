@@ -1,6 +1,7 @@
 //! Frames from clients: the same actions as over HTTP, by the same code.
 
 use aws_lambda_events::apigw::{ApiGatewayProxyResponse, ApiGatewayWebsocketProxyRequest};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use shared::app::App;
@@ -44,29 +45,33 @@ struct Frame {
     fields: Option<Map<String, Value>>,
 }
 
-#[derive(Deserialize)]
+/// Up to where the user has read.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct MarkAsRead {
+pub struct MarkAsRead {
     message_id: MessageId,
 }
 
-#[derive(Deserialize)]
+/// A typing signal.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Typing {
+pub struct Typing {
     conversation_id: ConversationId,
     is_typing: bool,
 }
 
-#[derive(Deserialize)]
+/// What the user shows.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Presence {
+pub struct Presence {
     status: Status,
     current_conversation_id: Option<ConversationId>,
 }
 
-#[derive(Deserialize)]
+/// Nothing.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Ping {}
+pub struct Ping {}
 
 impl Frame {
     fn read(text: &str) -> Self {

@@ -3,6 +3,7 @@
 use axum::Router;
 use axum::extract::State;
 use axum::routing::post;
+use schemars::JsonSchema;
 use serde::Serialize;
 use shared::app::App;
 use shared::auth::Caller;
@@ -17,8 +18,8 @@ pub fn routes() -> Router<App> {
 }
 
 /// A ticket, and the seconds it holds.
-#[derive(Serialize)]
-struct Ticket {
+#[derive(Serialize, JsonSchema)]
+pub struct Ticket {
     ticket: String,
     expires_in: i64,
 }

@@ -3,6 +3,7 @@
 //! Invariant: a row that is missing is made, hidden, by the block that comes first; a send makes rows only where
 //! there are none. So no race gets a message past a block.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
@@ -27,8 +28,9 @@ struct Stored {
 }
 
 /// Someone whom a user has blocked.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 #[expect(clippy::struct_field_names, reason = "the API's names")]
+#[schemars(rename = "BlockedUser")]
 pub struct Blocked {
     user_id: UserId,
     name: Option<Name>,

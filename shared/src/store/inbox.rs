@@ -4,6 +4,7 @@
 //! change in one transaction. `n > 0` exactly while the row is in the sparse index "unread".
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tokio::time::Instant;
@@ -125,7 +126,8 @@ pub struct InboxPage {
 }
 
 /// A user's unread messages.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "UnreadCount")]
 pub struct Unread {
     /// Unread messages in all.
     pub unread_count: u64,

@@ -3,6 +3,7 @@
 //! Invariant: a watermark never goes back, and each of its moves leaves one receipt at the message it moved to. A
 //! message was read at the first move at or past it, so no message is written when it is read.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
@@ -67,7 +68,7 @@ pub struct Marked {
 }
 
 /// Who has read a message, and when.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Receipt {
     user_id: UserId,
     read_at: Timestamp,

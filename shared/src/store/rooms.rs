@@ -7,6 +7,7 @@ use std::collections::HashSet;
 use aws_lc_rs::digest;
 use base64::Engine as _;
 use futures_util::stream::{self, StreamExt};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
@@ -68,7 +69,8 @@ pub(super) fn is_taken(verdict: &Verdict) -> bool {
 }
 
 /// A room as the list shows it.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[schemars(rename = "Room")]
 pub struct RoomView {
     conversation_id: ConversationId,
     name: Name,
@@ -83,7 +85,7 @@ pub struct RoomView {
 pub struct RoomPosition(String);
 
 /// Someone in a room.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct RoomUser {
     user_id: UserId,
     name: Option<Name>,

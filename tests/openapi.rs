@@ -1,0 +1,135 @@
+//! The published documents: fresh, complete, and readable offline. That answers and frames are as they say is checked
+//! wherever a test sees one (`harness::documents`).
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use harness::World;
+use harness::documents::{ASYNCAPI, OPENAPI, fault_of_answer, fault_of_body, fault_of_frame};
+use harness::process::root;
+use serde_json::{Value, json};
+
+use crate::structure::routes_of_the_template;
+
+/// What the local stack and the template serve beside the functions.
+const BESIDE: [(&str, &str); 2] = [("GET", "/health"), ("GET", "/api/openapi.json")];
+
+fn text(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap()
+}
+
+#[test]
+fn the_documents_are_fresh() {
+    for (path, fresh) in
+        [("docs/openapi.json", openapi::openapi()), ("docs/asyncapi.json", openapi::asyncapi())]
+    {
+        assert!(text(path) == fresh, "{path} is stale: make openapi");
+    }
+}
+
+#[test]
+fn the_routes_of_the_document_are_those_served() {
+    let mut described = BTreeSet::new();
+    for (path, methods) in OPENAPI["paths"].as_object().unwrap() {
+        for method in methods.as_object().unwrap().keys() {
+            described.insert((method.to_uppercase(), path.clone()));
+        }
+    }
+    let mut served = routes_of_the_template();
+    served.extend(BESIDE.map(|(method, path)| (method.to_owned(), path.to_owned())));
+    assert_eq!(described, served);
+}
+
+#[test]
+fn operations_have_names_of_their_own() {
+    let mut names = BTreeSet::new();
+    for methods in OPENAPI["paths"].as_object().unwrap().values() {
+        for operation in methods.as_object().unwrap().values() {
+            assert!(names.insert(operation["operationId"].as_str().unwrap()), "{operation}");
+        }
+    }
+}
+
+#[test]
+fn every_code_of_the_source_is_documented() {
+    let source = text("shared/src/error.rs");
+    let codes = source.split("fn code(&self)").nth(1).unwrap().split("\n    }\n").next().unwrap();
+    let codes: BTreeSet<&str> = codes.split('"').skip(1).step_by(2).collect();
+    let documented =
+        OPENAPI["components"]["schemas"]["Problem"]["properties"]["code"]["enum"].as_array().unwrap();
+    assert_eq!(codes, documented.iter().map(|code| code.as_str().unwrap()).collect());
+}
+
+#[test]
+fn every_event_of_the_source_is_documented() {
+    let source = text("shared/src/event.rs");
+    let (stored, _) = source.split_once("\n}\n").unwrap();
+    let stored = stored.split("#[serde(rename = \"").skip(1).map(|rest| rest.split('"').next().unwrap());
+    let stored: BTreeSet<&str> = stored.collect();
+    let queued = OPENAPI["components"]["schemas"]["Event"]["discriminator"]["mapping"].as_object().unwrap();
+    assert_eq!(stored, queued.keys().map(String::as_str).collect());
+    let pushed = ASYNCAPI["components"]["schemas"]["TruncatedEvent"]["properties"]["type"]["enum"].clone();
+    let pushed: BTreeSet<String> = serde_json::from_value(pushed).unwrap();
+    let all = stored.iter().chain(&["presence"]).map(|kind| (*kind).to_owned());
+    assert_eq!(pushed, all.collect());
+}
+
+#[test]
+fn examples_are_as_their_schemas_say() {
+    let mut seen = 0;
+    for (path, methods) in OPENAPI["paths"].as_object().unwrap() {
+        for (method, operation) in methods.as_object().unwrap() {
+            let Some(example) = operation.pointer("/requestBody/content/application~1json/example") else {
+                continue;
+            };
+            assert_eq!(fault_of_body(method, path, example), None);
+            seen += 1;
+        }
+    }
+    assert!(seen > 10, "{seen}");
+}
+
+#[test]
+fn what_is_not_documented_is_a_fault() {
+    let counts =
+        |body: &Value| fault_of_answer("GET", "/api/messages/unread-count", 200, "application/json", body);
+    let mut body = json!({"success": true, "data": {"unread_count": 1, "conversations": 1}, "message": "OK"});
+    assert_eq!(counts(&body), None);
+    body["data"]["new"] = json!(1);
+    assert!(counts(&body).unwrap().contains("new"));
+    body["data"] = json!({"unread_count": 1});
+    assert!(counts(&body).unwrap().contains("conversations"));
+    assert!(fault_of_answer("GET", "/api/messages/unread-count", 409, "application/json", &body).is_some());
+    assert!(fault_of_answer("POST", "/api/messages/unread-count", 200, "application/json", &body).is_some());
+    let problem = |code: &str| {
+        let problem = json!({
+            "type": "about:blank", "title": "Forbidden", "status": 403, "detail": "No.", "code": code,
+            "success": false, "message": "No.",
+        });
+        fault_of_answer("PUT", "/api/conversations/x/read", 403, "application/problem+json", &problem)
+    };
+    assert_eq!(problem("not_a_participant"), None);
+    assert!(problem("not_an_admin").is_some());
+    assert!(fault_of_body("POST", "/api/messages/send", &json!({"message_text": "x"})).is_some());
+    assert_eq!(fault_of_frame(&json!({"type": "pong", "ref": 1})), None);
+    assert!(fault_of_frame(&json!({"type": "pong", "ref": 1, "more": 1})).is_some());
+    assert!(fault_of_frame(&json!({"type": "news"})).is_some());
+}
+
+#[tokio::test]
+async fn the_document_is_served() {
+    let world = World::new().await;
+    let answer = world.anonymous().get("/api/openapi.json").await.expect(200);
+    assert_eq!(answer.json, *OPENAPI);
+}
+
+#[tokio::test]
+async fn the_page_needs_nothing_from_elsewhere() {
+    let world = World::new().await;
+    let answer = world.anonymous().get("/docs").await.expect(200);
+    assert_eq!(answer.headers["content-type"], "text/html; charset=utf-8");
+    let page = text("local/src/docs.html");
+    for elsewhere in ["http:", "https:", "//cdn", "@import", "src="] {
+        assert!(!page.contains(elsewhere), "{elsewhere}");
+    }
+}
