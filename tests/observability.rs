@@ -33,7 +33,7 @@ async fn without_its_database_or_its_clock_a_machine_is_not_healthy() {
     assert_eq!(answer.json["detail"], "The database does not answer. The clock is set.");
     assert!(answer.headers.contains_key("retry-after"));
     // It does not try again and again.
-    assert_eq!(answer.cost("calls"), 1.0);
+    assert_eq!((answer.cost("calls"), answer.cost("wcu")), (1.0, 0.0));
     let late = world.with_clock_at(0);
     let answer = late.anonymous().get("/health").await;
     answer.refused(503, "unavailable");
@@ -78,5 +78,5 @@ fn a_process_shows_its_metrics() {
     let server = harness::process::Server::start(folder.path(), &["--in-memory", "--quiet"]);
     assert_eq!(call(&server.url, "", "GET", "/health", "").unwrap().0, 200);
     let metrics = metrics::fetched(&server.url);
-    assert!(metrics.contains("tidings_latency_seconds_count{function=\"Gateway\"} 1\n"), "{metrics}");
+    assert!(metrics.contains("tidings_latency_seconds_count{function=\"about\"} 1\n"), "{metrics}");
 }

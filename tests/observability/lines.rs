@@ -76,7 +76,7 @@ async fn a_line_says_who_did_what_and_what_it_took() {
     check(&line);
     for (field, value) in [
         ("level", json!("INFO")),
-        ("function", json!("Send")),
+        ("function", json!("send")),
         ("method", json!("POST")),
         ("route", json!("/api/messages/send")),
         ("status", json!(201)),
@@ -142,7 +142,7 @@ async fn refusals_and_failures_are_told_apart() {
     let line = printed.last();
     assert_eq!((&line["code"], &line["ClientErrors"]), (&json!("not_authenticated"), &json!(1.0)));
     assert!(line.get("ServerErrors").is_none() && line.get("user").is_none());
-    assert_eq!(line["function"], "Inbox");
+    assert_eq!(line["function"], "inbox");
     world.wire.suffer(away(), 1);
     alice.get("/api/messages/inbox").await.expect(503);
     let line = printed.last();

@@ -105,10 +105,10 @@ async fn neither_do_sockets() {
     let lines = printed.lines();
     lines.iter().for_each(lines::check);
     let frame = lines.iter().find(|line| line["action"] == "send" && line.get("code").is_none()).unwrap();
-    assert_eq!((&frame["function"], &frame["user"]), (&json!("WsMessage"), &json!("alice")));
+    assert_eq!((&frame["function"], &frame["user"]), (&json!("ws-message"), &json!("alice")));
     assert!(frame["conversation"].is_string() && frame["message_id"].is_string());
     assert!(
-        lines.iter().any(|line| line["code"] == "not_authenticated" && line["function"] == "WsAuthorizer")
+        lines.iter().any(|line| line["code"] == "not_authenticated" && line["function"] == "ws-authorizer")
     );
     assert_discreet(&text, &[token, ticket]);
 }
