@@ -157,7 +157,7 @@ fn conversations() -> Vec<Operation> {
         )
         .gives::<ConversationView>(201, "The caller's row of it.")
         .gives::<ConversationView>(200, "The caller's row of the one that was there before.")
-        .or([NotFound(""), Blocked])
+        .or([NotAParticipant, NotFound(""), Blocked])
         .leads_to(
             "conversation_id",
             &[
