@@ -27,7 +27,13 @@ interface Chat {
 interface Queue {
   events: { event: TidingsEvent; isGone: boolean }[];
   /** What the inbox was after so many events. */
-  inboxes: { after: number; rows: Conversation[] }[];
+  inboxes: { after: number; rows: Placed[] }[];
+}
+
+/** A row, and where it stands: the higher, the later its activity. */
+export interface Placed {
+  row: Conversation;
+  activity: number;
 }
 
 /** A refusal, as an answer. */
@@ -87,7 +93,7 @@ export class Model {
   /** Notes what the inboxes are now. */
   #settle(): void {
     for (const [user, queue] of this.queues) {
-      queue.inboxes.push({ after: queue.events.length, rows: this.inbox(user) });
+      queue.inboxes.push({ after: queue.events.length, rows: this.placed(user) });
       while (queue.inboxes.length > 30) queue.inboxes.shift();
     }
   }
@@ -145,25 +151,37 @@ export class Model {
     };
   }
 
-  inbox(user: string): Conversation[] {
+  placed(user: string): Placed[] {
     const rows = [...this.chats.values()].flatMap((chat) => {
       const member = chat.members.get(user);
-      return member?.isVisible ? [{ member, row: this.row(chat.id, user) }] : [];
+      return member?.isVisible ? [{ activity: member.activity, row: this.row(chat.id, user) }] : [];
     });
-    return rows.sort((a, b) => b.member.activity - a.member.activity).map(({ row }) => row);
+    return rows.sort((a, b) => b.activity - a.activity);
+  }
+
+  inbox(user: string): Conversation[] {
+    return this.placed(user).map(({ row }) => row);
   }
 
   /** The inbox as an index that lags may show it: at most as far behind as a new cursor stands. */
-  laggingInbox(user: string, random: () => number): Conversation[] {
+  laggingInbox(user: string, random: () => number): Placed[] {
     const queue = this.queue(user);
     const recent = queue.inboxes.filter(({ after }) => after >= queue.events.length - BACK);
-    return structuredClone(recent[Math.floor(random() * recent.length)]?.rows ?? this.inbox(user));
+    return structuredClone(recent[Math.floor(random() * recent.length)]?.rows ?? this.placed(user));
+  }
+
+  /** Where a new cursor stands: 15 s back, and far enough for an inbox that lags. */
+  #back(queue: Queue): number {
+    const since = new Date(Date.now() - 15_000).toISOString();
+    const recent = queue.events.findIndex(({ event }) => event.occurred_at > since);
+    const back = Math.max(0, queue.events.length - BACK);
+    return recent < 0 ? back : Math.min(recent, back);
   }
 
   poll(user: string, cursor: string | null, limit: number): { events: TidingsEvent[]; cursor: string; has_more: boolean } {
     const queue = this.queue(user);
     const name = (at: number) => `${user}.${this.generation}.${at}`;
-    if (!cursor) return { events: [], cursor: name(Math.max(0, queue.events.length - BACK)), has_more: false };
+    if (!cursor) return { events: [], cursor: name(this.#back(queue)), has_more: false };
     const [owner, generation, at] = cursor.split(".");
     if (owner !== user) throw new Refused(400, "invalid_request");
     if (Number(generation) !== this.generation) throw new Refused(410, "cursor_expired");

@@ -72,7 +72,7 @@ export class Wire {
       if (socket.user !== user || !socket.isHeard || this.#isUnlucky(this.faults.dropped)) continue;
       const times = this.#isUnlucky(this.faults.doubled) ? 2 : 1;
       for (let n = 0; n < times; n += 1) {
-        const delay = this.#isUnlucky(this.faults.late) ? this.random() * 8_000 : 1;
+        const delay = this.#isUnlucky(this.faults.late) ? this.random() * 10_000 : 1;
         setTimeout(() => socket.hear(event), delay);
       }
     }
@@ -134,11 +134,12 @@ export class Wire {
       return { data: { ...model.poll(user, query.get("cursor"), limit), poll_after_ms: this.pollAfter } };
     }
     if (route === "GET messages/inbox") {
-      const rows = this.faults.lags ? model.laggingInbox(user, this.random) : model.inbox(user);
-      // A page goes on after the row where the one before ended, by its place then.
-      const from = Number(query.get("cursor") ?? 0);
-      const next = from + this.page;
-      return { data: rows.slice(from, next), next: next < rows.length ? String(next) : null };
+      const all = this.faults.lags ? model.laggingInbox(user, this.random) : model.placed(user);
+      const from = Number(query.get("cursor") ?? Infinity);
+      const rows = all.filter(({ activity }) => activity < from);
+      const page = rows.slice(0, this.page);
+      const next = rows.length > this.page ? String(page.at(-1)?.activity) : null;
+      return { data: page.map(({ row }) => row), next };
     }
     if (route === "POST ws-ticket") {
       const ticket = `t${this.#nextTicket++}`;
