@@ -51,6 +51,8 @@ export class Chat {
   readonly id: string;
   /** Where it stands in the inbox: the time of its latest activity. */
   activity = "";
+  /** Its place among those of the same time, as it was loaded; before all of them where it came later. */
+  order = -1;
   /** What is shown of it; null until it is opened. */
   window: Window | null = null;
   #isRowStale = false;
