@@ -307,7 +307,7 @@ export class Tidings {
     if (isTyping ? last !== undefined && Math.abs(Date.now() - last) < TYPING_AGAIN : last === undefined) return;
     if (isTyping) this.#typed.set(conversationId, Date.now());
     else this.#typed.delete(conversationId);
-    const frame = { action: "typing", conversation_id: conversationId, is_typing: isTyping };
+    const frame = { action: "typing", conversation_id: conversationId, is_typing: isTyping } as const;
     if (this.#session?.sync?.send(frame)) return;
     // Nobody misses it.
     this.api.typing(conversationId, isTyping).catch(() => {});
