@@ -177,7 +177,7 @@ export class Tidings {
    * Sends a message: it shows at once as `pending`, survives a reload, and is repeated until the server has it. The
    * promise may be ignored. It fails where the message is refused, which also shows as `failed`.
    */
-  async send(draft: Draft): Promise<Message> {
+  send(draft: Draft): Promise<Message> {
     const outbox = this.#outbox;
     const lane = draft.recipient_id === undefined ? undefined : this.store.directWith(draft.recipient_id);
     if (!lane) return outbox.add(draft);

@@ -332,7 +332,8 @@ test("Retry-After is heeded", async () => {
 });
 
 test("offline and back: nothing is lost", async () => {
-  vi.stubGlobal("addEventListener", globalThis.addEventListener ?? target.addEventListener.bind(target));
+  const target = new EventTarget();
+  vi.stubGlobal("addEventListener", target.addEventListener.bind(target));
   vi.stubGlobal("removeEventListener", target.removeEventListener.bind(target));
   const { client, id } = await polling();
   wire.isOffline = true;
@@ -346,7 +347,6 @@ test("offline and back: nothing is lost", async () => {
   await pass(100);
   expect(client.store.state).toMatchObject({ connection: "polling", unread: 2 });
 });
-const target = new EventTarget();
 
 test("after sleep it polls at once, and finds out that its socket is dead", async () => {
   const { id } = model.direct("alice", "bob");
