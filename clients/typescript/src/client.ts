@@ -10,7 +10,7 @@ import { Reader } from "./reader.js";
 import type { SocketConstructor } from "./socket.js";
 import { defaultStorage } from "./storage.js";
 import type { OutboxStorage } from "./storage.js";
-import { Store } from "./store.js";
+import { Store, tell } from "./store.js";
 import { Sync } from "./sync.js";
 import { Tabs } from "./tabs.js";
 import type { TabTools } from "./tabs.js";
@@ -86,6 +86,8 @@ export class Tidings {
       if (this.#session === session) this.#end(error instanceof TidingsError && error.status === 401);
       throw error;
     });
+    // Whoever looks at the store alone is not to be told by a crash.
+    session.ready.catch(() => {});
     return session.ready;
   }
 
@@ -112,7 +114,8 @@ export class Tidings {
     if (this.store.state.me?.id !== me.id) this.store.reset();
     this.store.set({ me });
     const name = `tidings ${this.#options.url} ${me.id}`;
-    const storage = (this.#options.storage ?? defaultStorage)(name);
+    const storage = this.#options.storage?.(name) ?? (await defaultStorage(name));
+    signal.throwIfAborted();
     const { socketUrl = this.#options.url.replace(/^http/, "ws").replace(/\/*$/, "/ws") } = this.#options;
     const sync = new Sync({
       api: this.api,
@@ -158,7 +161,7 @@ export class Tidings {
       this.#session?.outbox?.arrived([event.data.message], this.store.state.me?.id ?? "");
     }
     for (const type of [event.type, "event"] as const) {
-      for (const listener of [...(this.#listeners.get(type) ?? [])]) listener(event);
+      for (const listener of [...(this.#listeners.get(type) ?? [])]) tell(() => listener(event));
     }
   }
 

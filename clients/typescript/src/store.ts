@@ -402,7 +402,7 @@ export class Store {
     }
     if (this.#state === this.#told) return;
     this.#told = this.#state;
-    for (const listener of [...this.#listeners]) listener();
+    for (const listener of [...this.#listeners]) tell(listener);
   }
 
   #told: State = EMPTY;
@@ -511,6 +511,17 @@ export class Store {
       this.batch(() => {});
     }, Math.min(next - now, 2 ** 31 - 1));
     (this.#expiry as { unref?: () => void }).unref?.();
+  }
+}
+
+/** Calls a listener. What it throws is its own affair: it is reported as uncaught, and the others are called as well. */
+export function tell(listener: () => void): void {
+  try {
+    listener();
+  } catch (error) {
+    queueMicrotask(() => {
+      throw error;
+    });
   }
 }
 

@@ -10,7 +10,7 @@ import { Browser, NO_FAULTS, Wire } from "./wire.js";
 
 const PEOPLE = ["alice", "bob", "carol"];
 /** Schedules, and what happens in each. */
-const SCHEDULES = Number(process.env["SCHEDULES"] ?? 150);
+const SCHEDULES = Number(process.env["SCHEDULES"] ?? 80);
 const STEPS = 60;
 
 beforeEach(() => {
@@ -81,7 +81,7 @@ class Schedule {
     try {
       const with_ = this.pick(PEOPLE.filter((other) => other !== who)) ?? "carol";
       const message = chat && this.pick(chat.messages);
-      switch (this.below(14)) {
+      switch (this.below(15)) {
         case 0:
           model.group(this.text(), ["alice", "bob"]);
           break;
@@ -105,6 +105,9 @@ class Schedule {
           break;
         case 7:
           if (chat && chat.name !== null) model.join(who, chat.id);
+          break;
+        case 10:
+          if (message) model.restore(message.id, message.message_text || "back");
           break;
         case 8:
         case 9:
@@ -254,7 +257,7 @@ class Schedule {
       const first = (chat?.messages ?? []).map((message) => message.message_text.replaceAll(" edited", ""));
       for (const text of texts) expect(first.filter((other) => other === text).length).toBeLessThanOrEqual(1);
       const numbers = (chat?.messages ?? [])
-        .filter((message) => message.client_message_id !== null && !message.is_deleted && !message.is_edited)
+        .filter((message) => message.client_message_id !== null && message.version === 1)
         .map((message) => texts.indexOf(message.message_text.replaceAll(" edited", "")))
         .filter((number) => number >= 0);
       if (this.tabs.length === 1) expect(numbers).toEqual(numbers.toSorted((a, b) => a - b));
@@ -264,7 +267,7 @@ class Schedule {
         const refused = outbox.map(({ draft }) => draft.message_text);
         const all = new Set([...there, ...refused].map((text) => text.replaceAll(" edited", "")));
         // Deleted and edited elsewhere, or taken back here.
-        const gone = chat.messages.filter((m) => m.is_deleted || m.is_edited).length + this.takenBack.size;
+        const gone = chat.messages.filter((m) => m.version > 1).length + this.takenBack.size;
         expect(texts.filter((text) => !all.has(text)).length).toBeLessThanOrEqual(gone);
       }
     }

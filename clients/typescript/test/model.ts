@@ -304,6 +304,19 @@ export class Model {
     return this.message(chat, message, user);
   }
 
+  /** Brings a deleted message back, as an operator does. */
+  restore(messageId: string, text: string): void {
+    const chat = this.chats.get(messageId.split(".")[0] ?? "");
+    const message = chat?.messages.find((m) => m.id === messageId);
+    if (!chat || !message?.is_deleted) return;
+    Object.assign(message, { message_text: text, version: message.version + 1, is_deleted: false, deleted_at: null });
+    for (const other of this.#seers(chat, message)) {
+      const back = { message: this.message(chat, message, other), ...this.#counts(chat.id, other) };
+      this.#tell(other, chat, "message.updated", back);
+    }
+    this.#settle();
+  }
+
   hide(user: string, messageId: string): void {
     const { chat, message } = this.find(messageId, user);
     this.chat(chat.id, user).member.hidden.add(messageId);

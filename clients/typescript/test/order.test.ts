@@ -49,7 +49,7 @@ function step(model: Model, random: () => number, n: number): void {
   const message = chat && pick(chat.messages);
   vi.setSystemTime(Date.now() + 1 + Math.floor(random() * 1_000));
   try {
-    switch (Math.floor(random() * 15)) {
+    switch (Math.floor(random() * 20)) {
       case 0:
         model.group(`group ${n}`, ["alice", "bob"]);
         break;
@@ -77,6 +77,23 @@ function step(model: Model, random: () => number, n: number): void {
         break;
       case 9:
       case 10:
+        // Out, and in again: what was told before holds no longer.
+        if (chat && chat.name !== null) {
+          model.leave("alice", chat.id);
+          if (random() < 0.5) model.rename(chat.id, `name ${n}`);
+          model.join("alice", chat.id);
+        }
+        break;
+      case 11:
+      case 12:
+        if (message) {
+          model.delete(message.sender_id, message.id);
+          if (random() < 0.5) model.read("alice", chat?.messages.at(-1)?.id ?? "");
+          model.restore(message.id, `back ${n}`);
+        }
+        break;
+      case 13:
+      case 14:
         if (message) model.read(who, message.id);
         break;
       default:

@@ -357,6 +357,22 @@ describe("storages keep entries", () => {
     await keeps(() => indexedDbStorage("outbox", factory));
   });
 
+  test("in memory, where IndexedDB is there and cannot be used", async () => {
+    const open = () => {
+      throw new DOMException("Not in a private window.", "InvalidStateError");
+    };
+    vi.stubGlobal("indexedDB", { open });
+    const client = new Tidings({ url: "http://x", token: () => "alice", fetch: wire.fetch, socketUrl: null, tabs: {} });
+    clients.push(client);
+    const ready = client.connect();
+    await pass(200);
+    await ready;
+    void client.send({ conversation_id: id, message_text: "all the same" });
+    await pass(SECOND);
+    expect(there()).toEqual(["hello", "all the same"]);
+    vi.unstubAllGlobals();
+  });
+
   test("in a file, which a crash leaves whole", async () => {
     vi.useRealTimers();
     const folder = mkdtempSync(join(tmpdir(), "tidings-outbox-"));

@@ -202,6 +202,54 @@ test("where sockets are blocked, attempts become rare and polling carries everyt
   expect(client.store.state).toMatchObject({ connection: "polling", unread: 1 });
 });
 
+test("sockets that end at once become rare as well", async () => {
+  vi.spyOn(Math, "random").mockReturnValue(1);
+  await connected();
+  for (let seconds = 0; seconds < 3_600; seconds += 1) {
+    wire.endSockets();
+    await pass(SECOND);
+  }
+  expect(tickets()).toBeLessThan(25);
+});
+
+test("when the network is back a socket is tried at once", async () => {
+  const target = new EventTarget();
+  vi.stubGlobal("addEventListener", target.addEventListener.bind(target));
+  vi.stubGlobal("removeEventListener", target.removeEventListener.bind(target));
+  vi.spyOn(Math, "random").mockReturnValue(1);
+  wire.faults = { ...wire.faults, refused: 1 };
+  wire.pollAfter = 10_000;
+  const client = await connected();
+  await pass(20 * MINUTE);
+  wire.faults = { ...wire.faults, refused: 0 };
+  expect(client.store.state.connection).toBe("polling");
+  target.dispatchEvent(new Event("online"));
+  await pass(200);
+  expect(client.store.state.connection).toBe("live");
+});
+
+test("a listener that throws stops nobody else", async () => {
+  const { id } = model.direct("alice", "bob");
+  const client = await connected();
+  const uncaught: unknown[] = [];
+  vi.stubGlobal("queueMicrotask", (work: () => void) => {
+    try {
+      work();
+    } catch (error) {
+      uncaught.push(error);
+    }
+  });
+  const heard: string[] = [];
+  client.on("message.created", () => {
+    throw new Error("mine");
+  });
+  client.on("message.created", ({ data }) => heard.push(data.message.message_text));
+  model.send("bob", id, "one");
+  model.send("bob", id, "two");
+  await pass(SECOND);
+  expect([heard, uncaught.length, client.store.state.unread]).toEqual([["one", "two"], 2, 2]);
+});
+
 test("a socket that fails to construct is no socket", async () => {
   const WebSocket = class {
     constructor() {
