@@ -252,7 +252,7 @@ export class Tidings {
         return this.#opened(await this.api.createGroup(group, options));
       } catch (error) {
         if (!(error instanceof TidingsError) || !error.retryable || failures === 2) throw error;
-        await sleep(error.retryAfterMs ?? backoff(failures, 5_000), options?.signal);
+        await sleep(error.retryAfterMs ?? backoff(failures, 5_000), this.#signal(options));
       }
     }
   }

@@ -222,19 +222,10 @@ export class Outbox {
           failures = answers = 0;
           continue;
         }
-        await this.#pause(error.retryAfterMs ?? backoff(failures, SLOWEST));
+        await sleep(error.retryAfterMs ?? backoff(failures, SLOWEST), this.#stop.signal, this.#hurry.signal).catch(() => {});
         failures += 1;
       }
     }
-  }
-
-  async #pause(ms: number): Promise<void> {
-    const both = new AbortController();
-    const end = () => both.abort();
-    const signals = [this.#stop.signal, this.#hurry.signal];
-    for (const signal of signals) signal.addEventListener("abort", end);
-    await sleep(ms, both.signal).catch(() => {});
-    for (const signal of signals) signal.removeEventListener("abort", end);
   }
 
   async #step(entry: OutboxEntry): Promise<void> {

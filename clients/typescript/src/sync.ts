@@ -263,10 +263,7 @@ export class Sync {
   async #wait(ms: number): Promise<void> {
     if (this.#isNudged) return;
     this.#hurry = new AbortController();
-    const end = () => this.#hurry.abort();
-    this.#stop.signal.addEventListener("abort", end);
-    await sleep(ms, this.#hurry.signal).catch(() => {});
-    this.#stop.signal.removeEventListener("abort", end);
+    await sleep(ms, this.#stop.signal, this.#hurry.signal).catch(() => {});
   }
 
   #pollNow(): void {
@@ -339,10 +336,7 @@ export class Sync {
 
   async #pauseSocket(ms: number): Promise<void> {
     this.#hurrySocket = new AbortController();
-    const end = () => this.#hurrySocket.abort();
-    this.#stop.signal.addEventListener("abort", end);
-    await sleep(ms, this.#hurrySocket.signal).catch(() => {});
-    this.#stop.signal.removeEventListener("abort", end);
+    await sleep(ms, this.#stop.signal, this.#hurrySocket.signal).catch(() => {});
   }
 
   #heardFrame(frame: unknown): void {

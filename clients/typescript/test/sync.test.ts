@@ -592,6 +592,31 @@ test("a leading tab that does not answer is not waited for", async () => {
   expect(second.store.state.unread).toBe(1);
 });
 
+test("a leading tab that falls silent is noticed", async () => {
+  const { id } = model.direct("alice", "bob");
+  const browser = new Browser();
+  const { locks, BroadcastChannel } = browser.tab();
+  let isSilent = false;
+  class Silenced extends BroadcastChannel {
+    override postMessage(data: unknown): void {
+      if (!isSilent) super.postMessage(data);
+    }
+  }
+  await connected({ tabs: { locks, BroadcastChannel: Silenced } });
+  const second = await connected({ tabs: browser.tab() });
+  await pass(MINUTE);
+  expect(second.store.state.connection).toBe("live");
+  isSilent = true;
+  await pass(31 * SECOND);
+  expect(second.store.state.connection).toBe("polling");
+  model.send("bob", id, "polled");
+  await pass(1_500);
+  expect(second.store.state.unread).toBe(1);
+  isSilent = false;
+  await pass(16 * SECOND);
+  expect(second.store.state.connection).toBe("live");
+});
+
 test("without locks each tab works for itself", async () => {
   const { BroadcastChannel } = new Browser().tab();
   await connected({ tabs: { BroadcastChannel } });
