@@ -94,7 +94,6 @@ export class Store {
   #outbox: readonly OutboxEntry[] = [];
   /** The keys of messages that were seen on their way. */
   readonly #keys = new Map<string, string>();
-  readonly #views = new WeakMap<Message, TimelineMessage>();
   #latest = "";
   /** The place in the inbox, and the latest activity, of the last row that was loaded. */
   #order = 0;
@@ -412,10 +411,12 @@ export class Store {
     // What is on its way shows before anything is loaded.
     const pending = window?.to ? [] : this.#outbox.filter((entry) => this.laneOf(entry) === chat.id);
     if (!window && pending.length === 0) return undefined;
-    const sent = chat.messages().map((message) => this.#view(message));
-    const arrived = new Set(sent.map((message) => message.client_message_id));
-    const entries = pending.filter((e) => !arrived.has(e.id) && !(e.then && "delete" in e.then) && !e.message_id);
-    const messages = [...sent, ...entries.map((entry) => this.#onItsWay(entry, chat.id))];
+    const messages = chat.messages((message) => this.#view(message));
+    if (pending.length > 0) {
+      const arrived = new Set(messages.map((message) => message.client_message_id));
+      const isShown = (e: OutboxEntry) => !arrived.has(e.id) && !(e.then && "delete" in e.then) && !e.message_id;
+      for (const entry of pending) if (isShown(entry)) messages.push(this.#onItsWay(entry, chat.id));
+    }
     const isLoaded = window !== null;
     const hasOlder = window !== null && window.older !== null;
     const hasNewer = window !== null && window.to !== null;
@@ -429,12 +430,7 @@ export class Store {
   }
 
   #view(message: Message): TimelineMessage {
-    let view = this.#views.get(message);
-    if (!view) {
-      view = { ...message, key: this.#keys.get(message.id) ?? message.id, status: "sent", error: null };
-      this.#views.set(message, view);
-    }
-    return view;
+    return { ...message, key: this.#keys.get(message.id) ?? message.id, status: "sent", error: null };
   }
 
   readonly #onTheirWay = new WeakMap<OutboxEntry, TimelineMessage>();

@@ -10,7 +10,7 @@ import { Browser, NO_FAULTS, Wire } from "./wire.js";
 
 const PEOPLE = ["alice", "bob", "carol"];
 /** Schedules, and what happens in each. */
-const SCHEDULES = Number(process.env["SCHEDULES"] ?? 80);
+const SCHEDULES = Number(process.env["SCHEDULES"] ?? 150);
 const STEPS = 60;
 
 beforeEach(() => {
