@@ -202,6 +202,14 @@ export class Chat {
     known.by = max(known.by, by);
   }
 
+  /**
+   * Takes in what a send was answered with. A repeated one may be answered with a message that was removed since: what the
+   * row had counted when it was loaded, the pages have.
+   */
+  sent(by: string, message: Message): void {
+    if (message.id > (this.#row?.counted_to ?? "")) this.hold(by, message);
+  }
+
   /** The user has read up to a message; the server does not say so yet. */
   readLocally(messageId: string): void {
     this.#readTo = max(this.#readTo, messageId);

@@ -265,8 +265,7 @@ export class Outbox {
 
   /** The server has the message. */
   async #acknowledge(entry: OutboxEntry, message: Message, by = this.#store.latest): Promise<void> {
-    this.#store.arrived(entry, message);
-    this.#store.hold(by, [message]);
+    this.#store.sent(by, entry, message);
     const left = await this.#update(entry.id, (there) => there?.then ? { ...there, message_id: message.id } : undefined);
     this.#give(entry.id, message);
     if (left) this.kick();

@@ -316,9 +316,10 @@ export class Store {
     });
   }
 
-  /** A message that was on its way has arrived: it keeps its key. @internal */
-  arrived(entry: OutboxEntry, message: Message): void {
+  /** A message that was on its way has arrived, as was known when the latest event was `by`: it keeps its key. @internal */
+  sent(by: string, entry: OutboxEntry, message: Message): void {
     this.#keys.set(message.id, entry.id);
+    this.batch(() => this.#chat(message.conversation_id).sent(by, message));
   }
 
   /** The conversation that an entry goes to; the recipient while that is unknown. @internal */
