@@ -203,11 +203,11 @@ export class Chat {
   }
 
   /**
-   * Takes in what a send was answered with. A repeated one may be answered with a message that was removed since: what the
-   * row had counted when it was loaded, the pages have.
+   * Takes in what a send was answered with. A repeated one may be answered with a message that was removed since. So what
+   * the row had counted when it was loaded is left to the pages, and what comes where there is no row to its event.
    */
   sent(by: string, message: Message): void {
-    if (message.id > (this.#row?.counted_to ?? "")) this.hold(by, message);
+    if (this.#row && message.id > (this.#row.counted_to ?? "")) this.hold(by, message);
   }
 
   /** The user has read up to a message; the server does not say so yet. */

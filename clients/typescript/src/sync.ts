@@ -213,9 +213,12 @@ export class Sync {
     const { api, store } = this.#options;
     const signal = this.#stop.signal;
     let failures = 0;
+    const { load } = store.now;
     for (let next = cursor; next; ) {
       try {
         const page = await api.inboxPage({ limit: 100, cursor: next }, { signal });
+        // Everything has been loaded anew meanwhile.
+        if (store.now.load !== load) return;
         store.addRows(page.data);
         next = page.next;
         failures = 0;
@@ -233,13 +236,13 @@ export class Sync {
   async #loadRows(): Promise<void> {
     const { api, store } = this.#options;
     for (const id of store.rowsNeeded) {
-      const by = store.latest;
+      const asked = store.now;
       try {
         const { participants: _, description: __, ...row } = await api.conversation(id, { signal: this.#stop.signal });
-        store.rowLoaded(by, id, row);
+        store.rowLoaded(asked, id, row);
       } catch (error) {
         if (!(error instanceof TidingsError) || error.retryable || error.status === 401) throw error;
-        store.rowLoaded(by, id, null);
+        store.rowLoaded(asked, id, null);
       }
     }
   }

@@ -289,6 +289,9 @@ function plain(shown: Message): object {
 test(`the store converges in ${SCHEDULES} random schedules`, { timeout: 120_000 }, async () => {
   const first = Number(process.env["SEED"] ?? 1);
   for (let seed = first; seed < first + SCHEDULES; seed += 1) {
+    // Each begins at the same time, so that a seed can be had again by itself.
+    vi.useRealTimers();
+    vi.useFakeTimers({ now: new Date("2026-01-31T12:00:00Z") });
     const schedule = new Schedule(seed, seed % 3 === 0 ? 2 : 1);
     try {
       await schedule.run();
