@@ -161,18 +161,24 @@ export class Sync {
   /** Everything after the cursor; how long to wait then. */
   async #drain(): Promise<number> {
     const signal = this.#stop.signal;
+    const fresh: TidingsEvent[] = [];
     for (;;) {
       this.#isNudged = false;
       const poll = await this.#options.api.events(this.#cursor, { signal });
       this.#cursor = poll.cursor;
-      this.#taken(poll.events);
+      fresh.push(...this.#taken(poll.events));
       if (!this.#isReachable) {
         this.#isReachable = true;
         this.#options.reached();
       }
       this.#showConnection();
+      if (!poll.has_more) {
+        // Up to the present or not at all: another tab may have loaded later than some of this happened, and must not
+        // hear of it without what came of it.
+        this.#passOn(fresh);
+        return this.#pace(poll.poll_after_ms);
+      }
       // With more than fits a cursor, an answer may be empty and the rest be had later.
-      if (!poll.has_more) return this.#pace(poll.poll_after_ms);
       if (poll.events.length === 0) return poll.poll_after_ms;
     }
   }
@@ -247,8 +253,9 @@ export class Sync {
     }
   }
 
-  #taken(events: readonly TidingsEvent[]): void {
-    if (events.length === 0) return;
+  /** Takes in events, and gives those that are new. */
+  #taken(events: readonly TidingsEvent[]): TidingsEvent[] {
+    if (events.length === 0) return [];
     const { store, heard } = this.#options;
     // The store takes in all of them: after a reload, what was heard before may not be in what was loaded.
     store.apply(events);
@@ -258,8 +265,12 @@ export class Sync {
       if (this.#seen.size <= REMEMBERED) break;
       this.#seen.delete(id);
     }
-    if (fresh.length > 0 && this.tabs.isLeader) this.tabs.post({ kind: "events", events: fresh });
     fresh.forEach(heard);
+    return fresh;
+  }
+
+  #passOn(events: TidingsEvent[]): void {
+    if (events.length > 0 && this.tabs.isLeader) this.tabs.post({ kind: "events", events });
   }
 
   /** Waits, or not, where something has come up that cannot. */
@@ -346,7 +357,7 @@ export class Sync {
     const event = frame as TidingsEvent | TruncatedEvent;
     // Answers to frames have no id.
     if (typeof event.id !== "string" || typeof event.type !== "string") return;
-    if ("data" in event) this.#taken([event]);
+    if ("data" in event) this.#passOn(this.#taken([event]));
     else this.#pollNow();
   }
 
