@@ -161,21 +161,22 @@ export class Sync {
   /** Everything after the cursor; how long to wait then. */
   async #drain(): Promise<number> {
     const signal = this.#stop.signal;
-    const fresh: TidingsEvent[] = [];
+    const polled: TidingsEvent[] = [];
     for (;;) {
       this.#isNudged = false;
       const poll = await this.#options.api.events(this.#cursor, { signal });
       this.#cursor = poll.cursor;
-      fresh.push(...this.#taken(poll.events));
+      this.#taken(poll.events);
+      polled.push(...poll.events);
       if (!this.#isReachable) {
         this.#isReachable = true;
         this.#options.reached();
       }
       this.#showConnection();
       if (!poll.has_more) {
-        // Up to the present or not at all: another tab may have loaded later than some of this happened, and must not
-        // hear of it without what came of it.
-        this.#passOn(fresh);
+        // All of it, up to the present, or nothing: another tab may have loaded later than some of this happened, and
+        // must not hear of it without what came of it.
+        this.#passOn(polled);
         return this.#pace(poll.poll_after_ms);
       }
       // With more than fits a cursor, an answer may be empty and the rest be had later.
@@ -253,9 +254,8 @@ export class Sync {
     }
   }
 
-  /** Takes in events, and gives those that are new. */
-  #taken(events: readonly TidingsEvent[]): TidingsEvent[] {
-    if (events.length === 0) return [];
+  #taken(events: readonly TidingsEvent[]): void {
+    if (events.length === 0) return;
     const { store, heard } = this.#options;
     // The store takes in all of them: after a reload, what was heard before may not be in what was loaded.
     store.apply(events);
@@ -266,7 +266,6 @@ export class Sync {
       this.#seen.delete(id);
     }
     fresh.forEach(heard);
-    return fresh;
   }
 
   #passOn(events: TidingsEvent[]): void {
@@ -357,8 +356,12 @@ export class Sync {
     const event = frame as TidingsEvent | TruncatedEvent;
     // Answers to frames have no id.
     if (typeof event.id !== "string" || typeof event.type !== "string") return;
-    if ("data" in event) this.#passOn(this.#taken([event]));
-    else this.#pollNow();
+    if ("data" in event) {
+      this.#taken([event]);
+      this.#passOn([event]);
+    } else {
+      this.#pollNow();
+    }
   }
 
   // The surroundings
