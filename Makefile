@@ -16,7 +16,9 @@ lint: .venv/installed
 
 unit:
 	cargo build --workspace --bins --quiet
+	rm -f target/debug/calls-of-functions
 	cargo test --workspace
+	cargo test --quiet --package tests --test tests -- --ignored --exact roles::each_permission_is_used
 
 # The local stack's speed, size and costs, measured from another process.
 bench:
