@@ -78,6 +78,16 @@ async fn killed_after(world: &World, conversation: &str, steps: usize) -> bool {
     }
 }
 
+/// Brings a conversation to all, and is killed after so many commits, at the latest.
+async fn killed_after_commits(world: &World, conversation: &str, commits: usize) {
+    world.wire.away_after(commits);
+    tokio::select! {
+        () = world.wire.is_away() => {}
+        () = world.fan_out(conversation) => {}
+    }
+    world.wire.heal();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_group_grows_large_in_the_middle_of_sends() {
     for seed in 1..6 {
@@ -301,11 +311,7 @@ async fn workers_that_die_anywhere_are_followed_by_others() {
         for (n, from) in crowd[..12].iter().enumerate() {
             ids.push(from.say(&group, &format!("m{n}")).await.expect(201).id());
             killed_after(&world, &group, dice.below(400)).await;
-            world.wire.away_after(dice.below(60));
-            let id = group.parse().unwrap();
-            let outcome = world.app.store.fan_out(&world.app.push, &id).await;
-            assert!(matches!(outcome, Ok(()) | Err(Error::Unavailable(_))), "{outcome:?}");
-            world.wire.heal();
+            killed_after_commits(&world, &group, 1 + dice.below(60)).await;
         }
         world.fan_out(&group).await;
         for place in &mut queues {
@@ -529,11 +535,7 @@ async fn a_thousand_get_two_hundred_messages_though_those_who_bring_them_die() {
         for _ in 0..3 {
             killed_after(&world, &group, dice.below(4_000)).await;
         }
-        world.wire.away_after(dice.below(900));
-        let id = group.parse().unwrap();
-        let outcome = world.app.store.fan_out(&world.app.push, &id).await;
-        assert!(matches!(outcome, Ok(()) | Err(Error::Unavailable(_))), "{outcome:?}");
-        world.wire.heal();
+        killed_after_commits(&world, &group, 1 + dice.below(900)).await;
     }
     world.fan_out(&group).await;
     let ids: Vec<&str> = sent.keys().map(String::as_str).collect();

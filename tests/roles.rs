@@ -38,7 +38,7 @@ fn lambda_may_do_what_it_does_for_each_function_and_no_more() {
         let found: BTreeSet<_> =
             its.filter(|(action, on)| FOR_LAMBDA.contains(&(action.as_str(), on.as_str()))).collect();
         // Only the stream's functions have more than their logs.
-        let count = if local::gateway::STREAM_FUNCTIONS.contains(&function.as_str()) { 7 } else { 2 };
+        let count = if functions::STREAM.map(resource).contains(&function) { 7 } else { 2 };
         let wanted = FOR_LAMBDA[..count].iter().map(|(action, on)| ((*action).to_owned(), (*on).to_owned()));
         assert_eq!(found, wanted.collect(), "{function}");
     }
@@ -55,7 +55,7 @@ async fn what_no_role_allows_fails() {
 async fn a_function_looks_at_the_table_when_it_starts() {
     let world = World::new().await;
     for function in functions() {
-        RUNNING.scope(resource(&function).leak(), world.app.store.warm_up()).await;
+        RUNNING.scope(function.leak(), world.app.store.warm_up()).await;
     }
 }
 

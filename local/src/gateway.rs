@@ -12,44 +12,13 @@ use shared::http::boundary;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::console::{Console, log_requests};
+use crate::lambda::{self, Lambda};
 use crate::websocket::{Call, Functions, Gateway, call};
 
 tokio::task_local! {
-    /// The function whose code runs, by its name in the template: for whoever watches what each of them calls.
+    /// The function whose code runs in this process, by its name: for whoever watches what each of them calls.
     pub static RUNNING: &'static str;
 }
-
-/// Every function, by its name in the template.
-#[must_use]
-pub fn functions() -> Vec<(&'static str, Router<App>)> {
-    vec![
-        ("Send", send::routes()),
-        ("Inbox", inbox::routes()),
-        ("Conversation", conversation::routes()),
-        ("MarkAsRead", mark_as_read::routes()),
-        ("UnreadCount", unread_count::routes()),
-        ("Search", search::routes()),
-        ("Delete", delete::routes()),
-        ("Edit", edit::routes()),
-        ("Conversations", conversations::routes()),
-        ("Rooms", rooms::routes()),
-        ("Block", block::routes()),
-        ("Users", users::routes()),
-        ("Auth", auth::routes()),
-        ("Session", session::routes()),
-        ("Events", events::routes()),
-        ("Typing", typing::routes()),
-        ("Presence", presence::routes()),
-        ("WsTicket", ws_ticket::routes()),
-        ("About", about::routes()),
-    ]
-}
-
-/// The functions of the `WebSocket` API, by their names in the template.
-pub const SOCKET_FUNCTIONS: [&str; 4] = ["WsAuthorizer", "WsConnect", "WsDisconnect", "WsMessage"];
-
-/// The functions that the table's stream wakes, by their names in the template.
-pub const STREAM_FUNCTIONS: [&str; 1] = ["FanOut"];
 
 /// A function that takes an app with each event.
 macro_rules! on {
@@ -63,32 +32,42 @@ macro_rules! on {
 #[must_use]
 pub fn socket_functions(app: &App) -> Functions {
     Functions {
-        authorize: on!(app, "WsAuthorizer", ws_authorizer::handle),
-        connect: on!(app, "WsConnect", ws_connect::handle),
-        disconnect: on!(app, "WsDisconnect", ws_disconnect::handle),
-        message: on!(app, "WsMessage", ws_message::handle),
+        authorize: on!(app, "ws-authorizer", ws_authorizer::handle),
+        connect: on!(app, "ws-connect", ws_connect::handle),
+        disconnect: on!(app, "ws-disconnect", ws_disconnect::handle),
+        message: on!(app, "ws-message", ws_message::handle),
     }
 }
 
 /// The function that the table's stream wakes, on an app.
 #[must_use]
 pub fn stream_function(app: &App) -> Call<Event, DynamoDbEventResponse> {
-    on!(app, "FanOut", fan_out::handle)
+    on!(app, "fan-out", fan_out::handle)
 }
 
 /// The routes of all functions.
 fn routes() -> Router<App> {
-    functions().into_iter().fold(Router::new(), |all, (name, routes)| {
+    functions::http().into_iter().fold(Router::new(), |all, (name, routes)| {
         all.merge(
             routes.route_layer(from_fn(move |request, next: Next| RUNNING.scope(name, next.run(request)))),
         )
     })
 }
 
-/// What one port serves: the functions, the sockets, and a page that says what this is.
-pub fn service(app: App, sockets: &Gateway, cors_origins: &[String], console: Option<Console>) -> Router {
-    let routes = routes().route("/ws", sockets.upgrade()).route("/", get(page));
-    let service = boundary(routes, app);
+/// What one port serves: the functions, in this process unless `lambda` says where else; the sockets, and a page that
+/// says what this is.
+pub fn service(
+    app: App,
+    lambda: Option<&Lambda>,
+    sockets: &Gateway,
+    cors_origins: &[String],
+    console: Option<Console>,
+) -> Router {
+    let own = Router::new().route("/ws", sockets.upgrade()).route("/", get(page));
+    let service = match lambda {
+        Some(lambda) => lambda::routes(lambda, &boundary(own, app)),
+        None => boundary(own.merge(routes()), app),
+    };
     let service = match console {
         Some(console) => service.layer(from_fn_with_state(console, log_requests)),
         None => service,

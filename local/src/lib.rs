@@ -1,13 +1,14 @@
 //! Tidings on one machine: the functions behind one port, in front of an embedded DynamoDB.
 //!
 //! [`stack`] puts it together: [`engine`] is the database, [`gateway`] the HTTP half of API Gateway, [`websocket`] the
-//! other half, [`stream`] what Lambda does for the table's stream, [`secrets`] what a first start generates, [`console`] what a developer sees, [`demo`] the people to try
-//! it with.
+//! other half, [`stream`] what Lambda does for the table's stream, [`lambda`] runs functions outside this process,
+//! [`secrets`] is what a first start generates, [`console`] what a developer sees, [`demo`] the people to try it with.
 
 pub mod console;
 pub mod demo;
 pub mod engine;
 pub mod gateway;
+pub mod lambda;
 pub mod options;
 pub mod secrets;
 pub mod stack;

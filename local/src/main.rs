@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use local::console::Console;
 use local::options::{Cli, Command, Options};
-use local::stack::{Stack, days_from_now};
+use local::stack::{ENVIRONMENT, Stack, days_from_now};
 use local::{demo, secrets};
 use shared::auth;
 use shared::error::Source;
@@ -51,7 +51,7 @@ fn runtime() -> std::io::Result<Runtime> {
 
 /// Brings a deleted message back. Nobody is connected to this process: clients learn of it by polling.
 async fn restore(options: &Options, message: &MessageId) -> Result<(), Source> {
-    let options = Options { port: 0, ..options.clone() };
+    let options = Options { port: 0, functions_from: None, invoke_url: None, ..options.clone() };
     let stack = Stack::start(&options, None, None).await?;
     let restored = stack.app.store.restore_message(message).await;
     stack.stop().await;
@@ -88,6 +88,9 @@ fn welcome(console: &Console, stack: &Stack, options: &Options) -> Result<(), So
     let folder = if options.in_memory { "none: kept in memory".to_owned() } else { shown(options) };
     console.say("Tidings");
     console.table(&[("API", format!("{url}/api")), ("DynamoDB", stack.database.clone()), ("data", folder)]);
+    if let Some(url) = &options.invoke_url {
+        console.table(&[("functions", functions_elsewhere(url, options))]);
+    }
     if options.demo.is_some() {
         let tokens = stack.demo_tokens()?;
         console.say("People");
@@ -99,6 +102,13 @@ fn welcome(console: &Console, stack: &Stack, options: &Options) -> Result<(), So
     }
     console.say(format!("ready {url}"));
     Ok(())
+}
+
+fn functions_elsewhere(url: &str, options: &Options) -> String {
+    if options.in_memory {
+        return format!("run at {url}");
+    }
+    format!("run at {url}, with the environment in {}/{ENVIRONMENT}", shown(options))
 }
 
 fn shown(options: &Options) -> String {

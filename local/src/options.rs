@@ -57,6 +57,18 @@ pub struct Options {
     /// Keep nothing on disk
     #[arg(long, global = true)]
     pub in_memory: bool,
+    /// Run the functions as processes of the binary `bootstrap` in this folder
+    #[arg(
+        long,
+        global = true,
+        env = "TIDINGS_FUNCTIONS_FROM",
+        value_name = "DIR",
+        conflicts_with = "invoke_url"
+    )]
+    pub functions_from: Option<PathBuf>,
+    /// Have the functions run by the Invoke API at this URL: `cargo lambda watch` or `sam local start-lambda`
+    #[arg(long, global = true, env = "TIDINGS_INVOKE_URL", value_name = "URL")]
+    pub invoke_url: Option<String>,
     /// Make people and conversations to try it with, in an empty store: so many messages in a lively room
     #[arg(
         long, global = true, value_name = "MESSAGES", num_args = 0..=1, require_equals = true,

@@ -21,6 +21,21 @@ pub fn settings(folder: Option<&Path>) -> Result<Settings, Source> {
     Ok(Settings { metered: true, ..settings })
 }
 
+/// Writes a file anew, which only the owner may read.
+///
+/// # Errors
+/// Where it cannot be written.
+pub fn write(file: &Path, text: &str) -> Result<(), Source> {
+    let named = |error| format!("{}: {error}", file.display());
+    match fs::remove_file(file) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(named(error).into()),
+        _ => {}
+    }
+    let mut created =
+        OpenOptions::new().write(true).create_new(true).mode(0o600).open(file).map_err(named)?;
+    Ok(created.write_all(text.as_bytes())?)
+}
+
 /// A secret in a file of its own, which only the owner may read.
 fn kept(folder: &Path, name: &str) -> Result<String, Source> {
     let file = folder.join(name.to_ascii_lowercase());

@@ -12,7 +12,7 @@ use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_smithy_runtime_api::client::interceptors::SharedInterceptor;
 use axum::Router;
 use axum::serve::ListenerExt;
-use shared::app::{App, variable};
+use shared::app::{App, Settings, variable};
 use shared::auth;
 use shared::error::Source;
 use shared::id::Clock;
@@ -24,6 +24,7 @@ use tokio::task::JoinHandle;
 
 use crate::console::Console;
 use crate::engine::Engine;
+use crate::lambda::{Elsewhere, Lambda, Processes, Setup};
 use crate::options::Options;
 use crate::stream::Tail;
 use crate::websocket::{Api, Gateway, Limits};
@@ -33,6 +34,10 @@ use crate::{demo, gateway, secrets, stream};
 const GRACE: Duration = Duration::from_secs(10);
 /// The stage of the local `WebSocket` API.
 const STAGE: &str = "local";
+/// Processes that a function may have at once.
+const PROCESSES: usize = 8;
+/// The file of the environment of functions that are run elsewhere.
+pub const ENVIRONMENT: &str = "functions.env";
 /// Days that a token of the demo's people holds.
 const DEMO_DAYS: i64 = 30;
 
@@ -46,6 +51,8 @@ pub struct Stack {
     pub app: App,
     /// What signs tokens.
     pub jwt_secret: String,
+    /// Where the functions run, if not in this process.
+    pub lambda: Option<Lambda>,
     sockets: Gateway,
     tail: Tail,
     stop: watch::Sender<bool>,
@@ -55,8 +62,8 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// Starts everything; requests are served once this returns. `watcher` is shown every call of the functions to the
-    /// database and to sockets.
+    /// Starts everything; requests are served once this returns. `watcher` is shown every call to the database
+    /// and to sockets of functions in this process.
     ///
     /// # Errors
     /// A sentence for people: a port that is taken, a folder that cannot be used, a secret that is too short.
@@ -96,20 +103,27 @@ impl Stack {
         let jwt_secret = settings.jwt_secret.clone().ok_or("there is no secret to sign with")?;
         let port = TcpListener::bind("127.0.0.1:0").await?;
         let domain_name = port.local_addr()?.to_string();
-        let mut pushes = pushes(&format!("http://{domain_name}/{STAGE}"));
+        let push_endpoint = format!("http://{domain_name}/{STAGE}");
+        let lambda = lambda(options, folder, environment(&settings, &database, &push_endpoint))?;
+        let mut pushes = pushes(&push_endpoint);
         let mut calls = aws_sdk_dynamodb::config::Builder::from(&config);
         if let Some(watcher) = watcher {
             calls.push_interceptor(watcher.clone());
             pushes.push_interceptor(watcher);
         }
         let app = App::new(calls, Some(pushes), settings, Clock::default());
-        let tail = stream::follow(records, &table, gateway::stream_function(&app));
+        let (wakes, answers) = match &lambda {
+            Some(lambda) => (lambda.stream_function(), lambda.socket_functions()),
+            None => (gateway::stream_function(&app), gateway::socket_functions(&app)),
+        };
+        let tail = stream::follow(records, &table, wakes);
         let api = Api { id: "local".to_owned(), stage: STAGE.to_owned(), domain_name, routes: Vec::new() };
-        let sockets = Gateway::new(api, gateway::socket_functions(&app), Limits::default());
+        let sockets = Gateway::new(api, answers, Limits::default());
         servers.push(serve(port, sockets.management(), stopped.clone()));
-        let service = gateway::service(app.clone(), &sockets, &options.cors_origins, console);
+        let service =
+            gateway::service(app.clone(), lambda.as_ref(), &sockets, &options.cors_origins, console);
         servers.push(serve(listener, service, stopped));
-        Ok(Self { address, database, app, jwt_secret, sockets, tail, stop, servers, _lock: lock })
+        Ok(Self { address, database, app, lambda, jwt_secret, sockets, tail, stop, servers, _lock: lock })
     }
 
     /// Tokens of the demo's people, by id.
@@ -143,7 +157,48 @@ impl Stack {
         if tokio::time::timeout(GRACE, all).await.is_err() {
             tracing::warn!("some requests did not finish in time");
         }
+        if let Some(lambda) = self.lambda {
+            lambda.stop().await;
+        }
     }
+}
+
+/// Where the functions run, if not in this process. The environment of those that are run elsewhere is written to a
+/// file in the folder, for whoever starts them.
+fn lambda(
+    options: &Options,
+    folder: Option<&Path>,
+    variables: Vec<(String, String)>,
+) -> Result<Option<Lambda>, Source> {
+    if let Some(url) = &options.invoke_url {
+        if let Some(folder) = folder {
+            let lines = variables.iter().map(|(name, value)| format!("{name}={value}\n"));
+            secrets::write(&folder.join(ENVIRONMENT), &lines.collect::<String>())?;
+        }
+        return Ok(Some(Lambda::Elsewhere(Elsewhere::new(url)?)));
+    }
+    let Some(folder) = options.functions_from.clone() else { return Ok(None) };
+    let setup = Setup { folder, variables, most: PROCESSES, quiet: false };
+    Ok(Some(Lambda::Processes(Processes::new(setup)?)))
+}
+
+/// What the template sets for the functions, as far as it is not in this process's environment already.
+fn environment(settings: &Settings, database: &str, push_endpoint: &str) -> Vec<(String, String)> {
+    let mut variables = vec![
+        ("AWS_ENDPOINT_URL_DYNAMODB", database.to_owned()),
+        ("TIDINGS_TABLE", settings.table.clone()),
+        ("TIDINGS_SECRET", settings.secret.clone()),
+        ("TIDINGS_PUSH_ENDPOINT", push_endpoint.to_owned()),
+        ("TIDINGS_METER", "on".to_owned()),
+        ("AWS_EC2_METADATA_DISABLED", "true".to_owned()),
+    ];
+    variables.extend(settings.jwt_secret.clone().map(|secret| ("TIDINGS_JWT_SECRET", secret)));
+    for (name, otherwise) in
+        [("AWS_ACCESS_KEY_ID", "local"), ("AWS_SECRET_ACCESS_KEY", "local"), ("AWS_REGION", "us-east-1")]
+    {
+        variables.push((name, variable(name).unwrap_or_else(|| otherwise.to_owned())));
+    }
+    variables.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 /// The time so many days from now.

@@ -43,6 +43,7 @@ use tokio::sync::watch;
 
 use self::connection::Connections;
 use self::ending::Ending;
+pub(crate) use self::events::request_time;
 pub(crate) use self::functions::invoke;
 pub use self::functions::{Call, Functions, call};
 

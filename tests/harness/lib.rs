@@ -9,6 +9,7 @@
 )]
 
 mod actor;
+pub mod binaries;
 pub mod live;
 pub mod process;
 pub mod roles;
@@ -23,11 +24,13 @@ use aws_sdk_dynamodb::config::{BehaviorVersion, Builder, Credentials, Region};
 use axum::Router;
 use futures_util::future::join_all;
 use local::engine::Engine;
+use local::lambda::Lambda;
 use local::stream::{Function, Tail, follow};
 use local::websocket::{Api, Gateway, Limits};
 use serde_json::{Value, json};
 use shared::app::{App, Settings};
 use shared::auth::Verifier;
+use shared::error::Error;
 use shared::id::Clock;
 use shared::page::CursorKey;
 use shared::store::table;
@@ -56,6 +59,8 @@ pub struct World {
     pub app: App,
     /// The way to the database.
     pub wire: Wire,
+    /// Where its functions run, if not in this process.
+    pub lambda: Option<Lambda>,
     service: Router,
 }
 
@@ -70,42 +75,55 @@ impl World {
         let wire = Wire::to(engine);
         let client = aws_sdk_dynamodb::Client::from_conf(config(&wire).build());
         table::create_if_missing(&client, TABLE).await.expect("the table");
-        Self::machine(wire, Clock::default())
+        let lambda = binaries::lambda(&wire, &settings());
+        Self::machine(wire, Clock::default(), lambda)
     }
 
     /// Another machine on the same database, whose clock is off by so many milliseconds.
     pub fn with_clock_off_by(&self, millis: i64) -> Self {
-        Self::machine(self.wire.clone(), Clock::off_by(millis))
+        Self::machine(self.wire.clone(), Clock::off_by(millis), None)
     }
 
-    fn machine(wire: Wire, clock: Clock) -> Self {
+    fn machine(wire: Wire, clock: Clock, lambda: Option<Lambda>) -> Self {
         // Sockets are looked for; there are none unless a test adds some.
         let pushes = aws_sdk_apigatewaymanagement::config::Builder::new()
             .behavior_version(aws_sdk_apigatewaymanagement::config::BehaviorVersion::latest())
             .endpoint_url("http://sockets.invalid")
             .interceptor(roles::watcher());
         let app = App::new(config(&wire), Some(pushes), settings(), clock);
-        Self::with(app, wire)
+        Self::with(app, wire, lambda)
     }
 
-    fn with(app: App, wire: Wire) -> Self {
+    /// The same machine, whose functions are processes whatever the environment says.
+    pub fn of_binaries(&self) -> Self {
+        let lambda = binaries::start(&self.wire, &settings(), &[]);
+        Self::with(self.app.clone(), self.wire.clone(), Some(lambda))
+    }
+
+    /// The same machine, whose functions run elsewhere.
+    pub fn with_lambda(&self, lambda: Lambda) -> Self {
+        Self::with(self.app.clone(), self.wire.clone(), Some(lambda))
+    }
+
+    fn with(app: App, wire: Wire, lambda: Option<Lambda>) -> Self {
         let api =
             Api { id: String::new(), stage: String::new(), domain_name: String::new(), routes: Vec::new() };
         let sockets = Gateway::new(api, local::gateway::socket_functions(&app), Limits::default());
-        let service = local::gateway::service(app.clone(), &sockets, &[], None);
-        Self { app, wire, service }
+        let service = local::gateway::service(app.clone(), lambda.as_ref(), &sockets, &[], None);
+        Self { app, wire, lambda, service }
     }
 
     /// The same machine, whose readers of queues wait so many milliseconds for late events.
     pub fn settling_after(&self, millis: i64) -> Self {
         let app = App { store: self.app.store.clone().settling_after(millis), ..self.app.clone() };
-        Self::with(app, self.wire.clone())
+        Self::with(app, self.wire.clone(), None)
     }
 
     /// The same machine, where limits on how often things may be done hold.
     pub fn with_limits(&self) -> Self {
         let app = App { store: self.app.store.clone().limited(true), ..self.app.clone() };
-        Self::with(app, self.wire.clone())
+        let lambda = binaries::lambda(&self.wire, &Settings { limited: true, ..settings() });
+        Self::with(app, self.wire.clone(), lambda)
     }
 
     /// The same machine, which trusts other issuers of tokens: its settings of those, changed.
@@ -113,19 +131,25 @@ impl World {
         let mut settings = settings();
         change(&mut settings);
         let verifier = Arc::new(Verifier::new(&settings, Clock::default()));
-        Self::with(App { verifier, ..self.app.clone() }, self.wire.clone())
+        Self::with(App { verifier, ..self.app.clone() }, self.wire.clone(), None)
     }
 
     /// The same machine with other secrets for its cursors: the first signs, all of them hold.
     pub fn with_cursor_secrets(&self, secrets: &[&[u8]]) -> Self {
         let app = App { cursors: Arc::new(CursorKey::derive(secrets)), ..self.app.clone() };
-        Self::with(app, self.wire.clone())
+        let text = |secret: &&[u8]| std::str::from_utf8(secret).expect("a text").to_owned();
+        let mut texts = secrets.iter().map(text);
+        let secret = texts.next().expect("a secret");
+        let settings = Settings { secret, previous_secret: texts.next(), ..settings() };
+        let lambda = binaries::lambda(&self.wire, &settings);
+        Self::with(app, self.wire.clone(), lambda)
     }
 
     /// Wakes the functions of this machine by the table's stream, as the stack does. The stream's own reads have no
     /// faults.
     pub fn follow_stream(&self) -> Tail {
-        self.follow_stream_with(local::gateway::stream_function(&self.app))
+        let here = || local::gateway::stream_function(&self.app);
+        self.follow_stream_with(self.lambda.as_ref().map_or_else(here, Lambda::stream_function))
     }
 
     /// Wakes a function of the test's own by the table's stream.
@@ -159,7 +183,7 @@ impl World {
     pub fn with_app(&self, change: impl FnOnce(&mut App)) -> Self {
         let mut app = self.app.clone();
         change(&mut app);
-        Self::with(app, self.wire.clone())
+        Self::with(app, self.wire.clone(), None)
     }
 
     /// Registers someone, with that username and [`PASSWORD`], and logs them in.
@@ -217,7 +241,7 @@ impl World {
 
     /// Another machine on the same database, whose clock stands at a time, in milliseconds.
     pub fn with_clock_at(&self, millis: i64) -> Self {
-        Self::machine(self.wire.clone(), Clock::standing_at(Timestamp::from_millis(millis)))
+        Self::machine(self.wire.clone(), Clock::standing_at(Timestamp::from_millis(millis)), None)
     }
 
     /// So many users whom the server knows: p000, p001 and so on.
@@ -230,10 +254,16 @@ impl World {
         people
     }
 
-    /// Brings what was changed in a large conversation to everyone in it.
+    /// Brings what was changed in a large conversation to everyone in it; tries again where it failed, as Lambda does.
     pub async fn fan_out(&self, conversation: &str) {
         let conversation = conversation.parse().expect("a conversation");
-        self.app.store.fan_out(&self.app.push, &conversation).await.expect("a working database");
+        for _ in 0..20 {
+            match self.app.store.fan_out(&self.app.push, &conversation).await {
+                Err(Error::Unavailable(_)) => {}
+                outcome => return outcome.expect("nothing but the database fails"),
+            }
+        }
+        panic!("not everyone can be told");
     }
 
     /// Every item of the table, in the order of their keys.

@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::net::Ipv4Addr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::config::{Credentials, Region};
@@ -32,7 +33,7 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
 
-use crate::{Actor, TABLE, World, config, roles};
+use crate::{Actor, TABLE, World, binaries, config, roles};
 
 /// Longer than anything takes.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -47,11 +48,18 @@ pub struct Live {
 impl Live {
     /// Starts a stack in memory, on any free port.
     pub async fn start() -> Self {
+        Self::start_from(binaries::wanted().then(|| binaries::folder().to_owned())).await
+    }
+
+    /// Starts one whose functions are processes of the binary in a folder.
+    pub async fn start_from(functions_from: Option<PathBuf>) -> Self {
         let options = Options {
             port: 0,
             host: Ipv4Addr::LOCALHOST.into(),
             data_dir: "unused".into(),
             in_memory: true,
+            functions_from,
+            invoke_url: None,
             demo: None,
             cors_origins: Vec::new(),
             quiet: true,
@@ -62,7 +70,7 @@ impl Live {
         let api =
             Api { id: String::new(), stage: String::new(), domain_name: String::new(), routes: Vec::new() };
         let unused = Gateway::new(api, local::gateway::socket_functions(&stack.app), Limits::default());
-        let service = local::gateway::service(stack.app.clone(), &unused, &[], None);
+        let service = local::gateway::service(stack.app.clone(), stack.lambda.as_ref(), &unused, &[], None);
         Self { stack, service }
     }
 
@@ -269,7 +277,7 @@ impl World {
         let store = Store::new(config(&self.wire), TABLE.to_owned(), Clock::default(), true, true);
         let app = App { store, push: Push::new(Some(pushes)), ..self.app.clone() };
         warm_up(&app).await;
-        Self::with(app, self.wire.clone())
+        Self::with(app, self.wire.clone(), None)
     }
 
     /// The same machine, which finds at once that every socket it pushes to is gone.
@@ -282,7 +290,7 @@ impl World {
             .endpoint_url("http://sockets.invalid")
             .http_client(http_client_fn(|_, _| SharedHttpConnector::new(Gone)))
             .interceptor(roles::watcher());
-        Self::with(App { push: Push::new(Some(pushes)), ..self.app.clone() }, self.wire.clone())
+        Self::with(App { push: Push::new(Some(pushes)), ..self.app.clone() }, self.wire.clone(), None)
     }
 }
 

@@ -5,17 +5,21 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 
+use crate::binaries;
+
 /// The binary, built if need be.
 pub fn binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
-    BINARY.get_or_init(|| {
-        let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
-        let built =
-            Command::new(cargo).args(["build", "--quiet", "-p", "local"]).current_dir(root()).status();
-        assert!(built.is_ok_and(|status| status.success()), "cargo build -p local fails");
-        let test = std::env::current_exe().expect("a path");
-        test.ancestors().nth(2).expect("target/debug").join("tidings")
-    })
+    BINARY.get_or_init(|| built("local").join("tidings"))
+}
+
+/// Builds a package, if need be; the folder of its binary.
+pub(crate) fn built(package: &str) -> PathBuf {
+    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+    let built = Command::new(cargo).args(["build", "--quiet", "-p", package]).current_dir(root()).status();
+    assert!(built.is_ok_and(|status| status.success()), "cargo build -p {package} fails");
+    let test = std::env::current_exe().expect("a path");
+    test.ancestors().nth(2).expect("target/debug").to_owned()
 }
 
 /// The repository's root.
@@ -46,6 +50,7 @@ impl Server {
             .args(flags)
             .env_remove("TIDINGS_JWT_SECRET")
             .env_remove("AWS_ENDPOINT_URL_DYNAMODB")
+            .envs(binaries::wanted().then(|| ("TIDINGS_FUNCTIONS_FROM", binaries::folder())))
             .envs(variables.iter().copied())
             .stdout(Stdio::piped())
             .spawn()
@@ -64,6 +69,11 @@ impl Server {
         }
         let ended = child.wait();
         panic!("the server ended before it was ready: {ended:?} {welcome:?}");
+    }
+
+    /// The process's id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Kills it at once, as a power cut does.

@@ -4,9 +4,9 @@
 //! consistent reads see the engine, all others a replica to which each write comes late, in order.
 
 use std::collections::VecDeque;
-use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
+use std::{fmt, io};
 
 use aws_smithy_runtime_api::client::http::{
     HttpConnector, HttpConnectorFuture, SharedHttpClient, SharedHttpConnector, http_client_fn,
@@ -14,6 +14,13 @@ use aws_smithy_runtime_api::client::http::{
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_types::body::SdkBody;
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
 use local::engine::{Answer, Engine};
 use serde_json::{Value, json};
 
@@ -65,6 +72,38 @@ pub struct Wire {
 impl fmt::Debug for Wire {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Wire")
+    }
+}
+
+impl Wire {
+    /// Serves the wire on a loopback port, for functions in other processes; gives its URL. Where an answer is lost,
+    /// the connection ends.
+    pub fn serve(&self) -> String {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        listener.set_nonblocking(true).expect("a socket");
+        let listener = tokio::net::TcpListener::from_std(listener).expect("a runtime");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let wire = self.clone();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let wire = wire.clone();
+                let service = service_fn(move |request| wire.clone().answer(request));
+                tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+            }
+        });
+        url
+    }
+
+    async fn answer(self, request: Request<Incoming>) -> io::Result<Response<Full<Bytes>>> {
+        let (parts, body) = request.into_parts();
+        let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
+        let target = parts.headers.get("x-amz-target").and_then(|value| value.to_str().ok());
+        let operation = target.and_then(|target| target.rsplit('.').next()).unwrap_or_default();
+        let answer = self.call(operation, &body).await;
+        let (status, body) = answer.ok_or_else(|| io::Error::other("the answer was lost"))?;
+        let response =
+            Response::builder().status(status).header("content-type", "application/x-amz-json-1.0");
+        response.body(Full::from(body)).map_err(io::Error::other)
     }
 }
 
@@ -126,6 +165,13 @@ impl Wire {
     /// that dies there.
     pub fn away_after(&self, commits: usize) {
         self.state().away_after = Some(commits);
+    }
+
+    /// Waits until the database is away.
+    pub async fn is_away(&self) {
+        while self.state().away_after != Some(0) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
     }
 
     /// Once the next transaction has committed and lost its answer, goes on with another engine, as after a

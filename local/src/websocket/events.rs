@@ -123,7 +123,7 @@ fn query(request: &Parts) -> QueryMap {
 }
 
 /// As API Gateway writes it, `09/Feb/2024:18:23:28 +0000`.
-fn request_time(time: Timestamp) -> String {
+pub(crate) fn request_time(time: Timestamp) -> String {
     let format = format_description!("[day]/[month repr:short]/[year]:[hour]:[minute]:[second] +0000");
     let time = OffsetDateTime::from_unix_timestamp(time.seconds()).ok();
     time.and_then(|time| time.format(format).ok()).unwrap_or_default()

@@ -340,7 +340,10 @@ impl Store {
             let target = match target {
                 Target::Message(stamp) => Some(stamp),
                 // A large conversation's row may not have taken in yet what is read.
-                Target::Newest => row.head.max(group.as_ref().and_then(|group| group.meta.last)),
+                Target::Newest => {
+                    let last = group.as_ref().and_then(|group| group.meta.last);
+                    row.head.max(last.filter(|last| row.shows(*last)))
+                }
             };
             let group = group.filter(|group| group.is_whole);
             let stands = |read: Option<Stamp>, unread: u64| Watermark {

@@ -1,0 +1,55 @@
+//! Every function by its name: for the binary that is all of them, and for the local stack.
+
+use axum::Router;
+use shared::app::{self, App};
+
+/// The functions that answer HTTP requests, each with its routes.
+#[must_use]
+pub fn http() -> Vec<(&'static str, Router<App>)> {
+    vec![
+        ("send", send::routes()),
+        ("inbox", inbox::routes()),
+        ("conversation", conversation::routes()),
+        ("mark-as-read", mark_as_read::routes()),
+        ("unread-count", unread_count::routes()),
+        ("search", search::routes()),
+        ("delete", delete::routes()),
+        ("edit", edit::routes()),
+        ("conversations", conversations::routes()),
+        ("rooms", rooms::routes()),
+        ("block", block::routes()),
+        ("users", users::routes()),
+        ("auth", auth::routes()),
+        ("session", session::routes()),
+        ("events", events::routes()),
+        ("typing", typing::routes()),
+        ("presence", presence::routes()),
+        ("ws-ticket", ws_ticket::routes()),
+        ("about", about::routes()),
+    ]
+}
+
+/// The functions of the `WebSocket` API.
+pub const SOCKETS: [&str; 4] = ["ws-authorizer", "ws-connect", "ws-disconnect", "ws-message"];
+
+/// The functions that the table's stream wakes.
+pub const STREAM: [&str; 1] = ["fan-out"];
+
+/// Runs a function in Lambda, until Lambda ends it.
+///
+/// # Errors
+/// What kept it from starting; that there is no such function, for one.
+pub fn start(function: &str) -> Result<(), lambda_http::Error> {
+    match function {
+        "ws-authorizer" => app::run_events(ws_authorizer::handle),
+        "ws-connect" => app::run_events(ws_connect::handle),
+        "ws-disconnect" => app::run_events(ws_disconnect::handle),
+        "ws-message" => app::run_events(ws_message::handle),
+        "fan-out" => app::run_events(fan_out::handle),
+        _ => {
+            let found = http().into_iter().find(|(name, _)| *name == function);
+            let (_, routes) = found.ok_or_else(|| format!("there is no function {function:?}"))?;
+            app::run(routes)
+        }
+    }
+}

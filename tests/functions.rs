@@ -1,0 +1,249 @@
+//! The functions as Lambda has them: processes of the binary that is deployed, given the events of API Gateway and of
+//! the table's stream, and an Invoke API in their place.
+
+use std::fs;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use harness::binaries::{self, start};
+use harness::live::{Live, Reader};
+use harness::process::{Server, token};
+use harness::wire::Faults;
+use harness::{Actor, World, settings};
+use local::lambda::{Lambda, Processes, Setup};
+use serde_json::json;
+
+mod elsewhere;
+
+/// The processes of a function whose environment has a text: their ids.
+fn processes(function: &str, text: &str) -> Vec<u32> {
+    let ids = fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    ids.filter(|id| {
+        // Most are none of ours, and any may end at any time.
+        let environment = fs::read(format!("/proc/{id}/environ")).unwrap_or_default();
+        let variables: Vec<&[u8]> = environment.split(|byte| *byte == 0).collect();
+        let handler = format!("_HANDLER={function}");
+        variables.contains(&handler.as_bytes()) && variables.iter().any(|set| set.ends_with(text.as_bytes()))
+    })
+    .collect()
+}
+
+fn kill(process: u32) {
+    let killed = std::process::Command::new("kill").args(["-KILL", &process.to_string()]).status();
+    assert!(killed.unwrap().success());
+}
+
+/// A world whose functions are processes that a test can tell from those of others, by a mark.
+async fn marked(mark: &str) -> World {
+    let world = World::new().await;
+    let lambda = start(&world.wire, &settings(), &[("TIDINGS_TEST_MARK", mark)]);
+    world.with_lambda(lambda)
+}
+
+#[tokio::test]
+async fn every_route_is_answered_by_its_function() {
+    let world = World::new().await.of_binaries();
+    for (method, path) in crate::structure::routes_of_the_template() {
+        let answer = world.anonymous().call(&method, &path, &[], "").await;
+        assert!([401, 415].contains(&answer.status), "{method} {path}: {answer:?}");
+        assert_eq!(answer.headers["content-type"], "application/problem+json", "{method} {path}");
+        assert_eq!(answer.headers.get_all("x-request-id").iter().count(), 1, "{method} {path}");
+        assert!(answer.headers.contains_key("server-timing"), "{method} {path}");
+    }
+    world.anonymous().get("/api/nothing").await.refused(404, "not_found");
+    world.anonymous().put("/api/messages/inbox").await.refused(404, "not_found");
+}
+
+#[tokio::test]
+async fn requests_and_answers_are_as_in_one_process() {
+    let world = World::new().await.of_binaries();
+    let (alice, bob) = (world.user("alice").await, world.user("a|b@c:d.e").await);
+    // Every kind of body: JSON with text beyond ASCII, a form, and a form in parts with a file in it.
+    let text = "Grüße 👋 \"quoted\" \u{202e}";
+    let first = alice.send(&bob.id, text).await.expect(201);
+    let form = [("content-type", "application/x-www-form-urlencoded")];
+    let body = "recipient_id=a%7Cb%40c%3Ad.e&message_text=a+b%26c&client_message_id=one";
+    alice.call("POST", "/api/messages/send", &form, body).await.expect(201);
+    alice.call("POST", "/api/messages/send", &form, body).await.expect(200);
+    let parts = [("content-type", "multipart/form-data; boundary=x")];
+    let mut body = b"--x\r\ncontent-disposition: form-data; name=\"recipient_id\"\r\n\r\na|b@c:d.e\r\n".to_vec();
+    body.extend(b"--x\r\ncontent-disposition: form-data; name=\"file\"; filename=\"f\"\r\n\r\n\x00\xff\xfe\r\n");
+    body.extend("--x\r\ncontent-disposition: form-data; name=\"message_text\"\r\n\r\nñ\r\n--x--\r\n".as_bytes());
+    alice.call("POST", "/api/messages/send", &parts, body).await.expect(201);
+    let texts: Vec<_> = bob.history("alice").await.into_iter().map(|m| m["message_text"].clone()).collect();
+    assert_eq!(texts, [text, "a b&c", "ñ"]);
+    // Parameters of paths, with and without escapes; queries with repeats and escapes.
+    for path in ["a|b@c:d.e", "a%7Cb%40c%3Ad.e", "%61%7Cb@c:d.e"] {
+        let page = alice.get(&format!("/api/messages/conversation/{path}?limit=1")).await.expect(200);
+        assert_eq!(page.list()[0]["message_text"], "ñ", "{path}");
+    }
+    for path in ["a%2Fb", "a%3Fb", "a%20b", "%25", "%2541", "..", "%2e%2e"] {
+        let here = World::new().await.user("alice").await.get(&format!("/api/users/{path}")).await;
+        let there = alice.get(&format!("/api/users/{path}")).await;
+        assert_eq!((there.status, &there.json["code"]), (here.status, &here.json["code"]), "{path}");
+    }
+    let found = alice.get("/api/messages/search?q=Gr%C3%BC%C3%9Fe&x=1&x=2").await.expect(200);
+    assert_eq!(found.list()[0]["id"], first.data()["id"]);
+    alice.get("/api/messages/inbox?limit=1&limit=2").await.refused(400, "invalid_request");
+    // What is too large for the contract, and for Lambda.
+    for size in [300 * 1024, 7 * 1024 * 1024] {
+        let json = [("content-type", "application/json")];
+        let body = format!("{{\"message_text\": \"{}\"}}", "x".repeat(size));
+        alice.call("POST", "/api/messages/send", &json, body).await.refused(413, "too_large");
+    }
+    // Where someone calls from.
+    for n in 0..60 {
+        let body = json!({"username": format!("name{n}"), "password": "wrong password"});
+        world.anonymous().calling_from("192.0.2.1").post("/api/auth/login", &body).await.refused(401, "not_authenticated");
+        if n > 2 {
+            break;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sockets_are_opened_heard_and_closed_by_processes() {
+    let live = Live::start_from(Some(binaries::folder().to_owned())).await;
+    let (alice, bob) = live.two().await;
+    assert_eq!(live.refusal("?token=wrong", None).await, 401);
+    let (mut a, mut b) = (live.open(&alice).await, live.open(&bob).await);
+    let sent = a.ask(&json!({"action": "send", "ref": 7, "recipient_id": "bob", "message_text": "ü"})).await;
+    assert_eq!((&sent["type"], &sent["ref"]), (&json!("ack"), &json!(7)), "{sent}");
+    let heard = b.event("message.created").await;
+    assert_eq!(heard["data"]["message"]["message_text"], "ü", "{heard}");
+    bob.send("alice", "over HTTP").await.expect(201);
+    assert_eq!(a.event("message.created").await["data"]["message"]["message_text"], "over HTTP");
+    let (_, response) = live.dial("", Some(&format!("tidings, {}", live.token("alice")))).await.unwrap();
+    assert_eq!(response.headers()["sec-websocket-protocol"], "tidings");
+    a.close().await;
+    b.close().await;
+    live.stack.stop().await;
+}
+
+#[tokio::test]
+async fn the_stream_wakes_a_process() {
+    let world = marked("stream").await;
+    let tail = world.follow_stream();
+    let (crowd, group) = world.group_of(30).await;
+    let mut last = Reader::new(&crowd[29]).await;
+    crowd[0].say(&group, "to all").await.expect(201);
+    while last.poll().await.iter().all(|event| event["type"] != "message.created") {}
+    assert!(!processes("fan-out", "=stream").is_empty());
+    tail.stop().await;
+}
+
+#[tokio::test]
+async fn a_process_killed_at_work_is_a_fault_and_the_next_request_is_served() {
+    let world = marked("killed").await;
+    let (alice, _) = world.two().await;
+    alice.send("bob", "before").await.expect(201);
+    let [idle] = processes("send", "=killed")[..] else { panic!("not one process") };
+    // At work: its call has come to the database and stays there.
+    world.wire.suffer(Faults { slow: Duration::from_hours(10), ..Faults::default() }, 7);
+    let calls = world.wire.calls().len();
+    let sending = tokio::spawn({
+        let alice = alice.clone();
+        async move { alice.send("bob", "lost").await }
+    });
+    while world.wire.calls().len() == calls {
+        tokio::task::yield_now().await;
+    }
+    kill(idle);
+    sending.await.unwrap().refused(500, "internal");
+    world.wire.heal();
+    alice.send("bob", "after").await.expect(201);
+    let [other] = processes("send", "=killed")[..] else { panic!("not one process") };
+    assert_ne!(other, idle);
+    // One that dies without work is replaced before anyone notices.
+    kill(other);
+    while !processes("send", "=killed").is_empty() {
+        tokio::task::yield_now().await;
+    }
+    alice.send("bob", "later").await.expect(201);
+    assert_eq!(alice.page("bob").await.len(), 3);
+}
+
+#[tokio::test]
+async fn requests_side_by_side_share_a_few_processes() {
+    let world = marked("parallel").await;
+    let (alice, bob) = world.two().await;
+    let texts: Vec<String> = (0..50).map(|n| n.to_string()).collect();
+    let sent = join_all(texts.iter().map(|text| alice.send("bob", text))).await;
+    assert!(sent.iter().all(|answer| answer.status == 201), "{sent:?}");
+    assert_eq!(bob.history("alice").await.len(), 50);
+    assert_eq!(bob.unread().await, 50);
+    let running = processes("send", "=parallel").len();
+    assert!((1..=8).contains(&running), "{running}");
+}
+
+#[tokio::test]
+async fn a_function_that_cannot_start_is_a_fault() {
+    let world = World::new().await;
+    let lambda = start(&world.wire, &settings(), &[("TIDINGS_JWT_SECRET", "short")]);
+    let alice = world.with_lambda(lambda).stranger("alice");
+    for _ in 0..2 {
+        let answer = alice.get("/api/messages/inbox").await;
+        answer.refused(500, "internal");
+        assert!(answer.headers.contains_key("x-request-id"));
+    }
+}
+
+#[test]
+fn a_folder_without_the_binary_is_said_at_the_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let setup =
+        Setup { folder: folder.path().to_owned(), variables: Vec::new(), most: 1, quiet: true };
+    let error = Processes::new(setup).err().unwrap().to_string();
+    assert!(error.contains("bootstrap"), "{error}");
+}
+
+/// The processes of a server's functions.
+fn children(server: &Server) -> Vec<u32> {
+    let parent = server.id().to_string();
+    let ids = fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    ids.filter(|id: &u32| {
+        let stat = fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
+        stat.rsplit(") ").next().and_then(|rest| rest.split(' ').nth(1)) == Some(&parent)
+    })
+    .collect()
+}
+
+fn runs(process: u32) -> bool {
+    let state = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    state.rsplit(") ").next().is_some_and(|rest| !rest.is_empty() && !rest.starts_with(['Z', 'X']))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_process_outlives_the_stack() {
+    for politely in [true, false] {
+        let folder = tempfile::tempdir().unwrap();
+        let from = binaries::folder().to_str().unwrap();
+        let server = Server::start(folder.path(), &["--quiet", "--functions-from", from]);
+        let address = server.url.replace("http://", "");
+        let token = token(folder.path(), "alice");
+        let request = format!(
+            "GET /api/users/me HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {token}\r\nconnection: close\r\n\r\n"
+        );
+        let mut stream = std::net::TcpStream::connect(&address).unwrap();
+        std::io::Write::write_all(&mut stream, request.as_bytes()).unwrap();
+        let answer = std::io::read_to_string(&mut stream).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        let children = children(&server);
+        assert_eq!(children.len(), 1);
+        if politely {
+            assert_eq!(server.terminate(), Some(0));
+            assert!(!children.iter().any(|child| runs(*child)));
+        } else {
+            // Then they find that there is no work to ask for.
+            server.kill();
+            while children.iter().any(|child| runs(*child)) {
+                std::thread::yield_now();
+            }
+        }
+    }
+}
+
+/// A user of a machine whose functions run elsewhere.
+async fn with(lambda: Lambda) -> Actor {
+    World::new().await.with_lambda(lambda).stranger("alice")
+}

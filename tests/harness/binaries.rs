@@ -1,0 +1,58 @@
+//! The functions as the binary that Lambda starts.
+
+use std::path::Path;
+use std::sync::OnceLock;
+
+use local::lambda::{Lambda, Processes, Setup};
+use shared::app::Settings;
+
+use crate::process::built;
+use crate::wire::Wire;
+
+/// Whether the tests are to run the functions as processes wherever they can: `TIDINGS_TEST_FUNCTIONS` is set.
+pub fn wanted() -> bool {
+    std::env::var_os("TIDINGS_TEST_FUNCTIONS").is_some()
+}
+
+/// The folder of the binary, which is built if need be.
+pub fn folder() -> &'static Path {
+    static FOLDER: OnceLock<std::path::PathBuf> = OnceLock::new();
+    FOLDER.get_or_init(|| built("functions"))
+}
+
+/// Processes with the settings of a machine, at the end of its wire, if the tests are to have them.
+pub(crate) fn lambda(wire: &Wire, settings: &Settings) -> Option<Lambda> {
+    wanted().then(|| start(wire, settings, &[]))
+}
+
+/// Processes with settings and more variables, at the end of a wire.
+pub fn start(wire: &Wire, settings: &Settings, more: &[(&str, &str)]) -> Lambda {
+    let switch = |on: bool| if on { "on" } else { "off" }.to_owned();
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    let variables = [
+        ("AWS_ENDPOINT_URL_DYNAMODB", wire.serve()),
+        ("AWS_ACCESS_KEY_ID", "test".to_owned()),
+        ("AWS_SECRET_ACCESS_KEY", "test".to_owned()),
+        ("AWS_REGION", "us-east-1".to_owned()),
+        ("AWS_EC2_METADATA_DISABLED", "true".to_owned()),
+        // Sockets are looked for; there are none unless a test adds some.
+        ("TIDINGS_PUSH_ENDPOINT", "http://127.0.0.1:9/none".to_owned()),
+        ("TIDINGS_TABLE", settings.table.clone()),
+        ("TIDINGS_JWT_SECRET", text(&settings.jwt_secret)),
+        ("TIDINGS_SECRET", settings.secret.clone()),
+        ("TIDINGS_SECRET_PREVIOUS", text(&settings.previous_secret)),
+        ("TIDINGS_RATE_LIMITS", switch(settings.limited)),
+        ("TIDINGS_REGISTRATION", switch(settings.registration)),
+        ("TIDINGS_DIRECTORY", switch(settings.directory)),
+        ("TIDINGS_METER", switch(settings.metered)),
+    ];
+    let variables = variables.into_iter().map(|(name, value)| (name.to_owned(), value));
+    let more = more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    let setup = Setup {
+        folder: folder().to_owned(),
+        variables: variables.chain(more).collect(),
+        most: 8,
+        quiet: true,
+    };
+    Lambda::Processes(Processes::new(setup).expect("the binary"))
+}
