@@ -16,7 +16,9 @@ lint: .venv/installed
 
 unit:
 	cargo build --package local --package functions --package bench --quiet
+	rm -f target/debug/calls-of-functions
 	cargo test --workspace
+	cargo test --quiet --package tests --test tests -- --ignored --exact roles::each_permission_is_used
 
 # Calls made up from the API's document, against the local stack.
 fuzz: .venv/installed

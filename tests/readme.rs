@@ -1,4 +1,5 @@
-//! The commands of the README run as printed, but for the port, and the binary that is built already.
+//! The commands of the README run as printed, but for the port, and the binary that is built already; and of the guides
+//! those that need no AWS.
 
 use std::process::Command;
 
@@ -9,6 +10,26 @@ fn blocks(language: &str) -> Vec<String> {
     let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
     let opening = format!("```{language}\n");
     readme.split(&opening).skip(1).map(|rest| rest.split("```").next().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn the_first_message_of_the_guide_is_sent_as_printed() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &[]);
+    let guide = std::fs::read_to_string(root().join("docs/deploy.md")).unwrap();
+    let blocks = guide.split("```sh\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    let block = blocks.filter(|block| block.contains("/api/messages/send")).collect::<String>();
+    let (url, rest) = block.split_once('\n').unwrap();
+    assert!(url.trim().starts_with("URL=https://"), "{url}");
+    let script = format!("URL={}\n{rest}", server.url);
+    let output = Command::new("bash").args(["-euo", "pipefail", "-c", &script]).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let answers = serde_json::Deserializer::from_slice(&output.stdout).into_iter::<serde_json::Value>();
+    let answers: Vec<_> = answers.collect::<Result<_, _>>().unwrap();
+    // Two people who register, and the message.
+    assert_eq!(answers.len(), 3);
+    assert!(answers.iter().all(|answer| answer["success"] == true), "{answers:?}");
+    assert_eq!(answers[2]["data"]["message_text"], "Hello, Bob.");
 }
 
 #[test]

@@ -62,8 +62,8 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// Starts everything; requests are served once this returns. `watcher` is shown every call of the functions to the
-    /// database and to sockets.
+    /// Starts everything; requests are served once this returns. `watcher` is shown every call to the database
+    /// and to sockets of functions in this process.
     ///
     /// # Errors
     /// A sentence for people: a port that is taken, a folder that cannot be used, a secret that is too short.
