@@ -1,0 +1,400 @@
+// What is known of one conversation, and what follows from it.
+//
+// Invariant: nothing here depends on the order in which events arrive, or on how often. Of a message the highest
+// version wins; of a row its latest appearance or removal; an unread count is the one told for the highest watermark,
+// of these the one that counts up to the newest message, of these the lowest (a message that is deleted counts no
+// longer), plus the messages of others that it does not count.
+
+import type { Conversation, Message, TidingsEvent } from "./types.js";
+
+/** What is known of a message. `by` is the latest event when it was told; what an older removal takes away. */
+interface Known {
+  message: Message;
+  by: string;
+}
+
+/** An unread count: the event that told it, and what it holds for. */
+interface Count {
+  by: string;
+  watermark: string;
+  countedTo: string;
+  unread: number;
+}
+
+/** A watermark that has moved. */
+interface Move {
+  upTo: string;
+  at: string;
+}
+
+/** The stretch of a conversation that is shown: everything between its bounds has been loaded. */
+export interface Window {
+  /** Its oldest message; "" once there are no older ones. */
+  from: string;
+  /** Where older ones go on. */
+  older: string | null;
+  /** Its newest message; null where it reaches to the present. */
+  to: string | null;
+  /** Where newer ones go on. */
+  newer: string | null;
+}
+
+/** What was read of a message, beside what its latest version says. */
+interface Reads {
+  read: boolean;
+  readAt: string | null;
+  count: number | null;
+}
+
+/** A conversation. */
+export class Chat {
+  readonly id: string;
+  /** Where it stands in the inbox: the time of its latest activity. */
+  activity = "";
+  /** What is shown of it; null until it is opened. */
+  window: Window | null = null;
+  #isRowStale = false;
+  /** A message came while it was followed, so that it is in the inbox. */
+  #isActive = false;
+  #row: Conversation | null = null;
+  #rowBy = "";
+  #life = { by: "", isThere: false };
+  #gone = "";
+  #left = "";
+  #restored = "";
+  #counts: Count[] = [];
+  readonly #messages = new Map<string, Known>();
+  /** The ids of the messages, ascending. */
+  readonly #ids: string[] = [];
+  readonly #hidden = new Set<string>();
+  /** The moves of each reader's watermark, ascending. */
+  readonly #moves = new Map<string, Move[]>();
+  #changes: { by: string; version: number; fields: Partial<Conversation> }[] = [];
+  /** How far the user has read, as far as this client knows before the server does. */
+  #readTo = "";
+  /** The messages with what was read of them, as long as neither changes. */
+  readonly #shown = new Map<string, { of: Message; reads: Reads; shown: Message }>();
+
+  constructor(id: string) {
+    this.id = id;
+  }
+
+  /** Whether it is in the inbox. */
+  get isThere(): boolean {
+    return this.#life.isThere && this.#row !== null;
+  }
+
+  /** Whether its row does not follow from what is known, and has to be loaded. */
+  get needsRow(): boolean {
+    if (this.#row) return this.isThere && this.#isRowStale;
+    const isGone = this.#life.by !== "" && !this.#life.isThere;
+    return this.#isActive && !isGone;
+  }
+
+  /** Whether the user has removed its history since an event. */
+  wasClearedAfter(by: string): boolean {
+    return this.#gone > by;
+  }
+
+  /** Takes in an event. */
+  apply(event: TidingsEvent, me: string): void {
+    const by = event.id;
+    switch (event.type) {
+      case "conversation.created":
+        this.appears(by, event.data.conversation, event.occurred_at);
+        break;
+      case "conversation.deleted":
+        this.#goes(by);
+        break;
+      case "conversation.updated": {
+        const { version, description: _, ...fields } = event.data;
+        if (!this.#changes.some((change) => change.by === by)) this.#changes.push({ by, version, fields });
+        break;
+      }
+      case "message.created":
+        this.#isActive = true;
+        this.hold(by, event.data.message);
+        break;
+      case "message.updated":
+        this.hold(by, event.data.message);
+        if (event.data.unread_count !== undefined) {
+          // A deleted message is back: what was counted without it holds no longer.
+          this.#countIs(by, event.data);
+          this.#restored = max(this.#restored, by);
+        }
+        break;
+      case "message.deleted":
+        if (event.data.scope === "me") this.#hidden.add(event.data.message.id);
+        else this.hold(by, event.data.message);
+        this.#countIs(by, event.data);
+        break;
+      case "message.read":
+        this.#reads(event.data.user_id, { upTo: event.data.message_id, at: event.data.read_at });
+        if (event.data.user_id === me) {
+          this.#countIs(by, { ...event.data, last_read_message_id: event.data.message_id });
+        }
+        break;
+      case "participant.left":
+        this.#moves.delete(event.data.user_id);
+        if (event.data.user_id === me) this.#left = max(this.#left, by);
+        break;
+      case "participant.joined":
+      case "typing":
+      case "presence":
+        break;
+      default:
+        // A kind of event that is newer than this client.
+        event satisfies never;
+    }
+  }
+
+  /** The row is in the inbox: as an event says, or (with `by` of "") as it was loaded. */
+  appears(by: string, row: Conversation, at: string): void {
+    this.#rowIs(by, row, at);
+    if (by >= this.#life.by) this.#life = { by, isThere: true };
+  }
+
+  /** The row as it was loaded when the latest event known was `by`, whether it is in the inbox or not. */
+  rowLoaded(by: string, row: Conversation): void {
+    if (this.#row) this.#rowIs(by, row, "");
+    else if (this.#isActive) this.appears("", row, "");
+  }
+
+  /** Loading the row was refused: it is not to be had. */
+  rowRefused(): void {
+    this.#isRowStale = false;
+    this.#isActive = false;
+  }
+
+  #rowIs(by: string, row: Conversation, at: string): void {
+    if (by >= this.#rowBy) {
+      this.#row = row;
+      this.#rowBy = by;
+      this.#isRowStale = false;
+      this.activity = max(this.activity, max(row.last_message_at ?? "", at));
+    }
+    this.#countIs(by, row);
+  }
+
+  /** Takes in a message, as it was when the latest event known was `by`. */
+  hold(by: string, message: Message): void {
+    if (by < this.#gone) return;
+    const { id } = message;
+    const known = this.#messages.get(id);
+    if (!known) {
+      this.#messages.set(id, { message, by });
+      this.#ids.splice(place(this.#ids, id), 0, id);
+      return;
+    }
+    if (message.version > known.message.version) known.message = message;
+    else if (message.version === known.message.version) known.message = joined(known.message, message);
+    known.by = max(known.by, by);
+  }
+
+  /** The user has read up to a message; the server does not say so yet. */
+  readLocally(messageId: string): void {
+    this.#readTo = max(this.#readTo, messageId);
+  }
+
+  /** The server has refused that. */
+  forgetLocalRead(): void {
+    this.#readTo = "";
+  }
+
+  /** Whether a message is marked as read already. */
+  hasRead(messageId: string): boolean {
+    return messageId <= this.#count().watermark || messageId <= this.#readTo;
+  }
+
+  /** The newest message that is not hidden. */
+  get newestId(): string | undefined {
+    return this.#ids.findLast((id) => !this.#hidden.has(id));
+  }
+
+  /** A message, with what was read of it. */
+  message(id: string): Message | undefined {
+    const known = this.#messages.get(id);
+    return known && !this.#hidden.has(id) ? this.#withReads(known.message) : undefined;
+  }
+
+  /** The messages of the window, oldest first. */
+  messages(): Message[] {
+    const { window } = this;
+    if (!window) return [];
+    const ids = this.#ids.slice(place(this.#ids, window.from));
+    const shown: Message[] = [];
+    for (const id of ids) {
+      if (window.to !== null && id > window.to) break;
+      const known = this.#messages.get(id);
+      if (known && !this.#hidden.has(id)) shown.push(this.#withReads(known.message));
+    }
+    return shown;
+  }
+
+  /** The row, as the events have left it; undefined while it is not in the inbox. */
+  row(me: string): Conversation | undefined {
+    if (!this.isThere || !this.#row) return undefined;
+    let row: Conversation = { ...this.#row };
+    const changes = this.#changes.filter((change) => change.by > this.#rowBy);
+    for (const { fields } of changes.sort((a, b) => a.version - b.version)) row = { ...row, ...fields };
+    const count = this.#count();
+    row.last_read_message_id = count.watermark || null;
+    row.unread_count = this.#unread(count, me);
+    row.counted_to = max(max(row.counted_to ?? "", count.countedTo), this.#ids.at(-1) ?? "") || null;
+    return this.#withPreview(row, me);
+  }
+
+  #withPreview(row: Conversation, me: string): Conversation {
+    const shown = row.last_message_id ?? "";
+    const isHidden = this.#hidden.has(shown);
+    const countedTo = this.#row?.counted_to ?? "";
+    const last = this.#ids.findLast((id) => {
+      // What is newer than the row's and was counted with it is hidden from the user.
+      const isPassedOver = id > shown && id <= countedTo;
+      return !this.#hidden.has(id) && !isPassedOver && (id >= shown || isHidden);
+    });
+    // The message before one that was hidden is known only where all up to it has been loaded.
+    const isContiguous = this.window?.to === null && last !== undefined && last >= this.window.from;
+    if (isHidden && last !== undefined && last < shown && !isContiguous) this.#isRowStale = true;
+    const known = last === undefined ? undefined : this.#messages.get(last)?.message;
+    if (!known) {
+      if (!isHidden) return row;
+      if (this.window?.from !== "" || this.window.to !== null) this.#isRowStale = true;
+      return {
+        ...row,
+        last_message: null,
+        last_message_id: null,
+        last_message_at: null,
+        last_message_from_me: false,
+      };
+    }
+    this.activity = max(this.activity, known.sent_at);
+    return {
+      ...row,
+      last_message: [...known.message_text.slice(0, 200)].slice(0, 100).join(""),
+      last_message_id: known.id,
+      last_message_at: known.sent_at,
+      last_message_from_me: known.sender_id === me,
+    };
+  }
+
+  #unread(count: Count, me: string): number {
+    const since = max(count.countedTo, count.watermark);
+    const readTo = this.#readTo;
+    // What was read here counts only where it covers all that the server has counted.
+    const isReadHere = readTo > count.watermark && readTo >= count.countedTo;
+    const from = isReadHere ? readTo : since;
+    let unread = isReadHere ? 0 : count.unread;
+    for (let at = this.#ids.length - 1; at >= 0; at--) {
+      const id = this.#ids[at];
+      if (id === undefined || id <= from) break;
+      const message = this.#messages.get(id)?.message;
+      if (message && message.sender_id !== me && !message.is_deleted && !this.#hidden.has(id)) unread += 1;
+    }
+    return unread;
+  }
+
+  #goes(by: string): void {
+    if (by >= this.#life.by) this.#life = { by, isThere: false };
+    if (by <= this.#gone) return;
+    this.#gone = by;
+    for (const [id, known] of this.#messages) {
+      if (known.by > by) continue;
+      this.#messages.delete(id);
+      this.#shown.delete(id);
+      this.#ids.splice(place(this.#ids, id), 1);
+    }
+    // What was shown may have lost messages that are to be loaded again.
+    this.window = null;
+  }
+
+  #countIs(
+    by: string,
+    told: { unread_count?: number; counted_to?: string | null; last_read_message_id?: string | null },
+  ): void {
+    if (told.unread_count === undefined) return;
+    const watermark = told.last_read_message_id ?? "";
+    const count = { by, watermark, countedTo: told.counted_to ?? "", unread: told.unread_count };
+    // One that is older and holds for less is never needed again.
+    const isBeaten = (one: Count, other: Count) => other.by >= one.by && compare(other, one) >= 0;
+    if (this.#counts.some((other) => isBeaten(count, other))) return;
+    this.#counts = [...this.#counts.filter((other) => !isBeaten(other, count)), count];
+  }
+
+  /** The unread count that holds. What was told before one left, or before a message was brought back, does not. */
+  #count(): Count {
+    const from = max(this.#left, this.#restored);
+    let best: Count = { by: "", watermark: "", countedTo: "", unread: 0 };
+    for (const count of this.#counts) {
+      if (count.by >= from && compare(count, best) >= 0) best = count;
+    }
+    return best;
+  }
+
+  #reads(reader: string, move: Move): void {
+    const moves = this.#moves.get(reader) ?? [];
+    this.#moves.set(reader, moves);
+    const at = moves.findIndex((other) => other.upTo >= move.upTo);
+    if (at < 0) moves.push(move);
+    else if (moves[at]?.upTo !== move.upTo) moves.splice(at, 0, move);
+  }
+
+  #withReads(message: Message): Message {
+    const reads = this.#readsOf(message);
+    const cached = this.#shown.get(message.id);
+    if (cached?.of === message && isSame(cached.reads, reads)) return cached.shown;
+    const { read, readAt: read_at, count: read_count } = reads;
+    const isNew = read !== message.read || read_at !== message.read_at || read_count !== message.read_count;
+    const shown = isNew ? { ...message, read, read_at, read_count } : message;
+    this.#shown.set(message.id, { of: message, reads, shown });
+    return shown;
+  }
+
+  #readsOf(message: Message): Reads {
+    const reads = { read: message.read, readAt: message.read_at, count: message.read_count };
+    if (message.read || this.#moves.size === 0) return reads;
+    let readers = 0;
+    for (const [reader, moves] of this.#moves) {
+      if (reader === message.sender_id) continue;
+      const move = moves.find((move) => move.upTo >= message.id);
+      if (!move) continue;
+      if (message.recipient_id !== null) return { read: true, readAt: move.at, count: 1 };
+      readers += 1;
+    }
+    if (reads.count === null || readers <= reads.count) return reads;
+    return { read: readers >= (this.#row?.participant_count ?? Infinity) - 1, readAt: null, count: readers };
+  }
+}
+
+/** Of two answers about the same version of a message, the one that knows of more readers. */
+function joined(one: Message, other: Message): Message {
+  if (!other.read && (other.read_count ?? 0) <= (one.read_count ?? 0)) return one;
+  return one.read ? one : other;
+}
+
+function isSame(one: Reads, other: Reads): boolean {
+  return one.read === other.read && one.readAt === other.readAt && one.count === other.count;
+}
+
+/** Which of two counts holds for more: positive where it is the first. */
+function compare(one: Count, other: Count): number {
+  if (one.watermark !== other.watermark) return one.watermark > other.watermark ? 1 : -1;
+  if (one.countedTo !== other.countedTo) return one.countedTo > other.countedTo ? 1 : -1;
+  return other.unread - one.unread;
+}
+
+function max(one: string, other: string): string {
+  return one >= other ? one : other;
+}
+
+/** Where an id stands, or would, among ascending ones. */
+export function place(ids: readonly string[], id: string): number {
+  let low = 0;
+  let high = ids.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((ids[middle] ?? "") < id) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}

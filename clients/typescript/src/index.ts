@@ -1,0 +1,19 @@
+// A client for Tidings.
+
+export { Tidings } from "./client.js";
+export type { EventOf, EventType, TidingsOptions } from "./client.js";
+export { Session } from "./session.js";
+export type { KeyValue } from "./session.js";
+export { Api } from "./api.js";
+export type { HistoryQuery, SearchQuery } from "./api.js";
+export { TidingsError } from "./error.js";
+export type { ErrorCode, FieldError } from "./error.js";
+export type { CallOptions, Page, TokenProvider } from "./http.js";
+export { Store } from "./store.js";
+export type { Connection, State, Timeline, TimelineMessage } from "./store.js";
+export { indexedDbStorage, memoryStorage } from "./storage.js";
+export type { OutboxStorage } from "./storage.js";
+export type { OutboxEntry } from "./outbox-entry.js";
+export type { SocketConstructor } from "./socket.js";
+export type { TabTools } from "./tabs.js";
+export type * from "./types.js";

@@ -1,0 +1,9 @@
+import { defineConfig } from "tsdown";
+
+export default defineConfig({
+  entry: ["src/index.ts", "src/react.ts", "src/node.ts"],
+  platform: "neutral",
+  dts: true,
+  minify: true,
+  external: [/^node:/],
+});
