@@ -4,7 +4,7 @@ use aws_lambda_events::dynamodb::Event;
 use aws_lambda_events::streams::DynamoDbEventResponse;
 use axum::Router;
 use axum::http::{HeaderName, HeaderValue, Method, header};
-use axum::response::{Html, IntoResponse};
+use axum::response::IntoResponse;
 use axum::routing::get;
 use shared::app::App;
 use shared::http::boundary;
@@ -74,9 +74,9 @@ fn routes() -> Router<App> {
     functions().into_iter().fold(Router::new(), |all, (_, routes)| all.merge(routes))
 }
 
-/// What one port serves: the functions, the sockets, `/health`, and a page that says what this is.
+/// What one port serves: the functions, the sockets, `/health`.
 pub fn service(app: App, sockets: &Gateway, cors_origins: &[String], console: Option<Console>) -> Router {
-    let routes = routes().route("/health", get(health)).route("/ws", sockets.upgrade()).route("/", get(page));
+    let routes = routes().route("/health", get(health)).route("/ws", sockets.upgrade());
     let service = boundary(routes, app);
     let service = match console {
         Some(console) => service.layer(axum::middleware::from_fn_with_state(console, log_requests)),
@@ -100,8 +100,4 @@ fn cors(origins: &[String]) -> CorsLayer {
 
 async fn health() -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "application/json")], r#"{"status": "ok"}"#)
-}
-
-async fn page() -> impl IntoResponse {
-    Html(include_str!("page.html"))
 }

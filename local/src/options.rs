@@ -57,6 +57,9 @@ pub struct Options {
     /// Keep nothing on disk
     #[arg(long, global = true)]
     pub in_memory: bool,
+    /// Folder of the built chat page, served at /
+    #[arg(long, global = true, env = "TIDINGS_WEB_DIR", value_name = "DIR", default_value = "web/dist")]
+    pub web_dir: PathBuf,
     /// Make people and conversations to try it with, in an empty store: so many messages in a lively room
     #[arg(
         long, global = true, value_name = "MESSAGES", num_args = 0..=1, require_equals = true,

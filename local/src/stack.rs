@@ -26,7 +26,7 @@ use crate::engine::Engine;
 use crate::options::Options;
 use crate::stream::Tail;
 use crate::websocket::{Api, Gateway, Limits};
-use crate::{demo, gateway, secrets, stream};
+use crate::{demo, gateway, secrets, stream, web};
 
 /// How long requests in flight may take to finish once the stack stops.
 const GRACE: Duration = Duration::from_secs(10);
@@ -97,6 +97,8 @@ impl Stack {
         let sockets = Gateway::new(api, gateway::socket_functions(&app), Limits::default());
         servers.push(serve(port, sockets.management(), stopped.clone()));
         let service = gateway::service(app.clone(), &sockets, &options.cors_origins, console);
+        let demo = options.demo.is_some().then(|| jwt_secret.clone());
+        let service = service.merge(web::routes(&options.web_dir, demo));
         servers.push(serve(listener, service, stopped));
         Ok(Self { address, database, app, jwt_secret, sockets, tail, stop, servers, _lock: lock })
     }
@@ -106,11 +108,7 @@ impl Stack {
     /// # Errors
     /// Where signing fails.
     pub fn demo_tokens(&self) -> Result<Vec<(&'static str, String)>, Source> {
-        let expires = days_from_now(DEMO_DAYS);
-        let token = |(id, name): (&'static str, &str)| {
-            Ok((id, auth::sign(self.jwt_secret.as_bytes(), &id.parse()?, Some(name), expires)?))
-        };
-        demo::PEOPLE.into_iter().map(token).collect()
+        demo::PEOPLE.into_iter().map(|person| Ok((person.0, demo_token(&self.jwt_secret, person)?))).collect()
     }
 
     /// The URL to call.
@@ -133,6 +131,11 @@ impl Stack {
             tracing::warn!("some requests did not finish in time");
         }
     }
+}
+
+/// A token of one of the demo's people.
+pub(crate) fn demo_token(secret: &str, (id, name): (&str, &str)) -> Result<String, Source> {
+    auth::sign(secret.as_bytes(), &id.parse()?, Some(name), days_from_now(DEMO_DAYS)).map_err(Into::into)
 }
 
 /// The time so many days from now.

@@ -47,6 +47,7 @@ impl Live {
             host: Ipv4Addr::LOCALHOST.into(),
             data_dir: "unused".into(),
             in_memory: true,
+            web_dir: "unused".into(),
             demo: None,
             cors_origins: Vec::new(),
             quiet: true,
