@@ -1,11 +1,11 @@
-.PHONY: run test bench lint unit deny
+.PHONY: run test bench lint unit client deny
 
 # Builds what is needed and starts everything on http://127.0.0.1:3000.
 run:
 	cargo run --release -- --demo
 
 # Formats, lints and every test, set-up included.
-test: lint unit
+test: lint unit client
 
 lint: .venv/installed
 	cargo fmt --all --check
@@ -16,6 +16,15 @@ lint: .venv/installed
 unit:
 	cargo build --workspace --bins --quiet
 	cargo test --workspace
+
+# The TypeScript client: types, its tests (some of them against the built binary), its size.
+client: clients/typescript/node_modules/.package-lock.json
+	cargo build --quiet --package local
+	cd clients/typescript && TIDINGS_BINARY=$(CURDIR)/target/debug/tidings npm test --silent
+
+clients/typescript/node_modules/.package-lock.json: clients/typescript/package-lock.json
+	cd clients/typescript && npm ci --no-audit --no-fund --loglevel=error
+	touch $@
 
 # The local stack's speed, size and costs, measured from another process.
 bench:

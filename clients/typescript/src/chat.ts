@@ -51,6 +51,8 @@ export class Chat {
   readonly id: string;
   /** Where it stands in the inbox: the time of its latest activity. */
   activity = "";
+  /** Its place among those of the same time, as it was loaded; before all of them where it came later. */
+  order = -1;
   /** What is shown of it; null until it is opened. */
   window: Window | null = null;
   #isRowStale = false;
@@ -117,7 +119,7 @@ export class Chat {
         break;
       case "message.updated":
         this.hold(by, event.data.message);
-        if (event.data.unread_count !== undefined) {
+        if ("unread_count" in event.data) {
           // A deleted message is back: what was counted without it holds no longer.
           this.#countIs(by, event.data);
           this.#restored = max(this.#restored, by);
@@ -310,9 +312,9 @@ export class Chat {
 
   #countIs(
     by: string,
-    told: { unread_count?: number; counted_to?: string | null; last_read_message_id?: string | null },
+    told: { unread_count?: number | null; counted_to?: string | null; last_read_message_id?: string | null },
   ): void {
-    if (told.unread_count === undefined) return;
+    if (told.unread_count === undefined || told.unread_count === null) return;
     const watermark = told.last_read_message_id ?? "";
     const count = { by, watermark, countedTo: told.counted_to ?? "", unread: told.unread_count };
     // One that is older and holds for less is never needed again.

@@ -10,7 +10,7 @@ import { Reader } from "./reader.js";
 import type { SocketConstructor } from "./socket.js";
 import { defaultStorage } from "./storage.js";
 import type { OutboxStorage } from "./storage.js";
-import { Store } from "./store.js";
+import { Store, tell } from "./store.js";
 import { Sync } from "./sync.js";
 import { Tabs } from "./tabs.js";
 import type { TabTools } from "./tabs.js";
@@ -86,6 +86,8 @@ export class Tidings {
       if (this.#session === session) this.#end(error instanceof TidingsError && error.status === 401);
       throw error;
     });
+    // Whoever looks at the store alone is not to be told by a crash.
+    session.ready.catch(() => {});
     return session.ready;
   }
 
@@ -112,7 +114,8 @@ export class Tidings {
     if (this.store.state.me?.id !== me.id) this.store.reset();
     this.store.set({ me });
     const name = `tidings ${this.#options.url} ${me.id}`;
-    const storage = (this.#options.storage ?? defaultStorage)(name);
+    const storage = this.#options.storage?.(name) ?? (await defaultStorage(name));
+    signal.throwIfAborted();
     const { socketUrl = this.#options.url.replace(/^http/, "ws").replace(/\/*$/, "/ws") } = this.#options;
     const sync = new Sync({
       api: this.api,
@@ -158,7 +161,7 @@ export class Tidings {
       this.#session?.outbox?.arrived([event.data.message], this.store.state.me?.id ?? "");
     }
     for (const type of [event.type, "event"] as const) {
-      for (const listener of [...(this.#listeners.get(type) ?? [])]) listener(event);
+      for (const listener of [...(this.#listeners.get(type) ?? [])]) tell(() => listener(event));
     }
   }
 
@@ -177,7 +180,7 @@ export class Tidings {
    * Sends a message: it shows at once as `pending`, survives a reload, and is repeated until the server has it. The
    * promise may be ignored. It fails where the message is refused, which also shows as `failed`.
    */
-  async send(draft: Draft): Promise<Message> {
+  send(draft: Draft): Promise<Message> {
     const outbox = this.#outbox;
     const lane = draft.recipient_id === undefined ? undefined : this.store.directWith(draft.recipient_id);
     if (!lane) return outbox.add(draft);
@@ -307,7 +310,7 @@ export class Tidings {
     if (isTyping ? last !== undefined && Math.abs(Date.now() - last) < TYPING_AGAIN : last === undefined) return;
     if (isTyping) this.#typed.set(conversationId, Date.now());
     else this.#typed.delete(conversationId);
-    const frame = { action: "typing", conversation_id: conversationId, is_typing: isTyping };
+    const frame = { action: "typing", conversation_id: conversationId, is_typing: isTyping } as const;
     if (this.#session?.sync?.send(frame)) return;
     // Nobody misses it.
     this.api.typing(conversationId, isTyping).catch(() => {});

@@ -1,25 +1,9 @@
 // The one error of this package.
 
-/** The codes of the API, and `network` where there was no answer. */
-export type ErrorCode =
-  | "invalid_request"
-  | "not_authenticated"
-  | "not_a_participant"
-  | "blocked"
-  | "not_the_sender"
-  | "not_an_admin"
-  | "forbidden"
-  | "not_found"
-  | "already_exists"
-  | "conflict"
-  | "cursor_expired"
-  | "too_large"
-  | "unsupported_media_type"
-  | "rate_limited"
-  | "internal"
-  | "unavailable"
-  | "network"
-  | (string & {});
+import type { Problem } from "./generated/types.gen.js";
+
+/** The codes of the API; `forbidden` from a gateway; `network` where there was no answer. */
+export type ErrorCode = Problem["code"] | "forbidden" | "network" | (string & {});
 
 /** A field that was refused. */
 export interface FieldError {

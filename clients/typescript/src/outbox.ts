@@ -72,8 +72,8 @@ export class Outbox {
     this.#awake();
   }
 
-  /** Keeps a message, and sends it when its turn comes. */
-  async add(draft: Draft): Promise<Message> {
+  /** Keeps a message, and sends it when its turn comes. The promise may be ignored, also where it fails. */
+  add(draft: Draft): Promise<Message> {
     const id = draft.client_message_id ?? crypto.randomUUID();
     const waiting = this.#wait(id);
     const last = Math.max(0, ...this.#entries.map(({ seq }) => seq));
@@ -87,20 +87,24 @@ export class Outbox {
       message_id: null,
       failed: null,
     };
+    void this.#keep(entry);
+    return waiting;
+  }
+
+  async #keep(entry: OutboxEntry): Promise<void> {
+    const { id } = entry;
     // It shows at once, and the next one comes after it, while it is being kept.
     this.#keeping.set(id, entry);
     this.#show(this.#entries);
     try {
       await this.#update(id, (there) => there ?? entry);
-    } catch (error) {
-      this.#waiting.delete(id);
-      throw error;
-    } finally {
       this.#keeping.delete(id);
-      this.#show(this.#entries);
+    } catch (error) {
+      this.#keeping.delete(id);
+      this.#show(this.#entries.filter((other) => other.id !== id));
+      this.#give(id, error instanceof Error ? error : new Error("The message cannot be kept.", { cause: error }));
     }
     this.kick();
-    return waiting;
   }
 
   /** Whether a message is still on its way. */

@@ -1,5 +1,7 @@
 // One socket: opened by a ticket, kept alive by pings, watched for silence.
 
+import type { PingFrame, SetTypingFrame } from "./generated/types.gen.js";
+
 /** Milliseconds within which a socket opens, or counts as blocked. */
 const HANDSHAKE = 10_000;
 /** Milliseconds between pings. API Gateway ends a socket after 10 idle minutes; many routers do after 5. */
@@ -79,7 +81,7 @@ export class Socket {
   }
 
   /** Sends a frame; false where it cannot be sent. */
-  send(frame: object): boolean {
+  send(frame: PingFrame | SetTypingFrame): boolean {
     if (this.#socket.readyState !== 1) return false;
     this.#socket.send(JSON.stringify(frame));
     return true;

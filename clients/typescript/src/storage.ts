@@ -83,7 +83,14 @@ export function indexedDbStorage(name: string, factory: IDBFactory = indexedDB):
   };
 }
 
-/** IndexedDB where there is one, else memory. */
-export function defaultStorage(name: string): OutboxStorage {
-  return typeof indexedDB === "undefined" ? memoryStorage() : indexedDbStorage(name);
+/** IndexedDB; memory where there is none, or none that can be used, as in some private windows. */
+export async function defaultStorage(name: string): Promise<OutboxStorage> {
+  if (typeof indexedDB === "undefined") return memoryStorage();
+  const storage = indexedDbStorage(name);
+  try {
+    await storage.all();
+    return storage;
+  } catch {
+    return memoryStorage();
+  }
 }

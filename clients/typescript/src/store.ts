@@ -96,8 +96,12 @@ export class Store {
   readonly #keys = new Map<string, string>();
   readonly #views = new WeakMap<Message, TimelineMessage>();
   #latest = "";
+  /** The place in the inbox, and the latest activity, of the last row that was loaded. */
+  #order = 0;
+  #lastActivity = "";
   readonly #listeners = new Set<() => void>();
   readonly #dirty = new Set<string>();
+  #isOrderDirty = false;
   #isTypingDirty = false;
   #isPresenceDirty = false;
   #depth = 0;
@@ -182,6 +186,8 @@ export class Store {
     this.batch(() => {
       const before = this.#chats;
       this.#chats = new Map();
+      this.#order = 0;
+      this.#lastActivity = new Date().toISOString();
       for (const id of before.keys()) this.#dirty.add(id);
       this.addRows(rows);
       for (const [id, { window, messages }] of open) {
@@ -195,13 +201,15 @@ export class Store {
   /** Another page of the inbox. @internal */
   addRows(rows: readonly Conversation[]): void {
     this.batch(() => {
-      let activity = "";
-      // A row without messages stands where the inbox has it: above the next.
-      for (const row of [...rows].reverse()) {
-        const at = row.last_message_at ?? "";
-        activity = at > activity ? at : activity;
-        this.#chat(row.conversation_id).appears("", row, activity);
+      for (const row of rows) {
+        // A row without messages stands where the inbox has it: below the one before.
+        this.#lastActivity = row.last_message_at ?? this.#lastActivity;
+        const chat = this.#chat(row.conversation_id);
+        chat.order = this.#order++;
+        chat.appears("", row, this.#lastActivity);
+        if (chat.activity < this.#lastActivity) chat.activity = this.#lastActivity;
       }
+      this.#isOrderDirty = true;
     });
   }
 
@@ -378,20 +386,23 @@ export class Store {
         timelines = changed;
       }
     }
-    this.#dirty.clear();
     let { conversations, unread } = before;
-    if (rows) {
-      const activity = (row: Conversation) => this.#chats.get(row.conversation_id)?.activity ?? "";
-      conversations = [...rows.values()].sort((a, b) => (activity(a) < activity(b) ? 1 : activity(a) > activity(b) ? -1 : 0));
+    if (rows || this.#isOrderDirty) {
+      this.#isOrderDirty = false;
+      rows ??= new Map(before.byId);
+      const shown = [...rows.values()].map((row) => ({ row, chat: this.#chat(row.conversation_id) }));
+      const place = (a: Chat, b: Chat) => (a.activity === b.activity ? a.order - b.order : a.activity < b.activity ? 1 : -1);
+      conversations = shown.sort((a, b) => place(a.chat, b.chat)).map(({ row }) => row);
       unread = conversations.reduce((sum, row) => sum + row.unread_count, 0);
     }
+    this.#dirty.clear();
     const passing = this.#passing(before);
     if (rows || timelines !== before.timelines || passing !== before) {
       this.#state = { ...passing, timelines, conversations, unread, byId: rows ?? before.byId };
     }
     if (this.#state === this.#told) return;
     this.#told = this.#state;
-    for (const listener of [...this.#listeners]) listener();
+    for (const listener of [...this.#listeners]) tell(listener);
   }
 
   #told: State = EMPTY;
@@ -500,6 +511,17 @@ export class Store {
       this.batch(() => {});
     }, Math.min(next - now, 2 ** 31 - 1));
     (this.#expiry as { unref?: () => void }).unref?.();
+  }
+}
+
+/** Calls a listener. What it throws is its own affair: it is reported as uncaught, and the others are called as well. */
+export function tell(listener: () => void): void {
+  try {
+    listener();
+  } catch (error) {
+    queueMicrotask(() => {
+      throw error;
+    });
   }
 }
 

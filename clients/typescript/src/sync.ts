@@ -5,6 +5,7 @@
 
 import type { Api } from "./api.js";
 import { TidingsError } from "./error.js";
+import type { PingFrame, SetTypingFrame, TruncatedEvent } from "./generated/types.gen.js";
 import { Socket } from "./socket.js";
 import type { SocketConstructor } from "./socket.js";
 import type { Connection, Store } from "./store.js";
@@ -106,7 +107,7 @@ export class Sync {
   }
 
   /** Sends a frame, where this tab has a socket. */
-  send(frame: object): boolean {
+  send(frame: PingFrame | SetTypingFrame): boolean {
     return this.#socket?.send(frame) ?? false;
   }
 
@@ -345,11 +346,11 @@ export class Sync {
   }
 
   #heardFrame(frame: unknown): void {
-    const { id, type, data, truncated } = frame as Partial<TidingsEvent> & { truncated?: boolean };
+    const event = frame as TidingsEvent | TruncatedEvent;
     // Answers to frames have no id.
-    if (typeof id !== "string" || typeof type !== "string") return;
-    if (truncated || !data) this.#pollNow();
-    else this.#taken([frame as TidingsEvent]);
+    if (typeof event.id !== "string" || typeof event.type !== "string") return;
+    if ("data" in event) this.#taken([event]);
+    else this.#pollNow();
   }
 
   // The surroundings

@@ -1,0 +1,157 @@
+// Two people with real clients on the real server.
+
+import { execFile } from "node:child_process";
+import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import WebSocket from "ws";
+
+import { Session, Tidings } from "../src/index.js";
+import type { Message, State, TidingsOptions } from "../src/index.js";
+import { Server, isThere } from "./server.js";
+
+const here = fileURLToPath(new URL("..", import.meta.url));
+const clients: Tidings[] = [];
+const server = new Server();
+
+/** Waits until a client shows something. */
+function shows(client: Tidings, what: (state: State) => boolean): Promise<void> {
+  return new Promise((resolve) => {
+    const check = () => {
+      if (!what(client.store.state)) return;
+      end();
+      resolve();
+    };
+    const end = client.store.subscribe(check);
+    check();
+  });
+}
+
+async function connected(user: string, more: Partial<TidingsOptions> = {}): Promise<Tidings> {
+  const token = server.token(user);
+  const options = { url: server.url, token: () => token, WebSocket: WebSocket as unknown as typeof globalThis.WebSocket };
+  const client = new Tidings({ ...options, ...more });
+  clients.push(client);
+  await client.connect();
+  return client;
+}
+
+const last = (client: Tidings, id: string) => client.store.state.timelines.get(id)?.messages.at(-1);
+
+describe.skipIf(!isThere)("against the server", { timeout: 30_000 }, () => {
+  beforeAll(() => server.start("--demo=20"), 60_000);
+  afterEach(() => clients.splice(0).forEach((client) => client.disconnect()));
+  afterAll(() => server.remove());
+
+  test("two people chat, by sockets", async () => {
+    const [alice, bob] = await Promise.all([connected("alice"), connected("bob")]);
+    await Promise.all([alice, bob].map((client) => shows(client, ({ connection }) => connection === "live")));
+    const sent = await alice.send({ recipient_id: "bob", message_text: "How do you do?" });
+    const id = sent.conversation_id;
+    [alice, bob].forEach((client) => client.open(id));
+    await shows(bob, () => last(bob, id)?.message_text === "How do you do?");
+    expect(bob.store.state.byId.get(id)).toMatchObject({ last_message: "How do you do?", last_message_from_me: false });
+    bob.typing(id);
+    await shows(alice, ({ typing }) => typing.get(id)?.[0] === "bob");
+    await bob.markAsRead(id);
+    await shows(alice, () => last(alice, id)?.read === true);
+    expect(bob.store.state.byId.get(id)?.unread_count).toBe(0);
+    await alice.edit(sent.id, "How are you?");
+    await shows(bob, () => last(bob, id)?.message_text === "How are you?");
+    await alice.delete(sent.id);
+    await shows(bob, () => last(bob, id)?.is_deleted === true);
+    const stop = alice.watchPresence(["bob"]);
+    await shows(alice, ({ presence }) => presence.get("bob")?.status === "online");
+    await bob.setStatus("do_not_disturb", id);
+    await shows(alice, ({ presence }) => presence.get("bob")?.status === "do_not_disturb");
+    stop();
+  });
+
+  test("polling alone carries everything", async () => {
+    const polling = { socketUrl: null };
+    const [alice, bob] = await Promise.all([connected("alice", polling), connected("bob", polling)]);
+    const group = await alice.createGroup("Pollers", ["bob"]);
+    const id = group.conversation_id;
+    await shows(bob, ({ byId }) => byId.get(id)?.name === "Pollers");
+    bob.open(id);
+    await alice.send({ conversation_id: id, message_text: "Anybody there?" });
+    await shows(bob, ({ byId }) => byId.get(id)?.unread_count === 1);
+    await bob.api.removeParticipant(id, "bob");
+    await shows(bob, ({ byId }) => !byId.has(id));
+    expect(bob.store.state.connection).toBe("polling");
+  });
+
+  test("a server that is killed and started again loses nothing, and nothing is double", async () => {
+    const [alice, bob] = await Promise.all([connected("alice"), connected("bob")]);
+    const { conversation_id: id } = await alice.openDirect("bob");
+    const texts = Array.from({ length: 20 }, (_, n) => `message ${n}`);
+    const sends = texts.slice(0, 10).map((message_text) => alice.send({ conversation_id: id, message_text }));
+    await sends[4];
+    await server.kill();
+    await shows(alice, ({ connection }) => connection === "offline");
+    sends.push(...texts.slice(10).map((message_text) => alice.send({ conversation_id: id, message_text })));
+    await server.start("--demo=20");
+    await Promise.all(sends);
+    const found: Message[] = [];
+    for await (const message of bob.history(id, { limit: 7 })) {
+      if (message.message_text.startsWith("message ")) found.unshift(message);
+    }
+    expect(found.map((message) => message.message_text)).toEqual(texts);
+    bob.open(id);
+    await shows(bob, () => last(bob, id)?.message_text === "message 19");
+  });
+
+  test("history, inbox and search go through everything", async () => {
+    const alice = await connected("alice", { socketUrl: null });
+    const rows = [];
+    for await (const row of alice.inbox()) rows.push(row);
+    expect(rows.map((row) => row.conversation_id)).toEqual(alice.store.state.conversations.map((row) => row.conversation_id));
+    const room = rows.find((row) => row.type === "room");
+    const history: Message[] = [];
+    for await (const message of alice.history(room?.conversation_id ?? "", { limit: 3 })) history.push(message);
+    expect(history.map(({ id }) => id)).toEqual(history.map(({ id }) => id).sort().reverse());
+    expect(history.length).toBeGreaterThan(5);
+    const { message_text, id } = history.find((message) => /\w{4}/.test(message.message_text)) ?? {};
+    const word = /\w{4}/.exec(message_text ?? "")?.[0] ?? "";
+    const hits = [];
+    for await (const hit of alice.search(word, { limit: 2 })) hits.push(hit.id);
+    expect(hits).toContain(id);
+  });
+
+  test("accounts: register, renew, sign out", async () => {
+    const session = new Session({ url: server.url });
+    const user = await session.register({ username: "newcomer", email: "n@x.example", password: "long enough" });
+    const token = await session.token();
+    expect(await session.token(token)).toBeTypeOf("string");
+    const client = new Tidings({ url: server.url, token: session.token, socketUrl: null });
+    clients.push(client);
+    await client.connect();
+    expect(client.store.state.me).toMatchObject({ id: user.id, username: "newcomer", email: "n@x.example" });
+    await session.logout();
+    expect(session.isSignedIn).toBe(false);
+  });
+
+  test.each(["README.md", "../../README.md"])("the example of %s runs as printed", async (readme) => {
+    const text = readFileSync(join(here, readme), "utf8");
+    const example = /```js\n(import { Tidings } [\s\S]*?)```\n/.exec(text)?.[1] ?? "";
+    expect(example.trim().split("\n").length).toBeLessThanOrEqual(15);
+    const folder = join(server.folder, "example", "node_modules", "@tidings");
+    mkdirSync(folder, { recursive: true });
+    const link = join(folder, "client");
+    try {
+      symlinkSync(here, link);
+    } catch (error) {
+      if ((error as { code?: string }).code !== "EEXIST") throw error;
+    }
+    const file = join(server.folder, "example", "client.mjs");
+    writeFileSync(file, example.replace("http://127.0.0.1:3000", server.url));
+    const env = { ...process.env, TOKEN: server.token("alice") };
+    const { stdout } = await promisify(execFile)(process.execPath, [file], { env });
+    expect(stdout).toMatch(/unread in \d+ conversations/);
+    expect(stdout).toMatch(/alice Are you there\? ✓\n/);
+    expect(stdout).toContain("found Are you there?");
+  });
+});

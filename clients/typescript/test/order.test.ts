@@ -1,0 +1,133 @@
+// Whatever the order in which events reach a store, and if some come twice, it shows what one shows that loads now.
+
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+
+import { Store } from "../src/index.js";
+import type { Conversation, Message, OwnUser, TidingsEvent } from "../src/index.js";
+import { dice } from "./dice.js";
+import { Model } from "./model.js";
+
+const PEOPLE = ["alice", "bob", "carol"];
+const ALL = { from: "", older: null, to: null, newer: null };
+
+beforeEach(() => void vi.useFakeTimers({ now: new Date("2026-01-31T12:00:00Z") }));
+afterEach(() => void vi.useRealTimers());
+
+/** A store of alice's that has loaded everything. */
+function loaded(model: Model): Store {
+  const store = new Store();
+  store.set({ me: { id: "alice" } as OwnUser });
+  const rows = model.inbox("alice");
+  const open = rows.map(({ conversation_id: id }) => [id, { window: ALL, messages: model.messages(id, "alice") }] as const);
+  store.replace(structuredClone(rows), new Map(structuredClone(open)));
+  return store;
+}
+
+/** What it shows. What was said in a conversation that came later has to be loaded first, so all of it is opened. */
+function shown(store: Store): { rows: Conversation[]; messages: [string, object[]][] } {
+  for (const row of store.state.conversations) store.show(store.latest, row.conversation_id, [], ALL);
+  const { conversations, timelines } = store.state;
+  const rows = [...conversations].sort((a, b) => (a.conversation_id < b.conversation_id ? -1 : 1));
+  const messages = rows.map((row): [string, object[]] => {
+    const { messages = [] } = timelines.get(row.conversation_id) ?? {};
+    return [row.conversation_id, messages.map(plain)];
+  });
+  return { rows, messages };
+}
+
+function plain(message: Message): object {
+  const { id, version, message_text, is_deleted, read, read_at } = message;
+  const reads = message.recipient_id === null ? {} : { read, read_at };
+  return { id, version, message_text, is_deleted, ...reads };
+}
+
+/** Something that someone does. */
+function step(model: Model, random: () => number, n: number): void {
+  const pick = <T>(list: readonly T[]) => list[Math.floor(random() * list.length)];
+  const who = pick(PEOPLE) ?? "";
+  const chat = pick([...model.chats.values()]);
+  const message = chat && pick(chat.messages);
+  vi.setSystemTime(Date.now() + 1 + Math.floor(random() * 1_000));
+  try {
+    switch (Math.floor(random() * 20)) {
+      case 0:
+        model.group(`group ${n}`, ["alice", "bob"]);
+        break;
+      case 1:
+        if (chat) model.forget(who, chat.id);
+        break;
+      case 2:
+      case 3:
+        if (message) model.edit(message.sender_id, message.id, `edit ${n}`);
+        break;
+      case 4:
+        if (message) model.delete(message.sender_id, message.id);
+        break;
+      case 5:
+        if (message) model.hide(who, message.id);
+        break;
+      case 6:
+        if (chat && chat.name !== null) model.rename(chat.id, `name ${n}`);
+        break;
+      case 7:
+        if (chat && chat.name !== null) model.leave(who, chat.id);
+        break;
+      case 8:
+        if (chat && chat.name !== null) model.join(who, chat.id);
+        break;
+      case 9:
+      case 10:
+        // Out, and in again: what was told before holds no longer.
+        if (chat && chat.name !== null) {
+          model.leave("alice", chat.id);
+          if (random() < 0.5) model.rename(chat.id, `name ${n}`);
+          model.join("alice", chat.id);
+        }
+        break;
+      case 11:
+      case 12:
+        if (message) {
+          model.delete(message.sender_id, message.id);
+          if (random() < 0.5) model.read("alice", chat?.messages.at(-1)?.id ?? "");
+          model.restore(message.id, `back ${n}`);
+        }
+        break;
+      case 13:
+      case 14:
+        if (message) model.read(who, message.id);
+        break;
+      default:
+        model.send(who, chat?.id ?? model.direct("alice", "bob").id, `text ${n}`);
+    }
+  } catch (error) {
+    // Being refused is part of life.
+    if (!(error instanceof Error) || error.name !== "Error") throw error;
+  }
+}
+
+function shuffled<T>(list: readonly T[], random: () => number): T[] {
+  return list
+    .map((item) => ({ item, place: random() }))
+    .sort((a, b) => a.place - b.place)
+    .map(({ item }) => item);
+}
+
+test("state plus events equals fresh state, in any order", { timeout: 30_000 }, () => {
+  for (let seed = 1; seed <= 400; seed += 1) {
+    const random = dice(seed);
+    const model = new Model(PEOPLE);
+    for (let n = 0; n < 10; n += 1) step(model, random, n);
+    const before = loaded(model);
+    const told = model.queue("alice").events.length;
+    const [again, any] = [loaded(model), loaded(model)];
+    for (let n = 0; n < 12; n += 1) step(model, random, 100 + n);
+    const events: TidingsEvent[] = model.queue("alice").events.slice(told).filter(({ isGone }) => !isGone).map(({ event }) => event);
+    before.apply(events);
+    again.apply(events.flatMap((event, at) => [event, ...events.slice(Math.max(0, at - 3), at + 1)]));
+    for (const event of shuffled(events, random)) any.apply([event]);
+    const fresh = shown(loaded(model));
+    expect(shown(before), `in order, seed ${seed}`).toEqual(fresh);
+    expect(shown(again), `some twice, seed ${seed}`).toEqual(fresh);
+    expect(shown(any), `in any order, seed ${seed}`).toEqual(fresh);
+  }
+});

@@ -1,0 +1,370 @@
+// The wire between a client and the model: a fetch, a socket, tabs; with its faults.
+
+import type { TidingsEvent } from "../src/types.js";
+import { Model, Refused } from "./model.js";
+
+/** Chances from 0 to 1 of what can go wrong. */
+export interface Faults {
+  /** A request does not arrive. */
+  lost: number;
+  /** An answer does not, though the call was done. */
+  unanswered: number;
+  /** The server is busy. */
+  busy: number;
+  /** A push is dropped, comes twice, comes late. */
+  dropped: number;
+  doubled: number;
+  late: number;
+  /** A socket does not open. */
+  refused: number;
+  /** Milliseconds that an answer takes at most. */
+  latency: number;
+  /** Whether the inbox lags. */
+  lags: boolean;
+}
+
+export const NO_FAULTS: Faults = {
+  lost: 0,
+  unanswered: 0,
+  busy: 0,
+  dropped: 0,
+  doubled: 0,
+  late: 0,
+  refused: 0,
+  latency: 10,
+  lags: false,
+};
+
+const wait = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
+
+/** A wire. Tokens are the users' ids. */
+export class Wire {
+  faults = NO_FAULTS;
+  isOffline = false;
+  /** The statuses that the next calls of a path get; 0 is no answer. */
+  readonly refusals: { path: RegExp; status: number; headers?: Record<string, string>; body?: string }[] = [];
+  readonly calls: { method: string; path: string; query: URLSearchParams; body: unknown; user: string }[] = [];
+  readonly sockets = new Set<FakeSocket>();
+  /** Milliseconds that the server wants between polls. */
+  pollAfter = 1_000;
+  /** Messages, conversations and events of a page. */
+  page = 100;
+  readonly #tickets = new Map<string, string>();
+  #nextTicket = 1;
+
+  constructor(
+    readonly model: Model,
+    readonly random: () => number = () => 0.5,
+  ) {
+    model.pushed = (user, event) => this.#push(user, event);
+  }
+
+  count(path: RegExp): number {
+    return this.calls.filter((call) => path.test(`${call.method} ${call.path}`)).length;
+  }
+
+  #isUnlucky(chance: number): boolean {
+    return this.random() < chance;
+  }
+
+  #push(user: string, event: TidingsEvent): void {
+    for (const socket of this.sockets) {
+      if (socket.user !== user || !socket.isHeard || this.#isUnlucky(this.faults.dropped)) continue;
+      const times = this.#isUnlucky(this.faults.doubled) ? 2 : 1;
+      for (let n = 0; n < times; n += 1) {
+        const delay = this.#isUnlucky(this.faults.late) ? this.random() * 10_000 : 1;
+        setTimeout(() => socket.hear(event), delay);
+      }
+    }
+  }
+
+  fetch: typeof fetch = async (input, init) => {
+    const { signal } = init ?? {};
+    const aborted = new Promise<never>((_, reject) => {
+      signal?.addEventListener("abort", () => reject(signal.reason));
+    });
+    aborted.catch(() => {});
+    return Promise.race([this.#answer(new URL(String(input)), init ?? {}), aborted]);
+  };
+
+  async #answer(url: URL, init: RequestInit): Promise<Response> {
+    const method = init.method ?? "GET";
+    const path = url.pathname;
+    const user = new Headers(init.headers).get("authorization")?.replace("Bearer ", "") ?? "";
+    const body = typeof init.body === "string" ? (JSON.parse(init.body) as Record<string, unknown>) : {};
+    await wait(this.random() * this.faults.latency);
+    if (this.isOffline || this.#isUnlucky(this.faults.lost)) throw new TypeError("fetch failed");
+    this.calls.push({ method, path, query: url.searchParams, body, user });
+    const at = this.refusals.findIndex((refusal) => refusal.path.test(`${method} ${path}`));
+    const [refusal] = at >= 0 ? this.refusals.splice(at, 1) : [];
+    if (refusal?.status === 0) throw new TypeError("fetch failed");
+    if (refusal) {
+      return new Response(refusal.body ?? "", { status: refusal.status, headers: refusal.headers ?? {} });
+    }
+    if (this.#isUnlucky(this.faults.busy)) return problem(503, "unavailable", { "retry-after": "1" });
+    let answer: Response;
+    try {
+      const { status, data, next } = this.#do(method, path, url.searchParams, body, user);
+      answer = json(status ?? 200, { success: true, data: data ?? null, next_cursor: next ?? null });
+    } catch (error) {
+      if (!(error instanceof Refused)) throw error;
+      answer = problem(error.status, error.code);
+    }
+    await wait(this.random() * this.faults.latency);
+    if (this.isOffline || this.#isUnlucky(this.faults.unanswered)) throw new TypeError("fetch failed");
+    return answer;
+  }
+
+  #do(
+    method: string,
+    path: string,
+    query: URLSearchParams,
+    body: Record<string, unknown>,
+    user: string,
+  ): { status?: number; data?: unknown; next?: string | null } {
+    const { model } = this;
+    if (!model.users.includes(user)) throw new Refused(401, "not_authenticated");
+    const [, , ...parts] = path.split("/").map(decodeURIComponent);
+    const route = `${method} ${parts.join("/")}`;
+    const match = (pattern: RegExp) => pattern.exec(route)?.slice(1) as string[] | undefined;
+    let found: string[] | undefined;
+    if (route === "GET users/me") return { data: { id: user, username: user, full_name: user, avatar_url: null, created_at: "", email: null } };
+    if (route === "GET events") {
+      const limit = Math.min(Number(query.get("limit") ?? 50), this.page);
+      return { data: { ...model.poll(user, query.get("cursor"), limit), poll_after_ms: this.pollAfter } };
+    }
+    if (route === "GET messages/inbox") {
+      const all = this.faults.lags ? model.laggingInbox(user, this.random) : model.placed(user);
+      const from = Number(query.get("cursor") ?? Infinity);
+      const rows = all.filter(({ activity }) => activity < from);
+      const page = rows.slice(0, this.page);
+      const next = rows.length > this.page ? String(page.at(-1)?.activity) : null;
+      return { data: page.map(({ row }) => row), next };
+    }
+    if (route === "POST ws-ticket") {
+      const ticket = `t${this.#nextTicket++}`;
+      this.#tickets.set(ticket, user);
+      return { status: 201, data: { ticket, expires_in: 30 } };
+    }
+    if (route === "POST messages/send") {
+      const recipient = body["recipient_id"] as string | undefined;
+      if (recipient !== undefined && !model.users.includes(recipient)) throw new Refused(404, "not_found");
+      const id = recipient !== undefined ? model.direct(user, recipient).id : (body["conversation_id"] as string);
+      const key = (body["client_message_id"] as string | undefined) ?? null;
+      const { message, isNew } = model.send(user, id, body["message_text"] as string, { client_message_id: key });
+      return { status: isNew ? 201 : 200, data: message };
+    }
+    if (route === "POST conversations") {
+      const [other] = body["participant_ids"] as string[];
+      const chat = model.direct(user, other ?? "");
+      const member = model.chat(chat.id, user).member;
+      member.isVisible = true;
+      return { data: model.row(chat.id, user) };
+    }
+    if (route === "POST typing") {
+      model.typing(user, body["conversation_id"] as string, body["is_typing"] as boolean);
+      return {};
+    }
+    if (route === "GET presence") {
+      const ids = (query.get("user_ids") ?? "").split(",");
+      const unknown = (user_id: string) => ({ user_id, status: "offline", last_seen_at: null, current_conversation_id: null });
+      return { data: ids.map((id) => model.presence.get(id) ?? unknown(id)) };
+    }
+    if ((found = match(/^GET conversations\/([^/]+)\/messages$/))) return this.#page(found[0] ?? "", user, query);
+    if ((found = match(/^GET conversations\/([^/]+)$/))) {
+      return { data: { ...model.row(found[0] ?? "", user), description: null, participants: [] } };
+    }
+    if ((found = match(/^PUT messages\/mark-as-read\/(.+)$/))) {
+      const row = model.read(user, found[0] ?? "");
+      return { data: { conversation_id: row.conversation_id, message_id: row.last_read_message_id, unread_count: row.unread_count } };
+    }
+    if ((found = match(/^PATCH messages\/(.+)$/))) {
+      return { data: model.edit(user, found[0] ?? "", body["message_text"] as string) };
+    }
+    if ((found = match(/^DELETE messages\/(.+)$/))) {
+      if (query.get("scope") !== "me") return { data: model.delete(user, found[0] ?? "") };
+      model.hide(user, found[0] ?? "");
+      return {};
+    }
+    throw new Refused(404, "not_found");
+  }
+
+  #page(id: string, user: string, query: URLSearchParams): { data: unknown; next: string | null } {
+    const all = this.model.messages(id, user);
+    const limit = Math.min(Number(query.get("limit") ?? 50), this.page);
+    const [direction, from] = query.get("cursor")?.split("|") ?? [];
+    const after = direction === "newer" ? from : (query.get("after") ?? undefined);
+    if (after !== undefined) {
+      const newer = all.filter((m) => m.id > after);
+      const page = newer.slice(0, limit);
+      return { data: page, next: newer.length > limit ? `newer|${page.at(-1)?.id}` : null };
+    }
+    const before = direction === "older" ? from : query.get("before");
+    const older = before ? all.filter((m) => m.id < before) : all;
+    const page = older.slice(-limit);
+    return { data: page, next: older.length > limit ? `older|${page[0]?.id}` : null };
+  }
+
+  /** A socket on this wire, to be constructed as `WebSocket` is. */
+  get WebSocket(): new (url: string) => WebSocket {
+    // eslint-disable-next-line @typescript-eslint/no-this-alias
+    const wire = this;
+    return class extends FakeSocket {
+      constructor(url: string) {
+        super(wire, url);
+      }
+    } as unknown as new (url: string) => WebSocket;
+  }
+
+  accept(socket: FakeSocket): boolean {
+    const ticket = new URL(socket.url).searchParams.get("ticket") ?? "";
+    const user = this.#tickets.get(ticket);
+    this.#tickets.delete(ticket);
+    if (this.isOffline || user === undefined || this.#isUnlucky(this.faults.refused)) return false;
+    socket.user = user;
+    this.sockets.add(socket);
+    return true;
+  }
+
+  /** Ends all sockets, as a server that stops does. */
+  endSockets(): void {
+    for (const socket of [...this.sockets]) socket.end();
+  }
+
+  /** Sockets go silent without being closed, as when a laptop changes its network. */
+  cutSockets(): void {
+    for (const socket of this.sockets) socket.isCut = true;
+  }
+}
+
+class FakeSocket {
+  readyState = 0;
+  user = "";
+  isCut = false;
+  onopen: (() => void) | null = null;
+  onclose: (() => void) | null = null;
+  onerror: (() => void) | null = null;
+  onmessage: ((event: { data: string }) => void) | null = null;
+  readonly sent: { action: string }[] = [];
+  readonly #wire: Wire;
+  readonly url: string;
+
+  constructor(wire: Wire, url: string) {
+    this.#wire = wire;
+    this.url = url;
+    setTimeout(() => {
+      if (this.readyState !== 0) return;
+      if (wire.accept(this)) {
+        this.readyState = 1;
+        this.onopen?.();
+      } else {
+        this.readyState = 3;
+        this.onerror?.();
+        this.onclose?.();
+      }
+    }, 5);
+  }
+
+  get isHeard(): boolean {
+    return this.readyState === 1 && !this.isCut && !this.#wire.isOffline;
+  }
+
+  hear(frame: object): void {
+    if (this.isHeard) this.onmessage?.({ data: JSON.stringify(frame) });
+  }
+
+  send(text: string): void {
+    const frame = JSON.parse(text) as { action: string; conversation_id: string; is_typing: boolean };
+    if (!this.isHeard) return;
+    this.sent.push(frame);
+    if (frame.action === "ping") setTimeout(() => this.hear({ type: "pong", ref: null }), 5);
+    if (frame.action === "typing") this.#wire.model.typing(this.user, frame.conversation_id, frame.is_typing);
+  }
+
+  close(): void {
+    if (this.readyState >= 2) return;
+    this.readyState = 2;
+    this.#wire.sockets.delete(this);
+    // One that was cut off does not say so for a long time.
+    setTimeout(() => {
+      this.readyState = 3;
+      this.onclose?.();
+    }, this.isCut ? 60_000 : 1);
+  }
+
+  end(): void {
+    this.readyState = 3;
+    this.#wire.sockets.delete(this);
+    this.onclose?.();
+  }
+}
+
+export type { FakeSocket };
+
+/** Tabs of one browser: locks and channels. */
+export class Browser {
+  readonly #held = new Map<string, Promise<unknown>>();
+  readonly #channels = new Set<FakeChannel>();
+
+  /** What a tab of it has. */
+  tab(): { locks: Pick<LockManager, "request">; BroadcastChannel: typeof BroadcastChannel } {
+    const channels = this.#channels;
+    class Channel extends FakeChannel {
+      constructor(name: string) {
+        super(name, channels);
+      }
+    }
+    const request = (name: string, options: { signal?: AbortSignal }, work: () => unknown) => {
+      const before = this.#held.get(name) ?? Promise.resolve();
+      const aborted = new Promise<never>((_, reject) => {
+        options.signal?.addEventListener("abort", () => reject(options.signal?.reason));
+        if (options.signal?.aborted) reject(options.signal.reason);
+      });
+      aborted.catch(() => {});
+      const granted = before.then(() => options.signal?.throwIfAborted());
+      const done = granted.then(work);
+      this.#held.set(name, done.catch(() => {}));
+      return Promise.race([granted, aborted]).then(() => done);
+    };
+    return {
+      locks: { request } as unknown as Pick<LockManager, "request">,
+      BroadcastChannel: Channel as unknown as typeof BroadcastChannel,
+    };
+  }
+}
+
+class FakeChannel {
+  onmessage: ((event: { data: unknown }) => void) | null = null;
+  isOpen = true;
+  readonly #all: Set<FakeChannel>;
+  readonly name: string;
+
+  constructor(name: string, all: Set<FakeChannel>) {
+    this.name = name;
+    this.#all = all;
+    all.add(this);
+  }
+
+  postMessage(data: unknown): void {
+    if (!this.isOpen) throw new Error("The channel is closed.");
+    const copy = structuredClone(data);
+    for (const other of this.#all) {
+      if (other !== this && other.name === this.name) {
+        setTimeout(() => other.isOpen && other.onmessage?.({ data: copy }), 1);
+      }
+    }
+  }
+
+  close(): void {
+    this.isOpen = false;
+    this.#all.delete(this);
+  }
+}
+
+function json(status: number, body: object, headers: Record<string, string> = {}): Response {
+  return new Response(JSON.stringify(body), { status, headers: { "x-request-id": "r1", ...headers } });
+}
+
+function problem(status: number, code: string, headers: Record<string, string> = {}): Response {
+  return json(status, { success: false, code, detail: code, message: code, status }, headers);
+}
