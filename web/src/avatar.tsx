@@ -8,9 +8,10 @@ import { webAddress } from "./safe.js";
 
 /** One of the twelve colours of the style sheet, by what is written. */
 export function hue(text: string): number {
-  let sum = 7;
-  for (const char of text) sum = (sum * 31 + (char.codePointAt(0) ?? 0)) % 9973;
-  return sum % 12;
+  // FNV-1a: ids that differ little get other colours.
+  let hash = 0x811c9dc5;
+  for (const char of text) hash = Math.imul(hash ^ (char.codePointAt(0) ?? 0), 0x01000193);
+  return (hash >>> 8) % 12;
 }
 
 const graphemes = new Intl.Segmenter(undefined, { granularity: "grapheme" });

@@ -161,7 +161,9 @@ const Row = memo(function Row({ row, isOpen }: { row: Conversation; isOpen: bool
       />
       <span className="row-text">
         <span className="row-top">
-          <bdi className="row-name">{title}</bdi>
+          <span className="row-name">
+            <bdi>{title}</bdi>
+          </span>
           {row.last_message_at && <time className="muted">{brief(row.last_message_at)}</time>}
         </span>
         <span className="row-bottom">
@@ -201,7 +203,7 @@ function Preview({ row, isOpen }: { row: Conversation; isOpen: boolean }) {
     <span className="preview muted">
       {row.last_message_from_me &&
         (read === null ? <span>You: </span> : read ? <CheckCheck aria-label="Read" className="tick read" /> : <Check aria-label="Sent" className="tick" />)}
-      {text ? <bdi>{text}</bdi> : <i>{text === "" ? "Message deleted or without text" : ""}</i>}
+      {text ? <bdi>{text}</bdi> : <i>{text === "" ? "Deleted, or without text" : ""}</i>}
     </span>
   );
 }
@@ -295,7 +297,9 @@ function FoundMessage({ hit }: { hit: Hit }) {
     <a className="row hit" href={addressOf(hit.conversation_id, hit.id)}>
       <span className="row-text">
         <span className="row-top">
-          <bdi className="row-name">{title}</bdi>
+          <span className="row-name">
+            <bdi>{title}</bdi>
+          </span>
           <time className="muted">{brief(hit.sent_at)}</time>
         </span>
         <span className="preview muted">
