@@ -5,5 +5,5 @@ export default defineConfig({
   platform: "neutral",
   dts: true,
   minify: true,
-  external: [/^node:/],
+  deps: { neverBundle: [/^node:/] },
 });

@@ -5,12 +5,20 @@
 // of these the one that counts up to the newest message, of these the lowest (a message that is deleted counts no
 // longer), plus the messages of others that it does not count.
 
+import type { TimelineMessage } from "./store.js";
 import type { Conversation, Message, TidingsEvent } from "./types.js";
 
 /** What is known of a message. `by` is the latest event when it was told; what an older removal takes away. */
 interface Known {
+  readonly id: string;
   message: Message;
   by: string;
+  /** What was made of it last: what of, with what was read of it, and how a timeline shows it. */
+  of?: Message;
+  shown?: Message;
+  view?: TimelineMessage | undefined;
+  /** Something may have been read of it since. */
+  isStale: boolean;
 }
 
 /** An unread count: the event that told it, and what it holds for. */
@@ -66,16 +74,14 @@ export class Chat {
   #restored = "";
   #counts: Count[] = [];
   readonly #messages = new Map<string, Known>();
-  /** The ids of the messages, ascending. */
-  readonly #ids: string[] = [];
+  /** The same, by ascending ids. */
+  #sorted: Known[] = [];
   readonly #hidden = new Set<string>();
   /** The moves of each reader's watermark, ascending. */
   readonly #moves = new Map<string, Move[]>();
   #changes: { by: string; version: number; fields: Partial<Conversation> }[] = [];
   /** How far the user has read, as far as this client knows before the server does. */
   #readTo = "";
-  /** The messages with what was read of them, as long as neither changes. */
-  readonly #shown = new Map<string, { of: Message; reads: Reads; shown: Message }>();
 
   constructor(id: string) {
     this.id = id;
@@ -138,6 +144,7 @@ export class Chat {
         break;
       case "participant.left":
         this.#moves.delete(event.data.user_id);
+        this.#outdate(0, this.#sorted.length);
         if (event.data.user_id === me) this.#left = max(this.#left, by);
         break;
       case "participant.joined":
@@ -170,6 +177,7 @@ export class Chat {
 
   #rowIs(by: string, row: Conversation, at: string): void {
     if (by >= this.#rowBy) {
+      if (row.participant_count !== this.#row?.participant_count) this.#outdate(0, this.#sorted.length);
       this.#row = row;
       this.#rowBy = by;
       this.#isRowStale = false;
@@ -184,13 +192,22 @@ export class Chat {
     const { id } = message;
     const known = this.#messages.get(id);
     if (!known) {
-      this.#messages.set(id, { message, by });
-      this.#ids.splice(place(this.#ids, id), 0, id);
+      const added = { id, message, by, isStale: false };
+      this.#messages.set(id, added);
+      this.#sorted.splice(place(this.#sorted, id), 0, added);
       return;
     }
     if (message.version > known.message.version) known.message = message;
     else if (message.version === known.message.version) known.message = joined(known.message, message);
     known.by = max(known.by, by);
+  }
+
+  /**
+   * Takes in what a send was answered with. A repeated one may be answered with a message that was removed since. So what
+   * the row had counted when it was loaded is left to the pages, and what comes where there is no row to its event.
+   */
+  sent(by: string, message: Message): void {
+    if (this.#row && message.id > (this.#row.counted_to ?? "")) this.hold(by, message);
   }
 
   /** The user has read up to a message; the server does not say so yet. */
@@ -210,25 +227,26 @@ export class Chat {
 
   /** The newest message that is not hidden. */
   get newestId(): string | undefined {
-    return this.#ids.findLast((id) => !this.#hidden.has(id));
+    return this.#sorted.findLast(({ id }) => !this.#hidden.has(id))?.id;
   }
 
   /** A message, with what was read of it. */
   message(id: string): Message | undefined {
     const known = this.#messages.get(id);
-    return known && !this.#hidden.has(id) ? this.#withReads(known.message) : undefined;
+    return known && !this.#hidden.has(id) ? this.#shownOf(known) : undefined;
   }
 
-  /** The messages of the window, oldest first. */
-  messages(): Message[] {
+  /** The messages of the window as `view` shows them, oldest first. What has not changed is not made again. */
+  messages(view: (message: Message) => TimelineMessage): TimelineMessage[] {
     const { window } = this;
     if (!window) return [];
-    const ids = this.#ids.slice(place(this.#ids, window.from));
-    const shown: Message[] = [];
-    for (const id of ids) {
-      if (window.to !== null && id > window.to) break;
-      const known = this.#messages.get(id);
-      if (known && !this.#hidden.has(id)) shown.push(this.#withReads(known.message));
+    const shown: TimelineMessage[] = [];
+    for (let at = place(this.#sorted, window.from); at < this.#sorted.length; at += 1) {
+      const known = this.#sorted[at];
+      if (!known || (window.to !== null && known.id > window.to)) break;
+      if (this.#hidden.has(known.id)) continue;
+      const message = this.#shownOf(known);
+      shown.push((known.view ??= view(message)));
     }
     return shown;
   }
@@ -242,7 +260,7 @@ export class Chat {
     const count = this.#count();
     row.last_read_message_id = count.watermark || null;
     row.unread_count = this.#unread(count, me);
-    row.counted_to = max(max(row.counted_to ?? "", count.countedTo), this.#ids.at(-1) ?? "") || null;
+    row.counted_to = max(max(row.counted_to ?? "", count.countedTo), this.#sorted.at(-1)?.id ?? "") || null;
     return this.#withPreview(row, me);
   }
 
@@ -250,11 +268,11 @@ export class Chat {
     const shown = row.last_message_id ?? "";
     const isHidden = this.#hidden.has(shown);
     const countedTo = this.#row?.counted_to ?? "";
-    const last = this.#ids.findLast((id) => {
+    const last = this.#sorted.findLast(({ id }) => {
       // What is newer than the row's and was counted with it is hidden from the user.
       const isPassedOver = id > shown && id <= countedTo;
       return !this.#hidden.has(id) && !isPassedOver && (id >= shown || isHidden);
-    });
+    })?.id;
     // The message before one that was hidden is known only where all up to it has been loaded.
     const isContiguous = this.window?.to === null && last !== undefined && last >= this.window.from;
     if (isHidden && last !== undefined && last < shown && !isContiguous) this.#isRowStale = true;
@@ -287,11 +305,11 @@ export class Chat {
     const isReadHere = readTo > count.watermark && readTo >= count.countedTo;
     const from = isReadHere ? readTo : since;
     let unread = isReadHere ? 0 : count.unread;
-    for (let at = this.#ids.length - 1; at >= 0; at--) {
-      const id = this.#ids[at];
-      if (id === undefined || id <= from) break;
-      const message = this.#messages.get(id)?.message;
-      if (message && message.sender_id !== me && !message.is_deleted && !this.#hidden.has(id)) unread += 1;
+    for (let at = this.#sorted.length - 1; at >= 0; at--) {
+      const known = this.#sorted[at];
+      if (!known || known.id <= from) break;
+      const { id, message } = known;
+      if (message.sender_id !== me && !message.is_deleted && !this.#hidden.has(id)) unread += 1;
     }
     return unread;
   }
@@ -300,12 +318,8 @@ export class Chat {
     if (by >= this.#life.by) this.#life = { by, isThere: false };
     if (by <= this.#gone) return;
     this.#gone = by;
-    for (const [id, known] of this.#messages) {
-      if (known.by > by) continue;
-      this.#messages.delete(id);
-      this.#shown.delete(id);
-      this.#ids.splice(place(this.#ids, id), 1);
-    }
+    for (const known of this.#sorted) if (known.by <= by) this.#messages.delete(known.id);
+    this.#sorted = this.#sorted.filter((known) => known.by > by);
     // What was shown may have lost messages that are to be loaded again.
     this.window = null;
   }
@@ -336,20 +350,28 @@ export class Chat {
   #reads(reader: string, move: Move): void {
     const moves = this.#moves.get(reader) ?? [];
     this.#moves.set(reader, moves);
-    const at = moves.findIndex((other) => other.upTo >= move.upTo);
-    if (at < 0) moves.push(move);
-    else if (moves[at]?.upTo !== move.upTo) moves.splice(at, 0, move);
+    let at = moves.findIndex((other) => other.upTo >= move.upTo);
+    if (at < 0) at = moves.length;
+    if (moves[at]?.upTo === move.upTo) return;
+    moves.splice(at, 0, move);
+    this.#outdate(place(this.#sorted, moves[at - 1]?.upTo ?? ""), place(this.#sorted, move.upTo) + 1);
   }
 
-  #withReads(message: Message): Message {
-    const reads = this.#readsOf(message);
-    const cached = this.#shown.get(message.id);
-    if (cached?.of === message && isSame(cached.reads, reads)) return cached.shown;
-    const { read, readAt: read_at, count: read_count } = reads;
-    const isNew = read !== message.read || read_at !== message.read_at || read_count !== message.read_count;
-    const shown = isNew ? { ...message, read, read_at, read_count } : message;
-    this.#shown.set(message.id, { of: message, reads, shown });
-    return shown;
+  /** What was read of some messages is to be looked at again. */
+  #outdate(from: number, to: number): void {
+    for (const known of this.#sorted.slice(from, to)) known.isStale = true;
+  }
+
+  #shownOf(known: Known): Message {
+    const { message, shown } = known;
+    if (shown && known.of === message && !known.isStale) return shown;
+    known.isStale = false;
+    const { read, readAt: read_at, count: read_count } = this.#readsOf(message);
+    const isAs = (one: Message) => one.read === read && one.read_at === read_at && one.read_count === read_count;
+    if (shown && known.of === message && isAs(shown)) return shown;
+    known.of = message;
+    known.view = undefined;
+    return (known.shown = isAs(message) ? message : { ...message, read, read_at, read_count });
   }
 
   #readsOf(message: Message): Reads {
@@ -374,10 +396,6 @@ function joined(one: Message, other: Message): Message {
   return one.read ? one : other;
 }
 
-function isSame(one: Reads, other: Reads): boolean {
-  return one.read === other.read && one.readAt === other.readAt && one.count === other.count;
-}
-
 /** Which of two counts holds for more: positive where it is the first. */
 function compare(one: Count, other: Count): number {
   if (one.watermark !== other.watermark) return one.watermark > other.watermark ? 1 : -1;
@@ -390,12 +408,12 @@ function max(one: string, other: string): string {
 }
 
 /** Where an id stands, or would, among ascending ones. */
-export function place(ids: readonly string[], id: string): number {
+function place(list: readonly { readonly id: string }[], id: string): number {
   let low = 0;
-  let high = ids.length;
+  let high = list.length;
   while (low < high) {
     const middle = (low + high) >> 1;
-    if ((ids[middle] ?? "") < id) low = middle + 1;
+    if ((list[middle]?.id ?? "") < id) low = middle + 1;
     else high = middle;
   }
   return low;

@@ -196,16 +196,16 @@ export class Tidings {
   /** Changes the text of one's own message, also of one on its way. */
   async edit(id: string, text: string, options?: CallOptions): Promise<void> {
     if (this.#session?.outbox?.has(id)) return this.#session.outbox.edit(id, text);
-    const by = this.store.latest;
-    this.store.hold(by, [await this.api.edit(id, text, options)]);
+    const asked = this.store.now;
+    this.store.hold(asked, [await this.api.edit(id, text, options)]);
   }
 
   /** Deletes a message; one that is on its way or has failed is taken back. */
   async delete(id: string, scope: "everyone" | "me" = "everyone", options?: CallOptions): Promise<void> {
     if (this.#session?.outbox?.has(id)) return this.#session.outbox.delete(id);
-    const by = this.store.latest;
+    const asked = this.store.now;
     const left = await this.api.delete(id, scope, options);
-    if (left) this.store.hold(by, [left]);
+    if (left) this.store.hold(asked, [left]);
   }
 
   /** Marks a conversation read up to a message, or up to the newest that is known. */
@@ -252,7 +252,7 @@ export class Tidings {
         return this.#opened(await this.api.createGroup(group, options));
       } catch (error) {
         if (!(error instanceof TidingsError) || !error.retryable || failures === 2) throw error;
-        await sleep(error.retryAfterMs ?? backoff(failures, 5_000), options?.signal);
+        await sleep(error.retryAfterMs ?? backoff(failures, 5_000), this.#signal(options));
       }
     }
   }

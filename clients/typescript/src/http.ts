@@ -2,6 +2,7 @@
 
 import { TidingsError, codeOfStatus } from "./error.js";
 import type { FieldError } from "./error.js";
+import { onAbort } from "./time.js";
 
 /**
  * Gives the token to call with. After a 401 it is asked once more, with the token that was refused, and may give a
@@ -92,8 +93,7 @@ export class Http {
   ): Promise<Page<T>> {
     signal?.throwIfAborted();
     const abort = new AbortController();
-    const stop = () => abort.abort(signal?.reason);
-    signal?.addEventListener("abort", stop, { once: true });
+    const forget = signal && onAbort(signal, () => abort.abort(signal.reason));
     const timer = setTimeout(() => abort.abort(new Error("No answer in time.")), TIMEOUT);
     try {
       const headers: Record<string, string> = { accept: "application/json" };
@@ -108,7 +108,7 @@ export class Http {
       throw new TidingsError("The server cannot be reached.", { code: "network", status: 0, cause: error });
     } finally {
       clearTimeout(timer);
-      signal?.removeEventListener("abort", stop);
+      forget?.();
     }
   }
 }

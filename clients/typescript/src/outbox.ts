@@ -222,19 +222,10 @@ export class Outbox {
           failures = answers = 0;
           continue;
         }
-        await this.#pause(error.retryAfterMs ?? backoff(failures, SLOWEST));
+        await sleep(error.retryAfterMs ?? backoff(failures, SLOWEST), this.#stop.signal, this.#hurry.signal).catch(() => {});
         failures += 1;
       }
     }
-  }
-
-  async #pause(ms: number): Promise<void> {
-    const both = new AbortController();
-    const end = () => both.abort();
-    const signals = [this.#stop.signal, this.#hurry.signal];
-    for (const signal of signals) signal.addEventListener("abort", end);
-    await sleep(ms, both.signal).catch(() => {});
-    for (const signal of signals) signal.removeEventListener("abort", end);
   }
 
   async #step(entry: OutboxEntry): Promise<void> {
@@ -253,9 +244,9 @@ export class Outbox {
     const now = Date.now();
     const marked = await this.#update(entry.id, (there) => there && { ...there, tried_at: isOld ? now : (there.tried_at ?? now) });
     if (!marked || marked.message_id) return;
-    const by = this.#store.latest;
+    const asked = this.#store.now;
     const message = await this.#api.send(marked.draft, { signal });
-    await this.#acknowledge(marked, message, by);
+    await this.#acknowledge(marked, message, asked);
   }
 
   /** The message that an entry has become, where it has. */
@@ -273,9 +264,8 @@ export class Outbox {
   }
 
   /** The server has the message. */
-  async #acknowledge(entry: OutboxEntry, message: Message, by = this.#store.latest): Promise<void> {
-    this.#store.arrived(entry, message);
-    this.#store.hold(by, [message]);
+  async #acknowledge(entry: OutboxEntry, message: Message, asked = this.#store.now): Promise<void> {
+    this.#store.sent(asked, entry, message);
     const left = await this.#update(entry.id, (there) => there?.then ? { ...there, message_id: message.id } : undefined);
     this.#give(entry.id, message);
     if (left) this.kick();
@@ -286,11 +276,11 @@ export class Outbox {
     const { then } = entry;
     const signal = this.#stop.signal;
     try {
-      const by = this.#store.latest;
+      const asked = this.#store.now;
       let changed: Message | null = null;
       if (then && "edit" in then) changed = await this.#api.edit(messageId, then.edit, { signal });
       else if (then) changed = await this.#api.delete(messageId, "everyone", { signal });
-      if (changed) this.#store.hold(by, [changed]);
+      if (changed) this.#store.hold(asked, [changed]);
     } catch (error) {
       // What is refused now is refused for good: the message stays as it is.
       if (!(error instanceof TidingsError) || error.retryable || error.status === 401) throw error;

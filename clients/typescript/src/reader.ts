@@ -4,7 +4,7 @@ import type { Api } from "./api.js";
 import type { Window } from "./chat.js";
 import { TidingsError } from "./error.js";
 import type { Page } from "./http.js";
-import type { Store } from "./store.js";
+import type { Moment, Store } from "./store.js";
 import type { Message } from "./types.js";
 
 /** Messages of a page. */
@@ -69,9 +69,9 @@ export class Reader {
   /** Shows the newest messages. */
   toLatest(id: string, signal: AbortSignal): Promise<void> {
     return this.#once(id, async () => {
-      const by = this.#store.latest;
+      const asked = this.#store.now;
       const { window, messages } = await this.#latest(id, signal);
-      this.#show(by, id, messages, window);
+      this.#show(asked, id, messages, window);
     });
   }
 
@@ -80,12 +80,12 @@ export class Reader {
     return this.#once(id, async () => {
       const window = this.#store.window(id);
       if (!window?.older) return;
-      const by = this.#store.latest;
+      const asked = this.#store.now;
       const page = await this.#page(id, { cursor: window.older }, signal);
       // Something else may be shown by now.
       if (this.#store.window(id) !== window) return;
       const from = page.next === null ? "" : (page.data[0]?.id ?? window.from);
-      this.#show(by, id, page.data, { ...window, from, older: page.next });
+      this.#show(asked, id, page.data, { ...window, from, older: page.next });
     });
   }
 
@@ -94,11 +94,11 @@ export class Reader {
     return this.#once(id, async () => {
       const window = this.#store.window(id);
       if (!window?.newer) return;
-      const by = this.#store.latest;
+      const asked = this.#store.now;
       const page = await this.#page(id, { cursor: window.newer }, signal);
       if (this.#store.window(id) !== window) return;
       const to = page.next === null ? null : (page.data.at(-1)?.id ?? window.to);
-      this.#show(by, id, page.data, { ...window, to, newer: page.next });
+      this.#show(asked, id, page.data, { ...window, to, newer: page.next });
     });
   }
 
@@ -108,12 +108,12 @@ export class Reader {
       const shown = this.#store.window(id);
       const isShown = shown && shown.from <= messageId && (shown.to === null || messageId <= shown.to);
       if (isShown && this.#store.message(id, messageId)) return;
-      const by = this.#store.latest;
+      const asked = this.#store.now;
       const after = await this.#page(id, { after: messageId, limit: PAGE / 2 }, signal);
       const first = after.data[0];
       if (!first) {
         const { window, messages } = await this.#latest(id, signal);
-        this.#show(by, id, messages, window);
+        this.#show(asked, id, messages, window);
         return;
       }
       const before = await this.#page(id, { before: first.id, limit: PAGE / 2 }, signal);
@@ -123,7 +123,7 @@ export class Reader {
         to: after.next === null ? null : (after.data.at(-1) ?? first).id,
         newer: after.next,
       };
-      this.#show(by, id, [...before.data, ...after.data], window);
+      this.#show(asked, id, [...before.data, ...after.data], window);
     });
   }
 
@@ -146,8 +146,8 @@ export class Reader {
     return page;
   }
 
-  #show(by: string, id: string, messages: Message[], window: Window): void {
-    this.#store.show(by, id, messages, window);
+  #show(asked: Moment, id: string, messages: Message[], window: Window): void {
+    this.#store.show(asked, id, messages, window);
   }
 
   /** One at a time for a conversation: whoever asks meanwhile waits for what is under way, and then for its own. */

@@ -1,6 +1,7 @@
 // One socket: opened by a ticket, kept alive by pings, watched for silence.
 
 import type { PingFrame, SetTypingFrame } from "./generated/types.gen.js";
+import { onAbort } from "./time.js";
 
 /** Milliseconds within which a socket opens, or counts as blocked. */
 const HANDSHAKE = 10_000;
@@ -69,9 +70,9 @@ export class Socket {
       const timer = setTimeout(() => fail(new Error("The socket does not open.")), HANDSHAKE);
       const settle = () => {
         clearTimeout(timer);
-        signal.removeEventListener("abort", stop);
+        forget();
       };
-      signal.addEventListener("abort", stop, { once: true });
+      const forget = onAbort(signal, stop);
       socket.onopen = () => {
         settle();
         resolve(new Socket(socket, heard));

@@ -56,6 +56,15 @@ export interface State {
   outbox: readonly OutboxEntry[];
 }
 
+/**
+ * When something was asked for: the latest event that was known, and how often everything had been loaded. What was asked
+ * for before everything was loaded anew is not taken in: what has become of it since, no event will tell.
+ */
+export interface Moment {
+  by: string;
+  load: number;
+}
+
 /** See `Store.subscribe`. */
 export interface Subscribe {
   (listener: () => void): () => void;
@@ -94,8 +103,8 @@ export class Store {
   #outbox: readonly OutboxEntry[] = [];
   /** The keys of messages that were seen on their way. */
   readonly #keys = new Map<string, string>();
-  readonly #views = new WeakMap<Message, TimelineMessage>();
   #latest = "";
+  #load = 0;
   /** The place in the inbox, and the latest activity, of the last row that was loaded. */
   #order = 0;
   #lastActivity = "";
@@ -138,9 +147,9 @@ export class Store {
 
   // What follows is for the client alone.
 
-  /** The latest event taken in; what is loaded from now on contains it. @internal */
-  get latest(): string {
-    return this.#latest;
+  /** Now; what is asked for from now on contains what is known. @internal */
+  get now(): Moment {
+    return { by: this.#latest, load: this.#load };
   }
 
   /** The chats whose rows have to be loaded. @internal */
@@ -171,6 +180,7 @@ export class Store {
   /** Forgets everything, as for another user. @internal */
   reset(): void {
     this.batch(() => {
+      this.#load += 1;
       this.#chats = new Map();
       this.#typing.clear();
       this.#presence.clear();
@@ -184,6 +194,7 @@ export class Store {
   /** Begins anew with what was loaded: rows, and the windows of the conversations that are open. @internal */
   replace(rows: readonly Conversation[], open: ReadonlyMap<string, { window: Window; messages: Message[] }>): void {
     this.batch(() => {
+      this.#load += 1;
       const before = this.#chats;
       this.#chats = new Map();
       this.#order = 0;
@@ -242,8 +253,9 @@ export class Store {
     }
   }
 
-  /** A row that was loaded when the latest event was `by`; null where it is not to be had. @internal */
-  rowLoaded(by: string, id: string, row: Conversation | null): void {
+  /** A row that was asked for then; null where it is not to be had. @internal */
+  rowLoaded({ by, load }: Moment, id: string, row: Conversation | null): void {
+    if (load !== this.#load) return;
     this.batch(() => {
       const chat = this.#chat(id);
       if (row) chat.rowLoaded(by, row);
@@ -259,8 +271,9 @@ export class Store {
     });
   }
 
-  /** Messages that were loaded when the latest event was `by`. @internal */
-  hold(by: string, messages: readonly Message[]): void {
+  /** Messages that were asked for then. @internal */
+  hold({ by, load }: Moment, messages: readonly Message[]): void {
+    if (load !== this.#load) return;
     this.batch(() => {
       for (const message of messages) this.#chat(message.conversation_id).hold(by, message);
     });
@@ -271,8 +284,9 @@ export class Store {
     return this.#chats.get(id)?.window ?? null;
   }
 
-  /** Shows a stretch of a conversation, loaded when the latest event was `by`. @internal */
-  show(by: string, id: string, messages: readonly Message[], window: Window): void {
+  /** Shows a stretch of a conversation that was asked for then. @internal */
+  show({ by, load }: Moment, id: string, messages: readonly Message[], window: Window): void {
+    if (load !== this.#load) return;
     this.batch(() => {
       const chat = this.#chat(id);
       for (const message of messages) chat.hold(by, message);
@@ -317,9 +331,11 @@ export class Store {
     });
   }
 
-  /** A message that was on its way has arrived: it keeps its key. @internal */
-  arrived(entry: OutboxEntry, message: Message): void {
+  /** A message that was on its way has arrived, as a call says that was made then: it keeps its key. @internal */
+  sent({ by, load }: Moment, entry: OutboxEntry, message: Message): void {
     this.#keys.set(message.id, entry.id);
+    if (load !== this.#load) return;
+    this.batch(() => this.#chat(message.conversation_id).sent(by, message));
   }
 
   /** The conversation that an entry goes to; the recipient while that is unknown. @internal */
@@ -412,10 +428,12 @@ export class Store {
     // What is on its way shows before anything is loaded.
     const pending = window?.to ? [] : this.#outbox.filter((entry) => this.laneOf(entry) === chat.id);
     if (!window && pending.length === 0) return undefined;
-    const sent = chat.messages().map((message) => this.#view(message));
-    const arrived = new Set(sent.map((message) => message.client_message_id));
-    const entries = pending.filter((e) => !arrived.has(e.id) && !(e.then && "delete" in e.then) && !e.message_id);
-    const messages = [...sent, ...entries.map((entry) => this.#onItsWay(entry, chat.id))];
+    const messages = chat.messages((message) => this.#view(message));
+    if (pending.length > 0) {
+      const arrived = new Set(messages.map((message) => message.client_message_id));
+      const isShown = (e: OutboxEntry) => !arrived.has(e.id) && !(e.then && "delete" in e.then) && !e.message_id;
+      for (const entry of pending) if (isShown(entry)) messages.push(this.#onItsWay(entry, chat.id));
+    }
     const isLoaded = window !== null;
     const hasOlder = window !== null && window.older !== null;
     const hasNewer = window !== null && window.to !== null;
@@ -429,12 +447,7 @@ export class Store {
   }
 
   #view(message: Message): TimelineMessage {
-    let view = this.#views.get(message);
-    if (!view) {
-      view = { ...message, key: this.#keys.get(message.id) ?? message.id, status: "sent", error: null };
-      this.#views.set(message, view);
-    }
-    return view;
+    return { ...message, key: this.#keys.get(message.id) ?? message.id, status: "sent", error: null };
   }
 
   readonly #onTheirWay = new WeakMap<OutboxEntry, TimelineMessage>();

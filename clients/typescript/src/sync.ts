@@ -161,18 +161,25 @@ export class Sync {
   /** Everything after the cursor; how long to wait then. */
   async #drain(): Promise<number> {
     const signal = this.#stop.signal;
+    const polled: TidingsEvent[] = [];
     for (;;) {
       this.#isNudged = false;
       const poll = await this.#options.api.events(this.#cursor, { signal });
       this.#cursor = poll.cursor;
       this.#taken(poll.events);
+      polled.push(...poll.events);
       if (!this.#isReachable) {
         this.#isReachable = true;
         this.#options.reached();
       }
       this.#showConnection();
+      if (!poll.has_more) {
+        // All of it, up to the present, or nothing: another tab may have loaded later than some of this happened, and
+        // must not hear of it without what came of it.
+        this.#passOn(polled);
+        return this.#pace(poll.poll_after_ms);
+      }
       // With more than fits a cursor, an answer may be empty and the rest be had later.
-      if (!poll.has_more) return this.#pace(poll.poll_after_ms);
       if (poll.events.length === 0) return poll.poll_after_ms;
     }
   }
@@ -213,9 +220,12 @@ export class Sync {
     const { api, store } = this.#options;
     const signal = this.#stop.signal;
     let failures = 0;
+    const { load } = store.now;
     for (let next = cursor; next; ) {
       try {
         const page = await api.inboxPage({ limit: 100, cursor: next }, { signal });
+        // Everything has been loaded anew meanwhile.
+        if (store.now.load !== load) return;
         store.addRows(page.data);
         next = page.next;
         failures = 0;
@@ -233,13 +243,13 @@ export class Sync {
   async #loadRows(): Promise<void> {
     const { api, store } = this.#options;
     for (const id of store.rowsNeeded) {
-      const by = store.latest;
+      const asked = store.now;
       try {
         const { participants: _, description: __, ...row } = await api.conversation(id, { signal: this.#stop.signal });
-        store.rowLoaded(by, id, row);
+        store.rowLoaded(asked, id, row);
       } catch (error) {
         if (!(error instanceof TidingsError) || error.retryable || error.status === 401) throw error;
-        store.rowLoaded(by, id, null);
+        store.rowLoaded(asked, id, null);
       }
     }
   }
@@ -255,18 +265,18 @@ export class Sync {
       if (this.#seen.size <= REMEMBERED) break;
       this.#seen.delete(id);
     }
-    if (fresh.length > 0 && this.tabs.isLeader) this.tabs.post({ kind: "events", events: fresh });
     fresh.forEach(heard);
+  }
+
+  #passOn(events: TidingsEvent[]): void {
+    if (events.length > 0 && this.tabs.isLeader) this.tabs.post({ kind: "events", events });
   }
 
   /** Waits, or not, where something has come up that cannot. */
   async #wait(ms: number): Promise<void> {
     if (this.#isNudged) return;
     this.#hurry = new AbortController();
-    const end = () => this.#hurry.abort();
-    this.#stop.signal.addEventListener("abort", end);
-    await sleep(ms, this.#hurry.signal).catch(() => {});
-    this.#stop.signal.removeEventListener("abort", end);
+    await sleep(ms, this.#stop.signal, this.#hurry.signal).catch(() => {});
   }
 
   #pollNow(): void {
@@ -339,18 +349,19 @@ export class Sync {
 
   async #pauseSocket(ms: number): Promise<void> {
     this.#hurrySocket = new AbortController();
-    const end = () => this.#hurrySocket.abort();
-    this.#stop.signal.addEventListener("abort", end);
-    await sleep(ms, this.#hurrySocket.signal).catch(() => {});
-    this.#stop.signal.removeEventListener("abort", end);
+    await sleep(ms, this.#stop.signal, this.#hurrySocket.signal).catch(() => {});
   }
 
   #heardFrame(frame: unknown): void {
     const event = frame as TidingsEvent | TruncatedEvent;
     // Answers to frames have no id.
     if (typeof event.id !== "string" || typeof event.type !== "string") return;
-    if ("data" in event) this.#taken([event]);
-    else this.#pollNow();
+    if ("data" in event) {
+      this.#taken([event]);
+      this.#passOn([event]);
+    } else {
+      this.#pollNow();
+    }
   }
 
   // The surroundings

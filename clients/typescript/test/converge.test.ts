@@ -10,7 +10,7 @@ import { Browser, NO_FAULTS, Wire } from "./wire.js";
 
 const PEOPLE = ["alice", "bob", "carol"];
 /** Schedules, and what happens in each. */
-const SCHEDULES = Number(process.env["SCHEDULES"] ?? 80);
+const SCHEDULES = Number(process.env["SCHEDULES"] ?? 60);
 const STEPS = 60;
 
 beforeEach(() => {
@@ -286,9 +286,12 @@ function plain(shown: Message): object {
   return rest;
 }
 
-test(`the store converges in ${SCHEDULES} random schedules`, { timeout: 120_000 }, async () => {
+test(`the store converges in ${SCHEDULES} random schedules`, async () => {
   const first = Number(process.env["SEED"] ?? 1);
   for (let seed = first; seed < first + SCHEDULES; seed += 1) {
+    // Each begins at the same time, so that a seed can be had again by itself.
+    vi.useRealTimers();
+    vi.useFakeTimers({ now: new Date("2026-01-31T12:00:00Z") });
     const schedule = new Schedule(seed, seed % 3 === 0 ? 2 : 1);
     try {
       await schedule.run();

@@ -41,8 +41,8 @@ async function connected(user: string, more: Partial<TidingsOptions> = {}): Prom
 
 const last = (client: Tidings, id: string) => client.store.state.timelines.get(id)?.messages.at(-1);
 
-describe.skipIf(!isThere)("against the server", { timeout: 30_000 }, () => {
-  beforeAll(() => server.start("--demo=20"), 60_000);
+describe.skipIf(!isThere)("against the server", () => {
+  beforeAll(() => server.start("--demo=20"));
   afterEach(() => clients.splice(0).forEach((client) => client.disconnect()));
   afterAll(() => server.remove());
 

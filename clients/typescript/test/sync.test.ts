@@ -205,9 +205,10 @@ test("where sockets are blocked, attempts become rare and polling carries everyt
 test("sockets that end at once become rare as well", async () => {
   vi.spyOn(Math, "random").mockReturnValue(1);
   await connected();
-  for (let seconds = 0; seconds < 3_600; seconds += 1) {
+  wire.pollAfter = 10_000;
+  for (let n = 0; n < 720; n += 1) {
     wire.endSockets();
-    await pass(SECOND);
+    await pass(5 * SECOND);
   }
   expect(tickets()).toBeLessThan(25);
 });
@@ -590,6 +591,31 @@ test("a leading tab that does not answer is not waited for", async () => {
   model.send("bob", id, "polled");
   await pass(1_500);
   expect(second.store.state.unread).toBe(1);
+});
+
+test("a leading tab that falls silent is noticed", async () => {
+  const { id } = model.direct("alice", "bob");
+  const browser = new Browser();
+  const { locks, BroadcastChannel } = browser.tab();
+  let isSilent = false;
+  class Silenced extends BroadcastChannel {
+    override postMessage(data: unknown): void {
+      if (!isSilent) super.postMessage(data);
+    }
+  }
+  await connected({ tabs: { locks, BroadcastChannel: Silenced } });
+  const second = await connected({ tabs: browser.tab() });
+  await pass(MINUTE);
+  expect(second.store.state.connection).toBe("live");
+  isSilent = true;
+  await pass(31 * SECOND);
+  expect(second.store.state.connection).toBe("polling");
+  model.send("bob", id, "polled");
+  await pass(1_500);
+  expect(second.store.state.unread).toBe(1);
+  isSilent = false;
+  await pass(16 * SECOND);
+  expect(second.store.state.connection).toBe("live");
 });
 
 test("without locks each tab works for itself", async () => {

@@ -218,7 +218,7 @@ export type SetPresenceAck = {
 };
 
 /**
- * Someone's presence as the API shows it (contract, section 6).
+ * Someone's presence as the API shows it.
  */
 export type Presence = {
     current_conversation_id: ConversationId | null;
@@ -247,11 +247,11 @@ export type Session = {
 export type SendFrame = (({
     recipient_id: string;
 } & {
-    conversation_id?: null;
+    conversation_id?: '';
 }) | ({
     conversation_id: string;
 } & {
-    recipient_id?: null;
+    recipient_id?: '';
 })) & ({
     message_text: string;
 } | {
@@ -259,7 +259,7 @@ export type SendFrame = (({
 }) & ({
     attachment_url: string;
 } | {
-    attachment_type?: null;
+    attachment_type?: '';
 }) & {
     action: 'send';
     /**
@@ -307,7 +307,7 @@ export type SendAck = {
 };
 
 /**
- * A message as the API shows it (contract, section 3).
+ * A message as the API shows it.
  */
 export type Message = {
     attachment_type: string | null;
@@ -461,7 +461,7 @@ export type FieldProblem = {
 export type PresenceEvent = {
     conversation_id: null;
     /**
-     * Someone's presence as the API shows it (contract, section 6).
+     * Someone's presence as the API shows it.
      */
     data: {
         current_conversation_id: ConversationId | null;
@@ -578,14 +578,14 @@ export type NewRoom = {
 /**
  * The fields of a message, as a client sends them.
  */
-export type NewMessage = (({
+export type NewMessageForm = (({
     recipient_id: string;
 } & {
-    conversation_id?: null;
+    conversation_id?: '';
 }) | ({
     conversation_id: string;
 } & {
-    recipient_id?: null;
+    recipient_id?: '';
 })) & ({
     message_text: string;
 } | {
@@ -593,7 +593,57 @@ export type NewMessage = (({
 }) & ({
     attachment_url: string;
 } | {
-    attachment_type?: null;
+    attachment_type?: '';
+}) & {
+    /**
+     * What the attachment is, in the client's words; beside an `attachment_url` only.
+     */
+    attachment_type?: string | '';
+    /**
+     * An absolute http(s) URL.
+     */
+    attachment_url?: string | '';
+    /**
+     * The sender's own id: the same again in the same conversation, within 24 hours, is the same message.
+     */
+    client_message_id?: string | '';
+    /**
+     * Or where it goes.
+     */
+    conversation_id?: ConversationId | '';
+    /**
+     * What it says.
+     */
+    message_text?: string | '';
+    /**
+     * Whom it goes to, in the direct conversation with them.
+     */
+    recipient_id?: UserId | '';
+    /**
+     * The message of the same conversation that this one answers.
+     */
+    reply_to?: MessageId | '';
+};
+
+/**
+ * The fields of a message, as a client sends them.
+ */
+export type NewMessage = (({
+    recipient_id: string;
+} & {
+    conversation_id?: '';
+}) | ({
+    conversation_id: string;
+} & {
+    recipient_id?: '';
+})) & ({
+    message_text: string;
+} | {
+    attachment_url: string;
+}) & ({
+    attachment_url: string;
+} | {
+    attachment_type?: '';
 }) & {
     /**
      * What the attachment is, in the client's words; beside an `attachment_url` only.
@@ -630,10 +680,14 @@ export type NewMessage = (({
  */
 export type NewConversationType = 'direct' | 'group';
 
-/**
- * A conversation to open or make.
- */
-export type NewConversation = {
+export type NewConversation = ({
+    name?: null;
+    participant_ids?: unknown;
+    type?: 'direct';
+} | {
+    name: string;
+    type?: 'group';
+}) & {
     client_conversation_id?: ClientId | null;
     name?: Name | null;
     participant_ids: Array<UserId>;
@@ -693,7 +747,7 @@ export type MessageEdit = {
 export type MessageDeletedEvent = {
     conversation_id: ConversationId;
     /**
-     * Beyond the contract: whether it is gone for the receiver alone, and what is unread since.
+     * Whether it is gone for the receiver alone, and what is unread since.
      */
     data: {
         counted_to: MessageId | null;
@@ -742,10 +796,13 @@ export type MarkAsReadAck = {
     type: 'ack';
 };
 
-/**
- * What someone signs in with: either a username or an e-mail address.
- */
-export type Login = {
+export type Login = ({
+    email?: null;
+    username: string;
+} | {
+    email: string;
+    username?: null;
+}) & {
     email?: string | null;
     /**
      * A password as someone typed it, in NFC (RFC 8265, section 4.2): keyboards differ in how they send one character.
@@ -816,7 +873,7 @@ export type ConversationUpdatedEvent = {
 export type ConversationType = 'direct' | 'group' | 'room';
 
 /**
- * An inbox row as the API shows it (contract, section 3).
+ * An inbox row as the API shows it.
  */
 export type Conversation = {
     conversation_id: ConversationId;
