@@ -19,6 +19,7 @@ mod inputs;
 mod large;
 mod limits;
 mod model;
+mod page;
 mod pages;
 mod people;
 mod permissions;

@@ -1,7 +1,7 @@
 //! Tidings on one machine: the functions behind one port, in front of an embedded DynamoDB.
 //!
 //! [`stack`] puts it together: [`engine`] is the database, [`gateway`] the HTTP half of API Gateway, [`websocket`] the
-//! other half, [`stream`] what Lambda does for the table's stream, [`secrets`] what a first start generates, `web` the chat page, [`console`] what a developer sees, [`demo`] the people to try
+//! other half, [`stream`] what Lambda does for the table's stream, [`secrets`] what a first start generates, [`web`] the chat page, [`console`] what a developer sees, [`demo`] the people to try
 //! it with.
 
 pub mod console;
@@ -12,5 +12,5 @@ pub mod options;
 pub mod secrets;
 pub mod stack;
 pub mod stream;
-mod web;
+pub mod web;
 pub mod websocket;

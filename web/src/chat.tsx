@@ -33,14 +33,15 @@ export function Chat({ onSignOut }: { onSignOut: () => void }) {
   useKeys();
 
   return (
-    <div className={`chat ${route.conversation ? "in-conversation" : ""}`}>
+    <main className={`chat ${route.conversation ? "in-conversation" : ""}`}>
+      <h1 className="hidden">Tidings</h1>
       <Inbox
         scope={scope}
         setScope={setScope}
         onNew={() => setDialog("new")}
         onSettings={() => setDialog("settings")}
       />
-      <main className="pane">
+      <div className="pane">
         <Banner />
         {route.conversation ? (
           <Open key={route.conversation} id={route.conversation} jumpTo={route.message} onSearch={setScope} />
@@ -49,19 +50,19 @@ export function Chat({ onSignOut }: { onSignOut: () => void }) {
             <span className="logo quiet">
               <MessagesSquare aria-hidden />
             </span>
-            <h1>Pick a conversation</h1>
+            <h2>Pick a conversation</h2>
             <p className="muted">or start one: with someone, with a group, or in a room.</p>
             <button className="primary" onClick={() => setDialog("new")}>
               New conversation
             </button>
           </div>
         )}
-      </main>
+      </div>
       <Suspense>
         {dialog === "new" && <NewDialog onClose={() => setDialog(null)} />}
         {dialog === "settings" && <SettingsDialog onClose={() => setDialog(null)} onSignOut={onSignOut} />}
       </Suspense>
-    </div>
+    </main>
   );
 }
 
@@ -83,7 +84,7 @@ function Missing() {
   if (!isLate) return <Skeleton />;
   return (
     <div className="empty">
-      <h1>This conversation is not in your inbox</h1>
+      <h2>This conversation is not in your inbox</h2>
       <p className="muted">It may have been deleted, or you are no longer in it.</p>
       <button className="primary" onClick={() => go(null)}>
         Back to the inbox

@@ -60,12 +60,14 @@ export function Inbox(props: {
 
   const name = me?.full_name ?? me?.username ?? me?.id ?? "";
   return (
-    <aside className="inbox" aria-label="Inbox">
+    <section className="inbox" aria-label="Inbox">
       <header className="bar">
         <button className="me" aria-label="Profile and settings" onClick={props.onSettings}>
           <Avatar id={me?.id ?? ""} name={name} photo={me?.avatar_url} size="small" />
         </button>
-        <h1 className="wordmark">Tidings</h1>
+        <span className="wordmark" aria-hidden>
+          Tidings
+        </span>
         <button className="icon-button" aria-label="New conversation" title="New conversation" onClick={props.onNew}>
           <PenSquare aria-hidden />
         </button>
@@ -108,7 +110,7 @@ export function Inbox(props: {
       ) : (
         <Found text={text} scope={scope} />
       )}
-    </aside>
+    </section>
   );
 }
 

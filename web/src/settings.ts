@@ -5,6 +5,8 @@ import { value } from "./value.js";
 /** What can be set. */
 export interface Settings {
   theme: "system" | "light" | "dark";
+  /** Which side the page begins at. Each message has its own direction in any case. */
+  direction: "ltr" | "rtl";
   /** Whether Enter sends; else it begins a line, and Ctrl+Enter sends. */
   enterSends: boolean;
   /** Whether messages are shown by the system while the page is not. */
@@ -12,7 +14,7 @@ export interface Settings {
 }
 
 const NAME = "tidings settings";
-const DEFAULTS: Settings = { theme: "system", enterSends: true, notifications: false };
+const DEFAULTS: Settings = { theme: "system", direction: "ltr", enterSends: true, notifications: false };
 
 function read(): Settings {
   try {
@@ -36,7 +38,8 @@ export function change(part: Partial<Settings>): void {
 }
 
 function show(): void {
-  const { theme } = settings.current;
+  const { theme, direction } = settings.current;
+  document.documentElement.dir = direction;
   if (theme === "system") delete document.documentElement.dataset["theme"];
   else document.documentElement.dataset["theme"] = theme;
 }

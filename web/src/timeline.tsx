@@ -4,7 +4,7 @@
 import type { Conversation as Row, TimelineMessage } from "@tidings/client";
 import { useMe, useTidings, useTimeline } from "@tidings/client/react";
 import { ArrowDown } from "lucide-react";
-import { useCallback, useEffect, useLayoutEffect, useRef, useState } from "react";
+import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "react";
 import { Virtualizer } from "virtua";
 import type { VirtualizerHandle } from "virtua";
 
@@ -40,7 +40,10 @@ export function Timeline({ row, jumpTo, ...deeds }: Deeds & { row: Row; jumpTo: 
   const list = useRef<VirtualizerHandle>(null);
   // As it was when the conversation was opened.
   const [begin] = useState({ read: row.last_read_message_id, unread: row.unread_count });
-  const firstUnread = begin.unread > 0 ? firstAfter(messages, begin.read, me?.id) : undefined;
+  const firstUnread = useMemo(
+    () => (begin.unread > 0 ? firstAfter(messages, begin.read, me?.id) : undefined),
+    [messages, begin, me?.id],
+  );
   const place = useRef({ isPlaced: false, isAtEnd: true, offset: 0, isLoading: false });
   const [isAway, setIsAway] = useState(false);
   const [target, setTarget] = useState<string | null>(null);
@@ -79,6 +82,12 @@ export function Timeline({ row, jumpTo, ...deeds }: Deeds & { row: Row; jumpTo: 
     if (count > 0) list.current?.scrollToIndex(count - 1, { align: "end" });
   }, [client, id]);
 
+  const look = useCallback(() => {
+    const handle = list.current;
+    if (!handle || !place.current.isPlaced) return;
+    setIsAway(!place.current.isAtEnd && handle.scrollSize - handle.scrollOffset - handle.viewportSize > 200);
+  }, []);
+
   const onScroll = (offset: number) => {
     const handle = list.current;
     if (!handle) return;
@@ -87,7 +96,7 @@ export function Timeline({ row, jumpTo, ...deeds }: Deeds & { row: Row; jumpTo: 
     const isAtEnd = isNear || (place.current.isAtEnd && offset >= place.current.offset);
     place.current.isAtEnd = isAtEnd;
     place.current.offset = offset;
-    setIsAway(!isAtEnd && handle.scrollSize - offset - handle.viewportSize > 200);
+    look();
     void more();
   };
 
@@ -131,7 +140,8 @@ export function Timeline({ row, jumpTo, ...deeds }: Deeds & { row: Row; jumpTo: 
     if (!place.current.isPlaced) {
       place.current.isPlaced = true;
       const at = firstUnread ? messages.indexOf(firstUnread) : -1;
-      if (at > 0) {
+      // Where the first that is loaded counts as unread, it may not be the first that is.
+      if (at > 0 || (at === 0 && !hasOlder)) {
         place.current.isAtEnd = false;
         list.current?.scrollToIndex(at, { align: "start", offset: -80 });
       } else {
@@ -155,9 +165,10 @@ export function Timeline({ row, jumpTo, ...deeds }: Deeds & { row: Row; jumpTo: 
   }, [client, id, isSending, hasNewer]);
 
   useEffect(() => {
+    look();
     markRead();
     void more();
-  }, [messages, isLoaded, markRead, more]);
+  }, [messages, isLoaded, look, markRead, more]);
   useEffect(() => {
     addEventListener("focus", markRead);
     document.addEventListener("visibilitychange", markRead);
@@ -203,14 +214,18 @@ export function Timeline({ row, jumpTo, ...deeds }: Deeds & { row: Row; jumpTo: 
         <div className="spacer" />
         <Virtualizer
           ref={list}
+          data={messages}
           scrollRef={scroller}
           shift={isPrepended}
           bufferSize={600}
           onScroll={onScroll}
           onScrollEnd={markRead}
-          onResize={() => place.current.isAtEnd && !hasNewer && toEnd()}
+          onResize={() => {
+            if (place.current.isAtEnd && !hasNewer) toEnd();
+            look();
+          }}
         >
-          {messages.map((message, at) => {
+          {(message, at) => {
             const before = messages[at - 1];
             const after = messages[at + 1];
             const isNewDay = !before || !isSameDay(before.sent_at, message.sent_at);
@@ -238,7 +253,7 @@ export function Timeline({ row, jumpTo, ...deeds }: Deeds & { row: Row; jumpTo: 
                 />
               </div>
             );
-          })}
+          }}
         </Virtualizer>
       </div>
       {(isAway || hasNewer) && (

@@ -93,7 +93,7 @@ function Profile() {
 }
 
 function Look() {
-  const { theme, enterSends, notifications } = useValue(settings);
+  const { theme, direction, enterSends, notifications } = useValue(settings);
   const ask = async (isWanted: boolean) => {
     if (isWanted && (!("Notification" in window) || (await Notification.requestPermission()) !== "granted")) {
       return toast("The browser does not allow notifications of this page.");
@@ -109,6 +109,13 @@ function Look() {
           <option value="system">As the system</option>
           <option value="light">Light</option>
           <option value="dark">Dark</option>
+        </select>
+      </label>
+      <label className="inline">
+        <span className="grow">Direction</span>
+        <select value={direction} onChange={(event) => change({ direction: event.target.value as Settings["direction"] })}>
+          <option value="ltr">Left to right</option>
+          <option value="rtl">Right to left</option>
         </select>
       </label>
       <label className="inline">
