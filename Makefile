@@ -1,11 +1,11 @@
-.PHONY: run test bench costs package lint unit fuzz openapi client deny
+.PHONY: run test bench costs package lint unit fuzz openapi client web deny
 
 # Builds what is needed and starts everything on http://127.0.0.1:3000.
-run:
-	cargo run --profile local -- --demo
+run: web/dist/index.html
+	cargo run --release -- --demo
 
 # Formats, lints and every test, set-up included.
-test: lint unit fuzz client
+test: lint unit fuzz client web
 
 lint: .venv/installed
 	cargo fmt --all --check
@@ -38,10 +38,27 @@ clients/typescript/node_modules/.package-lock.json: clients/typescript/package-l
 	cd clients/typescript && npm ci --no-audit --no-fund --loglevel=error
 	touch $@
 
+# The chat page: its types, its size, and its tests in a browser.
+web: web/dist/index.html /usr/bin/chromium
+	cargo build --quiet --package local
+	cd web && npm run check --silent && npm test --silent
+
+web/dist/index.html: web/node_modules/.package-lock.json web/index.html web/vite.config.ts \
+		$(shell find web/src web/scripts clients/typescript/src -type f)
+	cd web && npm run build --silent
+	touch $@
+
+web/node_modules/.package-lock.json: web/package-lock.json
+	cd web && npm ci --no-audit --no-fund --loglevel=error
+	touch $@
+
+/usr/bin/chromium:
+	apt-get update --quiet=2 && apt-get install --quiet=2 --yes --no-install-recommends chromium >/dev/null
+
 # The local stack's speed, size and costs, measured from another process.
 bench:
-	cargo build --profile local
-	cargo run --profile local -p bench
+	cargo build --release
+	cargo run --release -p bench
 
 # What it costs in AWS, from a run of the functions and infra/prices.json; writes the README's tables.
 costs:

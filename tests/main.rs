@@ -23,6 +23,7 @@ mod limits;
 mod model;
 mod observability;
 mod openapi;
+mod page;
 mod pages;
 mod people;
 mod permissions;

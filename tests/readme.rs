@@ -40,7 +40,7 @@ fn the_curl_lines_run_as_printed() {
     let blocks = blocks("sh");
     assert_eq!(blocks.len(), 1);
     let script = blocks[0]
-        .replace("cargo run --profile local --quiet --", &ours)
+        .replace("cargo run --release --quiet --", &ours)
         .replace("http://127.0.0.1:3000", &server.url);
     assert!(script.contains(&server.url) && script.contains(&ours));
     let output = Command::new("bash").args(["-euo", "pipefail", "-c", &script]).output().unwrap();

@@ -130,7 +130,7 @@ fn binary() -> Result<PathBuf, Failure> {
     if binary.is_file() {
         Ok(binary)
     } else {
-        Err(format!("{} is missing: build it with cargo build --profile local", binary.display()).into())
+        Err(format!("{} is missing: build it with cargo build --release", binary.display()).into())
     }
 }
 

@@ -56,7 +56,7 @@ fn routes() -> Router<App> {
 }
 
 /// What one port serves: the functions, in this process unless `lambda` says where else; the sockets, the metrics of
-/// this process, the API's document and a page to read it by, and a page that says what this is.
+/// this process, the API's document and a page to read it by.
 pub fn service(
     app: App,
     lambda: Option<&Lambda>,
@@ -68,8 +68,7 @@ pub fn service(
         .route("/ws", sockets.upgrade())
         .route("/_local/metrics", get(metrics::show))
         .route("/api/openapi.json", get(document))
-        .route("/docs", get(docs))
-        .route("/", get(page));
+        .route("/docs", get(docs));
     let service = match lambda {
         Some(lambda) => lambda::routes(lambda, &boundary(own, app)),
         None => boundary(own.merge(routes()), app),
@@ -102,8 +101,4 @@ async fn document() -> impl IntoResponse {
 /// A page that shows the document. It fetches nothing else, so it works offline.
 async fn docs() -> impl IntoResponse {
     Html(include_str!("docs.html"))
-}
-
-async fn page() -> impl IntoResponse {
-    Html(include_str!("page.html"))
 }

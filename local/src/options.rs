@@ -69,6 +69,9 @@ pub struct Options {
     /// Have the functions run by the Invoke API at this URL: `cargo lambda watch` or `sam local start-lambda`
     #[arg(long, global = true, env = "TIDINGS_INVOKE_URL", value_name = "URL")]
     pub invoke_url: Option<String>,
+    /// Folder of the built chat page, served at /
+    #[arg(long, global = true, env = "TIDINGS_WEB_DIR", value_name = "DIR", default_value = "web/dist")]
+    pub web_dir: PathBuf,
     /// Make people and conversations to try it with, in an empty store: so many messages in a lively room
     #[arg(
         long, global = true, value_name = "MESSAGES", num_args = 0..=1, require_equals = true,

@@ -28,7 +28,7 @@ use crate::lambda::{Elsewhere, Lambda, Processes, Setup};
 use crate::options::Options;
 use crate::stream::Tail;
 use crate::websocket::{Api, Gateway, Limits};
-use crate::{demo, gateway, secrets, stream};
+use crate::{demo, gateway, secrets, stream, web};
 
 /// How long requests in flight may take to finish once the stack stops.
 const GRACE: Duration = Duration::from_secs(10);
@@ -122,6 +122,8 @@ impl Stack {
         servers.push(serve(port, sockets.management(), stopped.clone()));
         let service =
             gateway::service(app.clone(), lambda.as_ref(), &sockets, &options.cors_origins, console);
+        let demo = options.demo.is_some().then(|| jwt_secret.clone());
+        let service = service.merge(web::routes(&options.web_dir, demo));
         servers.push(serve(listener, service, stopped));
         Ok(Self { address, database, app, lambda, jwt_secret, sockets, tail, stop, servers, _lock: lock })
     }
@@ -131,11 +133,7 @@ impl Stack {
     /// # Errors
     /// Where signing fails.
     pub fn demo_tokens(&self) -> Result<Vec<(&'static str, String)>, Source> {
-        let expires = days_from_now(DEMO_DAYS);
-        let token = |(id, name): (&'static str, &str)| {
-            Ok((id, auth::sign(self.jwt_secret.as_bytes(), &id.parse()?, Some(name), expires)?))
-        };
-        demo::PEOPLE.into_iter().map(token).collect()
+        demo::PEOPLE.into_iter().map(|person| Ok((person.0, demo_token(&self.jwt_secret, person)?))).collect()
     }
 
     /// The URL to call.
@@ -199,6 +197,11 @@ fn environment(settings: &Settings, database: &str, push_endpoint: &str) -> Vec<
         variables.push((name, variable(name).unwrap_or_else(|| otherwise.to_owned())));
     }
     variables.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+/// A token of one of the demo's people.
+pub(crate) fn demo_token(secret: &str, (id, name): (&str, &str)) -> Result<String, Source> {
+    auth::sign(secret.as_bytes(), &id.parse()?, Some(name), days_from_now(DEMO_DAYS)).map_err(Into::into)
 }
 
 /// The time so many days from now.

@@ -60,6 +60,7 @@ impl Live {
             in_memory: true,
             functions_from,
             invoke_url: None,
+            web_dir: "unused".into(),
             demo: None,
             cors_origins: Vec::new(),
             quiet: true,

@@ -1,0 +1,89 @@
+//! The chat page, as it was built into a folder, and the demo's people, who sign in on it by one click.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use axum::Router;
+use axum::extract::ConnectInfo;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header, uri::Authority};
+use axum::response::{Html, IntoResponse, Response};
+use axum::routing::get;
+use serde::Serialize;
+use shared::error::Error;
+use shared::http::Reply;
+use tower_http::services::ServeDir;
+
+use crate::{demo, stack};
+
+/// What the page may do: its own scripts and styles only, and pictures from where messages say.
+const POLICY: &str = "default-src 'self'; connect-src 'self' ws: wss:; img-src http: https: data:; \
+                      object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// The page at `/`, its files under `/assets`, and the demo's people, whose tokens `demo` signs where there is a demo.
+pub fn routes(folder: &Path, demo: Option<String>) -> Router {
+    let index = folder.join("index.html");
+    let assets = ServeDir::new(folder.join("assets"))
+        .precompressed_gzip()
+        .call_fallback_on_method_not_allowed(true)
+        .fallback(axum::routing::any(unknown));
+    let assets = Router::new().fallback_service(assets).layer(axum::middleware::map_response(kept));
+    Router::new()
+        .route("/", get(move || page(index.clone())))
+        .nest("/assets", assets)
+        .route("/_local/people", get(move |from, headers| people(demo.clone(), from, headers)))
+        .method_not_allowed_fallback(unknown)
+}
+
+async fn unknown() -> Error {
+    Error::NotFound("There is no such route.")
+}
+
+/// The page, or how to build it. It is looked for each time: it may be built while the stack runs.
+async fn page(index: PathBuf) -> impl IntoResponse {
+    let page = tokio::fs::read_to_string(index).await;
+    let page = page.unwrap_or_else(|_| include_str!("page.html").to_owned());
+    let headers = [
+        (header::CACHE_CONTROL, "no-cache"),
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+    ];
+    (headers, Html(page))
+}
+
+/// Files have their content's hash in their names, so they never change.
+async fn kept(mut response: Response) -> Response {
+    if response.status().is_success() {
+        let forever = HeaderValue::from_static("public, max-age=31536000, immutable");
+        response.headers_mut().insert(header::CACHE_CONTROL, forever);
+        response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    }
+    response
+}
+
+/// One of the demo's people.
+#[derive(Debug, Serialize)]
+struct Person {
+    id: &'static str,
+    name: &'static str,
+    token: String,
+}
+
+/// The demo's people with their tokens, for a browser on this machine; nobody for anyone else. The name that was called
+/// counts as well: a page of another site can have its own name lead here.
+async fn people(
+    secret: Option<String>,
+    ConnectInfo(from): ConnectInfo<SocketAddr>,
+    headers: HeaderMap,
+) -> Result<Reply<Vec<Person>>, Error> {
+    let host = headers.get(header::HOST).and_then(|host| Authority::try_from(host.as_bytes()).ok());
+    let is_here = host.is_some_and(|host| ["localhost", "127.0.0.1", "[::1]"].contains(&host.host()));
+    let secret = secret.filter(|_| is_here && from.ip().to_canonical().is_loopback());
+    let Some(secret) = secret else { return Ok(Reply::ok(Vec::new(), "OK")) };
+    let person = |(id, name)| {
+        let token = stack::demo_token(&secret, (id, name)).map_err(Error::internal)?;
+        Ok(Person { id, name, token })
+    };
+    Ok(Reply::ok(demo::PEOPLE.into_iter().map(person).collect::<Result<_, Error>>()?, "OK"))
+}

@@ -1,0 +1,63 @@
+// A picture of someone, or their initials in a colour that stays theirs.
+
+import type { Status } from "@tidings/client";
+import { Hash, Users } from "lucide-react";
+import { useState } from "react";
+
+import { webAddress } from "./safe.js";
+
+/** One of the twelve colours of the style sheet, by what is written. */
+export function hue(text: string): number {
+  // FNV-1a: ids that differ little get other colours.
+  let hash = 0x811c9dc5;
+  for (const char of text) hash = Math.imul(hash ^ (char.codePointAt(0) ?? 0), 0x01000193);
+  return (hash >>> 8) % 12;
+}
+
+const graphemes = new Intl.Segmenter(undefined, { granularity: "grapheme" });
+
+function initials(name: string): string {
+  const words = name.split(/\s+/u).filter((word) => /^[\p{L}\p{N}]/u.test(word));
+  const ends = words.length > 1 ? [words[0], words.at(-1)] : words.slice(0, 1);
+  const first = (word: string | undefined) => graphemes.segment(word ?? "").containing(0)?.segment ?? "";
+  const letters = ends.map(first).join("").toLocaleUpperCase();
+  return letters || "?";
+}
+
+/** What each status is called. */
+export const STATUS: Record<Status, string> = {
+  online: "online",
+  away: "away",
+  do_not_disturb: "do not disturb",
+  offline: "offline",
+};
+
+/** Shown beside a name that says the same, so nothing of it is read out but the status. */
+export function Avatar(props: {
+  id: string;
+  name: string;
+  photo?: string | null | undefined;
+  kind?: "direct" | "group" | "room";
+  status?: Status | undefined;
+  size?: "small" | "large" | "huge";
+}) {
+  const [broken, setBroken] = useState<string | null>(null);
+  const photo = props.photo ? webAddress(props.photo) : null;
+  const kind = props.kind ?? "direct";
+  return (
+    <span className={`avatar ${props.size ?? ""} ${kind}`} data-hue={hue(props.id)}>
+      {photo && photo !== broken ? (
+        <img src={photo} alt="" referrerPolicy="no-referrer" loading="lazy" onError={() => setBroken(photo)} />
+      ) : kind === "group" ? (
+        <Users aria-hidden />
+      ) : kind === "room" ? (
+        <Hash aria-hidden />
+      ) : (
+        <span aria-hidden>{initials(props.name)}</span>
+      )}
+      {props.status && props.status !== "offline" && (
+        <span className={`dot ${props.status}`} role="img" aria-label={STATUS[props.status]} />
+      )}
+    </span>
+  );
+}

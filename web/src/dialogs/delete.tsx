@@ -1,0 +1,42 @@
+// Deleting a message.
+
+import type { Conversation, TimelineMessage } from "@tidings/client";
+import { useMe, useTidings } from "@tidings/client/react";
+
+import { Modal } from "../modal.js";
+import { attempt } from "../toasts.js";
+
+/** Asks for whom. */
+export default function DeleteDialog(props: { row: Conversation; message: TimelineMessage; onClose: () => void }) {
+  const client = useTidings();
+  const me = useMe();
+  const { message, row, onClose } = props;
+  const isSent = message.status === "sent";
+  const mayForAll = message.sender_id === me?.id || (row.is_admin && row.type !== "direct");
+  const remove = (scope: "everyone" | "me") => {
+    onClose();
+    void attempt(client.delete(message.id, scope));
+  };
+  return (
+    <Modal title="Delete this message?" onClose={onClose}>
+      <blockquote className="quote-text muted" dir="auto">
+        {message.message_text || "An attachment"}
+      </blockquote>
+      <div className="actions">
+        <button className="secondary" onClick={onClose}>
+          Cancel
+        </button>
+        {isSent && (
+          <button className="secondary" onClick={() => remove("me")}>
+            For me
+          </button>
+        )}
+        {mayForAll && (
+          <button className="primary danger" onClick={() => remove("everyone")}>
+            {isSent ? "For everyone" : "Delete"}
+          </button>
+        )}
+      </div>
+    </Modal>
+  );
+}

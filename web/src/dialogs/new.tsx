@@ -1,0 +1,193 @@
+// Starting a conversation: with someone, with a group, or in a room.
+
+import type { Conversation, Room } from "@tidings/client";
+import { useTidings } from "@tidings/client/react";
+import { X } from "lucide-react";
+import { Tabs } from "radix-ui";
+import { useEffect, useState } from "react";
+import type { FormEvent } from "react";
+
+import { Avatar } from "../avatar.js";
+import { Modal } from "../modal.js";
+import { go } from "../route.js";
+import { attempt } from "../toasts.js";
+import { PeoplePicker } from "./people-picker.js";
+import type { Pick } from "./people-picker.js";
+
+/** The three ways. */
+export default function NewDialog({ onClose }: { onClose: () => void }) {
+  const [isBusy, setIsBusy] = useState(false);
+  const open = (opening: Promise<Conversation>) => {
+    setIsBusy(true);
+    const opened = opening.then((row) => {
+      onClose();
+      go(row.conversation_id);
+    });
+    void attempt(opened).then((isDone) => isDone || setIsBusy(false));
+  };
+  return (
+    <Modal title="New conversation" onClose={onClose}>
+      <Tabs.Root defaultValue="person" className="tabs">
+        <Tabs.List aria-label="With whom">
+          <Tabs.Trigger value="person">Person</Tabs.Trigger>
+          <Tabs.Trigger value="group">Group</Tabs.Trigger>
+          <Tabs.Trigger value="room">Rooms</Tabs.Trigger>
+        </Tabs.List>
+        <Tabs.Content value="person">
+          <Person open={open} isBusy={isBusy} />
+        </Tabs.Content>
+        <Tabs.Content value="group">
+          <Group open={open} isBusy={isBusy} />
+        </Tabs.Content>
+        <Tabs.Content value="room">
+          <Rooms open={open} isBusy={isBusy} onClose={onClose} />
+        </Tabs.Content>
+      </Tabs.Root>
+    </Modal>
+  );
+}
+
+interface Opening {
+  open: (opening: Promise<Conversation>) => void;
+  isBusy: boolean;
+}
+
+function Person({ open, isBusy }: Opening) {
+  const client = useTidings();
+  return (
+    <PeoplePicker
+      action={({ id, name }) => (
+        <button className="secondary" disabled={isBusy} aria-label={`Write to ${name}`} onClick={() => open(client.openDirect(id))}>
+          Write
+        </button>
+      )}
+    />
+  );
+}
+
+function Group({ open, isBusy }: Opening) {
+  const client = useTidings();
+  const [name, setName] = useState("");
+  const [members, setMembers] = useState<readonly Pick[]>([]);
+  const submit = (event: FormEvent) => {
+    event.preventDefault();
+    open(client.createGroup(name.trim(), members.map(({ id }) => id)));
+  };
+  return (
+    <form onSubmit={submit}>
+      <label>
+        Name of the group
+        <input required maxLength={100} dir="auto" value={name} onChange={(event) => setName(event.target.value)} />
+      </label>
+      {members.length > 0 && (
+        <ul className="picked" aria-label="Members">
+          {members.map((member) => (
+            <li key={member.id}>
+              <bdi>{member.name}</bdi>
+              <button
+                type="button"
+                className="icon-button small"
+                aria-label={`Without ${member.name}`}
+                onClick={() => setMembers(members.filter(({ id }) => id !== member.id))}
+              >
+                <X aria-hidden />
+              </button>
+            </li>
+          ))}
+        </ul>
+      )}
+      <PeoplePicker
+        without={new Set(members.map(({ id }) => id))}
+        action={(person) => (
+          <button type="button" className="secondary" aria-label={`Add ${person.name}`} onClick={() => setMembers([...members, person])}>
+            Add
+          </button>
+        )}
+      />
+      <div className="actions">
+        <button className="primary" disabled={isBusy || name.trim() === ""}>
+          Make the group
+        </button>
+      </div>
+    </form>
+  );
+}
+
+function Rooms({ open, isBusy, onClose }: Opening & { onClose: () => void }) {
+  const client = useTidings();
+  const [rooms, setRooms] = useState<readonly Room[] | null>(null);
+  const [text, setText] = useState("");
+  useEffect(() => {
+    const stop = new AbortController();
+    const load = async () => {
+      const all: Room[] = [];
+      for await (const room of client.api.rooms({ signal: stop.signal })) {
+        all.push(room);
+        if (all.length === 500) break;
+      }
+      setRooms(all);
+    };
+    void attempt(load());
+    return () => stop.abort();
+  }, [client]);
+  const create = (event: FormEvent<HTMLFormElement>) => {
+    event.preventDefault();
+    const fields = new FormData(event.currentTarget);
+    open(client.createRoom(text.trim(), String(fields.get("description") ?? "").trim()));
+  };
+  const shown = rooms?.filter(({ name }) => name.toLocaleLowerCase().includes(text.trim().toLocaleLowerCase()));
+  return (
+    <>
+      <input
+        type="search"
+        dir="auto"
+        maxLength={100}
+        aria-label="Name of a room"
+        placeholder="Name of a room, or of a new one"
+        value={text}
+        onChange={(event) => setText(event.target.value)}
+      />
+      <ul className="list">
+        {shown?.map((room) => (
+          <li key={room.conversation_id}>
+            <Avatar id={room.conversation_id} name={room.name} kind="room" size="small" />
+            <span className="grow">
+              <bdi>{room.name}</bdi>
+              <span className="muted small-text">
+                {room.participant_count} {room.participant_count === 1 ? "person" : "people"}
+                {room.description && (
+                  <>
+                    {" · "}
+                    <bdi>{room.description}</bdi>
+                  </>
+                )}
+              </span>
+            </span>
+            {room.is_participant ? (
+              <button className="secondary" aria-label={`Open ${room.name}`} onClick={() => { onClose(); go(room.conversation_id); }}>
+                Open
+              </button>
+            ) : (
+              <button className="secondary" aria-label={`Join ${room.name}`} disabled={isBusy} onClick={() => open(client.joinRoom(room.conversation_id))}>
+                Join
+              </button>
+            )}
+          </li>
+        ))}
+      </ul>
+      {text.trim() !== "" && !rooms?.some(({ name }) => name === text.trim()) && (
+        <form onSubmit={create}>
+          <label>
+            What it is about
+            <input name="description" maxLength={500} dir="auto" />
+          </label>
+          <div className="actions">
+            <button className="primary" disabled={isBusy}>
+              Make the room “<bdi>{text.trim()}</bdi>”
+            </button>
+          </div>
+        </form>
+      )}
+    </>
+  );
+}

@@ -1,0 +1,219 @@
+// One's profile, how the page shows things, whom one has blocked, and the account.
+
+import type { BlockedUser, Status } from "@tidings/client";
+import { useMe, useTidings } from "@tidings/client/react";
+import { useEffect, useState } from "react";
+import type { FormEvent } from "react";
+
+import { hasSession } from "../account.js";
+import { Avatar } from "../avatar.js";
+import { setBlocked } from "../blocked.js";
+import { Modal } from "../modal.js";
+import { change, settings } from "../settings.js";
+import type { Settings } from "../settings.js";
+import { attempt, toast } from "../toasts.js";
+import { useValue } from "../value.js";
+
+/** All of it. */
+export default function SettingsDialog({ onClose, onSignOut }: { onClose: () => void; onSignOut: () => void }) {
+  const [page, setPage] = useState<"all" | "password" | "delete">("all");
+  if (page === "password") return <Password onClose={() => setPage("all")} />;
+  if (page === "delete") return <DeleteAccount onClose={() => setPage("all")} onSignOut={onSignOut} />;
+  return (
+    <Modal title="Settings" onClose={onClose}>
+      <Profile />
+      <Look />
+      <Blocked />
+      <section className="stack">
+        <h3>Account</h3>
+        {hasSession() && (
+          <button className="secondary" onClick={() => setPage("password")}>
+            Change password …
+          </button>
+        )}
+        <button className="secondary" onClick={onSignOut}>
+          Sign out
+        </button>
+        {hasSession() && (
+          <button className="secondary danger" onClick={() => setPage("delete")}>
+            Delete account …
+          </button>
+        )}
+      </section>
+    </Modal>
+  );
+}
+
+function Profile() {
+  const client = useTidings();
+  const me = useMe();
+  const [saved, setSaved] = useState(me);
+  const save = async (event: FormEvent<HTMLFormElement>) => {
+    event.preventDefault();
+    const fields = new FormData(event.currentTarget);
+    const full_name = String(fields.get("name") ?? "").trim();
+    const avatar_url = String(fields.get("picture") ?? "").trim() || null;
+    const saving = client.api.updateMe({ ...(full_name ? { full_name } : {}), avatar_url }).then(setSaved);
+    if (await attempt(saving)) toast("Saved.");
+  };
+  const set = async (status: Status) => {
+    if (await attempt(client.setStatus(status))) toast("Others see it now.");
+  };
+  return (
+    <form onSubmit={(event) => void save(event)}>
+      <div className="profile-row">
+        <Avatar id={saved?.id ?? ""} name={saved?.full_name ?? saved?.username ?? ""} photo={saved?.avatar_url} size="large" />
+        <span className="grow">
+          <bdi className="strong">{saved?.full_name ?? saved?.username}</bdi>
+          <span className="muted small-text">{saved?.username ? `@${saved.username}` : saved?.id}</span>
+        </span>
+        <label className="inline">
+          <span className="hidden">Status</span>
+          <select defaultValue="online" onChange={(event) => void set(event.target.value as Status)}>
+            <option value="online">Online</option>
+            <option value="away">Away</option>
+            <option value="do_not_disturb">Do not disturb</option>
+            <option value="offline">Invisible</option>
+          </select>
+        </label>
+      </div>
+      <label>
+        Name
+        <input name="name" maxLength={100} dir="auto" defaultValue={me?.full_name ?? ""} />
+      </label>
+      <label>
+        Picture (an address of the web)
+        <input name="picture" type="url" maxLength={500} defaultValue={me?.avatar_url ?? ""} placeholder="https://…" />
+      </label>
+      <div className="actions">
+        <button className="secondary">Save</button>
+      </div>
+    </form>
+  );
+}
+
+function Look() {
+  const { theme, direction, enterSends, notifications } = useValue(settings);
+  const ask = async (isWanted: boolean) => {
+    if (isWanted && (!("Notification" in window) || (await Notification.requestPermission()) !== "granted")) {
+      return toast("The browser does not allow notifications of this page.");
+    }
+    change({ notifications: isWanted });
+  };
+  return (
+    <section className="stack">
+      <h3>This browser</h3>
+      <label className="inline">
+        <span className="grow">Colours</span>
+        <select value={theme} onChange={(event) => change({ theme: event.target.value as Settings["theme"] })}>
+          <option value="system">As the system</option>
+          <option value="light">Light</option>
+          <option value="dark">Dark</option>
+        </select>
+      </label>
+      <label className="inline">
+        <span className="grow">Direction</span>
+        <select value={direction} onChange={(event) => change({ direction: event.target.value as Settings["direction"] })}>
+          <option value="ltr">Left to right</option>
+          <option value="rtl">Right to left</option>
+        </select>
+      </label>
+      <label className="inline">
+        <span className="grow">Enter sends</span>
+        <input type="checkbox" role="switch" checked={enterSends} onChange={(event) => change({ enterSends: event.target.checked })} />
+      </label>
+      <label className="inline">
+        <span className="grow">Notifications</span>
+        <input type="checkbox" role="switch" checked={notifications} onChange={(event) => void ask(event.target.checked)} />
+      </label>
+      <p className="muted small-text">
+        Ctrl+K searches, Alt+↑ and Alt+↓ go from one conversation to the next, ↑ in an empty message edits the last one.
+      </p>
+    </section>
+  );
+}
+
+function Blocked() {
+  const client = useTidings();
+  const [users, setUsers] = useState<readonly BlockedUser[]>([]);
+  useEffect(() => {
+    const load = async () => {
+      const all: BlockedUser[] = [];
+      for await (const user of client.api.blockedUsers()) all.push(user);
+      setUsers(all);
+    };
+    void attempt(load());
+  }, [client]);
+  const unblock = async (id: string) => {
+    if (await attempt(setBlocked(client, id, false))) setUsers(users.filter(({ user_id }) => user_id !== id));
+  };
+  if (users.length === 0) return null;
+  return (
+    <section className="stack">
+      <h3>Blocked</h3>
+      <ul className="list">
+        {users.map(({ user_id, name }) => (
+          <li key={user_id}>
+            <Avatar id={user_id} name={name ?? user_id} size="small" />
+            <bdi className="grow">{name ?? user_id}</bdi>
+            <button className="secondary" aria-label={`Unblock ${name ?? user_id}`} onClick={() => void unblock(user_id)}>
+              Unblock
+            </button>
+          </li>
+        ))}
+      </ul>
+    </section>
+  );
+}
+
+function Password({ onClose }: { onClose: () => void }) {
+  const client = useTidings();
+  const submit = async (event: FormEvent<HTMLFormElement>) => {
+    event.preventDefault();
+    const fields = new FormData(event.currentTarget);
+    const changing = client.api.changePassword(String(fields.get("current")), String(fields.get("next")));
+    if (!(await attempt(changing))) return;
+    toast("The password is changed; you are signed out everywhere else.");
+    onClose();
+  };
+  return (
+    <Modal title="Change password" onClose={onClose}>
+      <form onSubmit={(event) => void submit(event)}>
+        <label>
+          Current password
+          <input name="current" type="password" autoComplete="current-password" required maxLength={128} />
+        </label>
+        <label>
+          New password
+          <input name="next" type="password" autoComplete="new-password" required minLength={8} maxLength={128} />
+        </label>
+        <div className="actions">
+          <button className="primary">Change password</button>
+        </div>
+      </form>
+    </Modal>
+  );
+}
+
+function DeleteAccount({ onClose, onSignOut }: { onClose: () => void; onSignOut: () => void }) {
+  const client = useTidings();
+  const submit = async (event: FormEvent<HTMLFormElement>) => {
+    event.preventDefault();
+    const password = String(new FormData(event.currentTarget).get("password"));
+    if (await attempt(client.api.deleteAccount(password))) onSignOut();
+  };
+  return (
+    <Modal title="Delete account" onClose={onClose}>
+      <form onSubmit={(event) => void submit(event)}>
+        <p>The account and its profile are gone for good. Your messages stay, without your name.</p>
+        <label>
+          Password
+          <input name="password" type="password" autoComplete="current-password" required maxLength={128} />
+        </label>
+        <div className="actions">
+          <button className="primary danger">Delete account</button>
+        </div>
+      </form>
+    </Modal>
+  );
+}

@@ -1,0 +1,202 @@
+// A message as it is shown.
+
+import type { Conversation as Row, TimelineMessage } from "@tidings/client";
+import { useTidings } from "@tidings/client/react";
+import { Check, CheckCheck, ChevronDown, Clock3, CircleAlert, Copy, Eye, Link2, Pencil, Reply, RotateCcw, Trash2 } from "lucide-react";
+import { DropdownMenu } from "radix-ui";
+import { memo, useState } from "react";
+
+import { Avatar, hue } from "./avatar.js";
+import { usePerson } from "./people.js";
+import { RichText, isJumbo } from "./rich-text.js";
+import { isPicture, webAddress } from "./safe.js";
+import type { Deeds } from "./timeline.js";
+import { attempt, toast } from "./toasts.js";
+import { full, time } from "./when.js";
+
+/** A message, with whoever wrote it where a run of theirs begins. */
+export const MessageRow = memo(function MessageRow(
+  props: Deeds & {
+    message: TimelineMessage;
+    row: Row;
+    isMine: boolean;
+    isFirst: boolean;
+    isLast: boolean;
+    isLit: boolean;
+    onJump: (message: string) => void;
+  },
+) {
+  const { message, row, isMine, isFirst, isLast } = props;
+  const client = useTidings();
+  const withSender = row.type !== "direct" && !isMine;
+  const isBare = isJumbo(message.message_text) && !message.attachment_url && !message.reply_to;
+  const names = [
+    "message",
+    isMine ? "mine" : "theirs",
+    isFirst ? "first" : "",
+    isLast ? "last" : "",
+    message.status,
+    props.isLit ? "lit" : "",
+    isBare ? "jumbo" : "",
+    withSender ? "with-sender" : "",
+  ];
+  return (
+    <article className={names.filter(Boolean).join(" ")} data-message={message.id}>
+      {withSender && <Sender id={message.sender_id} isLast={isLast} />}
+      <div className="bubble">
+        {withSender && isFirst && <SenderName id={message.sender_id} />}
+        {message.reply_to && <Quote row={row} id={message.reply_to} onJump={props.onJump} />}
+        {message.is_deleted ? (
+          <p className="text gone">
+            <Trash2 aria-hidden /> This message was deleted
+          </p>
+        ) : (
+          <>
+            {message.attachment_url && <Attachment address={message.attachment_url} type={message.attachment_type} />}
+            {message.message_text && (
+              <p className="text" dir="auto">
+                <RichText text={message.message_text} />
+              </p>
+            )}
+          </>
+        )}
+        <span className="meta">
+          {message.is_edited && !message.is_deleted && <span>edited</span>}
+          <time dateTime={message.sent_at} title={full(message.sent_at)}>
+            {time(message.sent_at)}
+          </time>
+          {isMine && !message.is_deleted && <Tick message={message} isGroup={row.type !== "direct"} />}
+        </span>
+        {!message.is_deleted && <Menu {...props} />}
+      </div>
+      {message.status === "failed" && (
+        <p className="failed-note">
+          <span>{message.error?.message ?? "Not sent."}</span>{" "}
+          <button className="link" onClick={() => void attempt(client.retry(message.id))}>
+            Try again
+          </button>{" "}
+          <button className="link" onClick={() => void attempt(client.delete(message.id))}>
+            Discard
+          </button>
+        </p>
+      )}
+    </article>
+  );
+});
+
+function Sender({ id, isLast }: { id: string; isLast: boolean }) {
+  const { name, photo } = usePerson(id);
+  return <span className="sender">{isLast && <Avatar id={id} name={name} photo={photo} size="small" />}</span>;
+}
+
+function SenderName({ id }: { id: string }) {
+  const { name } = usePerson(id);
+  return (
+    <span className="sender-name" data-hue={hue(id)}>
+      <bdi>{name}</bdi>
+    </span>
+  );
+}
+
+function Tick({ message, isGroup }: { message: TimelineMessage; isGroup: boolean }) {
+  if (message.status === "pending") return <Clock3 className="tick" role="img" aria-label="Sending" />;
+  if (message.status === "failed") return <CircleAlert className="tick" role="img" aria-label="Not sent" />;
+  if (message.read) return <CheckCheck className="tick read" role="img" aria-label="Read" />;
+  const some = isGroup && message.read_count ? `Sent, read by ${message.read_count}` : "Sent";
+  return <Check className="tick" role="img" aria-label={some} />;
+}
+
+function Quote({ row, id, onJump }: { row: Row; id: string; onJump: (message: string) => void }) {
+  const client = useTidings();
+  const quoted = client.store.message(row.conversation_id, id);
+  return (
+    <button className="quote" onClick={() => onJump(id)}>
+      {quoted ? (
+        <>
+          <SenderName id={quoted.sender_id} />
+          <span className="quote-text" dir="auto">
+            {quoted.is_deleted ? "Deleted" : quoted.message_text || "An attachment"}
+          </span>
+        </>
+      ) : (
+        <span className="quote-text">An earlier message</span>
+      )}
+    </button>
+  );
+}
+
+function Attachment({ address, type }: { address: string; type: string | null }) {
+  const [isBroken, setIsBroken] = useState(false);
+  const safe = webAddress(address);
+  if (!safe) return <p className="text gone">An attachment that cannot be shown</p>;
+  const { hostname, pathname } = new URL(safe);
+  const name = pathname.split("/").at(-1) || hostname;
+  return (
+    <a className="attachment" href={safe} target="_blank" rel="noopener noreferrer">
+      {isPicture(safe, type) && !isBroken ? (
+        <img src={safe} alt={`Picture ${name}`} referrerPolicy="no-referrer" loading="lazy" onError={() => setIsBroken(true)} />
+      ) : (
+        <span className="file">
+          <Link2 aria-hidden />
+          <span>
+            <bdi className="file-name">{name}</bdi>
+            <span className="small-text">{hostname}</span>
+          </span>
+        </span>
+      )}
+    </a>
+  );
+}
+
+function Menu(props: Deeds & { message: TimelineMessage; row: Row; isMine: boolean }) {
+  const { message, isMine } = props;
+  const isSent = message.status === "sent";
+  const copy = async () => {
+    await navigator.clipboard.writeText(message.message_text);
+    toast("Copied.");
+  };
+  return (
+    <DropdownMenu.Root modal={false}>
+      <DropdownMenu.Trigger className="menu-button" aria-label="Message actions">
+        <ChevronDown aria-hidden />
+      </DropdownMenu.Trigger>
+      <DropdownMenu.Portal>
+        <DropdownMenu.Content className="menu" align="end" sideOffset={4} collisionPadding={8}>
+          {isSent && (
+            <DropdownMenu.Item onSelect={() => props.onReply(message)}>
+              <Reply aria-hidden className="mirrored" /> Reply
+            </DropdownMenu.Item>
+          )}
+          {message.message_text && (
+            <DropdownMenu.Item onSelect={() => void attempt(copy())}>
+              <Copy aria-hidden /> Copy text
+            </DropdownMenu.Item>
+          )}
+          {isMine && (
+            <DropdownMenu.Item onSelect={() => props.onEdit(message)}>
+              <Pencil aria-hidden /> Edit
+            </DropdownMenu.Item>
+          )}
+          {isMine && isSent && (
+            <DropdownMenu.Item onSelect={() => props.onReceipts(message)}>
+              <Eye aria-hidden /> Read by
+            </DropdownMenu.Item>
+          )}
+          {message.status === "failed" && <Retry id={message.id} />}
+          <DropdownMenu.Item className="danger" onSelect={() => props.onDelete(message)}>
+            <Trash2 aria-hidden /> Delete …
+          </DropdownMenu.Item>
+        </DropdownMenu.Content>
+      </DropdownMenu.Portal>
+    </DropdownMenu.Root>
+  );
+}
+
+function Retry({ id }: { id: string }) {
+  const client = useTidings();
+  return (
+    <DropdownMenu.Item onSelect={() => void attempt(client.retry(id))}>
+      <RotateCcw aria-hidden /> Try again
+    </DropdownMenu.Item>
+  );
+}

@@ -1,0 +1,40 @@
+// A dialog: the browser's own, which keeps the focus in and gives it back.
+
+import { X } from "lucide-react";
+import { useEffect, useId, useRef } from "react";
+import type { ReactNode } from "react";
+
+/** Shows a dialog until it is closed: by its button, Escape, or a click beside it. */
+export function Modal(props: { title: string; onClose: () => void; children: ReactNode }) {
+  const dialog = useRef<HTMLDialogElement>(null);
+  const title = useId();
+  useEffect(() => {
+    const element = dialog.current;
+    element?.showModal();
+    return () => element?.close();
+  }, []);
+  return (
+    <dialog
+      ref={dialog}
+      className="modal"
+      aria-labelledby={title}
+      onCancel={(event) => {
+        event.preventDefault();
+        props.onClose();
+      }}
+      onMouseDown={(event) => event.target === dialog.current && props.onClose()}
+    >
+      <div className="modal-body">
+        <header>
+          <h2 id={title} dir="auto">
+            {props.title}
+          </h2>
+          <button className="icon-button" aria-label="Close" onClick={props.onClose}>
+            <X aria-hidden />
+          </button>
+        </header>
+        {props.children}
+      </div>
+    </dialog>
+  );
+}

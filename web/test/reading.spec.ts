@@ -1,0 +1,164 @@
+// Reading: long histories, search, and texts that mean harm.
+
+import { Someone, expect, meet, test } from "./stack.js";
+
+const named = (name: string) => `${name} ${crypto.randomUUID().slice(0, 6)}`;
+
+test("search, and a jump to what was found among its neighbours", async ({ demo }) => {
+  const alice = await demo("Alice Sommer");
+  await alice.page.keyboard.press("Control+k");
+  await alice.page.keyboard.type("coffee machine");
+  const hit = alice.page.locator(".hit", { hasText: "It had the coffee machine in it" });
+  await expect(hit.locator("mark").first()).toHaveText("coffee");
+  await hit.click();
+  await expect(alice.page.getByRole("heading", { level: 2, name: "Bob Okafor" })).toBeVisible();
+  await expect(alice.message("It had the coffee machine in it")).toBeInViewport();
+  // Only in this conversation.
+  await alice.page.getByRole("button", { name: "End the search" }).click();
+  await alice.page.getByRole("button", { name: "Search in this conversation" }).click();
+  await alice.page.getByRole("searchbox").fill("the");
+  await expect(alice.page.locator(".hit").first()).toBeVisible();
+  const from = await alice.page.locator(".hit .row-name").allInnerTexts();
+  expect(new Set(from)).toEqual(new Set(["Bob Okafor"]));
+});
+
+test("a history of several pages, read upwards without a jump, and back", async ({ demo }) => {
+  const bob = await demo("Bob Okafor");
+  await bob.open("Café Babel");
+  await expect(bob.page.locator("article.message").first()).toBeVisible();
+  const list = bob.page.getByTestId("messages");
+  // To the newest first, wherever the unread ones begin.
+  const toLatest = bob.page.getByRole("button", { name: "Jump to latest" });
+  if (await toLatest.isVisible()) await toLatest.click();
+  const atEnd = () => list.evaluate((e) => e.scrollHeight - e.scrollTop - e.clientHeight < 4);
+  await expect.poll(atEnd).toBe(true);
+
+  const seen = new Set<string>();
+  const note = async () => {
+    const ids = await bob.page.locator("article.message").evaluateAll((all) => all.map((e) => (e as HTMLElement).dataset["message"] ?? ""));
+    ids.forEach((id) => seen.add(id));
+    return seen.size;
+  };
+  await note();
+  await list.hover();
+  // Every step up brings the same messages down by no more than the step: nothing is skipped over.
+  await expect
+    .poll(
+      async () => {
+        await bob.page.mouse.wheel(0, -350);
+        await bob.page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
+        return note();
+      },
+      { timeout: 40_000, intervals: [30] },
+    )
+    .toBeGreaterThanOrEqual(115);
+  expect(await bob.page.locator("article.message").count()).toBeLessThan(80);
+  await expect(toLatest).toBeVisible();
+  await toLatest.click();
+  await expect.poll(atEnd).toBe(true);
+});
+
+test("what comes in while one reads above does not move what one reads", async ({ newcomer }) => {
+  const ann = await newcomer(named("Ann"));
+  const ben = await newcomer(named("Ben"));
+  await meet(ann, ben);
+  for (let at = 1; at <= 30; at += 1) await ann.write(`line ${at} of thirty`);
+  await expect(ann.message("line 30 of thirty").getByLabel("Sent")).toBeVisible();
+  await ben.open(ann.name);
+  await expect(ben.page.getByTestId("unread-divider")).toBeInViewport();
+  await ben.page.getByTestId("messages").hover();
+  await ben.page.mouse.wheel(0, -3000);
+  await expect(ben.message("line 1 of thirty")).toBeInViewport();
+  const top = () => ben.message("line 2 of thirty").evaluate((e) => e.getBoundingClientRect().top);
+  const before = await top();
+  await ann.write("and one more");
+  await expect(ben.page.getByRole("button", { name: "Jump to latest" })).toBeVisible();
+  await expect(ben.row(ann.name).locator(".preview")).toContainText("and one more");
+  expect(Math.abs((await top()) - before)).toBeLessThan(2);
+  await ben.page.getByRole("button", { name: "Jump to latest" }).click();
+  await expect(ben.message("and one more")).toBeInViewport();
+});
+
+test("hostile texts do no harm", async ({ newcomer }) => {
+  const ann = await newcomer(named("Ann"));
+  const ben = await newcomer(named("<b>Ben</b>"));
+  await meet(ann, ben);
+  const word = "W".repeat(10_000);
+  const override = "\u202Egnp.exe\u202C and on";
+  const script = `<img src=x onerror="document.title='harmed'"><script>document.title='harmed'</script>`;
+  const link = "javascript:alert(1) https://example.org/a?b=<i> and data:text/html,x";
+  for (const text of [script, override, link, word]) await ann.write(text);
+  await ben.open(ann.name);
+  await expect(ben.message(word.slice(0, 50))).toBeVisible();
+  for (const someone of [ann, ben]) await harmless(someone, script, override);
+  // Of addresses, only those of the web are links.
+  const links = await ben.page.locator("article a").evaluateAll((all) => all.map((a) => [(a as HTMLAnchorElement).protocol, (a as HTMLAnchorElement).rel]));
+  expect(links).toEqual([["https:", "noopener noreferrer"]]);
+  await ben.screenshot("hostile");
+});
+
+async function harmless(someone: Someone, script: string, override: string): Promise<void> {
+  const { page } = someone;
+  // One at a time comes into sight: what is out of it is not in the page.
+  for (const text of [script, override]) {
+    await expect
+      .poll(async () => {
+        await page.getByTestId("messages").hover();
+        await page.mouse.wheel(0, -1500);
+        return (await page.locator("article .text").allTextContents()).includes(text);
+      })
+      .toBe(true);
+  }
+  await expect(page.locator("article img, article script, .row b")).toHaveCount(0);
+  expect(await page.title()).not.toContain("harmed");
+  // An override ends with its own message.
+  expect(await page.locator("article .text").first().evaluate((e) => getComputedStyle(e).unicodeBidi)).toBe("plaintext");
+  const overflow = await page.getByTestId("messages").evaluate((e) => e.scrollWidth - e.clientWidth);
+  expect(overflow).toBeLessThanOrEqual(0);
+}
+
+test("attachments: pictures by address, other files as links", async ({ newcomer, stack }) => {
+  const ann = await newcomer(named("Ann"));
+  const ben = await newcomer(named("Ben"));
+  await meet(ann, ben);
+  const attach = async (address: string) => {
+    await ann.page.getByRole("button", { name: "Attach a link" }).click();
+    await ann.page.getByLabel("Address of the attachment").fill(address);
+    await ann.page.getByRole("button", { name: "Attach", exact: true }).click();
+    await ann.page.getByRole("button", { name: "Send" }).click();
+  };
+  await ann.page.getByRole("button", { name: "Attach a link" }).click();
+  await ann.page.getByLabel("Address of the attachment").fill("javascript:alert(1)");
+  await ann.page.getByRole("button", { name: "Attach", exact: true }).click();
+  await expect(ann.page.getByText("An address of the web is wanted")).toBeVisible();
+  await ann.page.getByRole("button", { name: "Without attachment" }).click();
+  await attach("https://files.example/report.pdf");
+  await ben.open(ann.name);
+  await expect(ben.page.getByRole("link", { name: "report.pdf" })).toHaveAttribute("rel", "noopener noreferrer");
+  const picture = `${stack.url}/assets/${await icon(stack.url)}`;
+  await ann.page.route("https://files.example/**", (route) => route.abort());
+  await ben.page.route("https://files.example/**", async (route) => route.fulfill({ response: await route.fetch({ url: picture }) }));
+  await attach("https://files.example/cat.png");
+  const image = ben.page.locator("article img");
+  await expect(image).toHaveAttribute("referrerpolicy", "no-referrer");
+  await expect.poll(() => image.evaluate((e) => (e as HTMLImageElement).naturalWidth)).toBeGreaterThan(0);
+  // Where it cannot be loaded there is a link.
+  await expect(ann.page.locator(".file-name", { hasText: "cat.png" })).toBeVisible();
+});
+
+async function icon(url: string): Promise<string> {
+  const page = await (await fetch(url)).text();
+  return /assets\/(icon-[^"]+\.svg)/.exec(page)?.[1] ?? "";
+}
+
+test("emoji go in where one writes", async ({ newcomer }) => {
+  const ann = await newcomer(named("Ann"));
+  const ben = await newcomer(named("Ben"));
+  await meet(ann, ben);
+  await ann.field.fill("Hi !");
+  await ann.field.evaluate((field) => (field as HTMLTextAreaElement).setSelectionRange(3, 3));
+  await ann.page.getByRole("button", { name: "Emoji" }).click();
+  await ann.page.getByRole("searchbox", { name: "Search emoji" }).fill("rocket");
+  await ann.page.getByRole("button", { name: "rocket", exact: true }).click();
+  await expect(ann.field).toHaveValue("Hi 🚀!");
+});

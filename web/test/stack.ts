@@ -1,0 +1,189 @@
+// A local stack for each worker, and people who use its page.
+
+import { spawn } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+
+import { expect, test as base } from "@playwright/test";
+import type { BrowserContextOptions, Locator, Page } from "@playwright/test";
+
+const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
+const BINARY = process.env["TIDINGS_BINARY"] ?? here("../../target/debug/tidings");
+const SCREENSHOTS = here("../screenshots/");
+mkdirSync(SCREENSHOTS, { recursive: true });
+
+/** A running server. */
+export class Stack {
+  #process: ChildProcess | undefined;
+  url = "";
+  readonly #options: string[];
+
+  constructor(options: string[]) {
+    this.#options = options;
+  }
+
+  /** Starts it; resolves once it serves. The port stays the same when it is started again. */
+  async start(): Promise<this> {
+    const port = this.url === "" ? "0" : new URL(this.url).port;
+    const child = spawn(BINARY, ["--port", port, "--quiet", "--web-dir", here("../dist"), ...this.#options], {
+      env: { ...process.env, TIDINGS_RATE_LIMITS: "off" },
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    this.#process = child;
+    for await (const line of createInterface({ input: child.stdout })) {
+      const url = /^ready (\S+)$/.exec(line)?.[1];
+      if (url === undefined) continue;
+      this.url = url;
+      child.stdout.resume();
+      return this;
+    }
+    throw new Error(`${BINARY} did not start`);
+  }
+
+  /** Ends it as a power cut would. */
+  async kill(): Promise<void> {
+    const child = this.#process;
+    if (!child || child.exitCode !== null || child.signalCode !== null) return;
+    const ended = new Promise((resolve) => child.once("exit", resolve));
+    child.kill("SIGKILL");
+    await ended;
+  }
+}
+
+/** Someone at a page of their own. */
+export class Someone {
+  constructor(
+    readonly page: Page,
+    readonly name: string,
+  ) {}
+
+  /** Opens a conversation by its name in the inbox. */
+  async open(title: string): Promise<void> {
+    await this.row(title).click();
+    await expect(this.page.getByRole("heading", { level: 2, name: title })).toBeVisible();
+  }
+
+  row(title: string): Locator {
+    return this.page.locator("a.row").filter({ has: this.page.locator(".row-name", { hasText: title }) }).first();
+  }
+
+  get field(): Locator {
+    return this.page.locator("textarea");
+  }
+
+  /** Writes and sends. */
+  async write(text: string): Promise<void> {
+    await this.field.fill(text);
+    await this.field.press("Enter");
+  }
+
+  /** The message with a text. */
+  message(text: string): Locator {
+    return this.page.locator("article.message").filter({ has: this.page.locator(".text", { hasText: text }) });
+  }
+
+  /** Chooses what to do with a message. */
+  async act(text: string, action: string): Promise<void> {
+    await this.message(text).last().hover();
+    await this.message(text).last().getByRole("button", { name: "Message actions" }).click();
+    await this.page.getByRole("menuitem", { name: action }).click();
+  }
+
+  /** Keeps a picture to be looked at. */
+  async screenshot(name: string): Promise<void> {
+    await this.page.screenshot({ path: join(SCREENSHOTS, `${name}.png`) });
+  }
+}
+
+/** Registers someone through the API, for tests that need nobody else's messages; the answer is the username. */
+export async function register(url: string, name: string): Promise<string> {
+  const username = `u${crypto.randomUUID().replaceAll("-", "").slice(0, 20)}`;
+  const response = await fetch(`${url}/api/auth/register`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ username, email: `${username}@example.com`, password: PASSWORD, full_name: name }),
+  });
+  expect(response.status).toBe(201);
+  return username;
+}
+
+export const PASSWORD = "correct horse battery";
+
+export interface Meeting {
+  stack: Stack;
+  /** Someone new, signed in by their password in a browser of their own. */
+  newcomer: (name: string, options?: BrowserContextOptions & { stack?: Stack; prepare?: (page: Page) => Promise<void> }) => Promise<Someone>;
+  /** One of the demo's people, signed in by one click. */
+  demo: (name: string, options?: BrowserContextOptions & { prepare?: (page: Page) => Promise<void> }) => Promise<Someone>;
+}
+
+export const test = base.extend<Omit<Meeting, "stack">, { stack: Stack }>({
+  stack: [
+    async ({}, use) => {
+      const stack = await new Stack(["--in-memory", "--demo=120"]).start();
+      await use(stack);
+      await stack.kill();
+    },
+    { scope: "worker" },
+  ],
+  newcomer: async ({ browser, stack }, use) => {
+    await use(async (name, { stack: other, prepare, ...options } = {}) => {
+      const { url } = other ?? stack;
+      const username = await register(url, name);
+      const page = await (await browser.newContext({ permissions: ["clipboard-read", "clipboard-write"], ...options })).newPage();
+      failOnFaults(page);
+      await prepare?.(page);
+      await page.goto(url);
+      await page.getByLabel("Username or e-mail address").fill(username);
+      await page.getByLabel("Password").fill(PASSWORD);
+      await page.getByRole("button", { name: "Sign in" }).click();
+      await expect(page.getByRole("button", { name: "New conversation" }).first()).toBeVisible();
+      return new Someone(page, name);
+    });
+  },
+  demo: async ({ browser, stack }, use) => {
+    await use(async (name, { prepare, ...options } = {}) => {
+      const page = await (await browser.newContext(options)).newPage();
+      failOnFaults(page);
+      await prepare?.(page);
+      await page.goto(stack.url);
+      await page.getByRole("button", { name }).click();
+      await expect(page.locator("a.row").first()).toBeVisible();
+      return new Someone(page, name);
+    });
+  },
+});
+
+export { expect };
+
+/** A script that fails, or something that the page's policy refuses, fails the test. */
+function failOnFaults(page: Page): void {
+  page.on("pageerror", (error) => {
+    throw error;
+  });
+  page.on("console", (message) => {
+    if (/Content Security Policy/.test(message.text())) throw new Error(message.text());
+  });
+}
+
+/** A folder that is gone after the work. */
+export async function inFolder<T>(work: (folder: string) => Promise<T>): Promise<T> {
+  const folder = mkdtempSync(join(tmpdir(), "tidings-web-"));
+  try {
+    return await work(folder);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** Starts a direct conversation from one to another. */
+export async function meet(one: Someone, other: Someone): Promise<void> {
+  await one.page.getByRole("button", { name: "New conversation" }).first().click();
+  await one.page.getByLabel("Find people").fill(other.name);
+  await one.page.getByRole("button", { name: `Write to ${other.name}` }).click();
+  await expect(one.page.getByRole("heading", { level: 2, name: other.name })).toBeVisible();
+}
