@@ -109,7 +109,7 @@ async fn functions_of_messages_forget_sockets_that_are_gone() {
     forgets(&world, "bob", sent, async |id| drop(alice.unsend(&id).await.expect(200))).await;
     forgets(&world, "alice", sent, async |id| drop(bob.mark(&id).await.expect(200))).await;
     forgets(&world, "alice", sent, async |_| {
-        drop(bob.get("/api/messages/conversation/alice").await.expect(200))
+        drop(bob.get("/api/messages/conversation/alice").await.expect(200));
     })
     .await;
     let typing = json!({"conversation_id": conversation, "is_typing": true});

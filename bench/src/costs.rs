@@ -249,7 +249,7 @@ impl Costs {
     pub(crate) async fn tell(&self) -> Result<(), Failure> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().ok_or("there is no workspace")?;
         let sheet: Sheet = serde_json::from_slice(&fs::read(root.join("infra/prices.json"))?)?;
-        let measured = measure(&sheet).await?;
+        let measured = Box::pin(measure(&sheet)).await?;
         let readme = root.join("README.md");
         let text = fs::read_to_string(&readme)?;
         let (before, rest) = text.split_once(BEGIN).ok_or("the README has no place for the tables")?;

@@ -32,7 +32,7 @@ pub enum Lambda {
     /// In processes of this machine, which ask a Runtime API for work.
     Processes(Processes),
     /// Behind an Invoke API, which whoever started it keeps running.
-    Elsewhere(Elsewhere),
+    Elsewhere(Box<Elsewhere>),
 }
 
 /// Why an invocation has no answer.

@@ -173,7 +173,7 @@ fn lambda(
             let lines = variables.iter().map(|(name, value)| format!("{name}={value}\n"));
             secrets::write(&folder.join(ENVIRONMENT), &lines.collect::<String>())?;
         }
-        return Ok(Some(Lambda::Elsewhere(Elsewhere::new(url)?)));
+        return Ok(Some(Lambda::Elsewhere(Box::new(Elsewhere::new(url)?))));
     }
     let Some(folder) = options.functions_from.clone() else { return Ok(None) };
     let setup = Setup { folder, variables, most: PROCESSES, quiet: false };

@@ -53,6 +53,9 @@ pub(crate) fn tags() -> Vec<Value> {
 /// Turns the schemas of a type into a part of the document once those of the others are known.
 type Schema = fn(&mut Schemas) -> Value;
 
+/// What writes the parameters of a query string: the name, the schema and whether it must be there.
+type Parameters = fn(&mut Schemas) -> Vec<(String, Value, bool)>;
+
 /// A call: its route, what it takes, what it gives and how it refuses.
 pub(crate) struct Operation {
     pub(crate) method: &'static str,
@@ -61,7 +64,7 @@ pub(crate) struct Operation {
     tag: Tag,
     about: &'static str,
     path_types: Vec<Schema>,
-    query: Vec<fn(&mut Schemas) -> Vec<(String, Value, bool)>>,
+    query: Vec<Parameters>,
     body: Option<Body>,
     answers: BTreeMap<u16, (&'static str, Answer)>,
     refusals: Vec<Error>,
@@ -111,25 +114,25 @@ impl Operation {
 
     /// The type of the path's next parameter.
     pub(crate) fn at<T: JsonSchema>(mut self) -> Self {
-        self.path_types.push(|schemas| schemas.read::<T>());
+        self.path_types.push(Schemas::read::<T>);
         self.or([Error::field("", "")])
     }
 
     /// The parameters of the query string.
     pub(crate) fn query<T: JsonSchema>(mut self) -> Self {
-        self.query.push(|schemas| schemas.parameters::<T>());
+        self.query.push(Schemas::parameters::<T>);
         self.or([Error::field("", "")])
     }
 
     /// A JSON body, and one for example.
     pub(crate) fn takes<T: JsonSchema>(mut self, example: Value) -> Self {
-        self.body = Some(Body { schema: |schemas| schemas.read::<T>(), example, form: None });
+        self.body = Some(Body { schema: Schemas::read::<T>, example, form: None });
         self.or([Error::field("", ""), Error::TooLarge, Error::UnsupportedMediaType("")])
     }
 
     /// The body may be a form as well.
     pub(crate) fn or_form<T: JsonSchema>(mut self) -> Self {
-        self.body.iter_mut().for_each(|body| body.form = Some(|schemas| schemas.form::<T>()));
+        self.body.iter_mut().for_each(|body| body.form = Some(Schemas::form::<T>));
         self
     }
 
@@ -140,22 +143,22 @@ impl Operation {
 
     /// An answer with data.
     pub(crate) fn gives<T: JsonSchema>(self, status: u16, about: &'static str) -> Self {
-        self.answers(status, about, Answer::Data(|schemas| schemas.written::<T>()))
+        self.answers(status, about, Answer::Data(Schemas::written::<T>))
     }
 
     /// An answer that says no more than that it is done.
-    pub(crate) fn is_done(self, about: &'static str) -> Self {
+    pub(crate) fn acknowledges(self, about: &'static str) -> Self {
         self.gives::<()>(200, about)
     }
 
     /// A page of a list.
     pub(crate) fn lists<T: JsonSchema>(self, about: &'static str) -> Self {
-        self.answers(200, about, Answer::Page(|schemas| schemas.written::<T>()))
+        self.answers(200, about, Answer::Page(Schemas::written::<T>))
     }
 
     /// A page of a list that says how many there are in all.
     pub(crate) fn lists_of<T: JsonSchema>(self, about: &'static str) -> Self {
-        self.answers(200, about, Answer::PageOf(|schemas| schemas.written::<T>()))
+        self.answers(200, about, Answer::PageOf(Schemas::written::<T>))
     }
 
     /// An answer without the envelope.

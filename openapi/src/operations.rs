@@ -36,6 +36,7 @@ fn call(
 /// An id for the examples.
 const CONVERSATION: &str = "dJ2wHcQ8b6XK0mVYtE1nR7zPo";
 
+#[allow(clippy::too_many_lines, reason = "a list of calls")]
 fn messages() -> Vec<Operation> {
     let call = |method, path, id, about| call(method, path, Tag::Messages, id, about);
     vec![
@@ -138,7 +139,7 @@ fn messages() -> Vec<Operation> {
             "Removes a conversation from the caller's inbox and hides its history up to now from them alone.",
         )
         .at::<ConversationId>()
-        .is_done("It is gone until its next message.")
+        .acknowledges("It is gone until its next message.")
         .or([NotAParticipant]),
     ]
 }
@@ -203,7 +204,7 @@ fn conversations() -> Vec<Operation> {
         .at::<ConversationId>()
         .at::<UserId>()
         .takes::<conversations::Role>(json!({"is_admin": true}))
-        .is_done("They are.")
+        .acknowledges("They are.")
         .or([NotAParticipant, NotAnAdmin, NotFound(""), Conflict("")]),
         call(
             "delete",
@@ -213,7 +214,7 @@ fn conversations() -> Vec<Operation> {
         )
         .at::<ConversationId>()
         .at::<UserId>()
-        .is_done("They are out.")
+        .acknowledges("They are out.")
         .or([NotAParticipant, NotAnAdmin, NotFound("")]),
     ]
 }
@@ -235,7 +236,7 @@ fn rooms() -> Vec<Operation> {
             .lists::<Vec<RoomView>>("A page of rooms."),
         call("delete", "/api/rooms/{id}", "deleteRoom", "Deletes a room; for its creator.")
             .at::<ConversationId>()
-            .is_done("It is gone for everyone.")
+            .acknowledges("It is gone for everyone.")
             .or([NotAnAdmin, NotFound("")]),
         call("post", "/api/rooms/{id}/join", "joinRoom", "Joins a room. Its last 100 messages are shown.")
             .at::<ConversationId>()
@@ -243,7 +244,7 @@ fn rooms() -> Vec<Operation> {
             .or([NotFound(""), Conflict("")]),
         call("post", "/api/rooms/{id}/leave", "leaveRoom", "Leaves a room.")
             .at::<ConversationId>()
-            .is_done("The caller is out.")
+            .acknowledges("The caller is out.")
             .or([NotAParticipant]),
         call("get", "/api/rooms/{id}/users", "getRoomUsers", "Who is in a room, those online first.")
             .at::<ConversationId>()
@@ -263,7 +264,7 @@ fn blocks() -> Vec<Operation> {
             "Blocks a user: neither can write to the other directly.",
         )
         .takes::<block::Block>(json!({"blocked_user_id": "mallory"}))
-        .is_done("They are blocked.")
+        .acknowledges("They are blocked.")
         .or([NotFound("")]),
         call(
             "delete",
@@ -272,7 +273,7 @@ fn blocks() -> Vec<Operation> {
             "Takes the caller's own block back.",
         )
         .at::<UserId>()
-        .is_done("They are not blocked."),
+        .acknowledges("They are not blocked."),
         call("get", "/api/messages/blocked-users", "getBlockedUsers", "Whom the caller has blocked.")
             .query::<block::Page>()
             .lists::<Vec<BlockedUser>>("A page of them."),
@@ -341,14 +342,14 @@ fn accounts() -> Vec<Operation> {
         .open(),
         call("post", "/api/auth/logout", "logout", "Ends a session. Its access token holds until it expires.")
             .takes::<session::Body>(token())
-            .is_done("It has ended.")
+            .acknowledges("It has ended.")
             .or([NotAuthenticated("")])
             .open(),
         call("post", "/api/auth/change-password", "changePassword", "Sets another password, and ends all other sessions.")
             .takes::<auth::PasswordChange>(json!({
                 "current_password": "correct horse battery", "new_password": "wrong mule staple",
             }))
-            .is_done("It is changed.")
+            .acknowledges("It is changed.")
             .limited(),
         call(
             "delete",
@@ -357,7 +358,7 @@ fn accounts() -> Vec<Operation> {
             "Deletes the caller's account and profile. Their messages stay, without a name.",
         )
         .takes::<auth::Deletion>(json!({"password": "correct horse battery"}))
-        .is_done("It is gone.")
+        .acknowledges("It is gone.")
         .limited(),
     ]
 }
@@ -377,7 +378,7 @@ fn live() -> Vec<Operation> {
         .or([CursorExpired]),
         call("post", "/api/typing", "setTyping", "Tells that the caller types, for 6 s, or has stopped.")
             .takes::<typing::Signal>(json!({"conversation_id": CONVERSATION, "is_typing": true}))
-            .is_done("It is told, unless a block stands.")
+            .acknowledges("It is told, unless a block stands.")
             .or([NotAParticipant])
             .limited(),
         call("put", "/api/presence", "setPresence", "Sets what the caller shows.")

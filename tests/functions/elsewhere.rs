@@ -28,7 +28,7 @@ async fn api(answer: fn(&str) -> Response) -> (Lambda, mpsc::UnboundedReceiver<C
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
     tokio::spawn(async move { axum::serve(listener, router).await });
-    (Lambda::Elsewhere(Elsewhere::new(&url).unwrap()), calls)
+    (Lambda::Elsewhere(Box::new(Elsewhere::new(&url).unwrap())), calls)
 }
 
 fn teapot() -> Response {
@@ -133,7 +133,7 @@ async fn an_api_that_is_away_is_a_fault() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
-    let lambda = Lambda::Elsewhere(Elsewhere::new(&url).unwrap());
+    let lambda = Lambda::Elsewhere(Box::new(Elsewhere::new(&url).unwrap()));
     with(lambda).await.get("/api/messages/inbox").await.refused(500, "internal");
     for bad in ["https://127.0.0.1:1", "127.0.0.1:1", "", "http://127.0.0.1:1/?a=b"] {
         assert!(Elsewhere::new(bad).is_err(), "{bad}");

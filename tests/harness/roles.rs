@@ -62,9 +62,11 @@ pub fn resources() -> BTreeMap<String, String> {
     let mut name = String::new();
     for line in resources.lines() {
         if let Some(new) = line.strip_prefix("  ").filter(|rest| rest.starts_with(char::is_uppercase)) {
-            name = new.trim_end_matches(':').to_owned();
+            new.trim_end_matches(':').clone_into(&mut name);
         }
-        *found.entry(name.clone()).or_default() += &format!("{line}\n");
+        let lines = found.entry(name.clone()).or_default();
+        lines.push_str(line);
+        lines.push('\n');
     }
     found
 }
@@ -125,7 +127,7 @@ impl Intercept for Watcher {
         // What a test calls by itself is no function's.
         if let Some(function) = meter::serving().map(resource) {
             for (action, on) in actions(context.input()) {
-                note(Permission { function: function.clone(), action: action.to_owned(), on });
+                note(&Permission { function: function.clone(), action: action.to_owned(), on });
             }
         }
         Ok(())
@@ -178,16 +180,16 @@ fn file() -> PathBuf {
 }
 
 /// Keeps a call, and fails if it is not allowed.
-fn note(call: Permission) {
+fn note(call: &Permission) {
     static ALLOWED: LazyLock<BTreeSet<Permission>> = LazyLock::new(allowed);
     static NOTED: Mutex<BTreeSet<Permission>> = Mutex::new(BTreeSet::new());
-    let Permission { function, action, on } = &call;
+    let Permission { function, action, on } = call;
     if NOTED.lock().unwrap_or_else(PoisonError::into_inner).insert(call.clone()) {
         let line = format!("{function} {action} {on}\n");
         let opened = fs::OpenOptions::new().append(true).create(true).open(file());
         opened.expect("a file").write_all(line.as_bytes()).expect("a line");
     }
-    assert!(ALLOWED.contains(&call), "infra/template.yaml: {function} may not {action} on {on}");
+    assert!(ALLOWED.contains(call), "infra/template.yaml: {function} may not {action} on {on}");
 }
 
 /// What functions have called since the file was removed, in all processes.

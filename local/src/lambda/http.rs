@@ -82,7 +82,9 @@ async fn forward(
 ) -> Result<Response, Error> {
     let (parts, body) = request.into_parts();
     let body = axum::body::to_bytes(body, BODY).await.map_err(|error| {
-        if std::error::Error::source(&error).is_some_and(|source| source.is::<LengthLimitError>()) {
+        if std::error::Error::source(&error)
+            .is_some_and(<dyn std::error::Error + 'static>::is::<LengthLimitError>)
+        {
             return Error::TooLarge;
         }
         Error::Invalid { field: None, message: format!("The body broke off: {error}") }
