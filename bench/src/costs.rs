@@ -238,8 +238,8 @@ struct Measured {
     /// An event on a socket, and a ping with its answer.
     push: Call,
     ping: Call,
-    /// Others, for the table alone.
-    others: Vec<Call>,
+    /// All of them and others, as the tables have them.
+    all: Vec<Call>,
     /// Milliseconds that a poll is told to wait, after so many that brought nothing.
     paces: Vec<f64>,
 }
@@ -301,36 +301,28 @@ async fn measure(sheet: &Sheet) -> Result<Measured, Failure> {
     let [open, close] = socket(sheet, &world).await?;
     let event = news.amounts.sent_bytes - idle.amounts.sent_bytes;
     let push = Amounts { socket_messages: 1.0, sent_bytes: event, ..Amounts::default() };
+    let push = Call { name: "event pushed to a socket", depth: 0.0, amounts: push };
     let ping = Amounts { socket_messages: 2.0, ..sheet.function(0.0, 0.0, 0.0) };
+    let ping = Call { name: "ping of a socket", depth: 0.0, amounts: ping };
 
-    let mut others = vec![plain, again, mark, edit, delete, search, unread, status];
+    let mut all = vec![plain, send.clone()];
+    all.extend(groups(sheet).await);
+    all.extend([again, page.clone(), mark, edit, delete, inbox.clone(), unread, search]);
+    all.extend([idle.clone(), news.clone(), noted.clone(), typing.clone(), status]);
+    all.extend([open.clone(), close.clone(), push.clone(), ping.clone()]);
+    all.extend(sessions(sheet, &world).await);
+    Ok(Measured { send, page, inbox, typing, idle, news, noted, open, close, push, ping, all, paces })
+}
+
+/// A login and a refresh.
+async fn sessions(sheet: &Sheet, world: &World) -> [Call; 2] {
     let account = world.registered("carol").await;
     let body = json!({"username": "carol", "password": harness::PASSWORD});
     let mut login = sheet.http("login", &world.anonymous().post("/api/auth/login", &body).await.expect(200));
     login.amounts.gb_seconds += sheet.lambda.login_ms / 1e3 * sheet.lambda.login_memory_mb / 1024.0;
-    let refresh = json!({"refresh_token": account.refresh_token});
-    let refresh = world.anonymous().post("/api/auth/refresh", &refresh).await.expect(200);
-    others.extend([login, sheet.http("refresh of a session", &refresh)]);
-    for (name, people) in [("send to a group of 8", 8), ("send to a group of 24", 24)] {
-        let world = World::new().await;
-        let (crowd, group) = world.group_of(people).await;
-        others.push(sheet.http(name, &crowd[0].say(&group, TEXT).await.expect(201)));
-    }
-    Ok(Measured {
-        send,
-        page,
-        inbox,
-        typing,
-        idle,
-        news,
-        noted,
-        open,
-        close,
-        push: Call { name: "event pushed to a socket", depth: 0.0, amounts: push },
-        ping: Call { name: "ping of a socket", depth: 0.0, amounts: ping },
-        others,
-        paces,
-    })
+    let body = json!({"refresh_token": account.refresh_token});
+    let refreshed = world.anonymous().post("/api/auth/refresh", &body).await.expect(200);
+    [login, sheet.http("refresh of a session", &refreshed)]
 }
 
 /// Polls of someone who follows the cursor.
@@ -381,6 +373,27 @@ async fn socket(sheet: &Sheet, world: &World) -> Result<[Call; 2], Failure> {
     Ok([open, sheet.event("close it", closing.read())])
 }
 
+/// A message to groups, and to a hundred: the send, and what brings it to all.
+async fn groups(sheet: &Sheet) -> Vec<Call> {
+    let mut calls = Vec::new();
+    for (name, people) in [("send to a group of 8", 8), ("send to a group of 24", 24)] {
+        let world = World::new().await;
+        let (crowd, group) = world.group_of(people).await;
+        calls.push(sheet.http(name, &crowd[0].say(&group, TEXT).await.expect(201)));
+    }
+    let world = World::new().await;
+    let (crowd, group) = world.group_of(100).await;
+    world.fan_out(&group).await;
+    let sent = sheet.http("send to 100, brought to all", &crowd[0].say(&group, TEXT).await.expect(201));
+    let meter = Meter::default();
+    meter.watch(world.fan_out(&group)).await;
+    let Reading { calls: made, rcu, wcu, .. } = meter.read();
+    // How many are made side by side depends on chance: at most it takes as long as all of them in a row.
+    let fan_out = sheet.function(f64::from(made), rcu, wcu);
+    calls.push(Call { amounts: sent.amounts + fan_out, ..sent });
+    calls
+}
+
 /// A way of use, and what one person takes of it in a month.
 struct Way {
     name: &'static str,
@@ -390,12 +403,6 @@ struct Way {
 }
 
 impl Measured {
-    fn calls(&self) -> impl Iterator<Item = &Call> {
-        let named = [&self.send, &self.page, &self.inbox, &self.typing, &self.idle, &self.news, &self.noted];
-        let sockets = [&self.open, &self.close, &self.push, &self.ping];
-        named.into_iter().chain(&self.others).chain(sockets)
-    }
-
     /// Polls that follow `poll_after_ms` for so long after news.
     fn polls_within(&self, seconds: f64) -> f64 {
         let (mut polls, mut left) = (0.0, seconds * 1e3);
@@ -444,9 +451,13 @@ impl Measured {
     }
 }
 
-/// Digits that say something: two after the point, none for hundreds.
+/// Three digits, or cents.
 fn money(dollars: f64) -> String {
-    if dollars >= 100.0 { format!("{dollars:.0}") } else { format!("{dollars:.2}") }
+    match dollars {
+        100.0.. => format!("{dollars:.0}"),
+        10.0.. => format!("{dollars:.1}"),
+        _ => format!("{dollars:.2}"),
+    }
 }
 
 impl Sheet {
@@ -455,7 +466,7 @@ impl Sheet {
         let mut text = String::from(
             "| call | calls in a row | read units | write units | $ per million |\n| --- | --- | --- | --- | --- |\n",
         );
-        for Call { name, depth, amounts } in measured.calls() {
+        for Call { name, depth, amounts } in &measured.all {
             let Amounts { read_units, write_units, .. } = amounts;
             let dollars = money(1e6 * self.prices.of(*amounts).total());
             let _ = writeln!(text, "| {name} | {depth} | {read_units} | {write_units} | {dollars} |");
@@ -503,7 +514,12 @@ impl Sheet {
              + bytes sent x {} / 1G                                         (transfer)\n\
              seconds of a function = {} ms + {} ms x calls in a row, at {} MB (a login: {} ms more at {} MB); \
              {} bytes of log\n\
-             a way's month = {usage:?}\n\n{:<42}{:>6}{:>7}{:>7}",
+             a month of a way = days x (opened x page + sessions x inbox + sent x (send + signals x typing) + the way's own):\n  \
+             polling every 2 s: a poll for each 2 s online; sent + received of them bring a message, one a minute notes presence\n  \
+             following: as many polls as poll_after_ms gives between two messages, which come evenly\n  \
+             a socket: sends and typing as frames (2 socket messages, no HTTP call), a push for each message and signal\n  \
+             received and for each online peer who hears of a session, pings every {PING_MINUTES} minutes, minutes online\n\
+             {usage:?}\n\n{:<42}{:>6}{:>7}{:>7}",
             prices.dynamodb_read_units_per_million.usd,
             prices.dynamodb_write_units_per_million.usd,
             prices.http_api_calls_per_million.usd,
@@ -526,7 +542,7 @@ impl Sheet {
         );
         let parts = "database  gateway functions   logs transfer    total\n";
         let _ = writeln!(text, "  {}", parts.trim_end());
-        for Call { name, depth, amounts } in measured.calls() {
+        for Call { name, depth, amounts } in &measured.all {
             let Amounts { read_units, write_units, .. } = amounts;
             let dollars = columns(self.prices.of(1e6 * *amounts));
             let _ = writeln!(text, "{name:<42}{depth:>6}{read_units:>7}{write_units:>7}  {dollars}");

@@ -3,6 +3,7 @@
 //! The Runtime API is a fake on loopback; it answers the warm-up call to the database as well, over plain HTTP. The
 //! function has its TLS client, trusted roots included, by then: the SDK builds both before the first call.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -41,6 +42,8 @@ pub(crate) struct Starts {
 /// One start of a function.
 struct Start {
     took: Duration,
+    /// The processor's time, whatever else the machine did.
+    computed: Duration,
     memory: Memory,
 }
 
@@ -61,7 +64,7 @@ impl Starts {
     /// A sentence about a function that does not ask for work.
     pub(crate) async fn measure(&self) -> Result<(), Failure> {
         let api = TcpListener::bind(("127.0.0.1", 0)).await?;
-        say(&line(["function", "binary", "ready ms", "slowest", "resident"]))?;
+        say(&line(["function", "ready ms", "slowest", "CPU ms", "resident"]))?;
         for binary in &self.binaries {
             for handler in &self.handlers {
                 let mut starts = Vec::with_capacity(self.times);
@@ -69,7 +72,7 @@ impl Starts {
                     let start = start(&api, binary, handler).await;
                     starts.push(start.map_err(|error| format!("{} {handler}: {error}", binary.display()))?);
                 }
-                say(&row(binary, handler, starts)?)?;
+                say(&row(binary, handler, &starts)?)?;
             }
         }
         Ok(())
@@ -95,10 +98,10 @@ async fn start(api: &TcpListener, binary: &Path, handler: &str) -> Result<Start,
         .env("TIDINGS_JWT_SECRET", "a secret that is only measured with, of 32 bytes")
         .env("TIDINGS_SECRET", "a secret that is only measured with")
         .stdout(Stdio::null());
+    // Open until the function has ended: it would complain.
+    let mut open = Vec::new();
     let began = Instant::now();
     let function = Function(command.spawn()?);
-    // Open until the memory is read, as in Lambda.
-    let mut open = Vec::new();
     let asked = timeout(PATIENCE, async {
         loop {
             let (mut stream, _) = api.accept().await?;
@@ -112,7 +115,18 @@ async fn start(api: &TcpListener, binary: &Path, handler: &str) -> Result<Start,
         }
     });
     let took = asked.await.map_err(|_| "does not ask for work")??;
-    Ok(Start { took, memory: Memory::of(function.0.id())? })
+    let process = function.0.id();
+    Ok(Start { took, computed: computed(process)?, memory: Memory::of(process)? })
+}
+
+/// The time that a process's threads have been on a processor (proc(5), `schedstat`).
+fn computed(process: u32) -> Result<Duration, Failure> {
+    let mut nanos = 0;
+    for thread in fs::read_dir(format!("/proc/{process}/task"))? {
+        let figures = fs::read_to_string(thread?.path().join("schedstat"))?;
+        nanos += figures.split(' ').next().unwrap_or_default().parse::<u64>()?;
+    }
+    Ok(Duration::from_nanos(nanos))
 }
 
 /// A request, up to the end of its head at least.
@@ -126,19 +140,25 @@ async fn head(stream: &mut TcpStream) -> Result<String, Failure> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-fn row(binary: &Path, handler: &str, mut starts: Vec<Start>) -> Result<String, Failure> {
-    starts.sort_unstable_by_key(|start| start.took);
-    let millis = |start: &Start| format!("{:.1}", start.took.as_secs_f64() * 1000.0);
-    let slowest = starts.last().map(millis).ok_or("no start was measured")?;
-    let median = starts.get(starts.len() / 2).map(millis).ok_or("no start was measured")?;
-    starts.sort_unstable_by_key(|start| start.memory.resident);
-    let resident = starts.get(starts.len() / 2).map(|start| mega(start.memory.resident));
+fn row(binary: &Path, handler: &str, starts: &[Start]) -> Result<String, Failure> {
+    let millis = |time: Duration| format!("{:.1}", time.as_secs_f64() * 1000.0);
+    let took = || starts.iter().map(|start| start.took);
+    let ready = millis(median(took()).ok_or("no start was measured")?);
+    let slowest = millis(took().max().unwrap_or_default());
+    let computed = millis(median(starts.iter().map(|start| start.computed)).unwrap_or_default());
+    let resident = mega(median(starts.iter().map(|start| start.memory.resident)).unwrap_or_default());
     let name = binary.file_name().unwrap_or_default().to_string_lossy();
     let name = if handler == "bootstrap" { name.into_owned() } else { handler.to_owned() };
-    let size = mega(binary.metadata()?.len());
-    Ok(line([&name, &size, &median, &slowest, &resident.ok_or("no start was measured")?]))
+    Ok(line([&name, &ready, &slowest, &computed, &resident]))
 }
 
-fn line([name, size, median, slowest, resident]: [&str; 5]) -> String {
-    format!("{name:<16} {size:>10} {median:>9} {slowest:>9} {resident:>10}")
+fn median<T: Ord>(figures: impl Iterator<Item = T>) -> Option<T> {
+    let mut figures: Vec<T> = figures.collect();
+    figures.sort_unstable();
+    let middle = figures.len() / 2;
+    figures.into_iter().nth(middle)
+}
+
+fn line([name, ready, slowest, computed, resident]: [&str; 5]) -> String {
+    format!("{name:<16} {ready:>9} {slowest:>9} {computed:>9} {resident:>10}")
 }

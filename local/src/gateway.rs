@@ -6,7 +6,6 @@ use axum::Router;
 use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue, Method, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
-use axum::response::{Html, IntoResponse};
 use axum::routing::get;
 use lambda_runtime::Context;
 use shared::app::{App, observed};
@@ -56,7 +55,7 @@ fn routes() -> Router<App> {
 }
 
 /// What one port serves: the functions, in this process unless `lambda` says where else; the sockets, the metrics of
-/// this process, the API's document and a page to read it by.
+/// this process.
 pub fn service(
     app: App,
     lambda: Option<&Lambda>,
@@ -64,11 +63,7 @@ pub fn service(
     cors_origins: &[String],
     console: Option<Console>,
 ) -> Router {
-    let own = Router::new()
-        .route("/ws", sockets.upgrade())
-        .route("/_local/metrics", get(metrics::show))
-        .route("/api/openapi.json", get(document))
-        .route("/docs", get(docs));
+    let own = Router::new().route("/ws", sockets.upgrade()).route("/_local/metrics", get(metrics::show));
     let service = match lambda {
         Some(lambda) => lambda::routes(lambda, &boundary(own, app)),
         None => boundary(own.merge(routes()), app),
@@ -91,14 +86,4 @@ fn cors(origins: &[String]) -> CorsLayer {
         .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
         .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE])
         .expose_headers([HeaderName::from_static("x-request-id"), header::RETRY_AFTER])
-}
-
-/// The API's document, as it is kept.
-async fn document() -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "application/json")], include_str!("../../docs/openapi.json"))
-}
-
-/// A page that shows the document. It fetches nothing else, so it works offline.
-async fn docs() -> impl IntoResponse {
-    Html(include_str!("docs.html"))
 }

@@ -1,10 +1,11 @@
-//! `GET /health`: whether a function can do its work; and in AWS whatever no other function's routes take, which is 404.
+//! `GET /health`: whether a function can do its work; the API's document and a page to read it by; and in AWS whatever no
+//! other function's routes take, which is 404.
 
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
-use axum::response::IntoResponse;
+use axum::response::{Html, IntoResponse};
 use axum::routing::get;
 use http::header;
 use shared::app::App;
@@ -18,7 +19,20 @@ const LATEST_WRONG: Timestamp = Timestamp::from_millis(1_735_689_600_000);
 
 /// The function's routes.
 pub fn routes() -> Router<App> {
-    Router::new().route("/health", get(health))
+    Router::new()
+        .route("/health", get(health))
+        .route("/api/openapi.json", get(document))
+        .route("/docs", get(docs))
+}
+
+/// The API's document, as it is kept.
+async fn document() -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "application/json")], include_str!("../../../docs/openapi.json"))
+}
+
+/// A page that shows the document. It fetches nothing else, so it works offline.
+async fn docs() -> impl IntoResponse {
+    Html(include_str!("docs.html"))
 }
 
 /// Checks that the table answers a read, which it does only while it is active, and that the clock was set. Costs half a
