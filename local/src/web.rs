@@ -1,5 +1,6 @@
 //! The chat page, as it was built into a folder, and the demo's people, who sign in on it by one click.
 
+use std::future::ready;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -20,6 +21,7 @@ const POLICY: &str = "default-src 'self'; connect-src 'self' ws: wss:; img-src h
                       object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// The page at `/`, its files under `/assets`, and the demo's people, whose tokens `demo` signs where there is a demo.
+#[must_use]
 pub fn routes(folder: &Path, demo: Option<String>) -> Router {
     let index = folder.join("index.html");
     let assets = ServeDir::new(folder.join("assets"))
@@ -30,7 +32,7 @@ pub fn routes(folder: &Path, demo: Option<String>) -> Router {
     Router::new()
         .route("/", get(move || page(index.clone())))
         .nest("/assets", assets)
-        .route("/_local/people", get(move |from, headers| people(demo.clone(), from, headers)))
+        .route("/_local/people", get(move |from, headers| ready(people(demo.as_deref(), from, &headers))))
         .method_not_allowed_fallback(unknown)
 }
 
@@ -72,17 +74,17 @@ struct Person {
 
 /// The demo's people with their tokens, for a browser on this machine; nobody for anyone else. The name that was called
 /// counts as well: a page of another site can have its own name lead here.
-async fn people(
-    secret: Option<String>,
+fn people(
+    secret: Option<&str>,
     ConnectInfo(from): ConnectInfo<SocketAddr>,
-    headers: HeaderMap,
+    headers: &HeaderMap,
 ) -> Result<Reply<Vec<Person>>, Error> {
     let host = headers.get(header::HOST).and_then(|host| Authority::try_from(host.as_bytes()).ok());
     let is_here = host.is_some_and(|host| ["localhost", "127.0.0.1", "[::1]"].contains(&host.host()));
     let secret = secret.filter(|_| is_here && from.ip().to_canonical().is_loopback());
     let Some(secret) = secret else { return Ok(Reply::ok(Vec::new(), "OK")) };
     let person = |(id, name)| {
-        let token = stack::demo_token(&secret, (id, name)).map_err(Error::internal)?;
+        let token = stack::demo_token(secret, (id, name)).map_err(Error::internal)?;
         Ok(Person { id, name, token })
     };
     Ok(Reply::ok(demo::PEOPLE.into_iter().map(person).collect::<Result<_, Error>>()?, "OK"))
