@@ -21,7 +21,6 @@ const POLICY: &str = "default-src 'self'; connect-src 'self' ws: wss:; img-src h
                       object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// The page at `/`, its files under `/assets`, and the demo's people, whose tokens `demo` signs where there is a demo.
-#[must_use]
 pub fn routes(folder: &Path, demo: Option<String>) -> Router {
     let index = folder.join("index.html");
     let assets = ServeDir::new(folder.join("assets"))
