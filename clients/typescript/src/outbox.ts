@@ -8,7 +8,7 @@ import type { Api } from "./api.js";
 import { TidingsError } from "./error.js";
 import type { OutboxEntry } from "./outbox-entry.js";
 import type { OutboxStorage } from "./storage.js";
-import type { Store } from "./store.js";
+import type { Moment, Store } from "./store.js";
 import { backoff, sleep } from "./time.js";
 import type { Draft, Message } from "./types.js";
 
@@ -264,7 +264,7 @@ export class Outbox {
   }
 
   /** The server has the message. */
-  async #acknowledge(entry: OutboxEntry, message: Message, asked = this.#store.now): Promise<void> {
+  async #acknowledge(entry: OutboxEntry, message: Message, asked?: Moment): Promise<void> {
     this.#store.sent(asked, entry, message);
     const left = await this.#update(entry.id, (there) => there?.then ? { ...there, message_id: message.id } : undefined);
     this.#give(entry.id, message);

@@ -331,11 +331,14 @@ export class Store {
     });
   }
 
-  /** A message that was on its way has arrived, as a call says that was made then: it keeps its key. @internal */
-  sent({ by, load }: Moment, entry: OutboxEntry, message: Message): void {
+  /**
+   * A message that was on its way has arrived: it keeps its key. A call that was made then says so; where an event or a
+   * page did, they have told the rest. @internal
+   */
+  sent(asked: Moment | undefined, entry: OutboxEntry, message: Message): void {
     this.#keys.set(message.id, entry.id);
-    if (load !== this.#load) return;
-    this.batch(() => this.#chat(message.conversation_id).sent(by, message));
+    if (asked?.load !== this.#load) return;
+    this.batch(() => this.#chat(message.conversation_id).sent(asked.by, message));
   }
 
   /** The conversation that an entry goes to; the recipient while that is unknown. @internal */
