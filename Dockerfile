@@ -18,14 +18,21 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
     && strip /tidings \
     && mkdir /data
 
+FROM node:22-bookworm-slim AS page
+WORKDIR /src
+COPY clients clients
+COPY web web
+RUN cd web && npm ci --no-audit --no-fund && npm run build
+
 # Not distroless, for the health check: it needs a shell that opens sockets, and nothing else of all that is here.
 FROM debian:bookworm-slim
 # Authorities, for the keys of an issuer elsewhere and for a database behind TLS.
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY --from=build /tidings /usr/local/bin/tidings
+COPY --from=page /src/web/dist /usr/share/tidings/web
 COPY --from=build --chown=10001:10001 /data /data
 USER 10001:10001
-ENV TIDINGS_HOST=0.0.0.0 TIDINGS_PORT=3000 TIDINGS_DATA_DIR=/data
+ENV TIDINGS_HOST=0.0.0.0 TIDINGS_PORT=3000 TIDINGS_DATA_DIR=/data TIDINGS_WEB_DIR=/usr/share/tidings/web
 VOLUME /data
 EXPOSE 3000
 STOPSIGNAL SIGTERM

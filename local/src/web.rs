@@ -1,5 +1,6 @@
 //! The chat page, as it was built into a folder, and the demo's people, who sign in on it by one click.
 
+use std::future::ready;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -30,10 +31,7 @@ pub fn routes(folder: &Path, demo: Option<String>) -> Router {
     Router::new()
         .route("/", get(move || page(index.clone())))
         .nest("/assets", assets)
-        .route(
-            "/_local/people",
-            get(move |from, headers: HeaderMap| std::future::ready(people(demo.as_deref(), from, &headers))),
-        )
+        .route("/_local/people", get(move |from, headers| ready(people(demo.as_deref(), from, &headers))))
         .method_not_allowed_fallback(unknown)
 }
 

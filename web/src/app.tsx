@@ -6,6 +6,7 @@ import { useEffect, useState } from "react";
 
 import * as account from "./account.js";
 import { Chat } from "./chat.js";
+import { sendWhatIsLeft } from "./drafts.js";
 import { forgetPeople } from "./people.js";
 import { go } from "./route.js";
 import { SignIn } from "./sign-in.js";
@@ -48,7 +49,7 @@ function Connected(props: { client: Tidings; onSignedOut: () => void; children: 
   const { client, onSignedOut } = props;
   useEffect(() => {
     // What keeps it from connecting shows in its state.
-    client.connect().catch(() => {});
+    client.connect().then(() => sendWhatIsLeft(client, client.store.state.me?.id ?? ""), () => {});
     return () => client.disconnect();
   }, [client]);
   const connection = useConnection();

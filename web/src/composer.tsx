@@ -7,7 +7,7 @@ import { Suspense, lazy, useEffect, useLayoutEffect, useRef, useState } from "re
 import type { KeyboardEvent } from "react";
 
 import { blocked, setBlocked } from "./blocked.js";
-import { draft, keepDraft } from "./drafts.js";
+import { draft, keepDraft, sendKept } from "./drafts.js";
 import { titleOf, usePerson } from "./people.js";
 import { webAddress } from "./safe.js";
 import { settings } from "./settings.js";
@@ -71,7 +71,7 @@ export function Composer(props: { row: Row; purpose: Purpose; setPurpose: (purpo
       if (reply_to) message.reply_to = reply_to;
       if (attachment) message.attachment_url = attachment;
       // Once it is in the outbox it shows, whatever becomes of it; a refusal shows beside it.
-      client.send(message).catch(() => {});
+      sendKept(client, me, message);
       client.typing(id, false);
       keepDraft(me, id, "");
       setText("");

@@ -44,7 +44,7 @@ export function Timeline({ row, jumpTo, ...deeds }: Deeds & { row: Row; jumpTo: 
     () => (begin.unread > 0 ? firstAfter(messages, begin.read, me?.id) : undefined),
     [messages, begin, me?.id],
   );
-  const place = useRef({ isPlaced: false, isAtEnd: true, offset: 0, isLoading: false });
+  const place = useRef({ isPlaced: false, isAtEnd: true, offset: Infinity, isLoading: false });
   const [isAway, setIsAway] = useState(false);
   const [target, setTarget] = useState<string | null>(null);
   const [lit, setLit] = useState<string | null>(null);
@@ -165,9 +165,15 @@ export function Timeline({ row, jumpTo, ...deeds }: Deeds & { row: Row; jumpTo: 
   }, [client, id, isSending, hasNewer]);
 
   useEffect(() => {
-    look();
-    markRead();
-    void more();
+    let frame = requestAnimationFrame(() => {
+      // Where one is shows only once the list has scrolled to it.
+      frame = requestAnimationFrame(() => {
+        look();
+        markRead();
+        void more();
+      });
+    });
+    return () => cancelAnimationFrame(frame);
   }, [messages, isLoaded, look, markRead, more]);
   useEffect(() => {
     addEventListener("focus", markRead);
@@ -228,7 +234,7 @@ export function Timeline({ row, jumpTo, ...deeds }: Deeds & { row: Row; jumpTo: 
           {(message, at) => {
             const before = messages[at - 1];
             const after = messages[at + 1];
-            const isNewDay = !before || !isSameDay(before.sent_at, message.sent_at);
+            const isNewDay = before ? !isSameDay(before.sent_at, message.sent_at) : !hasOlder;
             return (
               <div key={message.key} className="slot">
                 {isNewDay && (

@@ -151,12 +151,14 @@ test("a group and a room", async ({ newcomer }) => {
   await ann.page.getByRole("tab", { name: "Rooms" }).click();
   await ann.page.getByLabel("Name of a room").fill(room);
   await ann.page.getByRole("button", { name: `Make the room` }).click();
+  await expect(ann.page.getByRole("heading", { level: 2, name: room })).toBeVisible();
   await ann.write("Tomatoes are ripe");
   await ben.page.getByRole("button", { name: "New conversation" }).first().click();
   await ben.page.getByRole("tab", { name: "Rooms" }).click();
   await ben.page.getByLabel("Name of a room").fill(room);
   await ben.page.getByRole("button", { name: `Join ${room}` }).click();
   await expect(ben.message("Tomatoes are ripe")).toBeVisible();
+  await expect(ben.page.getByRole("heading", { level: 2, name: room })).toBeVisible();
   await ben.write("On my way");
   await expect(ann.message("On my way")).toBeVisible();
   await ben.page.getByRole("button", { name: "Details", exact: true }).click();

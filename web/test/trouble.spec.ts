@@ -28,6 +28,7 @@ test("offline and back: nothing lost, nothing double", async ({ newcomer }) => {
   await expect(ann.page.getByText("You are offline.")).toBeVisible();
   await ann.screenshot("offline");
   await ben.write("meanwhile");
+  await expect(ben.message("meanwhile").getByLabel("Sent")).toBeVisible();
 
   await ann.page.context().setOffline(false);
   await expect(ann.message("meanwhile")).toBeVisible();
