@@ -1,4 +1,4 @@
-.PHONY: run test bench costs package lint unit fuzz openapi client web deny
+.PHONY: run test bench costs package lint binaries unit fuzz openapi client web deny
 
 # Builds what is needed and starts everything on http://127.0.0.1:3000.
 run: web/dist/index.html
@@ -14,15 +14,17 @@ lint: .venv/installed
 	SAM_CLI_TELEMETRY=0 .venv/bin/sam validate --lint
 	cargo clippy --workspace --all-targets --quiet -- -D warnings
 
-unit:
-	cargo build --package local --package functions --package bench --quiet
+# Always together: each selection of packages is another set of features, with which everything is compiled again.
+binaries:
+	cargo build --quiet --package local --package functions --package bench
+
+unit: binaries
 	rm -f target/debug/calls-of-functions
 	cargo test --workspace
 	cargo test --quiet --package tests --test tests -- --ignored --exact roles::each_permission_is_used
 
 # Calls made up from the API's document, against the local stack.
-fuzz: .venv/installed
-	cargo build --quiet -p local
+fuzz: .venv/installed binaries
 	tests/schemathesis.sh
 
 # Writes the API's documents from the types of the functions.
@@ -30,8 +32,7 @@ openapi:
 	cargo run --quiet -p openapi
 
 # The TypeScript client: types, its tests (some of them against the built binary), its size.
-client: clients/typescript/node_modules/.package-lock.json
-	cargo build --quiet --package local
+client: clients/typescript/node_modules/.package-lock.json binaries
 	cd clients/typescript && TIDINGS_BINARY=$(CURDIR)/target/debug/tidings npm test --silent
 
 clients/typescript/node_modules/.package-lock.json: clients/typescript/package-lock.json
@@ -39,8 +40,7 @@ clients/typescript/node_modules/.package-lock.json: clients/typescript/package-l
 	touch $@
 
 # The chat page: its types, its size, and its tests in a browser.
-web: web/dist/index.html /usr/bin/chromium
-	cargo build --quiet --package local
+web: web/dist/index.html /usr/bin/chromium binaries
 	cd web && npm run check --silent && npm test --silent
 
 web/dist/index.html: web/node_modules/.package-lock.json web/index.html web/vite.config.ts \
@@ -61,8 +61,8 @@ bench:
 	cargo run --release -p bench
 
 # What it costs in AWS, from a run of the functions and infra/prices.json; writes the README's tables.
-costs:
-	cargo run --quiet -p bench -- costs --write
+costs: binaries
+	target/debug/bench costs --write
 
 # What Lambda runs, for arm64 and x86_64, zipped, with its sizes and start times: target/package. Takes minutes.
 package: .venv/packager

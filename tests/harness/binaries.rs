@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use local::lambda::{Lambda, Processes, Setup};
 use shared::app::Settings;
 
-use crate::process::built;
+use crate::process;
 use crate::wire::Wire;
 
 /// Whether the tests are to run the functions as processes wherever they can: `TIDINGS_TEST_FUNCTIONS` is set.
@@ -17,7 +17,7 @@ pub fn wanted() -> bool {
 /// The folder of the binary, which is built if need be.
 pub fn folder() -> &'static Path {
     static FOLDER: OnceLock<std::path::PathBuf> = OnceLock::new();
-    FOLDER.get_or_init(|| built("functions"))
+    FOLDER.get_or_init(process::binaries)
 }
 
 /// Processes with the settings of a machine, at the end of its wire, if the tests are to have them.

@@ -10,14 +10,16 @@ use crate::binaries;
 /// The binary, built if need be.
 pub fn binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
-    BINARY.get_or_init(|| built("local").join("tidings"))
+    BINARY.get_or_init(|| binaries().join("tidings"))
 }
 
-/// Builds a package, if need be; the folder of its binary.
-pub(crate) fn built(package: &str) -> PathBuf {
+/// The folder of the binaries, which are built if need be: all at once and as in the Makefile, for each selection of
+/// packages is another set of features, with which everything would be compiled again.
+pub fn binaries() -> PathBuf {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
-    let built = Command::new(cargo).args(["build", "--quiet", "-p", package]).current_dir(root()).status();
-    assert!(built.is_ok_and(|status| status.success()), "cargo build -p {package} fails");
+    let packages = ["build", "--quiet", "--package=local", "--package=functions", "--package=bench"];
+    let built = Command::new(cargo).args(packages).current_dir(root()).status();
+    assert!(built.is_ok_and(|status| status.success()), "the binaries cannot be built");
     let test = std::env::current_exe().expect("a path");
     test.ancestors().nth(2).expect("target/debug").to_owned()
 }
