@@ -403,7 +403,7 @@ fn operations() -> Vec<Operation> {
                 "It is.",
                 json!({"type": "object", "properties": {"status": {"type": "string"}}, "required": ["status"]}),
             )
-            .fixed(),
+            .open(),
         call("get", "/api/openapi.json", "getOpenApi", "This document.")
             .plainly("application/json", "It.", object)
             .fixed(),

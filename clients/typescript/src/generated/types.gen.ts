@@ -825,6 +825,12 @@ export type FrameError = {
     type: 'error';
 };
 
+export type Expired = {
+    code: 'not_authenticated';
+    message: string;
+    type: 'error';
+};
+
 /**
  * What a poll gives: events in the order of their ids, and when to come again.
  */
