@@ -157,7 +157,6 @@ fn actions(schemas: &mut Schemas) -> Vec<(&'static str, &'static str, &'static s
 }
 
 /// Describes the frames: `…Frame` from the client, `…Ack`, `Pong` and `FrameError` from the server,
-/// and `Expired`, the last before a socket ends with its token.
 pub(crate) fn frames(schemas: &mut Schemas) -> (Vec<String>, Vec<String>) {
     events(schemas);
     let reference = json!({"description": "Anything; the answer has the same."});
@@ -183,24 +182,16 @@ pub(crate) fn frames(schemas: &mut Schemas) -> (Vec<String>, Vec<String>) {
         }
     }
     schemas.add("Pong", object(&[("type", json!({"const": "pong"})), ("ref", reference.clone())]));
-    schemas.add(
-        "FrameError",
-        object(&[
-            ("type", json!({"const": "error"})),
-            ("action", json!({"description": "The frame's, whatever it was."})),
-            ("ref", reference),
-            ("code", operation::codes()),
-            ("message", json!({"type": "string"})),
-        ]),
-    );
-    schemas.add(
-        "Expired",
-        object(&[
-            ("type", json!({"const": "error"})),
-            ("code", json!({"const": "not_authenticated"})),
-            ("message", json!({"type": "string"})),
-        ]),
-    );
+    let mut failed = object(&[
+        ("type", json!({"const": "error"})),
+        ("action", json!({"description": "The frame's, whatever it was."})),
+        ("ref", reference),
+        ("code", operation::codes()),
+        ("message", json!({"type": "string"})),
+    ]);
+    // The end of a socket whose token has expired is no frame's fault.
+    failed["required"] = json!(["type", "code", "message"]);
+    schemas.add("FrameError", failed);
     let kinds: Vec<&str> = EVENTS.iter().map(|(kind, ..)| *kind).collect();
     let mut truncated = object(&[
         ("id", component("EventId")),
@@ -211,7 +202,7 @@ pub(crate) fn frames(schemas: &mut Schemas) -> (Vec<String>, Vec<String>) {
     ]);
     truncated["description"] = "An event that is too large for a frame: a poll has it.".into();
     schemas.add("TruncatedEvent", truncated);
-    answered.extend(["Pong", "FrameError", "Expired"].map(ToOwned::to_owned));
+    answered.extend(["Pong", "FrameError"].map(ToOwned::to_owned));
     (sent, answered)
 }
 

@@ -5,6 +5,8 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD as STANDARD;
 use local::lambda::Elsewhere;
 use serde_json::Value;
 use tokio::sync::mpsc;
@@ -31,23 +33,29 @@ async fn api(answer: fn(&str) -> Response) -> (Lambda, mpsc::UnboundedReceiver<C
     (Lambda::Elsewhere(Box::new(Elsewhere::new(&url).unwrap())), calls)
 }
 
-fn teapot() -> Response {
-    let headers = json!({"content-type": "text/plain", "x-request-id": "one"});
+/// What says no to everyone, in base64.
+fn refusal() -> Response {
+    let headers = json!({"content-type": "application/problem+json", "x-request-id": "one"});
+    let problem = json!({
+        "type": "about:blank", "title": "Unauthorized", "status": 401, "detail": "No.", "message": "No.",
+        "code": "not_authenticated", "success": false,
+    });
     let answer = json!({
-        "statusCode": 200, "headers": headers, "cookies": ["a=1; Path=/", "b=2"], "body": "AP8=",
-        "isBase64Encoded": true,
+        "statusCode": 401, "headers": headers, "cookies": ["a=1; Path=/", "b=2"], "isBase64Encoded": true,
+        "body": STANDARD.encode(problem.to_string()),
     });
     answer.to_string().into_response()
 }
 
 #[tokio::test]
 async fn an_event_is_that_of_api_gateway() {
-    let (lambda, mut calls) = api(|_| teapot()).await;
+    let (lambda, mut calls) = api(|_| refusal()).await;
     let alice = with(lambda).await.calling_from("192.0.2.1").with_token(None);
     let headers =
         [("content-type", "application/json"), ("cookie", "c=3; d=4"), ("x-two", "1"), ("x-two", "2")];
     let path = "/api/messages/conversation/a%20%7Cb?q=%20&q=2&r=";
-    let answer = alice.call("GET", path, &headers, "{}").await.expect(200);
+    let answer = alice.call("GET", path, &headers, "{}").await;
+    answer.refused(401, "not_authenticated");
     assert_eq!(answer.headers["x-request-id"], "one");
     let cookies: Vec<_> = answer.headers.get_all("set-cookie").iter().collect();
     assert_eq!(cookies, ["a=1; Path=/", "b=2"]);
@@ -97,11 +105,11 @@ async fn an_event_is_that_of_api_gateway() {
 #[tokio::test]
 async fn a_function_may_have_its_name_in_the_template() {
     let (lambda, mut calls) = api(|name| match name {
-        "UnreadCount" => teapot(),
+        "UnreadCount" => refusal(),
         _ => StatusCode::NOT_FOUND.into_response(),
     })
     .await;
-    with(lambda).await.get("/api/messages/unread-count").await.expect(200);
+    with(lambda).await.get("/api/messages/unread-count").await.refused(401, "not_authenticated");
     assert_eq!(calls.recv().await.unwrap().0, "unread-count");
     assert_eq!(calls.recv().await.unwrap().0, "UnreadCount");
 }
