@@ -815,19 +815,13 @@ export type FrameError = {
     /**
      * The frame's, whatever it was.
      */
-    action: unknown;
+    action?: unknown;
     code: 'already_exists' | 'blocked' | 'conflict' | 'cursor_expired' | 'internal' | 'invalid_request' | 'not_a_participant' | 'not_an_admin' | 'not_authenticated' | 'not_found' | 'not_the_sender' | 'rate_limited' | 'too_large' | 'unavailable' | 'unsupported_media_type';
     message: string;
     /**
      * Anything; the answer has the same.
      */
-    ref: unknown;
-    type: 'error';
-};
-
-export type Expired = {
-    code: 'not_authenticated';
-    message: string;
+    ref?: unknown;
     type: 'error';
 };
 
