@@ -27,9 +27,10 @@ unit: binaries
 fuzz: .venv/installed binaries
 	tests/schemathesis.sh
 
-# Writes the API's documents from the types of the functions.
-openapi:
+# Writes the API's documents from the types of the functions, and the client's types from those.
+openapi: clients/typescript/node_modules/.package-lock.json
 	cargo run --quiet -p openapi
+	cd clients/typescript && npm run types --silent
 
 # The TypeScript client: types, its tests (some of them against the built binary), its size.
 client: clients/typescript/node_modules/.package-lock.json binaries
