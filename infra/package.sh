@@ -14,7 +14,7 @@ for machine in ${ARCHITECTURES:-x86_64 aarch64}; do
     continue
   fi
   began=$SECONDS
-  cargo lambda build --profile lambda --target "$target" -p functions --bin bootstrap >&2
+  (cd functions/all && cargo lambda build --release --target "$target" --bin bootstrap >&2)
   echo "$machine: built in $((SECONDS - began)) s" >&2
   mkdir -p "$out/$machine"
   cp target/lambda/bootstrap/bootstrap "$out/$machine/"

@@ -2,6 +2,7 @@
 //! the table's stream, and an Invoke API in their place.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -29,9 +30,9 @@ fn processes(function: &str, text: &str) -> Vec<u32> {
     .collect()
 }
 
-fn kill(process: u32) {
-    let killed = std::process::Command::new("kill").args(["-KILL", &process.to_string()]).status();
-    assert!(killed.unwrap().success());
+fn signal(signal: &str, process: u32) {
+    let sent = std::process::Command::new("kill").args([signal, &process.to_string()]).status();
+    assert!(sent.unwrap().success());
 }
 
 /// A world whose functions are processes that a test can tell from those of others, by a mark.
@@ -152,15 +153,15 @@ async fn a_process_killed_at_work_is_a_fault_and_the_next_request_is_served() {
     while world.wire.calls().len() == calls {
         tokio::task::yield_now().await;
     }
-    kill(idle);
+    signal("-KILL", idle);
     sending.await.unwrap().refused(500, "internal");
     world.wire.heal();
     alice.send("bob", "after").await.expect(201);
     let [other] = processes("send", "=killed")[..] else { panic!("not one process") };
     assert_ne!(other, idle);
     // One that dies without work is replaced before anyone notices.
-    kill(other);
-    while !processes("send", "=killed").is_empty() {
+    signal("-KILL", other);
+    while fs::exists(format!("/proc/{other}")).unwrap() {
         tokio::task::yield_now().await;
     }
     alice.send("bob", "later").await.expect(201);
@@ -190,6 +191,35 @@ async fn a_function_that_cannot_start_is_a_fault() {
         answer.refused(500, "internal");
         assert!(answer.headers.contains_key("x-request-id"));
     }
+}
+
+#[tokio::test]
+async fn a_function_that_never_asks_for_work_is_a_fault() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = folder.path().join("bootstrap");
+    fs::write(&script, "#!/bin/sh\nexec sleep 1000\n").unwrap();
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    let setup = Setup { folder: folder.path().to_owned(), variables: Vec::new(), most: 1, quiet: true };
+    let alice = with(Lambda::Processes(Processes::new(setup).unwrap())).await;
+    // After the 10 s that a start may take.
+    alice.get("/api/messages/inbox").await.refused(500, "internal");
+    assert!(processes("inbox", &format!("={}", folder.path().display())).is_empty());
+}
+
+#[tokio::test]
+async fn a_request_that_takes_too_long_ends_with_its_process() {
+    let world = marked("slow").await;
+    let (alice, _) = world.two().await;
+    alice.inbox().await;
+    let [before] = processes("inbox", "=slow")[..] else { panic!("not one process") };
+    // The function's own calls would give up sooner, so it is the process that stands still.
+    signal("-STOP", before);
+    // After its 15 s.
+    alice.get("/api/messages/inbox").await.refused(503, "unavailable");
+    while processes("inbox", "=slow").contains(&before) {
+        tokio::task::yield_now().await;
+    }
+    alice.inbox().await;
 }
 
 #[test]
