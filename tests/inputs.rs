@@ -303,7 +303,9 @@ async fn malformed_ids_and_bounds_are_refused() {
             refused(&answer, format!("{method} {path} {bad}"));
         }
     }
-    for bad in ["b%20b", "b%23", "%FF", "b%2Fb", &"b".repeat(129)] {
+    // API Gateway decodes paths: with a slash in an id there is no such route.
+    let slash = world.lambda.is_none().then_some("b%2Fb");
+    for bad in ["b%20b", "b%23", "%FF", &"b".repeat(129)].into_iter().chain(slash) {
         refused(&alice.get(&format!("/api/messages/conversation/{bad}")).await, bad);
         refused(&alice.unblock(bad).await, bad);
     }

@@ -71,11 +71,11 @@ async fn metrics_are_shown_to_this_machine_alone() {
     }
 }
 
-/// As over the network: one server, one port.
+/// As over the network: one server, one port. What other processes do, only their own lines say.
 #[test]
 fn a_process_shows_its_metrics() {
     let folder = tempfile::tempdir().unwrap();
-    let server = harness::process::Server::start(folder.path(), &["--in-memory", "--quiet"]);
+    let server = harness::process::Server::start_alone(folder.path(), &["--in-memory", "--quiet"]);
     assert_eq!(call(&server.url, "", "GET", "/health", "").unwrap().0, 200);
     let metrics = metrics::fetched(&server.url);
     assert!(metrics.contains("tidings_latency_seconds_count{function=\"about\"} 1\n"), "{metrics}");

@@ -124,7 +124,8 @@ impl World {
     /// The same machine, where limits on how often things may be done hold.
     pub fn with_limits(&self) -> Self {
         let app = App { store: self.app.store.clone().limited(true), ..self.app.clone() };
-        let lambda = binaries::lambda(&self.wire, &Settings { limited: true, ..settings() });
+        let settings = Settings { limited: true, ..settings() };
+        let lambda = self.lambda.as_ref().map(|_| binaries::start(&self.wire, &settings, &[]));
         Self::with(app, self.wire.clone(), lambda)
     }
 

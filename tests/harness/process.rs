@@ -46,17 +46,18 @@ impl Server {
 
     /// Starts it with variables in its environment.
     pub fn start_with(folder: &Path, flags: &[&str], variables: &[(&str, &str)]) -> Self {
-        let mut child = Command::new(binary())
-            .args(["--port", "0", "--data-dir"])
-            .arg(folder)
-            .args(flags)
-            .env_remove("TIDINGS_JWT_SECRET")
-            .env_remove("AWS_ENDPOINT_URL_DYNAMODB")
-            .envs(binaries::wanted().then(|| ("TIDINGS_FUNCTIONS_FROM", binaries::folder())))
-            .envs(variables.iter().copied())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the binary starts");
+        let mut command = command(folder, flags);
+        command.envs(binaries::wanted().then(|| ("TIDINGS_FUNCTIONS_FROM", binaries::folder())));
+        Self::run(command.envs(variables.iter().copied()))
+    }
+
+    /// Starts it with all its functions in its own process, whatever the environment says.
+    pub fn start_alone(folder: &Path, flags: &[&str]) -> Self {
+        Self::run(&mut command(folder, flags))
+    }
+
+    fn run(command: &mut Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().expect("the binary starts");
         let out = child.stdout.take().expect("its standard output");
         let mut lines = BufReader::new(out).lines().map_while(Result::ok);
         let mut welcome = Vec::new();
@@ -90,6 +91,13 @@ impl Server {
         Command::new("kill").args(["-TERM", &pid]).status().expect("kill runs");
         self.child.wait().expect("it ends").code()
     }
+}
+
+fn command(folder: &Path, flags: &[&str]) -> Command {
+    let mut command = Command::new(binary());
+    command.args(["--port", "0", "--data-dir"]).arg(folder).args(flags);
+    command.env_remove("TIDINGS_JWT_SECRET").env_remove("AWS_ENDPOINT_URL_DYNAMODB");
+    command
 }
 
 impl Drop for Server {

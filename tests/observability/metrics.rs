@@ -170,7 +170,7 @@ async fn a_push_that_takes_too_long_has_failed() {
 
 #[tokio::test]
 async fn sockets_are_counted_and_how_long_they_lived() {
-    let live = Live::start().await;
+    let live = Live::start_from(None).await;
     let alice = live.user("alice").await;
     let read = |name: &str| {
         let samples = counted(&live.stack.app.observer.prometheus());

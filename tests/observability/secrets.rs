@@ -74,7 +74,7 @@ async fn a_session_leaves_no_text_token_or_address_in_the_logs() {
 
 #[tokio::test]
 async fn neither_do_sockets() {
-    let live = Live::start().await;
+    let live = Live::start_from(None).await;
     let printed = Printed::default();
     let _logs = {
         let printed = printed.clone();

@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 use aws_lambda_events::apigw::ApiGatewayV2httpResponse;
 use axum::Router;
 use axum::body::Body;
+use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{ConnectInfo, RawPathParams, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
@@ -41,9 +42,10 @@ pub(crate) fn routes(lambda: &Lambda, rest: &Router) -> Router {
         let method = method.parse().ok().and_then(|method: Method| MethodFilter::try_from(method).ok());
         let (Some(&function), Some(method)) = (names.get(function), method) else { continue };
         let lambda = lambda.clone();
-        let forward = async move |parameters: RawPathParams, request: Request| {
+        let forward = async move |parameters: Result<RawPathParams, RawPathParamsRejection>,
+                                  request: Request| {
             let id = id::request_token();
-            let answer = forward(&lambda, function, &id, path, &parameters, request).await;
+            let answer = forward(&lambda, function, &id, path, parameters, request).await;
             answer.unwrap_or_else(|error| {
                 let mut response = error.into_response();
                 if let Ok(id) = HeaderValue::from_str(&id) {
@@ -77,9 +79,11 @@ async fn forward(
     function: &'static str,
     id: &str,
     route: &str,
-    parameters: &RawPathParams,
+    parameters: Result<RawPathParams, RawPathParamsRejection>,
     request: Request,
 ) -> Result<Response, Error> {
+    let parameters =
+        parameters.map_err(|rejection| Error::Invalid { field: None, message: rejection.body_text() })?;
     let (parts, body) = request.into_parts();
     let body = axum::body::to_bytes(body, BODY).await.map_err(|error| {
         if std::error::Error::source(&error)

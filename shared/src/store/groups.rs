@@ -316,10 +316,7 @@ impl Store {
         conversation: &ConversationId,
         users: Vec<UserId>,
     ) -> Result<Delivery, Error> {
-        if conversation.is_direct() {
-            self.row(&caller.user, conversation).await?.ok_or(Error::NotAParticipant)?;
-            return Err(Error::NotAnAdmin);
-        }
+        self.not_direct(&caller.user, conversation).await?;
         let me = self.participant(conversation, &caller.user).await?;
         Group::admin(me.as_ref())?;
         if conversation.kind() == Kind::Room {
@@ -448,6 +445,15 @@ impl Store {
         item.as_ref().map(from_item).transpose()
     }
 
+    /// A direct conversation's participants stay as they are, and it has no admins; strangers are not told that it is there.
+    async fn not_direct(&self, caller: &UserId, conversation: &ConversationId) -> Result<(), Error> {
+        if !conversation.is_direct() {
+            return Ok(());
+        }
+        self.row(caller, conversation).await?.ok_or(Error::NotAParticipant)?;
+        Err(Error::NotAnAdmin)
+    }
+
     /// Takes a participant out of a group or room: themselves, or another by an admin. Where a group's last admin leaves,
     /// whoever has taken part the longest becomes its admin.
     ///
@@ -459,10 +465,7 @@ impl Store {
         conversation: &ConversationId,
         leaver: &UserId,
     ) -> Result<Delivery, Error> {
-        if conversation.is_direct() {
-            self.row(caller, conversation).await?.ok_or(Error::NotAParticipant)?;
-            return Err(Error::NotAnAdmin);
-        }
+        self.not_direct(caller, conversation).await?;
         let began = Instant::now();
         loop {
             // Before the rest: who has just been removed must not commit under what they have changed since.
@@ -587,10 +590,7 @@ impl Store {
         user: &UserId,
         is_admin: bool,
     ) -> Result<Delivery, Error> {
-        if conversation.is_direct() {
-            self.row(caller, conversation).await?.ok_or(Error::NotAParticipant)?;
-            return Err(Error::NotAnAdmin);
-        }
+        self.not_direct(caller, conversation).await?;
         let began = Instant::now();
         loop {
             let group = self.group(conversation, participants::ALL, true).await?;
@@ -637,10 +637,7 @@ impl Store {
         conversation: &ConversationId,
         details: &Details,
     ) -> Result<Delivery, Error> {
-        if conversation.is_direct() {
-            self.row(caller, conversation).await?.ok_or(Error::NotAParticipant)?;
-            return Err(Error::NotAnAdmin);
-        }
+        self.not_direct(caller, conversation).await?;
         let began = Instant::now();
         loop {
             let group = self.group(conversation, SMALL, true).await?.ok_or(Error::NotAParticipant)?;
