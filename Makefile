@@ -58,7 +58,7 @@ web/node_modules/.package-lock.json: web/package-lock.json
 
 # The local stack's speed, size and costs, measured from another process.
 bench:
-	cargo build --release
+	cargo build --release --bin tidings
 	cargo run --release -p bench
 
 # What it costs in AWS, from a run of the functions and infra/prices.json; writes the README's tables.

@@ -1,18 +1,37 @@
 #!/bin/sh
 # Calls the local stack by its OpenAPI document, with what schemathesis makes up from it: every check, and each
-# exception with its reason in tests/schemathesis.toml. Arguments are passed on.
+# exception with its reason in tests/schemathesis.toml. With `--watch` before them, the functions are those that
+# `cargo lambda watch` runs. Arguments are passed on.
 set -eu
 cd "$(dirname "$0")/.."
 server=${TIDINGS_BINARY:-target/debug/tidings}
 folder=$(mktemp -d)
-trap 'kill "$pid" 2>/dev/null || true; rm -rf "$folder"' EXIT
+started=
+trap 'kill $started 2>/dev/null || true; rm -rf "$folder"' EXIT
 TIDINGS_JWT_SECRET="a secret that only this test knows, of more than 32 bytes"
 TIDINGS_RATE_LIMITS=off
 export TIDINGS_JWT_SECRET TIDINGS_RATE_LIMITS
+watch=
+if [ "${1:-}" = --watch ]; then
+  shift
+  watch=9100
+  # Built beforehand: the first call of each would wait for it.
+  cargo build --quiet --bins
+fi
 mkfifo "$folder/said"
-"$server" --in-memory --demo=10 --port 0 >"$folder/said" &
-pid=$!
+"$server" --data-dir "$folder" --demo=10 --port 0 ${watch:+--invoke-url "http://127.0.0.1:$watch"} >"$folder/said" &
+started=$!
 url=$(grep -m 1 '^ready ' <"$folder/said" | cut -d ' ' -f 2)
+if [ "$watch" ]; then
+  PATH="$PWD/.venv/bin:$PATH" cargo lambda watch --wait --ignore-changes --invoke-port "$watch" \
+    --env-file "$folder/functions.env" >"$folder/watch" 2>&1 &
+  watching=$!
+  started="$started $watching"
+  until curl --silent --fail --output /dev/null "$url/health"; do
+    kill -0 "$watching" || { cat "$folder/watch"; exit 1; }
+    sleep 1
+  done
+fi
 TIDINGS_TOKEN=$("$server" token alice)
 export TIDINGS_TOKEN
 .venv/bin/schemathesis --config-file tests/schemathesis.toml run docs/openapi.json --url "$url" "$@"
