@@ -1,24 +1,23 @@
-// The messages of a conversation: virtualised, at the newest unless one has scrolled up, and steady while older ones
-// come in above.
+// The messages of a conversation: at the newest unless one has scrolled up.
 
 import type { Conversation as Row, TimelineMessage } from "@tidings/client";
 import { useMe, useTidings, useTimeline } from "@tidings/client/react";
 import { ArrowDown } from "lucide-react";
 import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "react";
-import { Virtualizer } from "virtua";
-import type { VirtualizerHandle } from "virtua";
 
 import { MessageRow } from "./message.js";
 import { usePerson } from "./people.js";
 import { settle } from "./route.js";
+import { Rows } from "./rows.js";
+import type { RowsHandle } from "./rows.js";
 import { attempt } from "./toasts.js";
 import { day, isSameDay } from "./when.js";
 
 /** Milliseconds within which messages of one sender stand together. */
 const TOGETHER = 5 * 60_000;
-/** Pixels from an end at which more is loaded, and from the newest within which one is still there. */
-const NEAR = 600;
-const AT_END = 48;
+/** Pixels from an end at which more is loaded, and from the newest beyond which there is a way back. */
+const NEAR = 1_200;
+const AWAY = 200;
 /** Unread messages beyond which one starts at the first of them, not at the newest page. */
 const PAGE = 40;
 
@@ -37,80 +36,57 @@ export function Timeline({ row, jumpTo, ...deeds }: Deeds & { row: Row; jumpTo: 
   const id = row.conversation_id;
   const { messages, isLoaded, hasOlder, hasNewer } = useTimeline(id);
   const scroller = useRef<HTMLDivElement>(null);
-  const list = useRef<VirtualizerHandle>(null);
+  const list = useRef<RowsHandle>(null);
   // As it was when the conversation was opened.
   const [begin] = useState({ read: row.last_read_message_id, unread: row.unread_count });
   const firstUnread = useMemo(
     () => (begin.unread > 0 ? firstAfter(messages, begin.read, me?.id) : undefined),
     [messages, begin, me?.id],
   );
-  const place = useRef({ isPlaced: false, isAtEnd: true, offset: Infinity, isLoading: false });
+  const place = useRef({ isPlaced: false, isLoading: false });
   const [isAway, setIsAway] = useState(false);
   const [target, setTarget] = useState<string | null>(null);
   const [lit, setLit] = useState<string | null>(null);
 
-  // Older messages come in above: what one looks at has to stay where it is.
-  const shown = useRef<{ first: string | undefined; last: string | undefined; hasNewer: boolean }>(NONE);
-  const first = messages[0]?.key;
-  const isPrepended =
-    shown.current.first !== undefined && first !== shown.current.first && messages.some(({ key }) => key === shown.current.first);
-
   const markRead = useCallback(() => {
-    const handle = list.current;
-    if (!handle || !place.current.isPlaced || !document.hasFocus() || document.visibilityState !== "visible") return;
+    const rows = list.current;
+    if (!rows || !place.current.isPlaced || !document.hasFocus() || document.visibilityState !== "visible") return;
     const { messages } = client.store.state.timelines.get(id) ?? { messages: [] };
-    const at = handle.findItemIndex(handle.scrollOffset + handle.viewportSize - 8);
-    const last = messages.slice(0, at + 1).findLast(({ status }) => status === "sent");
+    let at = rows.lastInView;
+    while (at >= 0 && messages[at]?.status !== "sent") at -= 1;
+    const last = messages[at];
     // Where it fails, the next look at it tries again.
     if (last && client.store.state.byId.get(id)?.unread_count) client.markAsRead(id, last.id).catch(() => {});
   }, [client, id]);
 
   const more = useCallback(async () => {
-    const handle = list.current;
+    const rows = list.current;
     const timeline = client.store.state.timelines.get(id);
-    if (!handle || !timeline || place.current.isLoading || !place.current.isPlaced) return;
-    const isTop = timeline.hasOlder && handle.scrollOffset < NEAR;
-    const isBottom = timeline.hasNewer && handle.scrollOffset + handle.viewportSize > handle.scrollSize - NEAR;
+    if (!rows || !timeline || place.current.isLoading || !place.current.isPlaced) return;
+    const isTop = timeline.hasOlder && rows.above < NEAR;
+    const isBottom = timeline.hasNewer && rows.below < NEAR;
     if (!isTop && !isBottom) return;
     place.current.isLoading = true;
     await attempt(isTop ? client.loadOlder(id) : client.loadNewer(id));
     place.current.isLoading = false;
   }, [client, id]);
 
-  const toEnd = useCallback(() => {
-    const count = client.store.state.timelines.get(id)?.messages.length ?? 0;
-    if (count > 0) list.current?.scrollToIndex(count - 1, { align: "end" });
-  }, [client, id]);
-
-  const look = useCallback(() => {
-    const handle = list.current;
-    if (!handle || !place.current.isPlaced) return;
-    setIsAway(!place.current.isAtEnd && handle.scrollSize - handle.scrollOffset - handle.viewportSize > 200);
-  }, []);
-
-  const onScroll = (offset: number) => {
-    const handle = list.current;
-    if (!handle) return;
-    const isNear = offset + handle.viewportSize >= handle.scrollSize - AT_END;
-    // Content that grows below moves nobody away from the end: only scrolling up does.
-    const isAtEnd = isNear || (place.current.isAtEnd && offset >= place.current.offset);
-    place.current.isAtEnd = isAtEnd;
-    place.current.offset = offset;
-    look();
+  const onMove = useCallback(() => {
+    const rows = list.current;
+    if (!rows || !place.current.isPlaced) return;
+    setIsAway(!rows.isAtEnd && rows.below > AWAY);
     void more();
-  };
+  }, [more]);
 
   // More unread than a page has: from the first of them on.
   useEffect(() => {
     if (begin.unread > PAGE && begin.read && !jumpTo) {
-      place.current.isAtEnd = false;
       void attempt(client.jumpTo(id, begin.read));
     }
   }, []);
 
   useEffect(() => {
     if (!jumpTo) return;
-    place.current.isAtEnd = false;
     place.current.isPlaced = true;
     void attempt(client.jumpTo(id, jumpTo)).then((isThere) => isThere && setTarget(jumpTo));
     settle(id);
@@ -119,12 +95,10 @@ export function Timeline({ row, jumpTo, ...deeds }: Deeds & { row: Row; jumpTo: 
   useLayoutEffect(() => {
     const at = target === null ? -1 : messages.findIndex((message) => message.id === target);
     if (at < 0) return;
-    place.current.isAtEnd = false;
-    list.current?.scrollToIndex(at, { align: "center" });
+    list.current?.show(at, "middle");
     setLit(target);
     setTarget(null);
-    setIsAway(hasNewer || at < messages.length - 8);
-  }, [messages, target, hasNewer]);
+  }, [messages, target]);
 
   useEffect(() => {
     if (lit === null) return;
@@ -132,49 +106,33 @@ export function Timeline({ row, jumpTo, ...deeds }: Deeds & { row: Row; jumpTo: 
     return () => clearTimeout(timer);
   }, [lit]);
 
+  const newest = messages.at(-1);
+  const isSending = newest?.status === "pending";
   useLayoutEffect(() => {
-    const before = shown.current;
-    const last = messages.at(-1);
-    shown.current = { first, last: last?.key, hasNewer };
-    if (!isLoaded || !last) return;
+    if (!isLoaded || !newest) return;
     if (!place.current.isPlaced) {
       place.current.isPlaced = true;
       const at = firstUnread ? messages.indexOf(firstUnread) : -1;
       // Where the first that is loaded counts as unread, it may not be the first that is.
-      if (at > 0 || (at === 0 && !hasOlder)) {
-        place.current.isAtEnd = false;
-        list.current?.scrollToIndex(at, { align: "start", offset: -80 });
-      } else {
-        toEnd();
-      }
-      return;
+      if (at > 0 || (at === 0 && !hasOlder)) list.current?.show(at, { below: 80 });
+    } else if (isSending) {
+      list.current?.toEnd();
     }
-    if (last.key === before.last) return;
-    const isOwn = last.sender_id === me?.id && last.status === "pending";
-    if (isOwn || (place.current.isAtEnd && !before.hasNewer)) {
-      place.current.isAtEnd = true;
-      toEnd();
-    }
-  });
+  }, [isLoaded, newest?.key, isSending]);
 
   // One's own new message is at the present, wherever one was.
-  const newest = messages.at(-1);
-  const isSending = newest?.status === "pending";
   useEffect(() => {
     if (isSending && hasNewer) void attempt(client.jumpToLatest(id));
   }, [client, id, isSending, hasNewer]);
 
   useEffect(() => {
-    let frame = requestAnimationFrame(() => {
-      // Where one is shows only once the list has scrolled to it.
-      frame = requestAnimationFrame(() => {
-        look();
-        markRead();
-        void more();
-      });
+    // Where one is shows only once the list has its place.
+    const frame = requestAnimationFrame(() => {
+      onMove();
+      markRead();
     });
     return () => cancelAnimationFrame(frame);
-  }, [messages, isLoaded, look, markRead, more]);
+  }, [messages, isLoaded, onMove, markRead]);
   useEffect(() => {
     addEventListener("focus", markRead);
     document.addEventListener("visibilitychange", markRead);
@@ -184,20 +142,10 @@ export function Timeline({ row, jumpTo, ...deeds }: Deeds & { row: Row; jumpTo: 
     };
   }, [markRead]);
 
-  // The composer grows, or the keyboard comes up: the newest message stays in sight.
-  useEffect(() => {
-    const element = scroller.current;
-    if (!element) return;
-    const observer = new ResizeObserver(() => place.current.isAtEnd && toEnd());
-    observer.observe(element);
-    return () => observer.disconnect();
-  }, [toEnd]);
-
   const latest = async () => {
-    place.current.isAtEnd = true;
     if (hasNewer && !(await attempt(client.jumpToLatest(id)))) return;
     setIsAway(false);
-    requestAnimationFrame(toEnd);
+    list.current?.toEnd();
   };
   const jump = useCallback(
     (message: string) => void attempt(client.jumpTo(id, message)).then((isThere) => isThere && setTarget(message)),
@@ -218,25 +166,13 @@ export function Timeline({ row, jumpTo, ...deeds }: Deeds & { row: Row; jumpTo: 
           <p className="empty-timeline muted">Nothing has been written here yet. Say hello.</p>
         )}
         <div className="spacer" />
-        <Virtualizer
-          ref={list}
-          data={messages}
-          scrollRef={scroller}
-          shift={isPrepended}
-          bufferSize={600}
-          onScroll={onScroll}
-          onScrollEnd={markRead}
-          onResize={() => {
-            if (place.current.isAtEnd && !hasNewer) toEnd();
-            look();
-          }}
-        >
+        <Rows ref={list} items={messages} scroller={scroller} sticks={!hasNewer} onMove={onMove} onQuiet={markRead}>
           {(message, at) => {
             const before = messages[at - 1];
             const after = messages[at + 1];
             const isNewDay = before ? !isSameDay(before.sent_at, message.sent_at) : !hasOlder;
             return (
-              <div key={message.key} className="slot">
+              <div className="slot">
                 {isNewDay && (
                   <div className="day">
                     <span>{day(message.sent_at)}</span>
@@ -260,7 +196,7 @@ export function Timeline({ row, jumpTo, ...deeds }: Deeds & { row: Row; jumpTo: 
               </div>
             );
           }}
-        </Virtualizer>
+        </Rows>
       </div>
       {(isAway || hasNewer) && (
         <button className="to-latest" onClick={() => void latest()} aria-label="Jump to latest">
@@ -272,8 +208,6 @@ export function Timeline({ row, jumpTo, ...deeds }: Deeds & { row: Row; jumpTo: 
     </div>
   );
 }
-
-const NONE = { first: undefined, last: undefined, hasNewer: false };
 
 function firstAfter(messages: readonly TimelineMessage[], read: string | null, me: string | undefined) {
   return messages.find(({ id, sender_id, is_deleted }) => sender_id !== me && !is_deleted && (read === null || id > read));

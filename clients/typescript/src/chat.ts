@@ -77,6 +77,8 @@ export class Chat {
   /** The same, by ascending ids. */
   #sorted: Known[] = [];
   readonly #hidden = new Set<string>();
+  /** The ids that the user's own messages were sent under. */
+  readonly #arrived = new Set<string>();
   /** The moves of each reader's watermark, ascending. */
   readonly #moves = new Map<string, Move[]>();
   #changes: { by: string; version: number; fields: Partial<Conversation> }[] = [];
@@ -192,6 +194,7 @@ export class Chat {
     const { id } = message;
     const known = this.#messages.get(id);
     if (!known) {
+      if (message.client_message_id !== null) this.#arrived.add(message.client_message_id);
       const added = { id, message, by, isStale: false };
       this.#messages.set(id, added);
       this.#sorted.splice(place(this.#sorted, id), 0, added);
@@ -208,6 +211,11 @@ export class Chat {
    */
   sent(by: string, message: Message): void {
     if (this.#row && message.id > (this.#row.counted_to ?? "")) this.hold(by, message);
+  }
+
+  /** Whether a message that was sent under an id is, or was, among those that are known. */
+  hasArrived(clientId: string): boolean {
+    return this.#arrived.has(clientId);
   }
 
   /** The user has read up to a message; the server does not say so yet. */

@@ -432,11 +432,8 @@ export class Store {
     const pending = window?.to ? [] : this.#outbox.filter((entry) => this.laneOf(entry) === chat.id);
     if (!window && pending.length === 0) return undefined;
     const messages = chat.messages((message) => this.#view(message));
-    if (pending.length > 0) {
-      const arrived = new Set(messages.map((message) => message.client_message_id));
-      const isShown = (e: OutboxEntry) => !arrived.has(e.id) && !(e.then && "delete" in e.then) && !e.message_id;
-      for (const entry of pending) if (isShown(entry)) messages.push(this.#onItsWay(entry, chat.id));
-    }
+    const isShown = (e: OutboxEntry) => !chat.hasArrived(e.id) && !(e.then && "delete" in e.then) && !e.message_id;
+    for (const entry of pending) if (isShown(entry)) messages.push(this.#onItsWay(entry, chat.id));
     const isLoaded = window !== null;
     const hasOlder = window !== null && window.older !== null;
     const hasNewer = window !== null && window.to !== null;
