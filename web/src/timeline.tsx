@@ -6,6 +6,8 @@ import { ArrowDown } from "lucide-react";
 import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "react";
 
 import { MessageRow } from "./message.js";
+import { NoticeLine, interleaved, isLine } from "./notice.js";
+import type { Line } from "./notice.js";
 import { usePerson } from "./people.js";
 import { settle } from "./route.js";
 import { Rows } from "./rows.js";
@@ -34,7 +36,9 @@ export function Timeline({ row, jumpTo, ...deeds }: Deeds & { row: Row; jumpTo: 
   const client = useTidings();
   const me = useMe();
   const id = row.conversation_id;
-  const { messages, isLoaded, hasOlder, hasNewer } = useTimeline(id);
+  const timeline = useTimeline(id);
+  const { messages, isLoaded, hasOlder, hasNewer } = timeline;
+  const entries = useMemo(() => interleaved(timeline), [timeline]);
   const scroller = useRef<HTMLDivElement>(null);
   const list = useRef<RowsHandle>(null);
   // As it was when the conversation was opened.
@@ -43,7 +47,8 @@ export function Timeline({ row, jumpTo, ...deeds }: Deeds & { row: Row; jumpTo: 
     () => (begin.unread > 0 ? firstAfter(messages, begin.read, me?.id) : undefined),
     [messages, begin, me?.id],
   );
-  const place = useRef({ isPlaced: false, isLoading: false });
+  const place = useRef({ isPlaced: false, isLoading: false, entries });
+  useLayoutEffect(() => void (place.current.entries = entries), [entries]);
   const [isAway, setIsAway] = useState(false);
   const [target, setTarget] = useState<string | null>(null);
   const [lit, setLit] = useState<string | null>(null);
@@ -51,10 +56,10 @@ export function Timeline({ row, jumpTo, ...deeds }: Deeds & { row: Row; jumpTo: 
   const markRead = useCallback(() => {
     const rows = list.current;
     if (!rows || !place.current.isPlaced || !document.hasFocus() || document.visibilityState !== "visible") return;
-    const { messages } = client.store.state.timelines.get(id) ?? { messages: [] };
+    const { entries } = place.current;
     let at = rows.lastInView;
-    while (at >= 0 && messages[at]?.status !== "sent") at -= 1;
-    const last = messages[at];
+    while (at >= 0 && !sent(entries[at])) at -= 1;
+    const last = sent(entries[at]);
     // Where it fails, the next look at it tries again.
     if (last && client.store.state.byId.get(id)?.unread_count) client.markAsRead(id, last.id).catch(() => {});
   }, [client, id]);
@@ -93,12 +98,12 @@ export function Timeline({ row, jumpTo, ...deeds }: Deeds & { row: Row; jumpTo: 
   }, [client, id, jumpTo]);
 
   useLayoutEffect(() => {
-    const at = target === null ? -1 : messages.findIndex((message) => message.id === target);
+    const at = target === null ? -1 : entries.findIndex((entry) => "id" in entry && entry.id === target);
     if (at < 0) return;
     list.current?.show(at, "middle");
     setLit(target);
     setTarget(null);
-  }, [messages, target]);
+  }, [entries, target]);
 
   useEffect(() => {
     if (lit === null) return;
@@ -112,7 +117,7 @@ export function Timeline({ row, jumpTo, ...deeds }: Deeds & { row: Row; jumpTo: 
     if (!isLoaded || !newest) return;
     if (!place.current.isPlaced) {
       place.current.isPlaced = true;
-      const at = firstUnread ? messages.indexOf(firstUnread) : -1;
+      const at = firstUnread ? entries.indexOf(firstUnread) : -1;
       // Where the first that is loaded counts as unread, it may not be the first that is.
       if (at > 0 || (at === 0 && !hasOlder)) list.current?.show(at, { below: 80 });
     } else if (isSending) {
@@ -132,7 +137,7 @@ export function Timeline({ row, jumpTo, ...deeds }: Deeds & { row: Row; jumpTo: 
       markRead();
     });
     return () => cancelAnimationFrame(frame);
-  }, [messages, isLoaded, onMove, markRead]);
+  }, [entries, isLoaded, onMove, markRead]);
   useEffect(() => {
     addEventListener("focus", markRead);
     document.addEventListener("visibilitychange", markRead);
@@ -162,37 +167,41 @@ export function Timeline({ row, jumpTo, ...deeds }: Deeds & { row: Row; jumpTo: 
             ))}
           </div>
         )}
-        {isLoaded && messages.length === 0 && (
+        {isLoaded && entries.length === 0 && (
           <p className="empty-timeline muted">Nothing has been written here yet. Say hello.</p>
         )}
         <div className="spacer" />
-        <Rows ref={list} items={messages} scroller={scroller} sticks={!hasNewer} onMove={onMove} onQuiet={markRead}>
-          {(message, at) => {
-            const before = messages[at - 1];
-            const after = messages[at + 1];
-            const isNewDay = before ? !isSameDay(before.sent_at, message.sent_at) : !hasOlder;
+        <Rows ref={list} items={entries} scroller={scroller} sticks={!hasNewer} onMove={onMove} onQuiet={markRead}>
+          {(entry, at) => {
+            const before = entries[at - 1];
+            const after = entries[at + 1];
+            const isNewDay = before ? !isSameDay(before.sent_at, entry.sent_at) : !hasOlder;
             return (
               <div className="slot">
                 {isNewDay && (
                   <div className="day">
-                    <span>{day(message.sent_at)}</span>
+                    <span>{day(entry.sent_at)}</span>
                   </div>
                 )}
-                {message === firstUnread && (
+                {entry === firstUnread && (
                   <div className="divider" data-testid="unread-divider">
                     <span>New messages</span>
                   </div>
                 )}
-                <MessageRow
-                  message={message}
-                  row={row}
-                  isMine={message.sender_id === me?.id}
-                  isFirst={isNewDay || message === firstUnread || !areTogether(before, message)}
-                  isLast={!areTogether(message, after) || after === firstUnread}
-                  isLit={lit === message.id}
-                  onJump={jump}
-                  {...deeds}
-                />
+                {isLine(entry) ? (
+                  <NoticeLine notice={entry.notice} />
+                ) : (
+                  <MessageRow
+                    message={entry}
+                    row={row}
+                    isMine={entry.sender_id === me?.id}
+                    isFirst={isNewDay || entry === firstUnread || !areTogether(before, entry)}
+                    isLast={!areTogether(entry, after) || after === firstUnread}
+                    isLit={lit === entry.id}
+                    onJump={jump}
+                    {...deeds}
+                  />
+                )}
               </div>
             );
           }}
@@ -213,8 +222,13 @@ function firstAfter(messages: readonly TimelineMessage[], read: string | null, m
   return messages.find(({ id, sender_id, is_deleted }) => sender_id !== me && !is_deleted && (read === null || id > read));
 }
 
-function areTogether(one: TimelineMessage | undefined, other: TimelineMessage | undefined): boolean {
-  if (!one || !other || one.sender_id !== other.sender_id) return false;
+/** The message that an entry is, where the server has it. */
+function sent(entry: TimelineMessage | Line | undefined): TimelineMessage | undefined {
+  return entry && !isLine(entry) && entry.status === "sent" ? entry : undefined;
+}
+
+function areTogether(one: TimelineMessage | Line | undefined, other: TimelineMessage | Line | undefined): boolean {
+  if (!one || !other || isLine(one) || isLine(other) || one.sender_id !== other.sender_id) return false;
   return Math.abs(Date.parse(other.sent_at) - Date.parse(one.sent_at)) < TOGETHER && isSameDay(one.sent_at, other.sent_at);
 }
 

@@ -56,7 +56,7 @@ export function useUnread(): number {
   return useSelected((state) => state.unread);
 }
 
-const NOTHING: Timeline = { messages: [], isLoaded: false, hasOlder: false, hasNewer: false };
+const NOTHING: Timeline = { messages: [], notices: [], isLoaded: false, hasOlder: false, hasNewer: false };
 
 /** The messages of a conversation, which is kept open meanwhile. */
 export function useTimeline(conversationId: string): Timeline {

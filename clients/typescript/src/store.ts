@@ -5,7 +5,7 @@
 import { Chat } from "./chat.js";
 import type { Window } from "./chat.js";
 import type { OutboxEntry } from "./outbox-entry.js";
-import type { Conversation, Message, OwnUser, Presence, TidingsEvent } from "./types.js";
+import type { Conversation, Message, Notice, OwnUser, Presence, TidingsEvent } from "./types.js";
 
 /**
  * How the client stands with the server: `idle` (not connected), `connecting` (nothing loaded yet), `live` (events are
@@ -27,6 +27,8 @@ export interface TimelineMessage extends Message {
 /** The stretch of a conversation that is shown, oldest first; one's own on their way come last. */
 export interface Timeline {
   messages: readonly TimelineMessage[];
+  /** What happened to it since it is followed, oldest first: to be shown between the messages, by the time. */
+  notices: readonly Notice[];
   isLoaded: boolean;
   hasOlder: boolean;
   /** Not at the present: after a jump to an older message. */
@@ -437,13 +439,15 @@ export class Store {
     const isLoaded = window !== null;
     const hasOlder = window !== null && window.older !== null;
     const hasNewer = window !== null && window.to !== null;
+    const { notices } = chat;
     const isSame =
       before?.isLoaded === isLoaded &&
+      before.notices === notices &&
       before.hasOlder === hasOlder &&
       before.hasNewer === hasNewer &&
       before.messages.length === messages.length &&
       before.messages.every((message, at) => message === messages[at]);
-    return isSame ? before : { messages, isLoaded, hasOlder, hasNewer };
+    return isSame ? before : { messages, notices, isLoaded, hasOlder, hasNewer };
   }
 
   #view(message: Message): TimelineMessage {
