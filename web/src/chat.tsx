@@ -10,6 +10,7 @@ import { Inbox } from "./inbox.js";
 import { useNotifications } from "./notifications.js";
 import { go, useRoute } from "./route.js";
 import { attempt } from "./toasts.js";
+import { useWhereabouts } from "./whereabouts.js";
 
 const NewDialog = lazy(() => import("./dialogs/new.js"));
 const SettingsDialog = lazy(() => import("./dialogs/settings.js"));
@@ -30,6 +31,7 @@ export function Chat({ onSignOut }: { onSignOut: () => void }) {
     document.title = unread > 0 ? `(${unread > 999 ? "999+" : unread}) Tidings` : "Tidings";
   }, [unread]);
   useNotifications();
+  useWhereabouts(route.conversation);
   useKeys();
 
   return (

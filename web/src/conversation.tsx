@@ -81,7 +81,7 @@ function Header({ row, onSearch, onDetails }: { row: Row; onSearch: () => void; 
           ? presence?.last_seen_at
             ? `last seen ${since(presence.last_seen_at)}`
             : "offline"
-          : STATUS[presence.status];
+          : STATUS[presence.status] + (presence.current_conversation_id === row.conversation_id ? ", and here" : "");
   return (
     <header className="bar conversation-bar">
       <button className="icon-button back" aria-label="Back to the inbox" onClick={() => go(null)}>

@@ -19,7 +19,7 @@ test("two people chat: presence, typing, ticks, unread counts", async ({ newcome
   await expect(ann.message("Hello Ben").getByLabel("Read")).toBeVisible();
   await expect(ben.row(ann.name).locator(".badge")).toHaveCount(0);
   await expect(ben.page).toHaveTitle("Tidings");
-  await expect(ann.page.getByTestId("presence")).toHaveText("online");
+  await expect(ann.page.getByTestId("presence")).toHaveText("online, and here");
 
   await ben.field.pressSequentially("Hel");
   await expect(ann.page.getByTestId("typing")).toContainText(`${ben.name} is typing`);
@@ -29,6 +29,9 @@ test("two people chat: presence, typing, ticks, unread counts", async ({ newcome
   // Read out politely, and only what others write.
   await expect(ann.page.locator(".timeline [aria-live=polite]")).toHaveText(`${ben.name}: Hello Ann`);
   await expect(ben.page.locator(".timeline [aria-live=polite]")).toHaveText("");
+  // Where one looks shows while one does.
+  await ben.page.goto(`${new URL(ben.page.url()).origin}/#/`);
+  await expect(ann.page.getByTestId("presence")).toHaveText("online");
 });
 
 test("editing, replying, copying and deleting", async ({ newcomer }) => {

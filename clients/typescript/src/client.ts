@@ -321,6 +321,16 @@ export class Tidings {
     await this.api.setPresence(status, conversationId, options);
   }
 
+  /**
+   * Tells the other one of a direct conversation that one looks at it, or with null that one looks at none; the status
+   * stays what it is. Whoever is not to be seen is not seen there either.
+   */
+  async lookAt(conversationId: string | null, options?: CallOptions): Promise<void> {
+    const [own] = await this.api.presence([this.store.state.me?.id ?? ""], options);
+    if (!own || own.status === "offline" || own.current_conversation_id === conversationId) return;
+    await this.api.setPresence(own.status, conversationId ?? undefined, options);
+  }
+
   /** Keeps `state.presence` of some users up to date until the answer is called. */
   watchPresence(userIds: readonly string[]): () => void {
     return this.#watched.watch(userIds);

@@ -3,7 +3,7 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 
 import { Tidings, TidingsError, memoryStorage } from "../src/index.js";
-import type { TidingsEvent, TidingsOptions } from "../src/index.js";
+import type { Presence, TidingsEvent, TidingsOptions } from "../src/index.js";
 import { Model } from "./model.js";
 import { Browser, Wire } from "./wire.js";
 
@@ -531,6 +531,26 @@ test("presence is looked up while polling, and expires", async () => {
   await pass(4 * MINUTE);
   expect(bob()).toBe("offline");
   expect(wire.count(/presence/)).toBe(2);
+});
+
+test("where one looks is told under the status that one has, once, and never of who is not to be seen", async () => {
+  const client = await connected();
+  const told: unknown[] = [];
+  vi.spyOn(client.api, "setPresence").mockImplementation(async (...what) => {
+    told.push(what.slice(0, 2));
+    return {} as Presence;
+  });
+  const looks = async (at: string | null) => void (await Promise.all([client.lookAt(at), pass(100)]));
+  const own: Presence = { user_id: "alice", status: "away", last_seen_at: null, current_conversation_id: null };
+  model.presence.set("alice", own);
+  await looks("d1");
+  await looks(null);
+  model.presence.set("alice", { ...own, current_conversation_id: "d1" });
+  await looks("d1");
+  await looks(null);
+  model.presence.set("alice", { ...own, status: "offline" });
+  await looks("d1");
+  expect(told).toEqual([["away", "d1"], ["away", undefined]]);
 });
 
 test("presence is pushed, and shows offline once it has expired", async () => {
