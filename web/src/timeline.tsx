@@ -84,10 +84,9 @@ export function Timeline({ row, jumpTo, ...deeds }: Deeds & { row: Row; jumpTo: 
   }, [more]);
 
   // More unread than a page has: from the first of them on.
+  const [isFound, setIsFound] = useState(begin.unread <= PAGE || jumpTo !== null);
   useEffect(() => {
-    if (begin.unread > PAGE && begin.read && !jumpTo) {
-      void attempt(client.jumpTo(id, begin.read));
-    }
+    if (!isFound) void attempt(client.jumpToUnread(id)).then(() => setIsFound(true));
   }, []);
 
   useEffect(() => {
@@ -114,16 +113,16 @@ export function Timeline({ row, jumpTo, ...deeds }: Deeds & { row: Row; jumpTo: 
   const newest = messages.at(-1);
   const isSending = newest?.status === "pending";
   useLayoutEffect(() => {
-    if (!isLoaded || !newest) return;
+    if (!isLoaded || !newest || !isFound) return;
     if (!place.current.isPlaced) {
       place.current.isPlaced = true;
       const at = firstUnread ? entries.indexOf(firstUnread) : -1;
       // Where the first that is loaded counts as unread, it may not be the first that is.
-      if (at > 0 || (at === 0 && !hasOlder)) list.current?.show(at, { below: 80 });
+      if (at > 0 || (at === 0 && (!hasOlder || hasNewer))) list.current?.show(at, { below: 80 });
     } else if (isSending) {
       list.current?.toEnd();
     }
-  }, [isLoaded, newest?.key, isSending]);
+  }, [isLoaded, isFound, newest?.key, isSending]);
 
   // One's own new message is at the present, wherever one was.
   useEffect(() => {

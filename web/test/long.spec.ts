@@ -135,7 +135,7 @@ test("older messages come in above without moving what one reads, also at the ve
   const ann = await newcomer(named("Ann"));
   const ben = await newcomer(named("Ben"));
   const group = await inGroup(ann, ben);
-  const served = await putBefore(ben.page, [await idOfMe(ann), await idOfMe(ben)], BY_PAGE, 60);
+  const served = await putBefore(ben.page, [await ann.id(), await ben.id()], BY_PAGE, 60);
   await ben.open(group);
   await expect(ben.message("the newest")).toBeVisible();
   await expect.poll(() => served.pages).toBeGreaterThan(0);
@@ -167,7 +167,7 @@ test("50,000 messages", async ({ newcomer }, testInfo) => {
   const ann = await newcomer(named("Ann"));
   const ben = await newcomer(named("Ben"));
   const group = await inGroup(ann, ben);
-  const served = await putBefore(ben.page, [await idOfMe(ann), await idOfMe(ben)], MANY);
+  const served = await putBefore(ben.page, [await ann.id(), await ben.id()], MANY);
   await ben.open(group);
   await expect(ben.message("the newest")).toBeVisible();
   const list = ben.page.getByTestId("messages");
@@ -267,13 +267,4 @@ async function measure(page: Page): Promise<() => Promise<string>> {
       const tasks = kept.tasks.length > 0 ? `${kept.tasks.length} tasks over 50 ms, at most ${Math.round(Math.max(...kept.tasks))}` : "no task over 50 ms";
       return `${sorted.length} frames: median ${at(0.5)} ms, 95% ${at(0.95)} ms, longest ${at(1)} ms; ${tasks}`;
     });
-}
-
-async function idOfMe({ page }: Someone): Promise<string> {
-  return page.evaluate(async () => {
-    const kept = Object.entries(sessionStorage).find(([name]) => name.startsWith("tidings session"))?.[1] ?? "{}";
-    const { access } = JSON.parse(kept) as { access: string };
-    const answer = await fetch("/api/users/me", { headers: { authorization: `Bearer ${access}` } });
-    return ((await answer.json()) as { data: { id: string } }).data.id;
-  });
 }

@@ -79,6 +79,63 @@ test("what comes in while one reads above does not move what one reads", async (
   await expect(ben.message("and one more")).toBeInViewport();
 });
 
+test("a reply shows what it replies to, however long ago that was, and goes there", async ({ newcomer }) => {
+  const ann = await newcomer(named("Ann"));
+  const ben = await newcomer(named("Ben"));
+  await meet(ann, ben);
+  const recipient_id = await ben.id();
+  const send = (message_text: string, more = {}) =>
+    ann.call<{ id: string }>("POST", "/messages/send", { recipient_id, message_text, ...more });
+  const first = await send("the very first words");
+  const second = await send("soon gone");
+  for (let at = 0; at < 100; at += 1) await send(`line ${at}`);
+  await send("about the beginning", { reply_to: first.id });
+  await send("about what is gone", { reply_to: second.id });
+  // Never read before, it opens at its beginning.
+  await ben.open(ann.name);
+  await expect(ben.page.getByTestId("unread-divider")).toBeInViewport();
+  await expect(ben.message("the very first words")).toBeInViewport();
+  await expect(ben.row(ann.name).locator(".badge")).toContainText("unread");
+  await ben.page.getByRole("button", { name: "Jump to latest" }).click();
+  await expect(ben.row(ann.name).locator(".badge")).toHaveCount(0);
+  const quote = ben.message("about the beginning").locator(".quote");
+  await expect(quote).toContainText("the very first words");
+  await expect(quote).toContainText(ann.name);
+  // Hidden from Ben alone, it is not there for him any more.
+  await ben.call("DELETE", `/messages/${encodeURIComponent(second.id)}?scope=me`);
+  await ben.page.reload();
+  await expect(ben.message("about what is gone").locator(".quote")).toHaveText("A message that is not here for you");
+  await quote.click();
+  await expect(ben.message("the very first words")).toBeInViewport();
+  await expect(ben.message("the very first words")).toHaveClass(/lit/);
+});
+
+test("where much is unread, it opens at the first of it, and reads on from there", async ({ newcomer }) => {
+  const ann = await newcomer(named("Ann"));
+  const ben = await newcomer(named("Ben"));
+  await meet(ann, ben);
+  const recipient_id = await ben.id();
+  const send = (message_text: string) => ann.call<{ id: string }>("POST", "/messages/send", { recipient_id, message_text });
+  for (let at = 1; at <= 60; at += 1) await send(`old ${at}`);
+  const { id } = await send("read up to here");
+  await ben.call("PUT", `/messages/mark-as-read/${encodeURIComponent(id)}`);
+  for (let at = 1; at <= 120; at += 1) await send(`new ${at}.`);
+  await expect(ben.row(ann.name).locator(".badge")).toContainText("99+");
+  await ben.open(ann.name);
+  await expect(ben.page.getByTestId("unread-divider")).toBeInViewport();
+  await expect(ben.message("read up to here")).toBeInViewport();
+  await expect(ben.message("new 1.")).toBeInViewport();
+  await expect(ben.row(ann.name).locator(".badge")).toContainText("99+");
+  await ben.page.getByTestId("messages").hover();
+  await expect
+    .poll(async () => {
+      await ben.page.mouse.wheel(0, 700);
+      return ben.message("new 120.").isVisible();
+    })
+    .toBe(true);
+  await expect(ben.row(ann.name).locator(".badge")).toHaveCount(0);
+});
+
 test("hostile texts do no harm", async ({ newcomer }) => {
   const ann = await newcomer(named("Ann"));
   const ben = await newcomer(named("<b>Ben</b>"));

@@ -297,9 +297,22 @@ export class Tidings {
     return this.#reader.jumpTo(conversationId, messageId, this.#signal(options));
   }
 
+  /** Shows the first unread message among those around it, as far as can be told where nothing was read before. */
+  jumpToUnread(conversationId: string, options?: CallOptions): Promise<void> {
+    const { last_read_message_id: read, unread_count = 1 } = this.store.state.byId.get(conversationId) ?? {};
+    const signal = this.#signal(options);
+    if (read) return this.#reader.jumpTo(conversationId, read, signal);
+    return this.#reader.jumpBack(conversationId, unread_count - 1, signal);
+  }
+
   /** Shows the newest messages again. */
   jumpToLatest(conversationId: string, options?: CallOptions): Promise<void> {
     return this.#reader.toLatest(conversationId, this.#signal(options));
+  }
+
+  /** A message, loaded where it is not known, as one that is replied to; undefined where it is not there for the user. */
+  message(conversationId: string, messageId: string, options?: CallOptions): Promise<Message | undefined> {
+    return this.#reader.message(conversationId, messageId, this.#signal(options));
   }
 
   // What passes

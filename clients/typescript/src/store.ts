@@ -124,8 +124,8 @@ export class Store {
   }
 
   /**
-   * Calls a listener after each change or, with a selector, after each change of what it selects (compared by
-   * `Object.is`). The answer ends it. Fit for React's `useSyncExternalStore`.
+   * Calls a listener after each change, of `state` or of what `message` gives, or with a selector after each change of
+   * what it selects (compared by `Object.is`). The answer ends it. Fit for React's `useSyncExternalStore`.
    */
   readonly subscribe: Subscribe = <T>(
     first: (() => void) | ((state: State) => T),
@@ -416,12 +416,14 @@ export class Store {
       conversations = shown.sort((a, b) => place(a.chat, b.chat)).map(({ row }) => row);
       unread = conversations.reduce((sum, row) => sum + row.unread_count, 0);
     }
+    // What `message` gives may have changed where nothing else has.
+    const mayHaveChanged = this.#dirty.size > 0;
     this.#dirty.clear();
     const passing = this.#passing(before);
     if (rows || timelines !== before.timelines || passing !== before) {
       this.#state = { ...passing, timelines, conversations, unread, byId: rows ?? before.byId };
     }
-    if (this.#state === this.#told) return;
+    if (this.#state === this.#told && !mayHaveChanged) return;
     this.#told = this.#state;
     for (const listener of [...this.#listeners]) tell(listener);
   }

@@ -174,6 +174,8 @@ test("when a socket ends, polling carries on from the cursor until the next one"
 });
 
 test("a new socket is followed by a poll: what came before it was not pushed", async () => {
+  // The next socket takes a moment.
+  vi.spyOn(Math, "random").mockReturnValue(0.9);
   const { id } = model.direct("alice", "bob");
   const client = await connected();
   await pass(2 * MINUTE);
@@ -668,6 +670,35 @@ test("a timeline is loaded in pages, in both directions, and around a message", 
   expect(client.store.state.timelines.get(id)?.hasNewer).toBe(false);
   await Promise.all([client.jumpToLatest(id), pass(100)]);
   expect(numbers()).toEqual(range(151, 200));
+  close();
+});
+
+test("one message by itself, and the first unread one", async () => {
+  const { id } = model.direct("alice", "bob");
+  for (let n = 1; n <= 200; n += 1) model.send("bob", id, `m${n}`);
+  await pass(MINUTE);
+  const client = await connected({ socketUrl: null });
+  const close = client.open(id);
+  await pass(2 * SECOND);
+  const [, , third, fourth] = model.messages(id, "alice");
+  const one = client.message(id, third?.id ?? "");
+  void client.message(id, third?.id ?? "");
+  let told = 0;
+  const stop = client.store.subscribe(() => client.store.message(id, third?.id ?? ""), () => (told += 1));
+  await pass(100);
+  expect((await one)?.message_text).toBe("m3");
+  expect([told, wire.count(/^GET .*messages$/)]).toEqual([1, 3]);
+  stop();
+  model.hide("alice", fourth?.id ?? "");
+  const hidden = client.message(id, fourth?.id ?? "");
+  await pass(100);
+  expect(await hidden).toBeUndefined();
+  // It stands alone: the timeline has no gap.
+  expect(texts(client, id)?.[0]).toBe("m151");
+
+  // Nothing was ever read: from the beginning on.
+  await Promise.all([client.jumpToUnread(id), pass(100)]);
+  expect(texts(client, id)?.slice(0, 4)).toEqual(["m1", "m2", "m3", "m5"]);
   close();
 });
 
