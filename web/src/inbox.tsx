@@ -1,7 +1,7 @@
 // The inbox: conversations, the filter, and the search through messages.
 
 import type { Conversation, Hit } from "@tidings/client";
-import { useConnection, useConversations, useMe, usePresence, useSelected, useTidings, useTyping } from "@tidings/client/react";
+import { useConnection, useConversations, useMe, useMessage, usePresence, useSelected, useTidings, useTyping } from "@tidings/client/react";
 import { Check, CheckCheck, PenSquare, Search, X } from "lucide-react";
 import { memo, useDeferredValue, useEffect, useMemo, useState } from "react";
 import { VList } from "virtua";
@@ -205,9 +205,16 @@ function Preview({ row, isOpen }: { row: Conversation; isOpen: boolean }) {
     <span className="preview muted">
       {row.last_message_from_me &&
         (read === null ? <span>You: </span> : read ? <CheckCheck aria-label="Read" className="tick read" /> : <Check aria-label="Sent" className="tick" />)}
-      {text ? <bdi>{text}</bdi> : <i>{text === "" ? "Deleted, or without text" : ""}</i>}
+      {text ? <bdi>{text}</bdi> : <Textless conversation={row.conversation_id} message={row.last_message_id} />}
     </span>
   );
+}
+
+/** A message without text. The inbox does not say why it has none: the message does. */
+function Textless(props: { conversation: string; message: string }) {
+  const message = useMessage(props.conversation, props.message);
+  if (!message) return null;
+  return <i>{message.is_deleted ? "Message deleted" : "Attachment"}</i>;
 }
 
 /** Messages of a call that are shown before one asks for more. */

@@ -203,6 +203,22 @@ test("attachments: pictures by address, other files as links", async ({ newcomer
   await expect(ann.page.locator(".file-name", { hasText: "cat.png" })).toBeVisible();
 });
 
+test("a preview tells a deleted message from one that is an attachment alone, also after a reload", async ({ newcomer }) => {
+  const ann = await newcomer(named("Ann"));
+  const ben = await newcomer(named("Ben"));
+  await meet(ann, ben);
+  const preview = ben.row(ann.name).locator(".preview");
+  const file = { recipient_id: await ben.id(), message_text: "", attachment_url: "https://files.example/plan.pdf" };
+  const { id } = await ann.call<{ id: string }>("POST", "/messages/send", file);
+  await expect(preview).toHaveText("Attachment");
+  await ben.page.reload();
+  await expect(preview).toHaveText("Attachment");
+  await ann.call("DELETE", `/messages/${encodeURIComponent(id)}`);
+  await expect(preview).toHaveText("Message deleted");
+  await ben.page.reload();
+  await expect(preview).toHaveText("Message deleted");
+});
+
 async function icon(url: string): Promise<string> {
   const page = await (await fetch(url)).text();
   return /assets\/(icon-[^"]+\.svg)/.exec(page)?.[1] ?? "";
