@@ -30,7 +30,7 @@ export function Conversation(props: { row: Row; jumpTo: string | null; onSearch:
   useParticipants(row);
 
   const onReply = useCallback((message: TimelineMessage) => setPurpose({ kind: "reply", message }), []);
-  const onEdit = useCallback((message: TimelineMessage) => setPurpose({ kind: "edit", message }), []);
+  const onEdit = useCallback((message: TimelineMessage, text?: string) => setPurpose({ kind: "edit", message, text }), []);
   const onDelete = useCallback((message: TimelineMessage) => setDoing({ what: "delete", message }), []);
   const onReceipts = useCallback((message: TimelineMessage) => setDoing({ what: "receipts", message }), []);
   const close = () => setDoing(null);

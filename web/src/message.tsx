@@ -1,7 +1,7 @@
 // A message as it is shown.
 
 import type { Conversation as Row, TimelineMessage } from "@tidings/client";
-import { useMessage, useTidings } from "@tidings/client/react";
+import { useMessage, useSelected, useTidings } from "@tidings/client/react";
 import { Check, CheckCheck, ChevronDown, Clock3, CircleAlert, Copy, Eye, Link2, Pencil, Reply, RotateCcw, Trash2 } from "lucide-react";
 import { DropdownMenu } from "radix-ui";
 import { memo, useState } from "react";
@@ -80,9 +80,34 @@ export const MessageRow = memo(function MessageRow(
           </button>
         </p>
       )}
+      {isMine && <RefusedChange message={message} onEdit={props.onEdit} />}
     </article>
   );
 });
+
+/** What was to become of a message, and did not: nothing that was typed is lost. */
+function RefusedChange({ message, onEdit }: Pick<Deeds, "onEdit"> & { message: TimelineMessage }) {
+  const client = useTidings();
+  const entry = useSelected((state) => state.outbox.find((entry) => entry.message_id === message.id && entry.failed));
+  if (!entry?.then || !("edit" in entry.then)) return null;
+  const text = entry.then.edit;
+  return (
+    <div className="failed-note" data-testid="refused-change">
+      Not changed: {entry.failed?.message} <q dir="auto">{text}</q>{" "}
+      <button className="link" onClick={() => void client.retry(entry.id)}>
+        Try again
+      </button>{" "}
+      {!message.is_deleted && (
+        <button className="link" onClick={() => onEdit(message, text)}>
+          Edit
+        </button>
+      )}{" "}
+      <button className="link" onClick={() => void client.discard(message.id)}>
+        Discard
+      </button>
+    </div>
+  );
+}
 
 function Sender({ id, isLast }: { id: string; isLast: boolean }) {
   const { name, photo } = usePerson(id);

@@ -26,7 +26,8 @@ const PAGE = 40;
 /** What may be done with a message. */
 export interface Deeds {
   onReply: (message: TimelineMessage) => void;
-  onEdit: (message: TimelineMessage) => void;
+  /** With a text, it takes the place of the message's own. */
+  onEdit: (message: TimelineMessage, text?: string) => void;
   onDelete: (message: TimelineMessage) => void;
   onReceipts: (message: TimelineMessage) => void;
 }
