@@ -2,7 +2,7 @@
 
 import type { Conversation, Hit } from "@tidings/client";
 import { useConnection, useConversations, useMe, useMessage, usePresence, useSelected, useTidings, useTyping } from "@tidings/client/react";
-import { Check, CheckCheck, PenSquare, Search, X } from "lucide-react";
+import { BellOff, Check, CheckCheck, PenSquare, Search, X } from "lucide-react";
 import { memo, useDeferredValue, useEffect, useMemo, useState } from "react";
 import { VList } from "virtua";
 
@@ -11,7 +11,9 @@ import { draft } from "./drafts.js";
 import { titleOf, usePerson } from "./people.js";
 import { RichText, excerpt } from "./rich-text.js";
 import { addressOf, useRoute } from "./route.js";
+import { settings } from "./settings.js";
 import { attempt } from "./toasts.js";
+import { useValue } from "./value.js";
 import { brief } from "./when.js";
 
 const FILTERS = ["All", "Unread", "People", "Groups", "Rooms"] as const;
@@ -148,6 +150,7 @@ const Row = memo(function Row({ row, isOpen }: { row: Conversation; isOpen: bool
   const title = titleOf(row);
   const presence = usePresence(row.other_user_id);
   const isUnread = row.unread_count > 0;
+  const isMuted = useValue(settings).muted.includes(row.conversation_id);
   return (
     <a
       className={`row ${isUnread ? "unread" : ""}`}
@@ -170,6 +173,7 @@ const Row = memo(function Row({ row, isOpen }: { row: Conversation; isOpen: bool
         </span>
         <span className="row-bottom">
           <Preview row={row} isOpen={isOpen} />
+          {isMuted && <BellOff className="muted bell" role="img" aria-label="Muted" />}
           {isUnread && (
             <span className="badge">
               {row.unread_count > 99 ? "99+" : row.unread_count}
