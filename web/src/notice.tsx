@@ -36,7 +36,7 @@ export function interleaved({ messages, notices, hasOlder, hasNewer }: Timeline)
 /** The line. */
 export function NoticeLine({ notice }: { notice: Notice }) {
   return (
-    <p className="notice" data-testid="notice">
+    <p className="event" data-testid="notice">
       <span>
         <Words notice={notice} />
       </span>

@@ -173,7 +173,7 @@ test("a group and a room", async ({ newcomer }) => {
   await ben.write("On my way");
   await expect(ann.message("On my way")).toBeVisible();
   // Between the messages, where it happened.
-  await expect(ann.page.locator(".notice, article .text")).toHaveText([
+  await expect(ann.page.locator(".event, article .text")).toHaveText([
     "You made this room",
     "Tomatoes are ripe",
     `${ben.name} joined`,
