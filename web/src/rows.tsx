@@ -4,8 +4,8 @@
 // or the list stays at its end. It is the row's lower edge that stays: what comes in above changes its upper part, where
 // a day or a name may stand.
 
-import { useEffect, useImperativeHandle, useLayoutEffect, useState } from "react";
-import type { ReactNode, Ref, RefObject } from "react";
+import { useImperativeHandle, useLayoutEffect, useState } from "react";
+import type { ReactNode, Ref } from "react";
 import { flushSync } from "react-dom";
 
 import { Heights } from "./heights.js";
@@ -38,11 +38,10 @@ interface Range<T> {
   to: number;
 }
 
-/** The list, in an element that scrolls. It begins at its end. */
+/** The list; the element that it is in scrolls. It begins at its end. */
 export function Rows<T extends { key: string }>(props: {
   ref: Ref<RowsHandle>;
   items: readonly T[];
-  scroller: RefObject<HTMLElement | null>;
   /** Whether the end stays in sight as it grows. */
   sticks: boolean;
   /** Called when it was scrolled, and when what is below or above has grown. */
@@ -50,16 +49,16 @@ export function Rows<T extends { key: string }>(props: {
   onQuiet: () => void;
   children: (item: T, at: number) => ReactNode;
 }) {
-  const { items, scroller, children } = props;
+  const { items, children } = props;
   const [range, setRange] = useState<Range<T>>({ items: [], from: 0, to: 0 });
   const [view] = useState(() => new View<T>());
   const shown = moved(range, items);
   useImperativeHandle(props.ref, () => view, [view]);
+  useLayoutEffect(() => view.watch(), [view]);
   useLayoutEffect(() => {
     Object.assign(view, { range: shown, setRange, sticks: props.sticks, onMove: props.onMove, onQuiet: props.onQuiet });
     view.settle();
   });
-  useEffect(() => (scroller.current ? view.watch(scroller.current) : undefined), [view, scroller]);
   return (
     <div className="virtual" ref={(box) => void (view.box = box)}>
       {items.slice(shown.from, shown.to).map((item, at) => (
@@ -125,17 +124,19 @@ class View<T extends { key: string }> implements RowsHandle {
   }
 
   /** Follows the size of the view and of its rows, and scrolling, until the answer is called. */
-  watch(scroller: HTMLElement): () => void {
+  watch(): (() => void) | undefined {
+    const { box } = this;
+    const scroller = box?.parentElement;
+    if (!box || !scroller) return undefined;
     this.#scroller = scroller;
     const observer = new ResizeObserver(() => {
       this.settle();
       this.onMove();
     });
     observer.observe(scroller);
-    if (this.box) observer.observe(this.box);
+    observer.observe(box);
     const scrolled = () => this.#scrolled();
     scroller.addEventListener("scroll", scrolled, { passive: true });
-    this.settle();
     return () => {
       observer.disconnect();
       scroller.removeEventListener("scroll", scrolled);
@@ -193,7 +194,7 @@ class View<T extends { key: string }> implements RowsHandle {
     }
     const off = this.#off();
     if (Math.abs(off) <= 0.5) return true;
-    if (STOPS_MOMENTUM && this.#quiet !== undefined) {
+    if (this.#quiet !== undefined) {
       this.#owe(this.#owed + off);
       return true;
     }

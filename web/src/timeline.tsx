@@ -40,14 +40,17 @@ export function Timeline({ row, jumpTo, ...deeds }: Deeds & { row: Row; jumpTo: 
   const timeline = useTimeline(id);
   const { messages, isLoaded, hasOlder, hasNewer } = timeline;
   const entries = useMemo(() => interleaved(timeline), [timeline]);
-  const scroller = useRef<HTMLDivElement>(null);
   const list = useRef<RowsHandle>(null);
   // As it was when the conversation was opened.
-  const [begin] = useState({ read: row.last_read_message_id, unread: row.unread_count });
-  const firstUnread = useMemo(
-    () => (begin.unread > 0 ? firstAfter(messages, begin.read, me?.id) : undefined),
-    [messages, begin, me?.id],
-  );
+  const [begin] = useState(row);
+  // More unread than a page has: from the first of them on.
+  const [isFound, setIsFound] = useState(begin.unread_count <= PAGE || jumpTo !== null);
+  useEffect(() => {
+    if (!isFound) void attempt(client.jumpToUnread(id)).then(() => setIsFound(true));
+  }, []);
+  // Found once: what comes in above may not move it.
+  const isReady = isLoaded && isFound;
+  const unread = useMemo(() => (isReady ? unreadSince(begin, messages, me?.id)?.key : undefined), [isReady]);
   const place = useRef({ isPlaced: false, isLoading: false, entries });
   useLayoutEffect(() => void (place.current.entries = entries), [entries]);
   const [isAway, setIsAway] = useState(false);
@@ -84,12 +87,6 @@ export function Timeline({ row, jumpTo, ...deeds }: Deeds & { row: Row; jumpTo: 
     void more();
   }, [more]);
 
-  // More unread than a page has: from the first of them on.
-  const [isFound, setIsFound] = useState(begin.unread <= PAGE || jumpTo !== null);
-  useEffect(() => {
-    if (!isFound) void attempt(client.jumpToUnread(id)).then(() => setIsFound(true));
-  }, []);
-
   useEffect(() => {
     if (!jumpTo) return;
     place.current.isPlaced = true;
@@ -114,16 +111,15 @@ export function Timeline({ row, jumpTo, ...deeds }: Deeds & { row: Row; jumpTo: 
   const newest = messages.at(-1);
   const isSending = newest?.status === "pending";
   useLayoutEffect(() => {
-    if (!isLoaded || !newest || !isFound) return;
+    if (!isReady || !newest) return;
     if (!place.current.isPlaced) {
       place.current.isPlaced = true;
-      const at = firstUnread ? entries.indexOf(firstUnread) : -1;
-      // Where the first that is loaded counts as unread, it may not be the first that is.
-      if (at > 0 || (at === 0 && (!hasOlder || hasNewer))) list.current?.show(at, { below: 80 });
+      const at = entries.findIndex(({ key }) => key === unread);
+      if (at >= 0) list.current?.show(at, { below: 80 });
     } else if (isSending) {
       list.current?.toEnd();
     }
-  }, [isLoaded, isFound, newest?.key, isSending]);
+  }, [isReady, newest?.key, isSending]);
 
   // One's own new message is at the present, wherever one was.
   useEffect(() => {
@@ -159,7 +155,7 @@ export function Timeline({ row, jumpTo, ...deeds }: Deeds & { row: Row; jumpTo: 
 
   return (
     <div className="timeline">
-      <div className="scroller" ref={scroller} tabIndex={0} role="region" aria-label="Messages" data-testid="messages">
+      <div className="scroller" tabIndex={0} role="region" aria-label="Messages" data-testid="messages">
         {!isLoaded && messages.length === 0 && (
           <div className="skeleton messages" role="status" aria-label="Loading">
             {[46, 62, 30, 54].map((width, at) => (
@@ -171,7 +167,7 @@ export function Timeline({ row, jumpTo, ...deeds }: Deeds & { row: Row; jumpTo: 
           <p className="empty-timeline muted">Nothing has been written here yet. Say hello.</p>
         )}
         <div className="spacer" />
-        <Rows ref={list} items={entries} scroller={scroller} sticks={!hasNewer} onMove={onMove} onQuiet={markRead}>
+        <Rows ref={list} items={entries} sticks={!hasNewer} onMove={onMove} onQuiet={markRead}>
           {(entry, at) => {
             const before = entries[at - 1];
             const after = entries[at + 1];
@@ -183,7 +179,7 @@ export function Timeline({ row, jumpTo, ...deeds }: Deeds & { row: Row; jumpTo: 
                     <span>{day(entry.sent_at)}</span>
                   </div>
                 )}
-                {entry === firstUnread && (
+                {entry.key === unread && (
                   <div className="divider" data-testid="unread-divider">
                     <span>New messages</span>
                   </div>
@@ -195,8 +191,8 @@ export function Timeline({ row, jumpTo, ...deeds }: Deeds & { row: Row; jumpTo: 
                     message={entry}
                     row={row}
                     isMine={entry.sender_id === me?.id}
-                    isFirst={isNewDay || entry === firstUnread || !areTogether(before, entry)}
-                    isLast={!areTogether(entry, after) || after === firstUnread}
+                    isFirst={isNewDay || entry.key === unread || !areTogether(before, entry)}
+                    isLast={!areTogether(entry, after) || after?.key === unread}
                     isLit={lit === entry.id}
                     onJump={jump}
                     {...deeds}
@@ -218,8 +214,15 @@ export function Timeline({ row, jumpTo, ...deeds }: Deeds & { row: Row; jumpTo: 
   );
 }
 
-function firstAfter(messages: readonly TimelineMessage[], read: string | null, me: string | undefined) {
-  return messages.find(({ id, sender_id, is_deleted }) => sender_id !== me && !is_deleted && (read === null || id > read));
+/** The first of the messages that a row counts as unread, where it is among those that are loaded. */
+function unreadSince(row: Row, messages: readonly TimelineMessage[], me: string | undefined): TimelineMessage | undefined {
+  const { last_read_message_id: read, counted_to: to, unread_count: count } = row;
+  const counted = messages.filter(
+    ({ id, sender_id, is_deleted, status }) =>
+      status === "sent" && sender_id !== me && !is_deleted && (!read || id > read) && (!to || id <= to),
+  );
+  // Not all of them are loaded after a jump to the first.
+  return count > PAGE ? counted[0] : count > 0 ? counted.at(-count) : undefined;
 }
 
 /** The message that an entry is, where the server has it. */

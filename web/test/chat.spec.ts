@@ -148,6 +148,8 @@ test("a group and a room", async ({ newcomer }) => {
   await ann.page.getByRole("button", { name: "Save" }).click();
   await expect(ben.row(`${group} 2`)).toBeVisible();
   await expect(ben.page.getByTestId("notice")).toHaveText(["You were added", `The name is now ${group} 2`]);
+  await ann.page.getByRole("button", { name: `Make ${ben.name} an admin` }).click();
+  await expect(ben.page.getByTestId("notice").last()).toHaveText("You are an admin now");
   await ann.page.getByRole("button", { name: `Remove ${ben.name}` }).click();
   await expect(ben.row(group)).toHaveCount(0);
   await ann.page.getByRole("button", { name: "Close" }).click();

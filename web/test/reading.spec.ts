@@ -58,6 +58,46 @@ test("a history of several pages, read upwards without a jump, and back", async 
   await expect.poll(atEnd).toBe(true);
 });
 
+test("a conversation that was open before is at its newest, or its first unread message, from the first frame", async ({ newcomer }) => {
+  const ann = await newcomer(named("Ann"));
+  const ben = await newcomer(named("Ben"));
+  const cem = await newcomer(named("Cem"));
+  await meet(cem, ben);
+  await cem.write("elsewhere");
+  await meet(ann, ben);
+  const recipient_id = await ben.id();
+  const send = (message_text: string) => ann.call("POST", "/messages/send", { recipient_id, message_text });
+  for (let at = 1; at <= 25; at += 1) await send(`line ${at}, which is long enough to take more than one line of a narrow page`);
+  await ben.open(ann.name);
+  await expect(ben.page.getByTestId("unread-divider")).toBeInViewport();
+  await ben.page.getByRole("button", { name: "Jump to latest" }).click();
+  await expect(ben.row(ann.name).locator(".badge")).toHaveCount(0);
+  /** Opens it again; how far from its end, and from its first unread message, the first frame is that shows something. */
+  const again = async () => {
+    await ben.open(cem.name);
+    const hash = await ben.row(ann.name).getAttribute("href");
+    return ben.page.evaluate(async (hash) => {
+      location.hash = hash;
+      for (;;) {
+        await new Promise((done) => requestAnimationFrame(done));
+        const list = document.querySelector("[data-testid=messages]") as HTMLElement;
+        if (!list.textContent?.includes("line 25")) continue;
+        const divider = list.querySelector("[data-testid=unread-divider]");
+        const below = (divider?.getBoundingClientRect().top ?? NaN) - list.getBoundingClientRect().top;
+        return { fromEnd: list.scrollHeight - list.scrollTop - list.clientHeight, below };
+      }
+    }, hash ?? "");
+  };
+  expect((await again()).fromEnd).toBeLessThan(2);
+  await ben.open(cem.name);
+  for (let at = 1; at <= 25; at += 1) await send(`new ${at}`);
+  await expect(ben.row(ann.name).locator(".badge")).toContainText("25");
+  const { fromEnd, below } = await again();
+  expect(fromEnd).toBeGreaterThan(200);
+  expect(below).toBeGreaterThan(0);
+  expect(below).toBeLessThan(200);
+});
+
 test("what comes in while one reads above does not move what one reads", async ({ newcomer }) => {
   const ann = await newcomer(named("Ann"));
   const ben = await newcomer(named("Ben"));
