@@ -453,6 +453,9 @@ export class Store {
   }
 
   #view(message: Message): TimelineMessage {
+    // Its event may be faster than the answer to what sent it.
+    const sent = message.client_message_id;
+    if (sent !== null && this.#outbox.some(({ id }) => id === sent)) this.#keys.set(message.id, sent);
     return { ...message, key: this.#keys.get(message.id) ?? message.id, status: "sent", error: null };
   }
 

@@ -116,6 +116,9 @@ test("the event of a message whose answer was lost says that it arrived", async 
   const sent = client.send({ conversation_id: id, message_text: "seen", client_message_id: "k1" });
   wire.isOffline = true;
   await pass(SECOND);
+  const keys: (string | undefined)[] = [];
+  const note = () => void keys.push(client.store.state.timelines.get(id)?.messages.at(-1)?.key);
+  client.store.subscribe(note);
   model.send("alice", id, "seen", { client_message_id: "k1" });
   wire.isOffline = false;
   wire.refusals.splice(0, 1, ...Array.from({ length: 50 }, () => ({ path: /send/, status: 503 })));
@@ -123,6 +126,8 @@ test("the event of a message whose answer was lost says that it arrived", async 
   await sent;
   expect(client.store.state.outbox).toEqual([]);
   expect(shown(client)).toEqual(["hello: sent", "seen: sent"]);
+  // It keeps its key all the while.
+  expect(new Set(keys)).toEqual(new Set(["k1"]));
 });
 
 test("a crash between the send and its answer: the next start finds it sent", async () => {
