@@ -170,9 +170,10 @@ test("where much is unread, it opens at the first of it, and reads on from there
   await expect
     .poll(async () => {
       await ben.page.mouse.wheel(0, 700);
-      return ben.message("new 120.").isVisible();
+      return ben.page.getByTestId("messages").evaluate((e) => e.scrollHeight - e.scrollTop - e.clientHeight < 4);
     })
     .toBe(true);
+  await expect(ben.message("new 120.")).toBeInViewport();
   await expect(ben.row(ann.name).locator(".badge")).toHaveCount(0);
 });
 
