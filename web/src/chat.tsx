@@ -1,15 +1,16 @@
 // The chat of whoever is signed in: the inbox beside a conversation, or one of them where there is room for one.
 
-import { useConnection, useConversation, useMe, useTidings, useUnread } from "@tidings/client/react";
+import { useConnection, useConversation, useMe, useSelected, useTidings, useUnread } from "@tidings/client/react";
 import { MessagesSquare, WifiOff } from "lucide-react";
-import { lazy, Suspense, useEffect, useState } from "react";
+import { lazy, Suspense, useEffect, useRef, useState } from "react";
 
 import { loadBlocked } from "./blocked.js";
 import { Conversation } from "./conversation.js";
 import { Inbox } from "./inbox.js";
 import { useNotifications } from "./notifications.js";
 import { go, useRoute } from "./route.js";
-import { attempt } from "./toasts.js";
+import { attempt, toast } from "./toasts.js";
+import { useWhereabouts } from "./whereabouts.js";
 
 const NewDialog = lazy(() => import("./dialogs/new.js"));
 const SettingsDialog = lazy(() => import("./dialogs/settings.js"));
@@ -30,6 +31,8 @@ export function Chat({ onSignOut }: { onSignOut: () => void }) {
     document.title = unread > 0 ? `(${unread > 999 ? "999+" : unread}) Tidings` : "Tidings";
   }, [unread]);
   useNotifications();
+  useWhereabouts(route.conversation);
+  useRefusals();
   useKeys();
 
   return (
@@ -122,6 +125,17 @@ function Banner() {
       </button>
     </div>
   );
+}
+
+/** Says that a message was not changed, wherever one is by then; it shows beside the message, too. */
+function useRefusals(): void {
+  const outbox = useSelected((state) => state.outbox);
+  const told = useRef(new Set<string>());
+  useEffect(() => {
+    const refused = outbox.filter(({ message_id, failed }) => message_id && failed);
+    for (const { id, failed } of refused) if (!told.current.has(id)) toast(`A message was not changed: ${failed?.message}`);
+    told.current = new Set(refused.map(({ id }) => id));
+  }, [outbox]);
 }
 
 /** Keys that work anywhere: Ctrl+K searches, Alt+↑ and Alt+↓ go to the conversation above and below. */

@@ -20,7 +20,11 @@ const EmojiPicker = lazy(() => import("./emoji-picker.js"));
 const MOST = 10_000;
 
 /** What the text is for. */
-export type Purpose = { kind: "new" } | { kind: "reply"; message: TimelineMessage } | { kind: "edit"; message: TimelineMessage };
+export type Purpose =
+  | { kind: "new" }
+  | { kind: "reply"; message: TimelineMessage }
+  /** `text` is one that was refused before. */
+  | { kind: "edit"; message: TimelineMessage; text: string | undefined };
 
 /** The text, what goes with it, and the button that sends it. */
 export function Composer(props: { row: Row; purpose: Purpose; setPurpose: (purpose: Purpose) => void }) {
@@ -36,11 +40,12 @@ export function Composer(props: { row: Row; purpose: Purpose; setPurpose: (purpo
   const field = useRef<HTMLTextAreaElement>(null);
 
   const editing = purpose.kind === "edit" ? purpose.message : null;
+  const refused = purpose.kind === "edit" ? purpose.text : undefined;
   // The draft stays what it is while another message is edited.
   useEffect(() => {
-    setText(editing ? editing.message_text : draft(me, id));
+    setText(editing ? (refused ?? editing.message_text) : draft(me, id));
     field.current?.focus();
-  }, [editing?.key, me, id]);
+  }, [editing?.key, refused, me, id]);
   useEffect(() => {
     if (purpose.kind === "reply") field.current?.focus();
   }, [purpose]);
@@ -64,7 +69,8 @@ export function Composer(props: { row: Row; purpose: Purpose; setPurpose: (purpo
   const send = () => {
     if (!canSend) return;
     if (editing) {
-      if (text !== editing.message_text) void attempt(client.edit(editing.id, text));
+      // Where it is refused, it is kept, and shows beside the message.
+      if (text !== editing.message_text || refused !== undefined) client.edit(editing.id, text).catch(() => {});
     } else {
       const reply_to = purpose.kind === "reply" ? purpose.message.id : undefined;
       const message: Draft = { conversation_id: id, message_text: text.trim() };
@@ -99,7 +105,7 @@ export function Composer(props: { row: Row; purpose: Purpose; setPurpose: (purpo
       const last = messages.findLast((m) => m.sender_id === me && !m.is_deleted && m.message_text !== "");
       if (!last) return;
       event.preventDefault();
-      setPurpose({ kind: "edit", message: last });
+      setPurpose({ kind: "edit", message: last, text: undefined });
     }
   };
 

@@ -30,7 +30,7 @@ export function Conversation(props: { row: Row; jumpTo: string | null; onSearch:
   useParticipants(row);
 
   const onReply = useCallback((message: TimelineMessage) => setPurpose({ kind: "reply", message }), []);
-  const onEdit = useCallback((message: TimelineMessage) => setPurpose({ kind: "edit", message }), []);
+  const onEdit = useCallback((message: TimelineMessage, text?: string) => setPurpose({ kind: "edit", message, text }), []);
   const onDelete = useCallback((message: TimelineMessage) => setDoing({ what: "delete", message }), []);
   const onReceipts = useCallback((message: TimelineMessage) => setDoing({ what: "receipts", message }), []);
   const close = () => setDoing(null);
@@ -81,7 +81,7 @@ function Header({ row, onSearch, onDetails }: { row: Row; onSearch: () => void; 
           ? presence?.last_seen_at
             ? `last seen ${since(presence.last_seen_at)}`
             : "offline"
-          : STATUS[presence.status];
+          : STATUS[presence.status] + (presence.current_conversation_id === row.conversation_id ? ", and here" : "");
   return (
     <header className="bar conversation-bar">
       <button className="icon-button back" aria-label="Back to the inbox" onClick={() => go(null)}>

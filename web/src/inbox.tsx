@@ -1,8 +1,8 @@
 // The inbox: conversations, the filter, and the search through messages.
 
 import type { Conversation, Hit } from "@tidings/client";
-import { useConnection, useConversations, useMe, usePresence, useSelected, useTidings, useTyping } from "@tidings/client/react";
-import { Check, CheckCheck, PenSquare, Search, X } from "lucide-react";
+import { useConnection, useConversations, useMe, useMessage, usePresence, useSelected, useTidings, useTyping } from "@tidings/client/react";
+import { BellOff, Check, CheckCheck, PenSquare, Search, X } from "lucide-react";
 import { memo, useDeferredValue, useEffect, useMemo, useState } from "react";
 import { VList } from "virtua";
 
@@ -11,7 +11,9 @@ import { draft } from "./drafts.js";
 import { titleOf, usePerson } from "./people.js";
 import { RichText, excerpt } from "./rich-text.js";
 import { addressOf, useRoute } from "./route.js";
+import { settings } from "./settings.js";
 import { attempt } from "./toasts.js";
+import { useValue } from "./value.js";
 import { brief } from "./when.js";
 
 const FILTERS = ["All", "Unread", "People", "Groups", "Rooms"] as const;
@@ -148,6 +150,7 @@ const Row = memo(function Row({ row, isOpen }: { row: Conversation; isOpen: bool
   const title = titleOf(row);
   const presence = usePresence(row.other_user_id);
   const isUnread = row.unread_count > 0;
+  const isMuted = useValue(settings).muted.includes(row.conversation_id);
   return (
     <a
       className={`row ${isUnread ? "unread" : ""}`}
@@ -170,6 +173,7 @@ const Row = memo(function Row({ row, isOpen }: { row: Conversation; isOpen: bool
         </span>
         <span className="row-bottom">
           <Preview row={row} isOpen={isOpen} />
+          {isMuted && <BellOff className="muted bell" role="img" aria-label="Muted" />}
           {isUnread && (
             <span className="badge">
               {row.unread_count > 99 ? "99+" : row.unread_count}
@@ -205,9 +209,16 @@ function Preview({ row, isOpen }: { row: Conversation; isOpen: boolean }) {
     <span className="preview muted">
       {row.last_message_from_me &&
         (read === null ? <span>You: </span> : read ? <CheckCheck aria-label="Read" className="tick read" /> : <Check aria-label="Sent" className="tick" />)}
-      {text ? <bdi>{text}</bdi> : <i>{text === "" ? "Deleted, or without text" : ""}</i>}
+      {text ? <bdi>{text}</bdi> : <Textless conversation={row.conversation_id} message={row.last_message_id} />}
     </span>
   );
+}
+
+/** A message without text. The inbox does not say why it has none: the message does. */
+function Textless(props: { conversation: string; message: string }) {
+  const message = useMessage(props.conversation, props.message);
+  if (!message) return null;
+  return <i>{message.is_deleted ? "Message deleted" : "Attachment"}</i>;
 }
 
 /** Messages of a call that are shown before one asks for more. */

@@ -1,7 +1,7 @@
 // A message as it is shown.
 
 import type { Conversation as Row, TimelineMessage } from "@tidings/client";
-import { useTidings } from "@tidings/client/react";
+import { useMessage, useSelected, useTidings } from "@tidings/client/react";
 import { Check, CheckCheck, ChevronDown, Clock3, CircleAlert, Copy, Eye, Link2, Pencil, Reply, RotateCcw, Trash2 } from "lucide-react";
 import { DropdownMenu } from "radix-ui";
 import { memo, useState } from "react";
@@ -80,9 +80,34 @@ export const MessageRow = memo(function MessageRow(
           </button>
         </p>
       )}
+      {isMine && <RefusedChange message={message} onEdit={props.onEdit} />}
     </article>
   );
 });
+
+/** What was to become of a message, and did not: nothing that was typed is lost. */
+function RefusedChange({ message, onEdit }: Pick<Deeds, "onEdit"> & { message: TimelineMessage }) {
+  const client = useTidings();
+  const entry = useSelected((state) => state.outbox.find((entry) => entry.message_id === message.id && entry.failed));
+  if (!entry?.then || !("edit" in entry.then)) return null;
+  const text = entry.then.edit;
+  return (
+    <div className="failed-note" data-testid="refused-change">
+      Not changed: {entry.failed?.message} <q dir="auto">{text}</q>{" "}
+      <button className="link" onClick={() => void client.retry(entry.id)}>
+        Try again
+      </button>{" "}
+      {!message.is_deleted && (
+        <button className="link" onClick={() => onEdit(message, text)}>
+          Edit
+        </button>
+      )}{" "}
+      <button className="link" onClick={() => void client.discard(message.id)}>
+        Discard
+      </button>
+    </div>
+  );
+}
 
 function Sender({ id, isLast }: { id: string; isLast: boolean }) {
   const { name, photo } = usePerson(id);
@@ -107,19 +132,28 @@ function Tick({ message, isGroup }: { message: TimelineMessage; isGroup: boolean
 }
 
 function Quote({ row, id, onJump }: { row: Row; id: string; onJump: (message: string) => void }) {
-  const client = useTidings();
-  const quoted = client.store.message(row.conversation_id, id);
+  const quoted = useMessage(row.conversation_id, id);
+  if (quoted === null) {
+    return (
+      <span className="quote">
+        <span className="quote-text">A message that is not here for you</span>
+      </span>
+    );
+  }
   return (
     <button className="quote" onClick={() => onJump(id)}>
       {quoted ? (
         <>
           <SenderName id={quoted.sender_id} />
           <span className="quote-text" dir="auto">
-            {quoted.is_deleted ? "Deleted" : quoted.message_text || "An attachment"}
+            {quoted.is_deleted ? "Deleted" : quoted.message_text.slice(0, 300) || "An attachment"}
           </span>
         </>
       ) : (
-        <span className="quote-text">An earlier message</span>
+        <>
+          <span className="sender-name">…</span>
+          <span className="quote-text">An earlier message</span>
+        </>
       )}
     </button>
   );

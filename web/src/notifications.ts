@@ -4,8 +4,15 @@ import { useTidings } from "@tidings/client/react";
 import { useEffect } from "react";
 
 import { titleOf } from "./people.js";
-import { go } from "./route.js";
+import { current, go } from "./route.js";
 import { settings } from "./settings.js";
+
+/** Whether a message of a conversation would go unseen, and is to be shown. */
+function isWanted(conversation: string): boolean {
+  const { notifications, muted } = settings.current;
+  const isSeen = document.visibilityState === "visible" && (document.hasFocus() || current().conversation === conversation);
+  return notifications && !muted.includes(conversation) && !isSeen;
+}
 
 /** Shows them while the chat is there. */
 export function useNotifications(): void {
@@ -15,7 +22,7 @@ export function useNotifications(): void {
       client.on("message.created", ({ data: { message } }) => {
         const { me, byId } = client.store.state;
         const row = byId.get(message.conversation_id);
-        if (!settings.current.notifications || document.hasFocus() || message.sender_id === me?.id || !row) return;
+        if (!row || message.sender_id === me?.id || !isWanted(row.conversation_id)) return;
         // What happened while the page slept is in the inbox.
         if (Date.now() - Date.parse(message.sent_at) > 60_000) return;
         try {

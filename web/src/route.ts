@@ -22,7 +22,8 @@ function read(hash: string): Route {
 let hash = "";
 let route = read("");
 
-function current(): Route {
+/** Where the page is now. */
+export function current(): Route {
   if (hash !== location.hash) route = read((hash = location.hash));
   return route;
 }

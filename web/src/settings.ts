@@ -11,10 +11,12 @@ export interface Settings {
   enterSends: boolean;
   /** Whether messages are shown by the system while the page is not. */
   notifications: boolean;
+  /** Conversations of which none are shown. */
+  muted: readonly string[];
 }
 
 const NAME = "tidings settings";
-const DEFAULTS: Settings = { theme: "system", direction: "ltr", enterSends: true, notifications: false };
+const DEFAULTS: Settings = { theme: "system", direction: "ltr", enterSends: true, notifications: false, muted: [] };
 
 function read(): Settings {
   try {

@@ -19,7 +19,7 @@ test("two people chat: presence, typing, ticks, unread counts", async ({ newcome
   await expect(ann.message("Hello Ben").getByLabel("Read")).toBeVisible();
   await expect(ben.row(ann.name).locator(".badge")).toHaveCount(0);
   await expect(ben.page).toHaveTitle("Tidings");
-  await expect(ann.page.getByTestId("presence")).toHaveText("online");
+  await expect(ann.page.getByTestId("presence")).toHaveText("online, and here");
 
   await ben.field.pressSequentially("Hel");
   await expect(ann.page.getByTestId("typing")).toContainText(`${ben.name} is typing`);
@@ -29,6 +29,9 @@ test("two people chat: presence, typing, ticks, unread counts", async ({ newcome
   // Read out politely, and only what others write.
   await expect(ann.page.locator(".timeline [aria-live=polite]")).toHaveText(`${ben.name}: Hello Ann`);
   await expect(ben.page.locator(".timeline [aria-live=polite]")).toHaveText("");
+  // Where one looks shows while one does.
+  await ben.page.goto(`${new URL(ben.page.url()).origin}/#/`);
+  await expect(ann.page.getByTestId("presence")).toHaveText("online");
 });
 
 test("editing, replying, copying and deleting", async ({ newcomer }) => {
@@ -137,14 +140,24 @@ test("a group and a room", async ({ newcomer }) => {
   await expect(ann.message("I do")).toBeVisible();
   await expect(ann.message("Who brings the blanket?").getByLabel("Read")).toBeVisible();
 
+  await expect(ann.page.getByTestId("notice")).toHaveText([`You made this group`]);
+
   // Renamed, and Ben is taken out.
   await ann.page.getByRole("button", { name: "Details", exact: true }).click();
   await ann.page.getByLabel("Name", { exact: true }).fill(`${group} 2`);
   await ann.page.getByRole("button", { name: "Save" }).click();
   await expect(ben.row(`${group} 2`)).toBeVisible();
+  await expect(ben.page.getByTestId("notice")).toHaveText(["You were added", `The name is now ${group} 2`]);
+  await ann.page.getByRole("button", { name: `Make ${ben.name} an admin` }).click();
+  await expect(ben.page.getByTestId("notice").last()).toHaveText("You are an admin now");
   await ann.page.getByRole("button", { name: `Remove ${ben.name}` }).click();
   await expect(ben.row(group)).toHaveCount(0);
   await ann.page.getByRole("button", { name: "Close" }).click();
+  await expect(ann.page.getByTestId("notice")).toHaveText([
+    "You made this group",
+    `The name is now ${group} 2`,
+    `You removed ${ben.name}`,
+  ]);
 
   const room = named("Garden");
   await ann.page.getByRole("button", { name: "New conversation" }).first().click();
@@ -161,10 +174,19 @@ test("a group and a room", async ({ newcomer }) => {
   await expect(ben.page.getByRole("heading", { level: 2, name: room })).toBeVisible();
   await ben.write("On my way");
   await expect(ann.message("On my way")).toBeVisible();
+  // Between the messages, where it happened.
+  await expect(ann.page.locator(".event, article .text")).toHaveText([
+    "You made this room",
+    "Tomatoes are ripe",
+    `${ben.name} joined`,
+    "On my way",
+  ]);
   await ben.page.getByRole("button", { name: "Details", exact: true }).click();
   await ben.page.getByRole("button", { name: "Leave room" }).click();
   await ben.page.getByRole("button", { name: "Leave room" }).click();
   await expect(ben.row(room)).toHaveCount(0);
+  await expect(ann.page.getByTestId("notice").last()).toHaveText(`${ben.name} left`);
+  await ann.screenshot("notices");
 });
 
 test("registering, changing the password, deleting the account", async ({ page, stack }) => {

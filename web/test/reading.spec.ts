@@ -58,6 +58,46 @@ test("a history of several pages, read upwards without a jump, and back", async 
   await expect.poll(atEnd).toBe(true);
 });
 
+test("a conversation that was open before is at its newest, or its first unread message, from the first frame", async ({ newcomer }) => {
+  const ann = await newcomer(named("Ann"));
+  const ben = await newcomer(named("Ben"));
+  const cem = await newcomer(named("Cem"));
+  await meet(cem, ben);
+  await cem.write("elsewhere");
+  await meet(ann, ben);
+  const recipient_id = await ben.id();
+  const send = (message_text: string) => ann.call("POST", "/messages/send", { recipient_id, message_text });
+  for (let at = 1; at <= 25; at += 1) await send(`line ${at}, which is long enough to take more than one line of a narrow page`);
+  await ben.open(ann.name);
+  await expect(ben.page.getByTestId("unread-divider")).toBeInViewport();
+  await ben.page.getByRole("button", { name: "Jump to latest" }).click();
+  await expect(ben.row(ann.name).locator(".badge")).toHaveCount(0);
+  /** Opens it again; how far from its end, and from its first unread message, the first frame is that shows something. */
+  const again = async () => {
+    await ben.open(cem.name);
+    const hash = await ben.row(ann.name).getAttribute("href");
+    return ben.page.evaluate(async (hash) => {
+      location.hash = hash;
+      for (;;) {
+        await new Promise((done) => requestAnimationFrame(done));
+        const list = document.querySelector("[data-testid=messages]") as HTMLElement;
+        if (!list.textContent?.includes("line 25")) continue;
+        const divider = list.querySelector("[data-testid=unread-divider]");
+        const below = (divider?.getBoundingClientRect().top ?? NaN) - list.getBoundingClientRect().top;
+        return { fromEnd: list.scrollHeight - list.scrollTop - list.clientHeight, below };
+      }
+    }, hash ?? "");
+  };
+  expect((await again()).fromEnd).toBeLessThan(2);
+  await ben.open(cem.name);
+  for (let at = 1; at <= 25; at += 1) await send(`new ${at}`);
+  await expect(ben.row(ann.name).locator(".badge")).toContainText("25");
+  const { fromEnd, below } = await again();
+  expect(fromEnd).toBeGreaterThan(200);
+  expect(below).toBeGreaterThan(0);
+  expect(below).toBeLessThan(200);
+});
+
 test("what comes in while one reads above does not move what one reads", async ({ newcomer }) => {
   const ann = await newcomer(named("Ann"));
   const ben = await newcomer(named("Ben"));
@@ -77,6 +117,64 @@ test("what comes in while one reads above does not move what one reads", async (
   expect(Math.abs((await top()) - before)).toBeLessThan(2);
   await ben.page.getByRole("button", { name: "Jump to latest" }).click();
   await expect(ben.message("and one more")).toBeInViewport();
+});
+
+test("a reply shows what it replies to, however long ago that was, and goes there", async ({ newcomer }) => {
+  const ann = await newcomer(named("Ann"));
+  const ben = await newcomer(named("Ben"));
+  await meet(ann, ben);
+  const recipient_id = await ben.id();
+  const send = (message_text: string, more = {}) =>
+    ann.call<{ id: string }>("POST", "/messages/send", { recipient_id, message_text, ...more });
+  const first = await send("the very first words");
+  const second = await send("soon gone");
+  for (let at = 0; at < 100; at += 1) await send(`line ${at}`);
+  await send("about the beginning", { reply_to: first.id });
+  await send("about what is gone", { reply_to: second.id });
+  // Never read before, it opens at its beginning.
+  await ben.open(ann.name);
+  await expect(ben.page.getByTestId("unread-divider")).toBeInViewport();
+  await expect(ben.message("the very first words")).toBeInViewport();
+  await expect(ben.row(ann.name).locator(".badge")).toContainText("unread");
+  await ben.page.getByRole("button", { name: "Jump to latest" }).click();
+  await expect(ben.row(ann.name).locator(".badge")).toHaveCount(0);
+  const quote = ben.message("about the beginning").locator(".quote");
+  await expect(quote).toContainText("the very first words");
+  await expect(quote).toContainText(ann.name);
+  // Hidden from Ben alone, it is not there for him any more.
+  await ben.call("DELETE", `/messages/${encodeURIComponent(second.id)}?scope=me`);
+  await ben.page.reload();
+  await expect(ben.message("about what is gone").locator(".quote")).toHaveText("A message that is not here for you");
+  await quote.click();
+  await expect(ben.message("the very first words")).toBeInViewport();
+  await expect(ben.message("the very first words")).toHaveClass(/lit/);
+});
+
+test("where much is unread, it opens at the first of it, and reads on from there", async ({ newcomer }) => {
+  const ann = await newcomer(named("Ann"));
+  const ben = await newcomer(named("Ben"));
+  await meet(ann, ben);
+  const recipient_id = await ben.id();
+  const send = (message_text: string) => ann.call<{ id: string }>("POST", "/messages/send", { recipient_id, message_text });
+  for (let at = 1; at <= 60; at += 1) await send(`old ${at}`);
+  const { id } = await send("read up to here");
+  await ben.call("PUT", `/messages/mark-as-read/${encodeURIComponent(id)}`);
+  for (let at = 1; at <= 120; at += 1) await send(`new ${at}.`);
+  await expect(ben.row(ann.name).locator(".badge")).toContainText("99+");
+  await ben.open(ann.name);
+  await expect(ben.page.getByTestId("unread-divider")).toBeInViewport();
+  await expect(ben.message("read up to here")).toBeInViewport();
+  await expect(ben.message("new 1.")).toBeInViewport();
+  await expect(ben.row(ann.name).locator(".badge")).toContainText("99+");
+  await ben.page.getByTestId("messages").hover();
+  await expect
+    .poll(async () => {
+      await ben.page.mouse.wheel(0, 700);
+      return ben.page.getByTestId("messages").evaluate((e) => e.scrollHeight - e.scrollTop - e.clientHeight < 4);
+    })
+    .toBe(true);
+  await expect(ben.message("new 120.")).toBeInViewport();
+  await expect(ben.row(ann.name).locator(".badge")).toHaveCount(0);
 });
 
 test("hostile texts do no harm", async ({ newcomer }) => {
@@ -144,6 +242,22 @@ test("attachments: pictures by address, other files as links", async ({ newcomer
   await expect.poll(() => image.evaluate((e) => (e as HTMLImageElement).naturalWidth)).toBeGreaterThan(0);
   // Where it cannot be loaded there is a link.
   await expect(ann.page.locator(".file-name", { hasText: "cat.png" })).toBeVisible();
+});
+
+test("a preview tells a deleted message from one that is an attachment alone, also after a reload", async ({ newcomer }) => {
+  const ann = await newcomer(named("Ann"));
+  const ben = await newcomer(named("Ben"));
+  await meet(ann, ben);
+  const preview = ben.row(ann.name).locator(".preview");
+  const file = { recipient_id: await ben.id(), message_text: "", attachment_url: "https://files.example/plan.pdf" };
+  const { id } = await ann.call<{ id: string }>("POST", "/messages/send", file);
+  await expect(preview).toHaveText("Attachment");
+  await ben.page.reload();
+  await expect(preview).toHaveText("Attachment");
+  await ann.call("DELETE", `/messages/${encodeURIComponent(id)}`);
+  await expect(preview).toHaveText("Message deleted");
+  await ben.page.reload();
+  await expect(preview).toHaveText("Message deleted");
 });
 
 async function icon(url: string): Promise<string> {

@@ -93,6 +93,26 @@ export class Someone {
     await this.page.getByRole("menuitem", { name: action }).click();
   }
 
+  /** Calls the API as whoever has signed in here by a password; `data` of the answer. */
+  async call<T>(method: string, path: string, body?: object): Promise<T> {
+    const token = await this.page.evaluate(() => {
+      const kept = Object.entries(sessionStorage).find(([name]) => name.startsWith("tidings session"))?.[1] ?? "{}";
+      return (JSON.parse(kept) as { access: string }).access;
+    });
+    const answer = await fetch(new URL(`/api${path}`, this.page.url()), {
+      method,
+      headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
+      ...(body ? { body: JSON.stringify(body) } : {}),
+    });
+    if (!answer.ok) throw new Error(`${method} ${path}: ${await answer.text()}`);
+    return ((await answer.json()) as { data: T }).data;
+  }
+
+  /** Their id. */
+  async id(): Promise<string> {
+    return (await this.call<{ id: string }>("GET", "/users/me")).id;
+  }
+
   /** Keeps a picture to be looked at. */
   async screenshot(name: string): Promise<void> {
     await this.page.screenshot({ path: join(SCREENSHOTS, `${name}.png`) });

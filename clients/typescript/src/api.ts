@@ -93,7 +93,7 @@ export class Api {
   /** A page of messages in ascending order; it goes on towards older ones or, with `after`, newer ones. */
   messages(
     conversationId: string,
-    query: { before?: string; after?: string; limit?: number; cursor?: string } = {},
+    query: { before?: string; after?: string; limit?: number; cursor?: string; offset?: number } = {},
     options?: CallOptions,
   ): Promise<Page<Message[]>> {
     return this.#page(`/conversations/${at(conversationId)}/messages`, query, options);

@@ -6,7 +6,10 @@
 // longer), plus the messages of others that it does not count.
 
 import type { TimelineMessage } from "./store.js";
-import type { Conversation, Message, TidingsEvent } from "./types.js";
+import type { Conversation, Message, Notice, TidingsEvent } from "./types.js";
+
+/** What is noted of a change, beside how many take part. */
+const NOTED = ["name", "description", "photo_url", "is_admin"] as const;
 
 /** What is known of a message. `by` is the latest event when it was told; what an older removal takes away. */
 interface Known {
@@ -63,6 +66,8 @@ export class Chat {
   order = -1;
   /** What is shown of it; null until it is opened. */
   window: Window | null = null;
+  /** What happened to it, in order. Another list after each change. */
+  notices: readonly Notice[] = [];
   #isRowStale = false;
   /** A message came while it was followed, so that it is in the inbox. */
   #isActive = false;
@@ -77,6 +82,8 @@ export class Chat {
   /** The same, by ascending ids. */
   #sorted: Known[] = [];
   readonly #hidden = new Set<string>();
+  /** The ids that the user's own messages were sent under. */
+  readonly #arrived = new Set<string>();
   /** The moves of each reader's watermark, ascending. */
   readonly #moves = new Map<string, Move[]>();
   #changes: { by: string; version: number; fields: Partial<Conversation> }[] = [];
@@ -110,6 +117,8 @@ export class Chat {
     switch (event.type) {
       case "conversation.created":
         this.appears(by, event.data.conversation, event.occurred_at);
+        // A row that comes back comes with a message.
+        if (event.data.conversation.last_message_id === null && event.data.conversation.type !== "direct") this.#note(event);
         break;
       case "conversation.deleted":
         this.#goes(by);
@@ -117,6 +126,7 @@ export class Chat {
       case "conversation.updated": {
         const { version, description: _, ...fields } = event.data;
         if (!this.#changes.some((change) => change.by === by)) this.#changes.push({ by, version, fields });
+        if (NOTED.some((name) => name in event.data)) this.#note(event);
         break;
       }
       case "message.created":
@@ -146,8 +156,11 @@ export class Chat {
         this.#moves.delete(event.data.user_id);
         this.#outdate(0, this.#sorted.length);
         if (event.data.user_id === me) this.#left = max(this.#left, by);
+        this.#note(event);
         break;
       case "participant.joined":
+        this.#note(event);
+        break;
       case "typing":
       case "presence":
         break;
@@ -192,6 +205,7 @@ export class Chat {
     const { id } = message;
     const known = this.#messages.get(id);
     if (!known) {
+      if (message.client_message_id !== null) this.#arrived.add(message.client_message_id);
       const added = { id, message, by, isStale: false };
       this.#messages.set(id, added);
       this.#sorted.splice(place(this.#sorted, id), 0, added);
@@ -208,6 +222,11 @@ export class Chat {
    */
   sent(by: string, message: Message): void {
     if (this.#row && message.id > (this.#row.counted_to ?? "")) this.hold(by, message);
+  }
+
+  /** Whether a message that was sent under an id is, or was, among those that are known. */
+  hasArrived(clientId: string): boolean {
+    return this.#arrived.has(clientId);
   }
 
   /** The user has read up to a message; the server does not say so yet. */
@@ -314,12 +333,18 @@ export class Chat {
     return unread;
   }
 
+  #note(event: Notice): void {
+    if (event.id <= this.#gone || this.notices.some(({ id }) => id === event.id)) return;
+    this.notices = this.notices.toSpliced(place(this.notices, event.id), 0, event);
+  }
+
   #goes(by: string): void {
     if (by >= this.#life.by) this.#life = { by, isThere: false };
     if (by <= this.#gone) return;
     this.#gone = by;
     for (const known of this.#sorted) if (known.by <= by) this.#messages.delete(known.id);
     this.#sorted = this.#sorted.filter((known) => known.by > by);
+    this.notices = this.notices.filter(({ id }) => id > by);
     // What was shown may have lost messages that are to be loaded again.
     this.window = null;
   }

@@ -188,21 +188,36 @@ export class Tidings {
     return outbox.add({ ...rest, conversation_id: lane });
   }
 
-  /** Sends a failed message again. */
+  /** Sends a failed message again, or by its entry's id a change that was refused. */
   retry(id: string): Promise<void> {
     return this.#outbox.retry(id);
   }
 
-  /** Changes the text of one's own message, also of one on its way. */
+  /**
+   * Changes the text of one's own message, also of one on its way. What fails stays in `state.outbox`, with `message_id`
+   * and `failed`, until it is tried again, discarded, or another text takes its place.
+   */
   async edit(id: string, text: string, options?: CallOptions): Promise<void> {
-    if (this.#session?.outbox?.has(id)) return this.#session.outbox.edit(id, text);
+    const outbox = this.#session?.outbox;
+    if (outbox?.isOnItsWay(id)) return outbox.edit(id, text);
     const asked = this.store.now;
-    this.store.hold(asked, [await this.api.edit(id, text, options)]);
+    try {
+      this.store.hold(asked, [await this.api.edit(id, text, options)]);
+    } catch (error) {
+      if (error instanceof TidingsError) await outbox?.keep(id, text, error);
+      throw error;
+    }
+    await outbox?.discard(id);
+  }
+
+  /** Gives up the changes of a message that were refused. */
+  async discard(messageId: string): Promise<void> {
+    await this.#outbox.discard(messageId);
   }
 
   /** Deletes a message; one that is on its way or has failed is taken back. */
   async delete(id: string, scope: "everyone" | "me" = "everyone", options?: CallOptions): Promise<void> {
-    if (this.#session?.outbox?.has(id)) return this.#session.outbox.delete(id);
+    if (this.#session?.outbox?.isOnItsWay(id)) return this.#session.outbox.delete(id);
     const asked = this.store.now;
     const left = await this.api.delete(id, scope, options);
     if (left) this.store.hold(asked, [left]);
@@ -211,7 +226,7 @@ export class Tidings {
   /** Marks a conversation read up to a message, or up to the newest that is known. */
   async markAsRead(conversationId: string, messageId?: string, options?: CallOptions): Promise<void> {
     const id = messageId ?? this.store.newestId(conversationId);
-    if (!id || this.#session?.outbox?.has(id) || this.store.hasRead(conversationId, id)) return;
+    if (!id || this.#session?.outbox?.isOnItsWay(id) || this.store.hasRead(conversationId, id)) return;
     this.store.readLocally(conversationId, id);
     try {
       await this.api.markAsRead(id, options);
@@ -297,9 +312,22 @@ export class Tidings {
     return this.#reader.jumpTo(conversationId, messageId, this.#signal(options));
   }
 
+  /** Shows the first unread message among those around it, as far as can be told where nothing was read before. */
+  jumpToUnread(conversationId: string, options?: CallOptions): Promise<void> {
+    const { last_read_message_id: read, unread_count = 1 } = this.store.state.byId.get(conversationId) ?? {};
+    const signal = this.#signal(options);
+    if (read) return this.#reader.jumpTo(conversationId, read, signal);
+    return this.#reader.jumpBack(conversationId, unread_count - 1, signal);
+  }
+
   /** Shows the newest messages again. */
   jumpToLatest(conversationId: string, options?: CallOptions): Promise<void> {
     return this.#reader.toLatest(conversationId, this.#signal(options));
+  }
+
+  /** A message, loaded where it is not known, as one that is replied to; undefined where it is not there for the user. */
+  message(conversationId: string, messageId: string, options?: CallOptions): Promise<Message | undefined> {
+    return this.#reader.message(conversationId, messageId, this.#signal(options));
   }
 
   // What passes
@@ -319,6 +347,16 @@ export class Tidings {
   /** What oneself shows to others, and which conversation one looks at. */
   async setStatus(status: Status, conversationId?: string, options?: CallOptions): Promise<void> {
     await this.api.setPresence(status, conversationId, options);
+  }
+
+  /**
+   * Tells the other one of a direct conversation that one looks at it, or with null that one looks at none; the status
+   * stays what it is. Whoever is not to be seen is not seen there either.
+   */
+  async lookAt(conversationId: string | null, options?: CallOptions): Promise<void> {
+    const [own] = await this.api.presence([this.store.state.me?.id ?? ""], options);
+    if (!own || own.status === "offline" || own.current_conversation_id === conversationId) return;
+    await this.api.setPresence(own.status, conversationId ?? undefined, options);
   }
 
   /** Keeps `state.presence` of some users up to date until the answer is called. */

@@ -17,6 +17,6 @@ export interface OutboxEntry {
   then: { edit: string } | { delete: true } | null;
   /** The message, once it is known to have arrived and something is still to be done with it. */
   message_id: string | null;
-  /** Why it was refused; it waits for `retry` or `discard`. */
+  /** Why it, or with a `message_id` what was wanted after it, was refused; it waits for its user. */
   failed: { code: string; message: string; status: number } | null;
 }

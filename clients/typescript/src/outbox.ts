@@ -108,8 +108,8 @@ export class Outbox {
   }
 
   /** Whether a message is still on its way. */
-  has(id: string): boolean {
-    return this.#entries.some((entry) => entry.id === id);
+  isOnItsWay(id: string): boolean {
+    return this.#entries.some((entry) => entry.id === id && entry.id !== entry.message_id);
   }
 
   /** Changes the text of a message on its way: before it is sent, or right after. */
@@ -131,7 +131,31 @@ export class Outbox {
     this.kick();
   }
 
-  /** Sends a refused message again. */
+  /** Keeps a change of a message that the server has, and refused to change. */
+  async keep(messageId: string, text: string, error: TidingsError): Promise<void> {
+    await this.discard(messageId);
+    const entry: OutboxEntry = {
+      id: messageId,
+      seq: Date.now(),
+      draft: { message_text: text },
+      created_at: new Date().toISOString(),
+      tried_at: null,
+      then: { edit: text },
+      message_id: messageId,
+      failed: reason(error),
+    };
+    await this.#update(messageId, () => entry);
+  }
+
+  /** Gives up the refused changes of a message. */
+  async discard(messageId: string): Promise<void> {
+    const isRefused = (entry: OutboxEntry | undefined) => entry?.message_id === messageId && entry.failed !== null;
+    for (const { id } of this.#entries.filter(isRefused)) {
+      await this.#update(id, (entry) => (isRefused(entry) ? undefined : entry));
+    }
+  }
+
+  /** Sends a refused message, or change, again. */
   async retry(id: string): Promise<void> {
     await this.#update(id, (entry) => entry && { ...entry, failed: null });
     this.kick();
@@ -275,6 +299,7 @@ export class Outbox {
   async #after(entry: OutboxEntry, messageId: string): Promise<void> {
     const { then } = entry;
     const signal = this.#stop.signal;
+    let refused: TidingsError | undefined;
     try {
       const asked = this.#store.now;
       let changed: Message | null = null;
@@ -282,15 +307,19 @@ export class Outbox {
       else if (then) changed = await this.#api.delete(messageId, "everyone", { signal });
       if (changed) this.#store.hold(asked, [changed]);
     } catch (error) {
-      // What is refused now is refused for good: the message stays as it is.
       if (!(error instanceof TidingsError) || error.retryable || error.status === 401) throw error;
+      refused = error;
     }
-    // Unless something else was wanted in the meantime.
-    await this.#update(entry.id, (there) => (JSON.stringify(there?.then) === JSON.stringify(then) ? undefined : there));
+    await this.#update(entry.id, (there) => {
+      // Unless something else was wanted in the meantime.
+      if (JSON.stringify(there?.then) !== JSON.stringify(then)) return there;
+      // A text that was typed is not lost: it waits for its user.
+      return there && refused && then && "edit" in then ? { ...there, failed: reason(refused) } : undefined;
+    });
   }
 
   async #refuse(entry: OutboxEntry, error: TidingsError): Promise<void> {
-    const failed = { code: error.code, message: error.message, status: error.status };
+    const failed = reason(error);
     // A refusal is definite: it did not arrive. A server that only fails may have it.
     const isDefinite = !error.retryable;
     await this.#update(entry.id, (there) => {
@@ -339,8 +368,8 @@ export class Outbox {
   async #refresh(): Promise<void> {
     const entries = await this.#storage.all();
     this.#show(entries);
-    for (const { id, failed } of entries) {
-      if (failed) this.#give(id, new TidingsError(failed.message, { code: failed.code, status: failed.status }));
+    for (const { id, failed, message_id } of entries) {
+      if (failed && !message_id) this.#give(id, new TidingsError(failed.message, { code: failed.code, status: failed.status }));
     }
   }
 
@@ -349,4 +378,8 @@ export class Outbox {
     this.#entries = entries.sort((a, b) => a.seq - b.seq || (a.id < b.id ? -1 : 1));
     if (!this.#stop.signal.aborted) this.#store.setOutbox(this.#entries);
   }
+}
+
+function reason({ code, message, status }: TidingsError): OutboxEntry["failed"] {
+  return { code, message, status };
 }

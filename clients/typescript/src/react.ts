@@ -1,11 +1,11 @@
 // Hooks for React over a client's store.
 
-import { createContext, createElement, useContext, useEffect, useSyncExternalStore } from "react";
+import { createContext, createElement, useContext, useEffect, useState, useSyncExternalStore } from "react";
 import type { ReactNode } from "react";
 
 import type { Tidings } from "./client.js";
 import type { Connection, State, Timeline } from "./store.js";
-import type { Conversation, OwnUser, Presence } from "./types.js";
+import type { Conversation, Message, OwnUser, Presence } from "./types.js";
 
 const Context = createContext<Tidings | null>(null);
 
@@ -56,13 +56,31 @@ export function useUnread(): number {
   return useSelected((state) => state.unread);
 }
 
-const NOTHING: Timeline = { messages: [], isLoaded: false, hasOlder: false, hasNewer: false };
+const NOTHING: Timeline = { messages: [], notices: [], isLoaded: false, hasOlder: false, hasNewer: false };
 
 /** The messages of a conversation, which is kept open meanwhile. */
 export function useTimeline(conversationId: string): Timeline {
   const client = useTidings();
   useEffect(() => client.open(conversationId), [client, conversationId]);
   return useSelected((state) => state.timelines.get(conversationId)) ?? NOTHING;
+}
+
+/** A message, which is loaded meanwhile; undefined until it is, null where it is not to be had. */
+export function useMessage(conversationId: string, messageId: string): Message | null | undefined {
+  const client = useTidings();
+  const message = useSelected(() => client.store.message(conversationId, messageId));
+  const [missing, setMissing] = useState<string | null>(null);
+  const isKnown = message !== undefined;
+  useEffect(() => {
+    if (isKnown) return;
+    const stop = new AbortController();
+    const told = (found: Message | undefined) => {
+      if (!found && !stop.signal.aborted) setMissing(messageId);
+    };
+    client.message(conversationId, messageId).then(told, () => {});
+    return () => stop.abort();
+  }, [client, conversationId, messageId, isKnown]);
+  return message ?? (missing === messageId ? null : undefined);
 }
 
 const NOBODY: readonly string[] = [];

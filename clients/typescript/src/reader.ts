@@ -10,6 +10,9 @@ import type { Message } from "./types.js";
 /** Messages of a page. */
 const PAGE = 50;
 
+/** Messages that the server counts back at most. */
+const MOST_BACK = 10_000;
+
 /** Loads what is shown of the conversations that are open. */
 export class Reader {
   readonly #api: Api;
@@ -20,6 +23,9 @@ export class Reader {
   readonly #refused = new Set<string>();
   /** What is being loaded of each, so that nothing is loaded twice at once. */
   readonly #loading = new Map<string, Promise<void>>();
+  /** Single messages that are being loaded, and those that are not there for the user. */
+  readonly #single = new Map<string, Promise<Message | undefined>>();
+  readonly #missing = new Set<string>();
 
   constructor(api: Api, store: Store) {
     this.#api = api;
@@ -127,6 +133,36 @@ export class Reader {
     });
   }
 
+  /** Shows a message that is so many from the newest, counted from 0; the oldest where there are fewer. */
+  async jumpBack(id: string, count: number, signal: AbortSignal): Promise<void> {
+    const [there] = (await this.#page(id, { offset: Math.min(count, MOST_BACK), limit: 1 }, signal)).data;
+    if (there) await this.jumpTo(id, there.id, signal);
+  }
+
+  /** A message, loaded where it is not known; undefined where it is not there for the user. */
+  async message(id: string, messageId: string, signal: AbortSignal): Promise<Message | undefined> {
+    const known = this.#store.message(id, messageId);
+    if (known || this.#missing.has(messageId)) return known;
+    const loading = this.#single.get(messageId) ?? this.#one(id, messageId, signal);
+    this.#single.set(messageId, loading);
+    try {
+      return await loading;
+    } finally {
+      this.#single.delete(messageId);
+    }
+  }
+
+  /** There is no call for one message: it is the last before the one after it. */
+  async #one(id: string, messageId: string, signal: AbortSignal): Promise<Message | undefined> {
+    const asked = this.#store.now;
+    const [next] = (await this.#page(id, { after: messageId, limit: 1 }, signal)).data;
+    const { data } = await this.#page(id, { limit: 1, ...(next ? { before: next.id } : {}) }, signal);
+    const found = data.find((message) => message.id === messageId);
+    if (found) this.#store.hold(asked, [found]);
+    else this.#missing.add(messageId);
+    return found;
+  }
+
   async #latest(id: string, signal: AbortSignal): Promise<{ window: Window; messages: Message[] }> {
     const page = await this.#page(id, {}, signal);
     const from = page.next === null ? "" : (page.data[0]?.id ?? "");
@@ -136,7 +172,7 @@ export class Reader {
   /** A page with at least one message; only at the end of a list there is none. */
   async #page(
     id: string,
-    query: { before?: string; after?: string; limit?: number; cursor?: string },
+    query: { before?: string; after?: string; limit?: number; cursor?: string; offset?: number },
     signal: AbortSignal,
   ): Promise<Page<Message[]>> {
     let page = await this.#api.messages(id, { limit: PAGE, ...query }, { signal });

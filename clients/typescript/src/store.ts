@@ -5,7 +5,7 @@
 import { Chat } from "./chat.js";
 import type { Window } from "./chat.js";
 import type { OutboxEntry } from "./outbox-entry.js";
-import type { Conversation, Message, OwnUser, Presence, TidingsEvent } from "./types.js";
+import type { Conversation, Message, Notice, OwnUser, Presence, TidingsEvent } from "./types.js";
 
 /**
  * How the client stands with the server: `idle` (not connected), `connecting` (nothing loaded yet), `live` (events are
@@ -27,6 +27,8 @@ export interface TimelineMessage extends Message {
 /** The stretch of a conversation that is shown, oldest first; one's own on their way come last. */
 export interface Timeline {
   messages: readonly TimelineMessage[];
+  /** What happened to it since it is followed, oldest first: to be shown between the messages, by the time. */
+  notices: readonly Notice[];
   isLoaded: boolean;
   hasOlder: boolean;
   /** Not at the present: after a jump to an older message. */
@@ -122,8 +124,8 @@ export class Store {
   }
 
   /**
-   * Calls a listener after each change or, with a selector, after each change of what it selects (compared by
-   * `Object.is`). The answer ends it. Fit for React's `useSyncExternalStore`.
+   * Calls a listener after each change, of `state` or of what `message` gives, or with a selector after each change of
+   * what it selects (compared by `Object.is`). The answer ends it. Fit for React's `useSyncExternalStore`.
    */
   readonly subscribe: Subscribe = <T>(
     first: (() => void) | ((state: State) => T),
@@ -414,12 +416,14 @@ export class Store {
       conversations = shown.sort((a, b) => place(a.chat, b.chat)).map(({ row }) => row);
       unread = conversations.reduce((sum, row) => sum + row.unread_count, 0);
     }
+    // What `message` gives may have changed where nothing else has.
+    const mayHaveChanged = this.#dirty.size > 0;
     this.#dirty.clear();
     const passing = this.#passing(before);
     if (rows || timelines !== before.timelines || passing !== before) {
       this.#state = { ...passing, timelines, conversations, unread, byId: rows ?? before.byId };
     }
-    if (this.#state === this.#told) return;
+    if (this.#state === this.#told && !mayHaveChanged) return;
     this.#told = this.#state;
     for (const listener of [...this.#listeners]) tell(listener);
   }
@@ -432,24 +436,26 @@ export class Store {
     const pending = window?.to ? [] : this.#outbox.filter((entry) => this.laneOf(entry) === chat.id);
     if (!window && pending.length === 0) return undefined;
     const messages = chat.messages((message) => this.#view(message));
-    if (pending.length > 0) {
-      const arrived = new Set(messages.map((message) => message.client_message_id));
-      const isShown = (e: OutboxEntry) => !arrived.has(e.id) && !(e.then && "delete" in e.then) && !e.message_id;
-      for (const entry of pending) if (isShown(entry)) messages.push(this.#onItsWay(entry, chat.id));
-    }
+    const isShown = (e: OutboxEntry) => !chat.hasArrived(e.id) && !(e.then && "delete" in e.then) && !e.message_id;
+    for (const entry of pending) if (isShown(entry)) messages.push(this.#onItsWay(entry, chat.id));
     const isLoaded = window !== null;
     const hasOlder = window !== null && window.older !== null;
     const hasNewer = window !== null && window.to !== null;
+    const { notices } = chat;
     const isSame =
       before?.isLoaded === isLoaded &&
+      before.notices === notices &&
       before.hasOlder === hasOlder &&
       before.hasNewer === hasNewer &&
       before.messages.length === messages.length &&
       before.messages.every((message, at) => message === messages[at]);
-    return isSame ? before : { messages, isLoaded, hasOlder, hasNewer };
+    return isSame ? before : { messages, notices, isLoaded, hasOlder, hasNewer };
   }
 
   #view(message: Message): TimelineMessage {
+    // Its event may be faster than the answer to what sent it.
+    const sent = message.client_message_id;
+    if (sent !== null && this.#outbox.some(({ id }) => id === sent)) this.#keys.set(message.id, sent);
     return { ...message, key: this.#keys.get(message.id) ?? message.id, status: "sent", error: null };
   }
 

@@ -58,6 +58,9 @@ export type TidingsEvent =
   | TypingEvent
   | PresenceEvent;
 
+/** Something that happened to a group or room itself. Pages do not tell of it: it is known to whoever followed then. */
+export type Notice = ConversationCreatedEvent | ConversationUpdatedEvent | ParticipantJoinedEvent | ParticipantLeftEvent;
+
 /** What a poll gives. */
 export type Poll = Events;
 

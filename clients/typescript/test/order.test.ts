@@ -131,3 +131,21 @@ test("state plus events equals fresh state, in any order", () => {
     expect(shown(any), `in any order, seed ${seed}`).toEqual(fresh);
   }
 });
+
+test("who joined and left, and what was renamed, is noted once and in order", () => {
+  const model = new Model(PEOPLE);
+  const { id } = model.group("picnic", ["alice", "bob"]);
+  const store = loaded(model);
+  const { length } = model.queue("alice").events;
+  model.join("carol", id);
+  model.rename(id, "picnics");
+  model.send("bob", id, "hello");
+  model.leave("carol", id);
+  const events = model.queue("alice").events.slice(length).map(({ event }) => event);
+  for (const event of [...events, ...events].reverse()) store.apply([structuredClone(event)]);
+  const { notices = [] } = store.state.timelines.get(id) ?? {};
+  expect(notices.map(({ type }) => type)).toEqual(["participant.joined", "conversation.updated", "participant.left"]);
+  const before = store.state.timelines.get(id);
+  store.apply(structuredClone(events));
+  expect(store.state.timelines.get(id)).toBe(before);
+});

@@ -116,6 +116,9 @@ test("the event of a message whose answer was lost says that it arrived", async 
   const sent = client.send({ conversation_id: id, message_text: "seen", client_message_id: "k1" });
   wire.isOffline = true;
   await pass(SECOND);
+  const keys: (string | undefined)[] = [];
+  const note = () => void keys.push(client.store.state.timelines.get(id)?.messages.at(-1)?.key);
+  client.store.subscribe(note);
   model.send("alice", id, "seen", { client_message_id: "k1" });
   wire.isOffline = false;
   wire.refusals.splice(0, 1, ...Array.from({ length: 50 }, () => ({ path: /send/, status: 503 })));
@@ -123,6 +126,8 @@ test("the event of a message whose answer was lost says that it arrived", async 
   await sent;
   expect(client.store.state.outbox).toEqual([]);
   expect(shown(client)).toEqual(["hello: sent", "seen: sent"]);
+  // It keeps its key all the while.
+  expect(new Set(keys)).toEqual(new Set(["k1"]));
 });
 
 test("a crash between the send and its answer: the next start finds it sent", async () => {
@@ -266,6 +271,40 @@ describe("edits and deletions of a message on its way", () => {
     await pass(20 * SECOND);
     expect(model.chats.get(id)?.messages.at(-1)).toMatchObject({ client_message_id: "gone", is_deleted: true });
     expect(client.store.state.outbox).toEqual([]);
+  });
+
+  test("a change that is refused keeps what was typed, until it is tried again or given up", async () => {
+    let client = await alice();
+    wire.faults = { ...wire.faults, latency: 4_000 };
+    void client.send({ conversation_id: id, message_text: "first", client_message_id: "first" });
+    await pass(10);
+    void client.edit("first", "edited");
+    wire.refusals.push({ path: /^PATCH /, status: 403 });
+    wire.faults = { ...wire.faults, latency: 10 };
+    await pass(20 * SECOND);
+    const kept = () => client.store.state.outbox.map((e) => [e.then && "edit" in e.then && e.then.edit, e.failed?.status]);
+    expect(shown(client).at(-1)).toBe("first: sent");
+    expect(kept()).toEqual([["edited", 403]]);
+    client.disconnect();
+    client = await alice();
+    expect(kept()).toEqual([["edited", 403]]);
+
+    // Another change of it takes its place, and is kept as well.
+    const message = client.store.state.timelines.get(id)?.messages.at(-1)?.id ?? "";
+    wire.refusals.push({ path: /^PATCH /, status: 403 });
+    const refused = expect(client.edit(message, "edited again")).rejects.toMatchObject({ status: 403 });
+    await pass(100);
+    await refused;
+    expect(kept()).toEqual([["edited again", 403]]);
+    void client.retry(client.store.state.outbox[0]?.id ?? "");
+    await pass(SECOND);
+    expect([there().at(-1), kept()]).toEqual(["edited again", []]);
+
+    wire.refusals.push({ path: /^PATCH /, status: 403 });
+    client.edit(message, "no more").catch(() => {});
+    await pass(100);
+    await client.discard(message);
+    expect([there().at(-1), kept(), shown(client).at(-1)]).toEqual(["edited again", [], "edited again: sent"]);
   });
 
   test("a crash in between does not forget it", async () => {

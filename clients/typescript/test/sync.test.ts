@@ -3,7 +3,7 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 
 import { Tidings, TidingsError, memoryStorage } from "../src/index.js";
-import type { TidingsEvent, TidingsOptions } from "../src/index.js";
+import type { Presence, TidingsEvent, TidingsOptions } from "../src/index.js";
 import { Model } from "./model.js";
 import { Browser, Wire } from "./wire.js";
 
@@ -174,6 +174,8 @@ test("when a socket ends, polling carries on from the cursor until the next one"
 });
 
 test("a new socket is followed by a poll: what came before it was not pushed", async () => {
+  // The next socket takes a moment.
+  vi.spyOn(Math, "random").mockReturnValue(0.9);
   const { id } = model.direct("alice", "bob");
   const client = await connected();
   await pass(2 * MINUTE);
@@ -533,6 +535,26 @@ test("presence is looked up while polling, and expires", async () => {
   expect(wire.count(/presence/)).toBe(2);
 });
 
+test("where one looks is told under the status that one has, once, and never of who is not to be seen", async () => {
+  const client = await connected();
+  const told: unknown[] = [];
+  vi.spyOn(client.api, "setPresence").mockImplementation(async (...what) => {
+    told.push(what.slice(0, 2));
+    return {} as Presence;
+  });
+  const looks = async (at: string | null) => void (await Promise.all([client.lookAt(at), pass(100)]));
+  const own: Presence = { user_id: "alice", status: "away", last_seen_at: null, current_conversation_id: null };
+  model.presence.set("alice", own);
+  await looks("d1");
+  await looks(null);
+  model.presence.set("alice", { ...own, current_conversation_id: "d1" });
+  await looks("d1");
+  await looks(null);
+  model.presence.set("alice", { ...own, status: "offline" });
+  await looks("d1");
+  expect(told).toEqual([["away", "d1"], ["away", undefined]]);
+});
+
 test("presence is pushed, and shows offline once it has expired", async () => {
   const client = await connected();
   const pushed = (id: string, status: string, lasts: number) => {
@@ -648,6 +670,35 @@ test("a timeline is loaded in pages, in both directions, and around a message", 
   expect(client.store.state.timelines.get(id)?.hasNewer).toBe(false);
   await Promise.all([client.jumpToLatest(id), pass(100)]);
   expect(numbers()).toEqual(range(151, 200));
+  close();
+});
+
+test("one message by itself, and the first unread one", async () => {
+  const { id } = model.direct("alice", "bob");
+  for (let n = 1; n <= 200; n += 1) model.send("bob", id, `m${n}`);
+  await pass(MINUTE);
+  const client = await connected({ socketUrl: null });
+  const close = client.open(id);
+  await pass(2 * SECOND);
+  const [, , third, fourth] = model.messages(id, "alice");
+  const one = client.message(id, third?.id ?? "");
+  void client.message(id, third?.id ?? "");
+  let told = 0;
+  const stop = client.store.subscribe(() => client.store.message(id, third?.id ?? ""), () => (told += 1));
+  await pass(100);
+  expect((await one)?.message_text).toBe("m3");
+  expect([told, wire.count(/^GET .*messages$/)]).toEqual([1, 3]);
+  stop();
+  model.hide("alice", fourth?.id ?? "");
+  const hidden = client.message(id, fourth?.id ?? "");
+  await pass(100);
+  expect(await hidden).toBeUndefined();
+  // It stands alone: the timeline has no gap.
+  expect(texts(client, id)?.[0]).toBe("m151");
+
+  // Nothing was ever read: from the beginning on.
+  await Promise.all([client.jumpToUnread(id), pass(100)]);
+  expect(texts(client, id)?.slice(0, 4)).toEqual(["m1", "m2", "m3", "m5"]);
   close();
 });
 

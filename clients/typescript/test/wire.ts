@@ -200,7 +200,8 @@ export class Wire {
       return { data: page, next: newer.length > limit ? `newer|${page.at(-1)?.id}` : null };
     }
     const before = direction === "older" ? from : query.get("before");
-    const older = before ? all.filter((m) => m.id < before) : all;
+    const offset = Math.min(Number(query.get("offset") ?? 0), all.length - 1);
+    const older = before ? all.filter((m) => m.id < before) : all.slice(0, all.length - offset);
     const page = older.slice(-limit);
     return { data: page, next: older.length > limit ? `older|${page[0]?.id}` : null };
   }

@@ -10,6 +10,7 @@ import { blocked, setBlocked } from "../blocked.js";
 import { Modal } from "../modal.js";
 import { learn, titleOf } from "../people.js";
 import { go } from "../route.js";
+import { change, settings } from "../settings.js";
 import { attempt } from "../toasts.js";
 import { useValue } from "../value.js";
 import { PeoplePicker } from "./people-picker.js";
@@ -18,6 +19,8 @@ import { PeoplePicker } from "./people-picker.js";
 export default function DetailsDialog({ row, onClose }: { row: Conversation; onClose: () => void }) {
   const client = useTidings();
   const id = row.conversation_id;
+  const { muted } = useValue(settings);
+  const isMuted = muted.includes(id);
   const [asked, setAsked] = useState<{ text: string; label: string; work: () => Promise<unknown> } | null>(null);
 
   const leaving = (text: string, label: string, work: () => Promise<unknown>) =>
@@ -51,6 +54,13 @@ export default function DetailsDialog({ row, onClose }: { row: Conversation; onC
     <Modal title={titleOf(row)} onClose={onClose}>
       {row.type === "direct" ? <Person row={row} /> : <Members row={row} />}
       <div className="stack">
+        <button
+          className="secondary"
+          aria-pressed={isMuted}
+          onClick={() => change({ muted: isMuted ? muted.filter((other) => other !== id) : [...muted, id] })}
+        >
+          {isMuted ? "Unmute notifications" : "Mute notifications"}
+        </button>
         {row.type !== "room" && (
           <button
             className="secondary danger"
