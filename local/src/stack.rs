@@ -170,7 +170,7 @@ fn lambda(
 ) -> Result<Option<Lambda>, Source> {
     if let Some(url) = &options.invoke_url {
         if let Some(folder) = folder {
-            let lines = variables.iter().map(|(name, value)| format!("{name}={value}\n"));
+            let lines = variables.iter().map(|(name, value)| format!("{name}={}\n", quoted(value)));
             secrets::write(&folder.join(ENVIRONMENT), &lines.collect::<String>())?;
         }
         return Ok(Some(Lambda::Elsewhere(Box::new(Elsewhere::new(url)?))));
@@ -178,6 +178,12 @@ fn lambda(
     let Some(folder) = options.functions_from.clone() else { return Ok(None) };
     let setup = Setup { folder, variables, most: PROCESSES, quiet: false };
     Ok(Some(Lambda::Processes(Processes::new(setup)?)))
+}
+
+/// A value in a file of variables, between quotes that it does not hold: as it is, none could have a space or `=`.
+fn quoted(value: &str) -> String {
+    let quote = ['\'', '`'].into_iter().find(|quote| !value.contains(*quote)).unwrap_or('"');
+    format!("{quote}{value}{quote}")
 }
 
 /// What the template sets for the functions, as far as it is not in this process's environment already.
