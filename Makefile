@@ -1,11 +1,11 @@
-.PHONY: run test bench costs package lint binaries unit fuzz openapi client web deny
+.PHONY: run test bench costs package lint binaries unit processes fuzz openapi client web deny
 
 # Builds what is needed and starts everything on http://127.0.0.1:3000.
 run: web/dist/index.html
 	cargo run --release -- --demo
 
 # Formats, lints and every test, set-up included.
-test: lint unit fuzz client web
+test: lint unit processes fuzz client web
 
 lint: .venv/installed
 	cargo fmt --all --check
@@ -23,9 +23,16 @@ unit: binaries
 	cargo test --workspace
 	cargo test --quiet --package tests --test tests -- --ignored --exact roles::each_permission_is_used
 
-# Calls made up from the API's document, against the local stack.
-fuzz: .venv/installed binaries
+# The tests once more, with functions that are processes of the binary that Lambda starts. Large conversations take as
+# long again, and are left out.
+processes: binaries
+	TIDINGS_TEST_FUNCTIONS=1 cargo test --quiet --package tests --test tests -- --skip large::
+
+# Calls made up from the API's document, against the local stack: with its own functions, and with those that
+# `cargo lambda watch` runs.
+fuzz: .venv/packager binaries
 	tests/schemathesis.sh
+	tests/schemathesis.sh --watch
 
 # Writes the API's documents from the types of the functions, and the client's types from those.
 openapi: clients/typescript/node_modules/.package-lock.json

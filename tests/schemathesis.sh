@@ -14,7 +14,7 @@ export TIDINGS_JWT_SECRET TIDINGS_RATE_LIMITS
 watch=
 if [ "${1:-}" = --watch ]; then
   shift
-  watch=9100
+  watch=$((20000 + $$ % 20000))
   # Built beforehand: the first call of each would wait for it.
   cargo build --quiet --bins
 fi
