@@ -92,15 +92,15 @@ test("a change that is refused, of a message on its way or sent, keeps what was 
     if (route.request().method() !== "PATCH") return route.fallback();
     await route.fulfill({ status: 403, contentType: "application/problem+json", json: problem });
   });
-  await ann.write("a frist try");
-  await ann.act("a frist try", "Edit");
+  await ann.write("one try");
+  await ann.act("one try", "Edit");
   await ann.write("a first try");
   await expect(ann.message("a first try")).toBeVisible();
   isHeld = false;
   const note = ann.page.getByTestId("refused-change");
   await expect(note).toContainText("a first try");
   await expect(ann.page.getByText("A message was not changed: That is not possible.")).toBeVisible();
-  await expect(ann.message("a frist try").getByLabel("Sent")).toBeVisible();
+  await expect(ann.message("one try").getByLabel("Sent")).toBeVisible();
   await ann.screenshot("refused-change");
 
   // It is there after a reload, can be worked on, and is kept again.
