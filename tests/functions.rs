@@ -16,18 +16,23 @@ use serde_json::json;
 
 mod elsewhere;
 
+/// The ids of all processes.
+fn running() -> impl Iterator<Item = u32> {
+    fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+}
+
 /// The processes of a function whose environment has a text: their ids.
 fn processes(function: &str, text: &str) -> Vec<u32> {
-    let ids =
-        fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-    ids.filter(|id| {
-        // Most are none of ours, and any may end at any time.
-        let environment = fs::read(format!("/proc/{id}/environ")).unwrap_or_default();
-        let variables: Vec<&[u8]> = environment.split(|byte| *byte == 0).collect();
-        let handler = format!("_HANDLER={function}");
-        variables.contains(&handler.as_bytes()) && variables.iter().any(|set| set.ends_with(text.as_bytes()))
-    })
-    .collect()
+    running()
+        .filter(|id| {
+            // Most are none of ours, and any may end at any time.
+            let environment = fs::read(format!("/proc/{id}/environ")).unwrap_or_default();
+            let variables: Vec<&[u8]> = environment.split(|byte| *byte == 0).collect();
+            let handler = format!("_HANDLER={function}");
+            variables.contains(&handler.as_bytes())
+                && variables.iter().any(|set| set.ends_with(text.as_bytes()))
+        })
+        .collect()
 }
 
 fn signal(signal: &str, process: u32) {
@@ -235,13 +240,12 @@ fn a_folder_without_the_binary_is_said_at_the_start() {
 /// The processes of a server's functions.
 fn children(server: &Server) -> Vec<u32> {
     let parent = server.id().to_string();
-    let ids =
-        fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-    ids.filter(|id: &u32| {
-        let stat = fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
-        stat.rsplit(") ").next().and_then(|rest| rest.split(' ').nth(1)) == Some(parent.as_str())
-    })
-    .collect()
+    running()
+        .filter(|id| {
+            let stat = fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
+            stat.rsplit(") ").next().and_then(|rest| rest.split(' ').nth(1)) == Some(parent.as_str())
+        })
+        .collect()
 }
 
 fn runs(process: u32) -> bool {

@@ -7,7 +7,7 @@ use aws_lambda_events::apigw::ApiGatewayWebsocketProxyRequest;
 use harness::World;
 use harness::roles::{Permission, allowed, called, resource};
 use local::gateway::{socket_functions, stream_function};
-use local::stack::days_from_now;
+use local::secrets::days_from_now;
 use serde_json::json;
 use shared::auth::{self, Caller};
 use shared::meter::{self, Meter};

@@ -8,6 +8,7 @@ server=${TIDINGS_BINARY:-target/debug/tidings}
 folder=$(mktemp -d)
 started=
 trap 'kill $started 2>/dev/null || true; rm -rf "$folder"' EXIT
+trap 'exit 1' INT TERM
 TIDINGS_JWT_SECRET="a secret that only this test knows, of more than 32 bytes"
 TIDINGS_RATE_LIMITS=off
 export TIDINGS_JWT_SECRET TIDINGS_RATE_LIMITS

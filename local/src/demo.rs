@@ -12,12 +12,14 @@ mod scenes;
 
 use shared::account::{Account, EmailAddress, PasswordHash, Username};
 use shared::app::App;
-use shared::auth::Caller;
-use shared::error::Error;
+use shared::auth::{self, Caller};
+use shared::error::{Error, Source};
 use shared::id::{Clock, ConversationId, UserId};
 use shared::store::{NewGroup, Registered, Store};
 use shared::user::{Name, Profile};
 use tokio::task::JoinSet;
+
+use crate::secrets::days_from_now;
 
 /// The people: id and name. Their usernames are their ids.
 pub const PEOPLE: [(&str, &str); 8] = [
@@ -30,6 +32,14 @@ pub const PEOPLE: [(&str, &str); 8] = [
     ("priya", "प्रिया शर्मा"),
     ("yuki", "佐藤ゆき"),
 ];
+
+/// Days that a token of theirs holds.
+const DAYS: i64 = 30;
+
+/// A token of one of them.
+pub(crate) fn token(secret: &str, (id, name): (&str, &str)) -> Result<String, Source> {
+    auth::sign(secret.as_bytes(), &id.parse()?, Some(name), days_from_now(DAYS)).map_err(Into::into)
+}
 
 /// The password of all of them.
 pub const PASSWORD: &str = "try tidings";

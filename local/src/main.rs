@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use local::console::Console;
 use local::options::{Cli, Command, Options};
-use local::stack::{ENVIRONMENT, Stack, days_from_now};
+use local::stack::{ENVIRONMENT, Stack};
 use local::{demo, secrets};
 use shared::auth;
 use shared::error::Source;
@@ -35,7 +35,7 @@ fn run(Cli { command, options }: Cli) -> Result<(), Source> {
         Some(Command::Token { user, name, days }) => {
             std::fs::create_dir_all(&options.data_dir)?;
             let settings = secrets::settings(Some(&options.data_dir))?;
-            let expires = days_from_now(days.into());
+            let expires = secrets::days_from_now(days.into());
             let secret = settings.jwt_secret.ok_or("there is no secret to sign with")?;
             let token = auth::sign(secret.as_bytes(), &user, name.as_deref(), expires)?;
             Ok(writeln!(std::io::stdout(), "{token}")?)

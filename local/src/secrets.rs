@@ -7,7 +7,8 @@ use std::path::Path;
 
 use shared::app::Settings;
 use shared::error::Source;
-use shared::id;
+use shared::id::{self, Clock};
+use shared::time::Timestamp;
 
 /// The settings of the environment, with secrets from `folder` where they are not set; made up where there is none.
 ///
@@ -19,6 +20,12 @@ pub fn settings(folder: Option<&Path>) -> Result<Settings, Source> {
         None => Ok(Some(id::random_secret())),
     })?;
     Ok(Settings { metered: true, ..settings })
+}
+
+/// The time so many days from now: when what is signed ends.
+#[must_use]
+pub fn days_from_now(days: i64) -> Timestamp {
+    Timestamp::from_millis(Clock::default().now().millis() + days * 24 * 3600 * 1000)
 }
 
 /// Writes a file anew, which only the owner may read.

@@ -13,11 +13,9 @@ use aws_types::SdkConfig;
 use axum::Router;
 use axum::serve::ListenerExt;
 use shared::app::{App, Settings, variable};
-use shared::auth;
 use shared::error::Source;
 use shared::id::Clock;
 use shared::store::table;
-use shared::time::Timestamp;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -38,8 +36,6 @@ const STAGE: &str = "local";
 const PROCESSES: usize = 8;
 /// The file of the environment of functions that are run elsewhere.
 pub const ENVIRONMENT: &str = "functions.env";
-/// Days that a token of the demo's people holds.
-const DEMO_DAYS: i64 = 30;
 
 /// A stack that serves.
 pub struct Stack {
@@ -133,7 +129,10 @@ impl Stack {
     /// # Errors
     /// Where signing fails.
     pub fn demo_tokens(&self) -> Result<Vec<(&'static str, String)>, Source> {
-        demo::PEOPLE.into_iter().map(|person| Ok((person.0, demo_token(&self.jwt_secret, person)?))).collect()
+        demo::PEOPLE
+            .into_iter()
+            .map(|person| Ok((person.0, demo::token(&self.jwt_secret, person)?)))
+            .collect()
     }
 
     /// The URL to call.
@@ -203,17 +202,6 @@ fn environment(settings: &Settings, database: &str, push_endpoint: &str) -> Vec<
         variables.push((name, variable(name).unwrap_or_else(|| otherwise.to_owned())));
     }
     variables.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
-}
-
-/// A token of one of the demo's people.
-pub(crate) fn demo_token(secret: &str, (id, name): (&str, &str)) -> Result<String, Source> {
-    auth::sign(secret.as_bytes(), &id.parse()?, Some(name), days_from_now(DEMO_DAYS)).map_err(Into::into)
-}
-
-/// The time so many days from now.
-#[must_use]
-pub fn days_from_now(days: i64) -> Timestamp {
-    Timestamp::from_millis(Clock::default().now().millis() + days * 24 * 3600 * 1000)
 }
 
 /// A configuration that never reaches out to AWS by accident: its credentials are made up unless they are set, and

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use axum::Router;
 use axum::extract::ConnectInfo;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, header, uri::Authority};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 use serde::Serialize;
@@ -14,7 +14,8 @@ use shared::error::Error;
 use shared::http::Reply;
 use tower_http::services::ServeDir;
 
-use crate::{demo, stack};
+use crate::demo;
+use crate::metrics::is_loopback;
 
 /// What the page may do: its own scripts and styles only, and pictures from where messages say.
 const POLICY: &str = "default-src 'self'; connect-src 'self' ws: wss:; img-src http: https: data:; \
@@ -78,12 +79,12 @@ fn people(
     ConnectInfo(from): ConnectInfo<SocketAddr>,
     headers: &HeaderMap,
 ) -> Result<Reply<Vec<Person>>, Error> {
-    let host = headers.get(header::HOST).and_then(|host| Authority::try_from(host.as_bytes()).ok());
-    let is_here = host.is_some_and(|host| ["localhost", "127.0.0.1", "[::1]"].contains(&host.host()));
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let is_here = host.is_some_and(is_loopback);
     let secret = secret.filter(|_| is_here && from.ip().to_canonical().is_loopback());
     let Some(secret) = secret else { return Ok(Reply::ok(Vec::new(), "OK")) };
     let person = |(id, name)| {
-        let token = stack::demo_token(secret, (id, name)).map_err(Error::internal)?;
+        let token = demo::token(secret, (id, name)).map_err(Error::internal)?;
         Ok(Person { id, name, token })
     };
     Ok(Reply::ok(demo::PEOPLE.into_iter().map(person).collect::<Result<_, Error>>()?, "OK"))

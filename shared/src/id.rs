@@ -236,9 +236,6 @@ pub struct Stamp(u128);
 text_form!(Stamp);
 
 impl Stamp {
-    /// Characters of the text form.
-    pub const LENGTH: usize = 22;
-
     /// The time in it, in milliseconds.
     #[must_use]
     pub fn time(self) -> Timestamp {

@@ -216,15 +216,6 @@ impl Content {
 }
 
 impl Draft {
-    /// A text to a user.
-    ///
-    /// # Errors
-    /// `Invalid` where the text is empty or too long.
-    pub fn text_to(user: UserId, text: &str) -> Result<Self, Error> {
-        let (recipient_id, message_text) = (Some(user), Some(text.to_owned()));
-        Self::from_fields(DraftFields { recipient_id, message_text, ..DraftFields::default() })
-    }
-
     /// What the message says once its conversation is known.
     ///
     /// # Errors

@@ -98,12 +98,6 @@ impl Push {
         Self { client: config.map(|config| Client::from_conf(config.build())) }
     }
 
-    /// Whether there can be sockets.
-    #[must_use]
-    pub fn is_on(&self) -> bool {
-        self.client.is_some()
-    }
-
     /// Opens the connection before the first push needs it, by asking for a socket that is not there.
     pub async fn warm_up(&self) {
         if let Some(client) = &self.client {

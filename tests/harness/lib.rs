@@ -125,8 +125,7 @@ impl World {
     pub fn with_limits(&self) -> Self {
         let app = App { store: self.app.store.clone().limited(true), ..self.app.clone() };
         let settings = Settings { limited: true, ..settings() };
-        let lambda = self.lambda.as_ref().map(|_| binaries::start(&self.wire, &settings, &[]));
-        Self::with(app, self.wire.clone(), lambda)
+        self.with_settings(app, &settings)
     }
 
     /// The same machine, which trusts other issuers of tokens: its settings of those, changed.
@@ -144,7 +143,12 @@ impl World {
         let mut texts = secrets.iter().map(text);
         let secret = texts.next().expect("a secret");
         let settings = Settings { secret, previous_secret: texts.next(), ..settings() };
-        let lambda = binaries::lambda(&self.wire, &settings);
+        self.with_settings(app, &settings)
+    }
+
+    /// The same machine with other settings, in this process and in those of its functions, if they have any.
+    fn with_settings(&self, app: App, settings: &Settings) -> Self {
+        let lambda = self.lambda.as_ref().map(|_| binaries::start(&self.wire, settings, &[]));
         Self::with(app, self.wire.clone(), lambda)
     }
 

@@ -16,7 +16,7 @@ use axum::routing::any;
 use harness::World;
 use harness::live::Reader;
 use harness::wire::Faults;
-use local::stack::days_from_now;
+use local::secrets::days_from_now;
 use serde_json::json;
 use shared::id::UserId;
 use tokio::net::TcpListener;

@@ -1,7 +1,7 @@
 //! Who gets a socket.
 
 use harness::Answer;
-use local::stack::days_from_now;
+use local::secrets::days_from_now;
 use serde_json::json;
 use shared::app::App;
 use shared::auth;

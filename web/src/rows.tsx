@@ -89,10 +89,6 @@ interface Anchor {
   place: number;
 }
 
-// Setting the place ends the scrolling by momentum there: what is to be set waits until it has ended.
-const isTouchMac = navigator.platform === "MacIntel" && navigator.maxTouchPoints > 1;
-const STOPS_MOMENTUM = /iP(hone|ad|od)/.test(navigator.platform) || isTouchMac;
-
 class View<T extends { key: string }> implements RowsHandle {
   box: HTMLElement | null = null;
   range: Range<T> = { items: [], from: 0, to: 0 };
@@ -194,6 +190,7 @@ class View<T extends { key: string }> implements RowsHandle {
     }
     const off = this.#off();
     if (Math.abs(off) <= 0.5) return true;
+    // Setting the place can end the scrolling by momentum: what is to be set waits until that has ended.
     if (this.#quiet !== undefined) {
       this.#owe(this.#owed + off);
       return true;

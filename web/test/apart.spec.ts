@@ -2,9 +2,7 @@
 
 import type { Page } from "@playwright/test";
 
-import { PASSWORD, Someone, expect, meet, test } from "./stack.js";
-
-const named = (name: string) => `${name} ${crypto.randomUUID().slice(0, 6)}`;
+import { PASSWORD, Someone, expect, meet, named, test } from "./stack.js";
 
 /** Notes what the system would be asked to show. */
 const withNotifications = async (page: Page) => {

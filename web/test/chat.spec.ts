@@ -1,10 +1,8 @@
 // What two who write to each other see.
 
-import { expect, meet, test } from "./stack.js";
+import { expect, meet, named, test } from "./stack.js";
 
 /** A name that no other test has. */
-const named = (name: string) => `${name} ${crypto.randomUUID().slice(0, 6)}`;
-
 test("two people chat: presence, typing, ticks, unread counts", async ({ newcomer }) => {
   const ann = await newcomer(named("Ann"));
   const ben = await newcomer(named("Ben"));
@@ -126,13 +124,7 @@ test("a group and a room", async ({ newcomer }) => {
   const ann = await newcomer(named("Ann"));
   const ben = await newcomer(named("Ben"));
   const group = named("Picnic");
-  await ann.page.getByRole("button", { name: "New conversation" }).first().click();
-  await ann.page.getByRole("tab", { name: "Group" }).click();
-  await ann.page.getByLabel("Name of the group").fill(group);
-  await ann.page.getByLabel("Find people").fill(ben.name);
-  await ann.page.getByRole("button", { name: `Add ${ben.name}` }).click();
-  await ann.page.getByRole("button", { name: "Make the group" }).click();
-  await expect(ann.page.getByRole("heading", { level: 2, name: group })).toBeVisible();
+  await ann.makeGroup(group, ben.name);
   await ann.write("Who brings the blanket?");
   await ben.open(group);
   await expect(ben.message("Who brings the blanket?").locator(".sender-name")).toHaveText(ann.name);

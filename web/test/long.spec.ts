@@ -5,9 +5,7 @@
 
 import type { Locator, Page } from "@playwright/test";
 
-import { Someone, expect, test } from "./stack.js";
-
-const named = (name: string) => `${name} ${crypto.randomUUID().slice(0, 6)}`;
+import { Someone, expect, named, test } from "./stack.js";
 
 const MANY = 50_000;
 const BULK = 4_000;
@@ -75,13 +73,7 @@ async function putBefore(page: Page, people: [string, string], count: number, sl
 /** Puts two into a group, in which one of them has written; its name. */
 async function inGroup(ann: Someone, ben: Someone): Promise<string> {
   const group = named("Sea");
-  await ann.page.getByRole("button", { name: "New conversation" }).first().click();
-  await ann.page.getByRole("tab", { name: "Group" }).click();
-  await ann.page.getByLabel("Name of the group").fill(group);
-  await ann.page.getByLabel("Find people").fill(ben.name);
-  await ann.page.getByRole("button", { name: `Add ${ben.name}` }).click();
-  await ann.page.getByRole("button", { name: "Make the group" }).click();
-  await expect(ann.page.getByRole("heading", { level: 2, name: group })).toBeVisible();
+  await ann.makeGroup(group, ben.name);
   await ann.write("the newest");
   await expect(ann.message("the newest").getByLabel("Sent")).toBeVisible();
   await expect(ben.row(group)).toContainText("the newest");

@@ -1,8 +1,6 @@
 // Reading: long histories, search, and texts that mean harm.
 
-import { Someone, expect, meet, test } from "./stack.js";
-
-const named = (name: string) => `${name} ${crypto.randomUUID().slice(0, 6)}`;
+import { Someone, expect, meet, named, test } from "./stack.js";
 
 test("search, and a jump to what was found among its neighbours", async ({ demo }) => {
   const alice = await demo("Alice Sommer");

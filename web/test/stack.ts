@@ -67,6 +67,17 @@ export class Someone {
     await expect(this.page.getByRole("heading", { level: 2, name: title })).toBeVisible();
   }
 
+  /** Makes a group with someone else. */
+  async makeGroup(group: string, other: string): Promise<void> {
+    await this.page.getByRole("button", { name: "New conversation" }).first().click();
+    await this.page.getByRole("tab", { name: "Group" }).click();
+    await this.page.getByLabel("Name of the group").fill(group);
+    await this.page.getByLabel("Find people").fill(other);
+    await this.page.getByRole("button", { name: `Add ${other}` }).click();
+    await this.page.getByRole("button", { name: "Make the group" }).click();
+    await expect(this.page.getByRole("heading", { level: 2, name: group })).toBeVisible();
+  }
+
   row(title: string): Locator {
     return this.page.locator("a.row").filter({ has: this.page.locator(".row-name", { hasText: title }) }).first();
   }
@@ -118,6 +129,9 @@ export class Someone {
     await this.page.screenshot({ path: join(SCREENSHOTS, `${name}.png`) });
   }
 }
+
+/** A name that nobody else has. */
+export const named = (name: string) => `${name} ${crypto.randomUUID().slice(0, 6)}`;
 
 /** Registers someone through the API, for tests that need nobody else's messages; the answer is the username. */
 export async function register(url: string, name: string): Promise<string> {

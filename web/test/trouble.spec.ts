@@ -2,9 +2,7 @@
 
 import type { Page } from "@playwright/test";
 
-import { Someone, Stack, expect, inFolder, meet, test } from "./stack.js";
-
-const named = (name: string) => `${name} ${crypto.randomUUID().slice(0, 6)}`;
+import { Someone, Stack, expect, inFolder, meet, named, test } from "./stack.js";
 
 /** No socket gets through, as behind some proxies. */
 const withoutSockets = async (page: Page) => {
