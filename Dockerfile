@@ -1,12 +1,12 @@
-# The local stack for those who host it themselves: one process, one port, its data in the volume /data.
+# The local stack for self-hosting: one process, one port, data in the volume /data.
 #
 #   docker build --tag tidings .
 #   docker run --publish 3000:3000 --volume tidings:/data tidings
 #
-# NOT BUILT HERE: nothing has checked this file but its reader; the health check's command was tried outside of it.
+# NOT BUILT HERE: this file has only been reviewed, never built. The health check's command was tried outside of it.
 #
-# It is no cluster: a second container on the same volume refuses to start, and sockets are of the process that they
-# were opened at. docs/deploy.md says how to point it at a DynamoDB-compatible database, and what that has to support.
+# This is not a cluster: a second container on the same volume refuses to start, and a socket belongs to the process
+# that opened it. docs/deploy.md says how to use a DynamoDB-compatible database, and which operations it must support.
 
 FROM rust:1.95-bookworm AS build
 WORKDIR /src
@@ -24,9 +24,9 @@ COPY clients clients
 COPY web web
 RUN cd web && npm ci --no-audit --no-fund && npm run build
 
-# Not distroless, for the health check: it needs a shell that opens sockets, and nothing else of all that is here.
+# Not distroless, because the health check needs a shell that can open sockets; nothing else of this image is needed.
 FROM debian:bookworm-slim
-# Authorities, for the keys of an issuer elsewhere and for a database behind TLS.
+# CA certificates, to fetch the keys of another issuer and to reach a database over TLS.
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY --from=build /tidings /usr/local/bin/tidings
 COPY --from=page /src/web/dist /usr/share/tidings/web

@@ -4,7 +4,7 @@
 run: web/dist/index.html
 	cargo run --release -- --demo
 
-# Formats, lints and every test, set-up included.
+# Checks formatting, lints, and runs every test. Also installs the tools that these need.
 test: lint unit processes fuzz client web
 
 lint: .venv/installed
@@ -14,7 +14,7 @@ lint: .venv/installed
 	SAM_CLI_TELEMETRY=0 .venv/bin/sam validate --lint
 	cargo clippy --workspace --all-targets --quiet -- -D warnings
 
-# Always together: each selection of packages is another set of features, with which everything is compiled again.
+# Always builds these packages together: another selection has other features, and cargo would compile everything again.
 binaries:
 	cargo build --quiet --package local --package functions --package bench
 
@@ -23,23 +23,23 @@ unit: binaries
 	cargo test --workspace
 	cargo test --quiet --package tests --test tests -- --ignored --exact roles::each_permission_is_used
 
-# The tests once more, with functions that are processes of the binary that Lambda starts. Large conversations take as
-# long again, and are left out.
+# Runs the tests again, with each function as a process of the binary that Lambda starts. Leaves out the tests of large
+# conversations, which would double the time.
 processes: binaries
 	TIDINGS_TEST_FUNCTIONS=1 cargo test --quiet --package tests --test tests -- --skip large::
 
-# Calls made up from the API's document, against the local stack: with its own functions, and with those that
-# `cargo lambda watch` runs.
+# Fuzzes the local stack with calls generated from the API document: once with its own functions, and once with
+# functions run by `cargo lambda watch`.
 fuzz: .venv/packager binaries
 	tests/schemathesis.sh
 	tests/schemathesis.sh --watch
 
-# Writes the API's documents from the types of the functions, and the client's types from those.
+# Generates the API documents from the functions' types, and the client's types from these documents.
 openapi: clients/typescript/node_modules/.package-lock.json
 	cargo run --quiet -p openapi
 	cd clients/typescript && npm run types --silent
 
-# The TypeScript client: types, its tests (some of them against the built binary), its size.
+# Checks the TypeScript client: types, tests (some of them against the built binary), size.
 client: clients/typescript/node_modules/.package-lock.json binaries
 	cd clients/typescript && TIDINGS_BINARY=$(CURDIR)/target/debug/tidings npm test --silent
 
@@ -47,7 +47,7 @@ clients/typescript/node_modules/.package-lock.json: clients/typescript/package-l
 	cd clients/typescript && npm ci --no-audit --no-fund --loglevel=error
 	touch $@
 
-# The chat page: its types, its size, and its tests in a browser.
+# Checks the chat page: types, size, and tests in a browser.
 web: web/dist/index.html /usr/bin/chromium binaries
 	cd web && npm run check --silent && npm test --silent
 
@@ -63,16 +63,17 @@ web/node_modules/.package-lock.json: web/package-lock.json
 /usr/bin/chromium:
 	apt-get update --quiet=2 && apt-get install --quiet=2 --yes --no-install-recommends chromium >/dev/null
 
-# The local stack's speed, size and costs, measured from another process.
+# Measures the local stack's speed, size and costs from another process.
 bench:
 	cargo build --release --bin tidings
 	cargo run --release -p bench
 
-# What it costs in AWS, from a run of the functions and infra/prices.json; writes the README's tables.
+# Computes the costs in AWS from a run of the functions and infra/prices.json, and writes the README's tables.
 costs: binaries
 	target/debug/bench costs --write
 
-# What Lambda runs, for arm64 and x86_64, zipped, with its sizes and start times: target/package. Takes minutes.
+# Builds and zips the binary for Lambda, for arm64 and x86_64, into target/package, with sizes and start times.
+# Takes minutes.
 package: .venv/packager
 	infra/package.sh
 
@@ -85,7 +86,7 @@ package: .venv/packager
 	.venv/bin/pip install --quiet --requirement infra/requirements.txt
 	touch .venv/packager
 
-# Licences and sources of all dependencies. Not part of `test`: building the checker takes longer than all of it.
+# Checks licences and sources of all dependencies. Not part of `test`: building cargo-deny takes longer than all tests.
 deny:
 	cargo deny --version >/dev/null 2>&1 || cargo install --locked cargo-deny
 	cargo deny --workspace check bans licenses sources

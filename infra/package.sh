@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds what Lambda runs, for each architecture whose standard library can be had, and says how large it is and how
-# fast it starts. Leaves target/package/ARCHITECTURE/{bootstrap,functions.zip} and target/package/table.txt.
+# Builds the binary for Lambda, for each architecture whose Rust standard library can be installed, and reports its size
+# and start times. Writes target/package/ARCHITECTURE/{bootstrap,functions.zip} and target/package/table.txt.
 set -eu
 cd "$(dirname "$0")/.."
 out=target/package
@@ -18,7 +18,7 @@ for machine in ${ARCHITECTURES:-x86_64 aarch64}; do
   echo "$machine: built in $((SECONDS - began)) s" >&2
   mkdir -p "$out/$machine"
   cp target/lambda/bootstrap/bootstrap "$out/$machine/"
-  # The same binary is the same zip, whenever it is made.
+  # The zip is reproducible: the same binary always gives the same zip.
   python3 - "$out/$machine" <<'PYTHON'
 import sys, zipfile
 folder = sys.argv[1]

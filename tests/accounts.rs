@@ -545,7 +545,7 @@ async fn our_tokens_name_the_issuer_and_audience_that_are_asked_for() {
         settings.jwt_audience = audience.map(str::to_owned);
     });
     let strict = strict.with_app(|app| {
-        let signer = shared::auth::Signer::hs256(harness::SECRET.as_bytes(), issuer, audience);
+        let signer = edge::auth::Signer::hs256(harness::SECRET.as_bytes(), issuer, audience);
         app.signer = Some(std::sync::Arc::new(signer));
     });
     let ada = strict.registered("ada").await;

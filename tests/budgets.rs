@@ -5,8 +5,8 @@
 use futures_util::future::join_all;
 use harness::sync::Place;
 use harness::{Actor, Answer, World};
+use observe::meter::{Meter, Reading};
 use serde_json::json;
-use shared::meter::{Meter, Reading};
 
 const CONVERSATIONS: [usize; 2] = [10, 400];
 const MESSAGES: [usize; 2] = [100, 1_500];

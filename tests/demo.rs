@@ -137,7 +137,7 @@ async fn everyone_has_an_inbox_whose_counts_are_right() {
 async fn all_was_said_in_the_last_days_one_after_the_other() {
     let world = filled().await;
     let now = world.app.store.now();
-    let oldest = shared::time::Timestamp::from_millis(now.millis() - WEEK).to_string();
+    let oldest = domain::time::Timestamp::from_millis(now.millis() - WEEK).to_string();
     for actor in people(&world) {
         for row in actor.inbox().await {
             let said = messages(&actor, &row).await;

@@ -6,10 +6,10 @@ mod keys;
 mod process;
 
 use harness::{Answer, SECRET, World};
+use issuer::{Issuer, Signer, encoded};
 use serde_json::{Value, json};
 
 use crate::tokens::now;
-use issuer::{Issuer, Signer, encoded};
 
 /// A world that trusts an issuer and nobody else.
 async fn trusting(issuer: &Issuer) -> World {

@@ -4,12 +4,12 @@
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
+use domain::error::Error;
 use futures_util::future::{join, join_all};
 use harness::sync::{Audience, Dice, Place, events};
 use harness::wire::Faults;
 use harness::{Actor, Answer, TABLE, World};
 use serde_json::{Value, json};
-use shared::error::Error;
 
 use crate::direct::text;
 use crate::queue::created;
@@ -332,7 +332,7 @@ async fn a_bad_day_delays_and_loses_nothing() {
         for (n, from) in crowd[..8].iter().enumerate() {
             ids.push(say_surely(from, &group, &format!("m{n}")).await);
             let id = group.parse().unwrap();
-            let outcome = world.app.store.fan_out(&world.app.push, &id).await;
+            let outcome = fan_out::fan_out(&world.app, &id).await;
             assert!(matches!(outcome, Ok(()) | Err(Error::Unavailable(_))), "{outcome:?}");
         }
         world.wire.heal();

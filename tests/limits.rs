@@ -1,9 +1,9 @@
 //! How often things may be done: bursts, and what is let through when time has passed.
 
+use domain::limits::{CONVERSATIONS, RateLimit, TYPING, WRITES};
 use futures_util::future::join_all;
 use harness::{Actor, Answer, World};
 use serde_json::json;
-use shared::limits::{CONVERSATIONS, Limit, TYPING, WRITES};
 
 /// Machines on one database, where limits hold and the clock stands until it is set.
 struct Machines(World, i64);
@@ -35,7 +35,7 @@ fn limited(answer: &Answer, seconds: &str) {
     assert_eq!(answer.headers["retry-after"], seconds);
 }
 
-fn burst(limit: &Limit) -> usize {
+fn burst(limit: &RateLimit) -> usize {
     limit.burst.try_into().unwrap()
 }
 

@@ -19,6 +19,7 @@ mod functions;
 mod groups;
 mod inputs;
 mod large;
+mod layers;
 mod limits;
 mod model;
 mod observability;

@@ -2,10 +2,11 @@
 
 mod together;
 
+use std::collections::BTreeMap;
+
 use harness::{Actor, World};
 use proptest::prelude::*;
 use serde_json::Value;
-use std::collections::BTreeMap;
 
 const PEOPLE: [&str; 3] = ["ann", "ben", "cal"];
 const WORDS: [&str; 4] = ["apple", "Äpfel", "banana split", "東京"];

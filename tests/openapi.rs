@@ -52,7 +52,7 @@ fn operations_have_names_of_their_own() {
 
 #[test]
 fn every_code_of_the_source_is_documented() {
-    let source = text("shared/src/error.rs");
+    let source = text("shared/domain/src/error.rs");
     let codes = source.split("fn code(&self)").nth(1).unwrap().split("\n    }\n").next().unwrap();
     let codes: BTreeSet<&str> = codes.split('"').skip(1).step_by(2).collect();
     let documented =
@@ -62,7 +62,7 @@ fn every_code_of_the_source_is_documented() {
 
 #[test]
 fn every_event_of_the_source_is_documented() {
-    let source = text("shared/src/event.rs");
+    let source = text("shared/domain/src/event.rs");
     let (stored, _) = source.split_once("\n}\n").unwrap();
     let stored = stored.split("#[serde(rename = \"").skip(1).map(|rest| rest.split('"').next().unwrap());
     let stored: BTreeSet<&str> = stored.collect();

@@ -141,7 +141,7 @@ fn parsed(table: &str) -> (Vec<&str>, Vec<(&str, Vec<&str>)>) {
 
 /// Which conversation a scene is of.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Kind {
+enum ConversationKind {
     Direct,
     Group,
     LargeGroup,
@@ -157,7 +157,7 @@ struct Scene {
 }
 
 impl Scene {
-    async fn of(kind: Kind, who: &str) -> Self {
+    async fn of(kind: ConversationKind, who: &str) -> Self {
         let world = World::new().await;
         for name in ["admin", "sender", "reader", "former", "stranger", "eve"] {
             world.user(name).await;
@@ -165,9 +165,9 @@ impl Scene {
         let [admin, sender, reader, former] =
             ["admin", "sender", "reader", "former"].map(|id| world.stranger(id));
         let conversation = match kind {
-            Kind::Direct => reader.send("sender", "first").await.expect(201).conversation(),
-            Kind::Group | Kind::LargeGroup => {
-                let extra = world.crowd(if kind == Kind::LargeGroup { 23 } else { 0 }).await;
+            ConversationKind::Direct => reader.send("sender", "first").await.expect(201).conversation(),
+            ConversationKind::Group | ConversationKind::LargeGroup => {
+                let extra = world.crowd(if kind == ConversationKind::LargeGroup { 23 } else { 0 }).await;
                 let extra = extra.iter().map(|actor| actor.id.as_str());
                 admin
                     .group(
@@ -176,9 +176,9 @@ impl Scene {
                     )
                     .await
             }
-            Kind::Room | Kind::LargeRoom => {
+            ConversationKind::Room | ConversationKind::LargeRoom => {
                 let room = admin.room("the room").await;
-                let extra = world.crowd(if kind == Kind::LargeRoom { 23 } else { 0 }).await;
+                let extra = world.crowd(if kind == ConversationKind::LargeRoom { 23 } else { 0 }).await;
                 for actor in [&sender, &reader, &former].into_iter().chain(&extra) {
                     actor.join(&room).await.expect(200);
                 }
@@ -186,7 +186,7 @@ impl Scene {
             }
         };
         let message = sender.say(&conversation, "hello").await.expect(201).id();
-        if kind != Kind::Direct {
+        if kind != ConversationKind::Direct {
             former.leave(&conversation).await.expect(200);
             world.fan_out(&conversation).await;
         }
@@ -221,7 +221,7 @@ impl Scene {
 }
 
 /// Runs a table in conversations of a kind.
-async fn holds(kind: Kind, table: &str) {
+async fn holds(kind: ConversationKind, table: &str) {
     let (columns, rows) = parsed(table);
     let mut wrong = Vec::new();
     for (column, who) in columns.iter().chain([&"anonymous"]).enumerate() {
@@ -246,31 +246,31 @@ async fn holds(kind: Kind, table: &str) {
 
 #[tokio::test]
 async fn in_a_direct_conversation() {
-    holds(Kind::Direct, DIRECT).await;
+    holds(ConversationKind::Direct, DIRECT).await;
 }
 
 #[tokio::test]
 async fn in_a_group() {
-    holds(Kind::Group, SHARED).await;
-    holds(Kind::Group, GROUP).await;
+    holds(ConversationKind::Group, SHARED).await;
+    holds(ConversationKind::Group, GROUP).await;
 }
 
 #[tokio::test]
 async fn in_a_large_group() {
-    holds(Kind::LargeGroup, SHARED).await;
-    holds(Kind::LargeGroup, GROUP).await;
+    holds(ConversationKind::LargeGroup, SHARED).await;
+    holds(ConversationKind::LargeGroup, GROUP).await;
 }
 
 #[tokio::test]
 async fn in_a_room() {
-    holds(Kind::Room, SHARED).await;
-    holds(Kind::Room, ROOM).await;
+    holds(ConversationKind::Room, SHARED).await;
+    holds(ConversationKind::Room, ROOM).await;
 }
 
 #[tokio::test]
 async fn in_a_large_room() {
-    holds(Kind::LargeRoom, SHARED).await;
-    holds(Kind::LargeRoom, ROOM).await;
+    holds(ConversationKind::LargeRoom, SHARED).await;
+    holds(ConversationKind::LargeRoom, ROOM).await;
 }
 
 /// What of an answer is not by chance.
@@ -284,12 +284,12 @@ fn told(answer: &Answer) -> (u16, Vec<(String, String)>, Value) {
 #[tokio::test]
 async fn a_stranger_cannot_tell_what_exists() {
     for (kind, table) in [
-        (Kind::Direct, DIRECT),
-        (Kind::Group, SHARED),
-        (Kind::Group, GROUP),
-        (Kind::LargeGroup, SHARED),
-        (Kind::LargeGroup, GROUP),
-        (Kind::Room, SHARED),
+        (ConversationKind::Direct, DIRECT),
+        (ConversationKind::Group, SHARED),
+        (ConversationKind::Group, GROUP),
+        (ConversationKind::LargeGroup, SHARED),
+        (ConversationKind::LargeGroup, GROUP),
+        (ConversationKind::Room, SHARED),
     ] {
         let (columns, rows) = parsed(table);
         let scene = Scene::of(kind, "stranger").await;

@@ -4,14 +4,15 @@
 use std::collections::BTreeSet;
 
 use aws_lambda_events::apigw::ApiGatewayWebsocketProxyRequest;
+use domain::caller::Caller;
+use edge::auth;
+use edge::socket::context_of;
 use harness::World;
 use harness::roles::{Permission, allowed, called, resource};
 use local::gateway::{socket_functions, stream_function};
 use local::secrets::days_from_now;
+use observe::meter::{self, Meter};
 use serde_json::json;
-use shared::auth::{self, Caller};
-use shared::meter::{self, Meter};
-use shared::socket::context_of;
 
 use crate::structure::functions;
 
@@ -176,7 +177,7 @@ async fn the_fan_out_forgets_sockets_that_are_gone() {
     let (crowd, group) = world.group_of(26).await;
     world.fan_out(&group).await;
     let said = async |_| drop(crowd[0].say(&group, "hello").await.expect(201));
-    let key = json!({"pk": {"S": format!("C#{group}")}, "sk": {"S": format!("{}1", shared::store::LOG)}});
+    let key = json!({"pk": {"S": format!("C#{group}")}, "sk": {"S": format!("{}1", store::LOG)}});
     let event = json!({"Records": [{
         "eventID": "1", "eventName": "INSERT", "awsRegion": "us-east-1",
         "dynamodb": {"ApproximateCreationDateTime": 0, "SequenceNumber": "1", "SizeBytes": 0, "Keys": key},

@@ -6,13 +6,13 @@ use aws_lambda_events::dynamodb::{Event, EventRecord, StreamViewType};
 use aws_lambda_events::streams::{DynamoDbBatchItemFailure, DynamoDbEventResponse};
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_dynamodbstreams::types::ShardIteratorType;
+use domain::id::ConversationId;
 use harness::live::PATIENCE;
 use harness::{TABLE, World};
 use local::engine::Engine;
 use local::stream::Function;
 use local::websocket::call;
 use serde_json::{Value, json};
-use shared::id::ConversationId;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 /// What the function does with a batch.

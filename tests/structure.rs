@@ -110,13 +110,11 @@ fn a_function_starts_in_three_lines() {
 #[test]
 fn keys_are_formatted_in_the_store_alone() {
     let mut files = Vec::new();
-    for folder in ["functions", "shared/src", "local/src"] {
+    for folder in ["functions", "shared", "local/src"] {
         sources(&root().join(folder), &mut files);
     }
-    let store = root().join("shared/src/store");
-    for file in
-        files.iter().filter(|file| !file.starts_with(&store) && !file.ends_with("shared/src/store.rs"))
-    {
+    let store = root().join("shared/store");
+    for file in files.iter().filter(|file| !file.starts_with(&store)) {
         let source = fs::read_to_string(file).unwrap();
         for prefix in ["C#", "U#", "Q#", "M#", "R#", "K#", "B#", "E#", "T#", "W#", "N#", "F#", "S#", "L#"] {
             assert!(!source.contains(&format!("\"{prefix}")), "{} formats a key", file.display());
@@ -126,7 +124,7 @@ fn keys_are_formatted_in_the_store_alone() {
 
 #[test]
 fn the_table_of_the_template_is_the_one_of_the_code() {
-    let table = shared::store::table::definition("tidings").unwrap();
+    let table = store::table::definition("tidings").unwrap();
     let template = text("infra/template.yaml");
     let mut wanted: Vec<String> = Vec::new();
     for attribute in table.attribute_definitions() {
@@ -138,7 +136,7 @@ fn the_table_of_the_template_is_the_one_of_the_code() {
         let list = shown.iter().fold(String::new(), |list, name| list + "              - " + name + "\n");
         wanted.push(format!("NonKeyAttributes:\n{list}"));
     }
-    wanted.push(format!("AttributeName: {}\n", shared::store::table::EXPIRES));
+    wanted.push(format!("AttributeName: {}\n", store::table::EXPIRES));
     let stream = table.stream_specification().unwrap();
     assert!(stream.stream_enabled());
     wanted.push(format!("StreamViewType: {}\n", stream.stream_view_type().unwrap()));
@@ -157,7 +155,7 @@ fn lambda_wakes_the_streams_functions_as_the_local_stack_does() {
         let block = block.split("\n\n").next().unwrap();
         let pattern = block.split_once("Pattern: '").unwrap().1.split('\'').next().unwrap();
         let pattern: Value = serde_json::from_str(pattern).unwrap();
-        let log = json!([{ "prefix": shared::store::LOG }]);
+        let log = json!([{ "prefix": store::LOG }]);
         assert_eq!(
             pattern,
             json!({ "eventName": ["INSERT"], "dynamodb": { "Keys": { "sk": { "S": log } } } })
@@ -274,7 +272,7 @@ fn alarms_and_the_dashboard_look_at_what_exists() {
     let own =
         resources.values().flat_map(|block| block.split("Namespace: Tidings\n      MetricName: ").skip(1));
     let own: Vec<&str> = own.map(|rest| rest.lines().next().unwrap()).collect();
-    assert_eq!(own, [format!("{:?}", shared::metrics::Metric::PushesFailed)]);
+    assert_eq!(own, [format!("{:?}", observe::metrics::Metric::PushesFailed)]);
 }
 
 #[test]
@@ -303,9 +301,9 @@ fn the_guide_wakes_the_fan_out_with_an_event_that_it_takes() {
     let event: aws_lambda_events::dynamodb::Event = serde_json::from_str(event).unwrap();
     let change = &event.records[0].change;
     let key = serde_json::to_value(&change.keys).unwrap();
-    assert!(shared::store::table::wakes(&event.records[0].event_name, key["sk"]["S"].as_str().unwrap()));
-    let group = shared::id::ConversationId::new(shared::id::Kind::Group);
+    assert!(store::table::wakes(&event.records[0].event_name, key["sk"]["S"].as_str().unwrap()));
+    let group = domain::id::ConversationId::new(domain::id::ConversationKind::Group);
     let pk = key["pk"]["S"].as_str().unwrap().replace("CONVERSATION", group.as_str());
     let sk = key["sk"]["S"].as_str().unwrap();
-    assert_eq!(shared::store::logged_conversation(&pk, sk), Some(group));
+    assert_eq!(store::logged_conversation(&pk, sk), Some(group));
 }

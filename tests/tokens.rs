@@ -1,9 +1,9 @@
 //! Tokens: which of them hold, and for whom.
 
+use domain::id::Clock;
 use harness::{Actor, Answer, SECRET, World};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
-use shared::id::Clock;
 
 /// `{"alg":"none","typ":"JWT"}` and `{"alg":"RS256","typ":"JWT"}`, as they stand in a token.
 const UNSIGNED: &str = "eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0";

@@ -9,11 +9,11 @@ use std::ops::{Add, Mul};
 use std::path::Path;
 
 use clap::Args;
+use domain::time::Timestamp;
 use harness::{Answer, World};
+use observe::meter::{Meter, Reading};
 use serde::Deserialize;
 use serde_json::json;
-use shared::meter::{Meter, Reading};
-use shared::time::Timestamp;
 
 use crate::Failure;
 use crate::report::say;
@@ -359,12 +359,12 @@ async fn socket(sheet: &Sheet, world: &World) -> Result<[Call; 2], Failure> {
     let until = Timestamp::from_millis(store.now().millis() + 7_200_000);
     let open = async {
         store.add_socket(&user, connection, until).await?;
-        store.tell_presence(&user).await
+        store.publish_presence(&user).await
     };
     opening.watch(open).await?;
     let close = async {
         store.remove_socket(&user, connection).await?;
-        store.note_leaving(&user).await
+        store.record_disconnect(&user).await
     };
     closing.watch(close).await?;
     let mut open = sheet.event("open a socket, told to 50 peers", opening.read());

@@ -9,12 +9,11 @@ use tokio::time::sleep;
 use crate::client::{Client, User};
 use crate::load::Load;
 use crate::operations::Operation;
-use crate::report::{Row, note, say};
-use crate::seed;
+use crate::report::{self, Row, note, say};
 use crate::server::Server;
 use crate::text::Texts;
 use crate::work::Work;
-use crate::{Failure, report};
+use crate::{Failure, seed};
 
 /// Participants of the groups.
 const SIZES: [usize; 2] = [8, 24];

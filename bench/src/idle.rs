@@ -8,11 +8,10 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use crate::Failure;
 use crate::report::{grouped, kilo, mega, note, say};
-use crate::seed;
 use crate::server::Server;
 use crate::sockets::Socket;
+use crate::{Failure, seed};
 
 /// How many sockets are held, less first.
 const HELD: [usize; 2] = [1_000, 5_000];

@@ -7,13 +7,13 @@ use tokio::time::{sleep, timeout};
 
 use crate::client::Client;
 use crate::load::Load;
-use crate::report::{Row, note, say};
+use crate::report::{self, Row, note, say};
 use crate::seed::{self, Pair};
 use crate::server::Server;
 use crate::sockets::{LEAST, Stamps, Talk};
 use crate::text::Texts;
 use crate::work::Follower;
-use crate::{CLIENTS, Failure, idle, operations, report};
+use crate::{CLIENTS, Failure, idle, operations};
 
 /// Pairs that talk at most.
 pub(crate) const PAIRS: usize = 100;

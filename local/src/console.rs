@@ -8,7 +8,7 @@ use std::time::Instant;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
-use shared::http::Observed;
+use edge::boundary::Observed;
 
 /// Standard output, written by a thread of its own, so that no request waits for a terminal.
 #[derive(Debug, Clone)]

@@ -10,13 +10,15 @@ mod room;
 mod scene;
 mod scenes;
 
-use shared::account::{Account, EmailAddress, PasswordHash, Username};
-use shared::app::App;
-use shared::auth::{self, Caller};
-use shared::error::{Error, Source};
-use shared::id::{Clock, ConversationId, UserId};
-use shared::store::{NewGroup, Registered, Store};
-use shared::user::{Name, Profile};
+use domain::account::{Account, EmailAddress, PasswordHash, Username};
+use domain::caller::Caller;
+use domain::error::{Error, Source};
+use domain::id::{Clock, ConversationId, UserId};
+use domain::name::Name;
+use domain::user::Profile;
+use edge::app::App;
+use edge::auth;
+use store::{NewGroup, Registered, Store};
 use tokio::task::JoinSet;
 
 use crate::secrets::days_from_now;
@@ -112,7 +114,7 @@ async fn introduce(store: &Store, id: &str, name: &str) -> Result<(), Error> {
         ..Profile::new(Name::shortened(name), None, store.now())
     };
     match store.register(&Registered { user, account, profile }).await {
-        Err(Error::AlreadyExists(_)) => store.see_user(&caller(id)?).await.map(drop),
+        Err(Error::AlreadyExists(_)) => store.ensure_user(&caller(id)?).await.map(drop),
         done => done,
     }
 }

@@ -28,10 +28,10 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use domain::error::Source;
 use dynoxide::actions::transact_write_items::TransactWriteItemsRequest;
 use dynoxide::{Database, DynoxideError};
-use shared::error::Source;
-use shared::store::{LOG, table};
+use store::{LOG, table};
 use tokio::sync::oneshot;
 
 /// How often items past their time to live are deleted.

@@ -7,10 +7,11 @@ use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue, Method, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::routing::get;
+use edge::app::App;
+use edge::boundary::boundary;
+use edge::run::observed;
 use lambda_runtime::Context;
-use shared::app::{App, observed};
-use shared::http::boundary;
-use shared::meter;
+use observe::meter;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::console::{Console, log_requests};

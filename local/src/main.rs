@@ -4,13 +4,13 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
+use domain::error::Source;
+use domain::id::MessageId;
+use edge::auth;
 use local::console::Console;
 use local::options::{Cli, Command, Options};
 use local::stack::{ENVIRONMENT, Stack};
 use local::{demo, secrets};
-use shared::auth;
-use shared::error::Source;
-use shared::id::MessageId;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 

@@ -8,16 +8,17 @@ use std::net::{IpAddr, SocketAddr};
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use shared::app::App;
-use shared::error::Error;
-use shared::metrics::PROMETHEUS;
+use domain::error::Error;
+use edge::app::App;
+use edge::problem::Problem;
+use observe::metrics::PROMETHEUS;
 
 /// The metrics of everything that this process has served.
 pub(crate) async fn show(State(app): State<App>, request: Request) -> Response {
     if is_from_here(&request) {
         ([(header::CONTENT_TYPE, PROMETHEUS)], app.observer.prometheus()).into_response()
     } else {
-        Error::NotFound("There is no such route.").into_response()
+        Problem::from(Error::NotFound("There is no such route.")).into_response()
     }
 }
 

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use shared::id::{MessageId, UserId};
+use domain::id::{MessageId, UserId};
 
 /// Tidings: a chat backend on one machine.
 #[derive(Debug, Parser)]

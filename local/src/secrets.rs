@@ -5,10 +5,10 @@ use std::io::{ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use shared::app::Settings;
-use shared::error::Source;
-use shared::id::{self, Clock};
-use shared::time::Timestamp;
+use domain::error::Source;
+use domain::id::{self, Clock};
+use domain::time::Timestamp;
+use edge::app::Settings;
 
 /// The settings of the environment, with secrets from `folder` where they are not set; made up where there is none.
 ///

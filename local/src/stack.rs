@@ -12,10 +12,10 @@ use aws_smithy_runtime_api::client::interceptors::SharedInterceptor;
 use aws_types::SdkConfig;
 use axum::Router;
 use axum::serve::ListenerExt;
-use shared::app::{App, Settings, variable};
-use shared::error::Source;
-use shared::id::Clock;
-use shared::store::table;
+use domain::error::Source;
+use domain::id::Clock;
+use edge::app::{App, Settings, variable};
+use store::table;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -24,9 +24,9 @@ use crate::console::Console;
 use crate::engine::Engine;
 use crate::lambda::{Elsewhere, Lambda, Processes, Setup};
 use crate::options::Options;
-use crate::stream::Tail;
+use crate::stream::{self, Tail};
 use crate::websocket::{Api, Gateway, Limits};
-use crate::{demo, gateway, secrets, stream, web};
+use crate::{demo, gateway, secrets, web};
 
 /// How long requests in flight may take to finish once the stack stops.
 const GRACE: Duration = Duration::from_secs(10);

@@ -11,10 +11,10 @@ use aws_lambda_events::streams::DynamoDbEventResponse;
 use aws_sdk_dynamodbstreams::Client;
 use aws_sdk_dynamodbstreams::error::ProvideErrorMetadata;
 use aws_sdk_dynamodbstreams::types::{OperationType, Record, ShardIteratorType, StreamViewType};
+use domain::error::Source;
+use observe::log::reason;
 use serde_json::{Map, Value, json};
-use shared::error::Source;
-use shared::log::reason;
-use shared::store::table;
+use store::table;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -306,7 +306,7 @@ mod tests {
     use aws_lambda_events::streams::DynamoDbBatchItemFailure;
     use aws_sdk_dynamodbstreams::primitives::DateTime;
     use aws_sdk_dynamodbstreams::types::{AttributeValue, StreamRecord};
-    use shared::store::LOG;
+    use store::LOG;
 
     fn record(number: &str, change: OperationType, pk: &str, sk: &str) -> Record {
         let stored = StreamRecord::builder()

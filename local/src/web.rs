@@ -9,9 +9,10 @@ use axum::extract::ConnectInfo;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
+use domain::error::Error;
+use edge::problem::Problem;
+use edge::reply::Reply;
 use serde::Serialize;
-use shared::error::Error;
-use shared::http::Reply;
 use tower_http::services::ServeDir;
 
 use crate::demo;
@@ -36,8 +37,8 @@ pub fn routes(folder: &Path, demo: Option<String>) -> Router {
         .method_not_allowed_fallback(unknown)
 }
 
-async fn unknown() -> Error {
-    Error::NotFound("There is no such route.")
+async fn unknown() -> Problem {
+    Error::NotFound("There is no such route.").into()
 }
 
 /// The page, or how to build it. It is looked for each time: it may be built while the stack runs.
@@ -78,7 +79,7 @@ fn people(
     secret: Option<&str>,
     ConnectInfo(from): ConnectInfo<SocketAddr>,
     headers: &HeaderMap,
-) -> Result<Reply<Vec<Person>>, Error> {
+) -> Result<Reply<Vec<Person>>, Problem> {
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
     let is_here = host.is_some_and(is_loopback);
     let secret = secret.filter(|_| is_here && from.ip().to_canonical().is_loopback());

@@ -37,12 +37,13 @@ use axum::Router;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get};
+use domain::id::Clock;
 use serde_json::Value;
-use shared::id::Clock;
 use tokio::sync::watch;
 
 use self::connection::Connections;
 use self::ending::Ending;
+
 pub(crate) use self::events::request_time;
 pub(crate) use self::functions::invoke;
 pub use self::functions::{Call, Functions, call};

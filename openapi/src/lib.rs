@@ -8,9 +8,8 @@ mod operations;
 mod schemas;
 mod socket;
 
-use serde_json::{Map, Value, json};
-
 use schemas::Schemas;
+use serde_json::{Map, Value, json};
 
 /// The `OpenAPI` document, as it is kept in `docs/openapi.json`.
 #[must_use]

@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use domain::error::Error;
+use edge::problem::ProblemBody;
 use schemars::JsonSchema;
 use serde_json::{Map, Value, json};
-use shared::error::{Error, Problem};
 
 use crate::schemas::Schemas;
 use crate::{component, object, operations};
@@ -280,7 +281,7 @@ fn pascal(code: &str) -> String {
 
 /// Describes the body of a failure.
 pub(crate) fn problem(schemas: &mut Schemas) {
-    schemas.written::<Problem<'_>>();
+    schemas.written::<ProblemBody<'_>>();
     let mut problem = schemas.definition("Problem");
     problem["properties"]["code"] = codes();
     problem["properties"]["success"] = json!({"const": false});

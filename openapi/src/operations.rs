@@ -1,17 +1,17 @@
 //! Every call. Which errors may come is found out by the tests: an answer that is not described here fails them.
 
-use serde_json::{Value, json};
-use shared::conversation::{ConversationView, Watermark};
-use shared::error::Error::{
+use domain::conversation::{ConversationView, Watermark};
+use domain::error::Error::{
     AlreadyExists, Blocked, Conflict, CursorExpired, NotAParticipant, NotAnAdmin, NotAuthenticated, NotFound,
     NotTheSender,
 };
-use shared::id::{ConversationId, MessageId, UserId};
-use shared::message::{DraftFields, MessageView};
-use shared::presence::PresenceView;
-use shared::session::Tokens;
-use shared::store::{Blocked as BlockedUser, Receipt, RoomUser, RoomView, Unread};
-use shared::user::{ProfileChange, UserView};
+use domain::id::{ConversationId, MessageId, UserId};
+use domain::message::{DraftFields, MessageView};
+use domain::presence::PresenceView;
+use domain::user::{ProfileChange, UserView};
+use edge::tokens::Tokens;
+use serde_json::{Value, json};
+use store::{Blocked as BlockedUser, Receipt, RoomUser, RoomView, Unread};
 
 use crate::operation::{Operation, Tag};
 

@@ -1,10 +1,10 @@
 //! The socket: its frames and events.
 
+use domain::conversation::Watermark;
+use domain::event::EventView;
+use domain::message::{DraftFields, MessageView};
+use domain::presence::PresenceView;
 use serde_json::{Map, Value, json};
-use shared::conversation::Watermark;
-use shared::event::EventView;
-use shared::message::{DraftFields, MessageView};
-use shared::presence::PresenceView;
 
 use crate::schemas::Schemas;
 use crate::{component, object, operation};

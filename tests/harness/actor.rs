@@ -6,11 +6,11 @@ use std::net::SocketAddr;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
+use domain::time::Timestamp;
+use edge::auth;
 use http::{Method, Request, header};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
-use shared::auth;
-use shared::time::Timestamp;
 use tower::ServiceExt;
 
 use crate::{SECRET, documents};

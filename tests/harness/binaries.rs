@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::sync::OnceLock;
 
+use edge::app::Settings;
 use local::lambda::{Lambda, Processes, Setup};
-use shared::app::Settings;
 
 use crate::process;
 use crate::wire::Wire;

@@ -24,19 +24,18 @@ use std::sync::Arc;
 
 use aws_sdk_dynamodb::config::{BehaviorVersion, Builder, Credentials, Region};
 use axum::Router;
+use domain::error::Error;
+use domain::id::Clock;
+use domain::time::Timestamp;
+use edge::app::{App, Settings};
+use edge::page::CursorKey;
 use futures_util::future::join_all;
 use local::engine::Engine;
 use local::lambda::Lambda;
 use local::stream::{Function, Tail, follow};
 use local::websocket::{Api, Gateway, Limits};
 use serde_json::{Value, json};
-use shared::app::{App, Settings};
-use shared::auth::Verifier;
-use shared::error::Error;
-use shared::id::Clock;
-use shared::page::CursorKey;
-use shared::store::table;
-use shared::time::Timestamp;
+use store::table;
 use wire::Wire;
 
 /// The HS256 secret of every world.
@@ -132,7 +131,7 @@ impl World {
     pub fn trusting(&self, change: impl FnOnce(&mut Settings)) -> Self {
         let mut settings = settings();
         change(&mut settings);
-        let verifier = Arc::new(Verifier::new(&settings, Clock::default()));
+        let verifier = Arc::new(settings.verifier(Clock::default()));
         Self::with(App { verifier, ..self.app.clone() }, self.wire.clone(), None)
     }
 
@@ -265,7 +264,7 @@ impl World {
     pub async fn fan_out(&self, conversation: &str) {
         let conversation = conversation.parse().expect("a conversation");
         for _ in 0..20 {
-            match self.app.store.fan_out(&self.app.push, &conversation).await {
+            match fan_out::fan_out(&self.app, &conversation).await {
                 Err(Error::Unavailable(_)) => {}
                 outcome => return outcome.expect("nothing but the database fails"),
             }

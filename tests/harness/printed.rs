@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 
+use observe::metrics::{Metric, Observer, Unit};
 use serde_json::Value;
-use shared::metrics::{Metric, Observer, Unit};
 
 use crate::{TABLE, World};
 

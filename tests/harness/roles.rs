@@ -26,7 +26,7 @@ use aws_smithy_runtime_api::client::interceptors::context::{
 };
 use aws_smithy_runtime_api::client::interceptors::{Intercept, SharedInterceptor, dyn_dispatch_hint};
 use aws_smithy_types::config_bag::ConfigBag;
-use shared::meter;
+use observe::meter;
 
 use crate::process::root;
 

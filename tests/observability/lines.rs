@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use harness::World;
 use harness::printed::Printed;
+use observe::metrics::Metric;
 use serde_json::{Value, json};
-use shared::metrics::Metric;
 
 use super::away;
 
@@ -176,7 +176,7 @@ async fn a_fault_is_logged_with_the_request_it_belongs_to() {
     let (world, printed) = two().await;
     let _logs = {
         let printed = printed.clone();
-        tracing::subscriber::set_default(shared::log::json(move || printed.clone()))
+        tracing::subscriber::set_default(observe::log::json(move || printed.clone()))
     };
     world.wire.suffer(away(), 1);
     let answer = world.stranger("alice").get("/api/messages/inbox").await.expect(503);

@@ -9,7 +9,7 @@ use harness::World;
 use harness::live::Live;
 use harness::printed::values;
 use harness::wire::Faults;
-use shared::metrics::{Metric, Unit};
+use observe::metrics::{Metric, Unit};
 
 use crate::sockets::eventually;
 use crate::sockets::faults::{add, pushing};

@@ -25,7 +25,7 @@ async fn a_session_leaves_no_text_token_or_address_in_the_logs() {
     let (world, printed) = world.printing();
     let _logs = {
         let printed = printed.clone();
-        tracing::subscriber::set_default(shared::log::json(move || printed.clone()))
+        tracing::subscriber::set_default(observe::log::json(move || printed.clone()))
     };
     let alice = world.registered("alice").await;
     let bob = world.registered("bob").await;
@@ -78,7 +78,7 @@ async fn neither_do_sockets() {
     let printed = Printed::default();
     let _logs = {
         let printed = printed.clone();
-        tracing::subscriber::set_default(shared::log::json(move || printed.clone()))
+        tracing::subscriber::set_default(observe::log::json(move || printed.clone()))
     };
     live.stack.app.observer.print_to(TABLE, printed.clone());
     let (alice, bob) = live.two().await;

@@ -32,7 +32,7 @@ async fn typing_reaches_the_other_and_ends_by_itself() {
             (&"alice".into(), &is_typing.into())
         );
         assert_eq!(event["conversation_id"], conversation);
-        let time = |text: &Value| shared::time::Timestamp::parse(text.as_str().unwrap()).unwrap().millis();
+        let time = |text: &Value| domain::time::Timestamp::parse(text.as_str().unwrap()).unwrap().millis();
         let holds = time(&event["data"]["expires_at"]) - time(&event["occurred_at"]);
         assert!((5_900..=6_100).contains(&holds), "{holds}");
     }

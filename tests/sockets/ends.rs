@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use domain::id::UserId;
+use domain::time::Timestamp;
 use serde_json::json;
-use shared::id::UserId;
-use shared::time::Timestamp;
 
 use super::*;
 

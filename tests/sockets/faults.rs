@@ -13,12 +13,12 @@ use axum::extract::{Path, State};
 use axum::http::{Method, StatusCode};
 use axum::response::IntoResponse;
 use axum::routing::any;
+use domain::id::UserId;
 use harness::World;
 use harness::live::Reader;
 use harness::wire::Faults;
 use local::secrets::days_from_now;
 use serde_json::json;
-use shared::id::UserId;
 use tokio::net::TcpListener;
 
 use super::*;
@@ -190,7 +190,7 @@ async fn presence_is_told_as_it_is_even_where_reads_lag() {
     store.add_socket(&bob, "one", days_from_now(1)).await.unwrap();
     eventually(async {
         while pushed.to("watching").is_empty() {
-            let (_, delivery) = store.tell_presence(&bob).await.unwrap();
+            let (_, delivery) = store.publish_presence(&bob).await.unwrap();
             world.app.push.deliver(store, delivery).await;
         }
     })
@@ -199,7 +199,7 @@ async fn presence_is_told_as_it_is_even_where_reads_lag() {
     let before = pushed.to("watching").len();
     eventually(async {
         while pushed.to("watching").len() == before {
-            world.app.push.deliver(store, store.note_leaving(&bob).await.unwrap()).await;
+            world.app.push.deliver(store, store.record_disconnect(&bob).await.unwrap()).await;
         }
     })
     .await;

@@ -1,13 +1,13 @@
 //! Who gets a socket.
 
+use domain::id::Clock;
+use edge::app::App;
+use edge::auth;
+use edge::socket::issue_ticket;
 use harness::Answer;
 use local::secrets::days_from_now;
 use serde_json::json;
-use shared::app::App;
-use shared::auth;
-use shared::id::Clock;
-use shared::socket::issue_ticket;
-use shared::store::Store;
+use store::Store;
 
 use super::*;
 

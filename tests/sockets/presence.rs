@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use domain::time::Timestamp;
 use serde_json::json;
-use shared::time::Timestamp;
 
 use super::*;
 

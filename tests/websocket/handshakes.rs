@@ -1,7 +1,8 @@
 //! Who is let in, and what the functions are told of it.
 
-use super::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::*;
 
 #[tokio::test]
 async fn a_socket_opens_with_the_events_of_aws() {

@@ -1,10 +1,11 @@
 //! What API Gateway allows, and how it ends what exceeds it.
 
-use super::*;
 use local::websocket::{BUFFERED, FRAME, MESSAGE};
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::protocol::frame::Frame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
+
+use super::*;
 
 /// Sends a text in frames of those sizes. A gateway that has had enough may not read all of it.
 async fn say_in_frames(socket: &mut Socket, sizes: &[usize]) {

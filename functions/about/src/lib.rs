@@ -7,10 +7,11 @@ use axum::Router;
 use axum::extract::State;
 use axum::response::{Html, IntoResponse};
 use axum::routing::get;
+use domain::error::Error;
+use domain::time::Timestamp;
+use edge::app::App;
+use edge::problem::Problem;
 use http::header;
-use shared::app::App;
-use shared::error::Error;
-use shared::time::Timestamp;
 
 /// How long the database may take.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -40,7 +41,7 @@ async fn docs() -> impl IntoResponse {
 ///
 /// # Errors
 /// `Unhealthy` where one of them is not so.
-async fn health(State(app): State<App>) -> Result<impl IntoResponse, Error> {
+async fn health(State(app): State<App>) -> Result<impl IntoResponse, Problem> {
     let read = tokio::time::timeout(PATIENCE, app.store.reach()).await;
     let read = read.unwrap_or_else(|_| Err(Error::Unavailable("no answer in time".into())));
     let is_set = app.store.now() > LATEST_WRONG;
@@ -53,5 +54,5 @@ async fn health(State(app): State<App>) -> Result<impl IntoResponse, Error> {
         (Err(error), true) => ("The database does not answer. The clock is set.", error.into()),
         (Err(error), false) => ("The database does not answer. The clock is not set.", error.into()),
     };
-    Err(Error::Unhealthy(found.0, found.1))
+    Err(Error::Unhealthy(found.0, found.1).into())
 }

@@ -1,5 +1,5 @@
 //! The Lambda function `about`.
 
 fn main() -> Result<(), lambda_http::Error> {
-    shared::app::run(about::routes())
+    edge::run::run(about::routes())
 }

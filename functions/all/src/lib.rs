@@ -1,7 +1,8 @@
 //! Every function by its name: for the binary that is all of them, and for the local stack.
 
 use axum::Router;
-use shared::app::{self, App};
+use edge::app::App;
+use edge::run;
 
 /// The functions that answer HTTP requests, each with its routes.
 #[must_use]
@@ -41,15 +42,15 @@ pub const STREAM: [&str; 1] = ["fan-out"];
 /// What kept it from starting; that there is no such function, for one.
 pub fn start(function: &str) -> Result<(), lambda_http::Error> {
     match function {
-        "ws-authorizer" => app::run_events(ws_authorizer::handle),
-        "ws-connect" => app::run_events(ws_connect::handle),
-        "ws-disconnect" => app::run_events(ws_disconnect::handle),
-        "ws-message" => app::run_events(ws_message::handle),
-        "fan-out" => app::run_events(fan_out::handle),
+        "ws-authorizer" => run::run_events(ws_authorizer::handle),
+        "ws-connect" => run::run_events(ws_connect::handle),
+        "ws-disconnect" => run::run_events(ws_disconnect::handle),
+        "ws-message" => run::run_events(ws_message::handle),
+        "fan-out" => run::run_events(fan_out::handle),
         _ => {
             let found = http().into_iter().find(|(name, _)| *name == function);
             let (_, routes) = found.ok_or_else(|| format!("there is no function {function:?}"))?;
-            app::run(routes)
+            run::run(routes)
         }
     }
 }

@@ -2,6 +2,6 @@
 
 fn main() -> Result<(), lambda_http::Error> {
     let function =
-        shared::app::variable("_HANDLER").ok_or("_HANDLER, which says which function this is, is not set")?;
+        edge::app::variable("_HANDLER").ok_or("_HANDLER, which says which function this is, is not set")?;
     functions::start(&function)
 }

@@ -7,19 +7,23 @@ mod passwords;
 use axum::Router;
 use axum::extract::State;
 use axum::routing::{delete, post};
+use domain::account::{Account, EmailAddress, UniqueName, Username};
+use domain::address::ClientAddress;
+use domain::caller::Caller;
+use domain::error::Error;
+use domain::id::UserId;
+use domain::name::Name;
+use domain::user::{Profile, UserView};
+use edge::app::App;
+use edge::extract::Json;
+use edge::problem::Problem;
+use edge::reply::Reply;
+use edge::tokens::Tokens;
 use passwords::{NewPassword, Password};
 use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use shared::account::{Account, EmailAddress, UniqueName, Username};
-use shared::app::App;
-use shared::auth::Caller;
-use shared::error::Error;
-use shared::http::{Address, Json, Reply};
-use shared::id::UserId;
-use shared::session::Tokens;
-use shared::store::Registered;
-use shared::user::{Name, Profile, UserView};
+use store::Registered;
 
 /// The function's routes.
 pub fn routes() -> Router<App> {
@@ -84,11 +88,11 @@ pub struct LoggedIn {
 /// Makes an account under a random user id.
 async fn register(
     State(app): State<App>,
-    from: Address,
-    body: Result<Json<Registration>, Error>,
-) -> Result<Reply<UserView>, Error> {
+    from: ClientAddress,
+    body: Result<Json<Registration>, Problem>,
+) -> Result<Reply<UserView>, Problem> {
     if !app.registration {
-        return Err(Error::NotFound("There is no such route."));
+        return Err(Error::NotFound("There is no such route.").into());
     }
     let Json(new) = body?;
     app.store.admit_registration(from).await?;
@@ -107,18 +111,18 @@ async fn register(
 /// Begins a session. Whoever does not get in is not told why: the calls, the work and the answer are the same.
 async fn login(
     State(app): State<App>,
-    from: Address,
+    from: ClientAddress,
     Json(login): Json<Login>,
-) -> Result<Reply<LoggedIn>, Error> {
+) -> Result<Reply<LoggedIn>, Problem> {
     let name = match (&login.username, &login.email) {
         (Some(name), None) | (None, Some(name)) => UniqueName::to_sign_in(name),
-        _ => return Err(Error::field("username", "Send either a username or an email.")),
+        _ => return Err(Error::field("username", "Send either a username or an email.").into()),
     };
     let admitted = app.store.admit_login(&name, from);
     let ((), found) = tokio::try_join!(admitted, app.store.account_named(&name))?;
     let Registered { user, account, profile } = checked(found, login.password).await?;
     let session = app.store.begin_session(&user, &account).await?;
-    let tokens = session.tokens(&app, &profile)?;
+    let tokens = app.tokens(&session, &profile)?;
     Ok(Reply::ok(LoggedIn { tokens, user: UserView::own(user, profile) }, "Logged in."))
 }
 
@@ -127,7 +131,7 @@ async fn change_password(
     State(app): State<App>,
     caller: Caller,
     Json(change): Json<PasswordChange>,
-) -> Result<Reply<()>, Error> {
+) -> Result<Reply<()>, Problem> {
     let account = account_of(&app, &caller, change.current_password).await?;
     let hash = passwords::hash(change.new_password).await?;
     app.store.change_password(&caller.user, &account, hash, caller.session.as_ref()).await?;
@@ -139,7 +143,7 @@ async fn delete_account(
     State(app): State<App>,
     caller: Caller,
     Json(deletion): Json<Deletion>,
-) -> Result<Reply<()>, Error> {
+) -> Result<Reply<()>, Problem> {
     let account = account_of(&app, &caller, deletion.password).await?;
     let delivery = app.store.leave_all(&caller.user).await?;
     app.push.deliver(&app.store, delivery).await;

@@ -1,5 +1,5 @@
 //! The Lambda function `auth`.
 
 fn main() -> Result<(), lambda_http::Error> {
-    shared::app::run(auth::routes())
+    edge::run::run(auth::routes())
 }

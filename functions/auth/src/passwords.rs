@@ -6,10 +6,10 @@ use std::fmt;
 
 use argon2::password_hash::{self, PasswordHasher, PasswordVerifier};
 use argon2::{Algorithm, Argon2, Params, Version};
+use domain::account::PasswordHash;
+use domain::error::Error;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use shared::account::PasswordHash;
-use shared::error::Error;
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use unicode_normalization::UnicodeNormalization;

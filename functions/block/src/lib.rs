@@ -3,15 +3,17 @@
 use axum::Router;
 use axum::extract::State;
 use axum::routing::{delete, get, post};
+use domain::caller::Caller;
+use domain::error::Error;
+use domain::id::UserId;
+use edge::app::App;
+use edge::extract::{Json, Path, Query};
+use edge::page::Limit;
+use edge::problem::Problem;
+use edge::reply::Reply;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use shared::app::App;
-use shared::auth::Caller;
-use shared::error::Error;
-use shared::http::{Json, Path, Query, Reply};
-use shared::id::UserId;
-use shared::page::Limit;
-use shared::store::Blocked;
+use store::Blocked;
 
 /// What the list is called in its cursors.
 const LIST: &str = "blocked";
@@ -41,9 +43,13 @@ pub struct Page {
 }
 
 /// Blocks a user: neither can write to the other in their direct conversation.
-async fn block(State(app): State<App>, caller: Caller, Json(block): Json<Block>) -> Result<Reply<()>, Error> {
+async fn block(
+    State(app): State<App>,
+    caller: Caller,
+    Json(block): Json<Block>,
+) -> Result<Reply<()>, Problem> {
     if block.blocked_user_id == caller.user {
-        return Err(Error::field("blocked_user_id", "You cannot block yourself."));
+        return Err(Error::field("blocked_user_id", "You cannot block yourself.").into());
     }
     app.store.block(&caller, &block.blocked_user_id).await?;
     Ok(Reply::ok((), "User blocked."))
@@ -54,7 +60,7 @@ async fn unblock(
     State(app): State<App>,
     caller: Caller,
     Path(user): Path<UserId>,
-) -> Result<Reply<()>, Error> {
+) -> Result<Reply<()>, Problem> {
     app.store.unblock(&caller.user, &user).await?;
     Ok(Reply::ok((), "User unblocked."))
 }
@@ -64,7 +70,7 @@ async fn blocked(
     State(app): State<App>,
     caller: Caller,
     Query(page): Query<Page>,
-) -> Result<Reply<Vec<Blocked>>, Error> {
+) -> Result<Reply<Vec<Blocked>>, Problem> {
     let after = page.cursor.map(|cursor| app.cursors.open(&caller.user, LIST, &cursor)).transpose()?;
     let (entries, next) = app.store.blocked(&caller.user, after, page.limit.get()).await?;
     let next = next.map(|user| app.cursors.seal(&caller.user, LIST, &user)).transpose()?;

@@ -1,5 +1,5 @@
 //! The Lambda function `block`.
 
 fn main() -> Result<(), lambda_http::Error> {
-    shared::app::run(block::routes())
+    edge::run::run(block::routes())
 }

@@ -3,16 +3,18 @@
 use axum::Router;
 use axum::extract::State;
 use axum::routing::get;
+use domain::caller::Caller;
+use domain::error::Error;
+use domain::id::{ConversationId, MessageId, Stamp, UserId};
+use domain::message::MessageView;
+use edge::app::App;
+use edge::extract::{Path, Query};
+use edge::page::{Limit, Offset};
+use edge::problem::Problem;
+use edge::reply::Reply;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use shared::app::App;
-use shared::auth::Caller;
-use shared::error::Error;
-use shared::http::{Path, Query, Reply};
-use shared::id::{ConversationId, MessageId, Stamp, UserId};
-use shared::message::MessageView;
-use shared::page::{Limit, Offset};
-use shared::store::{PageBounds, PageOfMessages, Target};
+use store::{PageBounds, PageOfMessages, Target};
 
 /// The function's routes. In the template both methods of the first path name its parameter `id`.
 pub fn routes() -> Router<App> {
@@ -52,7 +54,7 @@ async fn conversation(
     caller: Caller,
     Path(other): Path<UserId>,
     Query(page): Query<Page>,
-) -> Result<Reply<Vec<MessageView>>, Error> {
+) -> Result<Reply<Vec<MessageView>>, Problem> {
     let conversation = ConversationId::direct(&caller.user, &other);
     let mark_read = page.mark_read.unwrap_or(true);
     let found = read_page(&app, &caller.user, &conversation, page, mark_read).await?;
@@ -65,9 +67,10 @@ async fn messages(
     caller: Caller,
     Path(conversation): Path<ConversationId>,
     Query(page): Query<Page>,
-) -> Result<Reply<Vec<MessageView>>, Error> {
+) -> Result<Reply<Vec<MessageView>>, Problem> {
     let mark_read = page.mark_read.unwrap_or(false);
-    read_page(&app, &caller.user, &conversation, page, mark_read).await?.ok_or(Error::NotAParticipant)
+    let found = read_page(&app, &caller.user, &conversation, page, mark_read).await?;
+    Ok(found.ok_or(Error::NotAParticipant)?)
 }
 
 async fn read_page(
@@ -137,7 +140,7 @@ async fn mark_page_read(
 ) -> Result<(), Error> {
     let Some(newest) = page.messages.last().map(|message| message.id.stamp) else { return Ok(()) };
     // A large conversation's row may not count yet what is on the page.
-    let nothing_unread = page.row.n == 0 && page.row.head >= Some(newest);
+    let nothing_unread = page.row.unread == 0 && page.row.head >= Some(newest);
     if nothing_unread || page.row.has_read(newest) {
         return Ok(());
     }

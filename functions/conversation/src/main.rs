@@ -1,5 +1,5 @@
 //! The Lambda function `conversation`.
 
 fn main() -> Result<(), lambda_http::Error> {
-    shared::app::run(conversation::routes())
+    edge::run::run(conversation::routes())
 }

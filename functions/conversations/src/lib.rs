@@ -4,19 +4,21 @@
 use axum::Router;
 use axum::extract::State;
 use axum::routing::{get, patch, post};
+use domain::caller::Caller;
+use domain::conversation::{ConversationView, Description};
+use domain::error::Error;
+use domain::id::{ConversationId, UserId};
+use domain::message::ClientId;
+use domain::name::{Name, Picture};
+use edge::app::App;
+use edge::extract::{Json, Path, PathPair, Query};
+use edge::page::Limit;
+use edge::problem::Problem;
+use edge::reply::Reply;
 use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::json;
-use shared::app::App;
-use shared::auth::Caller;
-use shared::conversation::{ConversationView, Description};
-use shared::error::Error;
-use shared::http::{Json, Path, PathPair, Query, Reply};
-use shared::id::{ConversationId, UserId};
-use shared::message::ClientId;
-use shared::page::Limit;
-use shared::store::{Details, NewGroup, Opened, ParticipantView};
-use shared::user::{Name, Picture};
+use store::{Details, NewGroup, Opened, ParticipantView};
 
 /// The function's routes.
 pub fn routes() -> Router<App> {
@@ -66,20 +68,22 @@ async fn create(
     State(app): State<App>,
     caller: Caller,
     Json(new): Json<New>,
-) -> Result<Reply<ConversationView>, Error> {
+) -> Result<Reply<ConversationView>, Problem> {
     let New { r#type: kind, name, participant_ids: participants, client_conversation_id } = new;
     let mut opened = match (kind, name, participants.as_slice()) {
         (NewKind::Group, Some(name), _) => {
             let client_id = client_conversation_id.map(String::from);
             app.store.create_group(&caller, NewGroup { name, participants, client_id }).await?
         }
-        (NewKind::Group, None, _) => return Err(Error::field("name", "A group has a name.")),
+        (NewKind::Group, None, _) => return Err(Error::field("name", "A group has a name.").into()),
         (NewKind::Direct, Some(_), _) => {
-            return Err(Error::field("name", "A direct conversation has no name of its own."));
+            return Err(Error::field("name", "A direct conversation has no name of its own.").into());
         }
         (NewKind::Direct, None, [peer]) => app.store.open_direct(&caller, peer).await?,
         (NewKind::Direct, None, _) => {
-            return Err(Error::field("participant_ids", "A direct conversation is with one other user."));
+            return Err(
+                Error::field("participant_ids", "A direct conversation is with one other user.").into()
+            );
         }
     };
     Ok(answered(&app, &mut opened).await)
@@ -118,7 +122,7 @@ async fn show(
     caller: Caller,
     Path(conversation): Path<ConversationId>,
     Query(page): Query<Page>,
-) -> Result<Reply<Shown>, Error> {
+) -> Result<Reply<Shown>, Problem> {
     let list = format!("participants {conversation}");
     let after = page.cursor.map(|cursor| app.cursors.open(&caller.user, &list, &cursor)).transpose()?;
     let limit = page.limit.map_or(Limit::MAX, Limit::get);
@@ -157,12 +161,12 @@ async fn change(
     caller: Caller,
     Path(conversation): Path<ConversationId>,
     Json(change): Json<Change>,
-) -> Result<Reply<ConversationView>, Error> {
+) -> Result<Reply<ConversationView>, Problem> {
     let Change { name, description, photo_url: picture } = change;
     let details = Details { name, description, picture };
     let delivery = app.store.change_details(&caller.user, &conversation, &details).await?;
     app.push.deliver(&app.store, delivery).await;
-    row(&app, &caller, &conversation).await
+    Ok(row(&app, &caller, &conversation).await?)
 }
 
 async fn row(
@@ -187,10 +191,10 @@ async fn add(
     caller: Caller,
     Path(conversation): Path<ConversationId>,
     Json(newcomers): Json<Newcomers>,
-) -> Result<Reply<ConversationView>, Error> {
+) -> Result<Reply<ConversationView>, Problem> {
     let delivery = app.store.add_participants(&caller, &conversation, newcomers.user_ids).await?;
     app.push.deliver(&app.store, delivery).await;
-    row(&app, &caller, &conversation).await
+    Ok(row(&app, &caller, &conversation).await?)
 }
 
 /// Removes a participant: the caller themselves, or another where the caller is an admin.
@@ -198,7 +202,7 @@ async fn remove(
     State(app): State<App>,
     caller: Caller,
     PathPair(conversation, user): PathPair<ConversationId, UserId>,
-) -> Result<Reply<()>, Error> {
+) -> Result<Reply<()>, Problem> {
     let delivery = app.store.remove_participant(&caller.user, &conversation, &user).await?;
     app.push.deliver(&app.store, delivery).await;
     Ok(Reply::ok((), "OK"))
@@ -217,7 +221,7 @@ async fn set_role(
     caller: Caller,
     PathPair(conversation, user): PathPair<ConversationId, UserId>,
     Json(role): Json<Role>,
-) -> Result<Reply<()>, Error> {
+) -> Result<Reply<()>, Problem> {
     let delivery = app.store.set_admin(&caller.user, &conversation, &user, role.is_admin).await?;
     app.push.deliver(&app.store, delivery).await;
     Ok(Reply::ok((), "OK"))

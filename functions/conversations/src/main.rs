@@ -1,5 +1,5 @@
 //! The Lambda function `conversation`.
 
 fn main() -> Result<(), lambda_http::Error> {
-    shared::app::run(conversations::routes())
+    edge::run::run(conversations::routes())
 }

@@ -4,14 +4,15 @@
 use axum::Router;
 use axum::extract::State;
 use axum::routing::delete;
+use domain::caller::Caller;
+use domain::id::{ConversationId, MessageId};
+use domain::message::MessageView;
+use edge::app::App;
+use edge::extract::{Path, Query};
+use edge::problem::Problem;
+use edge::reply::Reply;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use shared::app::App;
-use shared::auth::Caller;
-use shared::error::Error;
-use shared::http::{Path, Query, Reply};
-use shared::id::{ConversationId, MessageId};
-use shared::message::MessageView;
 
 /// The function's routes.
 pub fn routes() -> Router<App> {
@@ -45,7 +46,7 @@ async fn delete_message(
     caller: Caller,
     Path(message): Path<MessageId>,
     Query(deletion): Query<Deletion>,
-) -> Result<Reply<Option<MessageView>>, Error> {
+) -> Result<Reply<Option<MessageView>>, Problem> {
     match deletion.scope {
         Scope::Everyone => {
             let changed = app.store.delete_message(&caller.user, &message).await?;
@@ -66,7 +67,7 @@ async fn delete_conversation(
     State(app): State<App>,
     caller: Caller,
     Path(conversation): Path<ConversationId>,
-) -> Result<Reply<()>, Error> {
+) -> Result<Reply<()>, Problem> {
     let delivery = app.store.delete_conversation(&caller.user, &conversation).await?;
     app.push.deliver(&app.store, delivery).await;
     Ok(Reply::ok((), "Conversation deleted."))

@@ -1,5 +1,5 @@
 //! The Lambda function `delete`.
 
 fn main() -> Result<(), lambda_http::Error> {
-    shared::app::run(delete::routes())
+    edge::run::run(delete::routes())
 }

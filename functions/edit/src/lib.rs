@@ -3,14 +3,15 @@
 use axum::Router;
 use axum::extract::State;
 use axum::routing::patch;
+use domain::caller::Caller;
+use domain::id::MessageId;
+use domain::message::{MessageView, Text};
+use edge::app::App;
+use edge::extract::{Json, Path};
+use edge::problem::Problem;
+use edge::reply::Reply;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use shared::app::App;
-use shared::auth::Caller;
-use shared::error::Error;
-use shared::http::{Json, Path, Reply};
-use shared::id::MessageId;
-use shared::message::{MessageView, Text};
 
 /// The function's routes.
 pub fn routes() -> Router<App> {
@@ -31,7 +32,7 @@ async fn edit(
     caller: Caller,
     Path(message): Path<MessageId>,
     Json(edit): Json<Edit>,
-) -> Result<Reply<MessageView>, Error> {
+) -> Result<Reply<MessageView>, Problem> {
     let changed = app.store.edit_message(&caller.user, &message, &String::from(edit.message_text)).await?;
     app.push.deliver(&app.store, changed.delivery).await;
     Ok(Reply::ok(changed.message.shown_to(&caller.user, &changed.reads), "Message edited."))

@@ -1,5 +1,5 @@
 //! The Lambda function `conversation`.
 
 fn main() -> Result<(), lambda_http::Error> {
-    shared::app::run(edit::routes())
+    edge::run::run(edit::routes())
 }

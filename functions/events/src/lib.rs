@@ -3,18 +3,20 @@
 use axum::Router;
 use axum::extract::State;
 use axum::routing::get;
+use domain::caller::Caller;
+use domain::error::Error;
+use domain::event::EventView;
+use domain::id::UserId;
+use edge::app::App;
+use edge::extract::Query;
+use edge::page::{BadCursor, Limit};
+use edge::problem::Problem;
+use edge::reply::Reply;
+use observe::meter;
+use observe::metrics::Metric;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use shared::app::App;
-use shared::auth::Caller;
-use shared::error::Error;
-use shared::event::EventView;
-use shared::http::{Query, Reply};
-use shared::id::UserId;
-use shared::meter;
-use shared::metrics::Metric;
-use shared::page::{BadCursor, Limit};
-use shared::store::QueuePosition;
+use store::QueuePosition;
 
 /// What the list is called in its cursors.
 const LIST: &str = "events";
@@ -53,22 +55,22 @@ async fn events(
     State(app): State<App>,
     caller: Caller,
     Query(page): Query<Page>,
-) -> Result<Reply<Events>, Error> {
+) -> Result<Reply<Events>, Problem> {
     let Some(cursor) = page.cursor else {
-        app.store.see_user(&caller).await?;
-        return answer(&app, &caller.user, Vec::new(), &app.store.queue_start(), false);
+        app.store.ensure_user(&caller).await?;
+        return Ok(answer(&app, &caller.user, Vec::new(), &app.store.queue_start(), false)?);
     };
     let from = position(&app, &caller.user, &cursor)?;
     let minute = u32::try_from(app.store.now().seconds() / 60).unwrap_or(u32::MAX);
     // Once a minute a poll writes that its user is there, beside reading.
     let is_noted = from.present == minute;
-    let noted = async { if is_noted { Ok(()) } else { app.store.note_poll(&caller.user).await } };
+    let noted = async { if is_noted { Ok(()) } else { app.store.record_poll(&caller.user).await } };
     let (poll, noted) = futures_util::join!(app.store.poll(&caller.user, from, page.limit.get()), noted);
     let mut poll = poll?;
     if noted.is_ok() {
         poll.position.present = minute;
     }
-    answer(&app, &caller.user, poll.events, &poll.position, poll.has_more)
+    Ok(answer(&app, &caller.user, poll.events, &poll.position, poll.has_more)?)
 }
 
 fn position(app: &App, user: &UserId, cursor: &str) -> Result<QueuePosition, Error> {

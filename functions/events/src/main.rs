@@ -1,5 +1,5 @@
 //! The Lambda function `events`.
 
 fn main() -> Result<(), lambda_http::Error> {
-    shared::app::run(events::routes())
+    edge::run::run(events::routes())
 }

@@ -7,13 +7,15 @@ use std::collections::BTreeMap;
 
 use aws_lambda_events::dynamodb::{Event, EventRecord};
 use aws_lambda_events::streams::{DynamoDbBatchItemFailure, DynamoDbEventResponse};
+use domain::error::Error;
+use domain::id::ConversationId;
+use edge::app::App;
 use futures_util::stream::{self, StreamExt};
+use observe::log::reason;
+use observe::meter;
+use observe::metrics::Metric;
 use serde_dynamo::AttributeValue;
-use shared::app::App;
-use shared::id::ConversationId;
-use shared::log::reason;
-use shared::meter;
-use shared::store::{logged_conversation, table};
+use store::{FannedOut, logged_conversation, table};
 
 /// Conversations that are worked on at once. Each writes to many participants side by side already.
 const SIDE_BY_SIDE: usize = 4;
@@ -34,7 +36,7 @@ pub async fn handle(app: App, event: Event) -> Result<DynamoDbEventResponse, Str
     }
     let outcomes = stream::iter(woken).map(|(conversation, records)| {
         let app = &app;
-        async move { (app.store.fan_out(&app.push, &conversation).await, conversation, records) }
+        async move { (fan_out(app, &conversation).await, conversation, records) }
     });
     let mut response = DynamoDbEventResponse::default();
     let mut outcomes = outcomes.buffer_unordered(SIDE_BY_SIDE);
@@ -46,6 +48,30 @@ pub async fn handle(app: App, event: Event) -> Result<DynamoDbEventResponse, Str
         response.batch_item_failures.extend(records.into_iter().map(failure));
     }
     Ok(response)
+}
+
+/// Fans the changes of a large conversation out to all of its participants, from its checkpoint on. Running it again, or
+/// twice at once, changes nothing.
+///
+/// # Errors
+/// `Unavailable` where the database is, or an entry of the log cannot be read yet.
+pub async fn fan_out(app: &App, conversation: &ConversationId) -> Result<(), Error> {
+    meter::note(conversation);
+    let mut is_first = true;
+    while let Some(batch) = app.store.next_batch(conversation).await? {
+        for users in batch.receivers() {
+            let FannedOut { delivery, failure } = app.store.fan_out_to(&batch, users).await?;
+            app.push.deliver(&app.store, delivery).await;
+            failure.map_or(Ok(()), Err)?;
+        }
+        app.store.complete_batch(&batch).await?;
+        // The batches after the first are younger.
+        if is_first && let Some(since) = batch.since() {
+            meter::measure_between(Metric::FanOutLag, since, app.store.now());
+        }
+        is_first = false;
+    }
+    Ok(())
 }
 
 fn failure(record: EventRecord) -> DynamoDbBatchItemFailure {

@@ -1,5 +1,5 @@
 //! The Lambda function `fan-out`.
 
 fn main() -> Result<(), lambda_http::Error> {
-    shared::app::run_events(fan_out::handle)
+    edge::run::run_events(fan_out::handle)
 }

@@ -3,14 +3,15 @@
 use axum::Router;
 use axum::extract::State;
 use axum::routing::get;
+use domain::caller::Caller;
+use domain::conversation::ConversationView;
+use edge::app::App;
+use edge::extract::Query;
+use edge::page::{Limit, Offset};
+use edge::problem::Problem;
+use edge::reply::Reply;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use shared::app::App;
-use shared::auth::Caller;
-use shared::conversation::ConversationView;
-use shared::error::Error;
-use shared::http::{Query, Reply};
-use shared::page::{Limit, Offset};
 
 /// What the list is called in its cursors.
 const LIST: &str = "inbox";
@@ -36,7 +37,7 @@ async fn inbox(
     State(app): State<App>,
     caller: Caller,
     Query(page): Query<Page>,
-) -> Result<Reply<Vec<ConversationView>>, Error> {
+) -> Result<Reply<Vec<ConversationView>>, Problem> {
     let after = page.cursor.map(|cursor| app.cursors.open(&caller.user, LIST, &cursor)).transpose()?;
     // An offset beside a cursor belongs to the first page.
     let offset = if after.is_some() { 0 } else { page.offset.get() };

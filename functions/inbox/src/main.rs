@@ -1,5 +1,5 @@
 //! The Lambda function `inbox`.
 
 fn main() -> Result<(), lambda_http::Error> {
-    shared::app::run(inbox::routes())
+    edge::run::run(inbox::routes())
 }

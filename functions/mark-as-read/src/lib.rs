@@ -4,13 +4,14 @@
 use axum::Router;
 use axum::extract::State;
 use axum::routing::{get, put};
-use shared::app::App;
-use shared::auth::Caller;
-use shared::conversation::Watermark;
-use shared::error::Error;
-use shared::http::{Path, Reply};
-use shared::id::{ConversationId, MessageId};
-use shared::store::{Receipt, Target};
+use domain::caller::Caller;
+use domain::conversation::Watermark;
+use domain::id::{ConversationId, MessageId};
+use edge::app::App;
+use edge::extract::Path;
+use edge::problem::Problem;
+use edge::reply::Reply;
+use store::{Receipt, Target};
 
 /// The function's routes.
 pub fn routes() -> Router<App> {
@@ -25,7 +26,7 @@ async fn mark_as_read(
     State(app): State<App>,
     caller: Caller,
     Path(message): Path<MessageId>,
-) -> Result<Reply<Watermark>, Error> {
+) -> Result<Reply<Watermark>, Problem> {
     let marked = app.store.mark_message_read(&caller.user, &message).await?;
     app.push.deliver(&app.store, marked.delivery).await;
     Ok(Reply::ok(marked.watermark, "Marked as read."))
@@ -36,7 +37,7 @@ async fn read_all(
     State(app): State<App>,
     caller: Caller,
     Path(conversation): Path<ConversationId>,
-) -> Result<Reply<Watermark>, Error> {
+) -> Result<Reply<Watermark>, Problem> {
     let marked = app.store.mark_read(&caller.user, &conversation, Target::Newest, None).await?;
     app.push.deliver(&app.store, marked.delivery).await;
     Ok(Reply::ok(marked.watermark, "Marked as read."))
@@ -47,6 +48,6 @@ async fn receipts(
     State(app): State<App>,
     caller: Caller,
     Path(message): Path<MessageId>,
-) -> Result<Reply<Vec<Receipt>>, Error> {
+) -> Result<Reply<Vec<Receipt>>, Problem> {
     Ok(Reply::page(app.store.receipts(&caller.user, &message).await?, None))
 }

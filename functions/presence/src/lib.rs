@@ -3,14 +3,16 @@
 use axum::Router;
 use axum::extract::State;
 use axum::routing::put;
+use domain::caller::Caller;
+use domain::error::Error;
+use domain::id::{ConversationId, UserId};
+use domain::presence::{PresenceView, Status};
+use edge::app::App;
+use edge::extract::{Json, Query};
+use edge::problem::Problem;
+use edge::reply::Reply;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use shared::app::App;
-use shared::auth::Caller;
-use shared::error::Error;
-use shared::http::{Json, Query, Reply};
-use shared::id::{ConversationId, UserId};
-use shared::presence::{PresenceView, Status};
 
 /// Users that one call looks up at most.
 const MAX_USERS: usize = 100;
@@ -44,7 +46,7 @@ async fn set(
     State(app): State<App>,
     caller: Caller,
     Json(change): Json<Change>,
-) -> Result<Reply<PresenceView>, Error> {
+) -> Result<Reply<PresenceView>, Problem> {
     let conversation = change.current_conversation_id.as_ref();
     let (shown, delivery) = app.store.set_presence(&caller.user, change.status, conversation).await?;
     app.push.deliver(&app.store, delivery).await;
@@ -56,12 +58,12 @@ async fn look_up(
     State(app): State<App>,
     caller: Caller,
     Query(wanted): Query<Wanted>,
-) -> Result<Reply<Vec<PresenceView>>, Error> {
+) -> Result<Reply<Vec<PresenceView>>, Problem> {
     let ids = wanted.user_ids.split(',').map(str::trim).filter(|id| !id.is_empty());
     let users = ids.map(|id| id.parse().map_err(|e| Error::field("user_ids", format!("{e}"))));
     let users = users.collect::<Result<Vec<UserId>, _>>()?;
     if users.is_empty() || users.len() > MAX_USERS {
-        return Err(Error::field("user_ids", "Ask for 1-100 users, separated by commas."));
+        return Err(Error::field("user_ids", "Ask for 1-100 users, separated by commas.").into());
     }
     Ok(Reply::page(app.store.presence(&caller.user, &users).await?, None))
 }

@@ -1,5 +1,5 @@
 //! The Lambda function `presence`.
 
 fn main() -> Result<(), lambda_http::Error> {
-    shared::app::run(presence::routes())
+    edge::run::run(presence::routes())
 }

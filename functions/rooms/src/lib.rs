@@ -4,17 +4,19 @@
 use axum::Router;
 use axum::extract::State;
 use axum::routing::{delete, get, post};
+use domain::caller::Caller;
+use domain::conversation::{ConversationView, Description};
+use domain::error::Error;
+use domain::id::{ConversationId, ConversationKind};
+use domain::name::Name;
+use edge::app::App;
+use edge::extract::{Json, Path, Query};
+use edge::page::Limit;
+use edge::problem::Problem;
+use edge::reply::Reply;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use shared::app::App;
-use shared::auth::Caller;
-use shared::conversation::{ConversationView, Description};
-use shared::error::Error;
-use shared::http::{Json, Path, Query, Reply};
-use shared::id::{ConversationId, Kind};
-use shared::page::Limit;
-use shared::store::{RoomUser, RoomView};
-use shared::user::Name;
+use store::{RoomUser, RoomView};
 
 /// What the list is called in its cursors.
 const LIST: &str = "rooms";
@@ -43,7 +45,7 @@ async fn create(
     State(app): State<App>,
     caller: Caller,
     Json(new): Json<New>,
-) -> Result<Reply<ConversationView>, Error> {
+) -> Result<Reply<ConversationView>, Problem> {
     let opened = app.store.create_room(&caller, &new.name, new.description.as_ref()).await?;
     let row = opened.shown();
     app.push.deliver(&app.store, opened.delivery).await;
@@ -64,7 +66,7 @@ async fn list(
     State(app): State<App>,
     caller: Caller,
     Query(page): Query<Page>,
-) -> Result<Reply<Vec<RoomView>>, Error> {
+) -> Result<Reply<Vec<RoomView>>, Problem> {
     let after = page.cursor.map(|cursor| app.cursors.open(&caller.user, LIST, &cursor)).transpose()?;
     let (rooms, next) = app.store.rooms(&caller.user, after, page.limit.get()).await?;
     let next = next.map(|position| app.cursors.seal(&caller.user, LIST, &position)).transpose()?;
@@ -76,7 +78,7 @@ async fn join(
     State(app): State<App>,
     caller: Caller,
     Path(room): Path<ConversationId>,
-) -> Result<Reply<ConversationView>, Error> {
+) -> Result<Reply<ConversationView>, Problem> {
     let opened = app.store.join(&caller, &room).await?;
     let row = opened.shown();
     app.push.deliver(&app.store, opened.delivery).await;
@@ -88,9 +90,9 @@ async fn leave(
     State(app): State<App>,
     caller: Caller,
     Path(room): Path<ConversationId>,
-) -> Result<Reply<()>, Error> {
-    if room.kind() != Kind::Room {
-        return Err(Error::NotAParticipant);
+) -> Result<Reply<()>, Problem> {
+    if room.kind() != ConversationKind::Room {
+        return Err(Error::NotAParticipant.into());
     }
     let delivery = app.store.remove_participant(&caller.user, &room, &caller.user).await?;
     app.push.deliver(&app.store, delivery).await;
@@ -102,7 +104,7 @@ async fn remove(
     State(app): State<App>,
     caller: Caller,
     Path(room): Path<ConversationId>,
-) -> Result<Reply<()>, Error> {
+) -> Result<Reply<()>, Problem> {
     let delivery = app.store.delete_room(&caller.user, &room).await?;
     app.push.deliver(&app.store, delivery).await;
     Ok(Reply::ok((), "Room deleted."))
@@ -114,7 +116,7 @@ async fn users(
     caller: Caller,
     Path(room): Path<ConversationId>,
     Query(page): Query<Page>,
-) -> Result<Reply<Vec<RoomUser>>, Error> {
+) -> Result<Reply<Vec<RoomUser>>, Problem> {
     let list = format!("users {room}");
     let after = page.cursor.map(|cursor| app.cursors.open(&caller.user, &list, &cursor)).transpose()?;
     let (users, next) = app.store.room_users(&caller.user, &room, after, page.limit.get()).await?;

@@ -1,5 +1,5 @@
 //! The Lambda function `conversation`.
 
 fn main() -> Result<(), lambda_http::Error> {
-    shared::app::run(rooms::routes())
+    edge::run::run(rooms::routes())
 }

@@ -3,18 +3,20 @@
 use axum::Router;
 use axum::extract::State;
 use axum::routing::get;
+use domain::caller::Caller;
+use domain::error::Error;
+use domain::id::{ConversationId, UserId};
+use domain::message::MessageView;
+use domain::text::TextQuery;
+use domain::time::Timestamp;
+use edge::app::App;
+use edge::extract::Query;
+use edge::page::Limit;
+use edge::problem::Problem;
+use edge::reply::Reply;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use shared::app::App;
-use shared::auth::Caller;
-use shared::error::Error;
-use shared::http::{Query, Reply};
-use shared::id::{ConversationId, UserId};
-use shared::message::MessageView;
-use shared::page::Limit;
-use shared::store::{Hit, SearchScope};
-use shared::text::TextQuery;
-use shared::time::Timestamp;
+use store::{Hit, SearchScope};
 
 /// Characters of a query at most.
 const MAX_QUERY: usize = 500;
@@ -62,10 +64,10 @@ async fn search(
     State(app): State<App>,
     caller: Caller,
     Query(search): Query<Search>,
-) -> Result<Reply<Vec<HitView>>, Error> {
+) -> Result<Reply<Vec<HitView>>, Problem> {
     let text = search.q.or(search.query).unwrap_or_default();
     if text.chars().count() > MAX_QUERY {
-        return Err(Error::field("q", "A query has at most 500 characters."));
+        return Err(Error::field("q", "A query has at most 500 characters.").into());
     }
     let query =
         TextQuery::parse(&text).ok_or_else(|| Error::field("q", "There is nothing to search for."))?;

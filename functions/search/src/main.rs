@@ -1,5 +1,5 @@
 //! The Lambda function `search`.
 
 fn main() -> Result<(), lambda_http::Error> {
-    shared::app::run(search::routes())
+    edge::run::run(search::routes())
 }

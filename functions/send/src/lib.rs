@@ -3,12 +3,13 @@
 use axum::Router;
 use axum::extract::State;
 use axum::routing::post;
-use shared::app::App;
-use shared::auth::Caller;
-use shared::error::Error;
-use shared::http::{JsonOrForm, Reply};
-use shared::message::{Draft, MessageView};
-use shared::store::Sent;
+use domain::caller::Caller;
+use domain::message::{Draft, MessageView};
+use edge::app::App;
+use edge::extract::JsonOrForm;
+use edge::problem::Problem;
+use edge::reply::Reply;
+use store::Sent;
 
 /// The function's routes.
 pub fn routes() -> Router<App> {
@@ -20,13 +21,13 @@ async fn send(
     State(app): State<App>,
     caller: Caller,
     JsonOrForm(draft): JsonOrForm<Draft>,
-) -> Result<Reply<MessageView>, Error> {
+) -> Result<Reply<MessageView>, Problem> {
     match app.store.append_message(&caller, draft).await? {
         Sent::New(message, reads, delivery) => {
             app.push.deliver(&app.store, delivery).await;
             Ok(Reply::created(message.shown_to(&caller.user, &reads), "Message sent."))
         }
-        Sent::Before(message) => {
+        Sent::Duplicate(message) => {
             let reads = app.store.read_state(&caller.user, &message).await?;
             Ok(Reply::ok(message.shown_to(&caller.user, &reads), "This message was sent before."))
         }

@@ -1,5 +1,5 @@
 //! The Lambda function `send`.
 
 fn main() -> Result<(), lambda_http::Error> {
-    shared::app::run(send::routes())
+    edge::run::run(send::routes())
 }

@@ -5,12 +5,13 @@
 use axum::Router;
 use axum::extract::State;
 use axum::routing::post;
+use edge::app::App;
+use edge::extract::Json;
+use edge::problem::Problem;
+use edge::reply::Reply;
+use edge::tokens::{Tokens, open_refresh_token};
 use schemars::JsonSchema;
 use serde::Deserialize;
-use shared::app::App;
-use shared::error::Error;
-use shared::http::{Json, Reply};
-use shared::session::{RefreshToken, Tokens};
 
 /// The function's routes.
 pub fn routes() -> Router<App> {
@@ -26,15 +27,15 @@ pub struct Body {
 }
 
 /// A new pair of tokens; for a token that was just replaced, the pair that replaced it.
-async fn refresh(State(app): State<App>, Json(body): Json<Body>) -> Result<Reply<Tokens>, Error> {
-    let token = RefreshToken::open(&app, &body.refresh_token)?;
+async fn refresh(State(app): State<App>, Json(body): Json<Body>) -> Result<Reply<Tokens>, Problem> {
+    let token = open_refresh_token(&app.cursors, &body.refresh_token)?;
     let (session, registered) = app.store.refresh(&token).await?;
-    Ok(Reply::ok(session.tokens(&app, &registered.profile)?, "OK"))
+    Ok(Reply::ok(app.tokens(&session, &registered.profile)?, "OK"))
 }
 
 /// Ends the session of a token. Its access tokens hold until they expire.
-async fn logout(State(app): State<App>, Json(body): Json<Body>) -> Result<Reply<()>, Error> {
-    let token = RefreshToken::open(&app, &body.refresh_token)?;
+async fn logout(State(app): State<App>, Json(body): Json<Body>) -> Result<Reply<()>, Problem> {
+    let token = open_refresh_token(&app.cursors, &body.refresh_token)?;
     app.store.end_session(&token.user, &token.session).await?;
     Ok(Reply::ok((), "Logged out."))
 }

@@ -1,5 +1,5 @@
 //! The Lambda function `session`.
 
 fn main() -> Result<(), lambda_http::Error> {
-    shared::app::run(session::routes())
+    edge::run::run(session::routes())
 }

@@ -3,13 +3,14 @@
 use axum::Router;
 use axum::extract::State;
 use axum::routing::post;
+use domain::caller::Caller;
+use domain::id::ConversationId;
+use edge::app::App;
+use edge::extract::Json;
+use edge::problem::Problem;
+use edge::reply::Reply;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use shared::app::App;
-use shared::auth::Caller;
-use shared::error::Error;
-use shared::http::{Json, Reply};
-use shared::id::ConversationId;
 
 /// The function's routes.
 pub fn routes() -> Router<App> {
@@ -32,7 +33,7 @@ async fn typing(
     State(app): State<App>,
     caller: Caller,
     Json(signal): Json<Signal>,
-) -> Result<Reply<()>, Error> {
+) -> Result<Reply<()>, Problem> {
     let delivery = app.store.typing(&caller.user, &signal.conversation_id, signal.is_typing).await?;
     app.push.deliver(&app.store, delivery).await;
     Ok(Reply::ok((), "OK"))

@@ -1,5 +1,5 @@
 //! The Lambda function `typing`.
 
 fn main() -> Result<(), lambda_http::Error> {
-    shared::app::run(typing::routes())
+    edge::run::run(typing::routes())
 }

@@ -1,5 +1,5 @@
 //! The Lambda function `unread-count`.
 
 fn main() -> Result<(), lambda_http::Error> {
-    shared::app::run(unread_count::routes())
+    edge::run::run(unread_count::routes())
 }

@@ -3,16 +3,18 @@
 use axum::Router;
 use axum::extract::State;
 use axum::routing::get;
+use domain::caller::Caller;
+use domain::error::Error;
+use domain::id::UserId;
+use domain::people::PeopleQuery;
+use domain::user::{ProfileChange, UserView};
+use edge::app::App;
+use edge::extract::{Json, Path, Query};
+use edge::page::Limit;
+use edge::problem::Problem;
+use edge::reply::Reply;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use shared::app::App;
-use shared::auth::Caller;
-use shared::error::Error;
-use shared::http::{Json, Path, Query, Reply};
-use shared::id::UserId;
-use shared::page::Limit;
-use shared::people::PeopleQuery;
-use shared::user::{ProfileChange, UserView};
 
 /// Characters of a query at most.
 const MAX_QUERY: usize = 200;
@@ -38,8 +40,8 @@ pub struct Search {
 }
 
 /// The caller's profile, kept up to date with what their token says; made at the first call.
-async fn me(State(app): State<App>, caller: Caller) -> Result<Reply<UserView>, Error> {
-    let profile = app.store.see_user(&caller).await?;
+async fn me(State(app): State<App>, caller: Caller) -> Result<Reply<UserView>, Problem> {
+    let profile = app.store.ensure_user(&caller).await?;
     Ok(Reply::ok(UserView::own(caller.user, profile), "OK"))
 }
 
@@ -48,7 +50,7 @@ async fn change_me(
     State(app): State<App>,
     caller: Caller,
     Json(change): Json<ProfileChange>,
-) -> Result<Reply<UserView>, Error> {
+) -> Result<Reply<UserView>, Problem> {
     app.store.admit_profile_change(&caller.user).await?;
     let profile = app.store.change_profile(&caller, &change).await?;
     Ok(Reply::ok(UserView::own(caller.user, profile), "Profile changed."))
@@ -59,7 +61,7 @@ async fn user(
     State(app): State<App>,
     _caller: Caller,
     Path(user): Path<UserId>,
-) -> Result<Reply<UserView>, Error> {
+) -> Result<Reply<UserView>, Problem> {
     let profile = app.store.profile(&user).await?.ok_or(Error::NotFound("There is no such user."))?;
     Ok(Reply::ok(UserView::other(user, profile), "OK"))
 }
@@ -67,15 +69,15 @@ async fn user(
 /// A page of people by the starts of their names. It may be shorter than asked for and still go on.
 async fn people(
     State(app): State<App>,
-    caller: Result<Caller, Error>,
-    search: Result<Query<Search>, Error>,
-) -> Result<Reply<Vec<UserView>>, Error> {
+    caller: Result<Caller, Problem>,
+    search: Result<Query<Search>, Problem>,
+) -> Result<Reply<Vec<UserView>>, Problem> {
     if !app.directory {
-        return Err(Error::NotFound("There is no such route."));
+        return Err(Error::NotFound("There is no such route.").into());
     }
     let (caller, Query(search)) = (caller?, search?);
     if search.q.chars().count() > MAX_QUERY {
-        return Err(Error::field("q", "A query has at most 200 characters."));
+        return Err(Error::field("q", "A query has at most 200 characters.").into());
     }
     let query = PeopleQuery::parse(&search.q)
         .ok_or_else(|| Error::field("q", "Send the start of a username or of a name."))?;

@@ -1,5 +1,5 @@
 //! The Lambda function `users`.
 
 fn main() -> Result<(), lambda_http::Error> {
-    shared::app::run(users::routes())
+    edge::run::run(users::routes())
 }

@@ -5,10 +5,10 @@ use aws_lambda_events::apigw::{
     ApiGatewayCustomAuthorizerResponse,
 };
 use aws_lambda_events::iam::{IamPolicyEffect, IamPolicyStatement};
-use shared::app::App;
-use shared::error::Error;
-use shared::meter;
-use shared::socket;
+use domain::error::Error;
+use edge::app::App;
+use edge::socket;
+use observe::meter;
 
 /// The only error that API Gateway answers with 401.
 const UNAUTHORIZED: &str = "Unauthorized";

@@ -1,5 +1,5 @@
 //! The Lambda function `ws-authorizer`.
 
 fn main() -> Result<(), lambda_http::Error> {
-    shared::app::run_events(ws_authorizer::handle)
+    edge::run::run_events(ws_authorizer::handle)
 }

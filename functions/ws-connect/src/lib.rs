@@ -1,11 +1,11 @@
 //! `$connect`: a socket opens.
 
 use aws_lambda_events::apigw::{ApiGatewayProxyResponse, ApiGatewayWebsocketProxyRequest};
-use shared::app::App;
-use shared::error::Error;
-use shared::meter;
-use shared::metrics::Metric;
-use shared::socket::{PROTOCOL, SocketEvent, accepted, fault};
+use domain::error::Error;
+use edge::app::App;
+use edge::socket::{PROTOCOL, SocketEvent, accepted, fault};
+use observe::meter;
+use observe::metrics::Metric;
 
 /// Keeps the socket, and tells the peers that its user is there.
 ///
@@ -25,7 +25,7 @@ async fn connect(
     let SocketEvent { connection, caller, wants_protocol, .. } = SocketEvent::read(event)?;
     app.store.add_socket(&caller.user, &connection, caller.expires).await?;
     meter::count(Metric::SocketsOpened);
-    if let Ok(delivery) = app.store.note_arriving(&caller.user).await {
+    if let Ok(delivery) = app.store.record_connect(&caller.user).await {
         app.push.deliver(&app.store, delivery).await;
     }
     let mut response = accepted();

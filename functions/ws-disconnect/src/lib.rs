@@ -1,11 +1,11 @@
 //! `$disconnect`: a socket has closed.
 
 use aws_lambda_events::apigw::{ApiGatewayProxyResponse, ApiGatewayWebsocketProxyRequest};
-use shared::app::App;
-use shared::error::Error;
-use shared::meter;
-use shared::metrics::Metric;
-use shared::socket::{SocketEvent, accepted, fault};
+use domain::error::Error;
+use edge::app::App;
+use edge::socket::{SocketEvent, accepted, fault};
+use observe::meter;
+use observe::metrics::Metric;
 
 /// Forgets the socket and, where it was the last, tells the peers that its user has left.
 ///
@@ -26,7 +26,7 @@ async fn disconnect(
     meter::count(Metric::SocketsClosed);
     meter::measure_between(Metric::SocketLife, since, app.store.now());
     app.store.remove_socket(&caller.user, &connection).await?;
-    let delivery = app.store.note_leaving(&caller.user).await?;
+    let delivery = app.store.record_disconnect(&caller.user).await?;
     app.push.deliver(&app.store, delivery).await;
     Ok(accepted())
 }

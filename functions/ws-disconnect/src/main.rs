@@ -1,5 +1,5 @@
 //! The Lambda function `ws-disconnect`.
 
 fn main() -> Result<(), lambda_http::Error> {
-    shared::app::run_events(ws_disconnect::handle)
+    edge::run::run_events(ws_disconnect::handle)
 }

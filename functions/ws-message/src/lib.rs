@@ -1,19 +1,20 @@
 //! Frames from clients: the same actions as over HTTP, by the same code.
 
 use aws_lambda_events::apigw::{ApiGatewayProxyResponse, ApiGatewayWebsocketProxyRequest};
+use domain::caller::Caller;
+use domain::error::Error;
+use domain::fields::FromFields;
+use domain::id::{ConversationId, MessageId};
+use domain::message::Draft;
+use domain::presence::Status;
+use edge::app::App;
+use edge::extract::from_object;
+use edge::socket::{SocketEvent, accepted, fault};
+use observe::meter;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use shared::app::App;
-use shared::auth::Caller;
-use shared::error::Error;
-use shared::http::{FromFields, from_object};
-use shared::id::{ConversationId, MessageId};
-use shared::message::Draft;
-use shared::meter;
-use shared::presence::Status;
-use shared::socket::{SocketEvent, accepted, fault};
-use shared::store::Sent;
+use store::Sent;
 
 /// Does what a frame asks for, and answers on the same socket. A frame that fails leaves the socket open.
 ///
@@ -141,7 +142,7 @@ async fn send(app: &App, caller: &Caller, fields: Map<String, Value>) -> Result<
             app.push.deliver(&app.store, delivery).await;
             (message, reads)
         }
-        Sent::Before(message) => {
+        Sent::Duplicate(message) => {
             let reads = app.store.read_state(&caller.user, &message).await?;
             (message, reads)
         }

@@ -1,5 +1,5 @@
 //! The Lambda function `ws-message`.
 
 fn main() -> Result<(), lambda_http::Error> {
-    shared::app::run_events(ws_message::handle)
+    edge::run::run_events(ws_message::handle)
 }

@@ -3,14 +3,14 @@
 use axum::Router;
 use axum::extract::State;
 use axum::routing::post;
+use domain::caller::Caller;
+use edge::app::App;
+use edge::problem::Problem;
+use edge::reply::Reply;
+use edge::socket;
 use schemars::JsonSchema;
 use serde::Serialize;
-use shared::app::App;
-use shared::auth::Caller;
-use shared::error::Error;
-use shared::http::Reply;
-use shared::socket;
-use shared::store::TICKET_LIFE;
+use store::TICKET_LIFE;
 
 /// The function's routes.
 pub fn routes() -> Router<App> {
@@ -25,7 +25,7 @@ pub struct Ticket {
 }
 
 /// One use, 30 s.
-async fn ticket(State(app): State<App>, caller: Caller) -> Result<Reply<Ticket>, Error> {
+async fn ticket(State(app): State<App>, caller: Caller) -> Result<Reply<Ticket>, Problem> {
     let ticket = socket::issue_ticket(&app, &caller).await?;
     Ok(Reply::created(Ticket { ticket, expires_in: TICKET_LIFE }, "Ticket issued."))
 }

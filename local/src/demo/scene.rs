@@ -6,15 +6,15 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use domain::conversation::{Description, Row};
+use domain::error::Error;
+use domain::fields::FromFields;
+use domain::id::{ConversationId, ConversationKind, MessageId, Stamp, UserId};
+use domain::message::Draft;
+use domain::name::Name;
+use domain::time::Timestamp;
 use serde_json::json;
-use shared::conversation::{Description, Row};
-use shared::error::Error;
-use shared::http::FromFields;
-use shared::id::{ConversationId, Kind, MessageId, Stamp, UserId};
-use shared::message::Draft;
-use shared::store::{Details, NewGroup, PageBounds, Sent, Store, Target};
-use shared::time::Timestamp;
-use shared::user::Name;
+use store::{Details, NewGroup, PageBounds, Sent, Store, Target};
 
 use super::dice::Dice;
 use super::{ago, caller, user};
@@ -216,7 +216,7 @@ impl Place {
         }
         let draft = Draft::from_fields(serde_json::from_value(fields).map_err(Error::internal)?)?;
         match store.append_message(&caller(who)?, draft).await? {
-            Sent::New(message, ..) | Sent::Before(message) => Ok(message.id),
+            Sent::New(message, ..) | Sent::Duplicate(message) => Ok(message.id),
         }
     }
 }
@@ -258,7 +258,8 @@ async fn change(
 async fn room(store: &Store, host: &UserId, name: &str) -> Result<Option<ConversationId>, Error> {
     let rows = store.inbox(host, None, 0, CONVERSATIONS).await?.rows;
     let is_it = |(conversation, row): &(ConversationId, Row)| {
-        conversation.kind() == Kind::Room && row.name.as_ref().is_some_and(|found| found.to_string() == name)
+        conversation.kind() == ConversationKind::Room
+            && row.name.as_ref().is_some_and(|found| found.to_string() == name)
     };
     Ok(rows.into_iter().find(is_it).map(|(conversation, _)| conversation))
 }

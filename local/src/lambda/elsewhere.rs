@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use axum::http::{Request, StatusCode, Uri};
 use bytes::Bytes;
+use domain::error::Source;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use shared::error::Source;
 
 use super::processes::message;
 use super::{Failure, PAYLOAD};

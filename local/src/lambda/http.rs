@@ -19,10 +19,11 @@ use axum::routing::{MethodFilter, on};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
+use domain::error::Error;
+use domain::id::{self, Clock};
+use edge::problem::Problem;
 use http_body_util::LengthLimitError;
 use serde_json::{Map, Value, json};
-use shared::error::Error;
-use shared::id::{self, Clock};
 
 use super::elsewhere::resource;
 use super::{Failure, Lambda};
@@ -47,7 +48,7 @@ pub(crate) fn routes(lambda: &Lambda, rest: &Router) -> Router {
             let id = id::request_token();
             let answer = forward(&lambda, function, &id, path, parameters, request).await;
             answer.unwrap_or_else(|error| {
-                let mut response = error.into_response();
+                let mut response = Problem::from(error).into_response();
                 if let Ok(id) = HeaderValue::from_str(&id) {
                     response.headers_mut().insert("x-request-id", id);
                 }

@@ -10,8 +10,8 @@ use aws_lambda_events::apigw::ApiGatewayRequestAuthorizer;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE;
 use bytes::Bytes;
-use shared::id::random;
-use shared::time::Timestamp;
+use domain::id::random;
+use domain::time::Timestamp;
 use tokio::time::Instant;
 
 use super::ending::Ending;

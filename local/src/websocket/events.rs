@@ -9,8 +9,8 @@ use aws_lambda_events::apigw::{
 };
 use aws_lambda_events::query_map::QueryMap;
 use axum::http::request::Parts;
+use domain::time::Timestamp;
 use serde::Deserialize;
-use shared::time::Timestamp;
 use time::OffsetDateTime;
 use time::macros::format_description;
 

@@ -11,8 +11,8 @@ use axum::http::{HeaderName, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get};
 use bytes::Bytes;
+use domain::time::Timestamp;
 use serde_json::json;
-use shared::time::Timestamp;
 
 use super::connection::{Connection, Refused};
 use super::ending::Ending;

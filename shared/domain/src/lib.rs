@@ -1,0 +1,22 @@
+//! The words and rules of Tidings: ids, times, texts, names, messages, conversations, users, events, errors and limits.
+//!
+//! It does no I/O. It must not know the database's SDK, HTTP frameworks, or the crates above it.
+
+pub mod account;
+pub mod address;
+pub mod caller;
+pub mod conversation;
+pub mod delivery;
+pub mod error;
+pub mod event;
+pub mod fields;
+pub mod id;
+pub mod limits;
+pub mod message;
+pub mod name;
+pub mod people;
+pub mod presence;
+pub mod session;
+pub mod text;
+pub mod time;
+pub mod user;

@@ -1,0 +1,271 @@
+//! Extractors: what a handler takes as arguments. Each rejection is a [`Problem`].
+//!
+//! Checks come in the contract's order: route, token, size, type, form. A handler keeps it by the order of its
+//! arguments: `Caller` first, the body last.
+
+use std::fmt::Display;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::str::FromStr;
+
+use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, RawPathParams, Request};
+use bytes::Bytes;
+use domain::address::ClientAddress;
+use domain::caller::Caller;
+use domain::error::Error;
+use domain::fields::FromFields;
+use http::request::Parts;
+use http::{Extensions, HeaderMap, header};
+use http_body_util::BodyExt;
+use lambda_http::request::RequestContext;
+use observe::meter::{self, Noted};
+use serde::de::DeserializeOwned;
+use serde_urlencoded::Deserializer as Pairs;
+
+use crate::app::App;
+use crate::problem::Problem;
+
+/// Most bytes of a body (contract, section 2: 256 KiB).
+pub const MAX_BODY: usize = 256 * 1024;
+/// Most bytes that are read and thrown away of a body that is too large, so that its sender hears the answer;
+/// API Gateway's own limit.
+const MAX_DRAINED: usize = 10 * 1024 * 1024;
+
+impl FromRequestParts<App> for Caller {
+    type Rejection = Problem;
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let value = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let bearer = value.and_then(|value| value.split_once(' '));
+        match bearer {
+            Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => {
+                let caller = app.verifier.verify(token.trim()).await?;
+                meter::note_caller(&caller.user);
+                Ok(caller)
+            }
+            _ => Err(Error::NotAuthenticated("Send a token: Authorization: Bearer …").into()),
+        }
+    }
+}
+
+/// The client's address, by API Gateway's word or else the connection's.
+#[must_use]
+pub fn client_address(extensions: &Extensions) -> ClientAddress {
+    let gateway = match extensions.get::<RequestContext>() {
+        Some(RequestContext::ApiGatewayV2(context)) => context.http.source_ip.as_deref(),
+        _ => None,
+    };
+    let gateway = gateway.and_then(|address| address.parse().ok());
+    let connection = || extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
+    // Without either, all clients share one bucket of each limit by address.
+    ClientAddress::of(gateway.or_else(connection).unwrap_or(Ipv4Addr::LOCALHOST.into()))
+}
+
+impl FromRequestParts<App> for ClientAddress {
+    type Rejection = Problem;
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Problem> {
+        Ok(client_address(&parts.extensions))
+    }
+}
+
+/// A path's one parameter, which parses; anything else is 400.
+#[derive(Debug)]
+pub struct Path<T>(pub T);
+
+impl<T: FromStr<Err: Display> + Noted + Send> FromRequestParts<App> for Path<T> {
+    type Rejection = Problem;
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let parameters = RawPathParams::from_request_parts(parts, app).await;
+        let parameters = parameters.map_err(|e| Error::Invalid { field: None, message: e.body_text() })?;
+        Ok(Self(parameter(parameters.iter().next())?))
+    }
+}
+
+/// A path's two parameters, which parse; anything else is 400.
+#[derive(Debug)]
+pub struct PathPair<A, B>(pub A, pub B);
+
+impl<A, B> FromRequestParts<App> for PathPair<A, B>
+where
+    A: FromStr<Err: Display> + Noted + Send,
+    B: FromStr<Err: Display> + Noted + Send,
+{
+    type Rejection = Problem;
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let parameters = RawPathParams::from_request_parts(parts, app).await;
+        let parameters = parameters.map_err(|e| Error::Invalid { field: None, message: e.body_text() })?;
+        let mut parameters = parameters.iter();
+        Ok(Self(parameter(parameters.next())?, parameter(parameters.next())?))
+    }
+}
+
+fn parameter<T: FromStr<Err: Display> + Noted>(parameter: Option<(&str, &str)>) -> Result<T, Error> {
+    let (name, value) = parameter.ok_or_else(|| Error::internal("the route has no such parameter"))?;
+    let id = value.parse().map_err(|e: T::Err| Error::field(name, e.to_string()))?;
+    meter::note(&id);
+    Ok(id)
+}
+
+/// The query string; unknown parameters are ignored, bad ones are 400.
+#[derive(Debug)]
+pub struct Query<T>(pub T);
+
+impl<T: DeserializeOwned + Send> FromRequestParts<App> for Query<T> {
+    type Rejection = Problem;
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Problem> {
+        Ok(Self(parsed(Pairs::new(form_pairs(parts.uri.query().unwrap_or_default())))?))
+    }
+}
+
+fn form_pairs(text: &str) -> form_urlencoded::Parse<'_> {
+    form_urlencoded::parse(text.as_bytes())
+}
+
+/// A JSON body; unknown fields are refused where its type says so.
+#[derive(Debug)]
+pub struct Json<T>(pub T);
+
+impl<T: DeserializeOwned> FromRequest<App> for Json<T> {
+    type Rejection = Problem;
+    async fn from_request(request: Request, _: &App) -> Result<Self, Problem> {
+        let (parts, body) = request.into_parts();
+        let body = read_body(body).await?;
+        if !is_json(&parts.headers) {
+            return Err(Error::UnsupportedMediaType("application/json").into());
+        }
+        Ok(Self(json(&body)?))
+    }
+}
+
+/// A JSON body, or the same fields as a form (`application/x-www-form-urlencoded`, `multipart/form-data`).
+///
+/// Unknown form fields are ignored, and empty ones count as absent: browsers send every field of a form.
+#[derive(Debug)]
+pub struct JsonOrForm<T>(pub T);
+
+const SENDABLE: &str = "application/json, application/x-www-form-urlencoded or multipart/form-data";
+
+impl<T: FromFields> FromRequest<App> for JsonOrForm<T> {
+    type Rejection = Problem;
+    async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
+        let (parts, body) = request.into_parts();
+        let body = read_body(body).await?;
+        if is_json(&parts.headers) {
+            return Ok(Self(T::from_fields(json(&body)?)?));
+        }
+        let pairs = match content_type(&parts.headers).as_str() {
+            "application/x-www-form-urlencoded" => {
+                let text = std::str::from_utf8(&body)
+                    .map_err(|_| Error::Invalid { field: None, message: "The form is not UTF-8.".into() })?;
+                form_pairs(text).into_owned().map(|(name, text)| (name, text.into_bytes())).collect()
+            }
+            "multipart/form-data" => parts_of(Request::from_parts(parts, body.into()), app).await?,
+            _ => return Err(Error::UnsupportedMediaType(SENDABLE).into()),
+        };
+        Ok(Self(T::from_fields(from_form::<T>(pairs)?)?))
+    }
+}
+
+/// The parts of a multipart body.
+async fn parts_of(request: Request, app: &App) -> Result<Vec<(String, Vec<u8>)>, Error> {
+    let invalid = |message: String| Error::Invalid { field: None, message };
+    let mut form = axum::extract::Multipart::from_request(request, app)
+        .await
+        .map_err(|rejection| invalid(rejection.body_text()))?;
+    let mut pairs = Vec::new();
+    while let Some(part) = form.next_field().await.map_err(|e| invalid(e.body_text()))? {
+        let name = part.name().unwrap_or_default().to_owned();
+        pairs.push((name, part.bytes().await.map_err(|e| invalid(e.body_text()))?.into()));
+    }
+    Ok(pairs)
+}
+
+fn from_form<T: FromFields>(pairs: Vec<(String, Vec<u8>)>) -> Result<T::Fields, Error> {
+    let mut object = serde_json::Map::new();
+    // A field that we do not read may hold anything, a file for one.
+    for (name, bytes) in pairs.into_iter().filter(|(name, _)| T::NAMES.contains(&name.as_str())) {
+        let text = String::from_utf8(bytes).map_err(|_| Error::field(&name, "The field is not UTF-8."))?;
+        if !text.is_empty() {
+            object.insert(name, text.into());
+        }
+    }
+    parsed(serde_json::Value::Object(object))
+}
+
+/// Reads all of a body, or says that it is too large once its sender has been heard out.
+async fn read_body(mut body: axum::body::Body) -> Result<Bytes, Error> {
+    let mut kept = Vec::new();
+    let mut seen = 0;
+    while let Some(frame) = body.frame().await {
+        let frame =
+            frame.map_err(|e| Error::Invalid { field: None, message: format!("The body broke off: {e}") })?;
+        let Ok(data) = frame.into_data() else { continue };
+        seen += data.len();
+        if seen <= MAX_BODY {
+            kept.extend_from_slice(&data);
+        } else if seen > MAX_DRAINED {
+            break;
+        }
+    }
+    meter::note_field("request_bytes", seen);
+    if seen > MAX_BODY { Err(Error::TooLarge) } else { Ok(kept.into()) }
+}
+
+fn content_type(headers: &HeaderMap) -> String {
+    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let kind = content_type(headers);
+    kind == "application/json" || (kind.starts_with("application/") && kind.ends_with("+json"))
+}
+
+fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
+    // serde would take an array for the fields in their order.
+    if body.trim_ascii_start().first() == Some(&b'[') {
+        return Err(Error::Invalid { field: None, message: "The body is not a JSON object.".into() });
+    }
+    let mut json = serde_json::Deserializer::from_slice(body);
+    let value = parsed(&mut json)?;
+    json.end().map_err(|e| Error::Invalid { field: None, message: e.to_string() })?;
+    Ok(value)
+}
+
+/// Reads a JSON object whose fields are known.
+///
+/// # Errors
+/// `Invalid`, with the field that is wrong.
+pub fn from_object<T: DeserializeOwned>(
+    fields: serde_json::Map<String, serde_json::Value>,
+) -> Result<T, Error> {
+    parsed(serde_json::Value::Object(fields))
+}
+
+/// Parses into a type whose constructors are the checks; a refusal names the field.
+fn parsed<'de, T: DeserializeOwned, D: serde::Deserializer<'de>>(from: D) -> Result<T, Error> {
+    serde_path_to_error::deserialize(from).map_err(|error| {
+        let path = error.path().to_string();
+        let message = error.into_inner().to_string();
+        let missing = message.strip_prefix("missing field `").and_then(|rest| rest.split('`').next());
+        let field = missing.map(ToOwned::to_owned).or((path != "." && !path.contains('?')).then_some(path));
+        Error::Invalid { field, message }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_address_is_what_the_gateway_says_else_the_connection() {
+        let mut extensions = Extensions::new();
+        let shown = |extensions: &Extensions| client_address(extensions).to_string();
+        assert_eq!(shown(&extensions), "127.0.0.1");
+        let peer: SocketAddr = "[::ffff:192.0.2.7]:443".parse().unwrap();
+        extensions.insert(ConnectInfo(peer));
+        assert_eq!(shown(&extensions), "192.0.2.7");
+        let mut context = lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpRequestContext::default();
+        context.http.source_ip = Some("2001:db8:1:2:3:4:5:6".to_owned());
+        extensions.insert(RequestContext::ApiGatewayV2(context));
+        assert_eq!(shown(&extensions), "2001:db8:1:2::");
+    }
+}

@@ -1,0 +1,17 @@
+//! The edge: HTTP requests, tokens, cursors, sockets and pushes, and how a function starts.
+//!
+//! It turns requests into domain values and results into answers. It must not know keys, items or the routes.
+
+pub mod app;
+pub mod auth;
+pub mod boundary;
+pub mod extract;
+pub mod jwks;
+pub mod page;
+pub mod problem;
+pub mod push;
+pub mod reply;
+pub mod run;
+pub mod socket;
+mod token;
+pub mod tokens;

@@ -1,0 +1,219 @@
+//! Pages of lists: limits, offsets and cursors.
+//!
+//! Invariant: a cursor holds only for the user and the list it was issued for. It is opaque and signed; what the
+//! database calls its last evaluated key never leaves the process.
+
+use aws_lc_rs::{constant_time, hmac};
+use base64::Engine as _;
+use domain::error::Error;
+use domain::id::{ORDERED, UserId};
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+/// How many entries a page may have: 1-100, 50 unless told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(try_from = "i64")]
+#[schemars(inline, extend("minimum" = 1, "maximum" = Self::MAX, "default" = Self::default().get()))]
+pub struct Limit(u8);
+
+impl Limit {
+    /// The greatest.
+    pub const MAX: usize = 100;
+
+    /// The number.
+    #[must_use]
+    pub fn get(self) -> usize {
+        usize::from(self.0)
+    }
+}
+
+impl Default for Limit {
+    fn default() -> Self {
+        Self(50)
+    }
+}
+
+impl TryFrom<i64> for Limit {
+    type Error = &'static str;
+    fn try_from(number: i64) -> Result<Self, Self::Error> {
+        match u8::try_from(number) {
+            Ok(number @ 1..=100) => Ok(Self(number)),
+            _ => Err("a limit is a number from 1 to 100"),
+        }
+    }
+}
+
+/// Entries to pass over at most.
+const MAX_OFFSET: u16 = 10_000;
+
+/// How many entries to pass over: 0-10,000.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(try_from = "i64")]
+#[schemars(inline, extend("minimum" = 0, "maximum" = MAX_OFFSET, "default" = 0))]
+pub struct Offset(u16);
+
+impl Offset {
+    /// The number.
+    #[must_use]
+    pub fn get(self) -> usize {
+        usize::from(self.0)
+    }
+}
+
+impl TryFrom<i64> for Offset {
+    type Error = &'static str;
+    fn try_from(number: i64) -> Result<Self, Self::Error> {
+        match u16::try_from(number) {
+            Ok(number @ 0..=MAX_OFFSET) => Ok(Self(number)),
+            _ => Err("an offset is a number from 0 to 10,000"),
+        }
+    }
+}
+
+const VERSION: u8 = 1;
+const TAG: usize = 16;
+
+/// The keys that sign cursors, tickets and refresh tokens, derived from secrets: one signs, and the one before it still holds.
+pub struct CursorKey {
+    keys: Vec<(u8, hmac::Key)>,
+}
+
+/// Why a cursor does not hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BadCursor {
+    /// It was altered, or issued for another user or list.
+    Foreign,
+    /// It was signed with a key that is no longer in use.
+    Retired,
+}
+
+impl From<BadCursor> for Error {
+    fn from(_: BadCursor) -> Self {
+        Self::field("cursor", "The cursor is not one of this list.")
+    }
+}
+
+impl CursorKey {
+    /// Derives the keys from `TIDINGS_SECRET` and, while it is being replaced, the one before it.
+    #[must_use]
+    pub fn derive(secrets: &[&[u8]]) -> Self {
+        let key = |secret: &&[u8]| {
+            let secret = hmac::Key::new(hmac::HMAC_SHA256, secret);
+            let id = hmac::sign(&secret, b"tidings key id").as_ref()[0];
+            (id, hmac::Key::new(hmac::HMAC_SHA256, hmac::sign(&secret, b"tidings cursor").as_ref()))
+        };
+        Self { keys: secrets.iter().map(key).collect() }
+    }
+
+    /// A cursor of a user's list at a position.
+    ///
+    /// # Errors
+    /// `Internal` where the position does not serialise.
+    pub fn seal<T: Serialize>(&self, user: &UserId, list: &str, position: &T) -> Result<String, Error> {
+        self.seal_bytes(user, list, &serde_json::to_vec(position).map_err(Error::internal)?)
+    }
+
+    /// The position in a cursor.
+    ///
+    /// # Errors
+    /// `Invalid` for a cursor that was altered, or issued for another user or list.
+    pub fn open<T: DeserializeOwned>(&self, user: &UserId, list: &str, cursor: &str) -> Result<T, Error> {
+        let position = self.open_bytes(user, list, cursor)?;
+        serde_json::from_slice(&position).map_err(|_| BadCursor::Foreign.into())
+    }
+
+    /// What [`seal`](Self::seal) gives, with the user in front: for tokens that come without another that says who
+    /// it is.
+    ///
+    /// # Errors
+    /// `Internal` where the content does not serialise.
+    pub fn seal_with_user<T: Serialize>(
+        &self,
+        user: &UserId,
+        kind: &str,
+        content: &T,
+    ) -> Result<String, Error> {
+        let sealed = self.seal(user, kind, content)?;
+        Ok(ORDERED.encode(format!("{user} {sealed}")))
+    }
+
+    /// The user and the content of what was sealed with the user; `None` where it does not hold.
+    #[must_use]
+    pub fn open_with_user<T: DeserializeOwned>(&self, kind: &str, token: &str) -> Option<(UserId, T)> {
+        let text = String::from_utf8(ORDERED.decode(token).ok()?).ok()?;
+        let (user, sealed) = text.split_once(' ')?;
+        let user: UserId = user.parse().ok()?;
+        let content = self.open(&user, kind, sealed).ok()?;
+        Some((user, content))
+    }
+
+    /// Signed bytes: the version, the key's id, the bytes, and 16 bytes of an HMAC-SHA-256 over the user, the list
+    /// and all of these.
+    ///
+    /// # Errors
+    /// `Internal` where there is no key.
+    pub fn seal_bytes(&self, user: &UserId, list: &str, position: &[u8]) -> Result<String, Error> {
+        let (id, key) = self.keys.first().ok_or_else(|| Error::internal("there is no key for cursors"))?;
+        let mut bytes = Vec::with_capacity(position.len() + 2 + TAG);
+        bytes.extend_from_slice(&[VERSION, *id]);
+        bytes.extend_from_slice(position);
+        let tag = tag(key, user, list, &bytes);
+        bytes.extend_from_slice(&tag.as_ref()[..TAG]);
+        Ok(ORDERED.encode(bytes))
+    }
+
+    /// The bytes that were signed.
+    ///
+    /// # Errors
+    /// Says why they do not hold.
+    pub fn open_bytes(&self, user: &UserId, list: &str, cursor: &str) -> Result<Vec<u8>, BadCursor> {
+        let bytes = ORDERED.decode(cursor).map_err(|_| BadCursor::Foreign)?;
+        let (body, signature) = bytes.split_last_chunk::<TAG>().ok_or(BadCursor::Foreign)?;
+        let [VERSION, id, position @ ..] = body else { return Err(BadCursor::Foreign) };
+        let (_, key) = self.keys.iter().find(|(known, _)| known == id).ok_or(BadCursor::Retired)?;
+        let expected = tag(key, user, list, body);
+        constant_time::verify_slices_are_equal(signature, &expected.as_ref()[..TAG])
+            .map_err(|_| BadCursor::Foreign)?;
+        Ok(position.to_vec())
+    }
+}
+
+fn tag(key: &hmac::Key, user: &UserId, list: &str, body: &[u8]) -> hmac::Tag {
+    let mut context = hmac::Context::with_key(key);
+    // Neither a user id nor a list's name holds a zero byte.
+    for part in [user.as_str().as_bytes(), list.as_bytes()] {
+        context.update(part);
+        context.update(&[0]);
+    }
+    context.update(body);
+    context.sign()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_holds_for_its_user_and_list_only() {
+        let key = CursorKey::derive(&[b"secret"]);
+        let (alice, bob): (UserId, UserId) = ("alice".parse().unwrap(), "bob".parse().unwrap());
+        let cursor = key.seal(&alice, "inbox", &("there", 7)).unwrap();
+        assert_eq!(key.open::<(String, u8)>(&alice, "inbox", &cursor).unwrap(), ("there".to_owned(), 7));
+        for (user, list, cursor) in [
+            (&bob, "inbox", cursor.clone()),
+            (&alice, "blocked", cursor.clone()),
+            (&alice, "inbox", format!("{cursor}-")),
+            (&alice, "inbox", cursor[1..].to_owned()),
+            (&alice, "inbox", cursor.replacen('7', "8", 1) + "x"),
+            (&alice, "inbox", String::new()),
+        ] {
+            assert!(key.open::<(String, u8)>(user, list, &cursor).is_err(), "{cursor}");
+        }
+        let rotated = CursorKey::derive(&[b"new secret", b"secret"]);
+        assert!(rotated.open::<(String, u8)>(&alice, "inbox", &cursor).is_ok());
+        let other = CursorKey::derive(&[b"another secret"]);
+        assert!(other.open::<(String, u8)>(&alice, "inbox", &cursor).is_err());
+        assert_eq!(other.open_bytes(&alice, "inbox", &cursor), Err(BadCursor::Retired));
+    }
+}

@@ -1,0 +1,165 @@
+//! A message that is to be changed, with all that a change has to know about it.
+//!
+//! Invariant: a change commits under the version of the message that it read. A row that shows the message shows its new
+//! text, an unread count excludes it once it is deleted, and the queue of a direct conversation, which holds texts,
+//! holds no old one.
+
+use domain::conversation::Row;
+use domain::delivery::Delivery;
+use domain::error::Error;
+use domain::id::{MessageId, Stamp, UserId};
+use domain::limits;
+use domain::message::{Message, ReadState};
+
+use crate::change_log::{self, Change};
+use crate::client::Store;
+use crate::item::{Write, from_item, full_at};
+use crate::messages::StoredMessage;
+use crate::participants::{self, Group};
+use crate::reads::Reads;
+use crate::transact::{Refusals, Transaction};
+use crate::{inbox, profiles, queue};
+
+/// A changed message, who has read it, and the events to push.
+pub struct Changed {
+    /// The message after the change.
+    pub message: Message,
+    /// Who has read it.
+    pub reads: ReadState,
+    /// The events to push.
+    pub delivery: Delivery,
+}
+
+/// A message that is to be changed, as it was read.
+pub(crate) struct MessageToChange {
+    /// The caller's row, or the sender's where an operator restores it.
+    pub(crate) row: Row,
+    pub(crate) stored: StoredMessage,
+    pub(crate) group: Option<Group>,
+    pub(crate) reads: ReadState,
+}
+
+/// What a write of a change is about.
+#[derive(Clone, Default, PartialEq)]
+pub(crate) enum ChangeTarget {
+    /// The row of a participant.
+    Row(UserId),
+    #[default]
+    Other,
+}
+
+/// The writes of a change.
+pub(crate) type ChangeTransaction = Transaction<ChangeTarget>;
+
+impl MessageToChange {
+    pub(crate) fn id(&self) -> &MessageId {
+        &self.stored.message.id
+    }
+
+    pub(crate) fn is_large(&self) -> bool {
+        self.group.as_ref().is_some_and(Group::is_large)
+    }
+
+    /// The participants who can see the message, and so receive the event of its change.
+    pub(crate) fn audience(&self, caller: &UserId) -> Vec<UserId> {
+        if let Some(group) = &self.group {
+            let audience = group.participants.iter().filter(|(_, part)| part.sees(self.id().stamp));
+            return audience.map(|(user, _)| user.clone()).collect();
+        }
+        let other = self.stored.message.other_than(caller);
+        [Some(caller), other].into_iter().flatten().cloned().collect()
+    }
+
+    /// Whether it is the newest message of the conversation.
+    pub(crate) fn is_newest(&self) -> bool {
+        let newest = self.group.as_ref().map_or(self.row.head, |group| group.meta.newest_message);
+        newest == Some(self.id().stamp)
+    }
+
+    /// The id that the next event must be above.
+    pub(crate) fn event_floor(&self) -> Option<Stamp> {
+        self.row.event_floor().max(self.group.as_ref().map(|group| group.meta.latest_event))
+    }
+
+    /// The message without a change.
+    pub(crate) fn unchanged(self) -> Changed {
+        Changed { message: self.stored.message, reads: self.reads, delivery: Delivery::default() }
+    }
+}
+
+impl Store {
+    /// Reads a message that someone wants to change.
+    pub(crate) async fn message_to_change(
+        &self,
+        caller: &UserId,
+        id: &MessageId,
+    ) -> Result<MessageToChange, Error> {
+        let group = self.whole_group(id);
+        let (row, stored, group) =
+            tokio::try_join!(self.row(caller, &id.conversation), self.stored_message(id), group)?;
+        let row = row.ok_or(Error::NotAParticipant)?;
+        let stored = stored.filter(|stored| row.shows(id.stamp) && !stored.is_hidden_by(caller));
+        let stored = stored.ok_or(Error::NotFound("There is no such message."))?;
+        let reads = match &group {
+            Some(group) => Reads::of_group(group).state_of(&stored.message),
+            None => self.state_of(caller, &row, &stored.message).await?,
+        };
+        Ok(MessageToChange { row, stored, group, reads })
+    }
+
+    /// The group or room of a message with all its participants; `None` in a direct conversation.
+    pub(crate) async fn whole_group(&self, id: &MessageId) -> Result<Option<Group>, Error> {
+        if id.conversation.is_direct() {
+            return Ok(None);
+        }
+        self.group(&id.conversation, participants::ALL, true).await
+    }
+
+    /// The rows of those who can see a message, as they stand.
+    pub(crate) async fn rows_of_audience(
+        &self,
+        subject: &MessageToChange,
+        caller: &UserId,
+    ) -> Result<Vec<(UserId, Row)>, Error> {
+        let audience = subject.audience(caller);
+        let keys = audience.iter().map(|user| inbox::key(user, &subject.id().conversation));
+        let rows = self.get_all(keys.collect()).await?;
+        rows.into_iter().map(|item| Ok((profiles::owner(&item)?, from_item(item)?))).collect()
+    }
+
+    /// Adds a change to the group's own items: its `META` and, in a large one, its log.
+    pub(crate) fn log_change(
+        &self,
+        transaction: &mut ChangeTransaction,
+        subject: &MessageToChange,
+        at: Stamp,
+        change: &Change,
+    ) -> Result<(), Error> {
+        let Some(group) = &subject.group else { return Ok(()) };
+        let conversation = &subject.id().conversation;
+        transaction.add(ChangeTarget::Other, group.change(conversation, at.plus(1)));
+        if group.is_large() {
+            let entry = change_log::entry(conversation, group.meta.seq + 1, change, self.clock.now())?;
+            transaction.add(ChangeTarget::Other, entry);
+        }
+        Ok(())
+    }
+
+    /// Whether an event of that id may still be in a queue.
+    pub(crate) fn is_queued(&self, stamp: Stamp) -> bool {
+        queue::is_kept(stamp, self.clock.now())
+    }
+
+    /// The removal of an earlier edit's event from a queue that holds its text.
+    pub(crate) fn unqueue_old_edit(&self, subject: &MessageToChange, user: &UserId) -> Option<Write> {
+        let old = subject.stored.notes.updated_by.filter(|old| self.is_queued(*old));
+        let old = old.filter(|_| subject.group.is_none());
+        old.map(|old| Write::delete(queue::key(user, old)))
+    }
+}
+
+/// When the caller's bucket of writes is full again, where their row was refused.
+pub(crate) fn own_bucket(caller: &UserId, refusals: Refusals<ChangeTarget>) -> Option<i64> {
+    let own = refusals.into_iter().find(|(target, _)| *target == ChangeTarget::Row(caller.clone()));
+    own.and_then(|(_, item)| full_at(&item?, &limits::WRITES))
+}

@@ -1,0 +1,265 @@
+//! Deleting messages for everyone or for oneself, and restoring them.
+
+use async_recursion::async_recursion as boxed;
+use domain::conversation::{Row, SMALL};
+use domain::delivery::OutgoingEvent;
+use domain::error::Error;
+use domain::event::{Event, Unread};
+use domain::id::{MessageId, Stamp, UserId};
+use domain::limits;
+use domain::message::{Content, Message, ReadState};
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+
+use crate::change_log::Change;
+use crate::changing::{ChangeTarget, ChangeTransaction, Changed, MessageToChange, own_bucket};
+use crate::client::Store;
+use crate::item::{Key, Write, from_item};
+use crate::messages::StoredMessage;
+use crate::reads::Reads;
+use crate::transact::{Commit, Transaction};
+use crate::{inbox, partition, queue};
+
+/// Seconds that the content of a deleted message can be restored: 30 days.
+const RECOVERABLE: i64 = 30 * 24 * 3600;
+
+fn recovery_key(id: &MessageId) -> Key {
+    Key { pk: partition::of_conversation(&id.conversation), sk: format!("D#{}", id.stamp) }
+}
+
+/// The content of a deleted message.
+#[derive(Serialize, Deserialize)]
+struct Recoverable {
+    content: Content,
+    by: UserId,
+    expires: i64,
+}
+
+impl Store {
+    /// Deletes a message for everyone. Its content is kept apart for 30 days. Doing it again changes nothing.
+    ///
+    /// # Errors
+    /// `NotAParticipant`, `NotFound`, `NotTheSender` where the caller is neither its sender nor an admin, `RateLimited`.
+    #[boxed]
+    pub async fn delete_message(&self, caller: &UserId, id: &MessageId) -> Result<Changed, Error> {
+        let began = Instant::now();
+        let mut full_at = None;
+        loop {
+            let subject = self.message_to_change(caller, id).await?;
+            let message = &subject.stored.message;
+            if message.sender != *caller && !subject.row.admin {
+                return Err(Error::NotTheSender);
+            }
+            if message.is_deleted() {
+                return Ok(subject.unchanged());
+            }
+            let now = self.clock.now();
+            let deleted = message.deleted(now);
+            let at = self.clock.stamp_above(subject.event_floor());
+            let kept = Recoverable {
+                content: message.content.clone(),
+                by: caller.clone(),
+                expires: now.seconds() + RECOVERABLE,
+            };
+            let mut transaction = Transaction::new();
+            transaction.add(ChangeTarget::Other, subject.stored.replaced(&deleted, None)?);
+            transaction.add(ChangeTarget::Other, Write::put(recovery_key(id), &kept)?);
+            self.log_change(&mut transaction, &subject, at, &Change::Deleted { message: id.stamp })?;
+            let mut events = Vec::new();
+            if subject.is_large() {
+                let own = Write::update(inbox::key(caller, &id.conversation))
+                    .if_present("pk")
+                    .set("last_mine", &subject.row.last_mine)
+                    .if_still("last_id", subject.row.last_id.as_ref());
+                let own = self.limit(own, &limits::WRITES, full_at)?;
+                transaction.add(ChangeTarget::Row(caller.clone()), own);
+            } else {
+                let deletion = Deletion { store: self, caller, subject: &subject, deleted: &deleted, at };
+                events = deletion.add_rows(&mut transaction, full_at).await?;
+            }
+            match self.commit_and_publish(transaction, events, began).await? {
+                Commit::Done(delivery) => {
+                    return Ok(Changed { message: deleted, reads: subject.reads, delivery });
+                }
+                Commit::Refused(refusals) => full_at = own_bucket(caller, refusals),
+            }
+        }
+    }
+
+    /// Hides a message from the caller alone. Doing it again changes nothing.
+    ///
+    /// # Errors
+    /// `NotAParticipant`, `NotFound`, `RateLimited`.
+    #[boxed]
+    pub async fn hide_message(&self, caller: &UserId, id: &MessageId) -> Result<Changed, Error> {
+        let began = Instant::now();
+        let mut full_at = None;
+        loop {
+            let (row, stored) =
+                tokio::try_join!(self.row(caller, &id.conversation), self.stored_message(id))?;
+            let row = row.ok_or(Error::NotAParticipant)?;
+            let stored = stored.filter(|stored| row.shows(stored.message.id.stamp));
+            let stored = stored.ok_or(Error::NotFound("There is no such message."))?;
+            let message = stored.message.clone();
+            let reads = ReadState::UNREAD;
+            if stored.is_hidden_by(caller) {
+                return Ok(Changed { message, reads, delivery: domain::delivery::Delivery::default() });
+            }
+            let mut transaction = Transaction::new();
+            transaction
+                .add(ChangeTarget::Other, stored.listing("hidden_by", &stored.notes.hidden_by, caller));
+            let at = self.clock.stamp_above(row.event_floor());
+            let mut after = without(&stored, caller, &row).published(at);
+            if row.last_id == Some(id.stamp) {
+                let previous = self.shown_below(caller, &row, id).await?;
+                (after.last_id, after.last_text) = (None, None);
+                if let Some(previous) = previous {
+                    after.last_id = Some(previous.message.id.stamp);
+                    after.last_text = Some(previous.message.preview());
+                    after.last_mine = previous.message.sender == *caller;
+                    transaction.add(ChangeTarget::Other, previous.shown_by(caller));
+                }
+            }
+            let own = inbox::replace(inbox::key(caller, &id.conversation), &row, &after);
+            transaction.add(ChangeTarget::Row(caller.clone()), self.limit(own, &limits::WRITES, full_at)?);
+            let hidden = Message { content: message.deleted(self.clock.now()).content, ..message.clone() };
+            let unread = Unread::of(&after);
+            let event =
+                Event::MessageDeleted { message: hidden, reads: reads.clone(), only_me: true, unread };
+            let events = vec![OutgoingEvent::new(caller.clone(), at, event)];
+            match self.commit_and_publish(transaction, events, began).await? {
+                Commit::Done(delivery) => return Ok(Changed { message, reads, delivery }),
+                Commit::Refused(refusals) => full_at = own_bucket(caller, refusals),
+            }
+        }
+    }
+
+    /// The newest message below one that a user sees.
+    async fn shown_below(
+        &self,
+        user: &UserId,
+        row: &Row,
+        id: &MessageId,
+    ) -> Result<Option<StoredMessage>, Error> {
+        let mut below = id.stamp;
+        loop {
+            let chunk = self.messages_below(&id.conversation, Some(below), SMALL).await?;
+            let Some(last) = chunk.last().map(|stored| stored.message.id.stamp) else { return Ok(None) };
+            let found = chunk
+                .into_iter()
+                .find(|stored| !row.shows(stored.message.id.stamp) || !stored.is_hidden_by(user));
+            if let Some(stored) = found {
+                return Ok(Some(stored).filter(|stored| row.shows(stored.message.id.stamp)));
+            }
+            below = last;
+        }
+    }
+
+    /// Restores the content of a deleted message, for an operator.
+    ///
+    /// # Errors
+    /// `NotFound` where none of its content is kept, or it is not deleted.
+    #[boxed]
+    pub async fn restore_message(&self, id: &MessageId) -> Result<Changed, Error> {
+        let began = Instant::now();
+        loop {
+            let (stored, kept, group) = tokio::try_join!(
+                self.stored_message(id),
+                self.get(recovery_key(id), true),
+                self.whole_group(id)
+            )?;
+            let unknown = || Error::NotFound("Nothing is kept of such a message.");
+            let kept: Recoverable = from_item(kept.ok_or_else(unknown)?)?;
+            let stored = stored.filter(|stored| stored.message.is_deleted()).ok_or_else(unknown)?;
+            if kept.expires < self.clock.now().seconds() {
+                return Err(unknown());
+            }
+            let sender = stored.message.sender.clone();
+            let row = self.row(&sender, &id.conversation).await?.unwrap_or_default();
+            let reads = match &group {
+                Some(group) => Reads::of_group(group).state_of(&stored.message),
+                None => self.state_of(&sender, &row, &stored.message).await?,
+            };
+            let restored = stored.message.restored(kept.content);
+            let subject = MessageToChange { row, stored, group, reads };
+            let at = self.clock.stamp_above(subject.event_floor());
+            let mut transaction = Transaction::new();
+            transaction.add(ChangeTarget::Other, Write::delete(recovery_key(id)).if_present("pk"));
+            transaction.add(ChangeTarget::Other, subject.stored.replaced(&restored, None)?);
+            self.log_change(&mut transaction, &subject, at, &Change::Restored { message: id.stamp })?;
+            let mut events = Vec::new();
+            if !subject.is_large() {
+                for (user, row) in self.rows_of_audience(&subject, &sender).await? {
+                    let mut after = row.clone().published(at.plus(1));
+                    let is_hidden = subject.stored.is_hidden_by(&user);
+                    if row.last_id == Some(id.stamp) {
+                        after.last_text = Some(restored.preview());
+                    }
+                    after.unread += u64::from(user != sender && row.counts(id.stamp) && !is_hidden);
+                    let write = inbox::replace(inbox::key(&user, &id.conversation), &row, &after);
+                    transaction.add(ChangeTarget::Row(user.clone()), write);
+                    if row.shows(id.stamp) && !is_hidden {
+                        let (message, reads) = (restored.clone(), subject.reads.clone());
+                        let unread = Some(Unread::of(&after));
+                        let event = Event::MessageUpdated { message, reads, unread };
+                        events.push(OutgoingEvent::new(user, at.plus(1), event));
+                    }
+                }
+            }
+            if let Commit::Done(delivery) = self.commit_and_publish(transaction, events, began).await? {
+                return Ok(Changed { message: restored, reads: subject.reads, delivery });
+            }
+        }
+    }
+}
+
+/// The deletion of a message in a conversation of up to 24.
+struct Deletion<'a> {
+    store: &'a Store,
+    caller: &'a UserId,
+    subject: &'a MessageToChange,
+    deleted: &'a Message,
+    at: Stamp,
+}
+
+impl Deletion<'_> {
+    /// Adds the audience's rows, and removes the text from their queues. Returns the events of it.
+    async fn add_rows(
+        &self,
+        transaction: &mut ChangeTransaction,
+        full_at: Option<i64>,
+    ) -> Result<Vec<OutgoingEvent>, Error> {
+        let Self { store, caller, subject, deleted, at } = self;
+        let (id, mut events) = (subject.id(), Vec::new());
+        for (user, row) in store.rows_of_audience(subject, caller).await? {
+            let after = without(&subject.stored, &user, &row).published(at.plus(1));
+            let write = inbox::replace(inbox::key(&user, &id.conversation), &row, &after);
+            let write = if user == **caller { store.limit(write, &limits::WRITES, full_at)? } else { write };
+            transaction.add(ChangeTarget::Row(user.clone()), write);
+            transaction.add_all(ChangeTarget::Other, store.unqueue_old_edit(subject, &user));
+            if subject.group.is_none() && store.is_queued(id.stamp) {
+                transaction.add(ChangeTarget::Other, Write::delete(queue::key(&user, id.stamp.plus(2))));
+            }
+            if row.shows(id.stamp) && !subject.stored.is_hidden_by(&user) {
+                let (message, reads) = ((*deleted).clone(), subject.reads.clone());
+                let unread = Unread::of(&after);
+                let event = Event::MessageDeleted { message, reads, only_me: false, unread };
+                events.push(OutgoingEvent::new(user, at.plus(1), event));
+            }
+        }
+        Ok(events)
+    }
+}
+
+/// A row once a message is deleted: it no longer counts it, and shows no text of it.
+fn without(stored: &StoredMessage, user: &UserId, row: &Row) -> Row {
+    let Message { id, sender, .. } = &stored.message;
+    let mut after = row.clone();
+    if row.last_id == Some(id.stamp) {
+        after.last_text = Some(String::new());
+    }
+    let counted =
+        sender != user && row.counts(id.stamp) && !stored.is_hidden_by(user) && !stored.message.is_deleted();
+    after.unread = row.unread.saturating_sub(u64::from(counted));
+    after
+}

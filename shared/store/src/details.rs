@@ -1,0 +1,137 @@
+//! A group's or room's name, description and picture.
+
+use async_recursion::async_recursion as boxed;
+use domain::conversation::{Description, Meta, SMALL};
+use domain::delivery::{Delivery, OutgoingEvent};
+use domain::error::Error;
+use domain::event::Event;
+use domain::id::{ConversationId, ConversationKind, UserId};
+use domain::name::{Name, Picture};
+use serde_json::{Map, Value, json};
+use tokio::time::Instant;
+
+use crate::change_log::{self, Change};
+use crate::client::Store;
+use crate::item::Write;
+use crate::participants::Group;
+use crate::transact::{Commit, Transaction};
+use crate::{inbox, room_names};
+
+/// What is to change of a group or room. `Some(None)` takes something away.
+#[derive(Debug, Clone, Default)]
+pub struct Details {
+    /// Its name.
+    pub name: Option<Name>,
+    /// What it is about.
+    pub description: Option<Option<Description>>,
+    /// Its picture.
+    pub picture: Option<Option<Picture>>,
+}
+
+impl Details {
+    /// What is different from how things are, by the names of the API.
+    fn changes(&self, meta: &Meta) -> Map<String, Value> {
+        let mut changes = Map::new();
+        if let Some(name) = self.name.as_ref().filter(|name| **name != meta.name) {
+            changes.insert("name".to_owned(), json!(name));
+        }
+        if let Some(description) = self.description.as_ref().filter(|text| **text != meta.description) {
+            changes.insert("description".to_owned(), json!(description));
+        }
+        if let Some(picture) = self.picture.as_ref().filter(|picture| **picture != meta.picture) {
+            changes.insert("photo_url".to_owned(), json!(picture));
+        }
+        changes
+    }
+
+    fn written(&self, meta: Write) -> Write {
+        let meta = match &self.description {
+            Some(Some(description)) => meta.set("description", &String::from(description.clone())),
+            Some(None) => meta.remove("description"),
+            None => meta,
+        };
+        self.in_row(meta)
+    }
+
+    /// The name and picture, which rows have, too.
+    fn in_row(&self, row: Write) -> Write {
+        let row = row.set_some("name", self.name.as_ref());
+        match &self.picture {
+            Some(Some(picture)) => row.set("picture", picture),
+            Some(None) => row.remove("picture"),
+            None => row,
+        }
+    }
+}
+
+/// What a write of a change is about.
+#[derive(Clone, Default, PartialEq)]
+enum Target {
+    /// The list entry that guards a room's name.
+    RoomName,
+    #[default]
+    Other,
+}
+
+impl Store {
+    /// Changes a group's or room's name, description or picture.
+    ///
+    /// # Errors
+    /// `NotAParticipant`, `NotAnAdmin`, `AlreadyExists` where another room has the name.
+    #[boxed]
+    pub async fn change_details(
+        &self,
+        caller: &UserId,
+        conversation: &ConversationId,
+        details: &Details,
+    ) -> Result<Delivery, Error> {
+        self.not_direct(caller, conversation).await?;
+        let began = Instant::now();
+        loop {
+            let group = self.group(conversation, SMALL, true).await?.ok_or(Error::NotAParticipant)?;
+            Group::require_admin(self.part_in(&group, conversation, caller).await?.as_ref())?;
+            let changes = details.changes(&group.meta);
+            if changes.is_empty() {
+                return Ok(Delivery::default());
+            }
+            let at = self.clock.stamp_above(Some(group.meta.latest_event));
+            let seq = group.meta.seq + 1;
+            let mut transaction = Transaction::new();
+            transaction.add(Target::Other, details.written(group.change(conversation, at.plus(1))));
+            let mut events = Vec::new();
+            if conversation.kind() == ConversationKind::Room
+                && let Some(name) = &details.name
+            {
+                let renaming = room_names::renaming(conversation, &group.meta.name, name)?;
+                transaction.add_all(Target::RoomName, renaming);
+            }
+            if group.is_large() {
+                let change = Change::Updated { changes: Value::Object(changes).to_string() };
+                let entry = change_log::entry(conversation, seq, &change, self.clock.now())?;
+                transaction.add(Target::Other, entry);
+            } else {
+                for (user, _) in &group.participants {
+                    let row = Write::update(inbox::key(user, conversation)).if_present("pk");
+                    if details.name.is_some() || details.picture.is_some() {
+                        transaction.add(Target::Other, details.in_row(row));
+                    }
+                    let event = Event::ConversationUpdated {
+                        conversation: conversation.clone(),
+                        changes: changes.clone(),
+                        version: seq,
+                    };
+                    events.push(OutgoingEvent::new(user.clone(), at.plus(1), event));
+                }
+            }
+            match self.commit_and_publish(transaction, events, began).await? {
+                Commit::Done(delivery) => return Ok(delivery),
+                // If the conversation itself has changed, too, the name is looked at again under what it is then.
+                Commit::Refused(refusals) => {
+                    if refusals.iter().all(|(target, _)| *target == Target::RoomName) {
+                        return Err(room_names::TAKEN);
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! Editing messages.
+
+use std::collections::HashSet;
+
+use async_recursion::async_recursion as boxed;
+use domain::conversation::Row;
+use domain::delivery::OutgoingEvent;
+use domain::error::Error;
+use domain::event::Event;
+use domain::id::{MessageId, Stamp, UserId};
+use domain::limits;
+use domain::message::Message;
+use tokio::time::Instant;
+
+use crate::change_log::Change;
+use crate::changing::{ChangeTarget, ChangeTransaction, Changed, MessageToChange};
+use crate::client::Store;
+use crate::item::{Write, from_item, full_at};
+use crate::transact::{Commit, Refusals, Transaction};
+use crate::{inbox, queue};
+
+/// An edit in progress: what its refusals have said about the participants' rows.
+struct Editing<'a> {
+    store: &'a Store,
+    caller: &'a UserId,
+    id: &'a MessageId,
+    /// When the caller's bucket of writes is full again.
+    full_at: Option<i64>,
+    /// Those whose rows show another message.
+    showing_another: HashSet<UserId>,
+    /// Those who have deleted the conversation since the message, and so receive no event of it.
+    cleared: HashSet<UserId>,
+    /// The next event id must be above this one.
+    floor: Option<Stamp>,
+}
+
+impl Store {
+    /// Replaces a message's text. The same text again changes nothing.
+    ///
+    /// # Errors
+    /// `NotAParticipant`, `NotFound`, `NotTheSender`, `Blocked` in a direct conversation with a block, `Conflict` where the
+    /// message is deleted, `Invalid` where the text is empty or too long, `RateLimited`.
+    #[boxed]
+    pub async fn edit_message(&self, caller: &UserId, id: &MessageId, text: &str) -> Result<Changed, Error> {
+        let began = Instant::now();
+        let (showing_another, cleared) = Default::default();
+        let mut editing =
+            Editing { store: self, caller, id, full_at: None, showing_another, cleared, floor: None };
+        loop {
+            let subject = self.message_to_change(caller, id).await?;
+            let message = &subject.stored.message;
+            if message.sender != *caller {
+                return Err(Error::NotTheSender);
+            }
+            if subject.row.is_blocked() {
+                return Err(Error::Blocked);
+            }
+            if message.is_deleted() {
+                return Err(Error::Conflict("The message was deleted."));
+            }
+            let edited = message.edited(text.to_owned(), self.clock.now())?;
+            if edited.content == message.content {
+                return Ok(subject.unchanged());
+            }
+            let (transaction, events) = editing.attempt(&subject, &edited)?;
+            match self.commit_and_publish(transaction, events, began).await? {
+                Commit::Done(delivery) => {
+                    return Ok(Changed { message: edited, reads: subject.reads, delivery });
+                }
+                Commit::Refused(refusals) => editing.handle_refusals(refusals)?,
+            }
+        }
+    }
+}
+
+impl Editing<'_> {
+    /// The writes and events of the edited message, by what is known of the participants' rows.
+    fn attempt(
+        &self,
+        subject: &MessageToChange,
+        edited: &Message,
+    ) -> Result<(ChangeTransaction, Vec<OutgoingEvent>), Error> {
+        let at = self.store.clock.stamp_above(subject.event_floor().max(self.floor));
+        let mut transaction = Transaction::new();
+        transaction.add(ChangeTarget::Other, subject.stored.replaced(edited, Some(at.plus(1)))?);
+        let change = Change::Edited { message: self.id.stamp };
+        self.store.log_change(&mut transaction, subject, at, &change)?;
+        let mut events = Vec::new();
+        if !subject.is_large() {
+            for user in subject.audience(self.caller) {
+                transaction.add_all(ChangeTarget::Other, self.store.unqueue_old_edit(subject, &user));
+                if edited.recipient.is_some() && self.store.is_queued(self.id.stamp) {
+                    let created = Event::MessageCreated { message: edited.clone(), uncounted: false };
+                    let created = OutgoingEvent::new(user.clone(), self.id.stamp.plus(2), created);
+                    transaction.add(ChangeTarget::Other, queue::enqueue(&created)?);
+                }
+                if !subject.stored.is_hidden_by(&user) && !self.cleared.contains(&user) {
+                    let (message, reads) = (edited.clone(), subject.reads.clone());
+                    let event = Event::MessageUpdated { message, reads, unread: None };
+                    events.push(OutgoingEvent::new(user, at.plus(1), event));
+                }
+            }
+        }
+        self.add_rows_of_others(&mut transaction, subject, edited, at);
+        let own = self.own_row(subject, edited, at);
+        let own = self.store.limit(own, &limits::WRITES, self.full_at)?;
+        transaction.add(ChangeTarget::Row(self.caller.clone()), own);
+        Ok((transaction, events))
+    }
+
+    /// Those whose rows are taken to show the message. Of others' rows no more is known than that most show the newest
+    /// message.
+    fn rows_showing_it(&self, subject: &MessageToChange) -> HashSet<UserId> {
+        let mut showing: HashSet<UserId> = HashSet::new();
+        if !subject.is_large() {
+            showing.extend(subject.stored.notes.shown_by.iter().cloned());
+            if subject.is_newest() {
+                showing.extend(subject.audience(self.caller));
+            }
+        }
+        showing.retain(|user| !self.showing_another.contains(user) && !self.cleared.contains(user));
+        showing
+    }
+
+    fn add_rows_of_others(
+        &self,
+        transaction: &mut ChangeTransaction,
+        subject: &MessageToChange,
+        edited: &Message,
+        at: Stamp,
+    ) {
+        let showing = self.rows_showing_it(subject);
+        // The queue of a direct conversation holds the text: only for a peer who still sees the message, and below the
+        // event by which they delete the conversation.
+        let peer = edited.other_than(self.caller).filter(|peer| !self.cleared.contains(*peer));
+        let others = showing.iter().filter(|user| *user != self.caller);
+        for user in others.chain(peer.filter(|peer| !showing.contains(*peer))) {
+            let row = Write::update(inbox::key(user, &self.id.conversation));
+            let row = if showing.contains(user) {
+                row.set("last_text", &edited.preview()).if_still("last_id", Some(&self.id.stamp))
+            } else {
+                row.if_below("cleared", &self.id.stamp)
+            };
+            let event = at.plus(1);
+            let row = match peer {
+                Some(_) => row.set(inbox::LATEST_EVENT, &event).if_below(inbox::LATEST_EVENT, &event),
+                None => row,
+            };
+            transaction.add(ChangeTarget::Row(user.clone()), row);
+        }
+    }
+
+    fn own_row(&self, subject: &MessageToChange, edited: &Message, at: Stamp) -> Write {
+        let row = Write::update(inbox::key(self.caller, &self.id.conversation))
+            .if_present("pk")
+            .if_missing("blocked_by_me")
+            .if_missing("blocked_by_peer")
+            .if_still("last_id", subject.row.last_id.as_ref());
+        let row = if subject.row.last_id == Some(self.id.stamp) {
+            row.set("last_text", &edited.preview())
+        } else {
+            row.set("last_mine", &subject.row.last_mine)
+        };
+        if subject.group.is_none() {
+            let known = subject.row.latest_event.as_ref();
+            row.set(inbox::LATEST_EVENT, &at.plus(1)).if_still(inbox::LATEST_EVENT, known)
+        } else {
+            row
+        }
+    }
+
+    fn handle_refusals(&mut self, refusals: Refusals<ChangeTarget>) -> Result<(), Error> {
+        for (target, item) in refusals {
+            match target {
+                ChangeTarget::Row(user) if user == *self.caller => {
+                    self.full_at = item.and_then(|item| full_at(&item, &limits::WRITES));
+                }
+                // Their row shows another message, or none, or they have deleted the conversation since.
+                ChangeTarget::Row(user) => {
+                    let row: Row = item.map(from_item).transpose()?.unwrap_or_default();
+                    self.floor = self.floor.max(row.latest_event);
+                    if !row.shows(self.id.stamp) {
+                        self.cleared.insert(user);
+                    } else if row.last_id != Some(self.id.stamp) {
+                        self.showing_another.insert(user);
+                    }
+                }
+                ChangeTarget::Other => self.showing_another.clear(),
+            }
+        }
+        Ok(())
+    }
+}

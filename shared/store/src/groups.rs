@@ -1,0 +1,154 @@
+//! Making groups.
+
+use std::collections::HashSet;
+
+use async_recursion::async_recursion as boxed;
+use domain::caller::Caller;
+use domain::conversation::{MAX_PARTICIPANTS, Meta, Row, SMALL};
+use domain::delivery::Delivery;
+use domain::error::Error;
+use domain::id::{ConversationId, ConversationKind, UserId};
+use domain::limits;
+use domain::name::Name;
+use tokio::time::Instant;
+
+use crate::client::Store;
+use crate::item::{Write, full_at};
+use crate::membership::{self, JOINS_AT_ONCE, too_many};
+use crate::opening::Opened;
+use crate::transact::{Commit, Transaction};
+use crate::{inbox, participants};
+
+/// A group that is to be made.
+#[derive(Debug, Clone)]
+pub struct NewGroup {
+    /// Its name.
+    pub name: Name,
+    /// Who takes part, beside its creator.
+    pub participants: Vec<UserId>,
+    /// The client's own id for it: again, the same group.
+    pub client_id: Option<String>,
+}
+
+/// What a write of a new group is about.
+#[derive(Clone, Default, PartialEq)]
+enum Target {
+    /// The totals of its creator, which hold the bucket of new conversations.
+    CreatorsTotals,
+    #[default]
+    Other,
+}
+
+impl Store {
+    /// Makes a group with its creator as its admin.
+    ///
+    /// # Errors
+    /// `NotFound` for an unknown participant, `Blocked` where one of them has blocked the caller, `Invalid` where there are
+    /// too many, `RateLimited`.
+    #[boxed]
+    pub async fn create_group(&self, caller: &Caller, new: NewGroup) -> Result<Opened, Error> {
+        let began = Instant::now();
+        let others: Vec<UserId> = {
+            let mut seen = HashSet::from([caller.user.clone()]);
+            new.participants.into_iter().filter(|user| seen.insert(user.clone())).collect()
+        };
+        let people = others.len() as u64 + 1;
+        if people > MAX_PARTICIPANTS {
+            return Err(too_many("participant_ids"));
+        }
+        let client_id = new.client_id.as_deref();
+        let conversation = client_id.map_or_else(
+            || ConversationId::new(ConversationKind::Group),
+            |id| ConversationId::group(&caller.user, id),
+        );
+        if let Some(opened) = self.made_before(caller, &conversation, &others).await? {
+            return Ok(opened);
+        }
+        self.check_may_add(caller, &others, "participant_ids").await?;
+        self.ensure_user(caller).await?;
+        let mut bucket_full_at = None;
+        loop {
+            let (now, at) = (self.clock.now(), self.clock.stamp());
+            let first_ones = people.min(SMALL as u64);
+            let is_large = people > SMALL as u64;
+            let meta = Meta {
+                participant_count: first_ones,
+                large_since: is_large.then_some(2),
+                unfinished: is_large,
+                ..Meta::new(new.name.clone(), caller.user.clone(), now, at.plus(1))
+            };
+            let mut transaction = Transaction::new();
+            let meta_write = Write::put(participants::meta_key(&conversation), &meta)?.if_missing("pk");
+            transaction.add(Target::Other, meta_write);
+            let mut events = Vec::new();
+            let row = Row { participant_count: people, seq: meta.seq, ..meta.new_row(at) };
+            let own = Row { admin: true, ..row.clone() };
+            for user in [&caller.user].into_iter().chain(&others).take(SMALL) {
+                let is_creator = *user == caller.user;
+                let row = if is_creator { &own } else { &row };
+                let (joins, event) = membership::joining(&conversation, user, row, now, at.plus(1))?;
+                transaction.add_all(Target::Other, joins);
+                let count = inbox::count_rows(user, 1);
+                if is_creator {
+                    let count = self.limit(count, &limits::CONVERSATIONS, bucket_full_at)?;
+                    transaction.add(Target::CreatorsTotals, count);
+                } else {
+                    transaction.add(Target::Other, count);
+                }
+                events.push(event);
+            }
+            match self.commit_and_publish(transaction, events, began).await? {
+                Commit::Done(mut delivery) => {
+                    delivery.extend(self.finish(caller, &conversation, &others).await?);
+                    return Ok(Opened { conversation, row: own, is_new: true, delivery });
+                }
+                Commit::Refused(refusals) => {
+                    if let Some(opened) = self.made_before(caller, &conversation, &others).await? {
+                        return Ok(opened);
+                    }
+                    let totals = refusals.into_iter().find(|(target, _)| *target == Target::CreatorsTotals);
+                    let totals = totals.and_then(|(_, item)| item);
+                    bucket_full_at = totals.and_then(|item| full_at(&item, &limits::CONVERSATIONS));
+                }
+            }
+        }
+    }
+
+    /// The group that an earlier call under the same client id made; where that call died half-way, completed.
+    async fn made_before(
+        &self,
+        caller: &Caller,
+        conversation: &ConversationId,
+        others: &[UserId],
+    ) -> Result<Option<Opened>, Error> {
+        let (meta, row) = tokio::try_join!(self.meta(conversation), self.row(&caller.user, conversation))?;
+        let Some(meta) = meta else { return Ok(None) };
+        let row = row.ok_or(Error::NotAParticipant)?;
+        let delivery = if meta.unfinished {
+            self.finish(caller, conversation, others).await?
+        } else {
+            Delivery::default()
+        };
+        Ok(Some(Opened { conversation: conversation.clone(), row, is_new: false, delivery }))
+    }
+
+    /// Adds those who did not fit into the transaction that made a group.
+    async fn finish(
+        &self,
+        caller: &Caller,
+        conversation: &ConversationId,
+        others: &[UserId],
+    ) -> Result<Delivery, Error> {
+        let mut delivery = Delivery::default();
+        if others.len() < SMALL {
+            return Ok(delivery);
+        }
+        let people = others.len() as u64 + 1;
+        for users in others[SMALL - 1..].chunks(JOINS_AT_ONCE) {
+            delivery.extend(self.add_some(&caller.user, conversation, users, Some(people)).await?);
+        }
+        let done = Write::update(participants::meta_key(conversation)).remove("unfinished").if_present("pk");
+        self.commit(vec![done].into(), Instant::now()).await?;
+        Ok(delivery)
+    }
+}

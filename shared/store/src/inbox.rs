@@ -1,0 +1,304 @@
+//! Inbox rows, the totals beside them, and the unread counts over them.
+//!
+//! Invariant: a row's `activity` is present exactly while the row is visible, and `TOTALS` counts those rows; both
+//! change in one transaction. `n > 0` exactly while the row is in the sparse index "unread".
+
+use async_recursion::async_recursion as boxed;
+use aws_sdk_dynamodb::types::AttributeValue;
+use domain::conversation::Row;
+use domain::delivery::{Delivery, OutgoingEvent};
+use domain::error::Error;
+use domain::event::Event;
+use domain::id::{ConversationId, Stamp, UserId};
+use domain::name::{Name, Picture};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use tokio::time::Instant;
+
+use crate::client::Store;
+use crate::item::{Attribute, Item, Key, Write, from_item, suffix};
+use crate::partition;
+use crate::transact::Commit;
+
+/// The index that orders a user's visible rows by their latest activity.
+pub(crate) const ACTIVITY: &str = "activity";
+/// The sparse index of a user's rows with unread messages.
+pub(crate) const UNREAD: &str = "unread";
+/// The constant sort key of that index: a key that changed with the count would cost two writes.
+pub(crate) const UNREAD_MARK: &str = "U";
+
+/// The attribute of a row that holds [`Row::latest_event`].
+pub(crate) const LATEST_EVENT: &str = "told";
+
+pub(crate) fn key(user: &UserId, conversation: &ConversationId) -> Key {
+    Key { pk: partition::of_user(user), sk: format!("C#{conversation}") }
+}
+
+/// The partition key of a user's rows, as an attribute.
+pub(crate) fn partition_of(user: &UserId) -> AttributeValue {
+    partition::of_user(user).attribute()
+}
+
+pub(crate) fn totals_key(user: &UserId) -> Key {
+    Key { pk: partition::of_user(user), sk: "TOTALS".into() }
+}
+
+/// Adds to the number of a user's visible rows.
+pub(crate) fn count_rows(user: &UserId, change: i64) -> Write {
+    Write::update(totals_key(user)).add("rows", change)
+}
+
+/// Writes what has changed of a row, if all that counts in it is as it was read.
+pub(crate) fn replace(key: Key, before: &Row, after: &Row) -> Write {
+    let mut write = unless_changed(Write::update(key), before).set("n", &after.unread);
+    write = if after.unread > 0 { write.set("unread", UNREAD_MARK) } else { write.remove("unread") };
+    for (name, was, is) in [
+        ("head", before.head, after.head),
+        ("activity", before.activity, after.activity),
+        ("last_id", before.last_id, after.last_id),
+        (LATEST_EVENT, before.latest_event, after.latest_event),
+    ] {
+        if was != is {
+            write = write.set_or_remove(name, is.as_ref());
+        }
+    }
+    for (name, was, is) in
+        [("seq", before.seq, after.seq), ("people", before.participant_count, after.participant_count)]
+    {
+        if was != is {
+            write = write.set(name, &is);
+        }
+    }
+    if before.last_text != after.last_text {
+        write = write.set_or_remove("last_text", after.last_text.as_ref());
+    }
+    if before.last_mine != after.last_mine {
+        write = write.set("last_mine", &after.last_mine);
+    }
+    if before.name != after.name {
+        write = write.set_or_remove("name", after.name.as_ref());
+    }
+    if before.picture != after.picture {
+        write = write.set_or_remove("picture", after.picture.as_ref());
+    }
+    write
+}
+
+/// Only if all that counts in a row is as it was read.
+pub(crate) fn unless_changed(write: Write, row: &Row) -> Write {
+    write
+        .if_present("pk")
+        .if_still("head", row.head.as_ref())
+        .if_still("activity", row.activity.as_ref())
+        .if_still("last_id", row.last_id.as_ref())
+        .if_still("read", row.read.as_ref())
+        .if_still("cleared", row.cleared.as_ref())
+        .if_still(LATEST_EVENT, row.latest_event.as_ref())
+        .if_still_number("n", row.unread)
+}
+
+/// Takes changes of a group or room, by the names of the API, into a row.
+pub(crate) fn apply(row: &mut Row, changes: &Map<String, Value>) {
+    let text = |field: &str| changes.get(field).and_then(Value::as_str).map(ToOwned::to_owned);
+    if let Some(name) = text("name").and_then(|name| Name::try_from(name).ok()) {
+        row.name = Some(name);
+    }
+    if changes.contains_key("photo_url") {
+        row.picture = text("photo_url").and_then(|url| Picture::try_from(url).ok());
+    }
+}
+
+/// The conversation whose row an item is.
+pub(crate) fn conversation_of(item: &Item) -> Result<ConversationId, Error> {
+    suffix(item, "sk", "C#")?.parse().map_err(Error::internal)
+}
+
+fn read_row(item: Item) -> Result<(ConversationId, Row), Error> {
+    Ok((conversation_of(&item)?, from_item(item)?))
+}
+
+/// Where a page of the inbox ended.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct InboxPosition {
+    activity: Stamp,
+    conversation: ConversationId,
+}
+
+/// A page of the inbox.
+pub struct InboxPage {
+    /// The rows, latest activity first.
+    pub rows: Vec<(ConversationId, Row)>,
+    /// Where to go on; `None` at the end.
+    pub next: Option<InboxPosition>,
+    /// Visible rows in all.
+    pub total: u64,
+}
+
+/// A user's unread messages.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "UnreadCount")]
+pub struct Unread {
+    /// Unread messages in all.
+    pub unread_count: u64,
+    /// Conversations that have some.
+    pub conversations: u64,
+}
+
+#[derive(Deserialize)]
+struct Totals {
+    rows: u64,
+}
+
+#[derive(Deserialize)]
+struct UnreadEntry {
+    n: u64,
+}
+
+impl Store {
+    /// A page of a user's inbox after a position, with `offset` rows passed over.
+    ///
+    /// # Errors
+    /// `Unavailable` where the database is.
+    #[boxed]
+    pub async fn inbox(
+        &self,
+        user: &UserId,
+        after: Option<InboxPosition>,
+        offset: usize,
+        limit: usize,
+    ) -> Result<InboxPage, Error> {
+        let (rows, totals) = tokio::try_join!(
+            self.rows_by_activity(user, after, offset + limit),
+            self.get(totals_key(user), false)
+        )?;
+        let (items, more) = rows;
+        let rows = items.into_iter().skip(offset).map(read_row).collect::<Result<Vec<_>, _>>()?;
+        let end = rows.last().filter(|_| more);
+        let next = end.and_then(|(conversation, row)| {
+            Some(InboxPosition { activity: row.activity?, conversation: conversation.clone() })
+        });
+        let total = totals.map(from_item::<Totals>).transpose()?.map_or(0, |totals| totals.rows);
+        Ok(InboxPage { rows, next, total })
+    }
+
+    /// Up to `count` rows of the index "activity", and whether there may be more.
+    async fn rows_by_activity(
+        &self,
+        user: &UserId,
+        after: Option<InboxPosition>,
+        count: usize,
+    ) -> Result<(Vec<Item>, bool), Error> {
+        let start = after.map(|position| {
+            let mut start = key(user, &position.conversation).attributes();
+            start.insert("activity".into(), position.activity.attribute());
+            start
+        });
+        let query = self
+            .db
+            .query()
+            .index_name(ACTIVITY)
+            .key_condition_expression("pk = :pk")
+            .expression_attribute_values(":pk", partition::of_user(user).attribute())
+            .scan_index_forward(false)
+            .set_exclusive_start_key(start);
+        self.query_up_to(query, count).await
+    }
+
+    /// A user's unread messages, summed over the conversations that have some.
+    ///
+    /// # Errors
+    /// `Unavailable` where the database is.
+    #[boxed]
+    pub async fn unread(&self, user: &UserId) -> Result<Unread, Error> {
+        let query = self
+            .db
+            .query()
+            .index_name(UNREAD)
+            .projection_expression("n")
+            .key_condition_expression("pk = :pk")
+            .expression_attribute_values(":pk", partition::of_user(user).attribute());
+        let items = self.query_all(query).await?;
+        let counts = items.into_iter().map(|item| Ok(from_item::<UnreadEntry>(item)?.n));
+        let counts = counts.collect::<Result<Vec<_>, Error>>()?;
+        Ok(Unread { unread_count: counts.iter().sum(), conversations: counts.len() as u64 })
+    }
+
+    /// A user's row of a conversation, as it stands; `None` where it is not theirs.
+    ///
+    /// # Errors
+    /// `Unavailable` where the database is.
+    #[boxed]
+    pub async fn row(&self, user: &UserId, conversation: &ConversationId) -> Result<Option<Row>, Error> {
+        let item = self.get(key(user, conversation), true).await?;
+        item.map(from_item).transpose()
+    }
+
+    /// A user's row of a conversation as it was of late, for half the price.
+    pub(crate) async fn row_of_late(
+        &self,
+        user: &UserId,
+        conversation: &ConversationId,
+    ) -> Result<Option<Row>, Error> {
+        let item = self.get(key(user, conversation), false).await?;
+        item.map(from_item).transpose()
+    }
+
+    /// All rows of a user as they stand, hidden ones included, in the order of their ids.
+    pub(crate) async fn rows(&self, user: &UserId) -> Result<Vec<(ConversationId, Row)>, Error> {
+        let query = self
+            .prefixed(&partition::of_user(user), "C#")
+            .consistent_read(true)
+            .projection_expression("sk, peer, people, head, activity, cleared");
+        self.query_all(query).await?.into_iter().map(read_row).collect()
+    }
+
+    /// Those with whom a user has a direct conversation.
+    pub(crate) async fn peers(&self, user: &UserId) -> Result<Vec<(ConversationId, UserId)>, Error> {
+        let rows = self.rows(user).await?;
+        Ok(rows.into_iter().filter_map(|(conversation, row)| Some((conversation, row.peer?))).collect())
+    }
+
+    /// Hides a conversation and its history up to now from one user.
+    ///
+    /// # Errors
+    /// `NotAParticipant` where it is not theirs.
+    #[boxed]
+    pub async fn delete_conversation(
+        &self,
+        user: &UserId,
+        conversation: &ConversationId,
+    ) -> Result<Delivery, Error> {
+        let began = Instant::now();
+        loop {
+            let meta =
+                async { if conversation.is_direct() { Ok(None) } else { self.meta(conversation).await } };
+            let (row, meta) = tokio::try_join!(self.row(user, conversation), meta)?;
+            let row = row.ok_or(Error::NotAParticipant)?;
+            if row.activity.is_none() {
+                return Ok(Delivery::default());
+            }
+            // A large conversation's row may not have taken in yet what is there to be hidden.
+            let last = row.head.max(meta.as_ref().and_then(|meta| meta.newest_message));
+            let event_id = self.clock.stamp_above(row.event_floor().max(meta.map(|meta| meta.latest_event)));
+            let hide = Write::update(key(user, conversation))
+                .set("hidden_at", &event_id)
+                .set_some("cleared", last.as_ref())
+                .set("n", &0u64)
+                .remove("activity")
+                .remove("unread")
+                .remove("last_id")
+                .remove("last_text")
+                .remove("last_mine")
+                .if_present("activity")
+                .if_still("head", row.head.as_ref())
+                .if_still(LATEST_EVENT, row.latest_event.as_ref());
+            let event = Event::ConversationDeleted { conversation: conversation.clone() };
+            let events = vec![OutgoingEvent::new(user.clone(), event_id, event)];
+            let writes = vec![hide, count_rows(user, -1)];
+            if let Commit::Done(delivery) = self.commit_and_publish(writes.into(), events, began).await? {
+                return Ok(delivery);
+            }
+        }
+    }
+}

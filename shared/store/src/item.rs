@@ -1,0 +1,373 @@
+//! Keys, attributes and writes: the few lines that every item's file builds on.
+//!
+//! Invariant: attribute names and values always travel as placeholders, so none can be a reserved word or break
+//! out of an expression.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::error::BuildError;
+use aws_sdk_dynamodb::types::{
+    AttributeValue, ConditionCheck, Delete, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem,
+    Update,
+};
+use domain::error::Error;
+use domain::id::{MessageId, Stamp, UserId};
+use domain::limits::{RateLimit, Take};
+use domain::name::{Name, Picture};
+use domain::time::Timestamp;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// An item as the SDK has it.
+pub(crate) type Item = HashMap<String, AttributeValue>;
+
+/// An item's primary key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Key {
+    pub(crate) pk: String,
+    pub(crate) sk: String,
+}
+
+impl Key {
+    /// Whether an item is the one of this key.
+    pub(crate) fn is_of(&self, item: &Item) -> bool {
+        text(item, "pk").is_ok_and(|pk| pk == self.pk) && text(item, "sk").is_ok_and(|sk| sk == self.sk)
+    }
+
+    pub(crate) fn attributes(&self) -> Item {
+        [("pk".to_owned(), self.pk.attribute()), ("sk".to_owned(), self.sk.attribute())].into()
+    }
+}
+
+/// What can stand in an attribute.
+pub(crate) trait Attribute {
+    fn attribute(&self) -> AttributeValue;
+}
+
+macro_rules! text_attribute {
+    ($($kind:ty),+) => {$(
+        impl Attribute for $kind {
+            fn attribute(&self) -> AttributeValue {
+                AttributeValue::S(self.to_string())
+            }
+        }
+    )+};
+}
+text_attribute!(str, String, Stamp, UserId, MessageId, Name);
+
+macro_rules! number_attribute {
+    ($($kind:ty),+) => {$(
+        impl Attribute for $kind {
+            fn attribute(&self) -> AttributeValue {
+                AttributeValue::N(self.to_string())
+            }
+        }
+    )+};
+}
+number_attribute!(i64, u64);
+
+impl Attribute for bool {
+    fn attribute(&self) -> AttributeValue {
+        AttributeValue::Bool(*self)
+    }
+}
+
+impl Attribute for [UserId] {
+    fn attribute(&self) -> AttributeValue {
+        AttributeValue::L(self.iter().map(Attribute::attribute).collect())
+    }
+}
+
+impl Attribute for Timestamp {
+    fn attribute(&self) -> AttributeValue {
+        self.millis().attribute()
+    }
+}
+
+impl Attribute for Picture {
+    fn attribute(&self) -> AttributeValue {
+        AttributeValue::S(self.clone().into())
+    }
+}
+
+/// The item of a key and a body.
+pub(crate) fn to_item<T: Serialize>(key: &Key, body: &T) -> Result<Item, Error> {
+    let mut item: Item = serde_dynamo::to_item(body).map_err(Error::internal)?;
+    item.extend(key.attributes());
+    Ok(item)
+}
+
+/// Reads what an item holds beside its key.
+pub(crate) fn from_item<T: DeserializeOwned>(item: Item) -> Result<T, Error> {
+    serde_dynamo::from_item(item).map_err(Error::internal)
+}
+
+/// The text of an attribute that every item of its kind has.
+pub(crate) fn text<'a>(item: &'a Item, name: &'static str) -> Result<&'a str, Error> {
+    match item.get(name) {
+        Some(AttributeValue::S(text)) => Ok(text),
+        _ => Err(Error::internal(format!("an item has no text in {name}"))),
+    }
+}
+
+/// The rest of a key behind its prefix, which every item of its kind has.
+pub(crate) fn suffix<'a>(item: &'a Item, name: &'static str, prefix: &str) -> Result<&'a str, Error> {
+    let key = text(item, name)?;
+    key.strip_prefix(prefix).ok_or_else(|| Error::internal(format!("a key does not begin with {prefix}")))
+}
+
+/// When a bucket of an item is full again, if it was ever taken from.
+pub(crate) fn full_at(item: &Item, limit: &RateLimit) -> Option<i64> {
+    item.get(limit.bucket)?.as_n().ok()?.parse().ok()
+}
+
+enum Operation {
+    Put(Item),
+    Update,
+    Delete,
+    Check,
+}
+
+/// One write of a transaction, or a condition on an item that it leaves alone.
+pub(crate) struct Write {
+    operation: Operation,
+    key: Key,
+    sets: Vec<String>,
+    adds: Vec<String>,
+    removes: Vec<String>,
+    conditions: Vec<String>,
+    names: HashMap<String, String>,
+    values: Item,
+}
+
+impl Write {
+    fn new(operation: Operation, key: Key) -> Self {
+        let (sets, adds, removes, conditions) = Default::default();
+        Self {
+            operation,
+            key,
+            sets,
+            adds,
+            removes,
+            conditions,
+            names: HashMap::new(),
+            values: HashMap::new(),
+        }
+    }
+
+    /// Puts a whole item.
+    pub(crate) fn put<T: Serialize>(key: Key, body: &T) -> Result<Self, Error> {
+        Ok(Self::new(Operation::Put(to_item(&key, body)?), key))
+    }
+
+    /// Changes an item, or makes it.
+    pub(crate) fn update(key: Key) -> Self {
+        Self::new(Operation::Update, key)
+    }
+
+    /// Deletes an item, if it is there.
+    pub(crate) fn delete(key: Key) -> Self {
+        Self::new(Operation::Delete, key)
+    }
+
+    /// Only checks an item.
+    pub(crate) fn check(key: Key) -> Self {
+        Self::new(Operation::Check, key)
+    }
+
+    fn name(&mut self, name: &str) -> String {
+        let placeholder = format!("#{name}");
+        self.names.insert(placeholder.clone(), name.to_owned());
+        placeholder
+    }
+
+    fn value(&mut self, value: AttributeValue) -> String {
+        let placeholder = format!(":{}", self.values.len());
+        self.values.insert(placeholder.clone(), value);
+        placeholder
+    }
+
+    /// Sets an attribute.
+    pub(crate) fn set(mut self, name: &str, value: &(impl Attribute + ?Sized)) -> Self {
+        let (name, value) = (self.name(name), self.value(value.attribute()));
+        self.sets.push(format!("{name} = {value}"));
+        self
+    }
+
+    /// Sets an attribute where there is something to set.
+    pub(crate) fn set_some(self, name: &str, value: Option<&impl Attribute>) -> Self {
+        match value {
+            Some(value) => self.set(name, value),
+            None => self,
+        }
+    }
+
+    /// Sets an attribute, or takes it away where there is nothing to set.
+    pub(crate) fn set_or_remove(self, name: &str, value: Option<&impl Attribute>) -> Self {
+        match value {
+            Some(value) => self.set(name, value),
+            None => self.remove(name),
+        }
+    }
+
+    /// Sets an attribute unless the item has it.
+    pub(crate) fn set_if_missing(mut self, name: &str, value: Option<&impl Attribute>) -> Self {
+        let Some(value) = value else { return self };
+        let (name, value) = (self.name(name), self.value(value.attribute()));
+        self.sets.push(format!("{name} = if_not_exists({name}, {value})"));
+        self
+    }
+
+    /// Adds to a number; one that is missing counts as zero.
+    pub(crate) fn add(mut self, name: &str, number: i64) -> Self {
+        let (name, value) = (self.name(name), self.value(number.attribute()));
+        self.adds.push(format!("{name} {value}"));
+        self
+    }
+
+    /// Takes an attribute away.
+    pub(crate) fn remove(mut self, name: &str) -> Self {
+        let name = self.name(name);
+        self.removes.push(name);
+        self
+    }
+
+    /// Only if the item has the attribute.
+    pub(crate) fn if_present(mut self, name: &str) -> Self {
+        let name = self.name(name);
+        self.conditions.push(format!("attribute_exists({name})"));
+        self
+    }
+
+    /// Only if the item is missing or has no such attribute.
+    pub(crate) fn if_missing(mut self, name: &str) -> Self {
+        let name = self.name(name);
+        self.conditions.push(format!("attribute_not_exists({name})"));
+        self
+    }
+
+    /// Only if the attribute is as it was read.
+    pub(crate) fn if_still(mut self, name: &str, read: Option<&impl Attribute>) -> Self {
+        let Some(read) = read else { return self.if_missing(name) };
+        let (name, value) = (self.name(name), self.value(read.attribute()));
+        self.conditions.push(format!("{name} = {value}"));
+        self
+    }
+
+    /// Only if the number is as it was read, where a missing one was read as zero.
+    pub(crate) fn if_still_number(mut self, name: &str, read: u64) -> Self {
+        if read > 0 {
+            return self.if_still(name, Some(&read));
+        }
+        let (name, value) = (self.name(name), self.value(read.attribute()));
+        self.conditions.push(format!("(attribute_not_exists({name}) OR {name} = {value})"));
+        self
+    }
+
+    /// Only if the attribute is missing or below a value. (A comparison with a missing attribute is false.)
+    pub(crate) fn if_below(mut self, name: &str, value: &impl Attribute) -> Self {
+        let (name, value) = (self.name(name), self.value(value.attribute()));
+        self.conditions.push(format!("(attribute_not_exists({name}) OR {name} < {value})"));
+        self
+    }
+
+    /// Only if the attribute is above a number.
+    pub(crate) fn if_after(mut self, name: &str, number: i64) -> Self {
+        let (name, value) = (self.name(name), self.value(number.attribute()));
+        self.conditions.push(format!("{name} > {value}"));
+        self
+    }
+
+    /// Only if there is no such item, or one that has expired: DynamoDB deletes those late.
+    pub(crate) fn if_gone(mut self, now: Timestamp) -> Self {
+        let (pk, expires) = (self.name("pk"), self.name("expires"));
+        let now = self.value(now.seconds().attribute());
+        self.conditions.push(format!("(attribute_not_exists({pk}) OR {expires} < {now})"));
+        self
+    }
+
+    /// Takes a token from a bucket of the item, if the bucket is as [`Take`] says.
+    pub(crate) fn take(mut self, limit: &RateLimit, take: Take) -> Self {
+        match take {
+            Take::FromFull { full_at } => {
+                let now = full_at - limit.every;
+                self.if_below(limit.bucket, &now).set(limit.bucket, &full_at)
+            }
+            Take::FromRest { from, to } => {
+                let name = self.name(limit.bucket);
+                let (from, to) = (self.value(from.attribute()), self.value(to.attribute()));
+                self.conditions.push(format!("{name} BETWEEN {from} AND {to}"));
+                self.add(limit.bucket, limit.every)
+            }
+        }
+    }
+
+    fn update_expression(&self) -> String {
+        let clauses = [("SET", &self.sets), ("ADD", &self.adds), ("REMOVE", &self.removes)];
+        let clauses = clauses.iter().filter(|(_, parts)| !parts.is_empty());
+        clauses.map(|(verb, parts)| format!("{verb} {}", parts.join(", "))).collect::<Vec<_>>().join(" ")
+    }
+
+    /// The write as the SDK takes it. A failed condition gives the item in its way back.
+    pub(crate) fn build(self, table: &str) -> Result<TransactWriteItem, BuildError> {
+        let update = self.update_expression();
+        let condition = (!self.conditions.is_empty()).then(|| self.conditions.join(" AND "));
+        let names = (!self.names.is_empty()).then_some(self.names);
+        let values = (!self.values.is_empty()).then_some(self.values);
+        let tell = Some(ReturnValuesOnConditionCheckFailure::AllOld);
+        /// The parts that the four builders of the SDK have in common.
+        macro_rules! filled {
+            ($builder:expr) => {
+                $builder
+                    .table_name(table)
+                    .set_expression_attribute_names(names)
+                    .set_expression_attribute_values(values)
+                    .set_return_values_on_condition_check_failure(tell)
+            };
+        }
+        let item = TransactWriteItem::builder();
+        let key = Some(self.key.attributes());
+        Ok(match self.operation {
+            Operation::Put(body) => {
+                let put = filled!(Put::builder()).set_item(Some(body)).set_condition_expression(condition);
+                item.put(put.build()?)
+            }
+            Operation::Update => {
+                let change = filled!(Update::builder()).set_key(key).update_expression(update);
+                item.update(change.set_condition_expression(condition).build()?)
+            }
+            Operation::Delete => {
+                let delete = filled!(Delete::builder()).set_key(key).set_condition_expression(condition);
+                item.delete(delete.build()?)
+            }
+            Operation::Check => {
+                let check =
+                    filled!(ConditionCheck::builder()).set_key(key).set_condition_expression(condition);
+                item.condition_check(check.build()?)
+            }
+        }
+        .build())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_update_says_what_it_changes_and_when() {
+        let key = Key { pk: "P".into(), sk: "S".into() };
+        let write = Write::update(key)
+            .set("head", "m2")
+            .add("n", 1)
+            .remove("unread")
+            .if_present("activity")
+            .if_below("head", &"m2".to_owned());
+        let update = write.build("table").unwrap().update.unwrap();
+        assert_eq!(update.update_expression(), "SET #head = :0 ADD #n :1 REMOVE #unread");
+        assert_eq!(
+            update.condition_expression(),
+            Some("attribute_exists(#activity) AND (attribute_not_exists(#head) OR #head < :2)")
+        );
+    }
+}

@@ -1,0 +1,47 @@
+//! Every key of the table, in one snapshot.
+
+use domain::account::UniqueName;
+use domain::id::{Clock, ConversationId, MessageId, SessionId, Stamp, UserId};
+
+use crate::{accounts, buckets, directory, inbox, messages, profiles, queue, reads, sending, sessions};
+
+#[test]
+fn every_key_of_the_table() {
+    let (alice, bob): (UserId, UserId) = ("alice".parse().unwrap(), "bob".parse().unwrap());
+    let conversation = ConversationId::direct(&alice, &bob);
+    let stamp = Stamp::first_of(Clock::default().now()).plus(1);
+    let id = MessageId { conversation: conversation.clone(), stamp };
+    let session: SessionId = "00000000-0000-4000-8000-000000000000".parse().unwrap();
+    let all = [
+        profiles::key(&alice),
+        inbox::totals_key(&alice),
+        inbox::key(&alice, &conversation),
+        queue::key(&alice, stamp),
+        messages::key(&id),
+        reads::key(&conversation, stamp, &bob),
+        sending::key(&conversation, &bob, "k 1"),
+        accounts::key(&alice),
+        accounts::guard_key(&UniqueName::to_sign_in("Alice")),
+        accounts::guard_key(&UniqueName::to_sign_in("A@x.example")),
+        sessions::key(&alice, &session),
+        directory::key("ann#a", &alice),
+        buckets::key("login#::1"),
+    ];
+    let shown = all.map(|key| format!("{} | {}", key.pk, key.sk)).join("\n");
+    let shown = shown.replace(conversation.as_str(), "<conversation>").replace(&stamp.to_string(), "<stamp>");
+    insta::assert_snapshot!(shown, @r"
+    U#alice | PROFILE
+    U#alice | TOTALS
+    U#alice | C#<conversation>
+    Q#alice | E#<stamp>
+    C#<conversation> | M#<stamp>
+    C#<conversation> | R#<stamp>#bob
+    C#<conversation> | K#bob#k 1
+    U#alice | ACCOUNT
+    N#username#alice | GUARD
+    N#email#a@x.example | GUARD
+    U#alice | F#00000000-0000-4000-8000-000000000000
+    S#a | ann#a#alice
+    L#login#::1 | BUCKET
+    ");
+}

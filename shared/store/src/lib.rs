@@ -1,0 +1,96 @@
+//! The store: one DynamoDB table, every kind of item in it, and the transactions that change them.
+//!
+//! It must not know HTTP, tokens or sockets' frames.
+//!
+//! | item | partition key | sort key | file |
+//! | --- | --- | --- | --- |
+//! | profile | `U#user` | `PROFILE` | `profiles.rs` |
+//! | number of visible rows | `U#user` | `TOTALS` | `inbox.rs` |
+//! | inbox row | `U#user` | `C#conversation` | `inbox.rs` |
+//! | account of someone who registered here | `U#user` | `ACCOUNT` | `accounts.rs` |
+//! | guard of a username or an e-mail address | `N#kind#folded` | `GUARD` | `accounts.rs` |
+//! | session: a family of refresh tokens | `U#user` | `F#session` | `sessions.rs` |
+//! | entry of the directory | `S#first character` | `word#user` | `directory.rs` |
+//! | bucket of a limit | `L#what#whose` | `BUCKET` | `buckets.rs` |
+//! | block | `U#user` | `B#other` | `blocks.rs` |
+//! | presence | `U#user` | `PRESENCE` | `presences.rs` |
+//! | socket | `U#user` | `W#connection` | `connections.rs` |
+//! | ticket for a socket | `U#user` | `T#ticket` | `connections.rs` |
+//! | event | `Q#user` | `E#stamp` | `events.rs` |
+//! | message | `C#conversation` | `M#stamp` | `messages.rs` |
+//! | receipt: a move of a read watermark | `C#conversation` | `R#stamp#user` | `reads.rs` |
+//! | group or room | `C#conversation` | `META` | `participants.rs` |
+//! | participant | `C#conversation` | `P#user` | `participants.rs` |
+//! | what a deleted message said | `C#conversation` | `D#stamp` | `deleting.rs` |
+//! | name of a room, and its place in their list | `ROOMS` | `N#name#digest` | `rooms.rs` |
+//! | change of a large conversation | `C#conversation` | `L#number` | `change_log.rs` |
+//! | how far these were brought to all | `C#conversation` | `FANOUT` | `change_log.rs` |
+//! | send key | `C#conversation` | `K#user#client_message_id` | `sending.rs` |
+//!
+//! Index "activity" (`pk`, `activity`) orders the visible rows, index "unread" (`pk`, `unread`) holds those with
+//! unread messages. In AWS both lag behind the table: nothing exact rests on them alone.
+//!
+//! Invariant: keys are formatted here and nowhere else, and every change is one transaction.
+
+mod account_changes;
+mod accounts;
+mod blocks;
+mod buckets;
+mod change_log;
+mod changing;
+mod client;
+mod connections;
+mod deleting;
+mod details;
+mod directory;
+mod editing;
+mod failure;
+mod fan_out;
+mod groups;
+mod inbox;
+mod item;
+#[cfg(test)]
+mod keys;
+mod membership;
+mod messages;
+mod metering;
+mod opening;
+mod overview;
+mod pages;
+mod participants;
+mod partition;
+mod polling;
+mod presences;
+mod profiles;
+mod publishing;
+mod queue;
+mod reads;
+mod room_names;
+mod rooms;
+mod searching;
+mod sending;
+mod sessions;
+pub mod table;
+mod transact;
+mod typing;
+
+pub use accounts::Registered;
+pub use blocks::Blocked;
+pub use change_log::{LOG, logged_conversation};
+pub use changing::Changed;
+pub use client::{Store, WINDOW_MILLIS};
+pub use connections::TICKET_LIFE;
+pub use details::Details;
+pub use directory::PeoplePosition;
+pub use fan_out::{ChangeBatch, FannedOut};
+pub use groups::NewGroup;
+pub use inbox::{InboxPage, InboxPosition, Unread};
+pub use messages::PageBounds;
+pub use opening::Opened;
+pub use overview::{Overview, ParticipantView};
+pub use pages::PageOfMessages;
+pub use polling::{Poll, QueuePosition};
+pub use reads::{Marked, Receipt, Target};
+pub use rooms::{RoomPosition, RoomUser, RoomUserPosition, RoomView};
+pub use searching::{Hit, SearchPage, SearchProgress, SearchScope};
+pub use sending::Sent;

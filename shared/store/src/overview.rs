@@ -1,0 +1,126 @@
+//! A conversation with its participants, as one of them sees it.
+
+use std::collections::HashMap;
+
+use async_recursion::async_recursion as boxed;
+use domain::conversation::{Description, Row};
+use domain::error::Error;
+use domain::id::{ConversationId, MessageId, Stamp, UserId};
+use domain::name::{Name, Picture};
+use domain::time::Timestamp;
+use domain::user::Profile;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::client::Store;
+
+/// A participant as the API shows them.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[schemars(rename = "Participant")]
+pub struct ParticipantView {
+    /// Who.
+    pub user_id: UserId,
+    name: Option<Name>,
+    photo_url: Option<Picture>,
+    is_admin: bool,
+    joined_at: Option<Timestamp>,
+    last_read_message_id: Option<MessageId>,
+    last_read_at: Option<Timestamp>,
+}
+
+/// A conversation with some of its participants.
+pub struct Overview {
+    /// The caller's row.
+    pub row: Row,
+    /// What a group or room is about.
+    pub description: Option<Description>,
+    /// Participants, in the order of their ids.
+    pub participants: Vec<ParticipantView>,
+    /// After whom to go on, if there are more.
+    pub next: Option<UserId>,
+}
+
+impl ParticipantView {
+    /// Someone of whom no more is known than what they have read.
+    fn of(user_id: UserId, last_read_message_id: Option<MessageId>) -> Self {
+        Self {
+            user_id,
+            name: None,
+            photo_url: None,
+            is_admin: false,
+            joined_at: None,
+            last_read_message_id,
+            last_read_at: None,
+        }
+    }
+}
+
+impl Store {
+    /// A conversation of the caller's, with up to `limit` participants after one.
+    ///
+    /// # Errors
+    /// `NotAParticipant` where it is not theirs.
+    #[boxed]
+    pub async fn overview(
+        &self,
+        caller: &UserId,
+        conversation: &ConversationId,
+        after: Option<UserId>,
+        limit: usize,
+    ) -> Result<Overview, Error> {
+        let message = |stamp: Stamp| MessageId { conversation: conversation.clone(), stamp };
+        if conversation.is_direct() {
+            let row = self.row(caller, conversation).await?.ok_or(Error::NotAParticipant)?;
+            let peer = row.peer.clone().map(|peer| (peer, row.peer_read));
+            let mut views = Vec::new();
+            for (user, read) in [(caller.clone(), row.read)].into_iter().chain(peer) {
+                let last_read_at = match read {
+                    Some(read) => self.moved_at(conversation, read, &user).await?,
+                    None => None,
+                };
+                views.push(ParticipantView { last_read_at, ..ParticipantView::of(user, read.map(message)) });
+            }
+            let participants = self.named(views).await?;
+            return Ok(Overview { row, description: None, participants, next: None });
+        }
+        let (row, meta, (people, more)) = tokio::try_join!(
+            self.row(caller, conversation),
+            self.meta(conversation),
+            self.participants_after(conversation, after.as_ref(), limit)
+        )?;
+        let (Some(row), Some(meta)) = (row, meta) else { return Err(Error::NotAParticipant) };
+        let next = people.last().filter(|_| more).map(|(user, _)| user.clone());
+        let views = people.into_iter().map(|(user, part)| ParticipantView {
+            is_admin: part.admin,
+            joined_at: Some(part.joined_at),
+            last_read_at: part.read_at.map(Timestamp::from_millis),
+            ..ParticipantView::of(user, part.read.map(message))
+        });
+        let participants = self.named(views.collect()).await?;
+        let description = meta.description.clone();
+        Ok(Overview { row: row.up_to_date(meta), description, participants, next })
+    }
+
+    /// The caller's row of a group or room, with what all have in common as it stands: in a large one a row lags behind.
+    ///
+    /// # Errors
+    /// `NotAParticipant` where it is not theirs.
+    #[boxed]
+    pub async fn current_row(&self, caller: &UserId, conversation: &ConversationId) -> Result<Row, Error> {
+        let (row, meta) = tokio::try_join!(self.row(caller, conversation), self.meta(conversation))?;
+        let (Some(row), Some(meta)) = (row, meta) else { return Err(Error::NotAParticipant) };
+        Ok(row.up_to_date(meta))
+    }
+
+    /// Participants with their names and pictures.
+    async fn named(&self, mut views: Vec<ParticipantView>) -> Result<Vec<ParticipantView>, Error> {
+        let users: Vec<&UserId> = views.iter().map(|view| &view.user_id).collect();
+        let profiles: HashMap<UserId, Profile> = self.profiles(&users).await?.into_iter().collect();
+        for view in &mut views {
+            if let Some(profile) = profiles.get(&view.user_id) {
+                (view.name, view.photo_url) = (profile.shown_name(), profile.picture.clone());
+            }
+        }
+        Ok(views)
+    }
+}

@@ -1,0 +1,130 @@
+//! Event queues: one item per change and receiver, written in the transaction that makes the change.
+//!
+//! Invariant: a queue holds no text of a message that could not be deleted with it. See [`QueuedEvent::of`].
+
+use domain::delivery::OutgoingEvent;
+use domain::error::Error;
+use domain::event::{Event, Unread};
+use domain::id::{MessageId, Stamp, UserId};
+use domain::message::ReadState;
+use domain::time::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::item::{Key, Write};
+
+/// Seconds that an event is kept: 7 days.
+pub(crate) const RETENTION: i64 = 7 * 24 * 3600;
+/// Bytes of an item up to which an event is kept whole: one write unit.
+const WHOLE: usize = 1024;
+pub(crate) fn key(user: &UserId, id: Stamp) -> Key {
+    Key { pk: partition(user), sk: sort_key(id) }
+}
+
+pub(crate) fn partition(user: &UserId) -> String {
+    format!("Q#{user}")
+}
+
+pub(crate) fn sort_key(id: Stamp) -> String {
+    format!("E#{id}")
+}
+
+/// What the item of an event holds beside its key.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct StoredEvent {
+    pub(crate) event: String,
+    pub(crate) expires: i64,
+}
+
+/// What an event's item says: the event or, where that is large or a group's, the message to read it from.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+#[expect(clippy::large_enum_variant, reason = "most are whole events")]
+pub(crate) enum QueuedEvent {
+    Whole(Event),
+    Created {
+        created: MessageId,
+        #[serde(rename = "crowd", default, skip_serializing_if = "std::ops::Not::not")]
+        uncounted: bool,
+    },
+    Updated {
+        updated: MessageId,
+        reads: ReadState,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        unread: Option<Unread>,
+    },
+}
+
+impl QueuedEvent {
+    /// What is kept of an event. No text of a message is kept where it could not be taken back with it: in the queues of
+    /// many, in rows that appear, and where it was brought back.
+    pub(crate) fn of(event: Event) -> Self {
+        match event {
+            Event::MessageCreated { message, uncounted } if !message.id.conversation.is_direct() => {
+                Self::Created { created: message.id, uncounted }
+            }
+            Event::MessageUpdated { message, reads, unread }
+                if unread.is_some() || !message.id.conversation.is_direct() =>
+            {
+                Self::Updated { updated: message.id, reads, unread }
+            }
+            Event::ConversationCreated { conversation, mut row } => {
+                row.last_text = None;
+                Self::Whole(Event::ConversationCreated { conversation, row })
+            }
+            event => Self::Whole(event),
+        }
+    }
+
+    /// The same without the message itself.
+    fn reference(self) -> Self {
+        match self {
+            Self::Whole(Event::MessageCreated { message, uncounted }) => {
+                Self::Created { created: message.id, uncounted }
+            }
+            Self::Whole(Event::MessageUpdated { message, reads, unread }) => {
+                Self::Updated { updated: message.id, reads, unread }
+            }
+            kept => kept,
+        }
+    }
+
+    /// The message that has to be read before it can be shown.
+    pub(crate) fn referenced_message(&self) -> Option<MessageId> {
+        match self {
+            Self::Created { created: id, .. } | Self::Updated { updated: id, .. } => Some(id.clone()),
+            Self::Whole(Event::ConversationCreated { conversation, row }) => {
+                Some(MessageId { conversation: conversation.clone(), stamp: row.last_id? })
+            }
+            Self::Whole(_) => None,
+        }
+    }
+}
+
+/// Puts an event into its receiver's queue.
+pub(crate) fn enqueue(event: &OutgoingEvent) -> Result<Write, Error> {
+    let (key, body) = item_of(event)?;
+    Write::put(key, &body)
+}
+
+/// The key and the body of an event's item.
+pub(crate) fn item_of(
+    OutgoingEvent { receiver, id, event }: &OutgoingEvent,
+) -> Result<(Key, StoredEvent), Error> {
+    let key = key(receiver, *id);
+    let expires = match event {
+        Event::Typing { until, .. } => until.seconds() + 1,
+        _ => id.time().seconds() + RETENTION,
+    };
+    let queued = QueuedEvent::of(event.clone());
+    let mut json = serde_json::to_string(&queued).map_err(Error::internal)?;
+    let size = json.len() + key.pk.len() + key.sk.len() + "pkskeventexpires".len() + 21;
+    if size > WHOLE {
+        json = serde_json::to_string(&queued.reference()).map_err(Error::internal)?;
+    }
+    Ok((key, StoredEvent { event: json, expires }))
+}
+
+/// Whether an event of that id may still be in a queue.
+pub(crate) fn is_kept(id: Stamp, now: Timestamp) -> bool {
+    id.time().seconds() + RETENTION >= now.seconds()
+}

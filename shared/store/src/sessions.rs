@@ -1,0 +1,150 @@
+//! Sessions: the families of refresh tokens.
+//!
+//! Invariant: a session only goes forward, one generation at a time, and holds only while the account's password is
+//! the one it began with. A token of a generation that was replaced ends it, but for the last one within [`GRACE`].
+
+use async_recursion::async_recursion as boxed;
+use domain::account::Account;
+use domain::error::Error;
+use domain::id::{SessionId, UserId};
+use domain::limits::REFRESHES;
+use domain::session::{GRACE, RefreshToken, SESSION_LIFE, Session, session_ended};
+use domain::time::{Timestamp, millis};
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+
+use crate::accounts::{self, Registered};
+use crate::client::Store;
+use crate::item::{Item, Key, Write, from_item, full_at, text};
+use crate::transact::Commit;
+use crate::{partition, profiles};
+
+/// Sessions that are deleted in one transaction.
+const CHUNK: usize = 100;
+
+pub(crate) fn key(user: &UserId, session: &SessionId) -> Key {
+    Key { pk: partition::of_user(user), sk: format!("F#{session}") }
+}
+
+/// What the item of a session holds beside its key.
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    generation: u64,
+    #[serde(with = "millis")]
+    rotated_at: Timestamp,
+    /// The password that it began with, or was kept at.
+    password_version: u64,
+    expires: i64,
+}
+
+/// Whether a session holds with a version of the password.
+pub(crate) fn rests_on(session: &Item, password_version: u64) -> bool {
+    from_item::<Stored>(session.clone()).is_ok_and(|stored| stored.password_version == password_version)
+}
+
+/// Keeps a session when the password of a version is replaced.
+pub(crate) fn keep(user: &UserId, session: &SessionId, password_version: u64) -> Write {
+    Write::update(key(user, session))
+        .set("password_version", &(password_version + 1))
+        .if_still("password_version", Some(&password_version))
+}
+
+impl Store {
+    /// Begins a session of someone whose password was checked against `account`.
+    ///
+    /// # Errors
+    /// `NotAuthenticated` where the account has gone, or its password changed since.
+    #[boxed]
+    pub async fn begin_session(&self, user: &UserId, account: &Account) -> Result<Session, Error> {
+        let now = self.clock.now();
+        let session = Session { user: user.clone(), id: SessionId::random(), generation: 0, rotated_at: now };
+        let stored = Stored {
+            generation: session.generation,
+            rotated_at: now,
+            password_version: account.password_version,
+            expires: now.seconds() + SESSION_LIFE,
+        };
+        let begin = Write::put(key(user, &session.id), &stored)?;
+        let password = accounts::check(user, account.password_version);
+        match self.commit(vec![begin, password].into(), Instant::now()).await? {
+            Commit::Done(()) => Ok(session),
+            Commit::Refused(_) => Err(Error::NotAuthenticated("The password has just been changed.")),
+        }
+    }
+
+    /// Moves a session on to its next generation, or gives the one that a moment ago replaced the token's.
+    ///
+    /// # Errors
+    /// `NotAuthenticated` where the session has ended, or ends because the token was used before; `RateLimited` where
+    /// it was moved on too often.
+    #[boxed]
+    pub async fn refresh(&self, token: &RefreshToken) -> Result<(Session, Registered), Error> {
+        let began = Instant::now();
+        let RefreshToken { user, session: id, generation } = token;
+        loop {
+            let keys = vec![key(user, id), accounts::key(user), profiles::key(user)];
+            let items = self.get_all(keys).await?;
+            let item = items.iter().find(|item| key(user, id).is_of(item)).ok_or_else(session_ended)?;
+            let (bucket_full_at, stored) = (full_at(item, &REFRESHES), from_item::<Stored>(item.clone())?);
+            let registered = accounts::registered(user, items)?.ok_or_else(session_ended)?;
+            let now = self.clock.now();
+            if stored.expires < now.seconds()
+                || stored.password_version != registered.account.password_version
+            {
+                return Err(session_ended());
+            }
+            let session = |generation, rotated_at| Session {
+                user: user.clone(),
+                id: id.clone(),
+                generation,
+                rotated_at,
+            };
+            if stored.generation == *generation {
+                let next = Write::update(key(user, id))
+                    .set("generation", &(generation + 1))
+                    .set("rotated_at", &now)
+                    .set("expires", &(now.seconds() + SESSION_LIFE))
+                    .if_still("generation", Some(generation))
+                    .if_still("password_version", Some(&stored.password_version));
+                let next = self.limit(next, &REFRESHES, bucket_full_at)?;
+                let password = accounts::check(user, stored.password_version);
+                if let Commit::Done(()) = self.commit(vec![next, password].into(), began).await? {
+                    return Ok((session(generation + 1, now), registered));
+                }
+            } else if stored.generation == generation + 1
+                && now.millis() - stored.rotated_at.millis() <= GRACE
+            {
+                return Ok((session(stored.generation, stored.rotated_at), registered));
+            } else {
+                // Two hold tokens of one session: which of them is its user, nobody can tell.
+                tracing::warn!(%user, session = %id, "a refresh token was used again: its session ends");
+                self.end_session(user, id).await?;
+                return Err(session_ended());
+            }
+        }
+    }
+
+    /// Ends a session. One that has ended stays so.
+    ///
+    /// # Errors
+    /// `Unavailable` where the database is.
+    #[boxed]
+    pub async fn end_session(&self, user: &UserId, session: &SessionId) -> Result<(), Error> {
+        self.remove(key(user, session)).await
+    }
+
+    /// Ends all sessions of a user.
+    pub(crate) async fn end_sessions(&self, user: &UserId) -> Result<(), Error> {
+        let query = self.prefixed(&partition::of_user(user), "F#");
+        let query = query.consistent_read(true).projection_expression("pk, sk");
+        let (items, _) = self.query_up_to(query, usize::MAX).await?;
+        for some in items.chunks(CHUNK) {
+            let ends = some.iter().map(|item| {
+                Ok(Write::delete(Key { pk: text(item, "pk")?.to_owned(), sk: text(item, "sk")?.to_owned() }))
+            });
+            let ends: Vec<Write> = ends.collect::<Result<_, Error>>()?;
+            self.commit(ends.into(), Instant::now()).await?;
+        }
+        Ok(())
+    }
+}
