@@ -8,7 +8,7 @@ const client = (file: string) => fileURLToPath(new URL(`../clients/typescript/sr
 export default defineConfig({
   plugins: [react()],
   resolve: {
-    // From its sources, so that there is one thing to build.
+    // Uses the client's sources, so that it needs no build of its own.
     alias: [
       { find: /^@tidings\/client$/, replacement: client("index.ts") },
       { find: /^@tidings\/client\/react$/, replacement: client("react.ts") },
@@ -17,10 +17,16 @@ export default defineConfig({
   },
   build: {
     target: "es2024",
-    // The policy that the page is sent with allows no data: scripts, and nothing is gained by inlining others.
+    // The page's Content Security Policy forbids inlined scripts (data: URLs), so nothing is inlined.
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
     manifest: true,
   },
-  server: { proxy: { "/api": "http://127.0.0.1:3000", "/_local": "http://127.0.0.1:3000", "/ws": { target: "ws://127.0.0.1:3000", ws: true } } },
+  server: {
+    proxy: {
+      "/api": "http://127.0.0.1:3000",
+      "/_local": "http://127.0.0.1:3000",
+      "/ws": { target: "ws://127.0.0.1:3000", ws: true },
+    },
+  },
 });

@@ -1,4 +1,4 @@
 import { defineConfig } from "vitest/config";
 
-// Nothing here is timed: a test that takes long is on a busy machine, one that hangs ends.
+// No test measures time. The timeouts only end tests that hang, and are generous for busy machines.
 export default defineConfig({ test: { testTimeout: 120_000, hookTimeout: 120_000 } });

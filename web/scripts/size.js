@@ -1,10 +1,10 @@
-// Compresses what was built, and fails where the first load has grown too large.
+// Compresses the built files, and fails if the first load is too large.
 
 import { readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { gzipSync } from "node:zlib";
 
-/** Bytes, compressed, of all that is fetched before the page shows anything. */
-const MOST = 150_000;
+/** Maximum gzipped bytes of all files that load before the page renders. */
+const MAX_FIRST_LOAD = 150_000;
 const dist = new URL("../dist/", import.meta.url);
 
 for (const name of readdirSync(new URL("assets/", dist))) {
@@ -23,5 +23,5 @@ const add = (name) => {
 add("index.html");
 const size = (name) => gzipSync(readFileSync(new URL(name, dist)), { level: 9 }).length;
 const total = [...first].reduce((sum, name) => sum + size(name), 0);
-console.log(`first load: ${(total / 1000).toFixed(1)} kB gzipped, of at most ${MOST / 1000}`);
-if (total > MOST) process.exit(1);
+console.log(`first load: ${(total / 1000).toFixed(1)} kB gzipped, limit ${MAX_FIRST_LOAD / 1000} kB`);
+if (total > MAX_FIRST_LOAD) process.exit(1);

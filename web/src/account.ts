@@ -1,51 +1,50 @@
-// Who is signed in in this window. Each window has its own, so that two people can sit side by side.
+// Who is signed in to this window. Each window has its own session, so that two users can chat side by side.
 
 import { Session, Tidings } from "@tidings/client";
 
-/** One of the people that the local stack makes to try it with. */
-export interface Person {
+/** A demo user, which the local stack creates. */
+export interface DemoUser {
   id: string;
   name: string;
   token: string;
 }
 
 const url = location.origin;
-const DEMO = "tidings person";
+const DEMO_TOKEN = "tidings person";
 
 /** The session of a registered user. */
 export const session = new Session({ url, storage: sessionStorage });
 
-/** The demo's people, or nobody. */
-export async function people(): Promise<Person[]> {
+/** Returns the demo users; none outside of the local stack. */
+export async function demoUsers(): Promise<DemoUser[]> {
   try {
     const response = await fetch("/_local/people");
-    return response.ok ? ((await response.json()) as { data: Person[] }).data : [];
+    return response.ok ? ((await response.json()) as { data: DemoUser[] }).data : [];
   } catch {
     return [];
   }
 }
 
-/** A client for whoever is signed in; null where nobody is. */
-export function client(): Tidings | null {
-  const token = sessionStorage.getItem(DEMO);
+/** Creates a client for the signed-in user; null if nobody is signed in. */
+export function createClient(): Tidings | null {
+  const token = sessionStorage.getItem(DEMO_TOKEN);
   if (token !== null) return new Tidings({ url, token: () => token });
   return session.isSignedIn ? new Tidings({ url, token: session.token }) : null;
 }
 
-/** Whether whoever is signed in has a session of their own: one with a password to change. */
-export function hasSession(): boolean {
-  return sessionStorage.getItem(DEMO) === null;
+/** Whether the signed-in user has a password. Demo users have none. */
+export function hasPassword(): boolean {
+  return sessionStorage.getItem(DEMO_TOKEN) === null;
 }
 
-/** Signs in as one of the demo's people. */
-export function become(person: Person): void {
-  sessionStorage.setItem(DEMO, person.token);
+/** Signs in as a demo user. */
+export function signInAs(user: DemoUser): void {
+  sessionStorage.setItem(DEMO_TOKEN, user.token);
 }
 
-/** Signs out. */
-export async function leave(): Promise<void> {
-  const isDemo = !hasSession();
-  sessionStorage.removeItem(DEMO);
-  // Signed out here in any case; the server forgets an abandoned session by itself.
+export async function signOut(): Promise<void> {
+  const isDemo = !hasPassword();
+  sessionStorage.removeItem(DEMO_TOKEN);
+  // If the server is unreachable, the session expires there by itself.
   if (!isDemo) await session.logout().catch(() => {});
 }

@@ -1,4 +1,4 @@
-// The page: signing in, or the chat of whoever is signed in.
+// The root of the page: the sign-in form, or the chat of the signed-in user.
 
 import type { Tidings } from "@tidings/client";
 import { TidingsProvider, useConnection } from "@tidings/client/react";
@@ -6,26 +6,25 @@ import { useEffect, useState } from "react";
 
 import * as account from "./account.js";
 import { Chat } from "./chat.js";
-import { sendWhatIsLeft } from "./drafts.js";
-import { forgetPeople } from "./people.js";
-import { go } from "./route.js";
+import { resendCopies } from "./drafts.js";
+import { clearPeople } from "./people.js";
+import { navigate } from "./route.js";
 import { SignIn } from "./sign-in.js";
 import { Toasts } from "./toasts.js";
 
-/** All of it. */
 export function App() {
-  const [client, setClient] = useState<Tidings | null>(account.client);
+  const [client, setClient] = useState<Tidings | null>(account.createClient);
   const [notice, setNotice] = useState<string | null>(null);
 
-  const enter = () => {
-    forgetPeople();
+  const onSignedIn = () => {
+    clearPeople();
     setNotice(null);
-    setClient(account.client());
+    setClient(account.createClient());
   };
-  const leave = (why: string | null) => {
-    void account.leave();
-    go(null);
-    setNotice(why);
+  const signOut = (notice: string | null) => {
+    void account.signOut();
+    navigate(null);
+    setNotice(notice);
     setClient(null);
   };
 
@@ -33,23 +32,24 @@ export function App() {
     <>
       {client ? (
         <TidingsProvider client={client}>
-          <Connected client={client} onSignedOut={() => leave("You have been signed out: your session has ended.")}>
-            <Chat onSignOut={() => leave(null)} />
+          <Connected client={client} onSignedOut={() => signOut("Your session has ended. Please sign in again.")}>
+            <Chat onSignOut={() => signOut(null)} />
           </Connected>
         </TidingsProvider>
       ) : (
-        <SignIn notice={notice} onSignedIn={enter} />
+        <SignIn notice={notice} onSignedIn={onSignedIn} />
       )}
       <Toasts />
     </>
   );
 }
 
+/** Keeps the client connected while mounted. */
 function Connected(props: { client: Tidings; onSignedOut: () => void; children: React.ReactNode }) {
   const { client, onSignedOut } = props;
   useEffect(() => {
-    // What keeps it from connecting shows in its state.
-    client.connect().then(() => sendWhatIsLeft(client, client.store.state.me?.id ?? ""), () => {});
+    // The state shows why a connection fails.
+    client.connect().then(() => resendCopies(client, client.store.state.me?.id ?? ""), () => {});
     return () => client.disconnect();
   }, [client]);
   const connection = useConnection();

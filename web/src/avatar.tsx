@@ -1,14 +1,14 @@
-// A picture of someone, or their initials in a colour that stays theirs.
+// Avatars: a photo, or initials on a colour derived from the id.
 
 import type { Status } from "@tidings/client";
 import { Hash, Users } from "lucide-react";
 import { useState } from "react";
 
-import { webAddress } from "./safe.js";
+import { webUrl } from "./urls.js";
 
-/** One of the twelve colours of the style sheet, by what is written. */
+/** Returns one of the style sheet's twelve hues (0-11) for a text. */
 export function hue(text: string): number {
-  // FNV-1a: ids that differ little get other colours.
+  // FNV-1a, so that similar ids get different hues.
   let hash = 0x811c9dc5;
   for (const char of text) hash = Math.imul(hash ^ (char.codePointAt(0) ?? 0), 0x01000193);
   return (hash >>> 8) % 12;
@@ -24,7 +24,7 @@ function initials(name: string): string {
   return letters || "?";
 }
 
-/** What each status is called. */
+/** Labels of the presence statuses. */
 export const STATUS: Record<Status, string> = {
   online: "online",
   away: "away",
@@ -32,7 +32,7 @@ export const STATUS: Record<Status, string> = {
   offline: "offline",
 };
 
-/** Shown beside a name that says the same, so nothing of it is read out but the status. */
+/** An avatar. Screen readers only read the status, because the name is always next to it. */
 export function Avatar(props: {
   id: string;
   name: string;
@@ -42,7 +42,7 @@ export function Avatar(props: {
   size?: "small" | "large" | "huge";
 }) {
   const [broken, setBroken] = useState<string | null>(null);
-  const photo = props.photo ? webAddress(props.photo) : null;
+  const photo = props.photo ? webUrl(props.photo) : null;
   const kind = props.kind ?? "direct";
   return (
     <span className={`avatar ${props.size ?? ""} ${kind}`} data-hue={hue(props.id)}>

@@ -1,24 +1,24 @@
-// Whom one has blocked.
+// The users that the signed-in user has blocked.
 
 import type { Tidings } from "@tidings/client";
 
-import { value } from "./value.js";
+import { observable } from "./observable.js";
 
 /** Their ids. */
-export const blocked = value<ReadonlySet<string>>(new Set());
+export const blocked = observable<ReadonlySet<string>>(new Set());
 
-/** Asks the server. */
+/** Loads the blocked users. */
 export async function loadBlocked(client: Tidings): Promise<void> {
   try {
     const ids = new Set<string>();
     for await (const { user_id } of client.api.blockedUsers()) ids.add(user_id);
     blocked.set(ids);
   } catch {
-    // It shows as not blocked; a send says otherwise.
+    // Blocked users then appear as not blocked, but the server still refuses messages to them.
   }
 }
 
-/** Blocks someone, or takes the block away. */
+/** Blocks or unblocks a user. */
 export async function setBlocked(client: Tidings, user: string, isBlocked: boolean): Promise<void> {
   await (isBlocked ? client.api.block(user) : client.api.unblock(user));
   const next = new Set(blocked.current);

@@ -1,4 +1,4 @@
-// The chat of whoever is signed in: the inbox beside a conversation, or one of them where there is room for one.
+// The chat of the signed-in user: the inbox next to the open conversation; on narrow screens, one of the two.
 
 import { useConnection, useConversation, useMe, useSelected, useTidings, useUnread } from "@tidings/client/react";
 import { MessagesSquare, WifiOff } from "lucide-react";
@@ -8,14 +8,13 @@ import { loadBlocked } from "./blocked.js";
 import { Conversation } from "./conversation.js";
 import { Inbox } from "./inbox.js";
 import { useNotifications } from "./notifications.js";
-import { go, useRoute } from "./route.js";
+import { navigate, useRoute } from "./route.js";
 import { attempt, toast } from "./toasts.js";
-import { useWhereabouts } from "./whereabouts.js";
+import { useReportViewing } from "./viewing.js";
 
 const NewDialog = lazy(() => import("./dialogs/new.js"));
 const SettingsDialog = lazy(() => import("./dialogs/settings.js"));
 
-/** All of it. */
 export function Chat({ onSignOut }: { onSignOut: () => void }) {
   const client = useTidings();
   const route = useRoute();
@@ -31,9 +30,9 @@ export function Chat({ onSignOut }: { onSignOut: () => void }) {
     document.title = unread > 0 ? `(${unread > 999 ? "999+" : unread}) Tidings` : "Tidings";
   }, [unread]);
   useNotifications();
-  useWhereabouts(route.conversation);
-  useRefusals();
-  useKeys();
+  useReportViewing(route.conversation);
+  useFailedEditToasts();
+  useShortcuts();
 
   return (
     <main className={`chat ${route.conversation ? "in-conversation" : ""}`}>
@@ -45,16 +44,16 @@ export function Chat({ onSignOut }: { onSignOut: () => void }) {
         onSettings={() => setDialog("settings")}
       />
       <div className="pane">
-        <Banner />
+        <OfflineBanner />
         {route.conversation ? (
-          <Open key={route.conversation} id={route.conversation} jumpTo={route.message} onSearch={setScope} />
+          <OpenConversation key={route.conversation} id={route.conversation} jumpTo={route.message} onSearch={setScope} />
         ) : (
           <div className="empty">
             <span className="logo quiet">
               <MessagesSquare aria-hidden />
             </span>
-            <h2>Pick a conversation</h2>
-            <p className="muted">or start one: with someone, with a group, or in a room.</p>
+            <h2>Select a conversation</h2>
+            <p className="muted">Or start a new one with a person, a group or a room.</p>
             <button className="primary" onClick={() => setDialog("new")}>
               New conversation
             </button>
@@ -69,16 +68,16 @@ export function Chat({ onSignOut }: { onSignOut: () => void }) {
   );
 }
 
-/** A conversation once its row is known; it may be beyond the pages of the inbox that are loaded. */
-function Open(props: { id: string; jumpTo: string | null; onSearch: (conversation: string) => void }) {
+/** The conversation, once its row is loaded. The row may be on a later page of the inbox. */
+function OpenConversation(props: { id: string; jumpTo: string | null; onSearch: (conversation: string) => void }) {
   const row = useConversation(props.id);
   const me = useMe();
   if (row) return <Conversation row={row} jumpTo={props.jumpTo} onSearch={() => props.onSearch(row.conversation_id)} />;
   if (!me) return <Skeleton />;
-  return <Missing />;
+  return <NotFound />;
 }
 
-function Missing() {
+function NotFound() {
   const [isLate, setIsLate] = useState(false);
   useEffect(() => {
     const timer = setTimeout(() => setIsLate(true), 1_000);
@@ -87,10 +86,10 @@ function Missing() {
   if (!isLate) return <Skeleton />;
   return (
     <div className="empty">
-      <h2>This conversation is not in your inbox</h2>
-      <p className="muted">It may have been deleted, or you are no longer in it.</p>
-      <button className="primary" onClick={() => go(null)}>
-        Back to the inbox
+      <h2>Conversation not found</h2>
+      <p className="muted">It may have been deleted, or you are no longer a member.</p>
+      <button className="primary" onClick={() => navigate(null)}>
+        Back to inbox
       </button>
     </div>
   );
@@ -106,8 +105,8 @@ function Skeleton() {
   );
 }
 
-/** Says that the server cannot be reached, once that has lasted 2 s. */
-function Banner() {
+/** Tells the user that the server has been unreachable for 2 s. */
+function OfflineBanner() {
   const client = useTidings();
   const isOffline = useConnection() === "offline";
   const [isShown, setIsShown] = useState(false);
@@ -119,7 +118,7 @@ function Banner() {
   return (
     <div className="banner" role="status">
       <WifiOff aria-hidden />
-      <span>You are offline. What you write is kept, and sent once the server can be reached.</span>
+      <span>You are offline. Your messages will be sent when you are back online.</span>
       <button className="link" onClick={() => void attempt(client.api.me())}>
         Try now
       </button>
@@ -127,22 +126,24 @@ function Banner() {
   );
 }
 
-/** Says that a message was not changed, wherever one is by then; it shows beside the message, too. */
-function useRefusals(): void {
+/** Shows a toast when an edit fails, because the user may have left the conversation that shows it. */
+function useFailedEditToasts(): void {
   const outbox = useSelected((state) => state.outbox);
-  const told = useRef(new Set<string>());
+  const reported = useRef(new Set<string>());
   useEffect(() => {
-    const refused = outbox.filter(({ message_id, failed }) => message_id && failed);
-    for (const { id, failed } of refused) if (!told.current.has(id)) toast(`A message was not changed: ${failed?.message}`);
-    told.current = new Set(refused.map(({ id }) => id));
+    const failedEdits = outbox.filter(({ message_id, failed }) => message_id && failed);
+    for (const { id, failed } of failedEdits) {
+      if (!reported.current.has(id)) toast(`Could not edit the message: ${failed?.message}`);
+    }
+    reported.current = new Set(failedEdits.map(({ id }) => id));
   }, [outbox]);
 }
 
-/** Keys that work anywhere: Ctrl+K searches, Alt+↑ and Alt+↓ go to the conversation above and below. */
-function useKeys() {
+/** Global shortcuts: Ctrl+K focuses the search, Alt+↑ and Alt+↓ open the previous and next conversation. */
+function useShortcuts() {
   const client = useTidings();
   useEffect(() => {
-    const pressed = (event: KeyboardEvent) => {
+    const onKeyDown = (event: KeyboardEvent) => {
       if (event.isComposing || document.querySelector("dialog[open]")) return;
       if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "k") {
         event.preventDefault();
@@ -153,10 +154,10 @@ function useKeys() {
         const open = location.hash.split("/")[2];
         const at = rows.findIndex(({ conversation_id }) => encodeURIComponent(conversation_id) === open);
         const next = rows[event.key === "ArrowUp" ? Math.max(0, at - 1) : Math.min(rows.length - 1, at + 1)];
-        if (next) go(next.conversation_id);
+        if (next) navigate(next.conversation_id);
       }
     };
-    addEventListener("keydown", pressed);
-    return () => removeEventListener("keydown", pressed);
+    addEventListener("keydown", onKeyDown);
+    return () => removeEventListener("keydown", onKeyDown);
   }, [client]);
 }

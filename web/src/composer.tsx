@@ -1,4 +1,4 @@
-// Where one writes.
+// The composer: message field, attachment, emoji, and the bar above it while replying or editing.
 
 import type { Conversation as Row, Draft, TimelineMessage } from "@tidings/client";
 import { useMe, useTidings } from "@tidings/client/react";
@@ -7,48 +7,49 @@ import { Suspense, lazy, useEffect, useLayoutEffect, useRef, useState } from "re
 import type { KeyboardEvent } from "react";
 
 import { blocked, setBlocked } from "./blocked.js";
-import { draft, keepDraft, sendKept } from "./drafts.js";
+import { loadDraft, saveDraft, sendWithCopy } from "./drafts.js";
+import { useObservable } from "./observable.js";
 import { titleOf, usePerson } from "./people.js";
-import { webAddress } from "./safe.js";
 import { settings } from "./settings.js";
 import { attempt, toast } from "./toasts.js";
-import { useValue } from "./value.js";
+import { webUrl } from "./urls.js";
 
 const EmojiPicker = lazy(() => import("./emoji-picker.js"));
 
-/** Characters (Unicode scalar values) of a message. */
-const MOST = 10_000;
+/** Maximum length of a message, in Unicode scalar values. */
+const MAX_LENGTH = 10_000;
+/** Maximum length of an attachment's URL. */
+const MAX_URL_BYTES = 2_048;
 
-/** What the text is for. */
-export type Purpose =
+/** What sending the text does. */
+export type ComposerMode =
   | { kind: "new" }
   | { kind: "reply"; message: TimelineMessage }
-  /** `text` is one that was refused before. */
+  /** `text` is set to resume a failed edit. */
   | { kind: "edit"; message: TimelineMessage; text: string | undefined };
 
-/** The text, what goes with it, and the button that sends it. */
-export function Composer(props: { row: Row; purpose: Purpose; setPurpose: (purpose: Purpose) => void }) {
-  const { row, purpose, setPurpose } = props;
+export function Composer(props: { row: Row; mode: ComposerMode; setMode: (mode: ComposerMode) => void }) {
+  const { row, mode, setMode } = props;
   const client = useTidings();
   const me = useMe()?.id ?? "";
   const id = row.conversation_id;
-  const { enterSends } = useValue(settings);
-  const isBlocked = useValue(blocked).has(row.other_user_id ?? "");
-  const [text, setText] = useState(() => draft(me, id));
+  const { enterSends } = useObservable(settings);
+  const isBlocked = useObservable(blocked).has(row.other_user_id ?? "");
+  const [text, setText] = useState(() => loadDraft(me, id));
   const [attachment, setAttachment] = useState<string | null>(null);
   const [panel, setPanel] = useState<"emoji" | "attachment" | null>(null);
   const field = useRef<HTMLTextAreaElement>(null);
 
-  const editing = purpose.kind === "edit" ? purpose.message : null;
-  const refused = purpose.kind === "edit" ? purpose.text : undefined;
-  // The draft stays what it is while another message is edited.
+  const editing = mode.kind === "edit" ? mode.message : null;
+  const failedText = mode.kind === "edit" ? mode.text : undefined;
+  // Editing a message does not affect the draft.
   useEffect(() => {
-    setText(editing ? (refused ?? editing.message_text) : draft(me, id));
+    setText(editing ? (failedText ?? editing.message_text) : loadDraft(me, id));
     field.current?.focus();
-  }, [editing?.key, refused, me, id]);
+  }, [editing?.key, failedText, me, id]);
   useEffect(() => {
-    if (purpose.kind === "reply") field.current?.focus();
-  }, [purpose]);
+    if (mode.kind === "reply") field.current?.focus();
+  }, [mode]);
   useLayoutEffect(() => {
     const element = field.current;
     if (!element || CSS.supports("field-sizing", "content")) return;
@@ -57,55 +58,55 @@ export function Composer(props: { row: Row; purpose: Purpose; setPurpose: (purpo
   }, [text]);
 
   const length = Array.from(text).length;
-  const canSend = length <= MOST && (text.trim() !== "" || (attachment !== null && !editing));
+  const canSend = length <= MAX_LENGTH && (text.trim() !== "" || (attachment !== null && !editing));
 
   const type = (next: string) => {
     setText(next);
     if (editing) return;
-    keepDraft(me, id, next);
+    saveDraft(me, id, next);
     client.typing(id, next !== "");
   };
 
   const send = () => {
     if (!canSend) return;
     if (editing) {
-      // Where it is refused, it is kept, and shows beside the message.
-      if (text !== editing.message_text || refused !== undefined) client.edit(editing.id, text).catch(() => {});
+      // The message shows a failed edit.
+      if (text !== editing.message_text || failedText !== undefined) client.edit(editing.id, text).catch(() => {});
     } else {
-      const reply_to = purpose.kind === "reply" ? purpose.message.id : undefined;
+      const reply_to = mode.kind === "reply" ? mode.message.id : undefined;
       const message: Draft = { conversation_id: id, message_text: text.trim() };
       if (reply_to) message.reply_to = reply_to;
       if (attachment) message.attachment_url = attachment;
-      // Once it is in the outbox it shows, whatever becomes of it; a refusal shows beside it.
-      sendKept(client, me, message);
+      // The timeline shows the message and, if it fails, the error.
+      sendWithCopy(client, me, message);
       client.typing(id, false);
-      keepDraft(me, id, "");
+      saveDraft(me, id, "");
       setText("");
       setAttachment(null);
     }
     setPanel(null);
-    setPurpose({ kind: "new" });
+    setMode({ kind: "new" });
     field.current?.focus();
   };
 
-  const pressed = (event: KeyboardEvent) => {
-    // The Enter that ends a word of an input method is not one's own (229: also in Safari, after the fact).
+  const onKeyDown = (event: KeyboardEvent) => {
+    // Ignores keys of an input method. In Safari, only key code 229 identifies the Enter that ends a composition.
     if (event.nativeEvent.isComposing || event.keyCode === 229) return;
     if (event.key === "Enter") {
       const isSending = enterSends ? !event.shiftKey && !event.altKey : event.ctrlKey || event.metaKey;
       if (!isSending) return;
       event.preventDefault();
       send();
-    } else if (event.key === "Escape" && (purpose.kind !== "new" || panel)) {
+    } else if (event.key === "Escape" && (mode.kind !== "new" || panel)) {
       event.preventDefault();
       setPanel(null);
-      setPurpose({ kind: "new" });
-    } else if (event.key === "ArrowUp" && text === "" && purpose.kind === "new") {
+      setMode({ kind: "new" });
+    } else if (event.key === "ArrowUp" && text === "" && mode.kind === "new") {
       const { messages } = client.store.state.timelines.get(id) ?? { messages: [] };
       const last = messages.findLast((m) => m.sender_id === me && !m.is_deleted && m.message_text !== "");
       if (!last) return;
       event.preventDefault();
-      setPurpose({ kind: "edit", message: last, text: undefined });
+      setMode({ kind: "edit", message: last, text: undefined });
     }
   };
 
@@ -132,7 +133,7 @@ export function Composer(props: { row: Row; purpose: Purpose; setPurpose: (purpo
 
   return (
     <div className="composer">
-      {purpose.kind !== "new" && <About purpose={purpose} onEnd={() => setPurpose({ kind: "new" })} />}
+      {mode.kind !== "new" && <ContextBar mode={mode} onCancel={() => setMode({ kind: "new" })} />}
       {panel === "emoji" && (
         <Suspense fallback={<div className="emoji-picker" aria-busy />}>
           <EmojiPicker onPick={insert} onClose={() => { setPanel(null); field.current?.focus(); }} />
@@ -141,9 +142,9 @@ export function Composer(props: { row: Row; purpose: Purpose; setPurpose: (purpo
       {(panel === "attachment" || attachment) && !editing && (
         <AttachmentField
           key={String(attachment)}
-          given={attachment}
-          onGiven={(address) => {
-            setAttachment(address);
+          value={attachment}
+          onChange={(url) => {
+            setAttachment(url);
             setPanel(null);
             field.current?.focus();
           }}
@@ -164,11 +165,11 @@ export function Composer(props: { row: Row; purpose: Purpose; setPurpose: (purpo
             ref={field}
             rows={1}
             dir="auto"
-            aria-label={editing ? "Edit the message" : `Message to ${titleOf(row)}`}
-            placeholder={editing ? "Edit the message" : "Message"}
+            aria-label={editing ? "Edit message" : `Message to ${titleOf(row)}`}
+            placeholder={editing ? "Edit message" : "Message"}
             value={text}
             onChange={(event) => type(event.target.value)}
-            onKeyDown={pressed}
+            onKeyDown={onKeyDown}
             onBlur={() => client.typing(id, false)}
             enterKeyHint={enterSends ? "send" : "enter"}
           />
@@ -185,61 +186,62 @@ export function Composer(props: { row: Row; purpose: Purpose; setPurpose: (purpo
           <SendHorizontal aria-hidden className="mirrored" />
         </button>
       </div>
-      {length > MOST - 500 && (
-        <p className={`small-text ${length > MOST ? "error" : "muted"}`} role="status">
-          {length > MOST ? `${length - MOST} characters too many` : `${MOST - length} characters left`}
+      {length > MAX_LENGTH - 500 && (
+        <p className={`small-text ${length > MAX_LENGTH ? "error" : "muted"}`} role="status">
+          {length > MAX_LENGTH ? `${length - MAX_LENGTH} characters over the limit` : `${MAX_LENGTH - length} characters left`}
         </p>
       )}
     </div>
   );
 }
 
-function About({ purpose, onEnd }: { purpose: Exclude<Purpose, { kind: "new" }>; onEnd: () => void }) {
-  const { name } = usePerson(purpose.message.sender_id);
-  const isReply = purpose.kind === "reply";
+/** Shows the message that is being replied to or edited. */
+function ContextBar({ mode, onCancel }: { mode: Exclude<ComposerMode, { kind: "new" }>; onCancel: () => void }) {
+  const { name } = usePerson(mode.message.sender_id);
+  const isReply = mode.kind === "reply";
   return (
-    <div className="about">
+    <div className="composer-context">
       {isReply ? <Reply aria-hidden className="mirrored" /> : <Pencil aria-hidden />}
-      <span className="about-text">
-        <span className="about-what">{isReply ? <>Reply to <bdi>{name}</bdi></> : "Edit the message"}</span>
+      <span className="composer-context-text">
+        <span className="composer-context-title">{isReply ? <>Reply to <bdi>{name}</bdi></> : "Edit message"}</span>
         <span className="quote-text muted" dir="auto">
-          {purpose.message.message_text || "An attachment"}
+          {mode.message.message_text || "Attachment"}
         </span>
       </span>
-      <button className="icon-button small" aria-label="Cancel" onClick={onEnd}>
+      <button className="icon-button small" aria-label="Cancel" onClick={onCancel}>
         <X aria-hidden />
       </button>
     </div>
   );
 }
 
-function AttachmentField({ given, onGiven }: { given: string | null; onGiven: (address: string | null) => void }) {
-  const [text, setText] = useState(given ?? "");
-  const give = () => {
-    const address = webAddress(text.trim());
-    if (!address || new TextEncoder().encode(address).length > 2048) return toast("An address of the web is wanted: https://…");
-    onGiven(address);
+function AttachmentField({ value, onChange }: { value: string | null; onChange: (url: string | null) => void }) {
+  const [text, setText] = useState(value ?? "");
+  const attach = () => {
+    const url = webUrl(text.trim());
+    if (!url || new TextEncoder().encode(url).length > MAX_URL_BYTES) return toast("Enter a valid link: https://…");
+    onChange(url);
   };
   return (
     <form
-      className="about"
+      className="composer-context"
       onSubmit={(event) => {
         event.preventDefault();
-        give();
+        attach();
       }}
     >
       <Paperclip aria-hidden />
       <input
         type="url"
-        autoFocus={given === null}
-        readOnly={given !== null}
-        aria-label="Address of the attachment"
+        autoFocus={value === null}
+        readOnly={value !== null}
+        aria-label="Attachment link"
         placeholder="https://…"
         value={text}
         onChange={(event) => setText(event.target.value)}
       />
-      {given === null && <button className="secondary">Attach</button>}
-      <button type="button" className="icon-button small" aria-label="Without attachment" onClick={() => onGiven(null)}>
+      {value === null && <button className="secondary">Attach</button>}
+      <button type="button" className="icon-button small" aria-label="Remove attachment" onClick={() => onChange(null)}>
         <X aria-hidden />
       </button>
     </form>

@@ -1,58 +1,58 @@
-// What is typed and not sent yet, by user and conversation: kept, so that nothing is lost.
+// Local copies of unsent text: drafts, and messages that the client's outbox may not have stored yet.
 
 import { TidingsError } from "@tidings/client";
 import type { Draft, Tidings } from "@tidings/client";
 
-const name = (user: string, conversation: string) => `tidings draft ${user} ${conversation}`;
+const draftKey = (user: string, conversation: string) => `tidings draft ${user} ${conversation}`;
 
-/** What was typed. */
-export function draft(user: string, conversation: string): string {
+/** Returns the draft of a conversation; "" if there is none. */
+export function loadDraft(user: string, conversation: string): string {
   try {
-    return localStorage.getItem(name(user, conversation)) ?? "";
+    return localStorage.getItem(draftKey(user, conversation)) ?? "";
   } catch {
     return "";
   }
 }
 
-/** Keeps what is typed. */
-export function keepDraft(user: string, conversation: string, text: string): void {
+/** Saves the draft of a conversation; "" removes it. */
+export function saveDraft(user: string, conversation: string, text: string): void {
   try {
-    if (text === "") localStorage.removeItem(name(user, conversation));
-    else localStorage.setItem(name(user, conversation), text);
+    if (text === "") localStorage.removeItem(draftKey(user, conversation));
+    else localStorage.setItem(draftKey(user, conversation), text);
   } catch {
-    // Without storage it holds while the conversation is open.
+    // Without storage, the draft lasts while the conversation is open.
   }
 }
 
-const onItsWay = (user: string) => `tidings on its way ${user} `;
-/** Milliseconds for which the server knows a message's id again; for less than that it is sent again. */
-const KNOWN = 20 * 3_600_000;
+const pendingPrefix = (user: string) => `tidings on its way ${user} `;
+/** Milliseconds within which a message may be sent again: the server deduplicates for 24 h. */
+const RESEND_WINDOW = 20 * 3_600_000;
 
 /**
- * Sends a message under an id of its own, and keeps it here as well until the client has done with it: what the client
- * keeps is on disk a moment later than it shows, and the page may be closed in between.
+ * Sends a message, and keeps a copy until the client is done with it. The client shows a message shortly before it is
+ * on disk, so without the copy a page that is closed in between would lose it.
  */
-export function sendKept(client: Tidings, user: string, draft: Draft): void {
+export function sendWithCopy(client: Tidings, user: string, draft: Draft): void {
   const id = draft.client_message_id ?? crypto.randomUUID();
-  const name = onItsWay(user) + id;
+  const key = pendingPrefix(user) + id;
   try {
-    if (localStorage.getItem(name) === null) localStorage.setItem(name, JSON.stringify({ at: Date.now(), draft }));
+    if (localStorage.getItem(key) === null) localStorage.setItem(key, JSON.stringify({ at: Date.now(), draft }));
   } catch {
-    // Without storage, what the client keeps has to do.
+    // Without storage, the client's outbox has to suffice.
   }
-  const done = () => localStorage.removeItem(name);
-  // Whatever becomes of it shows in the conversation. Only a page that is left is not done with it.
+  const done = () => localStorage.removeItem(key);
+  // The conversation shows failures. A send that was aborted because the page closed is not done.
   client.send({ ...draft, client_message_id: id }).then(done, (error: unknown) => error instanceof TidingsError && done());
 }
 
-/** Sends what was on its way when the page was left, and is not in the client's outbox. The same id is one message. */
-export function sendWhatIsLeft(client: Tidings, user: string): void {
-  const start = onItsWay(user);
-  for (const name of Object.keys(localStorage).filter((name) => name.startsWith(start))) {
-    const id = name.slice(start.length);
-    const { at, draft } = JSON.parse(localStorage.getItem(name) ?? "{}") as { at: number; draft: Draft };
-    const isKept = client.store.state.outbox.some((entry) => entry.id === id);
-    if (isKept || Date.now() - at > KNOWN) localStorage.removeItem(name);
-    else sendKept(client, user, { ...draft, client_message_id: id });
+/** Sends copies that the client's outbox lacks. They keep their ids, so that no message is duplicated. */
+export function resendCopies(client: Tidings, user: string): void {
+  const prefix = pendingPrefix(user);
+  for (const key of Object.keys(localStorage).filter((key) => key.startsWith(prefix))) {
+    const id = key.slice(prefix.length);
+    const { at, draft } = JSON.parse(localStorage.getItem(key) ?? "{}") as { at: number; draft: Draft };
+    const isInOutbox = client.store.state.outbox.some((entry) => entry.id === id);
+    if (isInOutbox || Date.now() - at > RESEND_WINDOW) localStorage.removeItem(key);
+    else sendWithCopy(client, user, { ...draft, client_message_id: id });
   }
 }

@@ -1,4 +1,4 @@
-// Emoji to choose from; loaded when it is first opened, with its data.
+// Emoji picker. Loaded on first use, together with its data.
 
 import Database from "emoji-picker-element/database";
 import dataSource from "emoji-picker-element-data/en/cldr-native/data.json?url";
@@ -15,12 +15,12 @@ const GROUPS = [
   ["🔣", "Symbols"],
   ["🏁", "Flags"],
 ] as const;
-/** The data's numbers of these groups; 2 is skin tones and the like. */
-const NUMBERS = [0, 1, 3, 4, 5, 6, 7, 8, 9];
+/** Numbers of these groups in the data. Group 2 is left out: it contains skin tones and hair styles. */
+const GROUP_NUMBERS = [0, 1, 3, 4, 5, 6, 7, 8, 9];
 
 let database: Database | undefined;
 
-/** A grid of emoji, by group or by word. */
+/** A grid of emoji, by group or search term. */
 export default function EmojiPicker({ onPick, onClose }: { onPick: (emoji: string) => void; onClose: () => void }) {
   const [group, setGroup] = useState(0);
   const [text, setText] = useState("");
@@ -29,15 +29,15 @@ export default function EmojiPicker({ onPick, onClose }: { onPick: (emoji: strin
 
   useEffect(() => {
     database ??= new Database({ dataSource, locale: "en" });
-    let isWanted = true;
+    let isCurrent = true;
     const query = text.trim();
-    const found = query.length > 1 ? database.getEmojiBySearchQuery(query) : database.getEmojiByGroup(NUMBERS[group] ?? 0);
+    const found = query.length > 1 ? database.getEmojiBySearchQuery(query) : database.getEmojiByGroup(GROUP_NUMBERS[group] ?? 0);
     found.then(
-      (emoji) => isWanted && setShown(emoji.flatMap((e) => ("unicode" in e ? [e] : []))),
-      () => isWanted && setIsBroken(true),
+      (emoji) => isCurrent && setShown(emoji.flatMap((e) => ("unicode" in e ? [e] : []))),
+      () => isCurrent && setIsBroken(true),
     );
     return () => {
-      isWanted = false;
+      isCurrent = false;
     };
   }, [group, text]);
 
@@ -58,7 +58,7 @@ export default function EmojiPicker({ onPick, onClose }: { onPick: (emoji: strin
         value={text}
         onChange={(event) => setText(event.target.value)}
       />
-      <div className="emoji-groups" role="group" aria-label="Groups">
+      <div className="emoji-groups" role="group" aria-label="Categories">
         {GROUPS.map(([emoji, name], at) => (
           <button
             key={name}
@@ -75,8 +75,8 @@ export default function EmojiPicker({ onPick, onClose }: { onPick: (emoji: strin
         ))}
       </div>
       <div className="emoji-grid" aria-busy={shown === null && !isBroken}>
-        {isBroken && <p className="muted">The emoji could not be loaded.</p>}
-        {shown?.length === 0 && <p className="muted">Nothing found.</p>}
+        {isBroken && <p className="muted">Could not load the emoji.</p>}
+        {shown?.length === 0 && <p className="muted">No emoji found.</p>}
         {shown?.map(({ unicode, annotation }) => (
           <button key={unicode} aria-label={annotation} title={annotation} onClick={() => onPick(unicode)}>
             {unicode}

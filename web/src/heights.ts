@@ -1,20 +1,21 @@
-// The heights of a long list's rows: measured, or guessed until they are.
+// Row heights and offsets of a virtual list, in pixels. Heights are estimated until they are measured.
 
-/** What is guessed before anything was measured. */
-const GUESS = 64;
+/** Estimated height while no row has been measured. */
+const DEFAULT_HEIGHT = 64;
 
-/** Heights, and what follows from them. All in pixels. */
 export class Heights {
+  /** Measured heights by row key. */
   readonly #measured = new Map<string, number>();
   #items: readonly { key: string }[] = [];
   #heights: number[] = [];
-  /** Where each row begins, and the last one ends; right up to `#valid`. */
+  /** Offset of each row, then of the end. Valid up to index `#valid`, computed on demand after it. */
   #tops: number[] = [0];
   #valid = 0;
+  /** Sum of all measured heights. */
   #sum = 0;
 
-  /** Takes in what the list is made of now. */
-  take(items: readonly { key: string }[]): void {
+  /** Sets the rows. Unmeasured rows get the average height. */
+  setItems(items: readonly { key: string }[]): void {
     if (items === this.#items) return;
     const before = this.#items;
     this.#items = items;
@@ -22,12 +23,12 @@ export class Heights {
     while (at < items.length && items[at]?.key === before[at]?.key) at += 1;
     this.#heights.length = at;
     this.#valid = Math.min(this.#valid, at);
-    const guess = this.#measured.size > 0 ? this.#sum / this.#measured.size : GUESS;
-    for (; at < items.length; at += 1) this.#heights.push(this.#measured.get(items[at]?.key ?? "") ?? guess);
+    const estimate = this.#measured.size > 0 ? this.#sum / this.#measured.size : DEFAULT_HEIGHT;
+    for (; at < items.length; at += 1) this.#heights.push(this.#measured.get(items[at]?.key ?? "") ?? estimate);
   }
 
-  /** A row is that high. */
-  measured(at: number, height: number): void {
+  /** Sets the measured height of a row. */
+  setHeight(at: number, height: number): void {
     const key = this.#items[at]?.key;
     if (key === undefined) return;
     this.#sum += height - (this.#measured.get(key) ?? 0);
@@ -37,7 +38,7 @@ export class Heights {
     this.#valid = Math.min(this.#valid, at);
   }
 
-  /** Where a row begins; of the number of rows, where the last one ends. */
+  /** Returns the offset of a row's upper edge or, for the number of rows, of the list's end. */
   top(at: number): number {
     const wanted = Math.min(Math.max(0, at), this.#items.length);
     for (; this.#valid < wanted; this.#valid += 1) {
@@ -46,19 +47,19 @@ export class Heights {
     return this.#tops[wanted] ?? 0;
   }
 
-  /** Where the last row ends. */
+  /** Height of all rows. */
   get total(): number {
     return this.top(this.#items.length);
   }
 
-  /** The row at a place, or the one that is nearest to it; -1 where there is none. */
-  at(place: number): number {
+  /** Returns the index of the row at an offset, or of the nearest row; -1 if there are none. */
+  indexAt(offset: number): number {
     let low = 0;
     let high = this.#items.length - 1;
     void this.total;
     while (low < high) {
       const middle = (low + high + 1) >> 1;
-      if (this.top(middle) <= place) low = middle;
+      if (this.top(middle) <= offset) low = middle;
       else high = middle - 1;
     }
     return high < 0 ? -1 : low;

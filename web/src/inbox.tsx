@@ -1,4 +1,4 @@
-// The inbox: conversations, the filter, and the search through messages.
+// The inbox: conversations, filters and search.
 
 import type { Conversation, Hit } from "@tidings/client";
 import { useConnection, useConversations, useMe, useMessage, usePresence, useSelected, useTidings, useTyping } from "@tidings/client/react";
@@ -7,24 +7,24 @@ import { memo, useDeferredValue, useEffect, useMemo, useState } from "react";
 import { VList } from "virtua";
 
 import { Avatar } from "./avatar.js";
-import { draft } from "./drafts.js";
+import { formatShort } from "./dates.js";
+import { loadDraft } from "./drafts.js";
+import { useObservable } from "./observable.js";
 import { titleOf, usePerson } from "./people.js";
 import { RichText, excerpt } from "./rich-text.js";
-import { addressOf, useRoute } from "./route.js";
+import { linkTo, useRoute } from "./route.js";
 import { settings } from "./settings.js";
 import { attempt } from "./toasts.js";
-import { useValue } from "./value.js";
-import { brief } from "./when.js";
 
 const FILTERS = ["All", "Unread", "People", "Groups", "Rooms"] as const;
 type Filter = (typeof FILTERS)[number];
 
-function passes(row: Conversation, filter: Filter, open: string | null): boolean {
+function matchesFilter(row: Conversation, filter: Filter, open: string | null): boolean {
   switch (filter) {
     case "All":
       return true;
     case "Unread":
-      // The open one stays, though it has just been read.
+      // The open conversation stays listed, although it has just been read.
       return row.unread_count > 0 || row.conversation_id === open;
     case "People":
       return row.type === "direct";
@@ -37,9 +37,9 @@ function passes(row: Conversation, filter: Filter, open: string | null): boolean
   }
 }
 
-const folded = (text: string) => text.normalize("NFKD").replace(/\p{M}/gu, "").toLocaleLowerCase();
+/** Folds case and accents, for searching. */
+const fold = (text: string) => text.normalize("NFKD").replace(/\p{M}/gu, "").toLocaleLowerCase();
 
-/** The column at the side. */
 export function Inbox(props: {
   scope: string | null;
   setScope: (scope: string | null) => void;
@@ -88,7 +88,7 @@ export function Inbox(props: {
           onKeyDown={(event) => event.key === "Escape" && close()}
         />
         {(text !== "" || scope !== null) && (
-          <button className="icon-button small" aria-label="End the search" onClick={close}>
+          <button className="icon-button small" aria-label="Clear search" onClick={close}>
             <X aria-hidden />
           </button>
         )}
@@ -100,7 +100,7 @@ export function Inbox(props: {
       )}
       {text.trim() === "" && scope === null ? (
         <>
-          <div className="chips" role="group" aria-label="Show">
+          <div className="chips" role="group" aria-label="Filter">
             {FILTERS.map((each) => (
               <button key={each} aria-pressed={filter === each} onClick={() => setFilter(each)}>
                 {each}
@@ -110,7 +110,7 @@ export function Inbox(props: {
           <List filter={filter} />
         </>
       ) : (
-        <Found text={text} scope={scope} />
+        <SearchResults text={text} scope={scope} />
       )}
     </section>
   );
@@ -121,10 +121,10 @@ function List({ filter }: { filter: Filter }) {
   const isLoading = useSelected((state) => !state.isComplete && state.conversations.length === 0);
   const isOffline = useConnection() === "offline";
   const open = useRoute().conversation;
-  const shown = useMemo(() => rows.filter((row) => passes(row, filter, open)), [rows, filter, open]);
+  const shown = useMemo(() => rows.filter((row) => matchesFilter(row, filter, open)), [rows, filter, open]);
   if (isLoading) {
     return isOffline ? (
-      <p className="hint muted">The server cannot be reached yet.</p>
+      <p className="hint muted">Cannot reach the server.</p>
     ) : (
       <div className="skeleton rows" aria-label="Loading" role="status">
         {Array.from({ length: 7 }, (_, at) => (
@@ -134,7 +134,7 @@ function List({ filter }: { filter: Filter }) {
     );
   }
   if (shown.length === 0) {
-    const text = filter === "All" ? "No conversations yet. Start one with the pen above." : "Nothing here.";
+    const text = filter === "All" ? "No conversations yet. Start one with the pen above." : "No conversations match this filter.";
     return <p className="hint muted">{text}</p>;
   }
   return (
@@ -150,11 +150,11 @@ const Row = memo(function Row({ row, isOpen }: { row: Conversation; isOpen: bool
   const title = titleOf(row);
   const presence = usePresence(row.other_user_id);
   const isUnread = row.unread_count > 0;
-  const isMuted = useValue(settings).muted.includes(row.conversation_id);
+  const isMuted = useObservable(settings).muted.includes(row.conversation_id);
   return (
     <a
       className={`row ${isUnread ? "unread" : ""}`}
-      href={addressOf(row.conversation_id)}
+      href={linkTo(row.conversation_id)}
       aria-current={isOpen ? "page" : undefined}
     >
       <Avatar
@@ -169,7 +169,7 @@ const Row = memo(function Row({ row, isOpen }: { row: Conversation; isOpen: bool
           <span className="row-name">
             <bdi>{title}</bdi>
           </span>
-          {row.last_message_at && <time className="muted">{brief(row.last_message_at)}</time>}
+          {row.last_message_at && <time className="muted">{formatShort(row.last_message_at)}</time>}
         </span>
         <span className="row-bottom">
           <Preview row={row} isOpen={isOpen} />
@@ -193,8 +193,8 @@ function Preview({ row, isOpen }: { row: Conversation; isOpen: boolean }) {
     const last = state.timelines.get(row.conversation_id)?.messages.at(-1);
     return last && last.id === row.last_message_id ? last.read : null;
   });
-  const unsent = !isOpen && me ? draft(me.id, row.conversation_id) : "";
-  if (typists.length > 0) return <span className="preview typing-text">typing …</span>;
+  const unsent = !isOpen && me ? loadDraft(me.id, row.conversation_id) : "";
+  if (typists.length > 0) return <span className="preview typing-text">typing…</span>;
   if (unsent) {
     return (
       <span className="preview">
@@ -209,30 +209,30 @@ function Preview({ row, isOpen }: { row: Conversation; isOpen: boolean }) {
     <span className="preview muted">
       {row.last_message_from_me &&
         (read === null ? <span>You: </span> : read ? <CheckCheck aria-label="Read" className="tick read" /> : <Check aria-label="Sent" className="tick" />)}
-      {text ? <bdi>{text}</bdi> : <Textless conversation={row.conversation_id} message={row.last_message_id} />}
+      {text ? <bdi>{text}</bdi> : <NoTextPreview conversation={row.conversation_id} message={row.last_message_id} />}
     </span>
   );
 }
 
-/** A message without text. The inbox does not say why it has none: the message does. */
-function Textless(props: { conversation: string; message: string }) {
+/** Preview of a message without text. Loads the message, because the row does not tell why the text is empty. */
+function NoTextPreview(props: { conversation: string; message: string }) {
   const message = useMessage(props.conversation, props.message);
   if (!message) return null;
   return <i>{message.is_deleted ? "Message deleted" : "Attachment"}</i>;
 }
 
-/** Messages of a call that are shown before one asks for more. */
-const SOME = 20;
+/** Search results per page. */
+const PAGE_SIZE = 20;
 
-function Found({ text, scope }: { text: string; scope: string | null }) {
+function SearchResults({ text, scope }: { text: string; scope: string | null }) {
   const client = useTidings();
   const rows = useConversations();
   const query = useDeferredValue(text.trim());
   const [hits, setHits] = useState<readonly Hit[]>([]);
   const [state, setState] = useState<"searching" | "more" | "done">("searching");
-  const [most, setMost] = useState(SOME);
+  const [limit, setLimit] = useState(PAGE_SIZE);
 
-  useEffect(() => setMost(SOME), [query, scope]);
+  useEffect(() => setLimit(PAGE_SIZE), [query, scope]);
   useEffect(() => {
     if (query === "") {
       setHits([]);
@@ -243,9 +243,9 @@ function Found({ text, scope }: { text: string; scope: string | null }) {
     setState("searching");
     const search = async () => {
       const found: Hit[] = [];
-      const options = { signal: stop.signal, limit: SOME, ...(scope ? { conversation_id: scope } : {}) };
+      const options = { signal: stop.signal, limit: PAGE_SIZE, ...(scope ? { conversation_id: scope } : {}) };
       for await (const hit of client.search(query, options)) {
-        if (found.length === most) {
+        if (found.length === limit) {
           setHits(found);
           setState("more");
           return;
@@ -255,7 +255,7 @@ function Found({ text, scope }: { text: string; scope: string | null }) {
       setHits(found);
       setState("done");
     };
-    // Not at each key: a search reads many messages.
+    // Debounced, because a search reads many messages.
     const timer = setTimeout(() => {
       void attempt(search()).then((isDone) => {
         if (!isDone && !stop.signal.aborted) setState("done");
@@ -265,12 +265,12 @@ function Found({ text, scope }: { text: string; scope: string | null }) {
       clearTimeout(timer);
       stop.abort();
     };
-  }, [client, query, scope, most]);
+  }, [client, query, scope, limit]);
 
-  const wanted = folded(query);
-  const matching = scope || !wanted ? [] : rows.filter((row) => folded(titleOf(row)).includes(wanted)).slice(0, 8);
+  const wanted = fold(query);
+  const matching = scope || !wanted ? [] : rows.filter((row) => fold(titleOf(row)).includes(wanted)).slice(0, 8);
   const open = useRoute().conversation;
-  const none = state === "done" && hits.length === 0 && matching.length === 0;
+  const isEmpty = state === "done" && hits.length === 0 && matching.length === 0;
   return (
     <div className="found" aria-busy={state === "searching"}>
       {matching.length > 0 && (
@@ -285,35 +285,35 @@ function Found({ text, scope }: { text: string; scope: string | null }) {
         <section aria-label="Messages found">
           <h2>Messages</h2>
           {hits.map((hit) => (
-            <FoundMessage key={hit.id} hit={hit} />
+            <MessageHit key={hit.id} hit={hit} />
           ))}
           {state === "more" && (
-            <button className="link more" onClick={() => setMost(most + SOME)}>
+            <button className="link more" onClick={() => setLimit(limit + PAGE_SIZE)}>
               Show more
             </button>
           )}
         </section>
       )}
       <p className="hint muted" role="status">
-        {none && query ? "Nothing found." : state === "searching" && hits.length === 0 ? "Searching …" : ""}
+        {isEmpty && query ? "No results." : state === "searching" && hits.length === 0 ? "Searching…" : ""}
       </p>
     </div>
   );
 }
 
-function FoundMessage({ hit }: { hit: Hit }) {
+function MessageHit({ hit }: { hit: Hit }) {
   const row = useSelected((state) => state.byId.get(hit.conversation_id));
   const sender = usePerson(hit.sender_id);
   const title = row ? titleOf(row) : sender.name;
   const part = excerpt(hit.message_text, hit.highlights);
   return (
-    <a className="row hit" href={addressOf(hit.conversation_id, hit.id)}>
+    <a className="row hit" href={linkTo(hit.conversation_id, hit.id)}>
       <span className="row-text">
         <span className="row-top">
           <span className="row-name">
             <bdi>{title}</bdi>
           </span>
-          <time className="muted">{brief(hit.sent_at)}</time>
+          <time className="muted">{formatShort(hit.sent_at)}</time>
         </span>
         <span className="preview muted">
           {title !== sender.name && <bdi>{sender.name}: </bdi>}

@@ -1,4 +1,4 @@
-// A message as it is shown.
+// A message in the timeline, and its menu.
 
 import type { Conversation as Row, TimelineMessage } from "@tidings/client";
 import { useMessage, useSelected, useTidings } from "@tidings/client/react";
@@ -7,52 +7,60 @@ import { DropdownMenu } from "radix-ui";
 import { memo, useState } from "react";
 
 import { Avatar, hue } from "./avatar.js";
+import { formatFull, formatTime } from "./dates.js";
 import { usePerson } from "./people.js";
 import { RichText, isJumbo } from "./rich-text.js";
-import { isPicture, webAddress } from "./safe.js";
-import type { Deeds } from "./timeline.js";
 import { attempt, toast } from "./toasts.js";
-import { full, time } from "./when.js";
+import { isImage, webUrl } from "./urls.js";
 
-/** A message, with whoever wrote it where a run of theirs begins. */
+/** Callbacks for the actions that a conversation offers on its messages. */
+export interface MessageActions {
+  onReply: (message: TimelineMessage) => void;
+  /** `text` replaces the message's own text as the start of the edit. */
+  onEdit: (message: TimelineMessage, text?: string) => void;
+  onDelete: (message: TimelineMessage) => void;
+  onReceipts: (message: TimelineMessage) => void;
+}
+
+/** A message. `isFirst` and `isLast` are relative to the group of messages of the same sender. */
 export const MessageRow = memo(function MessageRow(
-  props: Deeds & {
+  props: MessageActions & {
     message: TimelineMessage;
     row: Row;
     isMine: boolean;
     isFirst: boolean;
     isLast: boolean;
-    isLit: boolean;
+    isHighlighted: boolean;
     onJump: (message: string) => void;
   },
 ) {
   const { message, row, isMine, isFirst, isLast } = props;
   const client = useTidings();
   const withSender = row.type !== "direct" && !isMine;
-  const isBare = isJumbo(message.message_text) && !message.attachment_url && !message.reply_to;
-  const names = [
+  const isOnlyEmoji = isJumbo(message.message_text) && !message.attachment_url && !message.reply_to;
+  const classes = [
     "message",
     isMine ? "mine" : "theirs",
     isFirst ? "first" : "",
     isLast ? "last" : "",
     message.status,
-    props.isLit ? "lit" : "",
-    isBare ? "jumbo" : "",
+    props.isHighlighted ? "highlighted" : "",
+    isOnlyEmoji ? "jumbo" : "",
     withSender ? "with-sender" : "",
   ];
   return (
-    <article className={names.filter(Boolean).join(" ")} data-message={message.id}>
+    <article className={classes.filter(Boolean).join(" ")} data-message={message.id}>
       {withSender && <Sender id={message.sender_id} isLast={isLast} />}
       <div className="bubble">
         {withSender && isFirst && <SenderName id={message.sender_id} />}
         {message.reply_to && <Quote row={row} id={message.reply_to} onJump={props.onJump} />}
         {message.is_deleted ? (
-          <p className="text gone">
+          <p className="text unavailable">
             <Trash2 aria-hidden /> This message was deleted
           </p>
         ) : (
           <>
-            {message.attachment_url && <Attachment address={message.attachment_url} type={message.attachment_type} />}
+            {message.attachment_url && <Attachment url={message.attachment_url} type={message.attachment_type} />}
             {message.message_text && (
               <p className="text" dir="auto">
                 <RichText text={message.message_text} />
@@ -62,8 +70,8 @@ export const MessageRow = memo(function MessageRow(
         )}
         <span className="meta">
           {message.is_edited && !message.is_deleted && <span>edited</span>}
-          <time dateTime={message.sent_at} title={full(message.sent_at)}>
-            {time(message.sent_at)}
+          <time dateTime={message.sent_at} title={formatFull(message.sent_at)}>
+            {formatTime(message.sent_at)}
           </time>
           {isMine && !message.is_deleted && <Tick message={message} isGroup={row.type !== "direct"} />}
         </span>
@@ -80,20 +88,20 @@ export const MessageRow = memo(function MessageRow(
           </button>
         </p>
       )}
-      {isMine && <RefusedChange message={message} onEdit={props.onEdit} />}
+      {isMine && <FailedEdit message={message} onEdit={props.onEdit} />}
     </article>
   );
 });
 
-/** What was to become of a message, and did not: nothing that was typed is lost. */
-function RefusedChange({ message, onEdit }: Pick<Deeds, "onEdit"> & { message: TimelineMessage }) {
+/** An edit that failed: the user can retry it, change it or discard it. */
+function FailedEdit({ message, onEdit }: Pick<MessageActions, "onEdit"> & { message: TimelineMessage }) {
   const client = useTidings();
   const entry = useSelected((state) => state.outbox.find((entry) => entry.message_id === message.id && entry.failed));
   if (!entry?.then || !("edit" in entry.then)) return null;
   const text = entry.then.edit;
   return (
-    <div className="failed-note" data-testid="refused-change">
-      Not changed: {entry.failed?.message} <q dir="auto">{text}</q>{" "}
+    <div className="failed-note" data-testid="failed-edit">
+      Edit not saved: {entry.failed?.message} <q dir="auto">{text}</q>{" "}
       <button className="link" onClick={() => void client.retry(entry.id)}>
         Try again
       </button>{" "}
@@ -127,8 +135,8 @@ function Tick({ message, isGroup }: { message: TimelineMessage; isGroup: boolean
   if (message.status === "pending") return <Clock3 className="tick" role="img" aria-label="Sending" />;
   if (message.status === "failed") return <CircleAlert className="tick" role="img" aria-label="Not sent" />;
   if (message.read) return <CheckCheck className="tick read" role="img" aria-label="Read" />;
-  const some = isGroup && message.read_count ? `Sent, read by ${message.read_count}` : "Sent";
-  return <Check className="tick" role="img" aria-label={some} />;
+  const label = isGroup && message.read_count ? `Sent, read by ${message.read_count}` : "Sent";
+  return <Check className="tick" role="img" aria-label={label} />;
 }
 
 function Quote({ row, id, onJump }: { row: Row; id: string; onJump: (message: string) => void }) {
@@ -136,7 +144,7 @@ function Quote({ row, id, onJump }: { row: Row; id: string; onJump: (message: st
   if (quoted === null) {
     return (
       <span className="quote">
-        <span className="quote-text">A message that is not here for you</span>
+        <span className="quote-text">Message not available</span>
       </span>
     );
   }
@@ -146,29 +154,29 @@ function Quote({ row, id, onJump }: { row: Row; id: string; onJump: (message: st
         <>
           <SenderName id={quoted.sender_id} />
           <span className="quote-text" dir="auto">
-            {quoted.is_deleted ? "Deleted" : quoted.message_text.slice(0, 300) || "An attachment"}
+            {quoted.is_deleted ? "Message deleted" : quoted.message_text.slice(0, 300) || "Attachment"}
           </span>
         </>
       ) : (
         <>
           <span className="sender-name">…</span>
-          <span className="quote-text">An earlier message</span>
+          <span className="quote-text">Earlier message</span>
         </>
       )}
     </button>
   );
 }
 
-function Attachment({ address, type }: { address: string; type: string | null }) {
+function Attachment({ url, type }: { url: string; type: string | null }) {
   const [isBroken, setIsBroken] = useState(false);
-  const safe = webAddress(address);
-  if (!safe) return <p className="text gone">An attachment that cannot be shown</p>;
-  const { hostname, pathname } = new URL(safe);
+  const href = webUrl(url);
+  if (!href) return <p className="text unavailable">This attachment cannot be shown</p>;
+  const { hostname, pathname } = new URL(href);
   const name = pathname.split("/").at(-1) || hostname;
   return (
-    <a className="attachment" href={safe} target="_blank" rel="noopener noreferrer">
-      {isPicture(safe, type) && !isBroken ? (
-        <img src={safe} alt={`Picture ${name}`} referrerPolicy="no-referrer" loading="lazy" onError={() => setIsBroken(true)} />
+    <a className="attachment" href={href} target="_blank" rel="noopener noreferrer">
+      {isImage(href, type) && !isBroken ? (
+        <img src={href} alt={`Picture ${name}`} referrerPolicy="no-referrer" loading="lazy" onError={() => setIsBroken(true)} />
       ) : (
         <span className="file">
           <Link2 aria-hidden />
@@ -182,7 +190,7 @@ function Attachment({ address, type }: { address: string; type: string | null })
   );
 }
 
-function Menu(props: Deeds & { message: TimelineMessage; row: Row; isMine: boolean }) {
+function Menu(props: MessageActions & { message: TimelineMessage; row: Row; isMine: boolean }) {
   const { message, isMine } = props;
   const isSent = message.status === "sent";
   const copy = async () => {
@@ -218,7 +226,7 @@ function Menu(props: Deeds & { message: TimelineMessage; row: Row; isMine: boole
           )}
           {message.status === "failed" && <Retry id={message.id} />}
           <DropdownMenu.Item className="danger" onSelect={() => props.onDelete(message)}>
-            <Trash2 aria-hidden /> Delete …
+            <Trash2 aria-hidden /> Delete…
           </DropdownMenu.Item>
         </DropdownMenu.Content>
       </DropdownMenu.Portal>

@@ -1,10 +1,10 @@
-// A dialog: the browser's own, which keeps the focus in and gives it back.
+// Modal dialogs. The native <dialog> element traps the focus and restores it.
 
 import { X } from "lucide-react";
 import { useEffect, useId, useRef } from "react";
 import type { ReactNode } from "react";
 
-/** Shows a dialog until it is closed: by its button, Escape, or a click beside it. */
+/** A modal dialog. The close button, Escape and a click on the backdrop close it. */
 export function Modal(props: { title: string; onClose: () => void; children: ReactNode }) {
   const dialog = useRef<HTMLDialogElement>(null);
   const title = useId();

@@ -1,4 +1,4 @@
-// What happened to a group or room, as a line between its messages.
+// Notices: changes to a group or room, shown as lines between the messages.
 
 import type { Notice, Timeline } from "@tidings/client";
 import { useMe } from "@tidings/client/react";
@@ -9,20 +9,19 @@ import { usePerson } from "./people.js";
 
 type Message = Timeline["messages"][number];
 
-/** A notice among the messages. */
-export interface Line {
+/** A timeline entry for a notice. */
+export interface NoticeEntry {
   key: string;
   sent_at: string;
   notice: Notice;
 }
 
-/** Whether it is a line, not a message. */
-export const isLine = (entry: Message | Line): entry is Line => "notice" in entry;
+export const isNotice = (entry: Message | NoticeEntry): entry is NoticeEntry => "notice" in entry;
 
-/** The messages and, where they are of the stretch that is loaded, the notices between them, by the server's times. */
-export function interleaved({ messages, notices, hasOlder, hasNewer }: Timeline): readonly (Message | Line)[] {
+/** Returns messages and notices sorted by server time, without notices from outside the loaded range. */
+export function withNotices({ messages, notices, hasOlder, hasNewer }: Timeline): readonly (Message | NoticeEntry)[] {
   if (notices.length === 0) return messages;
-  const entries: (Message | Line)[] = [...messages];
+  const entries: (Message | NoticeEntry)[] = [...messages];
   let at = messages.length;
   for (const notice of notices.toReversed()) {
     const isLater = ({ status, sent_at }: Message) => status !== "sent" || sent_at > notice.occurred_at;
@@ -33,34 +32,33 @@ export function interleaved({ messages, notices, hasOlder, hasNewer }: Timeline)
   return entries;
 }
 
-/** The line. */
 export function NoticeLine({ notice }: { notice: Notice }) {
   return (
     <p className="event" data-testid="notice">
       <span>
-        <Words notice={notice} />
+        <NoticeText notice={notice} />
       </span>
     </p>
   );
 }
 
-function Words({ notice }: { notice: Notice }): ReactNode {
+function NoticeText({ notice }: { notice: Notice }): ReactNode {
   switch (notice.type) {
     case "participant.joined":
-      return <Move verb={["joined", "added"]} {...notice.data} />;
+      return <MembershipChange verbs={["joined", "added"]} {...notice.data} />;
     case "participant.left":
-      return <Move verb={["left", "removed"]} {...notice.data} />;
+      return <MembershipChange verbs={["left", "removed"]} {...notice.data} />;
     case "conversation.created": {
       const { type, is_admin } = notice.data.conversation;
-      return is_admin ? `You made this ${type}` : type === "room" ? "You joined" : "You were added";
+      return is_admin ? `You created this ${type}` : type === "room" ? "You joined" : "You were added";
     }
     case "conversation.updated": {
       const { name, is_admin } = notice.data;
       const parts: ReactNode[] = [];
-      if (name !== undefined) parts.push(<>The name is now <bdi>{name}</bdi></>);
-      if ("description" in notice.data) parts.push("The description was changed");
-      if ("photo_url" in notice.data) parts.push("The picture was changed");
-      if (is_admin !== undefined) parts.push(is_admin ? "You are an admin now" : "You are no longer an admin");
+      if (name !== undefined) parts.push(<>Name changed to <bdi>{name}</bdi></>);
+      if ("description" in notice.data) parts.push("Description changed");
+      if ("photo_url" in notice.data) parts.push("Picture changed");
+      if (is_admin !== undefined) parts.push(is_admin ? "You are now an admin" : "You are no longer an admin");
       return parts.map((part, at) => <Fragment key={at}>{at > 0 && " · "}{part}</Fragment>);
     }
     default:
@@ -68,15 +66,17 @@ function Words({ notice }: { notice: Notice }): ReactNode {
   }
 }
 
-/** Someone joined or left: by themselves, or by another. */
-function Move({ verb: [alone, by], user_id, by: actor }: { verb: [string, string]; user_id: string; by: string }) {
+/** A user joined or left (first verb), or was added or removed by another (second verb). */
+function MembershipChange(props: { verbs: [string, string]; user_id: string; by: string }) {
+  const { verbs, user_id, by: actorId } = props;
   const me = useMe();
-  const who = usePerson(user_id);
-  const whoever = usePerson(actor);
-  if (user_id === actor) return <>{user_id === me?.id ? "You" : <bdi>{who.name}</bdi>} {alone}</>;
+  const user = usePerson(user_id);
+  const actor = usePerson(actorId);
+  const isMe = user_id === me?.id;
+  if (user_id === actorId) return <>{isMe ? "You" : <bdi>{user.name}</bdi>} {verbs[0]}</>;
   return (
     <>
-      {actor === me?.id ? "You" : <bdi>{whoever.name}</bdi>} {by} {user_id === me?.id ? "you" : <bdi>{who.name}</bdi>}
+      {actorId === me?.id ? "You" : <bdi>{actor.name}</bdi>} {verbs[1]} {isMe ? "you" : <bdi>{user.name}</bdi>}
     </>
   );
 }

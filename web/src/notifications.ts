@@ -1,20 +1,24 @@
-// Messages that come while the page is not looked at, shown by the system where that was asked for.
+// System notifications for messages that arrive while the page is in the background.
 
 import { useTidings } from "@tidings/client/react";
 import { useEffect } from "react";
 
 import { titleOf } from "./people.js";
-import { current, go } from "./route.js";
+import { currentRoute, navigate } from "./route.js";
 import { settings } from "./settings.js";
 
-/** Whether a message of a conversation would go unseen, and is to be shown. */
-function isWanted(conversation: string): boolean {
+/** Milliseconds after which a message is too old for a notification: it arrived while the page slept. */
+const MAX_AGE = 60_000;
+
+/** Whether a message of a conversation should be notified: the user wants it and does not see the message. */
+function shouldNotify(conversation: string): boolean {
   const { notifications, muted } = settings.current;
-  const isSeen = document.visibilityState === "visible" && (document.hasFocus() || current().conversation === conversation);
+  const isOpen = currentRoute().conversation === conversation;
+  const isSeen = document.visibilityState === "visible" && (document.hasFocus() || isOpen);
   return notifications && !muted.includes(conversation) && !isSeen;
 }
 
-/** Shows them while the chat is there. */
+/** Shows notifications while mounted. */
 export function useNotifications(): void {
   const client = useTidings();
   useEffect(
@@ -22,19 +26,18 @@ export function useNotifications(): void {
       client.on("message.created", ({ data: { message } }) => {
         const { me, byId } = client.store.state;
         const row = byId.get(message.conversation_id);
-        if (!row || message.sender_id === me?.id || !isWanted(row.conversation_id)) return;
-        // What happened while the page slept is in the inbox.
-        if (Date.now() - Date.parse(message.sent_at) > 60_000) return;
+        if (!row || message.sender_id === me?.id || !shouldNotify(row.conversation_id)) return;
+        if (Date.now() - Date.parse(message.sent_at) > MAX_AGE) return;
         try {
-          const text = message.message_text.slice(0, 200) || "An attachment";
+          const text = message.message_text.slice(0, 200) || "Attachment";
           const notification = new Notification(titleOf(row), { body: text, tag: row.conversation_id });
           notification.onclick = () => {
             window.focus();
-            go(row.conversation_id);
+            navigate(row.conversation_id);
             notification.close();
           };
         } catch {
-          // Some browsers of phones show none without a service worker.
+          // Some mobile browsers only allow notifications from a service worker.
         }
       }),
     [client],

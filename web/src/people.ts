@@ -1,62 +1,65 @@
-// Names of people, as they come to be known.
+// A cache of users' names and photos.
 
 import type { Conversation, Tidings } from "@tidings/client";
 import { useSelected, useTidings } from "@tidings/client/react";
 import { useEffect } from "react";
 
-import { useValue, value } from "./value.js";
+import { observable, useObservable } from "./observable.js";
 
-/** What is shown of someone. */
-export interface Known {
+/** The name of a user whose account was deleted. */
+export const DELETED_USER = "Deleted user";
+
+/** What views show of a user. */
+export interface Profile {
   name: string;
   photo: string | null;
 }
 
-const known = value<ReadonlyMap<string, Known>>(new Map());
-const asked = new Set<string>();
+const profiles = observable<ReadonlyMap<string, Profile>>(new Map());
+const requested = new Set<string>();
 
-/** Forgets everyone: another person is signed in. */
-export function forgetPeople(): void {
-  known.set(new Map());
-  asked.clear();
+/** Clears the cache, for another user. */
+export function clearPeople(): void {
+  profiles.set(new Map());
+  requested.clear();
 }
 
-/** Takes in what a list says of people. */
-export function learn(people: Iterable<{ user_id: string; name: string | null; photo_url?: string | null }>): void {
-  const next = new Map(known.current);
+/** Caches users from a list, such as a conversation's participants. */
+export function cachePeople(people: Iterable<{ user_id: string; name: string | null; photo_url?: string | null }>): void {
+  const next = new Map(profiles.current);
   for (const { user_id, name, photo_url } of people) {
-    next.set(user_id, { name: name ?? "Someone who left", photo: photo_url ?? null });
+    next.set(user_id, { name: name ?? DELETED_USER, photo: photo_url ?? null });
   }
-  known.set(next);
+  profiles.set(next);
 }
 
-async function lookUp(client: Tidings, id: string): Promise<void> {
-  if (asked.has(id)) return;
-  asked.add(id);
+async function load(client: Tidings, id: string): Promise<void> {
+  if (requested.has(id)) return;
+  requested.add(id);
   try {
     const { full_name, username, avatar_url } = await client.api.user(id);
-    learn([{ user_id: id, name: full_name ?? username ?? id, photo_url: avatar_url }]);
+    cachePeople([{ user_id: id, name: full_name ?? username ?? id, photo_url: avatar_url }]);
   } catch {
-    // Asked again by the next view that shows them.
-    asked.delete(id);
+    // The next view that shows the user retries.
+    requested.delete(id);
   }
 }
 
-/** Someone; looked up where nothing has told of them yet. */
-export function usePerson(id: string): Known {
+/** Returns a user's profile, loaded if it is not cached. */
+export function usePerson(id: string): Profile {
   const client = useTidings();
   const me = useSelected((state) => state.me);
-  const person = useValue(known).get(id);
+  const profile = useObservable(profiles).get(id);
   const isMe = me?.id === id;
   useEffect(() => {
-    if (!person && !isMe) void lookUp(client, id);
-  }, [client, id, isMe, person]);
+    if (!profile && !isMe) void load(client, id);
+  }, [client, id, isMe, profile]);
   if (isMe) return { name: me.full_name ?? me.username ?? me.id, photo: me.avatar_url };
-  return person ?? { name: "…", photo: null };
+  return profile ?? { name: "…", photo: null };
 }
 
-/** What a conversation is called. */
+/** Returns a conversation's title. */
 export function titleOf(row: Conversation): string {
-  if (row.type === "direct") return row.other_user_name ?? row.other_user_id ?? "Someone who left";
+  if (row.type === "direct") return row.other_user_name ?? row.other_user_id ?? DELETED_USER;
   return row.name ?? "Unnamed";
 }

@@ -1,29 +1,29 @@
-// A message's text: links are links, everything else is what was typed.
+// Renders message text: recognizes links, and marks search hits. Never interprets it as HTML.
 
 import { LinkifyIt } from "linkify-it";
 import { Fragment } from "react";
 import type { ReactNode } from "react";
 
-import { webAddress } from "./safe.js";
+import { webUrl } from "./urls.js";
 
 const linkify = new LinkifyIt();
 linkify.set({ fuzzyEmail: false });
-/** Characters beyond which nobody is served by looking for links. */
-const MOST = 10_000;
+/** Maximum length in which links are recognized. */
+const MAX_LINKIFY_LENGTH = 10_000;
 
-/** The text, with links, in which ranges of characters (Unicode scalar values) may be marked. */
+/** Text with links or, if there are any marks, with marked ranges. Marks count Unicode scalar values. */
 export function RichText({ text, marks = [] }: { text: string; marks?: readonly [number, number][] }) {
   if (marks.length > 0) return <>{marked(text, marks)}</>;
-  const found = text.length <= MOST ? linkify.match(text) : null;
+  const found = text.length <= MAX_LINKIFY_LENGTH ? linkify.match(text) : null;
   if (!found) return <>{text}</>;
   const parts: ReactNode[] = [];
   let end = 0;
   for (const { index, lastIndex, url } of found) {
-    const address = webAddress(url);
-    if (!address) continue;
+    const href = webUrl(url);
+    if (!href) continue;
     parts.push(text.slice(end, index));
     parts.push(
-      <a key={index} href={address} target="_blank" rel="noopener noreferrer" dir="auto">
+      <a key={index} href={href} target="_blank" rel="noopener noreferrer" dir="auto">
         {text.slice(index, lastIndex)}
       </a>,
     );
@@ -51,7 +51,7 @@ function marked(text: string, marks: readonly [number, number][]): ReactNode[] {
   return parts;
 }
 
-/** The stretch around the first mark, for a line of a list. */
+/** Returns an excerpt around the first mark, on one line. */
 export function excerpt(text: string, marks: readonly [number, number][]): { text: string; marks: [number, number][] } {
   const first = marks[0]?.[0] ?? 0;
   const start = first > 40 ? first - 24 : 0;
@@ -62,7 +62,7 @@ export function excerpt(text: string, marks: readonly [number, number][]): { tex
   return { text: (lead ? "…" : "") + chars.join("").replace(/\s/gu, " "), marks: within };
 }
 
-/** Whether it is nothing but a few emoji. */
+/** Whether a text consists of one to three emoji. */
 export function isJumbo(text: string): boolean {
   return text.length <= 40 && /^(?:\p{RGI_Emoji}\s?){1,3}$/v.test(text);
 }

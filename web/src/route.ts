@@ -1,14 +1,14 @@
-// What the page shows, in the address: so that reloading, going back and links work.
+// The page's state in the URL's hash, so that reload, back and links work.
 
 import { useSyncExternalStore } from "react";
 
-/** A conversation, and the message in it to jump to. */
+/** The open conversation, and the message in it to jump to. */
 export interface Route {
   conversation: string | null;
   message: string | null;
 }
 
-function read(hash: string): Route {
+function parse(hash: string): Route {
   const [, kind, conversation, , message] = hash.split("/").map((part) => {
     try {
       return decodeURIComponent(part);
@@ -20,11 +20,11 @@ function read(hash: string): Route {
 }
 
 let hash = "";
-let route = read("");
+let route = parse("");
 
-/** Where the page is now. */
-export function current(): Route {
-  if (hash !== location.hash) route = read((hash = location.hash));
+/** Returns the current route: the same object until it changes. */
+export function currentRoute(): Route {
+  if (hash !== location.hash) route = parse((hash = location.hash));
   return route;
 }
 
@@ -33,24 +33,24 @@ function subscribe(listener: () => void): () => void {
   return () => removeEventListener("hashchange", listener);
 }
 
-/** Where the page is. */
+/** Returns the current route, and renders again when it changes. */
 export function useRoute(): Route {
-  return useSyncExternalStore(subscribe, current);
+  return useSyncExternalStore(subscribe, currentRoute);
 }
 
-/** The address of a conversation, or of a message in it. */
-export function addressOf(conversation: string, message?: string): string {
-  const address = `#/c/${encodeURIComponent(conversation)}`;
-  return message ? `${address}/m/${encodeURIComponent(message)}` : address;
+/** Returns the link to a conversation, or to a message in it. */
+export function linkTo(conversation: string, message?: string): string {
+  const link = `#/c/${encodeURIComponent(conversation)}`;
+  return message ? `${link}/m/${encodeURIComponent(message)}` : link;
 }
 
-/** Goes to a conversation, or with null to the inbox alone. */
-export function go(conversation: string | null, message?: string): void {
-  location.hash = conversation === null ? "#/" : addressOf(conversation, message);
+/** Opens a conversation, or the inbox alone if null. */
+export function navigate(conversation: string | null, message?: string): void {
+  location.hash = conversation === null ? "#/" : linkTo(conversation, message);
 }
 
-/** Takes the message out of the address, so that going there again is a step. */
-export function settle(conversation: string): void {
-  history.replaceState(null, "", addressOf(conversation));
+/** Removes the message from the URL, so that following the same link again jumps again. */
+export function clearMessage(conversation: string): void {
+  history.replaceState(null, "", linkTo(conversation));
   dispatchEvent(new HashChangeEvent("hashchange"));
 }

@@ -1,50 +1,48 @@
-// How this browser shows things: kept here, not at the server.
+// The settings of this browser, which the server does not store.
 
-import { value } from "./value.js";
+import { observable } from "./observable.js";
 
-/** What can be set. */
 export interface Settings {
   theme: "system" | "light" | "dark";
-  /** Which side the page begins at. Each message has its own direction in any case. */
+  /** Layout direction of the page. Each message has its own text direction. */
   direction: "ltr" | "rtl";
-  /** Whether Enter sends; else it begins a line, and Ctrl+Enter sends. */
+  /** If false, Enter starts a new line and Ctrl+Enter sends. */
   enterSends: boolean;
-  /** Whether messages are shown by the system while the page is not. */
+  /** Whether to show system notifications while the page is in the background. */
   notifications: boolean;
-  /** Conversations of which none are shown. */
+  /** Ids of conversations without notifications. */
   muted: readonly string[];
 }
 
-const NAME = "tidings settings";
+const STORAGE_KEY = "tidings settings";
 const DEFAULTS: Settings = { theme: "system", direction: "ltr", enterSends: true, notifications: false, muted: [] };
 
-function read(): Settings {
+function load(): Settings {
   try {
-    return { ...DEFAULTS, ...(JSON.parse(localStorage.getItem(NAME) ?? "{}") as Partial<Settings>) };
+    return { ...DEFAULTS, ...(JSON.parse(localStorage.getItem(STORAGE_KEY) ?? "{}") as Partial<Settings>) };
   } catch {
     return DEFAULTS;
   }
 }
 
-/** What is set now. */
-export const settings = value<Settings>(read());
+export const settings = observable<Settings>(load());
 
-/** Changes some of it. */
-export function change(part: Partial<Settings>): void {
+/** Changes some settings and saves them. */
+export function changeSettings(part: Partial<Settings>): void {
   settings.set({ ...settings.current, ...part });
   try {
-    localStorage.setItem(NAME, JSON.stringify(settings.current));
+    localStorage.setItem(STORAGE_KEY, JSON.stringify(settings.current));
   } catch {
-    // Without storage it holds until the page is closed.
+    // Without storage, settings last until the page is closed.
   }
 }
 
-function show(): void {
+function apply(): void {
   const { theme, direction } = settings.current;
   document.documentElement.dir = direction;
   if (theme === "system") delete document.documentElement.dataset["theme"];
   else document.documentElement.dataset["theme"] = theme;
 }
 
-settings.subscribe(show);
-show();
+settings.subscribe(apply);
+apply();

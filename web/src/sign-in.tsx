@@ -1,36 +1,36 @@
-// Signing in: as one of the demo's people, or with an account.
+// The sign-in page: demo users, sign-in and registration.
 
 import { MessagesSquare } from "lucide-react";
 import { useEffect, useState } from "react";
 import type { FormEvent } from "react";
 
 import * as account from "./account.js";
-import type { Person } from "./account.js";
+import type { DemoUser } from "./account.js";
 import { Avatar } from "./avatar.js";
-import { reason } from "./toasts.js";
+import { describeError } from "./toasts.js";
 
-/** The page before anyone is signed in. `?as=ID` signs one of the demo's people in. */
+/** The sign-in page. `?as=ID` signs in as a demo user. */
 export function SignIn({ notice, onSignedIn }: { notice: string | null; onSignedIn: () => void }) {
-  const [people, setPeople] = useState<Person[] | null>(null);
+  const [users, setUsers] = useState<DemoUser[] | null>(null);
   const [isNew, setIsNew] = useState(false);
 
   useEffect(() => {
-    let isHere = true;
-    void account.people().then((people) => {
-      if (!isHere) return;
-      setPeople(people);
+    let isMounted = true;
+    void account.demoUsers().then((users) => {
+      if (!isMounted) return;
+      setUsers(users);
       const wanted = new URLSearchParams(location.search).get("as");
-      const person = people.find(({ id }) => id === wanted);
+      const user = users.find(({ id }) => id === wanted);
       if (wanted !== null) history.replaceState(null, "", "/");
-      if (person) enter(person);
+      if (user) enter(user);
     });
     return () => {
-      isHere = false;
+      isMounted = false;
     };
   }, []);
 
-  const enter = (person: Person) => {
-    account.become(person);
+  const enter = (user: DemoUser) => {
+    account.signInAs(user);
     onSignedIn();
   };
 
@@ -41,45 +41,45 @@ export function SignIn({ notice, onSignedIn }: { notice: string | null; onSigned
           <MessagesSquare aria-hidden />
         </span>
         <h1>Tidings</h1>
-        <p className="muted">Write to people, groups and rooms.</p>
+        <p className="muted">Message people, groups and rooms.</p>
       </div>
       {notice && (
         <p className="card notice" role="alert">
           {notice}
         </p>
       )}
-      {people && people.length > 0 && (
+      {users && users.length > 0 && (
         <section className="card" aria-labelledby="demo">
-          <h2 id="demo">Look around as</h2>
+          <h2 id="demo">Try the demo as</h2>
           <ul className="people-grid">
-            {people.map((person) => (
-              <li key={person.id}>
-                <button onClick={() => enter(person)}>
-                  <Avatar id={person.id} name={person.name} />
-                  <bdi>{person.name}</bdi>
+            {users.map((user) => (
+              <li key={user.id}>
+                <button onClick={() => enter(user)}>
+                  <Avatar id={user.id} name={user.name} />
+                  <bdi>{user.name}</bdi>
                 </button>
               </li>
             ))}
           </ul>
           <p className="muted small-text">
-            To see two of them talk, open{" "}
-            {people.slice(0, 2).map((person, at) => (
-              <span key={person.id}>
+            To see both sides of a chat, open{" "}
+            {users.slice(0, 2).map((user, at) => (
+              <span key={user.id}>
                 {at > 0 && " and "}
-                <a href={`/?as=${encodeURIComponent(person.id)}`} target="_blank" rel="noopener">
-                  <bdi>{person.name}</bdi>
+                <a href={`/?as=${encodeURIComponent(user.id)}`} target="_blank" rel="noopener">
+                  <bdi>{user.name}</bdi>
                 </a>
               </span>
             ))}{" "}
-            side by side: each window has its own person.
+            in separate windows.
           </p>
         </section>
       )}
       <section className="card" aria-labelledby="account">
-        <h2 id="account">{isNew ? "New account" : "Sign in"}</h2>
+        <h2 id="account">{isNew ? "Create an account" : "Sign in"}</h2>
         <AccountForm key={String(isNew)} isNew={isNew} onSignedIn={onSignedIn} />
         <p className="small-text muted">
-          {isNew ? "You have an account?" : "No account yet?"}{" "}
+          {isNew ? "Already have an account?" : "No account yet?"}{" "}
           <button className="link" onClick={() => setIsNew(!isNew)}>
             {isNew ? "Sign in" : "Register"}
           </button>
@@ -109,7 +109,7 @@ function AccountForm({ isNew, onSignedIn }: { isNew: boolean; onSignedIn: () => 
       }
       onSignedIn();
     } catch (error) {
-      setError(reason(error));
+      setError(describeError(error));
       setIsBusy(false);
     }
   };
@@ -149,7 +149,7 @@ function AccountForm({ isNew, onSignedIn }: { isNew: boolean; onSignedIn: () => 
         </p>
       )}
       <button className="primary" disabled={isBusy}>
-        {isBusy ? "One moment …" : isNew ? "Make the account" : "Sign in"}
+        {isBusy ? "Please wait…" : isNew ? "Create account" : "Sign in"}
       </button>
     </form>
   );

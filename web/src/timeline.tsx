@@ -1,139 +1,133 @@
-// The messages of a conversation: at the newest unless one has scrolled up.
+// The messages of a conversation. Stays at the newest one unless the user has scrolled up.
 
 import type { Conversation as Row, TimelineMessage } from "@tidings/client";
 import { useMe, useTidings, useTimeline } from "@tidings/client/react";
 import { ArrowDown } from "lucide-react";
 import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "react";
 
+import { formatDay, isSameDay } from "./dates.js";
 import { MessageRow } from "./message.js";
-import { NoticeLine, interleaved, isLine } from "./notice.js";
-import type { Line } from "./notice.js";
+import type { MessageActions } from "./message.js";
+import { NoticeLine, isNotice, withNotices } from "./notice.js";
+import type { NoticeEntry } from "./notice.js";
 import { usePerson } from "./people.js";
-import { settle } from "./route.js";
-import { Rows } from "./rows.js";
-import type { RowsHandle } from "./rows.js";
+import { clearMessage } from "./route.js";
 import { attempt } from "./toasts.js";
-import { day, isSameDay } from "./when.js";
+import { VirtualList } from "./virtual-list.js";
+import type { VirtualListHandle } from "./virtual-list.js";
 
-/** Milliseconds within which messages of one sender stand together. */
-const TOGETHER = 5 * 60_000;
-/** Pixels from an end at which more is loaded, and from the newest beyond which there is a way back. */
-const NEAR = 1_200;
-const AWAY = 200;
-/** Unread messages beyond which one starts at the first of them, not at the newest page. */
-const PAGE = 40;
+type Entry = TimelineMessage | NoticeEntry;
 
-/** What may be done with a message. */
-export interface Deeds {
-  onReply: (message: TimelineMessage) => void;
-  /** With a text, it takes the place of the message's own. */
-  onEdit: (message: TimelineMessage, text?: string) => void;
-  onDelete: (message: TimelineMessage) => void;
-  onReceipts: (message: TimelineMessage) => void;
-}
+/** Maximum milliseconds between messages of one sender that are shown as a group. */
+const GROUP_INTERVAL = 5 * 60_000;
+/** Pixels from either end at which more messages are loaded. */
+const LOAD_DISTANCE = 1_200;
+/** Pixels from the end beyond which "Jump to latest" is shown. */
+const AWAY_DISTANCE = 200;
+/** Number of unread messages above which the timeline opens at the first of them, beyond the newest page. */
+const MAX_UNREAD_ON_PAGE = 40;
 
-/** The messages of a conversation. */
-export function Timeline({ row, jumpTo, ...deeds }: Deeds & { row: Row; jumpTo: string | null }) {
+export function Timeline({ row, jumpTo, ...actions }: MessageActions & { row: Row; jumpTo: string | null }) {
   const client = useTidings();
   const me = useMe();
   const id = row.conversation_id;
   const timeline = useTimeline(id);
   const { messages, isLoaded, hasOlder, hasNewer } = timeline;
-  const entries = useMemo(() => interleaved(timeline), [timeline]);
-  const list = useRef<RowsHandle>(null);
-  // As it was when the conversation was opened.
-  const [begin] = useState(row);
-  // More unread than a page has: from the first of them on.
-  const [isFound, setIsFound] = useState(begin.unread_count <= PAGE || jumpTo !== null);
+  const entries = useMemo(() => withNotices(timeline), [timeline]);
+  const list = useRef<VirtualListHandle>(null);
+  // The row as it was when the conversation was opened.
+  const [openedRow] = useState(row);
+  // Whether the loaded messages include the position to open at.
+  const [isFound, setIsFound] = useState(openedRow.unread_count <= MAX_UNREAD_ON_PAGE || jumpTo !== null);
   useEffect(() => {
     if (!isFound) void attempt(client.jumpToUnread(id)).then(() => setIsFound(true));
   }, []);
-  // Found once: what comes in above may not move it.
+  // Computed once, so that older messages which load later do not move the divider.
   const isReady = isLoaded && isFound;
-  const unread = useMemo(() => (isReady ? unreadSince(begin, messages, me?.id)?.key : undefined), [isReady]);
-  const place = useRef({ isPlaced: false, isLoading: false, entries });
-  useLayoutEffect(() => void (place.current.entries = entries), [entries]);
+  const firstUnread = useMemo(() => (isReady ? unreadSince(openedRow, messages, me?.id)?.key : undefined), [isReady]);
+  const view = useRef({ isPlaced: false, isLoading: false, entries });
+  useLayoutEffect(() => void (view.current.entries = entries), [entries]);
   const [isAway, setIsAway] = useState(false);
   const [target, setTarget] = useState<string | null>(null);
-  const [lit, setLit] = useState<string | null>(null);
+  const [highlighted, setHighlighted] = useState<string | null>(null);
 
   const markRead = useCallback(() => {
-    const rows = list.current;
-    if (!rows || !place.current.isPlaced || !document.hasFocus() || document.visibilityState !== "visible") return;
-    const { entries } = place.current;
-    let at = rows.lastInView;
-    while (at >= 0 && !sent(entries[at])) at -= 1;
-    const last = sent(entries[at]);
-    // Where it fails, the next look at it tries again.
+    const virtualList = list.current;
+    if (!virtualList || !view.current.isPlaced || !document.hasFocus() || document.visibilityState !== "visible") return;
+    const { entries } = view.current;
+    let at = virtualList.lastInView;
+    while (at >= 0 && !sentMessage(entries[at])) at -= 1;
+    const last = sentMessage(entries[at]);
+    // If this fails, the next scroll or focus retries.
     if (last && client.store.state.byId.get(id)?.unread_count) client.markAsRead(id, last.id).catch(() => {});
   }, [client, id]);
 
-  const more = useCallback(async () => {
-    const rows = list.current;
+  const loadMore = useCallback(async () => {
+    const virtualList = list.current;
     const timeline = client.store.state.timelines.get(id);
-    if (!rows || !timeline || place.current.isLoading || !place.current.isPlaced) return;
-    const isTop = timeline.hasOlder && rows.above < NEAR;
-    const isBottom = timeline.hasNewer && rows.below < NEAR;
+    if (!virtualList || !timeline || view.current.isLoading || !view.current.isPlaced) return;
+    const isTop = timeline.hasOlder && virtualList.above < LOAD_DISTANCE;
+    const isBottom = timeline.hasNewer && virtualList.below < LOAD_DISTANCE;
     if (!isTop && !isBottom) return;
-    place.current.isLoading = true;
+    view.current.isLoading = true;
     await attempt(isTop ? client.loadOlder(id) : client.loadNewer(id));
-    place.current.isLoading = false;
+    view.current.isLoading = false;
   }, [client, id]);
 
-  const onMove = useCallback(() => {
-    const rows = list.current;
-    if (!rows || !place.current.isPlaced) return;
-    setIsAway(!rows.isAtEnd && rows.below > AWAY);
-    void more();
-  }, [more]);
+  const onScroll = useCallback(() => {
+    const virtualList = list.current;
+    if (!virtualList || !view.current.isPlaced) return;
+    setIsAway(!virtualList.isAtEnd && virtualList.below > AWAY_DISTANCE);
+    void loadMore();
+  }, [loadMore]);
 
   useEffect(() => {
     if (!jumpTo) return;
-    place.current.isPlaced = true;
-    void attempt(client.jumpTo(id, jumpTo)).then((isThere) => isThere && setTarget(jumpTo));
-    settle(id);
+    view.current.isPlaced = true;
+    void attempt(client.jumpTo(id, jumpTo)).then((isLoaded) => isLoaded && setTarget(jumpTo));
+    clearMessage(id);
   }, [client, id, jumpTo]);
 
   useLayoutEffect(() => {
     const at = target === null ? -1 : entries.findIndex((entry) => "id" in entry && entry.id === target);
     if (at < 0) return;
-    list.current?.show(at, "middle");
-    setLit(target);
+    list.current?.scrollTo(at, "middle");
+    setHighlighted(target);
     setTarget(null);
   }, [entries, target]);
 
   useEffect(() => {
-    if (lit === null) return;
-    const timer = setTimeout(() => setLit(null), 2_500);
+    if (highlighted === null) return;
+    const timer = setTimeout(() => setHighlighted(null), 2_500);
     return () => clearTimeout(timer);
-  }, [lit]);
+  }, [highlighted]);
 
   const newest = messages.at(-1);
   const isSending = newest?.status === "pending";
   useLayoutEffect(() => {
     if (!isReady || !newest) return;
-    if (!place.current.isPlaced) {
-      place.current.isPlaced = true;
-      const at = entries.findIndex(({ key }) => key === unread);
-      if (at >= 0) list.current?.show(at, { below: 80 });
+    if (!view.current.isPlaced) {
+      view.current.isPlaced = true;
+      const at = entries.findIndex(({ key }) => key === firstUnread);
+      if (at >= 0) list.current?.scrollTo(at, { below: 80 });
     } else if (isSending) {
-      list.current?.toEnd();
+      list.current?.scrollToEnd();
     }
   }, [isReady, newest?.key, isSending]);
 
-  // One's own new message is at the present, wherever one was.
+  // A message that the user sends is at the end, so jump there.
   useEffect(() => {
     if (isSending && hasNewer) void attempt(client.jumpToLatest(id));
   }, [client, id, isSending, hasNewer]);
 
   useEffect(() => {
-    // Where one is shows only once the list has its place.
+    // The scroll position is only known after layout.
     const frame = requestAnimationFrame(() => {
-      onMove();
+      onScroll();
       markRead();
     });
     return () => cancelAnimationFrame(frame);
-  }, [entries, isLoaded, onMove, markRead]);
+  }, [entries, isLoaded, onScroll, markRead]);
   useEffect(() => {
     addEventListener("focus", markRead);
     document.addEventListener("visibilitychange", markRead);
@@ -143,13 +137,13 @@ export function Timeline({ row, jumpTo, ...deeds }: Deeds & { row: Row; jumpTo: 
     };
   }, [markRead]);
 
-  const latest = async () => {
+  const jumpToLatest = async () => {
     if (hasNewer && !(await attempt(client.jumpToLatest(id)))) return;
     setIsAway(false);
-    list.current?.toEnd();
+    list.current?.scrollToEnd();
   };
   const jump = useCallback(
-    (message: string) => void attempt(client.jumpTo(id, message)).then((isThere) => isThere && setTarget(message)),
+    (message: string) => void attempt(client.jumpTo(id, message)).then((isLoaded) => isLoaded && setTarget(message)),
     [client, id],
   );
 
@@ -164,10 +158,10 @@ export function Timeline({ row, jumpTo, ...deeds }: Deeds & { row: Row; jumpTo: 
           </div>
         )}
         {isLoaded && entries.length === 0 && (
-          <p className="empty-timeline muted">Nothing has been written here yet. Say hello.</p>
+          <p className="empty-timeline muted">No messages yet. Say hello!</p>
         )}
         <div className="spacer" />
-        <Rows ref={list} items={entries} sticks={!hasNewer} onMove={onMove} onQuiet={markRead}>
+        <VirtualList ref={list} items={entries} followsEnd={!hasNewer} onScroll={onScroll} onScrollEnd={markRead}>
           {(entry, at) => {
             const before = entries[at - 1];
             const after = entries[at + 1];
@@ -176,35 +170,35 @@ export function Timeline({ row, jumpTo, ...deeds }: Deeds & { row: Row; jumpTo: 
               <div className="slot">
                 {isNewDay && (
                   <div className="day">
-                    <span>{day(entry.sent_at)}</span>
+                    <span>{formatDay(entry.sent_at)}</span>
                   </div>
                 )}
-                {entry.key === unread && (
+                {entry.key === firstUnread && (
                   <div className="divider" data-testid="unread-divider">
                     <span>New messages</span>
                   </div>
                 )}
-                {isLine(entry) ? (
+                {isNotice(entry) ? (
                   <NoticeLine notice={entry.notice} />
                 ) : (
                   <MessageRow
                     message={entry}
                     row={row}
                     isMine={entry.sender_id === me?.id}
-                    isFirst={isNewDay || entry.key === unread || !areTogether(before, entry)}
-                    isLast={!areTogether(entry, after) || after?.key === unread}
-                    isLit={lit === entry.id}
+                    isFirst={isNewDay || entry.key === firstUnread || !areGrouped(before, entry)}
+                    isLast={!areGrouped(entry, after) || after?.key === firstUnread}
+                    isHighlighted={highlighted === entry.id}
                     onJump={jump}
-                    {...deeds}
+                    {...actions}
                   />
                 )}
               </div>
             );
           }}
-        </Rows>
+        </VirtualList>
       </div>
       {(isAway || hasNewer) && (
-        <button className="to-latest" onClick={() => void latest()} aria-label="Jump to latest">
+        <button className="to-latest" onClick={() => void jumpToLatest()} aria-label="Jump to latest">
           <ArrowDown aria-hidden />
           {row.unread_count > 0 && <span className="badge">{row.unread_count > 99 ? "99+" : row.unread_count}</span>}
         </button>
@@ -214,47 +208,48 @@ export function Timeline({ row, jumpTo, ...deeds }: Deeds & { row: Row; jumpTo: 
   );
 }
 
-/** The first of the messages that a row counts as unread, where it is among those that are loaded. */
+/** Returns the first message that a row counts as unread, if it is loaded. */
 function unreadSince(row: Row, messages: readonly TimelineMessage[], me: string | undefined): TimelineMessage | undefined {
   const { last_read_message_id: read, counted_to: to, unread_count: count } = row;
   const counted = messages.filter(
     ({ id, sender_id, is_deleted, status }) =>
       status === "sent" && sender_id !== me && !is_deleted && (!read || id > read) && (!to || id <= to),
   );
-  // Not all of them are loaded after a jump to the first.
-  return count > PAGE ? counted[0] : count > 0 ? counted.at(-count) : undefined;
+  // After a jump to the first one, the others are not all loaded.
+  return count > MAX_UNREAD_ON_PAGE ? counted[0] : count > 0 ? counted.at(-count) : undefined;
 }
 
-/** The message that an entry is, where the server has it. */
-function sent(entry: TimelineMessage | Line | undefined): TimelineMessage | undefined {
-  return entry && !isLine(entry) && entry.status === "sent" ? entry : undefined;
+/** Returns the entry if it is a message that the server has. */
+function sentMessage(entry: Entry | undefined): TimelineMessage | undefined {
+  return entry && !isNotice(entry) && entry.status === "sent" ? entry : undefined;
 }
 
-function areTogether(one: TimelineMessage | Line | undefined, other: TimelineMessage | Line | undefined): boolean {
-  if (!one || !other || isLine(one) || isLine(other) || one.sender_id !== other.sender_id) return false;
-  return Math.abs(Date.parse(other.sent_at) - Date.parse(one.sent_at)) < TOGETHER && isSameDay(one.sent_at, other.sent_at);
+/** Whether two adjacent entries belong to the same group. */
+function areGrouped(one: Entry | undefined, other: Entry | undefined): boolean {
+  if (!one || !other || isNotice(one) || isNotice(other) || one.sender_id !== other.sender_id) return false;
+  return Math.abs(Date.parse(other.sent_at) - Date.parse(one.sent_at)) < GROUP_INTERVAL && isSameDay(one.sent_at, other.sent_at);
 }
 
-/** Reads out what others write here, as it comes, and nothing else. */
+/** Lets screen readers announce new messages of others. */
 function Announcer({ id }: { id: string }) {
   const client = useTidings();
-  const [heard, setHeard] = useState<{ sender: string; text: string } | null>(null);
+  const [announced, setAnnounced] = useState<{ sender: string; text: string } | null>(null);
   useEffect(
     () =>
       client.on("message.created", ({ conversation_id, data: { message } }) => {
         if (conversation_id !== id || message.sender_id === client.store.state.me?.id) return;
-        setHeard({ sender: message.sender_id, text: message.message_text.slice(0, 300) || "An attachment" });
+        setAnnounced({ sender: message.sender_id, text: message.message_text.slice(0, 300) || "Attachment" });
       }),
     [client, id],
   );
   return (
     <div className="hidden" aria-live="polite">
-      {heard && <Heard {...heard} />}
+      {announced && <Announcement {...announced} />}
     </div>
   );
 }
 
-function Heard({ sender, text }: { sender: string; text: string }) {
+function Announcement({ sender, text }: { sender: string; text: string }) {
   const { name } = usePerson(sender);
   return (
     <>

@@ -1,62 +1,67 @@
-// Short notices that pass.
+// Toasts: short messages that disappear by themselves.
 
 import { TidingsError } from "@tidings/client";
 import { X } from "lucide-react";
 import { useEffect } from "react";
 
-import { useValue, value } from "./value.js";
+import { observable, useObservable } from "./observable.js";
 
 interface Toast {
   id: number;
   text: string;
 }
 
-const shown = value<readonly Toast[]>([]);
-let last = 0;
+/** Milliseconds for which a toast is shown. */
+const DURATION = 7_000;
+/** Maximum number of toasts at a time. */
+const MAX_TOASTS = 3;
 
-/** Shows a notice for a while. */
+const shown = observable<readonly Toast[]>([]);
+let lastId = 0;
+
+/** Shows a toast. */
 export function toast(text: string): void {
-  last += 1;
-  shown.set([...shown.current.slice(-2), { id: last, text }]);
+  lastId += 1;
+  shown.set([...shown.current.slice(1 - MAX_TOASTS), { id: lastId, text }]);
 }
 
-/** In words, why something failed. */
-export function reason(error: unknown): string {
+/** Returns an error's message for users. */
+export function describeError(error: unknown): string {
   if (error instanceof TidingsError) {
-    if (error.code === "network") return "The server cannot be reached. Try again in a moment.";
+    if (error.code === "network") return "Cannot reach the server. Try again in a moment.";
     return error.fields[0]?.message ?? error.message;
   }
   return error instanceof Error ? error.message : String(error);
 }
 
-/** Waits for something, and shows why it failed. Whether it succeeded. */
+/** Awaits an operation, and shows a toast if it fails. Resolves with whether it succeeded. */
 export async function attempt(work: Promise<unknown>): Promise<boolean> {
   try {
     await work;
     return true;
   } catch (error) {
-    if (!(error instanceof DOMException && error.name === "AbortError")) toast(reason(error));
+    if (!(error instanceof DOMException && error.name === "AbortError")) toast(describeError(error));
     return false;
   }
 }
 
 const dismiss = (id: number) => shown.set(shown.current.filter((toast) => toast.id !== id));
 
-/** Where notices show. */
+/** Shows the current toasts. */
 export function Toasts() {
-  const toasts = useValue(shown);
+  const toasts = useObservable(shown);
   return (
     <div className="toasts" role="status">
       {toasts.map((toast) => (
-        <Notice key={toast.id} toast={toast} />
+        <ToastView key={toast.id} toast={toast} />
       ))}
     </div>
   );
 }
 
-function Notice({ toast }: { toast: Toast }) {
+function ToastView({ toast }: { toast: Toast }) {
   useEffect(() => {
-    const timer = setTimeout(() => dismiss(toast.id), 7_000);
+    const timer = setTimeout(() => dismiss(toast.id), DURATION);
     return () => clearTimeout(timer);
   }, [toast.id]);
   return (

@@ -1,13 +1,12 @@
-// What two who write to each other see.
+// Chatting: messages, groups, rooms, blocking and accounts.
 
-import { expect, meet, named, test } from "./stack.js";
+import { expect, startDirectChat, test, uniqueName } from "./stack.js";
 
-/** A name that no other test has. */
-test("two people chat: presence, typing, ticks, unread counts", async ({ newcomer }) => {
-  const ann = await newcomer(named("Ann"));
-  const ben = await newcomer(named("Ben"));
-  await meet(ann, ben);
-  await ann.write("Hello Ben");
+test("two users see each other's presence, typing, ticks and unread counts", async ({ newUser }) => {
+  const ann = await newUser(uniqueName("Ann"));
+  const ben = await newUser(uniqueName("Ben"));
+  await startDirectChat(ann, ben);
+  await ann.send("Hello Ben");
   await expect(ann.message("Hello Ben").getByLabel("Sent")).toBeVisible();
 
   await expect(ben.row(ann.name).locator(".badge")).toContainText("1");
@@ -17,58 +16,58 @@ test("two people chat: presence, typing, ticks, unread counts", async ({ newcome
   await expect(ann.message("Hello Ben").getByLabel("Read")).toBeVisible();
   await expect(ben.row(ann.name).locator(".badge")).toHaveCount(0);
   await expect(ben.page).toHaveTitle("Tidings");
-  await expect(ann.page.getByTestId("presence")).toHaveText("online, and here");
+  await expect(ann.page.getByTestId("presence")).toHaveText("online, in this conversation");
 
   await ben.field.pressSequentially("Hel");
   await expect(ann.page.getByTestId("typing")).toContainText(`${ben.name} is typing`);
-  await ben.write("Hello Ann");
+  await ben.send("Hello Ann");
   await expect(ann.message("Hello Ann")).toBeVisible();
   await expect(ann.page.getByTestId("typing")).not.toContainText("typing");
-  // Read out politely, and only what others write.
+  // Screen readers announce only messages of others.
   await expect(ann.page.locator(".timeline [aria-live=polite]")).toHaveText(`${ben.name}: Hello Ann`);
   await expect(ben.page.locator(".timeline [aria-live=polite]")).toHaveText("");
-  // Where one looks shows while one does.
+  // Leaving the conversation is visible to the other user.
   await ben.page.goto(`${new URL(ben.page.url()).origin}/#/`);
   await expect(ann.page.getByTestId("presence")).toHaveText("online");
 });
 
-test("editing, replying, copying and deleting", async ({ newcomer }) => {
-  const ann = await newcomer(named("Ann"));
-  const ben = await newcomer(named("Ben"));
-  await meet(ann, ben);
-  await ann.write("See you at nin");
+test("messages can be edited, replied to, copied and deleted", async ({ newUser }) => {
+  const ann = await newUser(uniqueName("Ann"));
+  const ben = await newUser(uniqueName("Ben"));
+  await startDirectChat(ann, ben);
+  await ann.send("See you at nin");
   await ben.open(ann.name);
-  await ann.act("See you at nin", "Edit");
-  await ann.write("See you at nine");
+  await ann.chooseAction("See you at nin", "Edit");
+  await ann.send("See you at nine");
   await expect(ben.message("See you at nine")).toContainText("edited");
 
-  await ben.act("See you at nine", "Reply");
-  await ben.write("With pleasure");
+  await ben.chooseAction("See you at nine", "Reply");
+  await ben.send("With pleasure");
   await expect(ann.message("With pleasure").locator(".quote")).toContainText("See you at nine");
-  await ben.act("See you at nine", "Copy text");
+  await ben.chooseAction("See you at nine", "Copy text");
   await expect(ben.page.getByText("Copied.")).toBeVisible();
   expect(await ben.page.evaluate(() => navigator.clipboard.readText())).toBe("See you at nine");
 
-  // The last one's own, by the keyboard.
+  // The arrow key edits the user's own last message.
   await ben.field.press("ArrowUp");
   await expect(ben.field).toHaveValue("With pleasure");
   await ben.field.press("Escape");
   await expect(ben.field).toHaveValue("");
 
-  await ann.act("See you at nine", "Delete");
+  await ann.chooseAction("See you at nine", "Delete");
   await ann.page.getByRole("button", { name: "For everyone" }).click();
   await expect(ben.message("This message was deleted")).toBeVisible();
   await expect(ben.message("See you at nine")).toHaveCount(0);
-  await ben.act("With pleasure", "Delete");
+  await ben.chooseAction("With pleasure", "Delete");
   await ben.page.getByRole("button", { name: "For me" }).click();
   await expect(ben.message("With pleasure")).toHaveCount(0);
   await expect(ann.message("With pleasure")).toBeVisible();
 });
 
-test("Enter sends, Shift+Enter does not, nor does an input method's", async ({ newcomer }) => {
-  const ann = await newcomer(named("Ann"));
-  const ben = await newcomer(named("Ben"));
-  await meet(ann, ben);
+test("Enter sends, but not with Shift or from an input method", async ({ newUser }) => {
+  const ann = await newUser(uniqueName("Ann"));
+  const ben = await newUser(uniqueName("Ben"));
+  await startDirectChat(ann, ben);
   await ann.field.pressSequentially("one");
   await ann.field.press("Shift+Enter");
   await ann.field.pressSequentially("two");
@@ -82,13 +81,13 @@ test("Enter sends, Shift+Enter does not, nor does an input method's", async ({ n
   await expect(ann.page.locator("article .text")).toHaveText("one\ntwo");
 });
 
-test("drafts stay with their conversation, also over a reload", async ({ newcomer }) => {
-  const ann = await newcomer(named("Ann"));
-  const ben = await newcomer(named("Ben"));
-  const cem = await newcomer(named("Cem"));
-  await meet(ann, ben);
+test("drafts stay with their conversation, even after a reload", async ({ newUser }) => {
+  const ann = await newUser(uniqueName("Ann"));
+  const ben = await newUser(uniqueName("Ben"));
+  const cem = await newUser(uniqueName("Cem"));
+  await startDirectChat(ann, ben);
   await ann.field.fill("half a thou");
-  await meet(ann, cem);
+  await startDirectChat(ann, cem);
   await expect(ann.field).toHaveValue("");
   await expect(ann.row(ben.name)).toContainText("Draft: half a thou");
   await ann.page.reload();
@@ -96,17 +95,17 @@ test("drafts stay with their conversation, also over a reload", async ({ newcome
   await expect(ann.field).toHaveValue("half a thou");
 });
 
-test("blocking and unblocking, and deleting a conversation", async ({ newcomer }) => {
-  const ann = await newcomer(named("Ann"));
-  const ben = await newcomer(named("Ben"));
-  await meet(ann, ben);
-  await ann.write("Hello");
+test("users can block and unblock others, and delete conversations", async ({ newUser }) => {
+  const ann = await newUser(uniqueName("Ann"));
+  const ben = await newUser(uniqueName("Ben"));
+  await startDirectChat(ann, ben);
+  await ann.send("Hello");
   await ben.open(ann.name);
   await ben.page.getByRole("button", { name: "Details", exact: true }).click();
   await ben.page.getByRole("button", { name: "Block", exact: true }).click();
   await ben.page.getByRole("button", { name: "Close" }).click();
   await expect(ben.page.getByText("You have blocked")).toBeVisible();
-  await ann.write("Do you hear me?");
+  await ann.send("Do you hear me?");
   await expect(ann.page.locator(".failed-note")).toBeVisible();
   await ben.page.getByRole("button", { name: "Unblock" }).click();
   await expect(ben.field).toBeVisible();
@@ -120,55 +119,55 @@ test("blocking and unblocking, and deleting a conversation", async ({ newcomer }
   await expect(ben.row(ann.name)).toHaveCount(0);
 });
 
-test("a group and a room", async ({ newcomer }) => {
-  const ann = await newcomer(named("Ann"));
-  const ben = await newcomer(named("Ben"));
-  const group = named("Picnic");
-  await ann.makeGroup(group, ben.name);
-  await ann.write("Who brings the blanket?");
+test("users chat in groups and rooms", async ({ newUser }) => {
+  const ann = await newUser(uniqueName("Ann"));
+  const ben = await newUser(uniqueName("Ben"));
+  const group = uniqueName("Picnic");
+  await ann.createGroup(group, ben.name);
+  await ann.send("Who brings the blanket?");
   await ben.open(group);
   await expect(ben.message("Who brings the blanket?").locator(".sender-name")).toHaveText(ann.name);
-  await ben.write("I do");
+  await ben.send("I do");
   await expect(ann.message("I do")).toBeVisible();
   await expect(ann.message("Who brings the blanket?").getByLabel("Read")).toBeVisible();
 
-  await expect(ann.page.getByTestId("notice")).toHaveText([`You made this group`]);
+  await expect(ann.page.getByTestId("notice")).toHaveText([`You created this group`]);
 
-  // Renamed, and Ben is taken out.
+  // Ann renames the group and removes Ben.
   await ann.page.getByRole("button", { name: "Details", exact: true }).click();
   await ann.page.getByLabel("Name", { exact: true }).fill(`${group} 2`);
   await ann.page.getByRole("button", { name: "Save" }).click();
   await expect(ben.row(`${group} 2`)).toBeVisible();
-  await expect(ben.page.getByTestId("notice")).toHaveText(["You were added", `The name is now ${group} 2`]);
+  await expect(ben.page.getByTestId("notice")).toHaveText(["You were added", `Name changed to ${group} 2`]);
   await ann.page.getByRole("button", { name: `Make ${ben.name} an admin` }).click();
-  await expect(ben.page.getByTestId("notice").last()).toHaveText("You are an admin now");
+  await expect(ben.page.getByTestId("notice").last()).toHaveText("You are now an admin");
   await ann.page.getByRole("button", { name: `Remove ${ben.name}` }).click();
   await expect(ben.row(group)).toHaveCount(0);
   await ann.page.getByRole("button", { name: "Close" }).click();
   await expect(ann.page.getByTestId("notice")).toHaveText([
-    "You made this group",
-    `The name is now ${group} 2`,
+    "You created this group",
+    `Name changed to ${group} 2`,
     `You removed ${ben.name}`,
   ]);
 
-  const room = named("Garden");
+  const room = uniqueName("Garden");
   await ann.page.getByRole("button", { name: "New conversation" }).first().click();
   await ann.page.getByRole("tab", { name: "Rooms" }).click();
-  await ann.page.getByLabel("Name of a room").fill(room);
-  await ann.page.getByRole("button", { name: `Make the room` }).click();
+  await ann.page.getByLabel("Room name").fill(room);
+  await ann.page.getByRole("button", { name: `Create room` }).click();
   await expect(ann.page.getByRole("heading", { level: 2, name: room })).toBeVisible();
-  await ann.write("Tomatoes are ripe");
+  await ann.send("Tomatoes are ripe");
   await ben.page.getByRole("button", { name: "New conversation" }).first().click();
   await ben.page.getByRole("tab", { name: "Rooms" }).click();
-  await ben.page.getByLabel("Name of a room").fill(room);
+  await ben.page.getByLabel("Room name").fill(room);
   await ben.page.getByRole("button", { name: `Join ${room}` }).click();
   await expect(ben.message("Tomatoes are ripe")).toBeVisible();
   await expect(ben.page.getByRole("heading", { level: 2, name: room })).toBeVisible();
-  await ben.write("On my way");
+  await ben.send("On my way");
   await expect(ann.message("On my way")).toBeVisible();
-  // Between the messages, where it happened.
+  // Notices are sorted between the messages.
   await expect(ann.page.locator(".event, article .text")).toHaveText([
-    "You made this room",
+    "You created this room",
     "Tomatoes are ripe",
     `${ben.name} joined`,
     "On my way",
@@ -181,7 +180,7 @@ test("a group and a room", async ({ newcomer }) => {
   await ann.screenshot("notices");
 });
 
-test("registering, changing the password, deleting the account", async ({ page, stack }) => {
+test("a user can register, change the password and delete the account", async ({ page, stack }) => {
   const username = `u${crypto.randomUUID().replaceAll("-", "").slice(0, 20)}`;
   await page.goto(stack.url);
   await page.getByRole("button", { name: "Register" }).click();
@@ -189,14 +188,14 @@ test("registering, changing the password, deleting the account", async ({ page, 
   await page.getByLabel("Username").fill(username);
   await page.getByLabel("E-mail address").fill(`${username}@example.com`);
   await page.getByLabel("Password").fill("the first password");
-  await page.getByRole("button", { name: "Make the account" }).click();
+  await page.getByRole("button", { name: "Create account" }).click();
   await expect(page.getByText("No conversations yet")).toBeVisible();
   await page.getByRole("button", { name: "Profile and settings" }).click();
   await page.getByRole("button", { name: "Change password" }).click();
   await page.getByLabel("Current password").fill("the first password");
   await page.getByLabel("New password").fill("the second password");
   await page.getByRole("button", { name: "Change password", exact: true }).click();
-  await expect(page.getByText("The password is changed")).toBeVisible();
+  await expect(page.getByText("Password changed")).toBeVisible();
   await page.getByRole("button", { name: "Sign out" }).click();
 
   const signIn = async (password: string) => {

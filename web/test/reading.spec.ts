@@ -1,9 +1,9 @@
-// Reading: long histories, search, and texts that mean harm.
+// Reading: history, unread messages, search, attachments and hostile content.
 
-import { Someone, expect, meet, named, test } from "./stack.js";
+import { Actor, expect, startDirectChat, test, uniqueName } from "./stack.js";
 
-test("search, and a jump to what was found among its neighbours", async ({ demo }) => {
-  const alice = await demo("Alice Sommer");
+test("a search result opens among the messages around it", async ({ demoUser }) => {
+  const alice = await demoUser("Alice Sommer");
   await alice.page.keyboard.press("Control+k");
   await alice.page.keyboard.type("coffee machine");
   const hit = alice.page.locator(".hit", { hasText: "It had the coffee machine in it" });
@@ -11,41 +11,41 @@ test("search, and a jump to what was found among its neighbours", async ({ demo 
   await hit.click();
   await expect(alice.page.getByRole("heading", { level: 2, name: "Bob Okafor" })).toBeVisible();
   await expect(alice.message("It had the coffee machine in it")).toBeInViewport();
-  // Only in this conversation.
-  await alice.page.getByRole("button", { name: "End the search" }).click();
+  // Search within the conversation.
+  await alice.page.getByRole("button", { name: "Clear search" }).click();
   await alice.page.getByRole("button", { name: "Search in this conversation" }).click();
   await alice.page.getByRole("searchbox").fill("the");
   await expect(alice.page.locator(".hit").first()).toBeVisible();
-  const from = await alice.page.locator(".hit .row-name").allInnerTexts();
-  expect(new Set(from)).toEqual(new Set(["Bob Okafor"]));
+  const titles = await alice.page.locator(".hit .row-name").allInnerTexts();
+  expect(new Set(titles)).toEqual(new Set(["Bob Okafor"]));
 });
 
-test("a history of several pages, read upwards without a jump, and back", async ({ demo }) => {
-  const bob = await demo("Bob Okafor");
+test("the history scrolls up over several pages without skipping messages", async ({ demoUser }) => {
+  const bob = await demoUser("Bob Okafor");
   await bob.open("Café Babel");
   await expect(bob.page.locator("article.message").first()).toBeVisible();
   const list = bob.page.getByTestId("messages");
-  // To the newest first, wherever the unread ones begin.
+  // Starts at the newest message, wherever the unread ones begin.
   const toLatest = bob.page.getByRole("button", { name: "Jump to latest" });
   if (await toLatest.isVisible()) await toLatest.click();
   const atEnd = () => list.evaluate((e) => e.scrollHeight - e.scrollTop - e.clientHeight < 4);
   await expect.poll(atEnd).toBe(true);
 
   const seen = new Set<string>();
-  const note = async () => {
+  const record = async () => {
     const ids = await bob.page.locator("article.message").evaluateAll((all) => all.map((e) => (e as HTMLElement).dataset["message"] ?? ""));
     ids.forEach((id) => seen.add(id));
     return seen.size;
   };
-  await note();
+  await record();
   await list.hover();
-  // Every step up brings the same messages down by no more than the step: nothing is skipped over.
+  // Scrolls in small steps, so that every message is rendered once.
   await expect
     .poll(
       async () => {
         await bob.page.mouse.wheel(0, -350);
         await bob.page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
-        return note();
+        return record();
       },
       { timeout: 40_000, intervals: [30] },
     )
@@ -56,13 +56,13 @@ test("a history of several pages, read upwards without a jump, and back", async 
   await expect.poll(atEnd).toBe(true);
 });
 
-test("a conversation that was open before is at its newest, or its first unread message, from the first frame", async ({ newcomer }) => {
-  const ann = await newcomer(named("Ann"));
-  const ben = await newcomer(named("Ben"));
-  const cem = await newcomer(named("Cem"));
-  await meet(cem, ben);
-  await cem.write("elsewhere");
-  await meet(ann, ben);
+test("a reopened conversation shows its newest or first unread message from the first frame", async ({ newUser }) => {
+  const ann = await newUser(uniqueName("Ann"));
+  const ben = await newUser(uniqueName("Ben"));
+  const cem = await newUser(uniqueName("Cem"));
+  await startDirectChat(cem, ben);
+  await cem.send("elsewhere");
+  await startDirectChat(ann, ben);
   const recipient_id = await ben.id();
   const send = (message_text: string) => ann.call("POST", "/messages/send", { recipient_id, message_text });
   for (let at = 1; at <= 25; at += 1) await send(`line ${at}, which is long enough to take more than one line of a narrow page`);
@@ -70,8 +70,8 @@ test("a conversation that was open before is at its newest, or its first unread 
   await expect(ben.page.getByTestId("unread-divider")).toBeInViewport();
   await ben.page.getByRole("button", { name: "Jump to latest" }).click();
   await expect(ben.row(ann.name).locator(".badge")).toHaveCount(0);
-  /** Opens it again; how far from its end, and from its first unread message, the first frame is that shows something. */
-  const again = async () => {
+  /** Reopens the conversation. Returns the distances to its end and to its first unread message in the first frame. */
+  const reopen = async () => {
     await ben.open(cem.name);
     const hash = await ben.row(ann.name).getAttribute("href");
     return ben.page.evaluate(async (hash) => {
@@ -86,21 +86,21 @@ test("a conversation that was open before is at its newest, or its first unread 
       }
     }, hash ?? "");
   };
-  expect((await again()).fromEnd).toBeLessThan(2);
+  expect((await reopen()).fromEnd).toBeLessThan(2);
   await ben.open(cem.name);
   for (let at = 1; at <= 25; at += 1) await send(`new ${at}`);
   await expect(ben.row(ann.name).locator(".badge")).toContainText("25");
-  const { fromEnd, below } = await again();
+  const { fromEnd, below } = await reopen();
   expect(fromEnd).toBeGreaterThan(200);
   expect(below).toBeGreaterThan(0);
   expect(below).toBeLessThan(200);
 });
 
-test("what comes in while one reads above does not move what one reads", async ({ newcomer }) => {
-  const ann = await newcomer(named("Ann"));
-  const ben = await newcomer(named("Ben"));
-  await meet(ann, ben);
-  for (let at = 1; at <= 30; at += 1) await ann.write(`line ${at} of thirty`);
+test("new messages do not move the viewport while reading older ones", async ({ newUser }) => {
+  const ann = await newUser(uniqueName("Ann"));
+  const ben = await newUser(uniqueName("Ben"));
+  await startDirectChat(ann, ben);
+  for (let at = 1; at <= 30; at += 1) await ann.send(`line ${at} of thirty`);
   await expect(ann.message("line 30 of thirty").getByLabel("Sent")).toBeVisible();
   await ben.open(ann.name);
   await expect(ben.page.getByTestId("unread-divider")).toBeInViewport();
@@ -109,7 +109,7 @@ test("what comes in while one reads above does not move what one reads", async (
   await expect(ben.message("line 1 of thirty")).toBeInViewport();
   const top = () => ben.message("line 2 of thirty").evaluate((e) => e.getBoundingClientRect().top);
   const before = await top();
-  await ann.write("and one more");
+  await ann.send("and one more");
   await expect(ben.page.getByRole("button", { name: "Jump to latest" })).toBeVisible();
   await expect(ben.row(ann.name).locator(".preview")).toContainText("and one more");
   expect(Math.abs((await top()) - before)).toBeLessThan(2);
@@ -117,19 +117,19 @@ test("what comes in while one reads above does not move what one reads", async (
   await expect(ben.message("and one more")).toBeInViewport();
 });
 
-test("a reply shows what it replies to, however long ago that was, and goes there", async ({ newcomer }) => {
-  const ann = await newcomer(named("Ann"));
-  const ben = await newcomer(named("Ben"));
-  await meet(ann, ben);
+test("a reply shows the quoted message, however old, and links to it", async ({ newUser }) => {
+  const ann = await newUser(uniqueName("Ann"));
+  const ben = await newUser(uniqueName("Ben"));
+  await startDirectChat(ann, ben);
   const recipient_id = await ben.id();
   const send = (message_text: string, more = {}) =>
     ann.call<{ id: string }>("POST", "/messages/send", { recipient_id, message_text, ...more });
   const first = await send("the very first words");
-  const second = await send("soon gone");
+  const second = await send("soon hidden");
   for (let at = 0; at < 100; at += 1) await send(`line ${at}`);
   await send("about the beginning", { reply_to: first.id });
-  await send("about what is gone", { reply_to: second.id });
-  // Never read before, it opens at its beginning.
+  await send("about the hidden one", { reply_to: second.id });
+  // Nothing was read yet, so the conversation opens at its start.
   await ben.open(ann.name);
   await expect(ben.page.getByTestId("unread-divider")).toBeInViewport();
   await expect(ben.message("the very first words")).toBeInViewport();
@@ -139,19 +139,19 @@ test("a reply shows what it replies to, however long ago that was, and goes ther
   const quote = ben.message("about the beginning").locator(".quote");
   await expect(quote).toContainText("the very first words");
   await expect(quote).toContainText(ann.name);
-  // Hidden from Ben alone, it is not there for him any more.
+  // Ben hides the message for himself.
   await ben.call("DELETE", `/messages/${encodeURIComponent(second.id)}?scope=me`);
   await ben.page.reload();
-  await expect(ben.message("about what is gone").locator(".quote")).toHaveText("A message that is not here for you");
+  await expect(ben.message("about the hidden one").locator(".quote")).toHaveText("Message not available");
   await quote.click();
   await expect(ben.message("the very first words")).toBeInViewport();
-  await expect(ben.message("the very first words")).toHaveClass(/lit/);
+  await expect(ben.message("the very first words")).toHaveClass(/highlighted/);
 });
 
-test("where much is unread, it opens at the first of it, and reads on from there", async ({ newcomer }) => {
-  const ann = await newcomer(named("Ann"));
-  const ben = await newcomer(named("Ben"));
-  await meet(ann, ben);
+test("a conversation with many unread messages opens at the first one", async ({ newUser }) => {
+  const ann = await newUser(uniqueName("Ann"));
+  const ben = await newUser(uniqueName("Ben"));
+  await startDirectChat(ann, ben);
   const recipient_id = await ben.id();
   const send = (message_text: string) => ann.call<{ id: string }>("POST", "/messages/send", { recipient_id, message_text });
   for (let at = 1; at <= 60; at += 1) await send(`old ${at}`);
@@ -175,27 +175,27 @@ test("where much is unread, it opens at the first of it, and reads on from there
   await expect(ben.row(ann.name).locator(".badge")).toHaveCount(0);
 });
 
-test("hostile texts do no harm", async ({ newcomer }) => {
-  const ann = await newcomer(named("Ann"));
-  const ben = await newcomer(named("<b>Ben</b>"));
-  await meet(ann, ben);
+test("hostile texts are harmless", async ({ newUser }) => {
+  const ann = await newUser(uniqueName("Ann"));
+  const ben = await newUser(uniqueName("<b>Ben</b>"));
+  await startDirectChat(ann, ben);
   const word = "W".repeat(10_000);
   const override = "\u202Egnp.exe\u202C and on";
   const script = `<img src=x onerror="document.title='harmed'"><script>document.title='harmed'</script>`;
   const link = "javascript:alert(1) https://example.org/a?b=<i> and data:text/html,x";
-  for (const text of [script, override, link, word]) await ann.write(text);
+  for (const text of [script, override, link, word]) await ann.send(text);
   await ben.open(ann.name);
   await expect(ben.message(word.slice(0, 50))).toBeVisible();
-  for (const someone of [ann, ben]) await harmless(someone, script, override);
-  // Of addresses, only those of the web are links.
+  for (const actor of [ann, ben]) await expectHarmless(actor, script, override);
+  // Only web URLs become links.
   const links = await ben.page.locator("article a").evaluateAll((all) => all.map((a) => [(a as HTMLAnchorElement).protocol, (a as HTMLAnchorElement).rel]));
   expect(links).toEqual([["https:", "noopener noreferrer"]]);
   await ben.screenshot("hostile");
 });
 
-async function harmless(someone: Someone, script: string, override: string): Promise<void> {
-  const { page } = someone;
-  // One at a time comes into sight: what is out of it is not in the page.
+async function expectHarmless(actor: Actor, script: string, override: string): Promise<void> {
+  const { page } = actor;
+  // Scrolls to each text, because only visible messages are rendered.
   for (const text of [script, override]) {
     await expect
       .poll(async () => {
@@ -207,27 +207,27 @@ async function harmless(someone: Someone, script: string, override: string): Pro
   }
   await expect(page.locator("article img, article script, .row b")).toHaveCount(0);
   expect(await page.title()).not.toContain("harmed");
-  // An override ends with its own message.
+  // The direction override does not affect the rest of the page.
   expect(await page.locator("article .text").first().evaluate((e) => getComputedStyle(e).unicodeBidi)).toBe("plaintext");
   const overflow = await page.getByTestId("messages").evaluate((e) => e.scrollWidth - e.clientWidth);
   expect(overflow).toBeLessThanOrEqual(0);
 }
 
-test("attachments: pictures by address, other files as links", async ({ newcomer, stack }) => {
-  const ann = await newcomer(named("Ann"));
-  const ben = await newcomer(named("Ben"));
-  await meet(ann, ben);
+test("attachments show as images or as links", async ({ newUser, stack }) => {
+  const ann = await newUser(uniqueName("Ann"));
+  const ben = await newUser(uniqueName("Ben"));
+  await startDirectChat(ann, ben);
   const attach = async (address: string) => {
     await ann.page.getByRole("button", { name: "Attach a link" }).click();
-    await ann.page.getByLabel("Address of the attachment").fill(address);
+    await ann.page.getByLabel("Attachment link").fill(address);
     await ann.page.getByRole("button", { name: "Attach", exact: true }).click();
     await ann.page.getByRole("button", { name: "Send" }).click();
   };
   await ann.page.getByRole("button", { name: "Attach a link" }).click();
-  await ann.page.getByLabel("Address of the attachment").fill("javascript:alert(1)");
+  await ann.page.getByLabel("Attachment link").fill("javascript:alert(1)");
   await ann.page.getByRole("button", { name: "Attach", exact: true }).click();
-  await expect(ann.page.getByText("An address of the web is wanted")).toBeVisible();
-  await ann.page.getByRole("button", { name: "Without attachment" }).click();
+  await expect(ann.page.getByText("Enter a valid link")).toBeVisible();
+  await ann.page.getByRole("button", { name: "Remove attachment" }).click();
   await attach("https://files.example/report.pdf");
   await ben.open(ann.name);
   await expect(ben.page.getByRole("link", { name: "report.pdf" })).toHaveAttribute("rel", "noopener noreferrer");
@@ -238,14 +238,14 @@ test("attachments: pictures by address, other files as links", async ({ newcomer
   const image = ben.page.locator("article img");
   await expect(image).toHaveAttribute("referrerpolicy", "no-referrer");
   await expect.poll(() => image.evaluate((e) => (e as HTMLImageElement).naturalWidth)).toBeGreaterThan(0);
-  // Where it cannot be loaded there is a link.
+  // An image that fails to load becomes a link.
   await expect(ann.page.locator(".file-name", { hasText: "cat.png" })).toBeVisible();
 });
 
-test("a preview tells a deleted message from one that is an attachment alone, also after a reload", async ({ newcomer }) => {
-  const ann = await newcomer(named("Ann"));
-  const ben = await newcomer(named("Ben"));
-  await meet(ann, ben);
+test("a preview distinguishes deleted messages from attachments, even after a reload", async ({ newUser }) => {
+  const ann = await newUser(uniqueName("Ann"));
+  const ben = await newUser(uniqueName("Ben"));
+  await startDirectChat(ann, ben);
   const preview = ben.row(ann.name).locator(".preview");
   const file = { recipient_id: await ben.id(), message_text: "", attachment_url: "https://files.example/plan.pdf" };
   const { id } = await ann.call<{ id: string }>("POST", "/messages/send", file);
@@ -263,10 +263,10 @@ async function icon(url: string): Promise<string> {
   return /assets\/(icon-[^"]+\.svg)/.exec(page)?.[1] ?? "";
 }
 
-test("emoji go in where one writes", async ({ newcomer }) => {
-  const ann = await newcomer(named("Ann"));
-  const ben = await newcomer(named("Ben"));
-  await meet(ann, ben);
+test("an emoji is inserted at the cursor", async ({ newUser }) => {
+  const ann = await newUser(uniqueName("Ann"));
+  const ben = await newUser(uniqueName("Ben"));
+  await startDirectChat(ann, ben);
   await ann.field.fill("Hi !");
   await ann.field.evaluate((field) => (field as HTMLTextAreaElement).setSelectionRange(3, 3));
   await ann.page.getByRole("button", { name: "Emoji" }).click();

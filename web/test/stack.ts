@@ -1,4 +1,4 @@
-// A local stack for each worker, and people who use its page.
+// Fixtures: a local stack per worker, and actors who use its page.
 
 import { spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
@@ -26,7 +26,7 @@ export class Stack {
     this.#options = options;
   }
 
-  /** Starts it; resolves once it serves. The port stays the same when it is started again. */
+  /** Starts the server and waits until it is ready. A restart uses the same port. */
   async start(): Promise<this> {
     const port = this.url === "" ? "0" : new URL(this.url).port;
     const child = spawn(BINARY, ["--port", port, "--quiet", "--web-dir", here("../dist"), ...this.#options], {
@@ -44,7 +44,7 @@ export class Stack {
     throw new Error(`${BINARY} did not start`);
   }
 
-  /** Ends it as a power cut would. */
+  /** Kills the server without a shutdown, as a power cut would. */
   async kill(): Promise<void> {
     const child = this.#process;
     if (!child || child.exitCode !== null || child.signalCode !== null) return;
@@ -54,27 +54,27 @@ export class Stack {
   }
 }
 
-/** Someone at a page of their own. */
-export class Someone {
+/** A user with a page of their own. */
+export class Actor {
   constructor(
     readonly page: Page,
     readonly name: string,
   ) {}
 
-  /** Opens a conversation by its name in the inbox. */
+  /** Opens a conversation by its title in the inbox. */
   async open(title: string): Promise<void> {
     await this.row(title).click();
     await expect(this.page.getByRole("heading", { level: 2, name: title })).toBeVisible();
   }
 
-  /** Makes a group with someone else. */
-  async makeGroup(group: string, other: string): Promise<void> {
+  /** Creates a group with another user. */
+  async createGroup(group: string, other: string): Promise<void> {
     await this.page.getByRole("button", { name: "New conversation" }).first().click();
     await this.page.getByRole("tab", { name: "Group" }).click();
-    await this.page.getByLabel("Name of the group").fill(group);
+    await this.page.getByLabel("Group name").fill(group);
     await this.page.getByLabel("Find people").fill(other);
     await this.page.getByRole("button", { name: `Add ${other}` }).click();
-    await this.page.getByRole("button", { name: "Make the group" }).click();
+    await this.page.getByRole("button", { name: "Create group" }).click();
     await expect(this.page.getByRole("heading", { level: 2, name: group })).toBeVisible();
   }
 
@@ -86,54 +86,54 @@ export class Someone {
     return this.page.locator("textarea");
   }
 
-  /** Writes and sends. */
-  async write(text: string): Promise<void> {
+  /** Types a text and sends it. */
+  async send(text: string): Promise<void> {
     await this.field.fill(text);
     await this.field.press("Enter");
   }
 
-  /** The message with a text. */
+  /** Finds the message with a text. */
   message(text: string): Locator {
     return this.page.locator("article.message").filter({ has: this.page.locator(".text", { hasText: text }) });
   }
 
-  /** Chooses what to do with a message. */
-  async act(text: string, action: string): Promise<void> {
+  /** Chooses an action from a message's menu. */
+  async chooseAction(text: string, action: string): Promise<void> {
     await this.message(text).last().hover();
     await this.message(text).last().getByRole("button", { name: "Message actions" }).click();
     await this.page.getByRole("menuitem", { name: action }).click();
   }
 
-  /** Calls the API as whoever has signed in here by a password; `data` of the answer. */
+  /** Calls the API as this user, who has signed in with a password. Returns the response's `data`. */
   async call<T>(method: string, path: string, body?: object): Promise<T> {
     const token = await this.page.evaluate(() => {
-      const kept = Object.entries(sessionStorage).find(([name]) => name.startsWith("tidings session"))?.[1] ?? "{}";
-      return (JSON.parse(kept) as { access: string }).access;
+      const tokens = Object.entries(sessionStorage).find(([name]) => name.startsWith("tidings session"))?.[1] ?? "{}";
+      return (JSON.parse(tokens) as { access: string }).access;
     });
-    const answer = await fetch(new URL(`/api${path}`, this.page.url()), {
+    const response = await fetch(new URL(`/api${path}`, this.page.url()), {
       method,
       headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
       ...(body ? { body: JSON.stringify(body) } : {}),
     });
-    if (!answer.ok) throw new Error(`${method} ${path}: ${await answer.text()}`);
-    return ((await answer.json()) as { data: T }).data;
+    if (!response.ok) throw new Error(`${method} ${path}: ${await response.text()}`);
+    return ((await response.json()) as { data: T }).data;
   }
 
-  /** Their id. */
+  /** Returns this user's id. */
   async id(): Promise<string> {
     return (await this.call<{ id: string }>("GET", "/users/me")).id;
   }
 
-  /** Keeps a picture to be looked at. */
+  /** Saves a screenshot for visual review. */
   async screenshot(name: string): Promise<void> {
     await this.page.screenshot({ path: join(SCREENSHOTS, `${name}.png`) });
   }
 }
 
-/** A name that nobody else has. */
-export const named = (name: string) => `${name} ${crypto.randomUUID().slice(0, 6)}`;
+/** Appends a random suffix to a name, because tests share a server. */
+export const uniqueName = (name: string) => `${name} ${crypto.randomUUID().slice(0, 6)}`;
 
-/** Registers someone through the API, for tests that need nobody else's messages; the answer is the username. */
+/** Registers a user through the API. Returns the username. */
 export async function register(url: string, name: string): Promise<string> {
   const username = `u${crypto.randomUUID().replaceAll("-", "").slice(0, 20)}`;
   const response = await fetch(`${url}/api/auth/register`, {
@@ -147,15 +147,15 @@ export async function register(url: string, name: string): Promise<string> {
 
 export const PASSWORD = "correct horse battery";
 
-export interface Meeting {
+export interface Fixtures {
   stack: Stack;
-  /** Someone new, signed in by their password in a browser of their own. */
-  newcomer: (name: string, options?: BrowserContextOptions & { stack?: Stack; prepare?: (page: Page) => Promise<void> }) => Promise<Someone>;
-  /** One of the demo's people, signed in by one click. */
-  demo: (name: string, options?: BrowserContextOptions & { prepare?: (page: Page) => Promise<void> }) => Promise<Someone>;
+  /** Registers a user and signs in, in a new browser context. */
+  newUser: (name: string, options?: BrowserContextOptions & { stack?: Stack; prepare?: (page: Page) => Promise<void> }) => Promise<Actor>;
+  /** Signs in as a demo user, in a new browser context. */
+  demoUser: (name: string, options?: BrowserContextOptions & { prepare?: (page: Page) => Promise<void> }) => Promise<Actor>;
 }
 
-export const test = base.extend<Omit<Meeting, "stack">, { stack: Stack }>({
+export const test = base.extend<Omit<Fixtures, "stack">, { stack: Stack }>({
   stack: [
     async ({}, use) => {
       const stack = await new Stack(["--in-memory", "--demo=120"]).start();
@@ -164,38 +164,38 @@ export const test = base.extend<Omit<Meeting, "stack">, { stack: Stack }>({
     },
     { scope: "worker" },
   ],
-  newcomer: async ({ browser, stack }, use) => {
+  newUser: async ({ browser, stack }, use) => {
     await use(async (name, { stack: other, prepare, ...options } = {}) => {
       const { url } = other ?? stack;
       const username = await register(url, name);
       const page = await (await browser.newContext({ permissions: ["clipboard-read", "clipboard-write"], ...options })).newPage();
-      failOnFaults(page);
+      failOnPageErrors(page);
       await prepare?.(page);
       await page.goto(url);
       await page.getByLabel("Username or e-mail address").fill(username);
       await page.getByLabel("Password").fill(PASSWORD);
       await page.getByRole("button", { name: "Sign in" }).click();
       await expect(page.getByRole("button", { name: "New conversation" }).first()).toBeVisible();
-      return new Someone(page, name);
+      return new Actor(page, name);
     });
   },
-  demo: async ({ browser, stack }, use) => {
+  demoUser: async ({ browser, stack }, use) => {
     await use(async (name, { prepare, ...options } = {}) => {
       const page = await (await browser.newContext(options)).newPage();
-      failOnFaults(page);
+      failOnPageErrors(page);
       await prepare?.(page);
       await page.goto(stack.url);
       await page.getByRole("button", { name }).click();
       await expect(page.locator("a.row").first()).toBeVisible();
-      return new Someone(page, name);
+      return new Actor(page, name);
     });
   },
 });
 
 export { expect };
 
-/** A script that fails, or something that the page's policy refuses, fails the test. */
-function failOnFaults(page: Page): void {
+/** Fails the test on uncaught exceptions and on violations of the Content Security Policy. */
+function failOnPageErrors(page: Page): void {
   page.on("pageerror", (error) => {
     throw error;
   });
@@ -204,8 +204,8 @@ function failOnFaults(page: Page): void {
   });
 }
 
-/** A folder that is gone after the work. */
-export async function inFolder<T>(work: (folder: string) => Promise<T>): Promise<T> {
+/** Runs work with a temporary folder, and removes it afterwards. */
+export async function withTemporaryFolder<T>(work: (folder: string) => Promise<T>): Promise<T> {
   const folder = mkdtempSync(join(tmpdir(), "tidings-web-"));
   try {
     return await work(folder);
@@ -214,10 +214,10 @@ export async function inFolder<T>(work: (folder: string) => Promise<T>): Promise
   }
 }
 
-/** Starts a direct conversation from one to another. */
-export async function meet(one: Someone, other: Someone): Promise<void> {
+/** Lets one user open a direct conversation with another. */
+export async function startDirectChat(one: Actor, other: Actor): Promise<void> {
   await one.page.getByRole("button", { name: "New conversation" }).first().click();
   await one.page.getByLabel("Find people").fill(other.name);
-  await one.page.getByRole("button", { name: `Write to ${other.name}` }).click();
+  await one.page.getByRole("button", { name: `Message ${other.name}` }).click();
   await expect(one.page.getByRole("heading", { level: 2, name: other.name })).toBeVisible();
 }

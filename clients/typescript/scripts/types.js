@@ -1,4 +1,4 @@
-// Writes src/generated from docs/openapi.json; with --check, fails where what is there would change.
+// Generates src/generated from docs/openapi.json. With --check, fails if the generated types are out of date.
 
 import { existsSync } from "node:fs";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
@@ -13,7 +13,7 @@ const input = process.env.OPENAPI ?? join(here, "../../docs/openapi.json");
 const target = join(here, "src/generated");
 const isCheck = process.argv.includes("--check");
 
-/** Types of the schemas alone: what calls there are, src/api.ts says in fewer words. */
+/** Generates the types of the schemas only: the calls are written by hand in src/api.ts. */
 const generate = (path) =>
   createClient({
     input,
@@ -24,14 +24,14 @@ const generate = (path) =>
   });
 
 if (!existsSync(input)) {
-  console.log(`types: not checked, for there is no ${input}`);
+  console.log(`types: not checked, ${input} does not exist`);
 } else if (isCheck) {
   const folder = await mkdtemp(join(tmpdir(), "tidings-types-"));
   try {
     await generate(folder);
-    const [fresh, kept] = await Promise.all([folder, target].map((path) => readFile(join(path, "types.gen.ts"), "utf8")));
-    if (fresh !== kept) {
-      console.error("types: src/generated is not what docs/openapi.json says. Run: npm run types");
+    const [fresh, current] = await Promise.all([folder, target].map((path) => readFile(join(path, "types.gen.ts"), "utf8")));
+    if (fresh !== current) {
+      console.error("types: src/generated does not match docs/openapi.json. Run: npm run types");
       process.exitCode = 1;
     }
   } finally {

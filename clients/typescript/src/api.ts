@@ -1,4 +1,4 @@
-// Every call of the API, typed; nothing is remembered here.
+// Typed calls for every endpoint of the API. Stateless.
 
 import type { CallOptions, Http, Page, Query } from "./http.js";
 import type {
@@ -21,85 +21,86 @@ import type {
   Watermark,
 } from "./types.js";
 
-/** Which messages of a conversation, and from where on. */
+/** Options of `history`. */
 export interface HistoryQuery extends CallOptions {
-  /** Older than this message. */
+  /** Only messages before this one. */
   before?: string;
-  /** Newer than this message: then in ascending order. */
+  /** Only messages after this one, oldest first. */
   after?: string;
   /** Messages per call, 1-100. */
   limit?: number;
 }
 
-/** Which messages to search. */
+/** Options of `search`. */
 export interface SearchQuery extends CallOptions {
   conversation_id?: string;
-  /** Only this user's. */
+  /** Only messages of this sender. */
   from?: string;
-  /** Times (RFC 3339). */
+  /** Only messages sent before, or after, a time (RFC 3339). */
   before?: string;
   after?: string;
+  /** Messages per call. */
   limit?: number;
 }
 
-/** The API, call by call. All of them throw `TidingsError`. */
+/** All API calls. They throw `TidingsError`, or the signal's reason if aborted. */
 export class Api {
   readonly #http: Http;
-  /** Called once something of the caller's has been written. */
-  readonly #written: () => void;
+  /** Called after each successful write that results in events. */
+  readonly #onWrite: () => void;
 
-  constructor(http: Http, written: () => void = () => {}) {
+  constructor(http: Http, onWrite: () => void = () => {}) {
     this.#http = http;
-    this.#written = written;
+    this.#onWrite = onWrite;
   }
 
   // Messages
 
-  /** Sends a message. Again with the same `client_message_id` within 24 h: the same message. */
+  /** Sends a message. A retry with the same `client_message_id` within 24 h returns the same message. */
   send(draft: Draft, options?: CallOptions): Promise<Message> {
     return this.#write("POST", "/messages/send", draft, options);
   }
 
-  /** Changes the text of one's own message. */
+  /** Edits the text of one of the caller's messages. */
   edit(messageId: string, text: string, options?: CallOptions): Promise<Message> {
-    return this.#write("PATCH", `/messages/${at(messageId)}`, { message_text: text }, options);
+    return this.#write("PATCH", `/messages/${encode(messageId)}`, { message_text: text }, options);
   }
 
-  /** Deletes a message for everyone, or hides it from oneself; null then. */
+  /** Deletes a message for everyone, or hides it from the caller. Returns null if hidden. */
   delete(messageId: string, scope: "everyone" | "me" = "everyone", options?: CallOptions): Promise<Message | null> {
-    return this.#write("DELETE", `/messages/${at(messageId)}?scope=${scope}`, undefined, options);
+    return this.#write("DELETE", `/messages/${encode(messageId)}?scope=${scope}`, undefined, options);
   }
 
-  /** Moves the read watermark to a message; never back. */
+  /** Advances the read watermark to a message. An older message has no effect. */
   markAsRead(messageId: string, options?: CallOptions): Promise<Watermark> {
-    return this.#write("PUT", `/messages/mark-as-read/${at(messageId)}`, undefined, options);
+    return this.#write("PUT", `/messages/mark-as-read/${encode(messageId)}`, undefined, options);
   }
 
-  /** Marks all of a conversation read. */
+  /** Marks all messages of a conversation as read. */
   markAllAsRead(conversationId: string, options?: CallOptions): Promise<Watermark> {
-    return this.#write("PUT", `/conversations/${at(conversationId)}/read`, undefined, options);
+    return this.#write("PUT", `/conversations/${encode(conversationId)}/read`, undefined, options);
   }
 
-  /** Who has read a message, and when. */
+  /** Lists who has read a message, and when. */
   receipts(messageId: string, options?: CallOptions): Promise<Receipt[]> {
-    return this.#read(`/messages/${at(messageId)}/receipts`, undefined, options);
+    return this.#read(`/messages/${encode(messageId)}/receipts`, undefined, options);
   }
 
-  /** Unread messages in all. */
+  /** Returns the total number of unread messages. */
   unreadCount(options?: CallOptions): Promise<UnreadTotal> {
     return this.#read("/messages/unread-count", undefined, options);
   }
 
-  /** A page of messages in ascending order; it goes on towards older ones or, with `after`, newer ones. */
+  /** Returns a page of messages, oldest first. The next page is older or, with `after`, newer. */
   messages(
     conversationId: string,
     query: { before?: string; after?: string; limit?: number; cursor?: string; offset?: number } = {},
     options?: CallOptions,
   ): Promise<Page<Message[]>> {
-    return this.#page(`/conversations/${at(conversationId)}/messages`, query, options);
+    return this.#page(`/conversations/${encode(conversationId)}/messages`, query, options);
   }
 
-  /** The messages of a conversation, newest first; with `after`, oldest first. */
+  /** Iterates over the messages of a conversation, newest first; with `after`, oldest first. */
   async *history(conversationId: string, query: HistoryQuery = {}): AsyncGenerator<Message, void, undefined> {
     const { signal, ...rest } = query;
     let cursor: string | undefined;
@@ -110,17 +111,17 @@ export class Api {
     } while (cursor);
   }
 
-  /** A page of the inbox, latest activity first. */
+  /** Returns a page of the inbox, most recently active first. */
   inboxPage(query: { limit?: number; cursor?: string } = {}, options?: CallOptions): Promise<Page<Conversation[]>> {
     return this.#page("/messages/inbox", query, options);
   }
 
-  /** All conversations, latest activity first. */
+  /** Iterates over all conversations, most recently active first. */
   inbox(options?: CallOptions): AsyncGenerator<Conversation, void, undefined> {
     return this.#list("/messages/inbox", {}, options);
   }
 
-  /** Messages that hold words and `"phrases"`, newest first. */
+  /** Searches messages for words and `"phrases"`, newest first. */
   search(q: string, query: SearchQuery = {}): AsyncGenerator<Hit, void, undefined> {
     const { signal, ...rest } = query;
     return this.#list("/messages/search", { q, ...rest }, { signal });
@@ -128,12 +129,12 @@ export class Api {
 
   // Conversations, groups and rooms
 
-  /** Opens the direct conversation with a user. */
+  /** Opens the direct conversation with a user; creates it if necessary. */
   openDirect(userId: string, options?: CallOptions): Promise<Conversation> {
     return this.#write("POST", "/conversations", { type: "direct", participant_ids: [userId] }, options);
   }
 
-  /** Makes a group. Again with the same `client_conversation_id`: the same group. */
+  /** Creates a group. A retry with the same `client_conversation_id` returns the same group. */
   createGroup(
     group: { name: string; participant_ids: string[]; client_conversation_id?: string },
     options?: CallOptions,
@@ -141,93 +142,94 @@ export class Api {
     return this.#write("POST", "/conversations", { type: "group", ...group }, options);
   }
 
-  /** A conversation with the first 100 of its participants. */
+  /** Returns a conversation with its first 100 participants. */
   conversation(conversationId: string, options?: CallOptions): Promise<ConversationDetails> {
-    return this.#read(`/conversations/${at(conversationId)}`, undefined, options);
+    return this.#read(`/conversations/${encode(conversationId)}`, undefined, options);
   }
 
-  /** All participants of a conversation. */
+  /** Iterates over all participants of a conversation. */
   async *participants(
     conversationId: string,
     options?: CallOptions,
   ): AsyncGenerator<Participant, void, undefined> {
     let cursor: string | undefined;
     do {
-      const path = `/conversations/${at(conversationId)}`;
+      const path = `/conversations/${encode(conversationId)}`;
       const page = await this.#page<ConversationDetails>(path, { cursor }, options);
       yield* page.data.participants;
       cursor = page.next ?? undefined;
     } while (cursor);
   }
 
-  /** Changes a group or room; null takes a description or photo away. For admins. */
+  /** Updates a group or room; null removes the description or photo. Admins only. */
   updateConversation(
     conversationId: string,
     change: { name?: string; description?: string | null; photo_url?: string | null },
     options?: CallOptions,
   ): Promise<Conversation> {
-    return this.#write("PATCH", `/conversations/${at(conversationId)}`, change, options);
+    return this.#write("PATCH", `/conversations/${encode(conversationId)}`, change, options);
   }
 
-  /** Adds participants. For admins of groups. */
+  /** Adds participants to a group. Admins only. */
   addParticipants(conversationId: string, userIds: string[], options?: CallOptions): Promise<Conversation> {
-    return this.#write("POST", `/conversations/${at(conversationId)}/participants`, { user_ids: userIds }, options);
+    return this.#write("POST", `/conversations/${encode(conversationId)}/participants`, { user_ids: userIds }, options);
   }
 
-  /** Removes a participant; oneself to leave. */
+  /** Removes a participant (admins only), or leaves if it is the caller. */
   removeParticipant(conversationId: string, userId: string, options?: CallOptions): Promise<void> {
-    return this.#write("DELETE", `/conversations/${at(conversationId)}/participants/${at(userId)}`, undefined, options);
+    const path = `/conversations/${encode(conversationId)}/participants/${encode(userId)}`;
+    return this.#write("DELETE", path, undefined, options);
   }
 
-  /** Makes a participant an admin, or no longer one. */
+  /** Grants or revokes a participant's admin rights. */
   setAdmin(conversationId: string, userId: string, isAdmin: boolean, options?: CallOptions): Promise<void> {
-    const path = `/conversations/${at(conversationId)}/participants/${at(userId)}`;
+    const path = `/conversations/${encode(conversationId)}/participants/${encode(userId)}`;
     return this.#write("PATCH", path, { is_admin: isAdmin }, options);
   }
 
-  /** Removes a conversation from one's own inbox, with its history up to now. */
+  /** Removes a conversation and its history so far from the caller's inbox. */
   deleteConversation(conversationId: string, options?: CallOptions): Promise<void> {
-    return this.#write("DELETE", `/messages/conversation/${at(conversationId)}`, undefined, options);
+    return this.#write("DELETE", `/messages/conversation/${encode(conversationId)}`, undefined, options);
   }
 
-  /** All rooms, by name. */
+  /** Iterates over all rooms, ordered by name. */
   rooms(options?: CallOptions): AsyncGenerator<Room, void, undefined> {
     return this.#list("/rooms", {}, options);
   }
 
-  /** Makes a room; `already_exists` where the name is taken. */
+  /** Creates a room. Fails with `already_exists` if the name is taken. */
   createRoom(room: { name: string; description?: string }, options?: CallOptions): Promise<Conversation> {
     return this.#write("POST", "/rooms", room, options);
   }
 
   /** Joins a room. */
   joinRoom(roomId: string, options?: CallOptions): Promise<Conversation> {
-    return this.#write("POST", `/rooms/${at(roomId)}/join`, undefined, options);
+    return this.#write("POST", `/rooms/${encode(roomId)}/join`, undefined, options);
   }
 
   /** Leaves a room. */
   leaveRoom(roomId: string, options?: CallOptions): Promise<void> {
-    return this.#write("POST", `/rooms/${at(roomId)}/leave`, undefined, options);
+    return this.#write("POST", `/rooms/${encode(roomId)}/leave`, undefined, options);
   }
 
-  /** Deletes a room; for its creator. */
+  /** Deletes a room. Creator only. */
   deleteRoom(roomId: string, options?: CallOptions): Promise<void> {
-    return this.#write("DELETE", `/rooms/${at(roomId)}`, undefined, options);
+    return this.#write("DELETE", `/rooms/${encode(roomId)}`, undefined, options);
   }
 
-  /** Who is in a room, those online first. */
+  /** Iterates over the users in a room, online users first. */
   roomUsers(roomId: string, options?: CallOptions): AsyncGenerator<RoomUser, void, undefined> {
-    return this.#list(`/rooms/${at(roomId)}/users`, {}, options);
+    return this.#list(`/rooms/${encode(roomId)}/users`, {}, options);
   }
 
-  // People
+  // Users
 
-  /** Oneself. */
+  /** Returns the signed-in user. */
   me(options?: CallOptions): Promise<OwnUser> {
     return this.#read("/users/me", undefined, options);
   }
 
-  /** Changes one's own profile; a null picture is taken away. */
+  /** Updates the caller's profile; null removes the picture. */
   updateMe(
     change: { full_name?: string; avatar_url?: string | null },
     options?: CallOptions,
@@ -235,57 +237,57 @@ export class Api {
     return this.#write("PATCH", "/users/me", change, options);
   }
 
-  /** Ends the account; its messages stay, without a name. */
+  /** Deletes the caller's account. Its messages stay, without a name. */
   deleteAccount(password: string, options?: CallOptions): Promise<void> {
     return this.#write("DELETE", "/users/me", { password }, options);
   }
 
-  /** Changes the password, and ends all other sessions. */
+  /** Changes the caller's password and ends all other sessions. */
   changePassword(current: string, next: string, options?: CallOptions): Promise<void> {
     const body = { current_password: current, new_password: next };
     return this.#write("POST", "/auth/change-password", body, options);
   }
 
-  /** Someone. */
+  /** Returns a user's profile. */
   user(userId: string, options?: CallOptions): Promise<User> {
-    return this.#read(`/users/${at(userId)}`, undefined, options);
+    return this.#read(`/users/${encode(userId)}`, undefined, options);
   }
 
-  /** People by the start of their username or of a word of their name. */
+  /** Searches users by a prefix of their username or of a word of their name. */
   users(q: string, query: { limit?: number } & CallOptions = {}): AsyncGenerator<User, void, undefined> {
     const { signal, ...rest } = query;
     return this.#list("/users", { q, ...rest }, { signal });
   }
 
-  /** Blocks someone. */
+  /** Blocks a user. */
   block(userId: string, options?: CallOptions): Promise<void> {
     return this.#write("POST", "/messages/block-user", { blocked_user_id: userId }, options);
   }
 
-  /** Takes a block away. */
+  /** Unblocks a user. */
   unblock(userId: string, options?: CallOptions): Promise<void> {
-    return this.#write("DELETE", `/messages/block-user/${at(userId)}`, undefined, options);
+    return this.#write("DELETE", `/messages/block-user/${encode(userId)}`, undefined, options);
   }
 
-  /** Whom one has blocked. */
+  /** Iterates over the users the caller has blocked. */
   blockedUsers(options?: CallOptions): AsyncGenerator<BlockedUser, void, undefined> {
     return this.#list("/messages/blocked-users", {}, options);
   }
 
-  // What passes
+  // Typing and presence
 
-  /** Tells that one types, or has stopped; ends by itself after 6 s. */
+  /** Signals that the caller is typing, or has stopped. Expires after 6 s. */
   typing(conversationId: string, isTyping: boolean, options?: CallOptions): Promise<void> {
     const body = { conversation_id: conversationId, is_typing: isTyping };
     return this.#http.call("POST", "/api/typing", body, options);
   }
 
-  /** What some people show; up to 100. */
+  /** Returns the presence of up to 100 users. */
   presence(userIds: readonly string[], options?: CallOptions): Promise<Presence[]> {
     return this.#read("/presence", { user_ids: userIds.join(",") }, options);
   }
 
-  /** What oneself shows, and in which conversation. */
+  /** Sets the caller's status and, if given, the conversation they are viewing. */
   setPresence(status: Status, conversationId?: string, options?: CallOptions): Promise<Presence> {
     const body = { status, ...(conversationId ? { current_conversation_id: conversationId } : {}) };
     return this.#http.call("PUT", "/api/presence", body, options);
@@ -293,19 +295,19 @@ export class Api {
 
   // Sync
 
-  /** Events after a cursor; without one, a cursor to begin with. */
+  /** Polls for events after a cursor. Without one, returns no events but a cursor to start from. */
   events(cursor: string | undefined, options?: CallOptions): Promise<Poll> {
     return this.#read("/events", { cursor, limit: 100 }, options);
   }
 
-  /** A ticket that opens one socket within 30 s. */
+  /** Returns a ticket that opens one socket within 30 s. */
   async ticket(options?: CallOptions): Promise<string> {
     return (await this.#http.call<{ ticket: string }>("POST", "/api/ws-ticket", undefined, options)).ticket;
   }
 
   async #write<T>(method: string, path: string, body: unknown, options?: CallOptions): Promise<T> {
     const data = await this.#http.call<T>(method, `/api${path}`, body, options);
-    this.#written();
+    this.#onWrite();
     return data;
   }
 
@@ -327,6 +329,6 @@ export class Api {
   }
 }
 
-function at(id: string): string {
+function encode(id: string): string {
   return encodeURIComponent(id);
 }

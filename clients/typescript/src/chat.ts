@@ -1,247 +1,232 @@
-// What is known of one conversation, and what follows from it.
+// One conversation: merges its row, messages and events in whatever order they arrive.
 //
-// Invariant: nothing here depends on the order in which events arrive, or on how often. Of a message the highest
-// version wins; of a row its latest appearance or removal; an unread count is the one told for the highest watermark,
-// of these the one that counts up to the newest message, of these the lowest (a message that is deleted counts no
-// longer), plus the messages of others that it does not count.
+// Invariant: the result depends neither on the order in which events arrive nor on duplicates, because pushes, polls
+// and pages overlap.
+//
+// - Of a message, the highest version wins; of a row, its latest appearance or removal.
+// - The unread count is the one reported for the highest watermark; among those, the one that counts up to the newest
+//   message; among those, the lowest, because deleted messages no longer count. Newer messages of others are added.
 
-import type { TimelineMessage } from "./store.js";
+import { ReadWatermarks } from "./read-watermarks.js";
+import { lowerBound, max } from "./sorted.js";
+import type { TimelineMessage } from "./state.js";
 import type { Conversation, Message, Notice, TidingsEvent } from "./types.js";
+import { UnreadCounts } from "./unread.js";
+import type { UnreadCount } from "./unread.js";
 
-/** What is noted of a change, beside how many take part. */
-const NOTED = ["name", "description", "photo_url", "is_admin"] as const;
+/** A `conversation.updated` event is a notice if it changes one of these; it may change the participant count alone. */
+const NOTICE_FIELDS = ["name", "description", "photo_url", "is_admin"] as const;
 
-/** What is known of a message. `by` is the latest event when it was told; what an older removal takes away. */
-interface Known {
+/** A message and what was last derived from it. */
+interface Entry {
   readonly id: string;
   message: Message;
-  by: string;
-  /** What was made of it last: what of, with what was read of it, and how a timeline shows it. */
-  of?: Message;
-  shown?: Message;
+  /** Id of the latest event known when the message was received; a removal after it deletes the entry. */
+  asOf: string;
+  /** The version that `withReads` was derived from. */
+  source?: Message;
+  /** The message with its current read state. */
+  withReads?: Message;
   view?: TimelineMessage | undefined;
-  /** Something may have been read of it since. */
+  /** Whether the read state may have changed since. */
   isStale: boolean;
 }
 
-/** An unread count: the event that told it, and what it holds for. */
-interface Count {
-  by: string;
-  watermark: string;
-  countedTo: string;
-  unread: number;
-}
-
-/** A watermark that has moved. */
-interface Move {
-  upTo: string;
-  at: string;
-}
-
-/** The stretch of a conversation that is shown: everything between its bounds has been loaded. */
+/** The contiguous range of a conversation that is shown: every message between its bounds is loaded. */
 export interface Window {
-  /** Its oldest message; "" once there are no older ones. */
+  /** Id of the oldest message; "" if there are no older ones. */
   from: string;
-  /** Where older ones go on. */
+  /** Cursor of the next older page. */
   older: string | null;
-  /** Its newest message; null where it reaches to the present. */
+  /** Id of the newest message; null if the range includes every new message. */
   to: string | null;
-  /** Where newer ones go on. */
+  /** Cursor of the next newer page. */
   newer: string | null;
-}
-
-/** What was read of a message, beside what its latest version says. */
-interface Reads {
-  read: boolean;
-  readAt: string | null;
-  count: number | null;
 }
 
 /** A conversation. */
 export class Chat {
   readonly id: string;
-  /** Where it stands in the inbox: the time of its latest activity. */
+  /** Time of the latest activity (RFC 3339); the inbox is sorted by it. */
   activity = "";
-  /** Its place among those of the same time, as it was loaded; before all of them where it came later. */
+  /** Breaks ties of `activity`: position among the loaded rows, or -1 for a row that appeared later. */
   order = -1;
-  /** What is shown of it; null until it is opened. */
+  /** The range that is shown; null until the conversation is opened. */
   window: Window | null = null;
-  /** What happened to it, in order. Another list after each change. */
+  /** Changes to the group or room, oldest first. Replaced, never mutated. */
   notices: readonly Notice[] = [];
   #isRowStale = false;
-  /** A message came while it was followed, so that it is in the inbox. */
-  #isActive = false;
+  /** A message arrived as an event, so the conversation is in the inbox. */
+  #hasLiveMessage = false;
   #row: Conversation | null = null;
-  #rowBy = "";
-  #life = { by: "", isThere: false };
-  #gone = "";
-  #left = "";
-  #restored = "";
-  #counts: Count[] = [];
-  readonly #messages = new Map<string, Known>();
-  /** The same, by ascending ids. */
-  #sorted: Known[] = [];
+  #rowAsOf = "";
+  #inbox = { asOf: "", isListed: false };
+  /** The latest event that removed the history. */
+  #clearedAt = "";
+  readonly #counts = new UnreadCounts();
+  readonly #entries = new Map<string, Entry>();
+  /** The same entries, ascending by id. */
+  #sorted: Entry[] = [];
   readonly #hidden = new Set<string>();
-  /** The ids that the user's own messages were sent under. */
-  readonly #arrived = new Set<string>();
-  /** The moves of each reader's watermark, ascending. */
-  readonly #moves = new Map<string, Move[]>();
-  #changes: { by: string; version: number; fields: Partial<Conversation> }[] = [];
-  /** How far the user has read, as far as this client knows before the server does. */
-  #readTo = "";
+  /** The `client_message_id`s of the user's own messages that the server has. */
+  readonly #delivered = new Set<string>();
+  readonly #watermarks = new ReadWatermarks();
+  #changes: { asOf: string; version: number; fields: Partial<Conversation> }[] = [];
+  /** Optimistic watermark: how far the user has read, before the server confirms it. */
+  #optimisticRead = "";
 
   constructor(id: string) {
     this.id = id;
   }
 
-  /** Whether it is in the inbox. */
-  get isThere(): boolean {
-    return this.#life.isThere && this.#row !== null;
+  get isInInbox(): boolean {
+    return this.#inbox.isListed && this.#row !== null;
   }
 
-  /** Whether its row does not follow from what is known, and has to be loaded. */
+  /** Whether the row has to be loaded, because it cannot be derived from events. */
   get needsRow(): boolean {
-    if (this.#row) return this.isThere && this.#isRowStale;
-    const isGone = this.#life.by !== "" && !this.#life.isThere;
-    return this.#isActive && !isGone;
+    if (this.#row) return this.isInInbox && this.#isRowStale;
+    const isRemoved = this.#inbox.asOf !== "" && !this.#inbox.isListed;
+    return this.#hasLiveMessage && !isRemoved;
   }
 
-  /** Whether the user has removed its history since an event. */
-  wasClearedAfter(by: string): boolean {
-    return this.#gone > by;
+  /** Whether the history was removed after an event. */
+  wasClearedAfter(asOf: string): boolean {
+    return this.#clearedAt > asOf;
   }
 
-  /** Takes in an event. */
+  /** Applies an event. `me` is the user's id. */
   apply(event: TidingsEvent, me: string): void {
-    const by = event.id;
+    const asOf = event.id;
     switch (event.type) {
       case "conversation.created":
-        this.appears(by, event.data.conversation, event.occurred_at);
-        // A row that comes back comes with a message.
-        if (event.data.conversation.last_message_id === null && event.data.conversation.type !== "direct") this.#note(event);
+        this.showRow(asOf, event.data.conversation, event.occurred_at);
+        // A row that reappears because of a message is no notice.
+        if (event.data.conversation.last_message_id === null && event.data.conversation.type !== "direct") {
+          this.#addNotice(event);
+        }
         break;
       case "conversation.deleted":
-        this.#goes(by);
+        this.#remove(asOf);
         break;
       case "conversation.updated": {
         const { version, description: _, ...fields } = event.data;
-        if (!this.#changes.some((change) => change.by === by)) this.#changes.push({ by, version, fields });
-        if (NOTED.some((name) => name in event.data)) this.#note(event);
+        if (!this.#changes.some((change) => change.asOf === asOf)) this.#changes.push({ asOf, version, fields });
+        if (NOTICE_FIELDS.some((name) => name in event.data)) this.#addNotice(event);
         break;
       }
       case "message.created":
-        this.#isActive = true;
-        this.hold(by, event.data.message);
+        this.#hasLiveMessage = true;
+        this.merge(asOf, event.data.message);
         break;
       case "message.updated":
-        this.hold(by, event.data.message);
+        this.merge(asOf, event.data.message);
         if ("unread_count" in event.data) {
-          // A deleted message is back: what was counted without it holds no longer.
-          this.#countIs(by, event.data);
-          this.#restored = max(this.#restored, by);
+          // A deleted message was restored, so earlier counts lack it.
+          this.#counts.add(asOf, event.data);
+          this.#counts.invalidateBefore(asOf);
         }
         break;
       case "message.deleted":
         if (event.data.scope === "me") this.#hidden.add(event.data.message.id);
-        else this.hold(by, event.data.message);
-        this.#countIs(by, event.data);
+        else this.merge(asOf, event.data.message);
+        this.#counts.add(asOf, event.data);
         break;
       case "message.read":
-        this.#reads(event.data.user_id, { upTo: event.data.message_id, at: event.data.read_at });
+        this.#advanceWatermark(event.data.user_id, event.data.message_id, event.data.read_at);
         if (event.data.user_id === me) {
-          this.#countIs(by, { ...event.data, last_read_message_id: event.data.message_id });
+          this.#counts.add(asOf, { ...event.data, last_read_message_id: event.data.message_id });
         }
         break;
       case "participant.left":
-        this.#moves.delete(event.data.user_id);
-        this.#outdate(0, this.#sorted.length);
-        if (event.data.user_id === me) this.#left = max(this.#left, by);
-        this.#note(event);
+        this.#watermarks.remove(event.data.user_id);
+        this.#invalidateReads(0, this.#sorted.length);
+        if (event.data.user_id === me) this.#counts.invalidateBefore(asOf);
+        this.#addNotice(event);
         break;
       case "participant.joined":
-        this.#note(event);
+        this.#addNotice(event);
         break;
       case "typing":
       case "presence":
         break;
       default:
-        // A kind of event that is newer than this client.
+        // Event types that are newer than this client are ignored.
         event satisfies never;
     }
   }
 
-  /** The row is in the inbox: as an event says, or (with `by` of "") as it was loaded. */
-  appears(by: string, row: Conversation, at: string): void {
-    this.#rowIs(by, row, at);
-    if (by >= this.#life.by) this.#life = { by, isThere: true };
+  /** Lists the row in the inbox. `asOf` is the event that did so, or "" if the row was loaded. */
+  showRow(asOf: string, row: Conversation, at: string): void {
+    this.#setRow(asOf, row, at);
+    if (asOf >= this.#inbox.asOf) this.#inbox = { asOf, isListed: true };
   }
 
-  /** The row as it was loaded when the latest event known was `by`, whether it is in the inbox or not. */
-  rowLoaded(by: string, row: Conversation): void {
-    if (this.#row) this.#rowIs(by, row, "");
-    else if (this.#isActive) this.appears("", row, "");
+  /** Takes a row that was loaded when `asOf` was the latest event; the conversation may not be in the inbox. */
+  rowLoaded(asOf: string, row: Conversation): void {
+    if (this.#row) this.#setRow(asOf, row, "");
+    else if (this.#hasLiveMessage) this.showRow("", row, "");
   }
 
-  /** Loading the row was refused: it is not to be had. */
+  /** Stops asking for the row, because the server refused it. */
   rowRefused(): void {
     this.#isRowStale = false;
-    this.#isActive = false;
+    this.#hasLiveMessage = false;
   }
 
-  #rowIs(by: string, row: Conversation, at: string): void {
-    if (by >= this.#rowBy) {
-      if (row.participant_count !== this.#row?.participant_count) this.#outdate(0, this.#sorted.length);
+  #setRow(asOf: string, row: Conversation, at: string): void {
+    if (asOf >= this.#rowAsOf) {
+      if (row.participant_count !== this.#row?.participant_count) this.#invalidateReads(0, this.#sorted.length);
       this.#row = row;
-      this.#rowBy = by;
+      this.#rowAsOf = asOf;
       this.#isRowStale = false;
       this.activity = max(this.activity, max(row.last_message_at ?? "", at));
     }
-    this.#countIs(by, row);
+    this.#counts.add(asOf, row);
   }
 
-  /** Takes in a message, as it was when the latest event known was `by`. */
-  hold(by: string, message: Message): void {
-    if (by < this.#gone) return;
+  /** Merges a message that was received when `asOf` was the latest event. */
+  merge(asOf: string, message: Message): void {
+    if (asOf < this.#clearedAt) return;
     const { id } = message;
-    const known = this.#messages.get(id);
+    const known = this.#entries.get(id);
     if (!known) {
-      if (message.client_message_id !== null) this.#arrived.add(message.client_message_id);
-      const added = { id, message, by, isStale: false };
-      this.#messages.set(id, added);
-      this.#sorted.splice(place(this.#sorted, id), 0, added);
+      if (message.client_message_id !== null) this.#delivered.add(message.client_message_id);
+      const entry = { id, message, asOf, isStale: false };
+      this.#entries.set(id, entry);
+      this.#sorted.splice(lowerBound(this.#sorted, id), 0, entry);
       return;
     }
     if (message.version > known.message.version) known.message = message;
-    else if (message.version === known.message.version) known.message = joined(known.message, message);
-    known.by = max(known.by, by);
+    else if (message.version === known.message.version) known.message = withMoreReads(known.message, message);
+    known.asOf = max(known.asOf, asOf);
   }
 
   /**
-   * Takes in what a send was answered with. A repeated one may be answered with a message that was removed since. So what
-   * the row had counted when it was loaded is left to the pages, and what comes where there is no row to its event.
+   * Merges the response to a send. A retried send may return a message that was removed in the meantime, so a message
+   * that the loaded row already counts is left to the pages, and without a row it is left to its event.
    */
-  sent(by: string, message: Message): void {
-    if (this.#row && message.id > (this.#row.counted_to ?? "")) this.hold(by, message);
+  mergeSent(asOf: string, message: Message): void {
+    if (this.#row && message.id > (this.#row.counted_to ?? "")) this.merge(asOf, message);
   }
 
-  /** Whether a message that was sent under an id is, or was, among those that are known. */
-  hasArrived(clientId: string): boolean {
-    return this.#arrived.has(clientId);
+  /** Whether a message with this `client_message_id` was received, even if it was removed since. */
+  isDelivered(clientId: string): boolean {
+    return this.#delivered.has(clientId);
   }
 
-  /** The user has read up to a message; the server does not say so yet. */
-  readLocally(messageId: string): void {
-    this.#readTo = max(this.#readTo, messageId);
+  /** Marks messages as read optimistically, before the server confirms it. */
+  setOptimisticRead(messageId: string): void {
+    this.#optimisticRead = max(this.#optimisticRead, messageId);
   }
 
-  /** The server has refused that. */
-  forgetLocalRead(): void {
-    this.#readTo = "";
+  /** Rolls back optimistic reads, because the server refused them. */
+  clearOptimisticRead(): void {
+    this.#optimisticRead = "";
   }
 
-  /** Whether a message is marked as read already. */
   hasRead(messageId: string): boolean {
-    return messageId <= this.#count().watermark || messageId <= this.#readTo;
+    return messageId <= this.#counts.current.watermark || messageId <= this.#optimisticRead;
   }
 
   /** The newest message that is not hidden. */
@@ -249,34 +234,34 @@ export class Chat {
     return this.#sorted.findLast(({ id }) => !this.#hidden.has(id))?.id;
   }
 
-  /** A message, with what was read of it. */
+  /** Returns a known message with its read state. */
   message(id: string): Message | undefined {
-    const known = this.#messages.get(id);
-    return known && !this.#hidden.has(id) ? this.#shownOf(known) : undefined;
+    const entry = this.#entries.get(id);
+    return entry && !this.#hidden.has(id) ? this.#withReads(entry) : undefined;
   }
 
-  /** The messages of the window as `view` shows them, oldest first. What has not changed is not made again. */
+  /** Returns the messages of the window, oldest first. Calls `view` only for messages that changed. */
   messages(view: (message: Message) => TimelineMessage): TimelineMessage[] {
     const { window } = this;
     if (!window) return [];
     const shown: TimelineMessage[] = [];
-    for (let at = place(this.#sorted, window.from); at < this.#sorted.length; at += 1) {
-      const known = this.#sorted[at];
-      if (!known || (window.to !== null && known.id > window.to)) break;
-      if (this.#hidden.has(known.id)) continue;
-      const message = this.#shownOf(known);
-      shown.push((known.view ??= view(message)));
+    for (let at = lowerBound(this.#sorted, window.from); at < this.#sorted.length; at += 1) {
+      const entry = this.#sorted[at];
+      if (!entry || (window.to !== null && entry.id > window.to)) break;
+      if (this.#hidden.has(entry.id)) continue;
+      const message = this.#withReads(entry);
+      shown.push((entry.view ??= view(message)));
     }
     return shown;
   }
 
-  /** The row, as the events have left it; undefined while it is not in the inbox. */
+  /** Returns the row with all events applied; undefined if it is not in the inbox. */
   row(me: string): Conversation | undefined {
-    if (!this.isThere || !this.#row) return undefined;
+    if (!this.isInInbox || !this.#row) return undefined;
     let row: Conversation = { ...this.#row };
-    const changes = this.#changes.filter((change) => change.by > this.#rowBy);
+    const changes = this.#changes.filter((change) => change.asOf > this.#rowAsOf);
     for (const { fields } of changes.sort((a, b) => a.version - b.version)) row = { ...row, ...fields };
-    const count = this.#count();
+    const count = this.#counts.current;
     row.last_read_message_id = count.watermark || null;
     row.unread_count = this.#unread(count, me);
     row.counted_to = max(max(row.counted_to ?? "", count.countedTo), this.#sorted.at(-1)?.id ?? "") || null;
@@ -288,15 +273,15 @@ export class Chat {
     const isHidden = this.#hidden.has(shown);
     const countedTo = this.#row?.counted_to ?? "";
     const last = this.#sorted.findLast(({ id }) => {
-      // What is newer than the row's and was counted with it is hidden from the user.
-      const isPassedOver = id > shown && id <= countedTo;
-      return !this.#hidden.has(id) && !isPassedOver && (id >= shown || isHidden);
+      // The row counted this message but does not show it: the user has hidden it.
+      const isHiddenByRow = id > shown && id <= countedTo;
+      return !this.#hidden.has(id) && !isHiddenByRow && (id >= shown || isHidden);
     })?.id;
-    // The message before one that was hidden is known only where all up to it has been loaded.
+    // The message before a hidden one is only known if the loaded range reaches from there to the newest message.
     const isContiguous = this.window?.to === null && last !== undefined && last >= this.window.from;
     if (isHidden && last !== undefined && last < shown && !isContiguous) this.#isRowStale = true;
-    const known = last === undefined ? undefined : this.#messages.get(last)?.message;
-    if (!known) {
+    const message = last === undefined ? undefined : this.#entries.get(last)?.message;
+    if (!message) {
       if (!isHidden) return row;
       if (this.window?.from !== "" || this.window.to !== null) this.#isRowStale = true;
       return {
@@ -307,139 +292,77 @@ export class Chat {
         last_message_from_me: false,
       };
     }
-    this.activity = max(this.activity, known.sent_at);
+    this.activity = max(this.activity, message.sent_at);
     return {
       ...row,
-      last_message: [...known.message_text.slice(0, 200)].slice(0, 100).join(""),
-      last_message_id: known.id,
-      last_message_at: known.sent_at,
-      last_message_from_me: known.sender_id === me,
+      last_message: [...message.message_text.slice(0, 200)].slice(0, 100).join(""),
+      last_message_id: message.id,
+      last_message_at: message.sent_at,
+      last_message_from_me: message.sender_id === me,
     };
   }
 
-  #unread(count: Count, me: string): number {
+  #unread(count: UnreadCount, me: string): number {
     const since = max(count.countedTo, count.watermark);
-    const readTo = this.#readTo;
-    // What was read here counts only where it covers all that the server has counted.
+    const readTo = this.#optimisticRead;
+    // An optimistic read only replaces the count if it covers every message in it.
     const isReadHere = readTo > count.watermark && readTo >= count.countedTo;
     const from = isReadHere ? readTo : since;
     let unread = isReadHere ? 0 : count.unread;
     for (let at = this.#sorted.length - 1; at >= 0; at--) {
-      const known = this.#sorted[at];
-      if (!known || known.id <= from) break;
-      const { id, message } = known;
+      const entry = this.#sorted[at];
+      if (!entry || entry.id <= from) break;
+      const { id, message } = entry;
       if (message.sender_id !== me && !message.is_deleted && !this.#hidden.has(id)) unread += 1;
     }
     return unread;
   }
 
-  #note(event: Notice): void {
-    if (event.id <= this.#gone || this.notices.some(({ id }) => id === event.id)) return;
-    this.notices = this.notices.toSpliced(place(this.notices, event.id), 0, event);
+  #addNotice(event: Notice): void {
+    if (event.id <= this.#clearedAt || this.notices.some(({ id }) => id === event.id)) return;
+    this.notices = this.notices.toSpliced(lowerBound(this.notices, event.id), 0, event);
   }
 
-  #goes(by: string): void {
-    if (by >= this.#life.by) this.#life = { by, isThere: false };
-    if (by <= this.#gone) return;
-    this.#gone = by;
-    for (const known of this.#sorted) if (known.by <= by) this.#messages.delete(known.id);
-    this.#sorted = this.#sorted.filter((known) => known.by > by);
-    this.notices = this.notices.filter(({ id }) => id > by);
-    // What was shown may have lost messages that are to be loaded again.
+  /** Removes the row from the inbox, and the history up to the event. */
+  #remove(asOf: string): void {
+    if (asOf >= this.#inbox.asOf) this.#inbox = { asOf, isListed: false };
+    if (asOf <= this.#clearedAt) return;
+    this.#clearedAt = asOf;
+    for (const entry of this.#sorted) if (entry.asOf <= asOf) this.#entries.delete(entry.id);
+    this.#sorted = this.#sorted.filter((entry) => entry.asOf > asOf);
+    this.notices = this.notices.filter(({ id }) => id > asOf);
+    // The window may now have gaps, so it has to be loaded again.
     this.window = null;
   }
 
-  #countIs(
-    by: string,
-    told: { unread_count?: number | null; counted_to?: string | null; last_read_message_id?: string | null },
-  ): void {
-    if (told.unread_count === undefined || told.unread_count === null) return;
-    const watermark = told.last_read_message_id ?? "";
-    const count = { by, watermark, countedTo: told.counted_to ?? "", unread: told.unread_count };
-    // One that is older and holds for less is never needed again.
-    const isBeaten = (one: Count, other: Count) => other.by >= one.by && compare(other, one) >= 0;
-    if (this.#counts.some((other) => isBeaten(count, other))) return;
-    this.#counts = [...this.#counts.filter((other) => !isBeaten(other, count)), count];
+  #advanceWatermark(reader: string, upTo: string, at: string): void {
+    const before = this.#watermarks.add(reader, upTo, at);
+    if (before === undefined) return;
+    this.#invalidateReads(lowerBound(this.#sorted, before), lowerBound(this.#sorted, upTo) + 1);
   }
 
-  /** The unread count that holds. What was told before one left, or before a message was brought back, does not. */
-  #count(): Count {
-    const from = max(this.#left, this.#restored);
-    let best: Count = { by: "", watermark: "", countedTo: "", unread: 0 };
-    for (const count of this.#counts) {
-      if (count.by >= from && compare(count, best) >= 0) best = count;
-    }
-    return best;
+  /** Marks the read state of a range of messages as stale. */
+  #invalidateReads(from: number, to: number): void {
+    for (const entry of this.#sorted.slice(from, to)) entry.isStale = true;
   }
 
-  #reads(reader: string, move: Move): void {
-    const moves = this.#moves.get(reader) ?? [];
-    this.#moves.set(reader, moves);
-    let at = moves.findIndex((other) => other.upTo >= move.upTo);
-    if (at < 0) at = moves.length;
-    if (moves[at]?.upTo === move.upTo) return;
-    moves.splice(at, 0, move);
-    this.#outdate(place(this.#sorted, moves[at - 1]?.upTo ?? ""), place(this.#sorted, move.upTo) + 1);
-  }
-
-  /** What was read of some messages is to be looked at again. */
-  #outdate(from: number, to: number): void {
-    for (const known of this.#sorted.slice(from, to)) known.isStale = true;
-  }
-
-  #shownOf(known: Known): Message {
-    const { message, shown } = known;
-    if (shown && known.of === message && !known.isStale) return shown;
-    known.isStale = false;
-    const { read, readAt: read_at, count: read_count } = this.#readsOf(message);
-    const isAs = (one: Message) => one.read === read && one.read_at === read_at && one.read_count === read_count;
-    if (shown && known.of === message && isAs(shown)) return shown;
-    known.of = message;
-    known.view = undefined;
-    return (known.shown = isAs(message) ? message : { ...message, read, read_at, read_count });
-  }
-
-  #readsOf(message: Message): Reads {
-    const reads = { read: message.read, readAt: message.read_at, count: message.read_count };
-    if (message.read || this.#moves.size === 0) return reads;
-    let readers = 0;
-    for (const [reader, moves] of this.#moves) {
-      if (reader === message.sender_id) continue;
-      const move = moves.find((move) => move.upTo >= message.id);
-      if (!move) continue;
-      if (message.recipient_id !== null) return { read: true, readAt: move.at, count: 1 };
-      readers += 1;
-    }
-    if (reads.count === null || readers <= reads.count) return reads;
-    return { read: readers >= (this.#row?.participant_count ?? Infinity) - 1, readAt: null, count: readers };
+  /** Returns an entry's message with its read state: the same object until something changes. */
+  #withReads(entry: Entry): Message {
+    const { message, withReads } = entry;
+    if (withReads && entry.source === message && !entry.isStale) return withReads;
+    entry.isStale = false;
+    const participants = this.#row?.participant_count ?? Infinity;
+    const { read, readAt: read_at, count: read_count } = this.#watermarks.stateOf(message, participants);
+    const isSame = (one: Message) => one.read === read && one.read_at === read_at && one.read_count === read_count;
+    if (withReads && entry.source === message && isSame(withReads)) return withReads;
+    entry.source = message;
+    entry.view = undefined;
+    return (entry.withReads = isSame(message) ? message : { ...message, read, read_at, read_count });
   }
 }
 
-/** Of two answers about the same version of a message, the one that knows of more readers. */
-function joined(one: Message, other: Message): Message {
+/** Of two copies of the same version, returns the one with more readers. */
+function withMoreReads(one: Message, other: Message): Message {
   if (!other.read && (other.read_count ?? 0) <= (one.read_count ?? 0)) return one;
   return one.read ? one : other;
-}
-
-/** Which of two counts holds for more: positive where it is the first. */
-function compare(one: Count, other: Count): number {
-  if (one.watermark !== other.watermark) return one.watermark > other.watermark ? 1 : -1;
-  if (one.countedTo !== other.countedTo) return one.countedTo > other.countedTo ? 1 : -1;
-  return other.unread - one.unread;
-}
-
-function max(one: string, other: string): string {
-  return one >= other ? one : other;
-}
-
-/** Where an id stands, or would, among ascending ones. */
-function place(list: readonly { readonly id: string }[], id: string): number {
-  let low = 0;
-  let high = list.length;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if ((list[middle]?.id ?? "") < id) low = middle + 1;
-    else high = middle;
-  }
-  return low;
 }

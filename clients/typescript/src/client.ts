@@ -1,97 +1,100 @@
-// The client: sync, outbox and store together, and what one does with them.
+// The client: connects sync, outbox and store, and offers the calls that act on them.
 
 import { Api } from "./api.js";
 import type { HistoryQuery, SearchQuery } from "./api.js";
 import { TidingsError } from "./error.js";
 import { Http } from "./http.js";
 import type { CallOptions, TokenProvider } from "./http.js";
+import { notify } from "./listeners.js";
+import { MessageLoader } from "./message-loader.js";
 import { Outbox } from "./outbox.js";
-import { Reader } from "./reader.js";
+import { PresenceWatcher } from "./presence-watcher.js";
 import type { SocketConstructor } from "./socket.js";
 import { defaultStorage } from "./storage.js";
 import type { OutboxStorage } from "./storage.js";
-import { Store, tell } from "./store.js";
+import { Store } from "./store.js";
 import { Sync } from "./sync.js";
 import { Tabs } from "./tabs.js";
 import type { TabTools } from "./tabs.js";
 import { backoff, sleep } from "./time.js";
 import type { Conversation, Draft, Hit, Message, OwnUser, Status, TidingsEvent } from "./types.js";
-import { Watched } from "./watched.js";
 
-/** How to reach a server, and with what. Only `url` and `token` have to be given. */
+/** Options of `Tidings`. Only `url` and `token` are required. */
 export interface TidingsOptions {
-  /** Where the API is, without `/api`. */
+  /** Base URL of the API, without `/api`. */
   url: string;
-  /** Gives the token for each call. */
+  /** Returns the access token; called before each request. */
   token: TokenProvider;
-  /** Where sockets are opened: `ws(s)://…/ws` of `url` by default, null for polling alone. */
+  /** Socket URL; by default `ws(s)://…/ws` of `url`. Null disables sockets: the client only polls. */
   socketUrl?: string | null;
-  /** Keeps messages on their way, under a name for the user: IndexedDB, or memory where there is none. */
+  /** Creates the outbox storage from a name that is unique to the user; by default IndexedDB, or memory without it. */
   storage?: (name: string) => OutboxStorage;
   fetch?: typeof fetch;
-  /** Node 20 has none of its own: that of the package `ws` will do. */
+  /** By default the global one. Node 20 has none; pass the one from the `ws` package. */
   WebSocket?: SocketConstructor;
-  /** What tabs share the work by; `{}` lets each tab work for itself. */
+  /** Browser APIs that coordinate tabs; `{}` turns coordination off. */
   tabs?: TabTools;
 }
 
-/** What `on` listens to: events by their type, or all of them. */
+/** An event type, or `event` for all of them. */
 export type EventType = TidingsEvent["type"] | "event";
 /** The events of a type. */
 export type EventOf<T extends EventType> = T extends "event" ? TidingsEvent : Extract<TidingsEvent, { type: T }>;
 
-/** Milliseconds after which typing is told again; it ends by itself after 6 s. */
-const TYPING_AGAIN = 4_000;
+/** Milliseconds between typing signals of a conversation. Each expires after 6 s. */
+const TYPING_INTERVAL = 4_000;
 
-/** What runs while the client is connected. */
-interface Session {
+/** Exists while the client is connected. */
+interface ActiveSession {
   stop: AbortController;
   ready: Promise<void>;
   outbox?: Outbox;
   sync?: Sync;
 }
 
-/** A client of one user. */
+/** A client for one user. */
 export class Tidings {
-  /** What to show. */
+  /** Observable state for views. */
   readonly store = new Store();
-  /** Every call of the API. What it changes comes to the store by its event. */
+  /** All API calls. Their changes reach the store as events. */
   readonly api: Api;
   readonly #options: TidingsOptions;
-  readonly #reader: Reader;
-  readonly #watched: Watched;
+  readonly #messages: MessageLoader;
+  readonly #presence: PresenceWatcher;
   readonly #listeners = new Map<EventType, Set<(event: TidingsEvent) => void>>();
-  readonly #typed = new Map<string, number>();
-  #session: Session | undefined;
+  /** Time of the last typing signal by conversation; none after typing has ended. */
+  readonly #typedAt = new Map<string, number>();
+  #session: ActiveSession | undefined;
 
   constructor(options: TidingsOptions) {
     this.#options = options;
-    this.api = new Api(new Http(options.url, options.token, options.fetch), () => this.#session?.sync?.nudge());
-    this.#reader = new Reader(this.api, this.store);
-    this.#watched = new Watched(this.api, this.store, () => this.#session?.sync?.isLive ?? false);
+    const http = new Http(options.url, options.token, options.fetch);
+    this.api = new Api(http, () => this.#session?.sync?.pollAfterWrite());
+    this.#messages = new MessageLoader(this.api, this.store);
+    this.#presence = new PresenceWatcher(this.api, this.store, () => this.#session?.sync?.isLive ?? false);
     this.store.subscribe(() => this.#refresh());
   }
 
   /**
-   * Connects, and keeps the store up to date until `disconnect`. Resolves once the inbox is there; while the server
-   * cannot be reached it waits. Fails where the token is refused, or `disconnect` is called.
+   * Connects, and keeps the store in sync until `disconnect`. Resolves when the first page of the inbox is loaded, and
+   * retries while the server is unreachable. Rejects if the token is refused or `disconnect` is called.
    */
   connect(): Promise<void> {
     if (this.#session) return this.#session.ready;
     const stop = new AbortController();
-    const session: Session = { stop, ready: Promise.resolve() };
+    const session: ActiveSession = { stop, ready: Promise.resolve() };
     this.#session = session;
     this.store.set({ connection: "connecting" });
     session.ready = this.#start(session).catch((error: unknown) => {
       if (this.#session === session) this.#end(error instanceof TidingsError && error.status === 401);
       throw error;
     });
-    // Whoever looks at the store alone is not to be told by a crash.
+    // A caller may ignore the promise and watch the store instead.
     session.ready.catch(() => {});
     return session.ready;
   }
 
-  /** Disconnects. What the store shows stays, what is unsent is kept. */
+  /** Disconnects. The store keeps its state, and the outbox keeps unsent messages. */
   disconnect(): void {
     this.#end(false);
   }
@@ -103,13 +106,13 @@ export class Tidings {
     session.stop.abort(new DOMException("The client was disconnected.", "AbortError"));
     session.outbox?.stop();
     session.sync?.stop();
-    this.#watched.stop();
+    this.#presence.stop();
     this.store.set({ connection: isSignedOut ? "signed_out" : "idle" });
   }
 
-  async #start(session: Session): Promise<void> {
+  async #start(session: ActiveSession): Promise<void> {
     const { signal } = session.stop;
-    const me = await this.#whoAmI(signal);
+    const me = await this.#loadMe(signal);
     signal.throwIfAborted();
     if (this.store.state.me?.id !== me.id) this.store.reset();
     this.store.set({ me });
@@ -122,29 +125,29 @@ export class Tidings {
       store: this.store,
       socketUrl,
       WebSocket: this.#options.WebSocket ?? globalThis.WebSocket,
-      tabs: (heard) => new Tabs(name, this.#options.tabs ?? browserTabs(), heard),
-      reload: (signal) => this.#reader.reload(signal),
-      heard: (event) => this.#heard(event),
-      outboxChanged: () => void session.outbox?.reread().catch(() => {}),
-      reached: () => {
-        session.outbox?.kick(true);
+      tabs: (onMessage) => new Tabs(name, this.#options.tabs ?? browserTabs(), onMessage),
+      loadWindows: (signal) => this.#messages.loadWindows(signal),
+      onEvent: (event) => this.#onEvent(event),
+      onOutboxChanged: () => void session.outbox?.reload().catch(() => {}),
+      onReachable: () => {
+        session.outbox?.flush(true);
         this.#refresh();
       },
-      signedOut: () => {
+      onSignedOut: () => {
         if (this.#session === session) this.#end(true);
       },
     });
     session.sync = sync;
     const exclusively = storage.isShared ? sync.tabs.exclusively : (work: () => Promise<void>) => work();
-    const changed = () => sync.tabs.post({ kind: "outbox" });
-    const outbox = new Outbox(this.api, this.store, storage, exclusively, changed);
+    const onChange = () => sync.tabs.post({ kind: "outbox" });
+    const outbox = new Outbox(this.api, this.store, storage, exclusively, onChange);
     session.outbox = outbox;
     await outbox.start();
-    this.#watched.start(signal);
+    this.#presence.start(signal);
     await sync.start();
   }
 
-  async #whoAmI(signal: AbortSignal): Promise<OwnUser> {
+  async #loadMe(signal: AbortSignal): Promise<OwnUser> {
     for (let failures = 0; ; failures += 1) {
       try {
         return await this.api.me({ signal });
@@ -156,16 +159,16 @@ export class Tidings {
     }
   }
 
-  #heard(event: TidingsEvent): void {
+  #onEvent(event: TidingsEvent): void {
     if (event.type === "message.created") {
-      this.#session?.outbox?.arrived([event.data.message], this.store.state.me?.id ?? "");
+      this.#session?.outbox?.confirm([event.data.message], this.store.state.me?.id ?? "");
     }
     for (const type of [event.type, "event"] as const) {
-      for (const listener of [...(this.#listeners.get(type) ?? [])]) tell(() => listener(event));
+      for (const listener of [...(this.#listeners.get(type) ?? [])]) notify(() => listener(event));
     }
   }
 
-  /** Calls a listener with each new event of a type, once the store has it. The answer ends it. */
+  /** Calls a listener once per event, after the store has applied it. Returns a function that removes the listener. */
   on<T extends EventType>(type: T, listener: (event: EventOf<T>) => void): () => void {
     const listeners = this.#listeners.get(type) ?? new Set();
     this.#listeners.set(type, listeners);
@@ -177,94 +180,94 @@ export class Tidings {
   // Messages
 
   /**
-   * Sends a message: it shows at once as `pending`, survives a reload, and is repeated until the server has it. The
-   * promise may be ignored. It fails where the message is refused, which also shows as `failed`.
+   * Sends a message. It shows at once as `pending`, survives a reload, and is retried until the server has it. The
+   * promise may be ignored; it rejects if the message is refused, which the timeline shows as `failed`.
    */
   send(draft: Draft): Promise<Message> {
     const outbox = this.#outbox;
-    const lane = draft.recipient_id === undefined ? undefined : this.store.directWith(draft.recipient_id);
-    if (!lane) return outbox.add(draft);
+    const direct = draft.recipient_id === undefined ? undefined : this.store.directWith(draft.recipient_id);
+    if (!direct) return outbox.add(draft);
     const { recipient_id: _, ...rest } = draft;
-    return outbox.add({ ...rest, conversation_id: lane });
+    return outbox.add({ ...rest, conversation_id: direct });
   }
 
-  /** Sends a failed message again, or by its entry's id a change that was refused. */
+  /** Retries a failed message or edit, by the id of its outbox entry. */
   retry(id: string): Promise<void> {
     return this.#outbox.retry(id);
   }
 
   /**
-   * Changes the text of one's own message, also of one on its way. What fails stays in `state.outbox`, with `message_id`
-   * and `failed`, until it is tried again, discarded, or another text takes its place.
+   * Edits one of the user's messages, sent or pending. A failed edit stays in `state.outbox`, with `message_id` and
+   * `failed`, until it is retried, discarded or replaced by another edit.
    */
   async edit(id: string, text: string, options?: CallOptions): Promise<void> {
     const outbox = this.#session?.outbox;
-    if (outbox?.isOnItsWay(id)) return outbox.edit(id, text);
-    const asked = this.store.now;
+    if (outbox?.isPending(id)) return outbox.edit(id, text);
+    const checkpoint = this.store.checkpoint;
     try {
-      this.store.hold(asked, [await this.api.edit(id, text, options)]);
+      this.store.merge(checkpoint, [await this.api.edit(id, text, options)]);
     } catch (error) {
-      if (error instanceof TidingsError) await outbox?.keep(id, text, error);
+      if (error instanceof TidingsError) await outbox?.keepFailedEdit(id, text, error);
       throw error;
     }
     await outbox?.discard(id);
   }
 
-  /** Gives up the changes of a message that were refused. */
+  /** Discards the failed edits of a message. */
   async discard(messageId: string): Promise<void> {
     await this.#outbox.discard(messageId);
   }
 
-  /** Deletes a message; one that is on its way or has failed is taken back. */
+  /** Deletes a message; discards it if it is pending or failed. */
   async delete(id: string, scope: "everyone" | "me" = "everyone", options?: CallOptions): Promise<void> {
-    if (this.#session?.outbox?.isOnItsWay(id)) return this.#session.outbox.delete(id);
-    const asked = this.store.now;
-    const left = await this.api.delete(id, scope, options);
-    if (left) this.store.hold(asked, [left]);
+    if (this.#session?.outbox?.isPending(id)) return this.#session.outbox.delete(id);
+    const checkpoint = this.store.checkpoint;
+    const deleted = await this.api.delete(id, scope, options);
+    if (deleted) this.store.merge(checkpoint, [deleted]);
   }
 
-  /** Marks a conversation read up to a message, or up to the newest that is known. */
+  /** Marks a conversation as read up to a message, by default the newest known one. */
   async markAsRead(conversationId: string, messageId?: string, options?: CallOptions): Promise<void> {
     const id = messageId ?? this.store.newestId(conversationId);
-    if (!id || this.#session?.outbox?.isOnItsWay(id) || this.store.hasRead(conversationId, id)) return;
-    this.store.readLocally(conversationId, id);
+    if (!id || this.#session?.outbox?.isPending(id) || this.store.hasRead(conversationId, id)) return;
+    this.store.setOptimisticRead(conversationId, id);
     try {
       await this.api.markAsRead(id, options);
     } catch (error) {
-      this.store.readLocally(conversationId, null);
+      this.store.setOptimisticRead(conversationId, null);
       throw error;
     }
   }
 
-  /** The messages of a conversation, newest first; with `after`, oldest first. */
+  /** Iterates over the messages of a conversation, newest first; with `after`, oldest first. */
   history(conversationId: string, query?: HistoryQuery): AsyncGenerator<Message, void, undefined> {
     return this.api.history(conversationId, query);
   }
 
-  /** All conversations, latest activity first. */
+  /** Iterates over all conversations, most recently active first. */
   inbox(options?: CallOptions): AsyncGenerator<Conversation, void, undefined> {
     return this.api.inbox(options);
   }
 
-  /** Messages that hold words and `"phrases"`, newest first. */
+  /** Searches messages for words and `"phrases"`, newest first. */
   search(q: string, query?: SearchQuery): AsyncGenerator<Hit, void, undefined> {
     return this.api.search(q, query);
   }
 
   // Conversations
 
-  /** The direct conversation with a user, opened where there is none. */
+  /** Opens the direct conversation with a user; creates it if necessary. */
   async openDirect(userId: string, options?: CallOptions): Promise<Conversation> {
-    return this.#opened(await this.api.openDirect(userId, options));
+    return this.#addOpened(await this.api.openDirect(userId, options));
   }
 
-  /** A new group. */
+  /** Creates a group with the user and the given participants. */
   async createGroup(name: string, participantIds: string[], options?: CallOptions): Promise<Conversation> {
-    // Should the answer be lost, calling again makes a second group; so the call is repeated here, as the same one.
+    // Retried with the same id, so that a lost response does not lead to a second group.
     const group = { name, participant_ids: participantIds, client_conversation_id: crypto.randomUUID() };
     for (let failures = 0; ; failures += 1) {
       try {
-        return this.#opened(await this.api.createGroup(group, options));
+        return this.#addOpened(await this.api.createGroup(group, options));
       } catch (error) {
         if (!(error instanceof TidingsError) || !error.retryable || failures === 2) throw error;
         await sleep(error.retryAfterMs ?? backoff(failures, 5_000), this.#signal(options));
@@ -272,86 +275,86 @@ export class Tidings {
     }
   }
 
-  /** A new room. */
+  /** Creates a room and joins it. */
   async createRoom(name: string, description?: string, options?: CallOptions): Promise<Conversation> {
-    return this.#opened(await this.api.createRoom({ name, ...(description ? { description } : {}) }, options));
+    return this.#addOpened(await this.api.createRoom({ name, ...(description ? { description } : {}) }, options));
   }
 
   /** Joins a room. */
   async joinRoom(roomId: string, options?: CallOptions): Promise<Conversation> {
-    return this.#opened(await this.api.joinRoom(roomId, options));
+    return this.#addOpened(await this.api.joinRoom(roomId, options));
   }
 
-  #opened(row: Conversation): Conversation {
-    this.store.opened(row);
+  #addOpened(row: Conversation): Conversation {
+    this.store.addOpened(row);
     return row;
   }
 
   /**
-   * Shows the messages of a conversation in `state.timelines`, and keeps them loaded until the answer is called. Marks
-   * nothing read.
+   * Loads a conversation into `state.timelines`, and keeps it loaded until the returned function is called. Does not
+   * mark it as read.
    */
   open(conversationId: string): () => void {
-    const close = this.#reader.open(conversationId);
+    const close = this.#messages.open(conversationId);
     this.#refresh();
     return close;
   }
 
-  /** Adds older messages to a timeline; `hasOlder` says whether there are any. */
+  /** Loads older messages into a timeline; see `hasOlder`. */
   loadOlder(conversationId: string, options?: CallOptions): Promise<void> {
-    return this.#reader.older(conversationId, this.#signal(options));
+    return this.#messages.older(conversationId, this.#signal(options));
   }
 
-  /** Adds newer messages to a timeline that is not at the present. */
+  /** Loads newer messages into a timeline; see `hasNewer`. */
   loadNewer(conversationId: string, options?: CallOptions): Promise<void> {
-    return this.#reader.newer(conversationId, this.#signal(options));
+    return this.#messages.newer(conversationId, this.#signal(options));
   }
 
-  /** Shows a message among those around it. */
+  /** Shows the messages around a message. */
   jumpTo(conversationId: string, messageId: string, options?: CallOptions): Promise<void> {
-    return this.#reader.jumpTo(conversationId, messageId, this.#signal(options));
+    return this.#messages.jumpTo(conversationId, messageId, this.#signal(options));
   }
 
-  /** Shows the first unread message among those around it, as far as can be told where nothing was read before. */
+  /** Shows the messages around the first unread one. An estimate if nothing in the conversation was ever read. */
   jumpToUnread(conversationId: string, options?: CallOptions): Promise<void> {
     const { last_read_message_id: read, unread_count = 1 } = this.store.state.byId.get(conversationId) ?? {};
     const signal = this.#signal(options);
-    if (read) return this.#reader.jumpTo(conversationId, read, signal);
-    return this.#reader.jumpBack(conversationId, unread_count - 1, signal);
+    if (read) return this.#messages.jumpTo(conversationId, read, signal);
+    return this.#messages.jumpBack(conversationId, unread_count - 1, signal);
   }
 
   /** Shows the newest messages again. */
   jumpToLatest(conversationId: string, options?: CallOptions): Promise<void> {
-    return this.#reader.toLatest(conversationId, this.#signal(options));
+    return this.#messages.toLatest(conversationId, this.#signal(options));
   }
 
-  /** A message, loaded where it is not known, as one that is replied to; undefined where it is not there for the user. */
+  /** Returns a single message, loaded if necessary; undefined if the user cannot see it. */
   message(conversationId: string, messageId: string, options?: CallOptions): Promise<Message | undefined> {
-    return this.#reader.message(conversationId, messageId, this.#signal(options));
+    return this.#messages.message(conversationId, messageId, this.#signal(options));
   }
 
-  // What passes
+  // Typing and presence
 
-  /** Tells that one types; to be called at each key. Told at most every 4 s; `false` ends it. */
+  /** Signals that the user is typing; call it on every keystroke. Throttled to one signal in 4 s. `false` ends it. */
   typing(conversationId: string, isTyping = true): void {
-    const last = this.#typed.get(conversationId);
-    if (isTyping ? last !== undefined && Math.abs(Date.now() - last) < TYPING_AGAIN : last === undefined) return;
-    if (isTyping) this.#typed.set(conversationId, Date.now());
-    else this.#typed.delete(conversationId);
+    const last = this.#typedAt.get(conversationId);
+    if (isTyping ? last !== undefined && Math.abs(Date.now() - last) < TYPING_INTERVAL : last === undefined) return;
+    if (isTyping) this.#typedAt.set(conversationId, Date.now());
+    else this.#typedAt.delete(conversationId);
     const frame = { action: "typing", conversation_id: conversationId, is_typing: isTyping } as const;
     if (this.#session?.sync?.send(frame)) return;
-    // Nobody misses it.
+    // A lost signal does no harm.
     this.api.typing(conversationId, isTyping).catch(() => {});
   }
 
-  /** What oneself shows to others, and which conversation one looks at. */
+  /** Sets the user's presence status and, if given, the conversation the user is viewing. */
   async setStatus(status: Status, conversationId?: string, options?: CallOptions): Promise<void> {
     await this.api.setPresence(status, conversationId, options);
   }
 
   /**
-   * Tells the other one of a direct conversation that one looks at it, or with null that one looks at none; the status
-   * stays what it is. Whoever is not to be seen is not seen there either.
+   * Tells the other participant of a direct conversation that the user is viewing it; null means none. Keeps the
+   * status, and does nothing while it is offline (invisible).
    */
   async lookAt(conversationId: string | null, options?: CallOptions): Promise<void> {
     const [own] = await this.api.presence([this.store.state.me?.id ?? ""], options);
@@ -359,14 +362,14 @@ export class Tidings {
     await this.api.setPresence(own.status, conversationId ?? undefined, options);
   }
 
-  /** Keeps `state.presence` of some users up to date until the answer is called. */
+  /** Keeps `state.presence` of some users up to date until the returned function is called. */
   watchPresence(userIds: readonly string[]): () => void {
-    return this.#watched.watch(userIds);
+    return this.#presence.watch(userIds);
   }
 
   get #outbox(): Outbox {
     const outbox = this.#session?.outbox;
-    if (!outbox) throw new Error("Connect first.");
+    if (!outbox) throw new Error("Call connect() first.");
     return outbox;
   }
 
@@ -374,15 +377,15 @@ export class Tidings {
     return options?.signal ?? this.#session?.stop.signal ?? new AbortController().signal;
   }
 
-  /** Loads what is open and shows nothing. */
+  /** Loads open conversations that have no messages yet. */
   #refresh(): void {
     const session = this.#session;
-    if (session && this.store.state.me) void this.#reader.refresh(session.stop.signal);
+    if (session && this.store.state.me) void this.#messages.refresh(session.stop.signal);
   }
 }
 
 function browserTabs(): TabTools {
-  // Node has BroadcastChannel, and lately locks, but no tabs.
+  // Node has BroadcastChannel and, in newer versions, locks, but no tabs.
   if (typeof document === "undefined") return {};
   return { locks: navigator.locks, BroadcastChannel: globalThis.BroadcastChannel };
 }

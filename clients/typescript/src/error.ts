@@ -1,35 +1,35 @@
-// The one error of this package.
+// The error that every failed call throws.
 
 import type { Problem } from "./generated/types.gen.js";
 
-/** The codes of the API; `forbidden` from a gateway; `network` where there was no answer. */
+/** An error code of the API, `forbidden` from a gateway, or `network` if there was no response. */
 export type ErrorCode = Problem["code"] | "forbidden" | "network" | (string & {});
 
-/** A field that was refused. */
+/** A request field that the server rejected. */
 export interface FieldError {
   field: string;
   message: string;
 }
 
-/** Why a call failed. Calls that are aborted throw the signal's reason instead. */
+/** Thrown when a call fails. Aborted calls throw the signal's reason instead. */
 export class TidingsError extends Error {
   override readonly name = "TidingsError";
-  /** What to tell cases apart by. */
+  /** Machine-readable cause. */
   readonly code: ErrorCode;
-  /** The HTTP status; 0 where there was no answer. */
+  /** HTTP status; 0 if there was no response. */
   readonly status: number;
   /** Whether the same call may succeed later. */
   readonly retryable: boolean;
-  /** Milliseconds that the server wants to be left alone. */
+  /** Milliseconds to wait before a retry, if the server sent `Retry-After`. */
   readonly retryAfterMs: number | undefined;
-  /** What to give to whoever runs the server. */
+  /** Identifies the request in the server's logs. */
   readonly requestId: string | undefined;
-  /** The refused fields, where the server names them. */
+  /** Rejected fields; empty if the server names none. */
   readonly fields: readonly FieldError[];
 
   constructor(
     message: string,
-    about: {
+    details: {
       code: ErrorCode;
       status: number;
       retryAfterMs?: number | undefined;
@@ -38,13 +38,13 @@ export class TidingsError extends Error {
       cause?: unknown;
     },
   ) {
-    super(message, { cause: about.cause });
-    this.code = about.code;
-    this.status = about.status;
-    this.retryAfterMs = about.retryAfterMs;
-    this.requestId = about.requestId;
-    this.fields = about.fields ?? [];
-    this.retryable = isRetryable(about.status);
+    super(message, { cause: details.cause });
+    this.code = details.code;
+    this.status = details.status;
+    this.retryAfterMs = details.retryAfterMs;
+    this.requestId = details.requestId;
+    this.fields = details.fields ?? [];
+    this.retryable = isRetryable(details.status);
   }
 }
 
@@ -52,7 +52,7 @@ function isRetryable(status: number): boolean {
   return status === 0 || status === 408 || status === 429 || status >= 500;
 }
 
-/** The code of an answer without one: the gateway gave it, not a function. */
+/** Maps the status of a response without a code, which comes from API Gateway, to a code. */
 export function codeOfStatus(status: number): ErrorCode {
   switch (status) {
     case 401:

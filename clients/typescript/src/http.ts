@@ -1,19 +1,16 @@
-// Calls: the token, the answer's form, and what goes wrong.
+// HTTP requests: adds the token, unwraps the response envelope, and turns failures into `TidingsError`.
 
 import { TidingsError, codeOfStatus } from "./error.js";
 import type { FieldError } from "./error.js";
 import { onAbort } from "./time.js";
 
-/**
- * Gives the token to call with. After a 401 it is asked once more, with the token that was refused, and may give a
- * fresh one.
- */
+/** Returns the access token. After a 401 it is called once more with the refused token, and may return a new one. */
 export type TokenProvider = (refused?: string) => Promise<string> | string;
 
-/** Milliseconds that a call may take. API Gateway gives up after 30 s. */
+/** Milliseconds after which a request is aborted. API Gateway times out after 30 s. */
 const TIMEOUT = 30_000;
 
-/** What may be said with any call. */
+/** Options of every call. */
 export interface CallOptions {
   signal?: AbortSignal | undefined;
 }
@@ -21,13 +18,14 @@ export interface CallOptions {
 /** A page of a list. */
 export interface Page<T> {
   data: T;
-  /** Where it goes on; null at the end. */
+  /** Cursor of the next page; null on the last one. */
   next: string | null;
 }
 
 export type Query = Record<string, string | number | boolean | undefined>;
 
-interface Answer {
+/** JSON body of every response, successful or not. */
+interface Envelope {
   success?: boolean;
   data?: unknown;
   next_cursor?: string | null;
@@ -37,7 +35,7 @@ interface Answer {
   errors?: FieldError[];
 }
 
-/** The way to a server. */
+/** Sends requests to one server. */
 export class Http {
   readonly #url: string;
   readonly #token: TokenProvider | undefined;
@@ -49,12 +47,12 @@ export class Http {
     this.#fetch = fetcher ?? ((input, init) => fetch(input, init));
   }
 
-  /** Calls, and gives what the answer holds. */
+  /** Sends a request and returns the response's `data`. */
   async call<T>(method: string, path: string, body?: unknown, options?: CallOptions): Promise<T> {
     return (await this.page<T>(method, path, undefined, options, body)).data;
   }
 
-  /** Calls for a page of a list. */
+  /** Sends a request and returns a page. Retries once with a new token after a 401. */
   async page<T>(
     method: string,
     path: string,
@@ -63,15 +61,15 @@ export class Http {
     body?: unknown,
   ): Promise<Page<T>> {
     const signal = options?.signal;
-    const target = this.#url + path + search(query);
+    const target = this.#url + path + queryString(query);
     const token = await this.#tokenFor();
     try {
-      return await this.#once<T>(method, target, token, body, signal);
+      return await this.#send<T>(method, target, token, body, signal);
     } catch (error) {
       if (!(error instanceof TidingsError) || error.status !== 401 || !this.#token) throw error;
       const fresh = await this.#tokenFor(token);
       if (fresh === token) throw error;
-      return await this.#once<T>(method, target, fresh, body, signal);
+      return await this.#send<T>(method, target, fresh, body, signal);
     }
   }
 
@@ -80,11 +78,11 @@ export class Http {
       return await this.#token?.(refused);
     } catch (error) {
       if (error instanceof TidingsError) throw error;
-      throw new TidingsError("There is no token to be had.", { code: "network", status: 0, cause: error });
+      throw new TidingsError("Could not get an access token.", { code: "network", status: 0, cause: error });
     }
   }
 
-  async #once<T>(
+  async #send<T>(
     method: string,
     target: string,
     token: string | undefined,
@@ -93,53 +91,53 @@ export class Http {
   ): Promise<Page<T>> {
     signal?.throwIfAborted();
     const abort = new AbortController();
-    const forget = signal && onAbort(signal, () => abort.abort(signal.reason));
-    const timer = setTimeout(() => abort.abort(new Error("No answer in time.")), TIMEOUT);
+    const removeAbort = signal && onAbort(signal, () => abort.abort(signal.reason));
+    const timer = setTimeout(() => abort.abort(new Error("The request timed out.")), TIMEOUT);
     try {
       const headers: Record<string, string> = { accept: "application/json" };
       if (token !== undefined) headers["authorization"] = `Bearer ${token}`;
       if (body !== undefined) headers["content-type"] = "application/json";
       const json = body === undefined ? null : JSON.stringify(body);
       const response = await this.#fetch(target, { method, headers, body: json, signal: abort.signal });
-      return read<T>(response, await response.text());
+      return parse<T>(response, await response.text());
     } catch (error) {
       if (error instanceof TidingsError) throw error;
       signal?.throwIfAborted();
-      throw new TidingsError("The server cannot be reached.", { code: "network", status: 0, cause: error });
+      throw new TidingsError("Could not reach the server.", { code: "network", status: 0, cause: error });
     } finally {
       clearTimeout(timer);
-      forget?.();
+      removeAbort?.();
     }
   }
 }
 
-function search(query: Query | undefined): string {
-  const given = Object.entries(query ?? {}).filter(([, value]) => value !== undefined);
-  return given.length === 0 ? "" : `?${new URLSearchParams(given.map(([name, value]) => [name, String(value)]))}`;
+function queryString(query: Query | undefined): string {
+  const entries = Object.entries(query ?? {}).filter(([, value]) => value !== undefined);
+  return entries.length === 0 ? "" : `?${new URLSearchParams(entries.map(([name, value]) => [name, String(value)]))}`;
 }
 
-function read<T>(response: Response, text: string): Page<T> {
-  let answer: Answer | undefined;
+function parse<T>(response: Response, text: string): Page<T> {
+  let body: Envelope | undefined;
   try {
-    answer = JSON.parse(text) as Answer;
+    body = JSON.parse(text) as Envelope;
   } catch {
-    // Not ours: a proxy's, a gateway's, or the sign-in page of a hotel.
+    // Not from Tidings: from a proxy, a gateway or a captive portal.
   }
-  if (response.ok && answer?.success === true) {
-    return { data: answer.data as T, next: answer.next_cursor ?? null };
+  if (response.ok && body?.success === true) {
+    return { data: body.data as T, next: body.next_cursor ?? null };
   }
-  // An answer of 200 that is not ours says nothing about the call, so it counts as none.
+  // A 200 that is not from Tidings says nothing about the call, so it counts as no response.
   const status = response.ok ? 0 : response.status;
-  throw new TidingsError(answer?.detail ?? answer?.message ?? `The server answered ${response.status}.`, {
-    code: answer?.code ?? (status === 0 ? "network" : codeOfStatus(status)),
+  throw new TidingsError(body?.detail ?? body?.message ?? `The server responded with status ${response.status}.`, {
+    code: body?.code ?? (status === 0 ? "network" : codeOfStatus(status)),
     status,
     retryAfterMs: retryAfter(response.headers.get("retry-after")),
     requestId: response.headers.get("x-request-id") ?? undefined,
-    fields: answer?.errors ?? [],
+    fields: body?.errors ?? [],
   });
 }
 
-/** `Retry-After` in milliseconds (RFC 9110, section 10.2.3: seconds, or a date). */
+/** Parses `Retry-After` (seconds or a date; RFC 9110, section 10.2.3). Returns milliseconds. */
 function retryAfter(header: string | null): number | undefined {
   if (!header) return undefined;
   const ms = /^\d+$/.test(header.trim()) ? Number(header) * 1000 : Date.parse(header) - Date.now();

@@ -1,4 +1,4 @@
-// A client for Tidings.
+// Public API of the package.
 
 export { Tidings } from "./client.js";
 export type { EventOf, EventType, TidingsOptions } from "./client.js";
@@ -10,7 +10,7 @@ export { TidingsError } from "./error.js";
 export type { ErrorCode, FieldError } from "./error.js";
 export type { CallOptions, Page, TokenProvider } from "./http.js";
 export { Store } from "./store.js";
-export type { Connection, State, Timeline, TimelineMessage } from "./store.js";
+export type { Connection, State, Timeline, TimelineMessage } from "./state.js";
 export { indexedDbStorage, memoryStorage } from "./storage.js";
 export type { OutboxStorage } from "./storage.js";
 export type { OutboxEntry } from "./outbox-entry.js";

@@ -1,4 +1,4 @@
-// For Node: an outbox in a file.
+// Outbox storage for Node: a JSON file.
 
 import { readFile, rename, open } from "node:fs/promises";
 
@@ -6,8 +6,8 @@ import type { OutboxEntry } from "./outbox-entry.js";
 import type { OutboxStorage } from "./storage.js";
 
 /**
- * Keeps messages on their way in a file, for one process at a time. A write is on disk before it counts, and the file
- * is replaced as a whole, so that a crash leaves the one before.
+ * Stores the outbox in a file. Only one process may use it at a time. Writes are synced to disk and replace the file
+ * atomically, so a crash leaves the previous version intact.
  */
 export function fileStorage(path: string): OutboxStorage {
   let last: Promise<unknown> = Promise.resolve();
@@ -30,7 +30,7 @@ export function fileStorage(path: string): OutboxStorage {
     }
     await rename(`${path}.new`, path);
   };
-  // One after the other, whatever became of the one before.
+  // Runs one operation at a time, even if the previous one failed.
   const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
     const done = last.then(work, work);
     last = done.catch(() => {});

@@ -1,22 +1,22 @@
-// What waits to be sent.
+// An outbox entry: a message that is not yet sent, or a change to it that is not yet applied.
 
 import type { Draft } from "./types.js";
 
-/** A message on its way; plain data, so that any storage can keep it. */
+/** Plain data, so that any storage can hold it. */
 export interface OutboxEntry {
-  /** The message's `client_message_id`. */
+  /** The message's `client_message_id`; for a refused edit of a sent message, that message's id. */
   id: string;
-  /** Entries of a conversation are sent in this order. */
+  /** Sort key: entries of a conversation are sent in ascending order. */
   seq: number;
   draft: Draft;
-  /** When it was written (RFC 3339, by this machine's clock). */
+  /** Creation time (RFC 3339, local clock). */
   created_at: string;
-  /** When it was first sent, in milliseconds; from then on it may have arrived, though no answer says so. */
+  /** Time of the first attempt (milliseconds, local clock). From then on the server may have the message. */
   tried_at: number | null;
-  /** What the user wanted done with it after that. */
+  /** Edit or deletion to apply once the message is sent. */
   then: { edit: string } | { delete: true } | null;
-  /** The message, once it is known to have arrived and something is still to be done with it. */
+  /** Set once the server has the message and `then` is still to be applied. */
   message_id: string | null;
-  /** Why it, or with a `message_id` what was wanted after it, was refused; it waits for its user. */
+  /** Why the send was refused or, with a `message_id`, the change. The entry then waits for the user. */
   failed: { code: string; message: string; status: number } | null;
 }

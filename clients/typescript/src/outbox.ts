@@ -1,28 +1,30 @@
-// Messages on their way: each is sent once, in order within its conversation, whatever happens in between.
+// Sends messages exactly once, in order within each conversation, across reloads, crashes and tabs.
 //
-// Invariants: an entry is kept before it is sent, and marked as tried before the first byte leaves. What was tried may
-// have arrived; it is repeated with the same `client_message_id`, which the server remembers for a day, and looked for
-// in the conversation where that day may be over. Only one tab sends at a time.
+// Invariant: an entry is stored before it is sent, and `tried_at` is stored before the request leaves, because a crash
+// at any point must neither lose nor duplicate a message. A tried entry is retried with the same `client_message_id`,
+// which the server remembers for a day; after that, the outbox looks for the message in the history first. Only one tab
+// sends at a time.
 
 import type { Api } from "./api.js";
 import { TidingsError } from "./error.js";
 import type { OutboxEntry } from "./outbox-entry.js";
 import type { OutboxStorage } from "./storage.js";
-import type { Moment, Store } from "./store.js";
+import type { Checkpoint, Store } from "./store.js";
 import { backoff, sleep } from "./time.js";
 import type { Draft, Message } from "./types.js";
 
-/** Milliseconds for which the server surely remembers a client's id: a day, less what clocks may differ by. */
-const REMEMBERED = 22 * 3_600_000;
-/** Answers of a failing server after which a message waits for its user. */
-const PATIENCE = 8;
-/** Milliseconds between attempts at most. */
-const SLOWEST = 30_000;
+/** Milliseconds for which a retry is safe: the server deduplicates for 24 h; 2 h are left for clock differences. */
+const DEDUPLICATION_WINDOW = 22 * 3_600_000;
+/** Consecutive 5xx responses after which a message fails. */
+const MAX_SERVER_ERRORS = 8;
+/** Maximum milliseconds between attempts. */
+const MAX_BACKOFF = 30_000;
 
-/** Runs something while no other tab does the same; at once where there are none. */
+/** Runs work while no other tab runs it; at once if tabs share no storage. */
 export type Exclusively = (work: () => Promise<void>, signal: AbortSignal) => Promise<void>;
 
-interface Waiting {
+/** A promise returned by `add` that is not settled yet. */
+interface Deferred {
   promise: Promise<Message>;
   resolve: (message: Message) => void;
   reject: (reason: unknown) => void;
@@ -34,48 +36,48 @@ export class Outbox {
   readonly #store: Store;
   readonly #storage: OutboxStorage;
   readonly #exclusively: Exclusively;
-  /** Tells the other tabs that the entries have changed. */
-  readonly #changed: () => void;
+  /** Called when the stored entries have changed. */
+  readonly #onChange: () => void;
   readonly #stop = new AbortController();
-  readonly #waiting = new Map<string, Waiting>();
+  readonly #deferred = new Map<string, Deferred>();
   #entries: readonly OutboxEntry[] = [];
-  /** Entries that are shown already, while they are being kept. */
-  readonly #keeping = new Map<string, OutboxEntry>();
-  /** Conversations in which nothing can be sent until something changes. */
-  readonly #stuck = new Set<string>();
+  /** Entries that are shown already but not stored yet. */
+  readonly #storing = new Map<string, OutboxEntry>();
+  /** Lanes that wait for the next `flush`, because the storage or the token failed. */
+  readonly #blockedLanes = new Set<string>();
   #isRunning = false;
   #mayHaveMore = false;
-  /** Ends the waits between attempts. */
-  #hurry = new AbortController();
-  #awake: () => void = () => {};
+  /** Aborted to end the waits between attempts. */
+  #retryWait = new AbortController();
+  #wakeRun: () => void = () => {};
 
-  constructor(api: Api, store: Store, storage: OutboxStorage, exclusively: Exclusively, changed: () => void) {
+  constructor(api: Api, store: Store, storage: OutboxStorage, exclusively: Exclusively, onChange: () => void) {
     this.#api = api;
     this.#store = store;
     this.#storage = storage;
     this.#exclusively = exclusively;
-    this.#changed = changed;
+    this.#onChange = onChange;
   }
 
-  /** Reads what was left, and begins to send. */
+  /** Loads the stored entries and starts sending. */
   async start(): Promise<void> {
-    await this.#refresh();
-    this.kick();
+    await this.#load();
+    this.flush();
   }
 
-  /** Stops; what is unsent stays. */
+  /** Stops; unsent entries stay in the storage. */
   stop(): void {
     const reason = new DOMException("The client was disconnected.", "AbortError");
     this.#stop.abort(reason);
-    for (const { reject } of this.#waiting.values()) reject(reason);
-    this.#waiting.clear();
-    this.#awake();
+    for (const { reject } of this.#deferred.values()) reject(reason);
+    this.#deferred.clear();
+    this.#wakeRun();
   }
 
-  /** Keeps a message, and sends it when its turn comes. The promise may be ignored, also where it fails. */
+  /** Stores a message and queues it. The promise may be ignored, even if it rejects. */
   add(draft: Draft): Promise<Message> {
     const id = draft.client_message_id ?? crypto.randomUUID();
-    const waiting = this.#wait(id);
+    const sent = this.#promiseFor(id);
     const last = Math.max(0, ...this.#entries.map(({ seq }) => seq));
     const entry: OutboxEntry = {
       id,
@@ -87,52 +89,53 @@ export class Outbox {
       message_id: null,
       failed: null,
     };
-    void this.#keep(entry);
-    return waiting;
+    void this.#storeNew(entry);
+    return sent;
   }
 
-  async #keep(entry: OutboxEntry): Promise<void> {
+  async #storeNew(entry: OutboxEntry): Promise<void> {
     const { id } = entry;
-    // It shows at once, and the next one comes after it, while it is being kept.
-    this.#keeping.set(id, entry);
+    // Shown before it is stored, so that it appears at once and later messages are ordered after it.
+    this.#storing.set(id, entry);
     this.#show(this.#entries);
     try {
-      await this.#update(id, (there) => there ?? entry);
-      this.#keeping.delete(id);
+      await this.#update(id, (stored) => stored ?? entry);
+      this.#storing.delete(id);
     } catch (error) {
-      this.#keeping.delete(id);
+      this.#storing.delete(id);
       this.#show(this.#entries.filter((other) => other.id !== id));
-      this.#give(id, error instanceof Error ? error : new Error("The message cannot be kept.", { cause: error }));
+      const reason = error instanceof Error ? error : new Error("The message could not be stored.", { cause: error });
+      this.#settle(id, reason);
     }
-    this.kick();
+    this.flush();
   }
 
-  /** Whether a message is still on its way. */
-  isOnItsWay(id: string): boolean {
+  /** Whether a message is not sent yet. */
+  isPending(id: string): boolean {
     return this.#entries.some((entry) => entry.id === id && entry.id !== entry.message_id);
   }
 
-  /** Changes the text of a message on its way: before it is sent, or right after. */
+  /** Changes the text of a pending message: before the send or, if it was tried, right after. */
   async edit(id: string, text: string): Promise<void> {
     await this.#update(id, (entry) => {
       if (!entry) return undefined;
       if (entry.tried_at !== null) return { ...entry, then: { edit: text } };
       return { ...entry, draft: { ...entry.draft, message_text: text }, failed: null };
     });
-    this.kick();
+    this.flush();
   }
 
-  /** Takes a message on its way back: it is not sent, or deleted right after. */
+  /** Discards a pending message or, if it was tried, deletes it right after the send. */
   async delete(id: string): Promise<void> {
     const entry = await this.#update(id, (entry) => {
       return entry && entry.tried_at !== null ? { ...entry, then: { delete: true } } : undefined;
     });
-    if (!entry) this.#give(id, new DOMException("The message was taken back.", "AbortError"));
-    this.kick();
+    if (!entry) this.#settle(id, new DOMException("The message was discarded before it was sent.", "AbortError"));
+    this.flush();
   }
 
-  /** Keeps a change of a message that the server has, and refused to change. */
-  async keep(messageId: string, text: string, error: TidingsError): Promise<void> {
+  /** Stores an edit of a sent message that failed, replacing an earlier one. */
+  async keepFailedEdit(messageId: string, text: string, error: TidingsError): Promise<void> {
     await this.discard(messageId);
     const entry: OutboxEntry = {
       id: messageId,
@@ -142,35 +145,35 @@ export class Outbox {
       tried_at: null,
       then: { edit: text },
       message_id: messageId,
-      failed: reason(error),
+      failed: failure(error),
     };
     await this.#update(messageId, () => entry);
   }
 
-  /** Gives up the refused changes of a message. */
+  /** Discards the failed edits of a sent message. */
   async discard(messageId: string): Promise<void> {
-    const isRefused = (entry: OutboxEntry | undefined) => entry?.message_id === messageId && entry.failed !== null;
-    for (const { id } of this.#entries.filter(isRefused)) {
-      await this.#update(id, (entry) => (isRefused(entry) ? undefined : entry));
+    const isFailedEdit = (entry: OutboxEntry | undefined) => entry?.message_id === messageId && entry.failed !== null;
+    for (const { id } of this.#entries.filter(isFailedEdit)) {
+      await this.#update(id, (entry) => (isFailedEdit(entry) ? undefined : entry));
     }
   }
 
-  /** Sends a refused message, or change, again. */
+  /** Retries a failed message or edit. */
   async retry(id: string): Promise<void> {
     await this.#update(id, (entry) => entry && { ...entry, failed: null });
-    this.kick();
+    this.flush();
   }
 
-  /** Looks at once whether something can be sent; `now` also where an attempt has just failed. */
-  kick(now = false): void {
+  /** Sends what is due. With `skipBackoff`, also retries what waits after a failed attempt. */
+  flush(skipBackoff = false): void {
     if (this.#stop.signal.aborted) return;
-    if (now) {
-      this.#hurry.abort();
-      this.#hurry = new AbortController();
+    if (skipBackoff) {
+      this.#retryWait.abort();
+      this.#retryWait = new AbortController();
     }
-    this.#stuck.clear();
+    this.#blockedLanes.clear();
     this.#mayHaveMore = true;
-    this.#awake();
+    this.#wakeRun();
     if (this.#isRunning || !this.#entries.some((entry) => !entry.failed)) return;
     this.#isRunning = true;
     const run = this.#exclusively(() => this.#run(), this.#stop.signal);
@@ -181,41 +184,41 @@ export class Outbox {
       });
   }
 
-  /** Another tab has changed the entries. */
-  async reread(): Promise<void> {
-    await this.#refresh();
-    this.kick();
+  /** Loads the entries again after another tab has changed them. */
+  async reload(): Promise<void> {
+    await this.#load();
+    this.flush();
   }
 
-  /** Messages that the server has: those on their way among them have arrived. */
-  arrived(messages: readonly Message[], me: string): void {
+  /** Acknowledges those of the user's messages that arrived as events. */
+  confirm(messages: readonly Message[], me: string): void {
     for (const message of messages) {
       const id = message.client_message_id;
       if (id === null || message.sender_id !== me) continue;
       const entry = this.#entries.find((entry) => entry.id === id);
-      // Another tab may have sent it.
-      if (!entry) this.#give(id, message);
+      // Without an entry, another tab may have sent the message.
+      if (!entry) this.#settle(id, message);
       if (entry && !entry.message_id) void this.#acknowledge(entry, message).catch(() => {});
     }
   }
 
-  /** Sends while there is something to send: conversations side by side, each in order. */
+  /** Sends until nothing is due: lanes in parallel, the entries of a lane in order. */
   async #run(): Promise<void> {
     const active = new Set<string>();
     while (!this.#stop.signal.aborted) {
       this.#mayHaveMore = false;
-      await this.#refresh();
+      await this.#load();
       for (const lane of new Set(this.#due().map((entry) => this.#store.laneOf(entry)))) {
-        if (active.has(lane) || this.#stuck.has(lane)) continue;
+        if (active.has(lane) || this.#blockedLanes.has(lane)) continue;
         active.add(lane);
         void this.#sendLane(lane).finally(() => {
           active.delete(lane);
-          this.#awake();
+          this.#wakeRun();
         });
       }
       if (active.size === 0 && !this.#mayHaveMore) return;
-      if (!this.#mayHaveMore) await new Promise<void>((resolve) => (this.#awake = resolve));
-      this.#awake = () => {};
+      if (!this.#mayHaveMore) await new Promise<void>((resolve) => (this.#wakeRun = resolve));
+      this.#wakeRun = () => {};
     }
   }
 
@@ -225,60 +228,65 @@ export class Outbox {
 
   async #sendLane(lane: string): Promise<void> {
     let failures = 0;
-    let answers = 0;
+    let serverErrors = 0;
     for (;;) {
       const entry = this.#due().find((entry) => this.#store.laneOf(entry) === lane);
       if (!entry || this.#stop.signal.aborted) return;
       try {
-        await this.#step(entry);
-        failures = answers = 0;
+        await this.#process(entry);
+        failures = serverErrors = 0;
         continue;
       } catch (error) {
         if (this.#stop.signal.aborted) return;
-        // The storage fails, or the token: nothing is wrong with the message.
+        // The storage or the token failed, not the message.
         if (!(error instanceof TidingsError) || error.status === 401) {
-          this.#stuck.add(lane);
+          this.#blockedLanes.add(lane);
           return;
         }
-        if (error.status >= 500) answers += 1;
-        if (!error.retryable || answers >= PATIENCE) {
-          await this.#refuse(entry, error).catch(() => {});
-          failures = answers = 0;
+        if (error.status >= 500) serverErrors += 1;
+        if (!error.retryable || serverErrors >= MAX_SERVER_ERRORS) {
+          await this.#fail(entry, error).catch(() => {});
+          failures = serverErrors = 0;
           continue;
         }
-        await sleep(error.retryAfterMs ?? backoff(failures, SLOWEST), this.#stop.signal, this.#hurry.signal).catch(() => {});
+        const delay = error.retryAfterMs ?? backoff(failures, MAX_BACKOFF);
+        await sleep(delay, this.#stop.signal, this.#retryWait.signal).catch(() => {});
         failures += 1;
       }
     }
   }
 
-  async #step(entry: OutboxEntry): Promise<void> {
+  /** Sends an entry or, if the server has the message, applies the change that follows. */
+  async #process(entry: OutboxEntry): Promise<void> {
     const signal = this.#stop.signal;
     if (entry.message_id) {
-      await this.#after(entry, entry.message_id);
+      await this.#applyChange(entry, entry.message_id);
       return;
     }
-    const isOld = entry.tried_at !== null && Math.abs(Date.now() - entry.tried_at) > REMEMBERED;
-    const before = isOld ? await this.#find(entry) : undefined;
-    if (before) {
-      await this.#acknowledge(entry, before);
+    const isOld = entry.tried_at !== null && Math.abs(Date.now() - entry.tried_at) > DEDUPLICATION_WINDOW;
+    const sent = isOld ? await this.#findSent(entry) : undefined;
+    if (sent) {
+      await this.#acknowledge(entry, sent);
       return;
     }
-    // Read again in the same step, for it may have been edited or taken back meanwhile.
+    // Reads the entry again in the same transaction, because it may have been edited or discarded.
     const now = Date.now();
-    const marked = await this.#update(entry.id, (there) => there && { ...there, tried_at: isOld ? now : (there.tried_at ?? now) });
+    const marked = await this.#update(
+      entry.id,
+      (stored) => stored && { ...stored, tried_at: isOld ? now : (stored.tried_at ?? now) },
+    );
     if (!marked || marked.message_id) return;
-    const asked = this.#store.now;
+    const checkpoint = this.#store.checkpoint;
     const message = await this.#api.send(marked.draft, { signal });
-    await this.#acknowledge(marked, message, asked);
+    await this.#acknowledge(marked, message, checkpoint);
   }
 
-  /** The message that an entry has become, where it has. */
-  async #find({ id, draft, tried_at }: OutboxEntry): Promise<Message | undefined> {
+  /** Finds the message in the history that an earlier attempt may have sent. */
+  async #findSent({ id, draft, tried_at }: OutboxEntry): Promise<Message | undefined> {
     const signal = this.#stop.signal;
     const conversation =
       draft.conversation_id ?? (await this.#api.openDirect(draft.recipient_id ?? "", { signal })).conversation_id;
-    // Two days more, should the clock have been wrong.
+    // Searches two days further back, in case the local clock was wrong.
     const earliest = new Date((tried_at ?? 0) - 2 * 86_400_000).toISOString();
     for await (const message of this.#api.history(conversation, { limit: 100, signal })) {
       if (message.client_message_id === id) return message;
@@ -287,71 +295,74 @@ export class Outbox {
     return undefined;
   }
 
-  /** The server has the message. */
-  async #acknowledge(entry: OutboxEntry, message: Message, asked?: Moment): Promise<void> {
-    this.#store.sent(asked, entry, message);
-    const left = await this.#update(entry.id, (there) => there?.then ? { ...there, message_id: message.id } : undefined);
-    this.#give(entry.id, message);
-    if (left) this.kick();
+  /** Removes the entry of a sent message, unless a change is to follow. */
+  async #acknowledge(entry: OutboxEntry, message: Message, checkpoint?: Checkpoint): Promise<void> {
+    this.#store.messageSent(checkpoint, entry, message);
+    const left = await this.#update(entry.id, (stored) =>
+      stored?.then ? { ...stored, message_id: message.id } : undefined,
+    );
+    this.#settle(entry.id, message);
+    if (left) this.flush();
   }
 
-  /** Does what the user wanted done with a message that has arrived. */
-  async #after(entry: OutboxEntry, messageId: string): Promise<void> {
+  /** Applies the edit or deletion that was requested while the message was pending. */
+  async #applyChange(entry: OutboxEntry, messageId: string): Promise<void> {
     const { then } = entry;
     const signal = this.#stop.signal;
-    let refused: TidingsError | undefined;
+    let refusal: TidingsError | undefined;
     try {
-      const asked = this.#store.now;
+      const checkpoint = this.#store.checkpoint;
       let changed: Message | null = null;
       if (then && "edit" in then) changed = await this.#api.edit(messageId, then.edit, { signal });
       else if (then) changed = await this.#api.delete(messageId, "everyone", { signal });
-      if (changed) this.#store.hold(asked, [changed]);
+      if (changed) this.#store.merge(checkpoint, [changed]);
     } catch (error) {
       if (!(error instanceof TidingsError) || error.retryable || error.status === 401) throw error;
-      refused = error;
+      refusal = error;
     }
-    await this.#update(entry.id, (there) => {
-      // Unless something else was wanted in the meantime.
-      if (JSON.stringify(there?.then) !== JSON.stringify(then)) return there;
-      // A text that was typed is not lost: it waits for its user.
-      return there && refused && then && "edit" in then ? { ...there, failed: reason(refused) } : undefined;
+    await this.#update(entry.id, (stored) => {
+      // Another change was requested in the meantime.
+      if (JSON.stringify(stored?.then) !== JSON.stringify(then)) return stored;
+      // A refused edit keeps its text until the user retries or discards it.
+      return stored && refusal && then && "edit" in then ? { ...stored, failed: failure(refusal) } : undefined;
     });
   }
 
-  async #refuse(entry: OutboxEntry, error: TidingsError): Promise<void> {
-    const failed = reason(error);
-    // A refusal is definite: it did not arrive. A server that only fails may have it.
+  /** Marks an entry as failed: it waits for the user. */
+  async #fail(entry: OutboxEntry, error: TidingsError): Promise<void> {
+    const failed = failure(error);
+    // After a refusal, the server does not have the message; after a 5xx, it may.
     const isDefinite = !error.retryable;
-    await this.#update(entry.id, (there) => {
-      if (!there || there.message_id) return there;
-      if (there.then && "delete" in there.then && isDefinite) return undefined;
-      const edited = isDefinite && there.then && "edit" in there.then ? there.then.edit : undefined;
-      const draft = edited === undefined ? there.draft : { ...there.draft, message_text: edited };
-      return { ...there, draft, failed, ...(isDefinite ? { tried_at: null, then: null } : {}) };
+    await this.#update(entry.id, (stored) => {
+      if (!stored || stored.message_id) return stored;
+      if (stored.then && "delete" in stored.then && isDefinite) return undefined;
+      const edited = isDefinite && stored.then && "edit" in stored.then ? stored.then.edit : undefined;
+      const draft = edited === undefined ? stored.draft : { ...stored.draft, message_text: edited };
+      return { ...stored, draft, failed, ...(isDefinite ? { tried_at: null, then: null } : {}) };
     });
-    this.#give(entry.id, error);
+    this.#settle(entry.id, error);
   }
 
-  #wait(id: string): Promise<Message> {
-    const there = this.#waiting.get(id);
-    if (there) return there.promise;
-    let resolve: Waiting["resolve"] = () => {};
-    let reject: Waiting["reject"] = () => {};
+  #promiseFor(id: string): Promise<Message> {
+    const known = this.#deferred.get(id);
+    if (known) return known.promise;
+    let resolve: Deferred["resolve"] = () => {};
+    let reject: Deferred["reject"] = () => {};
     const promise = new Promise<Message>((yes, no) => {
       resolve = yes;
       reject = no;
     });
-    // Whoever looks at the timeline alone is not to be told by a crash.
+    // A caller may ignore the promise and watch the timeline instead.
     promise.catch(() => {});
-    this.#waiting.set(id, { promise, resolve, reject });
+    this.#deferred.set(id, { promise, resolve, reject });
     return promise;
   }
 
-  #give(id: string, outcome: Message | Error): void {
-    const waiting = this.#waiting.get(id);
-    this.#waiting.delete(id);
-    if (outcome instanceof Error) waiting?.reject(outcome);
-    else waiting?.resolve(outcome);
+  #settle(id: string, outcome: Message | Error): void {
+    const deferred = this.#deferred.get(id);
+    this.#deferred.delete(id);
+    if (outcome instanceof Error) deferred?.reject(outcome);
+    else deferred?.resolve(outcome);
   }
 
   async #update(
@@ -361,25 +372,27 @@ export class Outbox {
     const entry = await this.#storage.update(id, change);
     const others = this.#entries.filter((other) => other.id !== id);
     this.#show(entry ? [...others, entry] : others);
-    this.#changed();
+    this.#onChange();
     return entry;
   }
 
-  async #refresh(): Promise<void> {
+  async #load(): Promise<void> {
     const entries = await this.#storage.all();
     this.#show(entries);
     for (const { id, failed, message_id } of entries) {
-      if (failed && !message_id) this.#give(id, new TidingsError(failed.message, { code: failed.code, status: failed.status }));
+      if (!failed || message_id) continue;
+      this.#settle(id, new TidingsError(failed.message, { code: failed.code, status: failed.status }));
     }
   }
 
-  #show(kept: readonly OutboxEntry[]): void {
-    const entries = kept.filter(({ id }) => !this.#keeping.has(id)).concat([...this.#keeping.values()]);
+  /** Publishes the stored entries and those that are being stored, in sending order. */
+  #show(stored: readonly OutboxEntry[]): void {
+    const entries = stored.filter(({ id }) => !this.#storing.has(id)).concat([...this.#storing.values()]);
     this.#entries = entries.sort((a, b) => a.seq - b.seq || (a.id < b.id ? -1 : 1));
     if (!this.#stop.signal.aborted) this.#store.setOutbox(this.#entries);
   }
 }
 
-function reason({ code, message, status }: TidingsError): OutboxEntry["failed"] {
+function failure({ code, message, status }: TidingsError): OutboxEntry["failed"] {
   return { code, message, status };
 }

@@ -1,29 +1,29 @@
-// Hooks for React over a client's store.
+// React hooks for a client's store.
 
 import { createContext, createElement, useContext, useEffect, useState, useSyncExternalStore } from "react";
 import type { ReactNode } from "react";
 
 import type { Tidings } from "./client.js";
-import type { Connection, State, Timeline } from "./store.js";
+import type { Connection, State, Timeline } from "./state.js";
 import type { Conversation, Message, OwnUser, Presence } from "./types.js";
 
 const Context = createContext<Tidings | null>(null);
 
-/** Gives a client to the hooks below it. */
+/** Provides a client to the hooks of its descendants. */
 export function TidingsProvider({ client, children }: { client: Tidings; children?: ReactNode }): ReactNode {
   return createElement(Context.Provider, { value: client }, children);
 }
 
-/** The client. */
+/** Returns the client of the nearest `TidingsProvider`. */
 export function useTidings(): Tidings {
   const client = useContext(Context);
-  if (!client) throw new Error("There is no TidingsProvider above.");
+  if (!client) throw new Error("useTidings needs a TidingsProvider above it.");
   return client;
 }
 
 /**
- * What a selector takes from the state; drawn again when that changes. It must give the same object for the same state:
- * select parts, and make new lists of them in `useMemo`.
+ * Returns a selected part of the state, and renders again when it changes. The selector must return the same object for
+ * the same state: build derived lists in `useMemo` instead.
  */
 export function useSelected<T>(select: (state: State) => T): T {
   const { store } = useTidings();
@@ -31,41 +31,41 @@ export function useSelected<T>(select: (state: State) => T): T {
   return useSyncExternalStore(store.subscribe, get, get);
 }
 
-/** How the client stands with the server. */
+/** Returns the connection status. */
 export function useConnection(): Connection {
   return useSelected((state) => state.connection);
 }
 
-/** Oneself; null until connected. */
+/** Returns the signed-in user; null until connected. */
 export function useMe(): OwnUser | null {
   return useSelected((state) => state.me);
 }
 
-/** The inbox, latest activity first. */
+/** Returns the inbox, most recently active conversation first. */
 export function useConversations(): readonly Conversation[] {
   return useSelected((state) => state.conversations);
 }
 
-/** A row of the inbox. */
+/** Returns a conversation's row in the inbox. */
 export function useConversation(conversationId: string): Conversation | undefined {
   return useSelected((state) => state.byId.get(conversationId));
 }
 
-/** Unread messages in all. */
+/** Returns the total number of unread messages. */
 export function useUnread(): number {
   return useSelected((state) => state.unread);
 }
 
-const NOTHING: Timeline = { messages: [], notices: [], isLoaded: false, hasOlder: false, hasNewer: false };
+const EMPTY_TIMELINE: Timeline = { messages: [], notices: [], isLoaded: false, hasOlder: false, hasNewer: false };
 
-/** The messages of a conversation, which is kept open meanwhile. */
+/** Returns a conversation's timeline, and keeps it open while mounted. */
 export function useTimeline(conversationId: string): Timeline {
   const client = useTidings();
   useEffect(() => client.open(conversationId), [client, conversationId]);
-  return useSelected((state) => state.timelines.get(conversationId)) ?? NOTHING;
+  return useSelected((state) => state.timelines.get(conversationId)) ?? EMPTY_TIMELINE;
 }
 
-/** A message, which is loaded meanwhile; undefined until it is, null where it is not to be had. */
+/** Loads a message. Returns undefined while loading, and null if the user cannot see it. */
 export function useMessage(conversationId: string, messageId: string): Message | null | undefined {
   const client = useTidings();
   const message = useSelected(() => client.store.message(conversationId, messageId));
@@ -74,23 +74,23 @@ export function useMessage(conversationId: string, messageId: string): Message |
   useEffect(() => {
     if (isKnown) return;
     const stop = new AbortController();
-    const told = (found: Message | undefined) => {
+    const onLoaded = (found: Message | undefined) => {
       if (!found && !stop.signal.aborted) setMissing(messageId);
     };
-    client.message(conversationId, messageId).then(told, () => {});
+    client.message(conversationId, messageId).then(onLoaded, () => {});
     return () => stop.abort();
   }, [client, conversationId, messageId, isKnown]);
   return message ?? (missing === messageId ? null : undefined);
 }
 
-const NOBODY: readonly string[] = [];
+const NO_USERS: readonly string[] = [];
 
-/** The users who type in a conversation. */
+/** Returns the ids of the users who are typing in a conversation. */
 export function useTyping(conversationId: string): readonly string[] {
-  return useSelected((state) => state.typing.get(conversationId)) ?? NOBODY;
+  return useSelected((state) => state.typing.get(conversationId)) ?? NO_USERS;
 }
 
-/** What a user shows, who is watched meanwhile. */
+/** Returns a user's presence, and keeps it up to date while mounted. */
 export function usePresence(userId: string | null | undefined): Presence | undefined {
   const client = useTidings();
   useEffect(() => (userId ? client.watchPresence([userId]) : undefined), [client, userId]);

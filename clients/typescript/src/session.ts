@@ -1,45 +1,45 @@
-// Accounts of the server itself: signing in, and tokens that renew themselves.
+// Signing in with an account of the server, and renewing its tokens.
 
 import { TidingsError } from "./error.js";
 import { Http } from "./http.js";
 import type { CallOptions, TokenProvider } from "./http.js";
 import type { LoggedIn, OwnUser, Tokens } from "./types.js";
 
-/** The part of `localStorage` and `sessionStorage` that is used. */
+/** A store like `localStorage` or `sessionStorage`. */
 export type KeyValue = Pick<Storage, "getItem" | "setItem" | "removeItem">;
 
-/** Milliseconds before its end at which a token is renewed. */
-const EARLY = 60_000;
+/** Milliseconds before expiry at which a token is renewed. */
+const RENEW_BEFORE_EXPIRY = 60_000;
 
-interface Kept {
+interface StoredTokens {
   access: string;
   refresh: string;
-  /** By this machine's clock, in milliseconds. */
+  /** When `access` expires, in milliseconds by the local clock. */
   until: number;
 }
 
-/** A session of a registered user. Its `token` is what `Tidings` takes. */
+/** A session of a registered user. Pass its `token` to `Tidings`. */
 export class Session {
   readonly #http: Http;
   readonly #storage: KeyValue | undefined;
   readonly #name: string;
-  #kept: Kept | undefined;
+  #tokens: StoredTokens | undefined;
   #renewal: Promise<string> | undefined;
 
-  /** With a storage, a session outlives a reload: `sessionStorage` for one tab, `localStorage` for all. */
+  /** With a storage, the session survives a reload: `sessionStorage` for one tab, `localStorage` for all tabs. */
   constructor(options: { url: string; storage?: KeyValue; fetch?: typeof fetch }) {
     this.#http = new Http(options.url, undefined, options.fetch);
     this.#storage = options.storage;
     this.#name = `tidings session ${options.url}`;
-    this.#kept = this.#read();
+    this.#tokens = this.#read();
   }
 
-  /** Whether someone is signed in, as far as is known here. */
+  /** Whether there are tokens; the server may have ended the session. */
   get isSignedIn(): boolean {
-    return (this.#read()) !== undefined;
+    return this.#read() !== undefined;
   }
 
-  /** Makes an account, and signs in. */
+  /** Creates an account and signs in. */
   async register(
     account: { username: string; email: string; password: string; full_name?: string },
     options?: CallOptions,
@@ -48,43 +48,43 @@ export class Session {
     return this.login({ username: account.username, password: account.password }, options);
   }
 
-  /** Signs in. */
+  /** Signs in with a username or an e-mail address. */
   async login(
-    who: { username: string; password: string } | { email: string; password: string },
+    credentials: { username: string; password: string } | { email: string; password: string },
     options?: CallOptions,
   ): Promise<OwnUser> {
-    const tokens = await this.#http.call<LoggedIn>("POST", "/api/auth/login", who, options);
-    this.#keep(tokens);
+    const tokens = await this.#http.call<LoggedIn>("POST", "/api/auth/login", credentials, options);
+    this.#store(tokens);
     return tokens.user;
   }
 
-  /** Signs out, here at once, and at the server where it can be reached. */
+  /** Discards the tokens at once, then ends the session at the server. Throws if the server does not confirm it. */
   async logout(options?: CallOptions): Promise<void> {
-    const kept = this.#read();
-    this.#forget();
-    if (kept) await this.#http.call("POST", "/api/auth/logout", { refresh_token: kept.refresh }, options);
+    const stored = this.#read();
+    this.#clear();
+    if (stored) await this.#http.call("POST", "/api/auth/logout", { refresh_token: stored.refresh }, options);
   }
 
-  /** The access token, renewed where it is about to end or was refused. */
+  /** Returns the access token, and renews it if it is about to expire or was refused. */
   readonly token: TokenProvider = async (refused) => {
-    const kept = this.#read();
-    if (kept && kept.access !== refused && kept.until - EARLY > Date.now()) return kept.access;
+    const stored = this.#read();
+    if (stored && stored.access !== refused && stored.until - RENEW_BEFORE_EXPIRY > Date.now()) return stored.access;
     this.#renewal ??= this.#exclusively(() => this.#renew(refused)).finally(() => (this.#renewal = undefined));
     return this.#renewal;
   };
 
   async #renew(refused: string | undefined): Promise<string> {
-    // Another tab may have been first.
-    const kept = this.#read();
-    if (!kept) throw new TidingsError("Nobody is signed in.", { code: "not_authenticated", status: 401 });
-    if (kept.access !== refused && kept.until - EARLY > Date.now()) return kept.access;
+    // Another tab may have renewed it already.
+    const stored = this.#read();
+    if (!stored) throw new TidingsError("Not signed in.", { code: "not_authenticated", status: 401 });
+    if (stored.access !== refused && stored.until - RENEW_BEFORE_EXPIRY > Date.now()) return stored.access;
     try {
-      const tokens = await this.#http.call<Tokens>("POST", "/api/auth/refresh", { refresh_token: kept.refresh });
-      // Unless somebody signed out meanwhile.
-      if ((this.#read())?.refresh === kept.refresh) this.#keep(tokens);
+      const tokens = await this.#http.call<Tokens>("POST", "/api/auth/refresh", { refresh_token: stored.refresh });
+      // The user may have signed out in the meantime.
+      if (this.#read()?.refresh === stored.refresh) this.#store(tokens);
       return tokens.access_token;
     } catch (error) {
-      if (error instanceof TidingsError && error.status === 401) this.#forget();
+      if (error instanceof TidingsError && error.status === 401) this.#clear();
       throw error;
     }
   }
@@ -94,21 +94,21 @@ export class Session {
     return (await navigator.locks.request(this.#name, work)) as T;
   }
 
-  #keep({ access_token: access, refresh_token: refresh, expires_in }: Tokens): void {
-    this.#kept = { access, refresh, until: Date.now() + expires_in * 1000 };
-    this.#storage?.setItem(this.#name, JSON.stringify(this.#kept));
+  #store({ access_token: access, refresh_token: refresh, expires_in }: Tokens): void {
+    this.#tokens = { access, refresh, until: Date.now() + expires_in * 1000 };
+    this.#storage?.setItem(this.#name, JSON.stringify(this.#tokens));
   }
 
-  #forget(): void {
-    this.#kept = undefined;
+  #clear(): void {
+    this.#tokens = undefined;
     this.#storage?.removeItem(this.#name);
   }
 
-  #read(): Kept | undefined {
-    if (!this.#storage) return this.#kept;
+  #read(): StoredTokens | undefined {
+    if (!this.#storage) return this.#tokens;
     const text = this.#storage.getItem(this.#name);
     try {
-      return text === null ? undefined : (JSON.parse(text) as Kept);
+      return text === null ? undefined : (JSON.parse(text) as StoredTokens);
     } catch {
       return undefined;
     }

@@ -1,28 +1,28 @@
-// One socket: opened by a ticket, kept alive by pings, watched for silence.
+// A socket that is kept alive by pings, and closed if the server stops answering them.
 
 import type { PingFrame, SetTypingFrame } from "./generated/types.gen.js";
 import { onAbort } from "./time.js";
 
-/** Milliseconds within which a socket opens, or counts as blocked. */
-const HANDSHAKE = 10_000;
-/** Milliseconds between pings. API Gateway ends a socket after 10 idle minutes; many routers do after 5. */
-const HEARTBEAT = 4 * 60_000;
-/** Milliseconds that a pong may take. */
-const PATIENCE = 10_000;
+/** Milliseconds within which a socket must open. */
+const OPEN_TIMEOUT = 10_000;
+/** Milliseconds between pings. API Gateway closes a socket after 10 idle minutes, many routers after 5. */
+const PING_INTERVAL = 4 * 60_000;
+/** Milliseconds within which the server must answer a ping. */
+const PONG_TIMEOUT = 10_000;
 
-/** The part of `WebSocket` that is used. */
+/** A constructor that is compatible with `WebSocket`. */
 export type SocketConstructor = new (url: string) => WebSocket;
 
 /** An open socket. */
 export class Socket {
-  /** Ends with the socket. */
+  /** Resolves when the socket is closed. */
   readonly ended: Promise<void>;
   readonly #socket: WebSocket;
   #resolve: () => void = () => {};
   #heartbeat: ReturnType<typeof setInterval> | undefined;
   #deadline: ReturnType<typeof setTimeout> | undefined;
 
-  private constructor(socket: WebSocket, heard: (frame: unknown) => void) {
+  private constructor(socket: WebSocket, onFrame: (frame: unknown) => void) {
     this.#socket = socket;
     this.ended = new Promise((resolve) => (this.#resolve = resolve));
     socket.onclose = socket.onerror = () => this.close();
@@ -31,15 +31,15 @@ export class Socket {
       this.#deadline = undefined;
       if (typeof data !== "string") return;
       try {
-        heard(JSON.parse(data));
+        onFrame(JSON.parse(data));
       } catch {
-        // Not a frame of ours.
+        // Not a JSON frame: ignored.
       }
     };
-    this.#heartbeat = setInterval(() => this.ping(), HEARTBEAT);
+    this.#heartbeat = setInterval(() => this.ping(), PING_INTERVAL);
   }
 
-  /** Closes it. A socket that was cut off may take minutes to say so itself: nothing is waited for. */
+  /** Closes the socket. Does not wait for its `close` event, which may take minutes if the connection is dead. */
   close(): void {
     clearInterval(this.#heartbeat);
     clearTimeout(this.#deadline);
@@ -48,53 +48,53 @@ export class Socket {
     this.#resolve();
   }
 
-  /** Opens a socket; fails where that is refused, or takes too long. */
+  /** Opens a socket. Rejects if it is refused or does not open in time. */
   static open(
     constructor: SocketConstructor,
     url: string,
-    heard: (frame: unknown) => void,
+    onFrame: (frame: unknown) => void,
     signal: AbortSignal,
   ): Promise<Socket> {
     return new Promise((resolve, reject) => {
       signal.throwIfAborted();
       const socket = new constructor(url);
-      const fail = (why: unknown) => {
+      const fail = (reason: unknown) => {
         settle();
         socket.onclose = socket.onerror = () => {};
-        // It may still be opening, and must not stay open unheard.
+        // It may still open: then it is closed at once.
         socket.onopen = () => socket.close();
         socket.close();
-        reject(why);
+        reject(reason);
       };
       const stop = () => fail(signal.reason);
-      const timer = setTimeout(() => fail(new Error("The socket does not open.")), HANDSHAKE);
+      const timer = setTimeout(() => fail(new Error("The socket did not open in time.")), OPEN_TIMEOUT);
       const settle = () => {
         clearTimeout(timer);
-        forget();
+        removeAbort();
       };
-      const forget = onAbort(signal, stop);
+      const removeAbort = onAbort(signal, stop);
       socket.onopen = () => {
         settle();
-        resolve(new Socket(socket, heard));
+        resolve(new Socket(socket, onFrame));
       };
       socket.onclose = socket.onerror = () => fail(new Error("The socket was refused."));
     });
   }
 
-  /** Sends a frame; false where it cannot be sent. */
+  /** Sends a frame. Returns false if the socket is not open. */
   send(frame: PingFrame | SetTypingFrame): boolean {
     if (this.#socket.readyState !== 1) return false;
     this.#socket.send(JSON.stringify(frame));
     return true;
   }
 
-  /** Asks for a sign of life; without one, the socket ends. */
+  /** Pings the server, and closes the socket unless it answers in time. */
   ping(): void {
     if (this.#deadline !== undefined) return;
     if (!this.send({ action: "ping" })) {
       this.close();
       return;
     }
-    this.#deadline = setTimeout(() => this.close(), PATIENCE);
+    this.#deadline = setTimeout(() => this.close(), PONG_TIMEOUT);
   }
 }

@@ -1,16 +1,16 @@
-// Where messages on their way are kept, so that they survive a reload.
+// Storage for the outbox, so that unsent messages survive a reload.
 
 import type { OutboxEntry } from "./outbox-entry.js";
 
-/** Keeps the entries of one user. */
+/** Stores the outbox of one user. */
 export interface OutboxStorage {
-  /** Whether other tabs see the same entries. */
+  /** Whether other tabs use the same entries. */
   readonly isShared: boolean;
   /** All entries, in no particular order. */
   all(): Promise<OutboxEntry[]>;
   /**
-   * Replaces an entry by what `change` makes of it, in one step that nothing comes between; undefined is no entry. The
-   * answer is what is there then, once it is kept.
+   * Atomically replaces an entry by the result of `change`; undefined means no entry. Resolves with the new entry once
+   * it is stored.
    */
   update(
     id: string,
@@ -18,7 +18,7 @@ export interface OutboxStorage {
   ): Promise<OutboxEntry | undefined>;
 }
 
-/** In memory: for as long as the process lives. */
+/** Stores the outbox in memory: it is lost when the process ends. */
 export function memoryStorage(): OutboxStorage {
   const entries = new Map<string, OutboxEntry>();
   return {
@@ -33,7 +33,7 @@ export function memoryStorage(): OutboxStorage {
   };
 }
 
-/** In the browser's IndexedDB, in a database of the given name. */
+/** Stores the outbox in an IndexedDB database of the given name. */
 export function indexedDbStorage(name: string, factory: IDBFactory = indexedDB): OutboxStorage {
   const TABLE = "outbox";
   let opened: Promise<IDBDatabase> | undefined;
@@ -42,7 +42,7 @@ export function indexedDbStorage(name: string, factory: IDBFactory = indexedDB):
       const request = factory.open(name, 1);
       request.onupgradeneeded = () => request.result.createObjectStore(TABLE, { keyPath: "id" });
       request.onsuccess = () => {
-        // Browsers close it when they are short of memory, or when the user clears the data.
+        // Browsers close the database if memory is low or the user clears the site's data.
         request.result.onclose = () => (opened = undefined);
         request.result.onversionchange = () => request.result.close();
         resolve(request.result);
@@ -64,7 +64,7 @@ export function indexedDbStorage(name: string, factory: IDBFactory = indexedDB):
       });
     },
     update: async (id, change) => {
-      // What is typed has to be on disk before it counts as kept.
+      // The message has to be on disk before it counts as stored.
       const transaction = (await open()).transaction(TABLE, "readwrite", { durability: "strict" });
       const table = transaction.objectStore(TABLE);
       return new Promise((resolve, reject) => {
@@ -83,7 +83,7 @@ export function indexedDbStorage(name: string, factory: IDBFactory = indexedDB):
   };
 }
 
-/** IndexedDB; memory where there is none, or none that can be used, as in some private windows. */
+/** IndexedDB, or memory if IndexedDB is missing or unusable, as in some private windows. */
 export async function defaultStorage(name: string): Promise<OutboxStorage> {
   if (typeof indexedDB === "undefined") return memoryStorage();
   const storage = indexedDbStorage(name);

@@ -1,17 +1,17 @@
-// Several tabs of one user: one of them, the leader, holds the socket and passes on what it hears.
+// Coordinates the tabs of one user: one of them, the leader, holds the socket and forwards events to the others.
 //
-// Web Locks say who leads, for a lock ends with its tab, however that ends. Where there are no locks or channels each
-// tab is its own leader: that costs more, and is as correct.
+// The leader holds a Web Lock, because the browser releases a lock when its tab ends, even by a crash. Without locks or
+// channels, each tab is its own leader, which is as correct but costs more connections.
 
-/** What tabs tell each other. */
+/** Messages between tabs. */
 export type TabMessage =
   | { kind: "events"; events: unknown[] }
-  /** Asks the leader whether it is there; it answers at once, even from a tab whose timers are slowed down. */
+  /** Asks the leader for a `leader` message. It replies at once, even if the browser throttles its timers. */
   | { kind: "hello" }
   | { kind: "leader"; isLive: boolean }
   | { kind: "outbox" };
 
-/** The parts of the browser that are needed; what is missing is done without. */
+/** The browser APIs that coordinate tabs; each may be missing. */
 export interface TabTools {
   locks?: Pick<LockManager, "request"> | undefined;
   BroadcastChannel?: typeof BroadcastChannel | undefined;
@@ -25,30 +25,30 @@ export class Tabs {
   readonly #stop = new AbortController();
   #isLeader: boolean;
 
-  constructor(name: string, tools: TabTools, heard: (message: TabMessage) => void) {
+  constructor(name: string, tools: TabTools, onMessage: (message: TabMessage) => void) {
     this.#name = name;
     const { locks, BroadcastChannel } = tools;
     this.#locks = locks;
     this.#isLeader = !locks || !BroadcastChannel;
     if (!locks || !BroadcastChannel) return;
     this.#channel = new BroadcastChannel(name);
-    this.#channel.onmessage = ({ data }: MessageEvent<TabMessage>) => heard(data);
+    this.#channel.onmessage = ({ data }: MessageEvent<TabMessage>) => onMessage(data);
   }
 
-  /** Whether this tab holds the socket. */
+  /** Whether this tab may hold the socket. */
   get isLeader(): boolean {
     return this.#isLeader;
   }
 
-  /** Calls back once this tab leads; at once where it is alone. */
-  stand(elected: () => void): void {
+  /** Calls back when this tab becomes the leader: at once if tabs are not coordinated. */
+  requestLeadership(onElected: () => void): void {
     if (this.#isLeader) {
-      elected();
+      onElected();
       return;
     }
     const lead = () => {
       this.#isLeader = true;
-      elected();
+      onElected();
       return new Promise<void>((resolve) => {
         this.#stop.signal.addEventListener("abort", () => resolve(), { once: true });
         if (this.#stop.signal.aborted) resolve();
@@ -58,18 +58,18 @@ export class Tabs {
     void request?.catch(() => {});
   }
 
-  /** Tells the other tabs. */
+  /** Sends a message to the other tabs. */
   post(message: TabMessage): void {
     if (!this.#stop.signal.aborted) this.#channel?.postMessage(message);
   }
 
-  /** Does something while no other tab does. */
+  /** Runs work while no other tab runs this. */
   exclusively = async (work: () => Promise<void>, signal: AbortSignal): Promise<void> => {
     if (!this.#locks) await work();
     else await this.#locks.request(`${this.#name}:outbox`, { signal }, work);
   };
 
-  /** Leads no more, and hears nothing more. */
+  /** Gives up leadership and ignores further messages. */
   close(): void {
     this.#stop.abort();
     this.#channel?.close();

@@ -1,37 +1,37 @@
-// Waiting, and for how long.
+// Waiting and backoff.
 
-/** What each signal sets off. One listener for all of it: Node takes more than ten for a leak. */
-const setOff = new WeakMap<AbortSignal, Set<() => void>>();
+/** The callbacks of each signal. They share one listener, because Node warns about a leak above ten. */
+const callbacks = new WeakMap<AbortSignal, Set<() => void>>();
 
-/** Acts once a signal is aborted, unless the answer is called before. */
-export function onAbort(signal: AbortSignal, act: () => void): () => void {
-  let acts = setOff.get(signal);
-  if (!acts) {
+/** Calls back when a signal is aborted. Returns a function that removes the callback. */
+export function onAbort(signal: AbortSignal, callback: () => void): () => void {
+  let known = callbacks.get(signal);
+  if (!known) {
     const all = new Set<() => void>();
-    setOff.set(signal, (acts = all));
-    signal.addEventListener("abort", () => [...all].forEach((act) => act()), { once: true });
+    callbacks.set(signal, (known = all));
+    signal.addEventListener("abort", () => [...all].forEach((each) => each()), { once: true });
   }
-  const all = acts.add(act);
-  return () => void all.delete(act);
+  const all = known.add(callback);
+  return () => void all.delete(callback);
 }
 
-/** Waits; ends at once, by throwing its reason, when one of the signals is aborted. */
+/** Waits. Rejects with the signal's reason as soon as one of the signals is aborted. */
 export function sleep(ms: number, ...signals: readonly AbortSignal[]): Promise<void> {
   return new Promise((resolve, reject) => {
     for (const signal of signals) signal.throwIfAborted();
-    const ends = signals.map((signal) => onAbort(signal, () => end(() => reject(signal.reason))));
+    const removals = signals.map((signal) => onAbort(signal, () => end(() => reject(signal.reason))));
     const timer = setTimeout(() => end(resolve), ms);
     const end = (settle: () => void) => {
       clearTimeout(timer);
-      for (const forget of ends) forget();
+      for (const remove of removals) remove();
       settle();
     };
   });
 }
 
 /**
- * Milliseconds to wait after so many failures in a row: anything up to a bound that doubles ("full jitter"), so that
- * clients that lost the server together do not come back together.
+ * Milliseconds to wait after a number of consecutive failures: random up to a limit that doubles ("full jitter"), so
+ * that clients do not all reconnect at the same time.
  */
 export function backoff(failures: number, capMs: number, baseMs = 500): number {
   return Math.random() * Math.min(capMs, baseMs * 2 ** Math.min(failures, 20));

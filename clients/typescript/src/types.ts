@@ -1,4 +1,4 @@
-// What the server sends and takes: types from its OpenAPI document, by the names that this package gives them.
+// Request, response and event types, generated from the OpenAPI document and exported under this package's names.
 
 import type {
   ConversationCreatedEvent,
@@ -38,13 +38,13 @@ export type {
 } from "./generated/types.gen.js";
 export type { PresenceEvent };
 
-/** Oneself: with `email`. */
+/** The signed-in user; only this one includes `email`. */
 export type OwnUser = User;
 
-/** A pair of tokens, and whose they are. */
+/** An access token, a refresh token, and the user they belong to. */
 export type LoggedIn = Session;
 
-/** Something that happened. */
+/** An event, as polls return it and sockets push it. */
 export type TidingsEvent =
   | MessageCreatedEvent
   | MessageUpdatedEvent
@@ -58,27 +58,27 @@ export type TidingsEvent =
   | TypingEvent
   | PresenceEvent;
 
-/** Something that happened to a group or room itself. Pages do not tell of it: it is known to whoever followed then. */
+/** A change to a group or room itself. Not in the history: a client only knows those it received as events. */
 export type Notice = ConversationCreatedEvent | ConversationUpdatedEvent | ParticipantJoinedEvent | ParticipantLeftEvent;
 
-/** What a poll gives. */
+/** Response to a poll. */
 export type Poll = Events;
 
-/** What to send, and where to: one of `conversation_id` and `recipient_id`. */
+/** A message to send. Set either `conversation_id` or `recipient_id`. */
 export interface Draft {
   conversation_id?: string;
   recipient_id?: string;
-  /** 1-10,000 characters; may be empty beside an attachment. */
+  /** 1-10,000 characters; may be empty if there is an attachment. */
   message_text: string;
   /** An absolute http(s) URL. */
   attachment_url?: string;
   attachment_type?: string;
-  /** A message of the same conversation. */
+  /** Id of a message in the same conversation. */
   reply_to?: string;
-  /** 1-64 characters; made where it is left out. */
+  /** Idempotency key, 1-64 characters; generated if omitted. */
   client_message_id?: string;
 }
 
-/** Fields of a draft that the server does not know: none. */
+/** Fails to compile if `Draft` has a field that the API lacks. */
 type Unknown = Exclude<keyof Draft, keyof NewMessage>;
 null as unknown as Unknown satisfies never;

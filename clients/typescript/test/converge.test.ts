@@ -1,4 +1,4 @@
-// Whatever happens on the way, the store comes to show what the server has.
+// Random schedules of user actions and faults: in the end, the store always shows the server's state.
 
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 
@@ -8,8 +8,8 @@ import { dice } from "./dice.js";
 import { Model } from "./model.js";
 import { Browser, NO_FAULTS, Wire } from "./wire.js";
 
-const PEOPLE = ["alice", "bob", "carol"];
-/** Schedules, and what happens in each. */
+const USERS = ["alice", "bob", "carol"];
+/** Number of schedules, and of steps in each. */
 const SCHEDULES = Number(process.env["SCHEDULES"] ?? 60);
 const STEPS = 60;
 
@@ -23,15 +23,16 @@ afterEach(() => {
 
 class Schedule {
   readonly random: () => number;
-  readonly model = new Model(PEOPLE);
+  readonly model = new Model(USERS);
   readonly wire: Wire;
   readonly browser = new Browser();
   readonly tabs: Tidings[] = [];
-  readonly heard = new Map<Tidings, TidingsEvent[]>();
+  readonly reported = new Map<Tidings, TidingsEvent[]>();
   readonly closes: (() => void)[] = [];
-  /** What alice wrote in this browser, in order, by conversation. */
-  readonly written = new Map<string, string[]>();
-  readonly takenBack = new Set<string>();
+  /** Texts that alice sent from this browser, in order, by conversation. */
+  readonly sent = new Map<string, string[]>();
+  /** Keys of pending messages that alice discarded. */
+  readonly discarded = new Set<string>();
   #texts = 0;
 
   constructor(
@@ -40,23 +41,23 @@ class Schedule {
   ) {
     this.random = dice(seed);
     this.wire = new Wire(this.model, this.random);
-    this.wire.page = this.below(2) === 0 ? 5 : 100;
+    this.wire.pageSize = this.below(2) === 0 ? 5 : 100;
     vi.spyOn(Math, "random").mockImplementation(this.random);
     const shared = memoryStorage();
-    // What IndexedDB is: the same for all tabs, and not at once.
-    const later = async () => new Promise<void>((resolve) => setTimeout(resolve, this.random() * 3));
+    // Like IndexedDB: shared by all tabs, and asynchronous.
+    const delay = async () => new Promise<void>((resolve) => setTimeout(resolve, this.random() * 3));
     const storage: OutboxStorage = {
       isShared: true,
-      all: () => later().then(() => shared.all()),
-      update: (id, change) => later().then(() => shared.update(id, change)),
+      all: () => delay().then(() => shared.all()),
+      update: (id, change) => delay().then(() => shared.update(id, change)),
     };
     for (let tab = 0; tab < tabs; tab += 1) {
       const { fetch, WebSocket } = this.wire;
       const options = { url: "http://x", token: () => "alice", fetch, WebSocket, storage: () => storage };
       const client = new Tidings({ ...options, tabs: this.browser.tab() });
       this.tabs.push(client);
-      this.heard.set(client, []);
-      client.on("event", (event) => this.heard.get(client)?.push(event));
+      this.reported.set(client, []);
+      client.on("event", (event) => this.reported.get(client)?.push(event));
     }
   }
 
@@ -73,26 +74,26 @@ class Schedule {
     return `text ${this.#texts}`;
   }
 
-  /** Something that someone does elsewhere; being refused is part of life. */
-  others(): void {
-    const who = this.pick(PEOPLE) ?? "bob";
+  /** A random action of a random user, not in this browser. The model may refuse it. */
+  actElsewhere(): void {
+    const who = this.pick(USERS) ?? "bob";
     const { model } = this;
     const chat = this.pick([...model.chats.values()]);
     try {
-      const with_ = this.pick(PEOPLE.filter((other) => other !== who)) ?? "carol";
+      const other = this.pick(USERS.filter((user) => user !== who)) ?? "carol";
       const message = chat && this.pick(chat.messages);
       switch (this.below(15)) {
         case 0:
           model.group(this.text(), ["alice", "bob"]);
           break;
         case 1:
-          if (chat) model.forget(who, chat.id);
+          if (chat) model.deleteConversation(who, chat.id);
           break;
         case 2:
           if (message) model.edit(message.sender_id, message.id, this.text());
           break;
         case 3:
-          if (message && !this.takenBack.has(message.client_message_id ?? "")) model.delete(message.sender_id, message.id);
+          if (message && !this.discarded.has(message.client_message_id ?? "")) model.delete(message.sender_id, message.id);
           break;
         case 4:
           if (message) model.hide(who, message.id);
@@ -107,22 +108,22 @@ class Schedule {
           if (chat && chat.name !== null) model.join(who, chat.id);
           break;
         case 10:
-          if (message) model.restore(message.id, message.message_text || "back");
+          if (message) model.restore(message.id, message.message_text || "restored");
           break;
         case 8:
         case 9:
           if (message) model.read(who, message.id);
           break;
         default:
-          model.send(who, chat && this.below(3) > 0 ? chat.id : model.direct(who, with_).id, this.text());
+          model.send(who, chat && this.below(3) > 0 ? chat.id : model.direct(who, other).id, this.text());
       }
     } catch (error) {
       if (!(error instanceof Error) || error.name !== "Error") throw error;
     }
   }
 
-  /** Something that alice does in this browser. */
-  alice(): void {
+  /** A random action of alice in this browser. */
+  actHere(): void {
     const client = this.pick(this.tabs);
     if (!client || !client.store.state.me) return;
     const { state } = client.store;
@@ -136,13 +137,13 @@ class Schedule {
         if (!row) break;
         const text = this.text();
         const id = row.conversation_id;
-        this.written.set(id, [...(this.written.get(id) ?? []), text]);
+        this.sent.set(id, [...(this.sent.get(id) ?? []), text]);
         client.send({ conversation_id: id, message_text: text }).catch(ignore);
         break;
       }
       case 3:
         if (message?.sender_id === "alice" && message.status !== "sent") {
-          this.takenBack.add(message.key);
+          this.discarded.add(message.key);
           client.delete(message.id).catch(ignore);
         }
         break;
@@ -166,8 +167,8 @@ class Schedule {
     }
   }
 
-  /** Something that goes wrong, or right again. */
-  async world(): Promise<void> {
+  /** A random fault, or a recovery. */
+  async disturb(): Promise<void> {
     switch (this.below(9)) {
       case 0:
         this.wire.isOffline = true;
@@ -186,7 +187,7 @@ class Schedule {
         this.model.generation += 1;
         break;
       case 6:
-        // The lid is closed for a while: the clock jumps, no timer runs.
+        // The machine sleeps: the clock jumps, and no timer runs.
         vi.setSystemTime(Date.now() + this.below(3 * 3_600_000));
         break;
       case 7:
@@ -208,18 +209,18 @@ class Schedule {
   }
 
   async run(): Promise<void> {
-    for (let n = 0; n < 8; n += 1) this.others();
+    for (let n = 0; n < 8; n += 1) this.actElsewhere();
     for (const client of this.tabs) void client.connect();
     for (let step = 0; step < STEPS; step += 1) {
       const kind = this.below(10);
-      if (kind < 5) for (let n = this.below(4); n >= 0; n -= 1) this.others();
-      else if (kind < 8) this.alice();
-      else await this.world();
+      if (kind < 5) for (let n = this.below(4); n >= 0; n -= 1) this.actElsewhere();
+      else if (kind < 8) this.actHere();
+      else await this.disturb();
       await vi.advanceTimersByTimeAsync(this.random() * 3_000);
     }
     this.wire.faults = NO_FAULTS;
     this.wire.isOffline = false;
-    // A failing server may have made some messages wait for their user.
+    // Messages that failed after too many server errors wait for a retry.
     await vi.advanceTimersByTimeAsync(10 * 60_000);
     for (const { id } of this.tabs[0]?.store.state.outbox ?? []) void this.tabs[0]?.retry(id);
     await vi.advanceTimersByTimeAsync(2 * 60_000);
@@ -229,8 +230,7 @@ class Schedule {
     for (const client of this.tabs) {
       const { state } = client.store;
       expect(state.connection).toBe("live");
-      // What is left was refused, to one who is no longer in the group.
-      // Or it was a change that failed, and waits for its user.
+      // What is left in the outbox was refused because alice has left the group, or is a failed edit.
       const unsent = state.outbox.filter((entry) => !entry.message_id);
       for (const entry of unsent) expect(entry.failed?.code).toBe("not_a_participant");
       for (const entry of state.outbox) expect(entry.failed).not.toBeNull();
@@ -241,21 +241,21 @@ class Schedule {
         if (!timeline.isLoaded || !state.byId.has(id)) continue;
         const ids = timeline.messages.map((message) => message.id);
         expect(new Set(timeline.messages.map((message) => message.key)).size).toBe(ids.length);
-        let there = this.model.messages(id, "alice");
-        // A stretch without gaps: of what there is, all from its first to its last.
-        if (timeline.hasOlder) there = there.filter((message) => message.id >= (ids[0] ?? ""));
-        if (timeline.hasNewer) there = there.filter((message) => message.id <= (ids.at(-1) ?? ""));
-        expect(timeline.messages.map(plain)).toEqual(there.map(plain));
+        let expected = this.model.messages(id, "alice");
+        // The timeline has no gaps between its first and last message.
+        if (timeline.hasOlder) expected = expected.filter((message) => message.id >= (ids[0] ?? ""));
+        if (timeline.hasNewer) expected = expected.filter((message) => message.id <= (ids.at(-1) ?? ""));
+        expect(timeline.messages.map(comparable)).toEqual(expected.map(comparable));
       }
-      const heard = (this.heard.get(client) ?? []).map((event) => event.id);
-      expect(new Set(heard).size).toBe(heard.length);
+      const reported = (this.reported.get(client) ?? []).map((event) => event.id);
+      expect(new Set(reported).size).toBe(reported.length);
     }
     this.checkSent();
   }
 
-  /** Nothing that was typed is lost or double, and all of a conversation is in order. */
+  /** No sent message is lost or duplicated, and each conversation is in order. */
   checkSent(): void {
-    for (const [id, texts] of this.written) {
+    for (const [id, texts] of this.sent) {
       const chat = this.model.chats.get(id);
       const first = (chat?.messages ?? []).map((message) => message.message_text.replaceAll(" edited", ""));
       for (const text of texts) expect(first.filter((other) => other === text).length).toBeLessThanOrEqual(1);
@@ -266,11 +266,11 @@ class Schedule {
       if (this.tabs.length === 1) expect(numbers).toEqual(numbers.toSorted((a, b) => a - b));
       if (chat?.people.includes("alice")) {
         const outbox = this.tabs[0]?.store.state.outbox ?? [];
-        const there = chat.messages.map((message) => message.message_text);
+        const delivered = chat.messages.map((message) => message.message_text);
         const refused = outbox.map(({ draft }) => draft.message_text);
-        const all = new Set([...there, ...refused].map((text) => text.replaceAll(" edited", "")));
-        // Deleted and edited elsewhere, or taken back here.
-        const gone = chat.messages.filter((m) => m.version > 1).length + this.takenBack.size;
+        const all = new Set([...delivered, ...refused].map((text) => text.replaceAll(" edited", "")));
+        // Messages that were deleted or edited elsewhere, or discarded here.
+        const gone = chat.messages.filter((m) => m.version > 1).length + this.discarded.size;
         expect(texts.filter((text) => !all.has(text)).length).toBeLessThanOrEqual(gone);
       }
     }
@@ -281,8 +281,8 @@ function byId(rows: readonly Conversation[]): Conversation[] {
   return [...rows].sort((a, b) => (a.conversation_id < b.conversation_id ? -1 : 1));
 }
 
-/** A message without what a group's events do not tell, and what only views have. */
-function plain(shown: Message): object {
+/** Returns the fields to compare: without those of the view and, in groups, without the read state. */
+function comparable(shown: Message): object {
   const { key: _, status: __, error: ___, ...message } = shown as Message & { key: string; status: string; error: unknown };
   if (message.recipient_id !== null) return message;
   const { read: ____, read_at: _____, read_count: ______, ...rest } = message;
@@ -292,7 +292,7 @@ function plain(shown: Message): object {
 test(`the store converges in ${SCHEDULES} random schedules`, async () => {
   const first = Number(process.env["SEED"] ?? 1);
   for (let seed = first; seed < first + SCHEDULES; seed += 1) {
-    // Each begins at the same time, so that a seed can be had again by itself.
+    // Each schedule starts at the same time, so that a seed is reproducible.
     vi.useRealTimers();
     vi.useFakeTimers({ now: new Date("2026-01-31T12:00:00Z") });
     const schedule = new Schedule(seed, seed % 3 === 0 ? 2 : 1);
@@ -300,7 +300,7 @@ test(`the store converges in ${SCHEDULES} random schedules`, async () => {
       await schedule.run();
       schedule.check();
     } catch (error) {
-      throw new Error(`in the schedule of seed ${seed}`, { cause: error });
+      throw new Error(`schedule with seed ${seed} failed`, { cause: error });
     } finally {
       for (const client of schedule.tabs) client.disconnect();
       vi.clearAllTimers();

@@ -1,6 +1,6 @@
-// Chance that can be had again.
+// Reproducible randomness.
 
-/** A generator of numbers in [0, 1) from a seed (mulberry32). */
+/** Returns a generator of pseudo-random numbers in [0, 1) (mulberry32). */
 export function dice(seed: number): () => number {
   let state = seed >>> 0;
   return () => {

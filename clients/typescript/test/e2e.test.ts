@@ -1,4 +1,4 @@
-// Two people with real clients on the real server.
+// End-to-end tests: real clients against the server binary.
 
 import { execFile } from "node:child_process";
 import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
@@ -11,21 +11,21 @@ import WebSocket from "ws";
 
 import { Session, Tidings } from "../src/index.js";
 import type { Message, State, TidingsOptions } from "../src/index.js";
-import { Server, isThere } from "./server.js";
+import { Server, hasBinary } from "./server.js";
 
 const here = fileURLToPath(new URL("..", import.meta.url));
 const clients: Tidings[] = [];
 const server = new Server();
 
-/** Waits until a client shows something. */
-function shows(client: Tidings, what: (state: State) => boolean): Promise<void> {
+/** Waits until a client's state matches a condition. */
+function until(client: Tidings, condition: (state: State) => boolean): Promise<void> {
   return new Promise((resolve) => {
     const check = () => {
-      if (!what(client.store.state)) return;
-      end();
+      if (!condition(client.store.state)) return;
+      unsubscribe();
       resolve();
     };
-    const end = client.store.subscribe(check);
+    const unsubscribe = client.store.subscribe(check);
     check();
   });
 }
@@ -41,57 +41,57 @@ async function connected(user: string, more: Partial<TidingsOptions> = {}): Prom
 
 const last = (client: Tidings, id: string) => client.store.state.timelines.get(id)?.messages.at(-1);
 
-describe.skipIf(!isThere)("against the server", () => {
+describe.skipIf(!hasBinary)("against the server", () => {
   beforeAll(() => server.start("--demo=20"));
   afterEach(() => clients.splice(0).forEach((client) => client.disconnect()));
   afterAll(() => server.remove());
 
-  test("two people chat, by sockets", async () => {
+  test("two users chat over sockets", async () => {
     const [alice, bob] = await Promise.all([connected("alice"), connected("bob")]);
-    await Promise.all([alice, bob].map((client) => shows(client, ({ connection }) => connection === "live")));
+    await Promise.all([alice, bob].map((client) => until(client, ({ connection }) => connection === "live")));
     const sent = await alice.send({ recipient_id: "bob", message_text: "How do you do?" });
     const id = sent.conversation_id;
     [alice, bob].forEach((client) => client.open(id));
-    await shows(bob, () => last(bob, id)?.message_text === "How do you do?");
+    await until(bob, () => last(bob, id)?.message_text === "How do you do?");
     expect(bob.store.state.byId.get(id)).toMatchObject({ last_message: "How do you do?", last_message_from_me: false });
     bob.typing(id);
-    await shows(alice, ({ typing }) => typing.get(id)?.[0] === "bob");
+    await until(alice, ({ typing }) => typing.get(id)?.[0] === "bob");
     await bob.markAsRead(id);
-    await shows(alice, () => last(alice, id)?.read === true);
+    await until(alice, () => last(alice, id)?.read === true);
     expect(bob.store.state.byId.get(id)?.unread_count).toBe(0);
     await alice.edit(sent.id, "How are you?");
-    await shows(bob, () => last(bob, id)?.message_text === "How are you?");
+    await until(bob, () => last(bob, id)?.message_text === "How are you?");
     await alice.delete(sent.id);
-    await shows(bob, () => last(bob, id)?.is_deleted === true);
+    await until(bob, () => last(bob, id)?.is_deleted === true);
     const stop = alice.watchPresence(["bob"]);
-    await shows(alice, ({ presence }) => presence.get("bob")?.status === "online");
+    await until(alice, ({ presence }) => presence.get("bob")?.status === "online");
     await bob.setStatus("do_not_disturb", id);
-    await shows(alice, ({ presence }) => presence.get("bob")?.status === "do_not_disturb");
+    await until(alice, ({ presence }) => presence.get("bob")?.status === "do_not_disturb");
     stop();
   });
 
-  test("polling alone carries everything", async () => {
+  test("a client without sockets receives everything by polling", async () => {
     const polling = { socketUrl: null };
     const [alice, bob] = await Promise.all([connected("alice", polling), connected("bob", polling)]);
     const group = await alice.createGroup("Pollers", ["bob"]);
     const id = group.conversation_id;
-    await shows(bob, ({ byId }) => byId.get(id)?.name === "Pollers");
+    await until(bob, ({ byId }) => byId.get(id)?.name === "Pollers");
     bob.open(id);
     await alice.send({ conversation_id: id, message_text: "Anybody there?" });
-    await shows(bob, ({ byId }) => byId.get(id)?.unread_count === 1);
+    await until(bob, ({ byId }) => byId.get(id)?.unread_count === 1);
     await bob.api.removeParticipant(id, "bob");
-    await shows(bob, ({ byId }) => !byId.has(id));
+    await until(bob, ({ byId }) => !byId.has(id));
     expect(bob.store.state.connection).toBe("polling");
   });
 
-  test("a server that is killed and started again loses nothing, and nothing is double", async () => {
+  test("a server crash neither loses nor duplicates messages", async () => {
     const [alice, bob] = await Promise.all([connected("alice"), connected("bob")]);
     const { conversation_id: id } = await alice.openDirect("bob");
     const texts = Array.from({ length: 20 }, (_, n) => `message ${n}`);
     const sends = texts.slice(0, 10).map((message_text) => alice.send({ conversation_id: id, message_text }));
     await sends[4];
     await server.kill();
-    await shows(alice, ({ connection }) => connection === "offline");
+    await until(alice, ({ connection }) => connection === "offline");
     sends.push(...texts.slice(10).map((message_text) => alice.send({ conversation_id: id, message_text })));
     await server.start("--demo=20");
     await Promise.all(sends);
@@ -101,10 +101,10 @@ describe.skipIf(!isThere)("against the server", () => {
     }
     expect(found.map((message) => message.message_text)).toEqual(texts);
     bob.open(id);
-    await shows(bob, () => last(bob, id)?.message_text === "message 19");
+    await until(bob, () => last(bob, id)?.message_text === "message 19");
   });
 
-  test("history, inbox and search go through everything", async () => {
+  test("history, inbox and search iterate over all pages", async () => {
     const alice = await connected("alice", { socketUrl: null });
     const rows = [];
     for await (const row of alice.inbox()) rows.push(row);
@@ -121,7 +121,7 @@ describe.skipIf(!isThere)("against the server", () => {
     expect(hits).toContain(id);
   });
 
-  test("accounts: register, renew, sign out", async () => {
+  test("a user registers, renews the token and signs out", async () => {
     const session = new Session({ url: server.url });
     const user = await session.register({ username: "newcomer", email: "n@x.example", password: "long enough" });
     const token = await session.token();
@@ -134,7 +134,7 @@ describe.skipIf(!isThere)("against the server", () => {
     expect(session.isSignedIn).toBe(false);
   });
 
-  test.each(["README.md", "../../README.md"])("the example of %s runs as printed", async (readme) => {
+  test.each(["README.md", "../../README.md"])("the example in %s runs as printed", async (readme) => {
     const text = readFileSync(join(here, readme), "utf8");
     const example = /```js\n(import { Tidings } [\s\S]*?)```\n/.exec(text)?.[1] ?? "";
     expect(example.trim().split("\n").length).toBeLessThanOrEqual(15);

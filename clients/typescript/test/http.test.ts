@@ -1,33 +1,33 @@
-// What comes of an answer.
+// Tests requests, errors and sessions.
 
 import { expect, test, vi } from "vitest";
 
 import { Api, Session, TidingsError } from "../src/index.js";
 import { Http } from "../src/http.js";
 
-type Answer = { status?: number; body?: unknown; headers?: Record<string, string> };
+type FakeResponse = { status?: number; body?: unknown; headers?: Record<string, string> };
 
-/** A way to a server that gives answers one after the other; undefined is none. */
-function answering(...answers: (Answer | undefined)[]): { fetch: typeof fetch; seen: Request[] } {
+/** A fetch that returns responses one after the other, and repeats the last. Undefined is a network failure. */
+function fakeFetch(...responses: (FakeResponse | undefined)[]): { fetch: typeof fetch; seen: Request[] } {
   const seen: Request[] = [];
   const fetch: typeof globalThis.fetch = async (input, init) => {
     seen.push(new Request(input, init));
-    const answer = answers.length > 1 ? answers.shift() : answers[0];
-    if (!answer) throw new TypeError("fetch failed");
-    const { status = 200, body = { success: true, data: null }, headers = {} } = answer;
+    const response = responses.length > 1 ? responses.shift() : responses[0];
+    if (!response) throw new TypeError("fetch failed");
+    const { status = 200, body = { success: true, data: null }, headers = {} } = response;
     return new Response(typeof body === "string" ? body : JSON.stringify(body), { status, headers });
   };
   return { fetch, seen };
 }
 
-async function failure(answer: Answer | undefined): Promise<TidingsError> {
-  const { fetch } = answering(answer);
+async function failure(response: FakeResponse | undefined): Promise<TidingsError> {
+  const { fetch } = fakeFetch(response);
   const error: unknown = await new Api(new Http("http://x/", () => "t", fetch)).me().catch((error: unknown) => error);
   expect(error).toBeInstanceOf(TidingsError);
   return error as TidingsError;
 }
 
-test("a problem is told in full", async () => {
+test("an error carries every field of the response", async () => {
   const errors = [{ field: "message_text", message: "It is too long." }];
   const body = { success: false, code: "invalid_request", detail: "Too long.", message: "Too long.", errors };
   const error = await failure({ status: 400, body, headers: { "x-request-id": "r7" } });
@@ -35,26 +35,26 @@ test("a problem is told in full", async () => {
   expect(error.message).toBe("Too long.");
 });
 
-test("what a gateway answers without a code is told by its status", async () => {
-  const told = async (status: number) => {
+test("a gateway error without a code gets its code from the status", async () => {
+  const outcome = async (status: number) => {
     const error = await failure({ status, body: '{"message":"Service Unavailable"}' });
     return [error.code, error.retryable];
   };
-  expect(await told(401)).toEqual(["not_authenticated", false]);
-  expect(await told(403)).toEqual(["forbidden", false]);
-  expect(await told(404)).toEqual(["not_found", false]);
-  expect(await told(413)).toEqual(["too_large", false]);
-  expect(await told(429)).toEqual(["rate_limited", true]);
-  expect(await told(431)).toEqual(["too_large", false]);
-  expect(await told(500)).toEqual(["internal", true]);
-  expect(await told(502)).toEqual(["unavailable", true]);
-  expect(await told(503)).toEqual(["unavailable", true]);
-  expect(await told(504)).toEqual(["unavailable", true]);
+  expect(await outcome(401)).toEqual(["not_authenticated", false]);
+  expect(await outcome(403)).toEqual(["forbidden", false]);
+  expect(await outcome(404)).toEqual(["not_found", false]);
+  expect(await outcome(413)).toEqual(["too_large", false]);
+  expect(await outcome(429)).toEqual(["rate_limited", true]);
+  expect(await outcome(431)).toEqual(["too_large", false]);
+  expect(await outcome(500)).toEqual(["internal", true]);
+  expect(await outcome(502)).toEqual(["unavailable", true]);
+  expect(await outcome(503)).toEqual(["unavailable", true]);
+  expect(await outcome(504)).toEqual(["unavailable", true]);
 });
 
-test("no answer, and the sign-in page of a hotel, are no answer", async () => {
-  for (const answer of [undefined, { body: "<html>Welcome!</html>" }, { body: { hello: 1 } }]) {
-    expect(await failure(answer)).toMatchObject({ code: "network", status: 0, retryable: true });
+test("no response, or a captive portal's page, is a network error", async () => {
+  for (const response of [undefined, { body: "<html>Welcome!</html>" }, { body: { hello: 1 } }]) {
+    expect(await failure(response)).toMatchObject({ code: "network", status: 0, retryable: true });
   }
 });
 
@@ -66,31 +66,31 @@ test("Retry-After is seconds or a date", async () => {
   expect(await after("soon")).toBeUndefined();
 });
 
-test("a call that takes too long counts as unanswered", async () => {
+test("a call that times out is a network error", async () => {
   vi.useFakeTimers();
-  const hangs: typeof fetch = (_, init) =>
+  const hangingFetch: typeof fetch = (_, init) =>
     new Promise((_, reject) => init?.signal?.addEventListener("abort", () => reject(init.signal?.reason)));
-  const call = expect(new Api(new Http("http://x", () => "t", hangs)).me()).rejects.toMatchObject({ code: "network" });
+  const call = expect(new Api(new Http("http://x", () => "t", hangingFetch)).me()).rejects.toMatchObject({ code: "network" });
   await vi.advanceTimersByTimeAsync(30_000);
   await call;
   vi.useRealTimers();
 });
 
 test("ids are escaped in paths", async () => {
-  const { fetch, seen } = answering({});
+  const { fetch, seen } = fakeFetch({});
   await new Api(new Http("http://x", () => "t", fetch)).user("a|b@c:d");
   expect(new URL(seen[0]?.url ?? "").pathname).toBe("/api/users/a%7Cb%40c%3Ad");
 });
 
-test("a token that cannot be had is a failure that passes", async () => {
-  const { fetch } = answering({});
-  const token = () => Promise.reject(new Error("The sign-in service is away."));
+test("a failing token provider is a retryable error", async () => {
+  const { fetch } = fakeFetch({});
+  const token = () => Promise.reject(new Error("The sign-in service is down."));
   await expect(new Api(new Http("http://x", token, fetch)).me()).rejects.toMatchObject({ retryable: true });
 });
 
-test("lists go on until there is no next page, also after an empty one", async () => {
+test("lists continue until there is no next page, even after an empty page", async () => {
   const page = (data: unknown[], next_cursor: string | null) => ({ body: { success: true, data, next_cursor } });
-  const { fetch, seen } = answering(page([1, 2], "a"), page([], "b"), page([3], null));
+  const { fetch, seen } = fakeFetch(page([1, 2], "a"), page([], "b"), page([3], null));
   const found: unknown[] = [];
   for await (const hit of new Api(new Http("http://x", () => "t", fetch)).search('"a b" & c')) found.push(hit);
   expect(found).toEqual([1, 2, 3]);
@@ -105,13 +105,13 @@ const tokens = (n: number) => ({
   },
 });
 
-test("a session signs in, renews its token once for all who ask, and signs out", async () => {
-  const { fetch, seen } = answering(tokens(1), tokens(2), {});
-  const kept = new Map<string, string>();
+test("a session signs in, renews its token once for concurrent callers, and signs out", async () => {
+  const { fetch, seen } = fakeFetch(tokens(1), tokens(2), {});
+  const stored = new Map<string, string>();
   const storage = {
-    getItem: (key: string) => kept.get(key) ?? null,
-    setItem: (key: string, value: string) => void kept.set(key, value),
-    removeItem: (key: string) => void kept.delete(key),
+    getItem: (key: string) => stored.get(key) ?? null,
+    setItem: (key: string, value: string) => void stored.set(key, value),
+    removeItem: (key: string) => void stored.delete(key),
   };
   const session = new Session({ url: "http://x", storage, fetch });
   expect(session.isSignedIn).toBe(false);
@@ -126,9 +126,9 @@ test("a session signs in, renews its token once for all who ask, and signs out",
   expect(seen.map(({ url }) => new URL(url).pathname)).toEqual(["/api/auth/login", "/api/auth/refresh", "/api/auth/logout"]);
 });
 
-test("a session that has ended is forgotten; one that cannot be renewed now is not", async () => {
+test("an ended session is cleared; one that cannot be renewed right now is kept", async () => {
   const ended = { status: 401, body: { success: false, code: "not_authenticated", detail: "Ended." } };
-  const { fetch } = answering(tokens(1), undefined, ended);
+  const { fetch } = fakeFetch(tokens(1), undefined, ended);
   const session = new Session({ url: "http://x", fetch });
   await session.login({ username: "alice", password: "try tidings" });
   await expect(session.token("access 1")).rejects.toMatchObject({ code: "network" });

@@ -1,12 +1,14 @@
-// A small server that holds the truth: what it answers is computed from it each time, so it cannot drift.
+// A small model of the server. Every response is computed from the full history, so that it cannot drift.
 
 import type { Conversation, Message, Presence, TidingsEvent } from "../src/types.js";
 
-/** How many events a new cursor stands back, and how many an inbox may lag by. */
-const BACK = 6;
+/** Number of events by which the inbox may lag. A new cursor starts at least as far back. */
+const MAX_LAG = 6;
 
 interface Member {
+  /** Whether the conversation is in the member's inbox. */
   isVisible: boolean;
+  /** Messages up to this one are removed for the member. */
   cleared: string;
   watermark: string;
   hidden: Set<string>;
@@ -20,24 +22,24 @@ interface Chat {
   people: string[];
   members: Map<string, Member>;
   messages: Message[];
-  /** Who has read how far, and when. */
-  moves: { reader: string; upTo: string; at: string }[];
+  /** Advances of the readers' watermarks. */
+  advances: { reader: string; upTo: string; at: string }[];
 }
 
 interface Queue {
-  events: { event: TidingsEvent; isGone: boolean }[];
-  /** What the inbox was after so many events. */
-  inboxes: { after: number; rows: Placed[] }[];
+  events: { event: TidingsEvent; isRemoved: boolean }[];
+  /** Recent states of the inbox, each with the number of events before it. */
+  inboxes: { after: number; rows: RankedRow[] }[];
 }
 
-/** A row, and where it stands: the higher, the later its activity. */
-export interface Placed {
+/** A row and its sort key: a higher activity is more recent. */
+export interface RankedRow {
   row: Conversation;
   activity: number;
 }
 
-/** A refusal, as an answer. */
-export class Refused extends Error {
+/** An error response. */
+export class ApiError extends Error {
   constructor(
     readonly status: number,
     readonly code: string,
@@ -46,14 +48,14 @@ export class Refused extends Error {
   }
 }
 
-/** The truth about some users who all know each other. */
+/** The state of a server with a fixed set of users. */
 export class Model {
   readonly chats = new Map<string, Chat>();
   readonly queues = new Map<string, Queue>();
-  /** Raised by whatever makes older cursors expire. */
+  /** Incremented to expire all cursors. */
   generation = 1;
-  /** What is given to sockets. */
-  pushed: (user: string, event: TidingsEvent) => void = () => {};
+  /** Called with every event, for delivery to sockets. */
+  onPush: (user: string, event: TidingsEvent) => void = () => {};
   readonly presence = new Map<string, Presence>();
   #next = 1;
 
@@ -61,56 +63,56 @@ export class Model {
     for (const user of users) this.queues.set(user, { events: [], inboxes: [{ after: 0, rows: [] }] });
   }
 
-  #stamp(): string {
+  #nextId(): string {
     return String(this.#next++).padStart(9, "0");
   }
 
   queue(user: string): Queue {
     const queue = this.queues.get(user);
-    if (!queue) throw new Refused(401, "not_authenticated");
+    if (!queue) throw new ApiError(401, "not_authenticated");
     return queue;
   }
 
   chat(id: string, user: string): { chat: Chat; member: Member } {
     const chat = this.chats.get(id);
     const member = chat?.members.get(user);
-    if (!chat || !member) throw new Refused(403, "not_a_participant");
+    if (!chat || !member) throw new ApiError(403, "not_a_participant");
     return { chat, member };
   }
 
-  #tell(user: string, chat: Chat, type: TidingsEvent["type"], data: object): void {
+  #emit(user: string, chat: Chat, type: TidingsEvent["type"], data: object): void {
     const event = {
-      id: `e${this.#stamp()}`,
+      id: `e${this.#nextId()}`,
       type,
       conversation_id: chat.id,
       occurred_at: new Date().toISOString(),
       data: structuredClone(data),
     } as TidingsEvent;
-    this.queue(user).events.push({ event, isGone: false });
-    this.pushed(user, event);
+    this.queue(user).events.push({ event, isRemoved: false });
+    this.onPush(user, event);
   }
 
-  /** Notes what the inboxes are now. */
-  #settle(): void {
+  /** Records the current inboxes. */
+  #recordInboxes(): void {
     for (const [user, queue] of this.queues) {
-      queue.inboxes.push({ after: queue.events.length, rows: this.placed(user) });
+      queue.inboxes.push({ after: queue.events.length, rows: this.rankedRows(user) });
       while (queue.inboxes.length > 30) queue.inboxes.shift();
     }
   }
 
-  // What there is
+  // Queries
 
   message(chat: Chat, message: Message, viewer: string): Message {
     const direct = chat.name === null;
-    const move = chat.moves
+    const advance = chat.advances
       .filter(({ reader, upTo }) => reader !== message.sender_id && upTo >= message.id)
       .sort((a, b) => (a.upTo < b.upTo ? -1 : 1))[0];
-    const isRead = direct && move !== undefined;
+    const isRead = direct && advance !== undefined;
     return {
       ...message,
       client_message_id: viewer === message.sender_id ? message.client_message_id : null,
       read: isRead,
-      read_at: isRead ? move.at : null,
+      read_at: isRead ? advance.at : null,
       read_count: isRead ? 1 : 0,
     };
   }
@@ -151,7 +153,7 @@ export class Model {
     };
   }
 
-  placed(user: string): Placed[] {
+  rankedRows(user: string): RankedRow[] {
     const rows = [...this.chats.values()].flatMap((chat) => {
       const member = chat.members.get(user);
       return member?.isVisible ? [{ activity: member.activity, row: this.row(chat.id, user) }] : [];
@@ -160,57 +162,57 @@ export class Model {
   }
 
   inbox(user: string): Conversation[] {
-    return this.placed(user).map(({ row }) => row);
+    return this.rankedRows(user).map(({ row }) => row);
   }
 
-  /** The inbox as an index that lags may show it: at most as far behind as a new cursor stands. */
-  laggingInbox(user: string, random: () => number): Placed[] {
+  /** Returns a recent state of the inbox, as an eventually consistent index may. */
+  laggingInbox(user: string, random: () => number): RankedRow[] {
     const queue = this.queue(user);
-    const recent = queue.inboxes.filter(({ after }) => after >= queue.events.length - BACK);
-    return structuredClone(recent[Math.floor(random() * recent.length)]?.rows ?? this.placed(user));
+    const recent = queue.inboxes.filter(({ after }) => after >= queue.events.length - MAX_LAG);
+    return structuredClone(recent[Math.floor(random() * recent.length)]?.rows ?? this.rankedRows(user));
   }
 
-  /** Where a new cursor stands: 15 s back, and far enough for an inbox that lags. */
-  #back(queue: Queue): number {
+  /** Position of a new cursor: 15 s back, and far enough to cover a lagging inbox. */
+  #startOf(queue: Queue): number {
     const since = new Date(Date.now() - 15_000).toISOString();
     const recent = queue.events.findIndex(({ event }) => event.occurred_at > since);
-    const back = Math.max(0, queue.events.length - BACK);
+    const back = Math.max(0, queue.events.length - MAX_LAG);
     return recent < 0 ? back : Math.min(recent, back);
   }
 
   poll(user: string, cursor: string | null, limit: number): { events: TidingsEvent[]; cursor: string; has_more: boolean } {
     const queue = this.queue(user);
-    const name = (at: number) => `${user}.${this.generation}.${at}`;
-    if (!cursor) return { events: [], cursor: name(this.#back(queue)), has_more: false };
+    const cursorAt = (at: number) => `${user}.${this.generation}.${at}`;
+    if (!cursor) return { events: [], cursor: cursorAt(this.#startOf(queue)), has_more: false };
     const [owner, generation, at] = cursor.split(".");
-    if (owner !== user) throw new Refused(400, "invalid_request");
-    if (Number(generation) !== this.generation) throw new Refused(410, "cursor_expired");
+    if (owner !== user) throw new ApiError(400, "invalid_request");
+    if (Number(generation) !== this.generation) throw new ApiError(410, "cursor_expired");
     const end = Math.min(Number(at) + limit, queue.events.length);
-    const events = queue.events.slice(Number(at), end).filter(({ isGone }) => !isGone);
-    return { events: events.map(({ event }) => event), cursor: name(end), has_more: end < queue.events.length };
+    const events = queue.events.slice(Number(at), end).filter(({ isRemoved }) => !isRemoved);
+    return { events: events.map(({ event }) => event), cursor: cursorAt(end), has_more: end < queue.events.length };
   }
 
-  // What happens
+  // Actions
 
   direct(one: string, other: string): Chat {
     const people = [one, other].sort();
     const id = `direct-${people.join("-")}`;
     let chat = this.chats.get(id);
-    if (!chat) this.chats.set(id, (chat = this.#made(id, null, people, false)));
+    if (!chat) this.chats.set(id, (chat = this.#newChat(id, null, people, false)));
     return chat;
   }
 
-  #made(id: string, name: string | null, people: string[], isVisible: boolean): Chat {
+  #newChat(id: string, name: string | null, people: string[], isVisible: boolean): Chat {
     const member = () => ({ isVisible, cleared: "", watermark: "", hidden: new Set<string>(), activity: this.#next });
     const members = new Map(people.map((user) => [user, member()]));
-    return { id, name, nameVersion: 1, people: [...people], members, messages: [], moves: [] };
+    return { id, name, nameVersion: 1, people: [...people], members, messages: [], advances: [] };
   }
 
   group(name: string, people: string[]): Chat {
-    const chat = this.#made(`group-${this.#stamp()}`, name, people, true);
+    const chat = this.#newChat(`group-${this.#nextId()}`, name, people, true);
     this.chats.set(chat.id, chat);
-    for (const user of people) this.#tell(user, chat, "conversation.created", { conversation: this.row(chat.id, user) });
-    this.#settle();
+    for (const user of people) this.#emit(user, chat, "conversation.created", { conversation: this.row(chat.id, user) });
+    this.#recordInboxes();
     return chat;
   }
 
@@ -220,7 +222,7 @@ export class Model {
     const before = key === null ? undefined : chat.messages.find((m) => m.sender_id === from && m.client_message_id === key);
     if (before) return { message: this.message(chat, before, from), isNew: false };
     const message: Message = {
-      id: `${id}.${this.#stamp()}`,
+      id: `${id}.${this.#nextId()}`,
       conversation_id: id,
       sender_id: from,
       recipient_id: chat.name === null ? (chat.people.find((p) => p !== from) ?? null) : null,
@@ -246,37 +248,37 @@ export class Model {
       member.activity = this.#next;
       if (!member.isVisible) {
         member.isVisible = true;
-        this.#tell(user, chat, "conversation.created", { conversation: this.row(id, user) });
+        this.#emit(user, chat, "conversation.created", { conversation: this.row(id, user) });
       }
-      this.#tell(user, chat, "message.created", { message: this.message(chat, message, user) });
+      this.#emit(user, chat, "message.created", { message: this.message(chat, message, user) });
     }
-    this.#settle();
+    this.#recordInboxes();
     return { message: this.message(chat, message, from), isNew: true };
   }
 
   find(messageId: string, user: string): { chat: Chat; message: Message } {
     const { chat, member } = this.chat(messageId.split(".")[0] ?? "", user);
     const message = chat.messages.find((m) => m.id === messageId);
-    if (!message || message.id <= member.cleared || member.hidden.has(messageId)) throw new Refused(404, "not_found");
+    if (!message || message.id <= member.cleared || member.hidden.has(messageId)) throw new ApiError(404, "not_found");
     return { chat, message };
   }
 
-  /** Those who see a message, and so are told of it. */
-  #seers(chat: Chat, message: Message): string[] {
+  /** Members who can see a message, and so receive its events. */
+  #viewers(chat: Chat, message: Message): string[] {
     const isSeen = ({ cleared, hidden }: Member) => cleared < message.id && !hidden.has(message.id);
     return [...chat.members].filter(([, member]) => isSeen(member)).map(([user]) => user);
   }
 
   edit(user: string, messageId: string, text: string): Message {
     const { chat, message } = this.find(messageId, user);
-    if (message.sender_id !== user) throw new Refused(403, "not_the_sender");
-    if (message.is_deleted) throw new Refused(409, "conflict");
+    if (message.sender_id !== user) throw new ApiError(403, "not_the_sender");
+    if (message.is_deleted) throw new ApiError(409, "conflict");
     const at = new Date().toISOString();
     Object.assign(message, { message_text: text, version: message.version + 1, is_edited: true, edited_at: at });
-    for (const other of this.#seers(chat, message)) {
-      this.#tell(other, chat, "message.updated", { message: this.message(chat, message, other) });
+    for (const other of this.#viewers(chat, message)) {
+      this.#emit(other, chat, "message.updated", { message: this.message(chat, message, other) });
     }
-    this.#settle();
+    this.#recordInboxes();
     return this.message(chat, message, user);
   }
 
@@ -287,42 +289,42 @@ export class Model {
 
   delete(user: string, messageId: string): Message {
     const { chat, message } = this.find(messageId, user);
-    if (message.sender_id !== user) throw new Refused(403, "not_the_sender");
+    if (message.sender_id !== user) throw new ApiError(403, "not_the_sender");
     if (message.is_deleted) return this.message(chat, message, user);
     const at = new Date().toISOString();
     Object.assign(message, { message_text: "", version: message.version + 1, is_deleted: true, deleted_at: at });
-    for (const other of this.#seers(chat, message)) {
-      // What told of its text is gone from the queues.
-      for (const told of this.queue(other).events) {
-        const { data } = told.event as { data: { message?: Message } };
-        if (data.message?.id === messageId) told.isGone = true;
+    for (const other of this.#viewers(chat, message)) {
+      // Events that contain the text are removed from the queues.
+      for (const queued of this.queue(other).events) {
+        const { data } = queued.event as { data: { message?: Message } };
+        if (data.message?.id === messageId) queued.isRemoved = true;
       }
-      const left = { message: this.message(chat, message, other), scope: "everyone", ...this.#counts(chat.id, other) };
-      this.#tell(other, chat, "message.deleted", left);
+      const data = { message: this.message(chat, message, other), scope: "everyone", ...this.#counts(chat.id, other) };
+      this.#emit(other, chat, "message.deleted", data);
     }
-    this.#settle();
+    this.#recordInboxes();
     return this.message(chat, message, user);
   }
 
-  /** Brings a deleted message back, as an operator does. */
+  /** Restores a deleted message, as an operator may. */
   restore(messageId: string, text: string): void {
     const chat = this.chats.get(messageId.split(".")[0] ?? "");
     const message = chat?.messages.find((m) => m.id === messageId);
     if (!chat || !message?.is_deleted) return;
     Object.assign(message, { message_text: text, version: message.version + 1, is_deleted: false, deleted_at: null });
-    for (const other of this.#seers(chat, message)) {
-      const back = { message: this.message(chat, message, other), ...this.#counts(chat.id, other) };
-      this.#tell(other, chat, "message.updated", back);
+    for (const other of this.#viewers(chat, message)) {
+      const data = { message: this.message(chat, message, other), ...this.#counts(chat.id, other) };
+      this.#emit(other, chat, "message.updated", data);
     }
-    this.#settle();
+    this.#recordInboxes();
   }
 
   hide(user: string, messageId: string): void {
     const { chat, message } = this.find(messageId, user);
     this.chat(chat.id, user).member.hidden.add(messageId);
-    const left = { message: this.message(chat, message, user), scope: "me", ...this.#counts(chat.id, user) };
-    this.#tell(user, chat, "message.deleted", left);
-    this.#settle();
+    const data = { message: this.message(chat, message, user), scope: "me", ...this.#counts(chat.id, user) };
+    this.#emit(user, chat, "message.deleted", data);
+    this.#recordInboxes();
   }
 
   read(user: string, messageId: string): Conversation {
@@ -331,24 +333,24 @@ export class Model {
     if (messageId > member.watermark) {
       member.watermark = messageId;
       const read_at = new Date().toISOString();
-      chat.moves.push({ reader: user, upTo: messageId, at: read_at });
+      chat.advances.push({ reader: user, upTo: messageId, at: read_at });
       for (const other of chat.people) {
         const { unread_count, counted_to } = this.row(chat.id, user);
         const own = other === user ? { unread_count, counted_to } : {};
-        this.#tell(other, chat, "message.read", { user_id: user, message_id: messageId, read_at, ...own });
+        this.#emit(other, chat, "message.read", { user_id: user, message_id: messageId, read_at, ...own });
       }
-      this.#settle();
+      this.#recordInboxes();
     }
     return this.row(chat.id, user);
   }
 
-  forget(user: string, id: string): void {
+  deleteConversation(user: string, id: string): void {
     const { chat, member } = this.chat(id, user);
     if (!member.isVisible) return;
     member.isVisible = false;
     member.cleared = chat.messages.at(-1)?.id ?? "";
-    this.#tell(user, chat, "conversation.deleted", {});
-    this.#settle();
+    this.#emit(user, chat, "conversation.deleted", {});
+    this.#recordInboxes();
   }
 
   rename(id: string, name: string): void {
@@ -356,8 +358,8 @@ export class Model {
     if (!chat) return;
     chat.name = name;
     chat.nameVersion += 1;
-    for (const user of chat.people) this.#tell(user, chat, "conversation.updated", { name, version: chat.nameVersion });
-    this.#settle();
+    for (const user of chat.people) this.#emit(user, chat, "conversation.updated", { name, version: chat.nameVersion });
+    this.#recordInboxes();
   }
 
   leave(user: string, id: string): void {
@@ -366,14 +368,14 @@ export class Model {
     chat.people = staying;
     chat.members.delete(user);
     chat.nameVersion += 1;
-    this.#tell(user, chat, "participant.left", { user_id: user, by: user });
-    this.#tell(user, chat, "conversation.deleted", {});
+    this.#emit(user, chat, "participant.left", { user_id: user, by: user });
+    this.#emit(user, chat, "conversation.deleted", {});
     for (const other of staying) {
-      this.#tell(other, chat, "participant.left", { user_id: user, by: user });
+      this.#emit(other, chat, "participant.left", { user_id: user, by: user });
       const change = { participant_count: staying.length, version: chat.nameVersion };
-      this.#tell(other, chat, "conversation.updated", change);
+      this.#emit(other, chat, "conversation.updated", change);
     }
-    this.#settle();
+    this.#recordInboxes();
   }
 
   join(user: string, id: string): void {
@@ -383,20 +385,20 @@ export class Model {
     chat.people.push(user);
     chat.members.set(user, { isVisible: true, cleared, watermark: "", hidden: new Set(), activity: this.#next });
     chat.nameVersion += 1;
-    this.#tell(user, chat, "conversation.created", { conversation: this.row(id, user) });
+    this.#emit(user, chat, "conversation.created", { conversation: this.row(id, user) });
     for (const other of chat.people.filter((other) => other !== user)) {
-      this.#tell(other, chat, "participant.joined", { user_id: user, by: user });
+      this.#emit(other, chat, "participant.joined", { user_id: user, by: user });
       const change = { participant_count: chat.people.length, version: chat.nameVersion };
-      this.#tell(other, chat, "conversation.updated", change);
+      this.#emit(other, chat, "conversation.updated", change);
     }
-    this.#settle();
+    this.#recordInboxes();
   }
 
   typing(user: string, id: string, is_typing: boolean): void {
     const { chat } = this.chat(id, user);
     const expires_at = new Date(Date.now() + 6_000).toISOString();
     for (const other of chat.people.filter((other) => other !== user)) {
-      this.#tell(other, chat, "typing", { user_id: user, is_typing, expires_at });
+      this.#emit(other, chat, "typing", { user_id: user, is_typing, expires_at });
     }
   }
 }

@@ -1,4 +1,4 @@
-// Whatever the order in which events reach a store, and if some come twice, it shows what one shows that loads now.
+// Events that are reordered or duplicated lead to the same state as a fresh load.
 
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 
@@ -7,14 +7,14 @@ import type { Conversation, Message, OwnUser, TidingsEvent } from "../src/index.
 import { dice } from "./dice.js";
 import { Model } from "./model.js";
 
-const PEOPLE = ["alice", "bob", "carol"];
+const USERS = ["alice", "bob", "carol"];
 const ALL = { from: "", older: null, to: null, newer: null };
 
 beforeEach(() => void vi.useFakeTimers({ now: new Date("2026-01-31T12:00:00Z") }));
 afterEach(() => void vi.useRealTimers());
 
-/** A store of alice's that has loaded everything. */
-function loaded(model: Model): Store {
+/** Returns alice's store with everything loaded. */
+function loadedStore(model: Model): Store {
   const store = new Store();
   store.set({ me: { id: "alice" } as OwnUser });
   const rows = model.inbox("alice");
@@ -23,28 +23,29 @@ function loaded(model: Model): Store {
   return store;
 }
 
-/** What it shows. What was said in a conversation that came later has to be loaded first, so all of it is opened. */
-function shown(store: Store): { rows: Conversation[]; messages: [string, object[]][] } {
-  for (const row of store.state.conversations) store.show(store.now, row.conversation_id, [], ALL);
+/** Returns what a store shows, with all conversations opened: those that came as events have no window yet. */
+function snapshot(store: Store): { rows: Conversation[]; messages: [string, object[]][] } {
+  for (const row of store.state.conversations) store.showWindow(store.checkpoint, row.conversation_id, [], ALL);
   const { conversations, timelines } = store.state;
   const rows = [...conversations].sort((a, b) => (a.conversation_id < b.conversation_id ? -1 : 1));
   const messages = rows.map((row): [string, object[]] => {
     const { messages = [] } = timelines.get(row.conversation_id) ?? {};
-    return [row.conversation_id, messages.map(plain)];
+    return [row.conversation_id, messages.map(comparable)];
   });
   return { rows, messages };
 }
 
-function plain(message: Message): object {
+/** Returns the fields that events keep up to date. */
+function comparable(message: Message): object {
   const { id, version, message_text, is_deleted, read, read_at } = message;
   const reads = message.recipient_id === null ? {} : { read, read_at };
   return { id, version, message_text, is_deleted, ...reads };
 }
 
-/** Something that someone does. */
-function step(model: Model, random: () => number, n: number): void {
+/** Lets a random user do something random. */
+function act(model: Model, random: () => number, n: number): void {
   const pick = <T>(list: readonly T[]) => list[Math.floor(random() * list.length)];
-  const who = pick(PEOPLE) ?? "";
+  const who = pick(USERS) ?? "";
   const chat = pick([...model.chats.values()]);
   const message = chat && pick(chat.messages);
   vi.setSystemTime(Date.now() + 1 + Math.floor(random() * 1_000));
@@ -54,7 +55,7 @@ function step(model: Model, random: () => number, n: number): void {
         model.group(`group ${n}`, ["alice", "bob"]);
         break;
       case 1:
-        if (chat) model.forget(who, chat.id);
+        if (chat) model.deleteConversation(who, chat.id);
         break;
       case 2:
       case 3:
@@ -77,7 +78,7 @@ function step(model: Model, random: () => number, n: number): void {
         break;
       case 9:
       case 10:
-        // Out, and in again: what was told before holds no longer.
+        // Alice leaves and rejoins, which invalidates earlier counts.
         if (chat && chat.name !== null) {
           model.leave("alice", chat.id);
           if (random() < 0.5) model.rename(chat.id, `name ${n}`);
@@ -89,7 +90,7 @@ function step(model: Model, random: () => number, n: number): void {
         if (message) {
           model.delete(message.sender_id, message.id);
           if (random() < 0.5) model.read("alice", chat?.messages.at(-1)?.id ?? "");
-          model.restore(message.id, `back ${n}`);
+          model.restore(message.id, `restored ${n}`);
         }
         break;
       case 13:
@@ -100,7 +101,7 @@ function step(model: Model, random: () => number, n: number): void {
         model.send(who, chat?.id ?? model.direct("alice", "bob").id, `text ${n}`);
     }
   } catch (error) {
-    // Being refused is part of life.
+    // The model may refuse the action.
     if (!(error instanceof Error) || error.name !== "Error") throw error;
   }
 }
@@ -115,27 +116,27 @@ function shuffled<T>(list: readonly T[], random: () => number): T[] {
 test("state plus events equals fresh state, in any order", () => {
   for (let seed = 1; seed <= 400; seed += 1) {
     const random = dice(seed);
-    const model = new Model(PEOPLE);
-    for (let n = 0; n < 10; n += 1) step(model, random, n);
-    const before = loaded(model);
-    const told = model.queue("alice").events.length;
-    const [again, any] = [loaded(model), loaded(model)];
-    for (let n = 0; n < 12; n += 1) step(model, random, 100 + n);
-    const events: TidingsEvent[] = model.queue("alice").events.slice(told).filter(({ isGone }) => !isGone).map(({ event }) => event);
-    before.apply(events);
-    again.apply(events.flatMap((event, at) => [event, ...events.slice(Math.max(0, at - 3), at + 1)]));
-    for (const event of shuffled(events, random)) any.apply([event]);
-    const fresh = shown(loaded(model));
-    expect(shown(before), `in order, seed ${seed}`).toEqual(fresh);
-    expect(shown(again), `some twice, seed ${seed}`).toEqual(fresh);
-    expect(shown(any), `in any order, seed ${seed}`).toEqual(fresh);
+    const model = new Model(USERS);
+    for (let n = 0; n < 10; n += 1) act(model, random, n);
+    const inOrder = loadedStore(model);
+    const seen = model.queue("alice").events.length;
+    const [duplicated, reordered] = [loadedStore(model), loadedStore(model)];
+    for (let n = 0; n < 12; n += 1) act(model, random, 100 + n);
+    const events: TidingsEvent[] = model.queue("alice").events.slice(seen).filter(({ isRemoved }) => !isRemoved).map(({ event }) => event);
+    inOrder.apply(events);
+    duplicated.apply(events.flatMap((event, at) => [event, ...events.slice(Math.max(0, at - 3), at + 1)]));
+    for (const event of shuffled(events, random)) reordered.apply([event]);
+    const fresh = snapshot(loadedStore(model));
+    expect(snapshot(inOrder), `in order, seed ${seed}`).toEqual(fresh);
+    expect(snapshot(duplicated), `duplicated, seed ${seed}`).toEqual(fresh);
+    expect(snapshot(reordered), `reordered, seed ${seed}`).toEqual(fresh);
   }
 });
 
-test("who joined and left, and what was renamed, is noted once and in order", () => {
-  const model = new Model(PEOPLE);
+test("joins, leaves and renames each lead to one notice, in order", () => {
+  const model = new Model(USERS);
   const { id } = model.group("picnic", ["alice", "bob"]);
-  const store = loaded(model);
+  const store = loadedStore(model);
   const { length } = model.queue("alice").events;
   model.join("carol", id);
   model.rename(id, "picnics");

@@ -1,4 +1,4 @@
-// The hooks, as React calls them.
+// Tests the React hooks.
 
 import { createElement } from "react";
 import { renderToString } from "react-dom/server";
@@ -10,7 +10,7 @@ import * as hooks from "../src/react.js";
 
 const row = { conversation_id: "c1", unread_count: 2, last_message_id: "c1.1", counted_to: "c1.1" } as Conversation;
 
-test("hooks show what the store has", () => {
+test("the hooks return the store's state", () => {
   const client = new Tidings({ url: "http://x", token: () => "t" });
   client.store.set({ me: { id: "alice" } as OwnUser });
   client.store.replace([row], new Map());
@@ -34,20 +34,20 @@ test("hooks show what the store has", () => {
   expect(() => renderToString(createElement(View))).toThrow("TidingsProvider");
 });
 
-test("a listener with a selector hears only of what it selects", () => {
+test("a listener with a selector is only called when the selected value changes", () => {
   const { store } = new Tidings({ url: "http://x", token: () => "t" });
-  const heard: number[] = [];
+  const selected: number[] = [];
   let all = 0;
-  const ends = [store.subscribe((state) => state.unread, (unread) => heard.push(unread)), store.subscribe(() => (all += 1))];
+  const unsubscribes = [store.subscribe((state) => state.unread, (unread) => selected.push(unread)), store.subscribe(() => (all += 1))];
   store.set({ connection: "polling" });
   store.set({ connection: "polling" });
   store.replace([row], new Map());
-  for (const end of ends) end();
+  for (const unsubscribe of unsubscribes) unsubscribe();
   store.set({ connection: "idle" });
-  expect([heard, all]).toEqual([[2], 2]);
+  expect([selected, all]).toEqual([[2], 2]);
 });
 
-test("what has not changed keeps its identity", () => {
+test("unchanged parts of the state keep their identity", () => {
   const { store } = new Tidings({ url: "http://x", token: () => "t" });
   store.replace([row, { ...row, conversation_id: "c2" }], new Map());
   const before = store.state;

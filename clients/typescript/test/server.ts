@@ -1,4 +1,4 @@
-// The real server, as a process of its own.
+// Runs the server binary as a child process.
 
 import { execFileSync, spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
@@ -10,10 +10,10 @@ import { fileURLToPath } from "node:url";
 
 const built = fileURLToPath(new URL("../../../target/debug/tidings", import.meta.url));
 
-/** The binary. Where it is named it has to be there; else it may be missing, and the tests that need it are skipped. */
+/** Path of the binary. If it is missing, tests that need it are skipped, unless TIDINGS_BINARY is set. */
 export const binary = process.env["TIDINGS_BINARY"] ?? built;
-export const isThere = process.env["TIDINGS_BINARY"] !== undefined || existsSync(binary);
-if (!isThere) console.log(`skipped: there is no ${binary}; build it (cargo build), or name one in TIDINGS_BINARY`);
+export const hasBinary = process.env["TIDINGS_BINARY"] !== undefined || existsSync(binary);
+if (!hasBinary) console.log(`skipped: ${binary} does not exist; build it (cargo build) or set TIDINGS_BINARY`);
 
 /** A running server. */
 export class Server {
@@ -21,7 +21,7 @@ export class Server {
   url = "";
   #process: ChildProcess | undefined;
 
-  /** Starts it, and waits until it serves. The same port again after a stop. */
+  /** Starts the server and waits until it is ready. A restart uses the same port. */
   async start(...flags: string[]): Promise<void> {
     const port = this.url === "" ? "0" : new URL(this.url).port;
     const { TIDINGS_JWT_SECRET: _, AWS_ENDPOINT_URL_DYNAMODB: __, ...env } = process.env;
@@ -32,7 +32,7 @@ export class Server {
     this.#process = child;
     const url = await new Promise<string>((resolve, reject) => {
       child.on("error", reject);
-      child.on("exit", (code) => reject(new Error(`The server ended with ${code}.`)));
+      child.on("exit", (code) => reject(new Error(`The server exited with code ${code}.`)));
       createInterface({ input: child.stdout }).on("line", (line) => {
         if (line.startsWith("ready ")) resolve(line.slice("ready ".length));
       });
@@ -40,12 +40,12 @@ export class Server {
     this.url = url;
   }
 
-  /** A token that it takes. */
+  /** Returns a valid token for a user. */
   token(user: string): string {
     return execFileSync(binary, ["token", user, "--data-dir", this.folder], { encoding: "utf8" }).trim();
   }
 
-  /** Kills it, as a power cut does. */
+  /** Kills the server without a shutdown, as a power cut would. */
   async kill(): Promise<void> {
     const child = this.#process;
     if (!child || child.exitCode !== null || child.signalCode !== null) return;

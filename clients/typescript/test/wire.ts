@@ -1,25 +1,25 @@
-// The wire between a client and the model: a fetch, a socket, tabs; with its faults.
+// Fake network and browser: connects clients to the model through `fetch`, sockets and tabs, and injects faults.
 
 import type { TidingsEvent } from "../src/types.js";
-import { Model, Refused } from "./model.js";
+import { ApiError, Model } from "./model.js";
 
-/** Chances from 0 to 1 of what can go wrong. */
+/** Faults to inject. Probabilities from 0 to 1, unless stated otherwise. */
 export interface Faults {
-  /** A request does not arrive. */
+  /** A request is lost. */
   lost: number;
-  /** An answer does not, though the call was done. */
+  /** A response is lost, after the request was processed. */
   unanswered: number;
-  /** The server is busy. */
+  /** The server responds with 503. */
   busy: number;
-  /** A push is dropped, comes twice, comes late. */
+  /** A push is dropped, duplicated or delayed. */
   dropped: number;
   doubled: number;
   late: number;
-  /** A socket does not open. */
+  /** A socket is refused. */
   refused: number;
-  /** Milliseconds that an answer takes at most. */
+  /** Maximum latency per direction, in milliseconds. */
   latency: number;
-  /** Whether the inbox lags. */
+  /** Whether the inbox is eventually consistent. */
   lags: boolean;
 }
 
@@ -37,18 +37,18 @@ export const NO_FAULTS: Faults = {
 
 const wait = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 
-/** A wire. Tokens are the users' ids. */
+/** The network. A user's id is also their token. */
 export class Wire {
   faults = NO_FAULTS;
   isOffline = false;
-  /** The statuses that the next calls of a path get; 0 is no answer. */
+  /** Statuses for the next calls that match a path, each used once; 0 is a network failure. */
   readonly refusals: { path: RegExp; status: number; headers?: Record<string, string>; body?: string }[] = [];
   readonly calls: { method: string; path: string; query: URLSearchParams; body: unknown; user: string }[] = [];
   readonly sockets = new Set<FakeSocket>();
-  /** Milliseconds that the server wants between polls. */
+  /** Poll interval that the server asks for, in milliseconds. */
   pollAfter = 1_000;
-  /** Messages, conversations and events of a page. */
-  page = 100;
+  /** Maximum items per page. */
+  pageSize = 100;
   readonly #tickets = new Map<string, string>();
   #nextTicket = 1;
 
@@ -56,24 +56,24 @@ export class Wire {
     readonly model: Model,
     readonly random: () => number = () => 0.5,
   ) {
-    model.pushed = (user, event) => this.#push(user, event);
+    model.onPush = (user, event) => this.#push(user, event);
   }
 
   count(path: RegExp): number {
     return this.calls.filter((call) => path.test(`${call.method} ${call.path}`)).length;
   }
 
-  #isUnlucky(chance: number): boolean {
-    return this.random() < chance;
+  #happens(probability: number): boolean {
+    return this.random() < probability;
   }
 
   #push(user: string, event: TidingsEvent): void {
     for (const socket of this.sockets) {
-      if (socket.user !== user || !socket.isHeard || this.#isUnlucky(this.faults.dropped)) continue;
-      const times = this.#isUnlucky(this.faults.doubled) ? 2 : 1;
+      if (socket.user !== user || !socket.isConnected || this.#happens(this.faults.dropped)) continue;
+      const times = this.#happens(this.faults.doubled) ? 2 : 1;
       for (let n = 0; n < times; n += 1) {
-        const delay = this.#isUnlucky(this.faults.late) ? this.random() * 10_000 : 1;
-        setTimeout(() => socket.hear(event), delay);
+        const delay = this.#happens(this.faults.late) ? this.random() * 10_000 : 1;
+        setTimeout(() => socket.receive(event), delay);
       }
     }
   }
@@ -84,16 +84,16 @@ export class Wire {
       signal?.addEventListener("abort", () => reject(signal.reason));
     });
     aborted.catch(() => {});
-    return Promise.race([this.#answer(new URL(String(input)), init ?? {}), aborted]);
+    return Promise.race([this.#respond(new URL(String(input)), init ?? {}), aborted]);
   };
 
-  async #answer(url: URL, init: RequestInit): Promise<Response> {
+  async #respond(url: URL, init: RequestInit): Promise<Response> {
     const method = init.method ?? "GET";
     const path = url.pathname;
     const user = new Headers(init.headers).get("authorization")?.replace("Bearer ", "") ?? "";
     const body = typeof init.body === "string" ? (JSON.parse(init.body) as Record<string, unknown>) : {};
     await wait(this.random() * this.faults.latency);
-    if (this.isOffline || this.#isUnlucky(this.faults.lost)) throw new TypeError("fetch failed");
+    if (this.isOffline || this.#happens(this.faults.lost)) throw new TypeError("fetch failed");
     this.calls.push({ method, path, query: url.searchParams, body, user });
     const at = this.refusals.findIndex((refusal) => refusal.path.test(`${method} ${path}`));
     const [refusal] = at >= 0 ? this.refusals.splice(at, 1) : [];
@@ -101,21 +101,21 @@ export class Wire {
     if (refusal) {
       return new Response(refusal.body ?? "", { status: refusal.status, headers: refusal.headers ?? {} });
     }
-    if (this.#isUnlucky(this.faults.busy)) return problem(503, "unavailable", { "retry-after": "1" });
-    let answer: Response;
+    if (this.#happens(this.faults.busy)) return problem(503, "unavailable", { "retry-after": "1" });
+    let response: Response;
     try {
-      const { status, data, next } = this.#do(method, path, url.searchParams, body, user);
-      answer = json(status ?? 200, { success: true, data: data ?? null, next_cursor: next ?? null });
+      const { status, data, next } = this.#handle(method, path, url.searchParams, body, user);
+      response = json(status ?? 200, { success: true, data: data ?? null, next_cursor: next ?? null });
     } catch (error) {
-      if (!(error instanceof Refused)) throw error;
-      answer = problem(error.status, error.code);
+      if (!(error instanceof ApiError)) throw error;
+      response = problem(error.status, error.code);
     }
     await wait(this.random() * this.faults.latency);
-    if (this.isOffline || this.#isUnlucky(this.faults.unanswered)) throw new TypeError("fetch failed");
-    return answer;
+    if (this.isOffline || this.#happens(this.faults.unanswered)) throw new TypeError("fetch failed");
+    return response;
   }
 
-  #do(
+  #handle(
     method: string,
     path: string,
     query: URLSearchParams,
@@ -123,22 +123,22 @@ export class Wire {
     user: string,
   ): { status?: number; data?: unknown; next?: string | null } {
     const { model } = this;
-    if (!model.users.includes(user)) throw new Refused(401, "not_authenticated");
+    if (!model.users.includes(user)) throw new ApiError(401, "not_authenticated");
     const [, , ...parts] = path.split("/").map(decodeURIComponent);
     const route = `${method} ${parts.join("/")}`;
     const match = (pattern: RegExp) => pattern.exec(route)?.slice(1) as string[] | undefined;
     let found: string[] | undefined;
     if (route === "GET users/me") return { data: { id: user, username: user, full_name: user, avatar_url: null, created_at: "", email: null } };
     if (route === "GET events") {
-      const limit = Math.min(Number(query.get("limit") ?? 50), this.page);
+      const limit = Math.min(Number(query.get("limit") ?? 50), this.pageSize);
       return { data: { ...model.poll(user, query.get("cursor"), limit), poll_after_ms: this.pollAfter } };
     }
     if (route === "GET messages/inbox") {
-      const all = this.faults.lags ? model.laggingInbox(user, this.random) : model.placed(user);
+      const all = this.faults.lags ? model.laggingInbox(user, this.random) : model.rankedRows(user);
       const from = Number(query.get("cursor") ?? Infinity);
       const rows = all.filter(({ activity }) => activity < from);
-      const page = rows.slice(0, this.page);
-      const next = rows.length > this.page ? String(page.at(-1)?.activity) : null;
+      const page = rows.slice(0, this.pageSize);
+      const next = rows.length > this.pageSize ? String(page.at(-1)?.activity) : null;
       return { data: page.map(({ row }) => row), next };
     }
     if (route === "POST ws-ticket") {
@@ -148,7 +148,7 @@ export class Wire {
     }
     if (route === "POST messages/send") {
       const recipient = body["recipient_id"] as string | undefined;
-      if (recipient !== undefined && !model.users.includes(recipient)) throw new Refused(404, "not_found");
+      if (recipient !== undefined && !model.users.includes(recipient)) throw new ApiError(404, "not_found");
       const id = recipient !== undefined ? model.direct(user, recipient).id : (body["conversation_id"] as string);
       const key = (body["client_message_id"] as string | undefined) ?? null;
       const { message, isNew } = model.send(user, id, body["message_text"] as string, { client_message_id: key });
@@ -186,12 +186,12 @@ export class Wire {
       model.hide(user, found[0] ?? "");
       return {};
     }
-    throw new Refused(404, "not_found");
+    throw new ApiError(404, "not_found");
   }
 
   #page(id: string, user: string, query: URLSearchParams): { data: unknown; next: string | null } {
     const all = this.model.messages(id, user);
-    const limit = Math.min(Number(query.get("limit") ?? 50), this.page);
+    const limit = Math.min(Number(query.get("limit") ?? 50), this.pageSize);
     const [direction, from] = query.get("cursor")?.split("|") ?? [];
     const after = direction === "newer" ? from : (query.get("after") ?? undefined);
     if (after !== undefined) {
@@ -206,7 +206,7 @@ export class Wire {
     return { data: page, next: older.length > limit ? `older|${page[0]?.id}` : null };
   }
 
-  /** A socket on this wire, to be constructed as `WebSocket` is. */
+  /** A `WebSocket` constructor that connects to this network. */
   get WebSocket(): new (url: string) => WebSocket {
     // eslint-disable-next-line @typescript-eslint/no-this-alias
     const wire = this;
@@ -221,18 +221,18 @@ export class Wire {
     const ticket = new URL(socket.url).searchParams.get("ticket") ?? "";
     const user = this.#tickets.get(ticket);
     this.#tickets.delete(ticket);
-    if (this.isOffline || user === undefined || this.#isUnlucky(this.faults.refused)) return false;
+    if (this.isOffline || user === undefined || this.#happens(this.faults.refused)) return false;
     socket.user = user;
     this.sockets.add(socket);
     return true;
   }
 
-  /** Ends all sockets, as a server that stops does. */
+  /** Closes all sockets, as a server that stops does. */
   endSockets(): void {
     for (const socket of [...this.sockets]) socket.end();
   }
 
-  /** Sockets go silent without being closed, as when a laptop changes its network. */
+  /** Silences all sockets without closing them, as when a laptop changes its network. */
   cutSockets(): void {
     for (const socket of this.sockets) socket.isCut = true;
   }
@@ -266,19 +266,19 @@ class FakeSocket {
     }, 5);
   }
 
-  get isHeard(): boolean {
+  get isConnected(): boolean {
     return this.readyState === 1 && !this.isCut && !this.#wire.isOffline;
   }
 
-  hear(frame: object): void {
-    if (this.isHeard) this.onmessage?.({ data: JSON.stringify(frame) });
+  receive(frame: object): void {
+    if (this.isConnected) this.onmessage?.({ data: JSON.stringify(frame) });
   }
 
   send(text: string): void {
     const frame = JSON.parse(text) as { action: string; conversation_id: string; is_typing: boolean };
-    if (!this.isHeard) return;
+    if (!this.isConnected) return;
     this.sent.push(frame);
-    if (frame.action === "ping") setTimeout(() => this.hear({ type: "pong", ref: null }), 5);
+    if (frame.action === "ping") setTimeout(() => this.receive({ type: "pong", ref: null }), 5);
     if (frame.action === "typing") this.#wire.model.typing(this.user, frame.conversation_id, frame.is_typing);
   }
 
@@ -286,7 +286,7 @@ class FakeSocket {
     if (this.readyState >= 2) return;
     this.readyState = 2;
     this.#wire.sockets.delete(this);
-    // One that was cut off does not say so for a long time.
+    // A dead socket takes a long time to report that it is closed.
     setTimeout(() => {
       this.readyState = 3;
       this.onclose?.();
@@ -302,12 +302,12 @@ class FakeSocket {
 
 export type { FakeSocket };
 
-/** Tabs of one browser: locks and channels. */
+/** A browser whose tabs share locks and channels. */
 export class Browser {
   readonly #held = new Map<string, Promise<unknown>>();
   readonly #channels = new Set<FakeChannel>();
 
-  /** What a tab of it has. */
+  /** Returns the APIs of a new tab. */
   tab(): { locks: Pick<LockManager, "request">; BroadcastChannel: typeof BroadcastChannel } {
     const channels = this.#channels;
     class Channel extends FakeChannel {

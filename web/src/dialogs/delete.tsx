@@ -1,4 +1,4 @@
-// Deleting a message.
+// Dialog that asks whether to delete a message for everyone or only for the user.
 
 import type { Conversation, TimelineMessage } from "@tidings/client";
 import { useMe, useTidings } from "@tidings/client/react";
@@ -6,13 +6,12 @@ import { useMe, useTidings } from "@tidings/client/react";
 import { Modal } from "../modal.js";
 import { attempt } from "../toasts.js";
 
-/** Asks for whom. */
 export default function DeleteDialog(props: { row: Conversation; message: TimelineMessage; onClose: () => void }) {
   const client = useTidings();
   const me = useMe();
   const { message, row, onClose } = props;
   const isSent = message.status === "sent";
-  const mayForAll = message.sender_id === me?.id || (row.is_admin && row.type !== "direct");
+  const canDeleteForEveryone = message.sender_id === me?.id || (row.is_admin && row.type !== "direct");
   const remove = (scope: "everyone" | "me") => {
     onClose();
     void attempt(client.delete(message.id, scope));
@@ -20,7 +19,7 @@ export default function DeleteDialog(props: { row: Conversation; message: Timeli
   return (
     <Modal title="Delete this message?" onClose={onClose}>
       <blockquote className="quote-text muted" dir="auto">
-        {message.message_text || "An attachment"}
+        {message.message_text || "Attachment"}
       </blockquote>
       <div className="actions">
         <button className="secondary" onClick={onClose}>
@@ -31,7 +30,7 @@ export default function DeleteDialog(props: { row: Conversation; message: Timeli
             For me
           </button>
         )}
-        {mayForAll && (
+        {canDeleteForEveryone && (
           <button className="primary danger" onClick={() => remove("everyone")}>
             {isSent ? "For everyone" : "Delete"}
           </button>

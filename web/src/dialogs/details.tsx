@@ -1,4 +1,4 @@
-// A conversation's details, and what may be done with it.
+// Dialog with a conversation's details, members and actions.
 
 import type { Conversation, ConversationDetails, Participant, RoomUser } from "@tidings/client";
 import { useMe, usePresence, useTidings } from "@tidings/client/react";
@@ -8,42 +8,43 @@ import type { FormEvent } from "react";
 import { Avatar, STATUS } from "../avatar.js";
 import { blocked, setBlocked } from "../blocked.js";
 import { Modal } from "../modal.js";
-import { learn, titleOf } from "../people.js";
-import { go } from "../route.js";
-import { change, settings } from "../settings.js";
+import { useObservable } from "../observable.js";
+import { DELETED_USER, cachePeople, titleOf } from "../people.js";
+import { navigate } from "../route.js";
+import { changeSettings, settings } from "../settings.js";
 import { attempt } from "../toasts.js";
-import { useValue } from "../value.js";
 import { PeoplePicker } from "./people-picker.js";
 
-/** Details of a conversation of any kind. */
 export default function DetailsDialog({ row, onClose }: { row: Conversation; onClose: () => void }) {
   const client = useTidings();
   const id = row.conversation_id;
-  const { muted } = useValue(settings);
+  const { muted } = useObservable(settings);
   const isMuted = muted.includes(id);
-  const [asked, setAsked] = useState<{ text: string; label: string; work: () => Promise<unknown> } | null>(null);
+  /** The action that waits for confirmation. */
+  const [pending, setPending] = useState<{ text: string; label: string; run: () => Promise<unknown> } | null>(null);
 
-  const leaving = (text: string, label: string, work: () => Promise<unknown>) =>
-    setAsked({
+  /** Asks for confirmation, runs the action, and goes back to the inbox. */
+  const confirm = (text: string, label: string, action: () => Promise<unknown>) =>
+    setPending({
       text,
       label,
-      work: async () => {
-        await work();
+      run: async () => {
+        await action();
         onClose();
-        go(null);
+        navigate(null);
       },
     });
 
-  if (asked) {
+  if (pending) {
     return (
-      <Modal title={asked.label} onClose={() => setAsked(null)}>
-        <p>{asked.text}</p>
+      <Modal title={pending.label} onClose={() => setPending(null)}>
+        <p>{pending.text}</p>
         <div className="actions">
-          <button className="secondary" onClick={() => setAsked(null)}>
+          <button className="secondary" onClick={() => setPending(null)}>
             Cancel
           </button>
-          <button className="primary danger" onClick={() => void attempt(asked.work())}>
-            {asked.label}
+          <button className="primary danger" onClick={() => void attempt(pending.run())}>
+            {pending.label}
           </button>
         </div>
       </Modal>
@@ -57,7 +58,7 @@ export default function DetailsDialog({ row, onClose }: { row: Conversation; onC
         <button
           className="secondary"
           aria-pressed={isMuted}
-          onClick={() => change({ muted: isMuted ? muted.filter((other) => other !== id) : [...muted, id] })}
+          onClick={() => changeSettings({ muted: isMuted ? muted.filter((other) => other !== id) : [...muted, id] })}
         >
           {isMuted ? "Unmute notifications" : "Mute notifications"}
         </button>
@@ -65,8 +66,8 @@ export default function DetailsDialog({ row, onClose }: { row: Conversation; onC
           <button
             className="secondary danger"
             onClick={() =>
-              leaving(
-                "Its messages up to now are gone for you. Others keep theirs; a new message brings the conversation back.",
+              confirm(
+                "This removes the conversation and its messages for you only. It comes back when there is a new message.",
                 "Delete conversation",
                 () => client.api.deleteConversation(id),
               )
@@ -79,7 +80,7 @@ export default function DetailsDialog({ row, onClose }: { row: Conversation; onC
           <button
             className="secondary danger"
             onClick={() =>
-              leaving("You will see nothing that is written from now on.", "Leave group", () => client.api.removeParticipant(id, me))
+              confirm("You will no longer receive messages from this group.", "Leave group", () => client.api.removeParticipant(id, me))
             }
           >
             Leave group
@@ -88,7 +89,7 @@ export default function DetailsDialog({ row, onClose }: { row: Conversation; onC
         {row.type === "room" && (
           <button
             className="secondary danger"
-            onClick={() => leaving("You can join again at any time.", "Leave room", () => client.api.leaveRoom(id))}
+            onClick={() => confirm("You can rejoin at any time.", "Leave room", () => client.api.leaveRoom(id))}
           >
             Leave room
           </button>
@@ -96,7 +97,7 @@ export default function DetailsDialog({ row, onClose }: { row: Conversation; onC
         {row.type === "room" && row.is_admin && (
           <button
             className="secondary danger"
-            onClick={() => leaving("The room and its messages are gone for everyone.", "Delete room", () => client.api.deleteRoom(id))}
+            onClick={() => confirm("This deletes the room and its messages for everyone.", "Delete room", () => client.api.deleteRoom(id))}
           >
             Delete room
           </button>
@@ -110,7 +111,7 @@ function Person({ row }: { row: Conversation }) {
   const client = useTidings();
   const user = row.other_user_id ?? "";
   const presence = usePresence(row.other_user_id);
-  const isBlocked = useValue(blocked).has(user);
+  const isBlocked = useObservable(blocked).has(user);
   return (
     <div className="profile">
       <Avatar id={user} name={titleOf(row)} photo={row.photo_url} size="huge" status={presence?.status} />
@@ -119,7 +120,7 @@ function Person({ row }: { row: Conversation }) {
         {isBlocked ? "Unblock" : "Block"}
       </button>
       <p className="muted small-text">
-        Someone who is blocked cannot write to you here, nor see whether you are there.
+        Blocked people cannot message you or see when you are online.
       </p>
     </div>
   );
@@ -130,44 +131,45 @@ function Members({ row }: { row: Conversation }) {
   const me = useMe();
   const id = row.conversation_id;
   const [details, setDetails] = useState<ConversationDetails | null>(null);
-  const [present, setPresent] = useState<ReadonlyMap<string, RoomUser>>(new Map());
+  const [roomUsers, setRoomUsers] = useState<ReadonlyMap<string, RoomUser>>(new Map());
   const [isAdding, setIsAdding] = useState(false);
 
   const load = useCallback(async () => {
     const details = await client.api.conversation(id);
-    learn(details.participants);
+    cachePeople(details.participants);
     setDetails(details);
     if (row.type !== "room") return;
-    const present = new Map<string, RoomUser>();
+    const users = new Map<string, RoomUser>();
     for await (const user of client.api.roomUsers(id)) {
-      present.set(user.user_id, user);
-      if (present.size === 200) break;
+      users.set(user.user_id, user);
+      if (users.size === 200) break;
     }
-    setPresent(present);
+    setRoomUsers(users);
   }, [client, id, row.type]);
 
   useEffect(() => {
     void attempt(load());
-    const again = (event: { conversation_id: string }) => {
+    const reload = (event: { conversation_id: string }) => {
       if (event.conversation_id === id) load().catch(() => {});
     };
-    const stops = [client.on("participant.joined", again), client.on("participant.left", again), client.on("conversation.updated", again)];
-    return () => stops.forEach((stop) => stop());
+    const types = ["participant.joined", "participant.left", "conversation.updated"] as const;
+    const unsubscribes = types.map((type) => client.on(type, reload));
+    return () => unsubscribes.forEach((unsubscribe) => unsubscribe());
   }, [client, id, load]);
 
-  const change = async (work: Promise<unknown>) => {
+  const runAndReload = async (work: Promise<unknown>) => {
     if (await attempt(work)) await attempt(load());
   };
   const save = (event: FormEvent<HTMLFormElement>) => {
     event.preventDefault();
     const fields = new FormData(event.currentTarget);
     const description = String(fields.get("description") ?? "").trim();
-    void change(client.api.updateConversation(id, { name: String(fields.get("name") ?? "").trim(), description: description || null }));
+    void runAndReload(client.api.updateConversation(id, { name: String(fields.get("name") ?? "").trim(), description: description || null }));
   };
 
-  if (!details) return <p className="muted">Loading …</p>;
+  if (!details) return <p className="muted">Loading…</p>;
   const participants: Participant[] = [...details.participants].sort((a, b) => {
-    const rank = ({ user_id }: Participant) => (present.get(user_id)?.status ?? "offline") === "offline" ? 1 : 0;
+    const rank = ({ user_id }: Participant) => (roomUsers.get(user_id)?.status ?? "offline") === "offline" ? 1 : 0;
     return rank(a) - rank(b);
   });
   return (
@@ -179,7 +181,7 @@ function Members({ row }: { row: Conversation }) {
             <input name="name" required maxLength={100} dir="auto" defaultValue={details.name ?? ""} />
           </label>
           <label>
-            What it is about
+            Description
             <input name="description" maxLength={500} dir="auto" defaultValue={details.description ?? ""} />
           </label>
           <div className="actions">
@@ -199,9 +201,9 @@ function Members({ row }: { row: Conversation }) {
           </button>
           {isAdding && (
             <PeoplePicker
-              without={new Set(details.participants.map(({ user_id }) => user_id))}
+              exclude={new Set(details.participants.map(({ user_id }) => user_id))}
               action={({ id: user, name }) => (
-                <button className="secondary" aria-label={`Add ${name}`} onClick={() => void change(client.api.addParticipants(id, [user]))}>
+                <button className="secondary" aria-label={`Add ${name}`} onClick={() => void runAndReload(client.api.addParticipants(id, [user]))}>
                   Add
                 </button>
               )}
@@ -212,10 +214,10 @@ function Members({ row }: { row: Conversation }) {
       <ul className="list" aria-label="People">
         {participants.map((participant) => {
           const { user_id, is_admin } = participant;
-          const name = participant.name ?? "Someone who left";
+          const name = participant.name ?? DELETED_USER;
           return (
             <li key={user_id}>
-              <Avatar id={user_id} name={name} photo={participant.photo_url} size="small" status={present.get(user_id)?.status} />
+              <Avatar id={user_id} name={name} photo={participant.photo_url} size="small" status={roomUsers.get(user_id)?.status} />
               <span className="grow">
                 <span>
                   <bdi>{name}</bdi>
@@ -227,12 +229,12 @@ function Members({ row }: { row: Conversation }) {
                 <>
                   <button
                     className="link"
-                    aria-label={is_admin ? `No longer an admin: ${name}` : `Make ${name} an admin`}
-                    onClick={() => void change(client.api.setAdmin(id, user_id, !is_admin))}
+                    aria-label={is_admin ? `Remove admin: ${name}` : `Make ${name} an admin`}
+                    onClick={() => void runAndReload(client.api.setAdmin(id, user_id, !is_admin))}
                   >
-                    {is_admin ? "No admin" : "Make admin"}
+                    {is_admin ? "Remove admin" : "Make admin"}
                   </button>
-                  <button className="link danger" aria-label={`Remove ${name}`} onClick={() => void change(client.api.removeParticipant(id, user_id))}>
+                  <button className="link danger" aria-label={`Remove ${name}`} onClick={() => void runAndReload(client.api.removeParticipant(id, user_id))}>
                     Remove
                   </button>
                 </>

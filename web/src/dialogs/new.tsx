@@ -1,4 +1,4 @@
-// Starting a conversation: with someone, with a group, or in a room.
+// Dialog that starts a direct conversation, creates a group, or joins or creates a room.
 
 import type { Conversation, Room } from "@tidings/client";
 import { useTidings } from "@tidings/client/react";
@@ -9,26 +9,25 @@ import type { FormEvent } from "react";
 
 import { Avatar } from "../avatar.js";
 import { Modal } from "../modal.js";
-import { go } from "../route.js";
+import { navigate } from "../route.js";
 import { attempt } from "../toasts.js";
 import { PeoplePicker } from "./people-picker.js";
-import type { Pick } from "./people-picker.js";
+import type { Candidate } from "./people-picker.js";
 
-/** The three ways. */
 export default function NewDialog({ onClose }: { onClose: () => void }) {
   const [isBusy, setIsBusy] = useState(false);
   const open = (opening: Promise<Conversation>) => {
     setIsBusy(true);
     const opened = opening.then((row) => {
       onClose();
-      go(row.conversation_id);
+      navigate(row.conversation_id);
     });
     void attempt(opened).then((isDone) => isDone || setIsBusy(false));
   };
   return (
     <Modal title="New conversation" onClose={onClose}>
       <Tabs.Root defaultValue="person" className="tabs">
-        <Tabs.List aria-label="With whom">
+        <Tabs.List aria-label="Conversation type">
           <Tabs.Trigger value="person">Person</Tabs.Trigger>
           <Tabs.Trigger value="group">Group</Tabs.Trigger>
           <Tabs.Trigger value="room">Rooms</Tabs.Trigger>
@@ -47,28 +46,28 @@ export default function NewDialog({ onClose }: { onClose: () => void }) {
   );
 }
 
-interface Opening {
+interface TabProps {
   open: (opening: Promise<Conversation>) => void;
   isBusy: boolean;
 }
 
-function Person({ open, isBusy }: Opening) {
+function Person({ open, isBusy }: TabProps) {
   const client = useTidings();
   return (
     <PeoplePicker
       action={({ id, name }) => (
-        <button className="secondary" disabled={isBusy} aria-label={`Write to ${name}`} onClick={() => open(client.openDirect(id))}>
-          Write
+        <button className="secondary" disabled={isBusy} aria-label={`Message ${name}`} onClick={() => open(client.openDirect(id))}>
+          Message
         </button>
       )}
     />
   );
 }
 
-function Group({ open, isBusy }: Opening) {
+function Group({ open, isBusy }: TabProps) {
   const client = useTidings();
   const [name, setName] = useState("");
-  const [members, setMembers] = useState<readonly Pick[]>([]);
+  const [members, setMembers] = useState<readonly Candidate[]>([]);
   const submit = (event: FormEvent) => {
     event.preventDefault();
     open(client.createGroup(name.trim(), members.map(({ id }) => id)));
@@ -76,7 +75,7 @@ function Group({ open, isBusy }: Opening) {
   return (
     <form onSubmit={submit}>
       <label>
-        Name of the group
+        Group name
         <input required maxLength={100} dir="auto" value={name} onChange={(event) => setName(event.target.value)} />
       </label>
       {members.length > 0 && (
@@ -87,7 +86,7 @@ function Group({ open, isBusy }: Opening) {
               <button
                 type="button"
                 className="icon-button small"
-                aria-label={`Without ${member.name}`}
+                aria-label={`Remove ${member.name}`}
                 onClick={() => setMembers(members.filter(({ id }) => id !== member.id))}
               >
                 <X aria-hidden />
@@ -97,7 +96,7 @@ function Group({ open, isBusy }: Opening) {
         </ul>
       )}
       <PeoplePicker
-        without={new Set(members.map(({ id }) => id))}
+        exclude={new Set(members.map(({ id }) => id))}
         action={(person) => (
           <button type="button" className="secondary" aria-label={`Add ${person.name}`} onClick={() => setMembers([...members, person])}>
             Add
@@ -106,14 +105,14 @@ function Group({ open, isBusy }: Opening) {
       />
       <div className="actions">
         <button className="primary" disabled={isBusy || name.trim() === ""}>
-          Make the group
+          Create group
         </button>
       </div>
     </form>
   );
 }
 
-function Rooms({ open, isBusy, onClose }: Opening & { onClose: () => void }) {
+function Rooms({ open, isBusy, onClose }: TabProps & { onClose: () => void }) {
   const client = useTidings();
   const [rooms, setRooms] = useState<readonly Room[] | null>(null);
   const [text, setText] = useState("");
@@ -142,8 +141,8 @@ function Rooms({ open, isBusy, onClose }: Opening & { onClose: () => void }) {
         type="search"
         dir="auto"
         maxLength={100}
-        aria-label="Name of a room"
-        placeholder="Name of a room, or of a new one"
+        aria-label="Room name"
+        placeholder="Find a room, or name a new one"
         value={text}
         onChange={(event) => setText(event.target.value)}
       />
@@ -164,7 +163,7 @@ function Rooms({ open, isBusy, onClose }: Opening & { onClose: () => void }) {
               </span>
             </span>
             {room.is_participant ? (
-              <button className="secondary" aria-label={`Open ${room.name}`} onClick={() => { onClose(); go(room.conversation_id); }}>
+              <button className="secondary" aria-label={`Open ${room.name}`} onClick={() => { onClose(); navigate(room.conversation_id); }}>
                 Open
               </button>
             ) : (
@@ -178,12 +177,12 @@ function Rooms({ open, isBusy, onClose }: Opening & { onClose: () => void }) {
       {text.trim() !== "" && !rooms?.some(({ name }) => name === text.trim()) && (
         <form onSubmit={create}>
           <label>
-            What it is about
+            Description
             <input name="description" maxLength={500} dir="auto" />
           </label>
           <div className="actions">
             <button className="primary" disabled={isBusy}>
-              Make the room “<bdi>{text.trim()}</bdi>”
+              Create room “<bdi>{text.trim()}</bdi>”
             </button>
           </div>
         </form>

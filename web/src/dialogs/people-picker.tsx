@@ -1,4 +1,4 @@
-// Finding people by their names.
+// A search field for people, with an action on each result.
 
 import type { User } from "@tidings/client";
 import { useConversations, useMe, useTidings } from "@tidings/client/react";
@@ -9,28 +9,28 @@ import { Avatar } from "../avatar.js";
 import { titleOf } from "../people.js";
 import { attempt } from "../toasts.js";
 
-/** Someone who may be picked. */
-export interface Pick {
+/** A person in the list. */
+export interface Candidate {
   id: string;
   name: string;
   about: string | null;
   photo: string | null;
 }
 
-const pick = (user: User): Pick => ({
+const toCandidate = (user: User): Candidate => ({
   id: user.id,
   name: user.full_name ?? user.username ?? user.id,
   about: user.username ? `@${user.username}` : null,
   photo: user.avatar_url,
 });
 
-/** A field, and those who are found; before anything is typed, those one writes with. */
-export function PeoplePicker(props: { without?: ReadonlySet<string>; action: (person: Pick) => ReactNode }) {
+/** Lists search results or, before anything is typed, people the user has direct conversations with. */
+export function PeoplePicker(props: { exclude?: ReadonlySet<string>; action: (person: Candidate) => ReactNode }) {
   const client = useTidings();
   const me = useMe();
   const rows = useConversations();
   const [text, setText] = useState("");
-  const [found, setFound] = useState<readonly Pick[] | null>(null);
+  const [found, setFound] = useState<readonly Candidate[] | null>(null);
   const query = text.trim();
 
   useEffect(() => {
@@ -38,9 +38,9 @@ export function PeoplePicker(props: { without?: ReadonlySet<string>; action: (pe
     if (query === "") return;
     const stop = new AbortController();
     const search = async () => {
-      const people: Pick[] = [];
+      const people: Candidate[] = [];
       for await (const user of client.api.users(query, { signal: stop.signal, limit: 20 })) {
-        people.push(pick(user));
+        people.push(toCandidate(user));
         if (people.length === 20) break;
       }
       setFound(people);
@@ -52,13 +52,13 @@ export function PeoplePicker(props: { without?: ReadonlySet<string>; action: (pe
     };
   }, [client, query]);
 
-  const known = rows.flatMap((row) =>
+  const contacts = rows.flatMap((row) =>
     row.type === "direct" && row.other_user_id
       ? [{ id: row.other_user_id, name: titleOf(row), about: null, photo: row.photo_url }]
       : [],
   );
-  const shown = (query === "" ? known.slice(0, 30) : (found ?? [])).filter(
-    ({ id }) => id !== me?.id && !props.without?.has(id),
+  const shown = (query === "" ? contacts.slice(0, 30) : (found ?? [])).filter(
+    ({ id }) => id !== me?.id && !props.exclude?.has(id),
   );
   return (
     <div className="picker">
@@ -84,7 +84,7 @@ export function PeoplePicker(props: { without?: ReadonlySet<string>; action: (pe
         ))}
       </ul>
       <p className="muted" role="status">
-        {query !== "" && found?.length === 0 && "Nobody by this name."}
+        {query !== "" && found?.length === 0 && "No people found."}
       </p>
     </div>
   );

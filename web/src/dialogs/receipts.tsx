@@ -1,16 +1,15 @@
-// Who has read a message.
+// Dialog that lists who has read a message.
 
 import type { Conversation, Receipt, TimelineMessage } from "@tidings/client";
 import { useTidings } from "@tidings/client/react";
 import { useEffect, useState } from "react";
 
 import { Avatar } from "../avatar.js";
+import { formatFull } from "../dates.js";
 import { Modal } from "../modal.js";
 import { usePerson } from "../people.js";
-import { reason } from "../toasts.js";
-import { full } from "../when.js";
+import { describeError } from "../toasts.js";
 
-/** Lists them. */
 export default function ReceiptsDialog(props: { row: Conversation; message: TimelineMessage; onClose: () => void }) {
   const client = useTidings();
   const [receipts, setReceipts] = useState<Receipt[] | null>(null);
@@ -18,14 +17,14 @@ export default function ReceiptsDialog(props: { row: Conversation; message: Time
   useEffect(() => {
     const stop = new AbortController();
     client.api.receipts(props.message.id, { signal: stop.signal }).then(setReceipts, (error: unknown) => {
-      if (!stop.signal.aborted) setError(reason(error));
+      if (!stop.signal.aborted) setError(describeError(error));
     });
     return () => stop.abort();
   }, [client, props.message.id]);
   return (
     <Modal title="Read by" onClose={props.onClose}>
       {error && <p className="error">{error}</p>}
-      {receipts?.length === 0 && <p className="muted">Nobody yet.</p>}
+      {receipts?.length === 0 && <p className="muted">No one yet.</p>}
       <ul className="list">
         {receipts?.map((receipt) => <Reader key={receipt.user_id} receipt={receipt} />)}
       </ul>
@@ -40,7 +39,7 @@ function Reader({ receipt }: { receipt: Receipt }) {
       <Avatar id={receipt.user_id} name={name} photo={photo} size="small" />
       <span className="grow">
         <bdi>{name}</bdi>
-        <span className="muted small-text">{full(receipt.read_at)}</span>
+        <span className="muted small-text">{formatFull(receipt.read_at)}</span>
       </span>
     </li>
   );

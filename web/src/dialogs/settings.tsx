@@ -1,20 +1,19 @@
-// One's profile, how the page shows things, whom one has blocked, and the account.
+// Dialog with the user's profile, this browser's settings, blocked users and the account.
 
 import type { BlockedUser, Status } from "@tidings/client";
 import { useMe, useTidings } from "@tidings/client/react";
 import { useEffect, useState } from "react";
 import type { FormEvent } from "react";
 
-import { hasSession } from "../account.js";
+import { hasPassword } from "../account.js";
 import { Avatar } from "../avatar.js";
 import { setBlocked } from "../blocked.js";
 import { Modal } from "../modal.js";
-import { change, settings } from "../settings.js";
+import { useObservable } from "../observable.js";
+import { changeSettings, settings } from "../settings.js";
 import type { Settings } from "../settings.js";
 import { attempt, toast } from "../toasts.js";
-import { useValue } from "../value.js";
 
-/** All of it. */
 export default function SettingsDialog({ onClose, onSignOut }: { onClose: () => void; onSignOut: () => void }) {
   const [page, setPage] = useState<"all" | "password" | "delete">("all");
   if (page === "password") return <Password onClose={() => setPage("all")} />;
@@ -22,21 +21,21 @@ export default function SettingsDialog({ onClose, onSignOut }: { onClose: () => 
   return (
     <Modal title="Settings" onClose={onClose}>
       <Profile />
-      <Look />
+      <Appearance />
       <Blocked />
       <section className="stack">
         <h3>Account</h3>
-        {hasSession() && (
+        {hasPassword() && (
           <button className="secondary" onClick={() => setPage("password")}>
-            Change password …
+            Change password…
           </button>
         )}
         <button className="secondary" onClick={onSignOut}>
           Sign out
         </button>
-        {hasSession() && (
+        {hasPassword() && (
           <button className="secondary danger" onClick={() => setPage("delete")}>
-            Delete account …
+            Delete account…
           </button>
         )}
       </section>
@@ -57,7 +56,7 @@ function Profile() {
     if (await attempt(saving)) toast("Saved.");
   };
   const set = async (status: Status) => {
-    if (await attempt(client.setStatus(status))) toast("Others see it now.");
+    if (await attempt(client.setStatus(status))) toast("Status updated.");
   };
   return (
     <form onSubmit={(event) => void save(event)}>
@@ -82,7 +81,7 @@ function Profile() {
         <input name="name" maxLength={100} dir="auto" defaultValue={me?.full_name ?? ""} />
       </label>
       <label>
-        Picture (an address of the web)
+        Picture link
         <input name="picture" type="url" maxLength={500} defaultValue={me?.avatar_url ?? ""} placeholder="https://…" />
       </label>
       <div className="actions">
@@ -92,42 +91,42 @@ function Profile() {
   );
 }
 
-function Look() {
-  const { theme, direction, enterSends, notifications } = useValue(settings);
-  const ask = async (isWanted: boolean) => {
-    if (isWanted && (!("Notification" in window) || (await Notification.requestPermission()) !== "granted")) {
-      return toast("The browser does not allow notifications of this page.");
+function Appearance() {
+  const { theme, direction, enterSends, notifications } = useObservable(settings);
+  const setNotifications = async (isOn: boolean) => {
+    if (isOn && (!("Notification" in window) || (await Notification.requestPermission()) !== "granted")) {
+      return toast("Your browser blocks notifications from this page.");
     }
-    change({ notifications: isWanted });
+    changeSettings({ notifications: isOn });
   };
   return (
     <section className="stack">
       <h3>This browser</h3>
       <label className="inline">
-        <span className="grow">Colours</span>
-        <select value={theme} onChange={(event) => change({ theme: event.target.value as Settings["theme"] })}>
-          <option value="system">As the system</option>
+        <span className="grow">Theme</span>
+        <select value={theme} onChange={(event) => changeSettings({ theme: event.target.value as Settings["theme"] })}>
+          <option value="system">System</option>
           <option value="light">Light</option>
           <option value="dark">Dark</option>
         </select>
       </label>
       <label className="inline">
         <span className="grow">Direction</span>
-        <select value={direction} onChange={(event) => change({ direction: event.target.value as Settings["direction"] })}>
+        <select value={direction} onChange={(event) => changeSettings({ direction: event.target.value as Settings["direction"] })}>
           <option value="ltr">Left to right</option>
           <option value="rtl">Right to left</option>
         </select>
       </label>
       <label className="inline">
         <span className="grow">Enter sends</span>
-        <input type="checkbox" role="switch" checked={enterSends} onChange={(event) => change({ enterSends: event.target.checked })} />
+        <input type="checkbox" role="switch" checked={enterSends} onChange={(event) => changeSettings({ enterSends: event.target.checked })} />
       </label>
       <label className="inline">
         <span className="grow">Notifications</span>
-        <input type="checkbox" role="switch" checked={notifications} onChange={(event) => void ask(event.target.checked)} />
+        <input type="checkbox" role="switch" checked={notifications} onChange={(event) => void setNotifications(event.target.checked)} />
       </label>
       <p className="muted small-text">
-        Ctrl+K searches, Alt+↑ and Alt+↓ go from one conversation to the next, ↑ in an empty message edits the last one.
+        Shortcuts: Ctrl+K to search, Alt+↑ and Alt+↓ to switch conversations, ↑ in an empty message to edit your last one.
       </p>
     </section>
   );
@@ -173,7 +172,7 @@ function Password({ onClose }: { onClose: () => void }) {
     const fields = new FormData(event.currentTarget);
     const changing = client.api.changePassword(String(fields.get("current")), String(fields.get("next")));
     if (!(await attempt(changing))) return;
-    toast("The password is changed; you are signed out everywhere else.");
+    toast("Password changed. You are signed out on all other devices.");
     onClose();
   };
   return (
@@ -205,7 +204,7 @@ function DeleteAccount({ onClose, onSignOut }: { onClose: () => void; onSignOut:
   return (
     <Modal title="Delete account" onClose={onClose}>
       <form onSubmit={(event) => void submit(event)}>
-        <p>The account and its profile are gone for good. Your messages stay, without your name.</p>
+        <p>This permanently deletes your account and profile. Your messages stay, without your name.</p>
         <label>
           Password
           <input name="password" type="password" autoComplete="current-password" required maxLength={128} />

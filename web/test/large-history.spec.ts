@@ -1,23 +1,24 @@
-// A conversation of 50,000 messages: what is shown stays where it is, and stays quick.
+// A conversation of 50,000 messages: the viewport stays stable and fast.
 //
-// The conversation and its newest messages are a real server's; the 50,000 before them are made up here, by a fixed rule,
-// and served in place of the server's older pages. Most come in pages of 4,000, so that the test is not mostly loading.
+// The newest messages come from the server. The 50,000 before them are generated here and served instead of the server's
+// older pages. Most come in pages of 4,000, so that the test does not spend its time on loading.
 
 import type { Locator, Page } from "@playwright/test";
 
-import { Someone, expect, named, test } from "./stack.js";
+import { Actor, expect, test, uniqueName } from "./stack.js";
 
-const MANY = 50_000;
+const TOTAL = 50_000;
+/** Page size of the newer generated messages. */
 const BULK = 4_000;
-/** Of the oldest messages, those that come in pages of the usual size. */
-const BY_PAGE = 2_000;
+/** Number of oldest messages that come in pages of the usual size. */
+const PAGED = 2_000;
 const PAGE = 50;
 
 const START = Date.UTC(2025, 0, 1);
 const WORDS = "the van is full and we are off to the sea with everything that fits and a cat who does not".split(" ");
 
-/** The message of a number: of a few lengths, in runs of a sender, about 60 a day. */
-function madeUp(conversation: string, number: number, people: [string, string]): object {
+/** Generates a message: of varying length, in groups of one sender, 60 per day. */
+function generate(conversation: string, number: number, people: [string, string]): object {
   const sent_at = new Date(START + number * 24 * 60_000).toISOString();
   const length = 1 + ((number * 7919) % 97);
   const text = Array.from({ length }, (_, at) => WORDS[(number + at) % WORDS.length]).join(" ");
@@ -43,70 +44,70 @@ function madeUp(conversation: string, number: number, people: [string, string]):
   };
 }
 
-/** Sorts before the server's own. */
+/** Ids sort before those of the server. */
 const idOf = (conversation: string, number: number) => `${conversation}-0${String(number).padStart(9, "0")}`;
 
-/** Puts many messages before those that the server has. The answer tells what was served. */
-async function putBefore(page: Page, people: [string, string], count: number, slow = 0): Promise<{ pages: number; from: number }> {
+/** Serves generated messages before those of the server. The returned object counts served pages. */
+async function serveHistory(page: Page, people: [string, string], count: number, slow = 0): Promise<{ pages: number; from: number }> {
   const served = { pages: 0, from: count };
   await page.route(/\/api\/conversations\/[^/]+\/messages\?/, async (route) => {
     const url = new URL(route.request().url());
     const conversation = decodeURIComponent(url.pathname.split("/")[3] ?? "");
     const cursor = url.searchParams.get("cursor");
-    const range = (from: number, to: number) => Array.from({ length: to - from }, (_, at) => madeUp(conversation, from + at, people));
-    if (!cursor?.startsWith("made up ")) {
-      const answer = await route.fetch();
-      const body = (await answer.json()) as { data: object[]; next_cursor: string | null };
-      if (url.search.includes("after=") || body.next_cursor !== null) return route.fulfill({ response: answer });
-      return route.fulfill({ response: answer, json: { ...body, next_cursor: `made up ${count}` } });
+    const range = (from: number, to: number) => Array.from({ length: to - from }, (_, at) => generate(conversation, from + at, people));
+    if (!cursor?.startsWith("generated ")) {
+      const response = await route.fetch();
+      const body = (await response.json()) as { data: object[]; next_cursor: string | null };
+      if (url.search.includes("after=") || body.next_cursor !== null) return route.fulfill({ response });
+      return route.fulfill({ response, json: { ...body, next_cursor: `generated ${count}` } });
     }
-    const to = Number(cursor.slice(8));
-    const from = Math.max(0, to - (to > BY_PAGE ? Math.min(BULK, to - BY_PAGE) : PAGE));
+    const to = Number(cursor.slice("generated ".length));
+    const from = Math.max(0, to - (to > PAGED ? Math.min(BULK, to - PAGED) : PAGE));
     if (slow) await new Promise((done) => setTimeout(done, slow));
-    await route.fulfill({ json: { success: true, data: range(from, to), next_cursor: from === 0 ? null : `made up ${from}` } });
+    await route.fulfill({ json: { success: true, data: range(from, to), next_cursor: from === 0 ? null : `generated ${from}` } });
     served.pages += 1;
     served.from = from;
   });
   return served;
 }
 
-/** Puts two into a group, in which one of them has written; its name. */
-async function inGroup(ann: Someone, ben: Someone): Promise<string> {
-  const group = named("Sea");
-  await ann.makeGroup(group, ben.name);
-  await ann.write("the newest");
+/** Creates a group of two with one message. Returns its name. */
+async function createGroup(ann: Actor, ben: Actor): Promise<string> {
+  const group = uniqueName("Sea");
+  await ann.createGroup(group, ben.name);
+  await ann.send("the newest");
   await expect(ann.message("the newest").getByLabel("Sent")).toBeVisible();
   await expect(ben.row(group)).toContainText("the newest");
   return group;
 }
 
-/** Follows where a message is on the screen, frame by frame, until told to stop. */
-async function follow(page: Page): Promise<() => Promise<number[]>> {
+/** Records the position of the first visible message in each frame, until the returned function is called. */
+async function track(page: Page): Promise<() => Promise<number[]>> {
   await page.evaluate(() => {
     const list = document.querySelector("[data-testid=messages]") as HTMLElement;
     const top = list.getBoundingClientRect().top;
     const first = [...list.querySelectorAll<HTMLElement>("article.message")].find((e) => e.getBoundingClientRect().bottom > top + 40);
     const id = first?.dataset["message"] ?? "";
-    const places: number[] = [];
+    const positions: number[] = [];
     const channel = new MessageChannel();
-    // After the frame was drawn.
+    // The message event runs after the frame was painted.
     channel.port1.onmessage = () => {
       const text = list.querySelector(`[data-message="${id}"] .bubble .text`);
       const row = text?.closest<HTMLElement>(".slot")?.parentElement;
       const isShown = text && getComputedStyle(row ?? text).visibility === "visible";
-      places.push(isShown ? text.getBoundingClientRect().top : NaN);
+      positions.push(isShown ? text.getBoundingClientRect().top : NaN);
     };
-    Object.assign(window, { places, isFollowing: true });
+    Object.assign(window, { positions, isTracking: true });
     const each = () => {
       channel.port2.postMessage(null);
-      if ((window as unknown as { isFollowing: boolean }).isFollowing) requestAnimationFrame(each);
+      if ((window as unknown as { isTracking: boolean }).isTracking) requestAnimationFrame(each);
     };
     requestAnimationFrame(each);
   });
   return () =>
     page.evaluate(() => {
-      Object.assign(window, { isFollowing: false });
-      return (window as unknown as { places: number[] }).places;
+      Object.assign(window, { isTracking: false });
+      return (window as unknown as { positions: number[] }).positions;
     });
 }
 
@@ -115,19 +116,19 @@ const frames = (page: Page, count: number) =>
     for (let at = 0; at < count; at += 1) await new Promise((done) => requestAnimationFrame(done));
   }, count);
 
-/** How far a message went on the screen in all that is told of it, and whether it was there in every frame. */
-function journey(places: number[]): { furthest: number; end: number } {
-  expect(places.length).toBeGreaterThan(1);
-  expect(places.filter((place) => Number.isNaN(place))).toEqual([]);
-  const moved = places.map((place) => place - (places[0] ?? 0));
+/** Checks that a message was visible in every frame. Returns its furthest and last distance from the start. */
+function movement(positions: number[]): { furthest: number; end: number } {
+  expect(positions.length).toBeGreaterThan(1);
+  expect(positions.filter((position) => Number.isNaN(position))).toEqual([]);
+  const moved = positions.map((position) => position - (positions[0] ?? 0));
   return { furthest: Math.max(...moved.map(Math.abs)), end: moved.at(-1) ?? 0 };
 }
 
-test("older messages come in above without moving what one reads, also at the very top", async ({ newcomer }) => {
-  const ann = await newcomer(named("Ann"));
-  const ben = await newcomer(named("Ben"));
-  const group = await inGroup(ann, ben);
-  const served = await putBefore(ben.page, [await ann.id(), await ben.id()], BY_PAGE, 60);
+test("older messages load without moving the viewport, even at the very top", async ({ newUser }) => {
+  const ann = await newUser(uniqueName("Ann"));
+  const ben = await newUser(uniqueName("Ben"));
+  const group = await createGroup(ann, ben);
+  const served = await serveHistory(ben.page, [await ann.id(), await ben.id()], PAGED, 60);
   await ben.open(group);
   await expect(ben.message("the newest")).toBeVisible();
   await expect.poll(() => served.pages).toBeGreaterThan(0);
@@ -136,34 +137,34 @@ test("older messages come in above without moving what one reads, also at the ve
     const before = served.pages;
     await list.evaluate((e, top) => (e.scrollTop = top), top);
     await frames(ben.page, 2);
-    const stop = await follow(ben.page);
+    const stop = await track(ben.page);
     await expect.poll(() => served.pages).toBeGreaterThan(before);
     await frames(ben.page, 30);
-    expect(journey(await stop()).furthest).toBeLessThan(2);
+    expect(movement(await stop()).furthest).toBeLessThan(2);
   }
-  // By the wheel, while pages come in: each turn moves what one sees by that much, or less at the end of what is there.
+  // While pages load, each turn of the wheel scrolls by its own distance, or less at the top.
   await list.hover();
   const before = served.pages;
   while (served.pages < before + 4) {
-    const stop = await follow(ben.page);
+    const stop = await track(ben.page);
     await ben.page.mouse.wheel(0, -400);
     await frames(ben.page, 15);
-    const { end } = journey(await stop());
+    const { end } = movement(await stop());
     expect(end).toBeGreaterThan(-2);
     expect(end).toBeLessThan(402);
   }
 });
 
-test("50,000 messages", async ({ newcomer }, testInfo) => {
+test("50,000 messages render a bounded number of rows and elements", async ({ newUser }, testInfo) => {
   testInfo.setTimeout(240_000);
-  const ann = await newcomer(named("Ann"));
-  const ben = await newcomer(named("Ben"));
-  const group = await inGroup(ann, ben);
-  const served = await putBefore(ben.page, [await ann.id(), await ben.id()], MANY);
+  const ann = await newUser(uniqueName("Ann"));
+  const ben = await newUser(uniqueName("Ben"));
+  const group = await createGroup(ann, ben);
+  const served = await serveHistory(ben.page, [await ann.id(), await ben.id()], TOTAL);
   await ben.open(group);
   await expect(ben.message("the newest")).toBeVisible();
   const list = ben.page.getByTestId("messages");
-  const upTo = (number: number) =>
+  const loadUpTo = (number: number) =>
     expect
       .poll(
         async () => {
@@ -173,11 +174,11 @@ test("50,000 messages", async ({ newcomer }, testInfo) => {
         { intervals: [20], timeout: 60_000 },
       )
       .toBe(number);
-  await upTo(BY_PAGE);
-  const inPage = () => ben.page.evaluate(() => ({ rows: document.querySelectorAll("article.message").length, nodes: document.querySelectorAll("*").length }));
+  await loadUpTo(PAGED);
+  const count = () => ben.page.evaluate(() => ({ rows: document.querySelectorAll("article.message").length, nodes: document.querySelectorAll("*").length }));
   const most = { rows: 0, nodes: 0 };
-  const note = async () => {
-    const { rows, nodes } = await inPage();
+  const record = async () => {
+    const { rows, nodes } = await count();
     most.rows = Math.max(most.rows, rows);
     most.nodes = Math.max(most.nodes, nodes);
   };
@@ -186,37 +187,37 @@ test("50,000 messages", async ({ newcomer }, testInfo) => {
     const stop = await measure(ben.page);
     await work();
     times[what] = await stop();
-    await note();
+    await record();
   };
 
-  await timed("pages of 50 come in above", () => upTo(0));
-  await timed("the wheel, at the top", () => wheel(ben.page, list, 300, 60));
-  await timed("the scrollbar, through all of it", async () => {
+  await timed("loading pages of 50", () => loadUpTo(0));
+  await timed("wheel at the top", () => wheel(ben.page, list, 300, 60));
+  await timed("scrollbar through everything", async () => {
     for (let part = 0; part <= 40; part += 1) {
       await list.evaluate((e, part) => (e.scrollTop = (e.scrollHeight - e.clientHeight) * (part / 40)), part);
       await frames(ben.page, 2);
-      await note();
+      await record();
     }
   });
-  await timed("the wheel, in the middle", async () => {
+  await timed("wheel in the middle", async () => {
     await list.evaluate((e) => (e.scrollTop = e.scrollHeight / 2));
     await wheel(ben.page, list, -300, 60);
   });
-  await timed("messages come in while one reads in the middle", async () => {
-    const stop = await follow(ben.page);
-    for (let at = 1; at <= 10; at += 1) await ann.write(`meanwhile ${at}`);
+  await timed("receiving while reading in the middle", async () => {
+    const stop = await track(ben.page);
+    for (let at = 1; at <= 10; at += 1) await ann.send(`meanwhile ${at}`);
     await expect(ben.row(group).locator(".preview")).toContainText("meanwhile 10");
-    expect(journey(await stop()).furthest).toBeLessThan(2);
+    expect(movement(await stop()).furthest).toBeLessThan(2);
   });
   await ben.page.getByRole("button", { name: "Jump to latest" }).click();
   await expect(ben.message("meanwhile 10")).toBeInViewport();
-  await timed("messages come in at the end", async () => {
-    for (let at = 1; at <= 10; at += 1) await ann.write(`and now ${at}`);
+  await timed("receiving at the end", async () => {
+    for (let at = 1; at <= 10; at += 1) await ann.send(`and now ${at}`);
     await expect(ben.message("and now 10")).toBeInViewport();
   });
   await timed("typing", () => ben.field.pressSequentially("all of it is still here, and one can write"));
   await timed("sending", async () => {
-    for (let at = 1; at <= 10; at += 1) await ben.write(`answer ${at}`);
+    for (let at = 1; at <= 10; at += 1) await ben.send(`answer ${at}`);
     await expect(ben.message("answer 10").getByLabel(/Sent|Read/)).toBeVisible();
   });
   await ben.message("answer 10").scrollIntoViewIfNeeded();
@@ -235,27 +236,27 @@ async function wheel(page: Page, list: Locator, by: number, turns: number): Prom
   }
 }
 
-/** Measures frames and long tasks until told to stop. */
+/** Measures frames and long tasks until the returned function is called, which returns a summary. */
 async function measure(page: Page): Promise<() => Promise<string>> {
   await page.evaluate(() => {
-    const kept = { frames: [] as number[], tasks: [] as number[], isOver: false };
-    Object.assign(window, { kept });
-    new PerformanceObserver((list) => list.getEntries().forEach(({ duration }) => kept.tasks.push(duration))).observe({ type: "longtask" });
+    const measured = { frames: [] as number[], tasks: [] as number[], isOver: false };
+    Object.assign(window, { measured });
+    new PerformanceObserver((list) => list.getEntries().forEach(({ duration }) => measured.tasks.push(duration))).observe({ type: "longtask" });
     let last = performance.now();
     const each = (now: number) => {
-      kept.frames.push(now - last);
+      measured.frames.push(now - last);
       last = now;
-      if (!kept.isOver) requestAnimationFrame(each);
+      if (!measured.isOver) requestAnimationFrame(each);
     };
     requestAnimationFrame(each);
   });
   return () =>
     page.evaluate(() => {
-      const { kept } = window as unknown as { kept: { frames: number[]; tasks: number[]; isOver: boolean } };
-      kept.isOver = true;
-      const sorted = kept.frames.sort((a, b) => a - b);
+      const { measured } = window as unknown as { measured: { frames: number[]; tasks: number[]; isOver: boolean } };
+      measured.isOver = true;
+      const sorted = measured.frames.sort((a, b) => a - b);
       const at = (part: number) => Math.round(sorted[Math.floor((sorted.length - 1) * part)] ?? 0);
-      const tasks = kept.tasks.length > 0 ? `${kept.tasks.length} tasks over 50 ms, at most ${Math.round(Math.max(...kept.tasks))}` : "no task over 50 ms";
+      const tasks = measured.tasks.length > 0 ? `${measured.tasks.length} tasks over 50 ms, at most ${Math.round(Math.max(...measured.tasks))}` : "no task over 50 ms";
       return `${sorted.length} frames: median ${at(0.5)} ms, 95% ${at(0.95)} ms, longest ${at(1)} ms; ${tasks}`;
     });
 }

@@ -1,14 +1,14 @@
-// While nobody looks, and in several tabs of one browser.
+// Background pages: notifications, and several tabs of one browser.
 
 import type { Page } from "@playwright/test";
 
-import { PASSWORD, Someone, expect, meet, named, test } from "./stack.js";
+import { Actor, PASSWORD, expect, startDirectChat, test, uniqueName } from "./stack.js";
 
-/** Notes what the system would be asked to show. */
-const withNotifications = async (page: Page) => {
+/** Records notifications instead of showing them. */
+const recordNotifications = async (page: Page) => {
   await page.addInitScript(() => {
     const shown: string[] = [];
-    class Notified {
+    class FakeNotification {
       static permission = "granted";
       static requestPermission = async () => "granted";
       onclick: (() => void) | null = null;
@@ -17,12 +17,12 @@ const withNotifications = async (page: Page) => {
       }
       close() {}
     }
-    Object.assign(window, { Notification: Notified, shown });
+    Object.assign(window, { Notification: FakeNotification, shown });
   });
 };
 
-/** Whether the page can be seen, and has the focus. */
-const looks = (page: Page, isVisible: boolean, hasFocus = isVisible) =>
+/** Simulates whether the page is visible and focused. */
+const setVisible = (page: Page, isVisible: boolean, hasFocus = isVisible) =>
   page.evaluate(
     ([isVisible, hasFocus]) => {
       Object.defineProperty(document, "visibilityState", { configurable: true, get: () => (isVisible ? "visible" : "hidden") });
@@ -32,54 +32,54 @@ const looks = (page: Page, isVisible: boolean, hasFocus = isVisible) =>
     [isVisible, hasFocus],
   );
 
-test("notifications: one for each message that goes unseen, and none for others", async ({ newcomer }) => {
-  const ann = await newcomer(named("Ann"));
-  const cem = await newcomer(named("Cem"));
-  const ben = await newcomer(named("Ben"), { prepare: withNotifications });
+test("only unseen messages are notified", async ({ newUser }) => {
+  const ann = await newUser(uniqueName("Ann"));
+  const cem = await newUser(uniqueName("Cem"));
+  const ben = await newUser(uniqueName("Ben"), { prepare: recordNotifications });
   const shown = () => ben.page.evaluate(() => (window as unknown as { shown: string[] }).shown);
-  await meet(cem, ben);
-  await meet(ann, ben);
-  // Each is known to have arrived by its row.
-  const write = async (someone: Someone, text: string) => {
-    await someone.write(text);
-    await expect(ben.row(someone.name).locator(".preview")).toContainText(text);
+  await startDirectChat(cem, ben);
+  await startDirectChat(ann, ben);
+  // Sends a message and waits until it has arrived.
+  const send = async (actor: Actor, text: string) => {
+    await actor.send(text);
+    await expect(ben.row(actor.name).locator(".preview")).toContainText(text);
   };
-  await looks(ben.page, false);
-  await write(ann, "before it was asked for");
+  await setVisible(ben.page, false);
+  await send(ann, "before notifications are on");
   expect(await shown()).toEqual([]);
-  await looks(ben.page, true);
+  await setVisible(ben.page, true);
   await ben.page.getByRole("button", { name: "Profile and settings" }).click();
   await ben.page.getByRole("switch", { name: "Notifications" }).check();
   await ben.page.keyboard.press("Escape");
-  await write(ann, "seen in the inbox");
+  await send(ann, "seen in the inbox");
   expect(await shown()).toEqual([]);
 
-  await looks(ben.page, false);
-  await write(ann, "unseen");
-  await write(cem, "unseen too");
+  await setVisible(ben.page, false);
+  await send(ann, "unseen");
+  await send(cem, "unseen too");
   const expected = [`${ann.name}: unseen`, `${cem.name}: unseen too`];
   expect(await shown()).toEqual(expected);
-  // One's own, from another device.
+  // Ben's own message, from another device.
   await ben.call("POST", "/messages/send", { recipient_id: await ann.id(), message_text: "my own" });
   await expect(ben.row(ann.name).locator(".preview")).toContainText("my own");
   expect(await shown()).toEqual(expected);
 
-  // Beside another window: what is open there is seen, the rest is not.
+  // Visible without focus: only the open conversation is seen.
   await ben.open(ann.name);
-  await looks(ben.page, true, false);
-  await write(ann, "seen without the focus");
-  await write(cem, "in another conversation");
+  await setVisible(ben.page, true, false);
+  await send(ann, "seen without focus");
+  await send(cem, "in another conversation");
   expected.push(`${cem.name}: in another conversation`);
   expect(await shown()).toEqual(expected);
 
-  await looks(ben.page, true);
+  await setVisible(ben.page, true);
   await ben.page.getByRole("button", { name: "Details", exact: true }).click();
   await ben.page.getByRole("button", { name: "Mute notifications" }).click();
   await ben.page.keyboard.press("Escape");
   await expect(ben.row(ann.name).getByLabel("Muted")).toBeVisible();
-  await looks(ben.page, false);
-  await write(ann, "muted");
-  await write(cem, "and not muted");
+  await setVisible(ben.page, false);
+  await send(ann, "muted");
+  await send(cem, "and not muted");
   expected.push(`${cem.name}: and not muted`);
   expect(await shown()).toEqual(expected);
 });
@@ -94,18 +94,18 @@ function sockets(page: Page): { open: number } {
   return count;
 }
 
-/** Another tab in which the same one signs in. */
-async function anotherTab(someone: Someone, username: string, page: Page, url: string): Promise<Someone> {
+/** Signs in the same user in another tab. */
+async function openTab(actor: Actor, username: string, page: Page, url: string): Promise<Actor> {
   await page.goto(url);
   await page.getByLabel("Username or e-mail address").fill(username);
   await page.getByLabel("Password").fill(PASSWORD);
   await page.getByRole("button", { name: "Sign in" }).click();
   await expect(page.getByRole("button", { name: "New conversation" }).first()).toBeVisible();
-  return new Someone(page, someone.name);
+  return new Actor(page, actor.name);
 }
 
-/** How many messages on their way are on this browser's disk. */
-const kept = (page: Page) =>
+/** Returns the number of outbox entries on disk. */
+const storedEntries = (page: Page) =>
   page.evaluate(async () => {
     const [database] = await indexedDB.databases();
     const opened = await new Promise<IDBDatabase>((resolve, reject) => {
@@ -122,55 +122,55 @@ const kept = (page: Page) =>
     return count;
   });
 
-test("of two tabs one holds the socket, and the other takes over when it is closed", async ({ newcomer, stack }) => {
-  const ben = await newcomer(named("Ben"));
+test("one of two tabs holds the socket, and the other takes over when it closes", async ({ newUser, stack }) => {
+  const ben = await newUser(uniqueName("Ben"));
   let first = { open: 0 };
-  const ann = await newcomer(named("Ann"), { prepare: async (page) => void (first = sockets(page)) });
+  const ann = await newUser(uniqueName("Ann"), { prepare: async (page) => void (first = sockets(page)) });
   const { username } = await ann.call<{ username: string }>("GET", "/users/me");
-  await meet(ben, ann);
-  await ben.write("to both");
+  await startDirectChat(ben, ann);
+  await ben.send("to both");
   await ann.open(ben.name);
   await expect.poll(() => first.open).toBe(1);
 
   const page = await ann.page.context().newPage();
   const second = sockets(page);
-  const other = await anotherTab(ann, username, page, stack.url);
+  const other = await openTab(ann, username, page, stack.url);
   await other.open(ben.name);
   for (const tab of [ann, other]) await expect(tab.message("to both")).toBeVisible();
   await ben.field.pressSequentially("and");
   for (const tab of [ann, other]) await expect(tab.page.getByTestId("typing")).toContainText("is typing");
-  await ben.write("and again");
+  await ben.send("and again");
   for (const tab of [ann, other]) await expect(tab.message("and again")).toHaveCount(1);
-  // What one tab writes is in the other.
-  await other.write("from the second tab");
+  // A message sent in one tab appears in the other.
+  await other.send("from the second tab");
   for (const tab of [ann, other, ben]) await expect(tab.message("from the second tab")).toHaveCount(1);
   expect([first.open, second.open]).toEqual([1, 0]);
 
   await ann.page.close();
   await expect.poll(() => second.open).toBe(1);
-  await ben.write("to the one that is left");
+  await ben.send("to the one that is left");
   await expect(other.message("to the one that is left")).toHaveCount(1);
 });
 
-test("what was sent offline in a tab that was closed is sent by the next, once", async ({ newcomer, stack }) => {
-  const ben = await newcomer(named("Ben"));
-  const ann = await newcomer(named("Ann"));
+test("messages sent offline in a closed tab are sent once by the next tab", async ({ newUser, stack }) => {
+  const ben = await newUser(uniqueName("Ben"));
+  const ann = await newUser(uniqueName("Ann"));
   const { username } = await ann.call<{ username: string }>("GET", "/users/me");
-  await meet(ann, ben);
-  await ann.write("before");
+  await startDirectChat(ann, ben);
+  await ann.send("before");
   await expect(ann.message("before").getByLabel("Sent")).toBeVisible();
   const context = ann.page.context();
   await context.setOffline(true);
-  for (const text of ["one", "two", "three"]) await ann.write(`${text}, offline`);
+  for (const text of ["one", "two", "three"]) await ann.send(`${text}, offline`);
   await expect(ann.message("three, offline").getByLabel("Sending")).toBeVisible();
-  await expect.poll(() => kept(ann.page)).toBe(3);
-  // What the page keeps beside it would do as well.
+  await expect.poll(() => storedEntries(ann.page)).toBe(3);
+  // Removes the page's own copies, so that only the outbox has the messages.
   await ann.page.evaluate(() => localStorage.clear());
   await ann.page.close();
   await context.setOffline(false);
 
-  const other = await anotherTab(ann, username, await context.newPage(), stack.url);
-  const third = await anotherTab(ann, username, await context.newPage(), stack.url);
+  const other = await openTab(ann, username, await context.newPage(), stack.url);
+  const third = await openTab(ann, username, await context.newPage(), stack.url);
   await ben.open(ann.name);
   const expected = ["before", "one, offline", "two, offline", "three, offline"];
   await expect.poll(() => ben.page.locator("article .text").allInnerTexts()).toEqual(expected);

@@ -1,31 +1,31 @@
-// What goes wrong on the way, and that nothing is lost or double.
+// Network and server faults neither lose nor duplicate messages.
 
 import type { Page } from "@playwright/test";
 
-import { Someone, Stack, expect, inFolder, meet, named, test } from "./stack.js";
+import { Actor, Stack, expect, startDirectChat, test, uniqueName, withTemporaryFolder } from "./stack.js";
 
-/** No socket gets through, as behind some proxies. */
+/** Blocks sockets, as some proxies do. */
 const withoutSockets = async (page: Page) => {
   await page.routeWebSocket(/\/ws/, (socket) => socket.close());
 };
 
-/** The texts that show, in order. */
-const texts = (someone: Someone) => someone.page.locator("article .text").allInnerTexts();
+/** Returns the visible texts in order. */
+const texts = (actor: Actor) => actor.page.locator("article .text").allInnerTexts();
 
-test("offline and back: nothing lost, nothing double", async ({ newcomer }) => {
-  const ann = await newcomer(named("Ann"));
-  const ben = await newcomer(named("Ben"));
-  await meet(ann, ben);
-  await ann.write("before");
+test("messages sent while offline arrive once, in order", async ({ newUser }) => {
+  const ann = await newUser(uniqueName("Ann"));
+  const ben = await newUser(uniqueName("Ben"));
+  await startDirectChat(ann, ben);
+  await ann.send("before");
   await ben.open(ann.name);
   await expect(ben.message("before")).toBeVisible();
 
   await ann.page.context().setOffline(true);
-  for (const text of ["first", "second", "third"]) await ann.write(text);
+  for (const text of ["first", "second", "third"]) await ann.send(text);
   await expect(ann.message("third").getByLabel("Sending")).toBeVisible();
   await expect(ann.page.getByText("You are offline.")).toBeVisible();
   await ann.screenshot("offline");
-  await ben.write("meanwhile");
+  await ben.send("meanwhile");
   await expect(ben.message("meanwhile").getByLabel("Sent")).toBeVisible();
 
   await ann.page.context().setOffline(false);
@@ -38,28 +38,28 @@ test("offline and back: nothing lost, nothing double", async ({ newcomer }) => {
   await expect.poll(() => texts(ann)).toEqual(expected);
 });
 
-test("what was written offline survives a reload", async ({ newcomer }) => {
-  const ann = await newcomer(named("Ann"));
-  const ben = await newcomer(named("Ben"));
-  await meet(ann, ben);
-  await ann.write("before");
+test("messages sent while offline survive a reload", async ({ newUser }) => {
+  const ann = await newUser(uniqueName("Ann"));
+  const ben = await newUser(uniqueName("Ben"));
+  await startDirectChat(ann, ben);
+  await ann.send("before");
   await expect(ann.message("before").getByLabel("Sent")).toBeVisible();
-  // The server is out of reach, though the network is there.
+  // The server is unreachable, although the network is up.
   await ann.page.route("**/api/messages/send", (route) => route.abort());
-  await ann.write("kept");
-  await expect(ann.message("kept").getByLabel("Sending")).toBeVisible();
+  await ann.send("pending");
+  await expect(ann.message("pending").getByLabel("Sending")).toBeVisible();
   await ann.page.reload();
-  await expect(ann.message("kept").getByLabel("Sending")).toBeVisible();
+  await expect(ann.message("pending").getByLabel("Sending")).toBeVisible();
   await ann.page.unroute("**/api/messages/send");
   await ben.open(ann.name);
-  await expect(ben.message("kept")).toHaveCount(1);
-  await expect(ann.message("kept")).toHaveCount(1);
+  await expect(ben.message("pending")).toHaveCount(1);
+  await expect(ann.message("pending")).toHaveCount(1);
 });
 
-test("an answer that is lost: the message is there once", async ({ newcomer }) => {
-  const ann = await newcomer(named("Ann"));
-  const ben = await newcomer(named("Ben"));
-  await meet(ann, ben);
+test("a lost response does not duplicate the message", async ({ newUser }) => {
+  const ann = await newUser(uniqueName("Ann"));
+  const ben = await newUser(uniqueName("Ben"));
+  await startDirectChat(ann, ben);
   let lost = 0;
   await ann.page.route("**/api/messages/send", async (route) => {
     lost += 1;
@@ -67,19 +67,19 @@ test("an answer that is lost: the message is there once", async ({ newcomer }) =
     await route.fetch();
     return route.abort();
   });
-  await ann.write("only once");
+  await ann.send("only once");
   await expect(ann.message("only once").getByLabel("Sent")).toBeVisible();
   await ben.open(ann.name);
   await expect(ben.message("only once")).toHaveCount(1);
   await expect(ann.message("only once")).toHaveCount(1);
-  await ann.write("and on");
+  await ann.send("and on");
   await expect.poll(() => texts(ben)).toEqual(["only once", "and on"]);
 });
 
-test("a change that is refused, of a message on its way or sent, keeps what was typed", async ({ newcomer }) => {
-  const ann = await newcomer(named("Ann"));
-  const ben = await newcomer(named("Ben"));
-  await meet(ann, ben);
+test("a refused edit of a pending or sent message keeps its text", async ({ newUser }) => {
+  const ann = await newUser(uniqueName("Ann"));
+  const ben = await newUser(uniqueName("Ben"));
+  await startDirectChat(ann, ben);
   let isHeld = true;
   await ann.page.route("**/api/messages/send", async (route) => {
     while (isHeld) await new Promise((done) => setTimeout(done, 50));
@@ -90,22 +90,22 @@ test("a change that is refused, of a message on its way or sent, keeps what was 
     if (route.request().method() !== "PATCH") return route.fallback();
     await route.fulfill({ status: 403, contentType: "application/problem+json", json: problem });
   });
-  await ann.write("one try");
-  await ann.act("one try", "Edit");
-  await ann.write("a first try");
+  await ann.send("one try");
+  await ann.chooseAction("one try", "Edit");
+  await ann.send("a first try");
   await expect(ann.message("a first try")).toBeVisible();
   isHeld = false;
-  const note = ann.page.getByTestId("refused-change");
+  const note = ann.page.getByTestId("failed-edit");
   await expect(note).toContainText("a first try");
-  await expect(ann.page.getByText("A message was not changed: That is not possible.")).toBeVisible();
+  await expect(ann.page.getByText("Could not edit the message: That is not possible.")).toBeVisible();
   await expect(ann.message("one try").getByLabel("Sent")).toBeVisible();
-  await ann.screenshot("refused-change");
+  await ann.screenshot("failed-edit");
 
-  // It is there after a reload, can be worked on, and is kept again.
+  // The text survives a reload, can be edited further, and is kept again.
   await ann.page.reload();
   await note.getByRole("button", { name: "Edit" }).click();
   await expect(ann.field).toHaveValue("a first try");
-  await ann.write("a second try");
+  await ann.send("a second try");
   await expect(note).toContainText("a second try");
   await ann.page.unroute(/\/api\/messages\/[^/]+$/);
   await note.getByRole("button", { name: "Try again" }).click();
@@ -113,43 +113,43 @@ test("a change that is refused, of a message on its way or sent, keeps what was 
   await expect(note).toHaveCount(0);
 });
 
-test("without a socket, polling carries everything", async ({ newcomer }) => {
-  const ann = await newcomer(named("Ann"), { prepare: withoutSockets });
-  const ben = await newcomer(named("Ben"), { prepare: withoutSockets });
-  await meet(ann, ben);
-  await ann.write("by the slow road");
+test("without sockets, everything arrives by polling", async ({ newUser }) => {
+  const ann = await newUser(uniqueName("Ann"), { prepare: withoutSockets });
+  const ben = await newUser(uniqueName("Ben"), { prepare: withoutSockets });
+  await startDirectChat(ann, ben);
+  await ann.send("sent without a socket");
   await ben.open(ann.name);
-  await expect(ben.message("by the slow road")).toBeVisible();
-  await expect(ann.message("by the slow road").getByLabel("Read")).toBeVisible();
+  await expect(ben.message("sent without a socket")).toBeVisible();
+  await expect(ann.message("sent without a socket").getByLabel("Read")).toBeVisible();
   await ben.field.pressSequentially("mm");
   await expect(ann.page.getByTestId("typing")).toContainText("is typing");
-  await ben.write("arrived");
+  await ben.send("arrived");
   await expect(ann.message("arrived")).toBeVisible();
-  await ann.act("by the slow road", "Edit");
-  await ann.write("by the other road");
-  await expect(ben.message("by the other road")).toBeVisible();
+  await ann.chooseAction("sent without a socket", "Edit");
+  await ann.send("edited without a socket");
+  await expect(ben.message("edited without a socket")).toBeVisible();
   await expect(ann.page.getByTestId("presence")).toContainText("online");
 });
 
-test("the server is killed and started again: the chat goes on", async ({ newcomer }) => {
-  await inFolder(async (folder) => {
+test("the chat continues after a server crash", async ({ newUser }) => {
+  await withTemporaryFolder(async (folder) => {
     const stack = await new Stack(["--data-dir", folder]).start();
     try {
-      const ann = await newcomer(named("Ann"), { stack });
-      const ben = await newcomer(named("Ben"), { stack });
-      await meet(ann, ben);
-      await ann.write("before the cut");
+      const ann = await newUser(uniqueName("Ann"), { stack });
+      const ben = await newUser(uniqueName("Ben"), { stack });
+      await startDirectChat(ann, ben);
+      await ann.send("before the crash");
       await ben.open(ann.name);
-      await expect(ann.message("before the cut").getByLabel("Read")).toBeVisible();
+      await expect(ann.message("before the crash").getByLabel("Read")).toBeVisible();
       await stack.kill();
-      await ann.write("during the cut");
+      await ann.send("during the crash");
       await expect(ann.page.getByText("You are offline.")).toBeVisible();
       await stack.start();
-      await expect(ben.message("during the cut")).toBeVisible({ timeout: 40_000 });
+      await expect(ben.message("during the crash")).toBeVisible({ timeout: 40_000 });
       await expect(ann.page.getByText("You are offline.")).toHaveCount(0);
-      await ben.write("after the cut");
-      await expect(ann.message("after the cut")).toBeVisible();
-      const expected = ["before the cut", "during the cut", "after the cut"];
+      await ben.send("after the crash");
+      await expect(ann.message("after the crash")).toBeVisible();
+      const expected = ["before the crash", "during the crash", "after the crash"];
       await expect.poll(() => texts(ann)).toEqual(expected);
       await expect.poll(() => texts(ben)).toEqual(expected);
     } finally {

@@ -1,29 +1,29 @@
-// Opening conversations: which stretch of each is loaded and shown.
+// Loads the messages of open conversations, and decides which range of each is shown.
 
 import type { Api } from "./api.js";
 import type { Window } from "./chat.js";
 import { TidingsError } from "./error.js";
 import type { Page } from "./http.js";
-import type { Moment, Store } from "./store.js";
+import type { Checkpoint, Store } from "./store.js";
 import type { Message } from "./types.js";
 
-/** Messages of a page. */
-const PAGE = 50;
+/** Messages per page. */
+const PAGE_SIZE = 50;
 
-/** Messages that the server counts back at most. */
-const MOST_BACK = 10_000;
+/** Maximum `offset` that the server accepts. */
+const MAX_OFFSET = 10_000;
 
-/** Loads what is shown of the conversations that are open. */
-export class Reader {
+/** Loads messages into the store. */
+export class MessageLoader {
   readonly #api: Api;
   readonly #store: Store;
-  /** How often each conversation is open. */
+  /** How many times each conversation is open. */
   readonly #open = new Map<string, number>();
-  /** Open conversations that are not to be had. */
+  /** Open conversations that the server refused. */
   readonly #refused = new Set<string>();
-  /** What is being loaded of each, so that nothing is loaded twice at once. */
+  /** The last queued load by conversation. */
   readonly #loading = new Map<string, Promise<void>>();
-  /** Single messages that are being loaded, and those that are not there for the user. */
+  /** Single messages that are being loaded, and those the user cannot see. */
   readonly #single = new Map<string, Promise<Message | undefined>>();
   readonly #missing = new Set<string>();
 
@@ -32,7 +32,7 @@ export class Reader {
     this.#store = store;
   }
 
-  /** Keeps a conversation open until the answer is called. */
+  /** Keeps a conversation open. Returns a function that closes it. */
   open(id: string): () => void {
     this.#open.set(id, (this.#open.get(id) ?? 0) + 1);
     this.#refused.delete(id);
@@ -46,9 +46,10 @@ export class Reader {
     };
   }
 
-  /** Loads the newest messages of open conversations that show none: opened just now, or emptied by an event. */
+  /** Loads the newest messages of open conversations without a window: those just opened, or cleared by an event. */
   async refresh(signal: AbortSignal): Promise<void> {
-    const isBare = (id: string) => this.#store.window(id) === null && !this.#loading.has(id) && !this.#refused.has(id);
+    const needsWindow = (id: string) =>
+      this.#store.window(id) === null && !this.#loading.has(id) && !this.#refused.has(id);
     const load = async (id: string) => {
       try {
         await this.toLatest(id, signal);
@@ -56,11 +57,11 @@ export class Reader {
         if (error instanceof TidingsError && !error.retryable) this.#refused.add(id);
       }
     };
-    await Promise.all([...this.#open.keys()].filter(isBare).map(load));
+    await Promise.all([...this.#open.keys()].filter(needsWindow).map(load));
   }
 
-  /** The newest pages of the open conversations, to begin anew with. Those that are not to be had are left out. */
-  async reload(signal: AbortSignal): Promise<Map<string, { window: Window; messages: Message[] }>> {
+  /** Loads the newest page of each open conversation for a full reload; omits those the user may not see. */
+  async loadWindows(signal: AbortSignal): Promise<Map<string, { window: Window; messages: Message[] }>> {
     const pages = new Map<string, { window: Window; messages: Message[] }>();
     for (const id of this.#open.keys()) {
       const page = await this.#latest(id, signal).catch((error: unknown) => {
@@ -74,72 +75,73 @@ export class Reader {
 
   /** Shows the newest messages. */
   toLatest(id: string, signal: AbortSignal): Promise<void> {
-    return this.#once(id, async () => {
-      const asked = this.#store.now;
+    return this.#enqueue(id, async () => {
+      const checkpoint = this.#store.checkpoint;
       const { window, messages } = await this.#latest(id, signal);
-      this.#show(asked, id, messages, window);
+      this.#show(checkpoint, id, messages, window);
     });
   }
 
-  /** Shows older messages above those that are there; nothing where there are none. */
+  /** Extends the window by a page of older messages, if there are any. */
   older(id: string, signal: AbortSignal): Promise<void> {
-    return this.#once(id, async () => {
+    return this.#enqueue(id, async () => {
       const window = this.#store.window(id);
       if (!window?.older) return;
-      const asked = this.#store.now;
+      const checkpoint = this.#store.checkpoint;
       const page = await this.#page(id, { cursor: window.older }, signal);
-      // Something else may be shown by now.
+      // The window may have been replaced in the meantime.
       if (this.#store.window(id) !== window) return;
       const from = page.next === null ? "" : (page.data[0]?.id ?? window.from);
-      this.#show(asked, id, page.data, { ...window, from, older: page.next });
+      this.#show(checkpoint, id, page.data, { ...window, from, older: page.next });
     });
   }
 
-  /** Shows newer messages below those that are there, up to the present. */
+  /** Extends the window by a page of newer messages, if it does not reach the newest one. */
   newer(id: string, signal: AbortSignal): Promise<void> {
-    return this.#once(id, async () => {
+    return this.#enqueue(id, async () => {
       const window = this.#store.window(id);
       if (!window?.newer) return;
-      const asked = this.#store.now;
+      const checkpoint = this.#store.checkpoint;
       const page = await this.#page(id, { cursor: window.newer }, signal);
       if (this.#store.window(id) !== window) return;
       const to = page.next === null ? null : (page.data.at(-1)?.id ?? window.to);
-      this.#show(asked, id, page.data, { ...window, to, newer: page.next });
+      this.#show(checkpoint, id, page.data, { ...window, to, newer: page.next });
     });
   }
 
-  /** Shows a message among those around it. Where it is there already, nothing changes. */
+  /** Shows the messages around a message, unless the window contains it already. */
   jumpTo(id: string, messageId: string, signal: AbortSignal): Promise<void> {
-    return this.#once(id, async () => {
+    return this.#enqueue(id, async () => {
       const shown = this.#store.window(id);
       const isShown = shown && shown.from <= messageId && (shown.to === null || messageId <= shown.to);
       if (isShown && this.#store.message(id, messageId)) return;
-      const asked = this.#store.now;
-      const after = await this.#page(id, { after: messageId, limit: PAGE / 2 }, signal);
+      const checkpoint = this.#store.checkpoint;
+      const after = await this.#page(id, { after: messageId, limit: PAGE_SIZE / 2 }, signal);
       const first = after.data[0];
       if (!first) {
         const { window, messages } = await this.#latest(id, signal);
-        this.#show(asked, id, messages, window);
+        this.#show(checkpoint, id, messages, window);
         return;
       }
-      const before = await this.#page(id, { before: first.id, limit: PAGE / 2 }, signal);
+      const before = await this.#page(id, { before: first.id, limit: PAGE_SIZE / 2 }, signal);
       const window = {
         from: before.next === null ? "" : (before.data[0] ?? first).id,
         older: before.next,
         to: after.next === null ? null : (after.data.at(-1) ?? first).id,
         newer: after.next,
       };
-      this.#show(asked, id, [...before.data, ...after.data], window);
+      this.#show(checkpoint, id, [...before.data, ...after.data], window);
     });
   }
 
-  /** Shows a message that is so many from the newest, counted from 0; the oldest where there are fewer. */
-  async jumpBack(id: string, count: number, signal: AbortSignal): Promise<void> {
-    const [there] = (await this.#page(id, { offset: Math.min(count, MOST_BACK), limit: 1 }, signal)).data;
-    if (there) await this.jumpTo(id, there.id, signal);
+  /** Shows the message at an offset from the newest one (0), or the oldest message if there are fewer. */
+  async jumpBack(id: string, offset: number, signal: AbortSignal): Promise<void> {
+    const query = { offset: Math.min(offset, MAX_OFFSET), limit: 1 };
+    const [message] = (await this.#page(id, query, signal)).data;
+    if (message) await this.jumpTo(id, message.id, signal);
   }
 
-  /** A message, loaded where it is not known; undefined where it is not there for the user. */
+  /** Returns a message, loaded if necessary; undefined if the user cannot see it. */
   async message(id: string, messageId: string, signal: AbortSignal): Promise<Message | undefined> {
     const known = this.#store.message(id, messageId);
     if (known || this.#missing.has(messageId)) return known;
@@ -152,13 +154,13 @@ export class Reader {
     }
   }
 
-  /** There is no call for one message: it is the last before the one after it. */
+  /** Loads one message. The API has no call for that, so it finds the next message and loads the one before it. */
   async #one(id: string, messageId: string, signal: AbortSignal): Promise<Message | undefined> {
-    const asked = this.#store.now;
+    const checkpoint = this.#store.checkpoint;
     const [next] = (await this.#page(id, { after: messageId, limit: 1 }, signal)).data;
     const { data } = await this.#page(id, { limit: 1, ...(next ? { before: next.id } : {}) }, signal);
     const found = data.find((message) => message.id === messageId);
-    if (found) this.#store.hold(asked, [found]);
+    if (found) this.#store.merge(checkpoint, [found]);
     else this.#missing.add(messageId);
     return found;
   }
@@ -169,25 +171,25 @@ export class Reader {
     return { messages: page.data, window: { from, older: page.next, to: null, newer: null } };
   }
 
-  /** A page with at least one message; only at the end of a list there is none. */
+  /** Loads a page, and skips empty ones: the result is only empty at the end of the list. */
   async #page(
     id: string,
     query: { before?: string; after?: string; limit?: number; cursor?: string; offset?: number },
     signal: AbortSignal,
   ): Promise<Page<Message[]>> {
-    let page = await this.#api.messages(id, { limit: PAGE, ...query }, { signal });
+    let page = await this.#api.messages(id, { limit: PAGE_SIZE, ...query }, { signal });
     while (page.data.length === 0 && page.next !== null) {
-      page = await this.#api.messages(id, { limit: PAGE, cursor: page.next }, { signal });
+      page = await this.#api.messages(id, { limit: PAGE_SIZE, cursor: page.next }, { signal });
     }
     return page;
   }
 
-  #show(asked: Moment, id: string, messages: Message[], window: Window): void {
-    this.#store.show(asked, id, messages, window);
+  #show(checkpoint: Checkpoint, id: string, messages: Message[], window: Window): void {
+    this.#store.showWindow(checkpoint, id, messages, window);
   }
 
-  /** One at a time for a conversation: whoever asks meanwhile waits for what is under way, and then for its own. */
-  async #once(id: string, load: () => Promise<void>): Promise<void> {
+  /** Runs loads of the same conversation one after the other. */
+  async #enqueue(id: string, load: () => Promise<void>): Promise<void> {
     const before = this.#loading.get(id);
     const mine = (before ? before.catch(() => {}) : Promise.resolve()).then(load);
     this.#loading.set(id, mine);

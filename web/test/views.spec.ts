@@ -1,82 +1,82 @@
-// The main views, wide and narrow, light and dark: pictures to be looked at, and no violation that axe finds.
+// The main views, wide and narrow, light and dark: takes screenshots for review and runs accessibility checks.
 
 import { AxeBuilder } from "@axe-core/playwright";
 
-import { Someone, expect, test } from "./stack.js";
+import { Actor, expect, test } from "./stack.js";
 
 const SIZES = { wide: { width: 1440, height: 900 }, narrow: { width: 390, height: 844 } };
 
-/** Looks at a view in both schemes. What is not about colours is the same in both. */
-async function inspect({ page }: Someone, name: string, folder: string): Promise<void> {
+/** Takes screenshots of a view in both colour schemes and runs axe. In dark mode it only checks contrast. */
+async function inspect({ page }: Actor, name: string, folder: string): Promise<void> {
   for (const colorScheme of ["dark", "light"] as const) {
     await page.emulateMedia({ colorScheme });
-    // Until it is painted.
+    // Waits until the page is painted.
     await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
-    await new Someone(page, "").screenshot(`${name}-${folder}-${colorScheme}`);
+    await new Actor(page, "").screenshot(`${name}-${folder}-${colorScheme}`);
     const axe = new AxeBuilder({ page }).setLegacyMode();
     if (colorScheme === "dark") axe.withRules("color-contrast");
     const { violations } = await axe.analyze();
-    const told = violations.flatMap(({ id, nodes }) => nodes.map(({ html, any }) => `${id}: ${html.slice(0, 200)} ${any[0]?.message ?? ""}`));
-    expect(told, `${name}, ${colorScheme}`).toEqual([]);
+    const messages = violations.flatMap(({ id, nodes }) => nodes.map(({ html, any }) => `${id}: ${html.slice(0, 200)} ${any[0]?.message ?? ""}`));
+    expect(messages, `${name}, ${colorScheme}`).toEqual([]);
   }
 }
 
 for (const [size, viewport] of Object.entries(SIZES)) {
-  test(`the main views, ${size}, light and dark`, async ({ browser, stack, demo }) => {
-    // Without motion, so that nothing is half-way there.
+  test(`the main views are accessible, ${size}`, async ({ browser, stack, demoUser }) => {
+    // Without animations, so that screenshots are stable.
     const options = { viewport, reducedMotion: "reduce" as const };
     const page = await (await browser.newContext(options)).newPage();
     await page.goto(stack.url);
     await expect(page.getByRole("button", { name: "Alice Sommer" })).toBeVisible();
-    await inspect(new Someone(page, ""), "sign-in", size);
+    await inspect(new Actor(page, ""), "sign-in", size);
 
-    const alice = await demo("Alice Sommer", options);
-    const look = (name: string) => inspect(alice, name, size);
+    const alice = await demoUser("Alice Sommer", options);
+    const check = (name: string) => inspect(alice, name, size);
     const back = async () => {
-      if (size === "narrow") await alice.page.getByRole("button", { name: "Back to the inbox" }).click();
+      if (size === "narrow") await alice.page.getByRole("button", { name: "Back to inbox" }).click();
     };
     await expect(alice.row("Moving day")).toBeVisible();
-    await look("inbox");
+    await check("inbox");
     await alice.open("Moving day");
     await expect(alice.message("القطة معي")).toBeVisible();
-    await look("group");
+    await check("group");
     await alice.page.getByRole("button", { name: "Details", exact: true }).click();
     await expect(alice.page.getByRole("list", { name: "People" }).getByText("Bob Okafor")).toBeVisible();
-    await look("details");
+    await check("details");
     await alice.page.keyboard.press("Escape");
     await expect(alice.page.locator("dialog")).toHaveCount(0);
     await back();
     await alice.open("Bob Okafor");
     await expect(alice.message("It rattles")).toBeVisible();
-    await look("direct");
+    await check("direct");
     await alice.page.getByRole("button", { name: "Emoji" }).click();
     await expect(alice.page.getByRole("button", { name: "grinning face", exact: true })).toBeVisible();
     await alice.page.getByRole("searchbox", { name: "Search emoji" }).fill("cat");
     await expect(alice.page.getByRole("button", { name: "cat", exact: true })).toBeVisible();
-    await look("emoji");
+    await check("emoji");
     await alice.page.keyboard.press("Escape");
     await back();
     await alice.page.getByRole("button", { name: "New conversation" }).first().click();
     await alice.page.getByRole("tab", { name: "Rooms" }).click();
     await expect(alice.page.getByRole("button", { name: "Open Café Babel" })).toBeVisible();
-    await look("rooms");
+    await check("rooms");
     await alice.page.keyboard.press("Escape");
     await alice.page.getByRole("button", { name: "Profile and settings" }).click();
-    await expect(alice.page.getByLabel("Colours")).toBeVisible();
-    await look("settings");
+    await expect(alice.page.getByLabel("Theme")).toBeVisible();
+    await check("settings");
     await alice.page.keyboard.press("Escape");
     await alice.page.getByRole("searchbox", { name: "Search conversations" }).fill("van");
     await expect(alice.page.locator(".hit mark").first()).toBeVisible();
-    await look("search");
+    await check("search");
 
-    // Nothing is wider than the page.
+    // No view scrolls horizontally.
     const overflow = await alice.page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
     expect(overflow).toBeLessThanOrEqual(0);
   });
 }
 
-test("from 360 pixels on, nothing sticks out", async ({ demo }) => {
-  const alice = await demo("Alice Sommer", { viewport: { width: 360, height: 640 } });
+test("the page fits from a width of 360 pixels", async ({ demoUser }) => {
+  const alice = await demoUser("Alice Sommer", { viewport: { width: 360, height: 640 } });
   await alice.open("Moving day");
   await expect(alice.message("القطة معي")).toBeVisible();
   for (const width of [360, 680, 721]) {
@@ -87,8 +87,8 @@ test("from 360 pixels on, nothing sticks out", async ({ demo }) => {
   }
 });
 
-test("from right to left, the page mirrors", async ({ demo }) => {
-  const farah = await demo("فرح خوري", { locale: "ar" });
+test("a right-to-left page is mirrored", async ({ demoUser }) => {
+  const farah = await demoUser("فرح خوري", { locale: "ar" });
   await farah.page.getByRole("button", { name: "Profile and settings" }).click();
   await farah.page.getByLabel("Direction").selectOption("rtl");
   await farah.page.keyboard.press("Escape");
@@ -98,10 +98,10 @@ test("from right to left, the page mirrors", async ({ demo }) => {
   await farah.screenshot("right-to-left");
 });
 
-test("the colours that were chosen stay, whatever the system says", async ({ demo }) => {
-  const carol = await demo("Carol Núñez", { colorScheme: "light" });
+test("the chosen theme overrides the system's", async ({ demoUser }) => {
+  const carol = await demoUser("Carol Núñez", { colorScheme: "light" });
   await carol.page.getByRole("button", { name: "Profile and settings" }).click();
-  await carol.page.getByLabel("Colours").selectOption("dark");
+  await carol.page.getByLabel("Theme").selectOption("dark");
   await carol.page.reload();
   await expect(carol.page.locator("a.row").first()).toBeVisible();
   const scheme = await carol.page.evaluate(() => getComputedStyle(document.documentElement).colorScheme);

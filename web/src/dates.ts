@@ -1,4 +1,4 @@
-// Times, in the words of the reader's language.
+// Formats times in the browser's locale. All functions take RFC 3339 timestamps.
 
 const TIME = new Intl.DateTimeFormat(undefined, { hour: "numeric", minute: "2-digit" });
 const WEEKDAY = new Intl.DateTimeFormat(undefined, { weekday: "long" });
@@ -8,33 +8,33 @@ const YEAR = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short"
 const FULL = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "medium" });
 const RELATIVE = new Intl.RelativeTimeFormat(undefined, { numeric: "auto" });
 
-/** The hour and minute. */
-export const time = (at: string) => TIME.format(new Date(at));
-/** All of it. */
-export const full = (at: string) => FULL.format(new Date(at));
+/** Formats hour and minute. */
+export const formatTime = (at: string) => TIME.format(new Date(at));
+/** Formats date and time in full. */
+export const formatFull = (at: string) => FULL.format(new Date(at));
 
-/** Days from then until today, by the calendar. */
+/** Calendar days from a date until today. */
 function daysAgo(at: Date): number {
   const day = (date: Date) => Date.UTC(date.getFullYear(), date.getMonth(), date.getDate()) / 86_400_000;
   return day(new Date()) - day(at);
 }
 
-const capital = (text: string) => text.charAt(0).toLocaleUpperCase() + text.slice(1);
+const capitalize = (text: string) => text.charAt(0).toLocaleUpperCase() + text.slice(1);
 
-/** The day, for a line between messages. */
-export function day(at: string): string {
+/** Formats the day, for the separator between messages. */
+export function formatDay(at: string): string {
   const date = new Date(at);
   const ago = daysAgo(date);
-  if (ago <= 1 && ago >= 0) return capital(RELATIVE.format(-ago, "day"));
+  if (ago <= 1 && ago >= 0) return capitalize(RELATIVE.format(-ago, "day"));
   if (ago < 7 && ago > 0) return WEEKDAY.format(date);
   return ago < 300 ? DATE.format(date) : YEAR.format(date);
 }
 
-/** Whether two times are of one day. */
+/** Whether two times are on the same calendar day. */
 export const isSameDay = (one: string, other: string) => new Date(one).toDateString() === new Date(other).toDateString();
 
-/** When something last happened, in a few characters. */
-export function brief(at: string): string {
+/** Formats a time in a few characters: as time, weekday or date. */
+export function formatShort(at: string): string {
   const date = new Date(at);
   const ago = daysAgo(date);
   if (ago <= 0) return TIME.format(date);
@@ -42,8 +42,8 @@ export function brief(at: string): string {
   return ago < 300 ? SHORT.format(date) : YEAR.format(date);
 }
 
-/** How long ago someone was there. */
-export function since(at: string): string {
+/** Formats how long ago a time was. */
+export function formatRelative(at: string): string {
   const minutes = Math.max(1, Math.round((Date.now() - Date.parse(at)) / 60_000));
   if (minutes < 60) return RELATIVE.format(-minutes, "minute");
   if (minutes < 24 * 60) return RELATIVE.format(-Math.round(minutes / 60), "hour");

@@ -1,16 +1,17 @@
-// A value that views follow.
+// A minimal observable value for state that is shared between views.
 
 import { useSyncExternalStore } from "react";
 
-/** A value, and who wants to know when it changes. */
-export interface Value<T> {
+/** A value that notifies its listeners when it changes. */
+export interface Observable<T> {
   readonly current: T;
   set(next: T): void;
+  /** Returns a function that unsubscribes. */
   subscribe(listener: () => void): () => void;
 }
 
-/** Makes one. */
-export function value<T>(current: T): Value<T> {
+/** Creates an observable with an initial value. */
+export function observable<T>(current: T): Observable<T> {
   const listeners = new Set<() => void>();
   return {
     get current() {
@@ -28,7 +29,7 @@ export function value<T>(current: T): Value<T> {
   };
 }
 
-/** The value as it is now; the view is drawn again when it changes. */
-export function useValue<T>(from: Value<T>): T {
+/** Returns the current value, and renders again when it changes. */
+export function useObservable<T>(from: Observable<T>): T {
   return useSyncExternalStore(from.subscribe, () => from.current);
 }

@@ -1,0 +1,57 @@
+// Read state of a conversation's messages, from the watermarks of its readers.
+
+import type { Message } from "./types.js";
+
+/** An advance of a reader's watermark: every message up to `upTo` was read at `at` or before. */
+interface Advance {
+  upTo: string;
+  at: string;
+}
+
+/** Read state of one message. `count` is the number of readers. */
+export interface ReadState {
+  read: boolean;
+  readAt: string | null;
+  count: number | null;
+}
+
+/** The readers of a conversation and how their watermarks advanced. */
+export class ReadWatermarks {
+  /** Ascending by `upTo`, by reader. */
+  readonly #advances = new Map<string, Advance[]>();
+
+  /**
+   * Records an advance. Returns the watermark before it, so that only messages in between need an update; undefined if
+   * the advance is known.
+   */
+  add(reader: string, upTo: string, at: string): string | undefined {
+    const advances = this.#advances.get(reader) ?? [];
+    this.#advances.set(reader, advances);
+    let index = advances.findIndex((other) => other.upTo >= upTo);
+    if (index < 0) index = advances.length;
+    if (advances[index]?.upTo === upTo) return undefined;
+    advances.splice(index, 0, { upTo, at });
+    return advances[index - 1]?.upTo ?? "";
+  }
+
+  /** Removes a reader who left. */
+  remove(reader: string): void {
+    this.#advances.delete(reader);
+  }
+
+  /** Combines what a message itself says with the watermarks. */
+  stateOf(message: Message, participantCount: number): ReadState {
+    const own = { read: message.read, readAt: message.read_at, count: message.read_count };
+    if (message.read || this.#advances.size === 0) return own;
+    let readers = 0;
+    for (const [reader, advances] of this.#advances) {
+      if (reader === message.sender_id) continue;
+      const advance = advances.find(({ upTo }) => upTo >= message.id);
+      if (!advance) continue;
+      if (message.recipient_id !== null) return { read: true, readAt: advance.at, count: 1 };
+      readers += 1;
+    }
+    if (own.count === null || readers <= own.count) return own;
+    return { read: readers >= participantCount - 1, readAt: null, count: readers };
+  }
+}

@@ -1,0 +1,80 @@
+// Timelines: the loaded messages of a conversation, followed by its pending outbox entries.
+
+import type { Chat } from "./chat.js";
+import type { OutboxEntry } from "./outbox-entry.js";
+import { laneOf } from "./state.js";
+import type { State, Timeline, TimelineMessage } from "./state.js";
+import type { Message } from "./types.js";
+
+/** Builds timelines, and reuses the previous one if nothing changed. */
+export class TimelineBuilder {
+  outbox: readonly OutboxEntry[] = [];
+  /** List keys of messages that were shown as pending, by message id. */
+  readonly #keys = new Map<string, string>();
+  readonly #pending = new WeakMap<OutboxEntry, TimelineMessage>();
+
+  /** Lets a sent message keep the list key of its outbox entry. */
+  keepKey(messageId: string, entryId: string): void {
+    this.#keys.set(messageId, entryId);
+  }
+
+  /** Returns the timeline of a conversation; undefined if there is nothing to show. */
+  build(chat: Chat, before: Timeline | undefined, state: State): Timeline | undefined {
+    const { window, notices } = chat;
+    // Pending messages show even before the history is loaded.
+    const pending = window?.to ? [] : this.outbox.filter((entry) => laneOf(state, entry) === chat.id);
+    if (!window && pending.length === 0) return undefined;
+    const messages = chat.messages((message) => this.#sentView(message));
+    const isShown = (e: OutboxEntry) => !chat.isDelivered(e.id) && !(e.then && "delete" in e.then) && !e.message_id;
+    for (const entry of pending) if (isShown(entry)) messages.push(this.#pendingView(entry, chat.id, state));
+    const isLoaded = window !== null;
+    const hasOlder = window !== null && window.older !== null;
+    const hasNewer = window !== null && window.to !== null;
+    const isSame =
+      before?.isLoaded === isLoaded &&
+      before.notices === notices &&
+      before.hasOlder === hasOlder &&
+      before.hasNewer === hasNewer &&
+      before.messages.length === messages.length &&
+      before.messages.every((message, at) => message === messages[at]);
+    return isSame ? before : { messages, notices, isLoaded, hasOlder, hasNewer };
+  }
+
+  #sentView(message: Message): TimelineMessage {
+    // The event may arrive before the response to the send.
+    const sent = message.client_message_id;
+    if (sent !== null && this.outbox.some(({ id }) => id === sent)) this.#keys.set(message.id, sent);
+    return { ...message, key: this.#keys.get(message.id) ?? message.id, status: "sent", error: null };
+  }
+
+  #pendingView(entry: OutboxEntry, conversation_id: string, state: State): TimelineMessage {
+    const known = this.#pending.get(entry);
+    if (known) return known;
+    const { draft, then } = entry;
+    const view: TimelineMessage = {
+      id: entry.id,
+      key: entry.id,
+      status: entry.failed ? "failed" : "pending",
+      error: entry.failed,
+      conversation_id,
+      sender_id: state.me?.id ?? "",
+      recipient_id: draft.recipient_id ?? state.byId.get(conversation_id)?.other_user_id ?? null,
+      message_text: then && "edit" in then ? then.edit : draft.message_text,
+      attachment_url: draft.attachment_url ?? null,
+      attachment_type: draft.attachment_type ?? null,
+      reply_to: draft.reply_to ?? null,
+      client_message_id: entry.id,
+      sent_at: entry.created_at,
+      is_edited: false,
+      edited_at: null,
+      is_deleted: false,
+      deleted_at: null,
+      read: false,
+      read_at: null,
+      read_count: 0,
+      version: 0,
+    };
+    this.#pending.set(entry, view);
+    return view;
+  }
+}

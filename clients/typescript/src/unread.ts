@@ -1,0 +1,58 @@
+// Unread counts: which of the counts reported by rows and events applies.
+
+import { max } from "./sorted.js";
+
+/** A reported count. Fields order counts by how much they cover, see `compare`. */
+export interface UnreadCount {
+  /** Id of the event that reported it; "" for a row that was loaded. */
+  asOf: string;
+  /** The last message the user has read. */
+  watermark: string;
+  /** The last message that is included in the count. */
+  countedTo: string;
+  unread: number;
+}
+
+/** The fields of rows and events that report a count. */
+interface Report {
+  unread_count?: number | null;
+  counted_to?: string | null;
+  last_read_message_id?: string | null;
+}
+
+/** All counts of a conversation that may still apply. */
+export class UnreadCounts {
+  #counts: UnreadCount[] = [];
+  #validFrom = "";
+
+  add(asOf: string, report: Report): void {
+    if (report.unread_count === undefined || report.unread_count === null) return;
+    const watermark = report.last_read_message_id ?? "";
+    const count = { asOf, watermark, countedTo: report.counted_to ?? "", unread: report.unread_count };
+    // A count that is both older and covers less never applies again.
+    const isSuperseded = (one: UnreadCount, other: UnreadCount) => other.asOf >= one.asOf && compare(other, one) >= 0;
+    if (this.#counts.some((other) => isSuperseded(count, other))) return;
+    this.#counts = [...this.#counts.filter((other) => !isSuperseded(other, count)), count];
+  }
+
+  /** Ignores counts from before an event: the user left then, or a deleted message was restored. */
+  invalidateBefore(asOf: string): void {
+    this.#validFrom = max(this.#validFrom, asOf);
+  }
+
+  /** The count that applies: the valid one that covers most. */
+  get current(): UnreadCount {
+    let best: UnreadCount = { asOf: "", watermark: "", countedTo: "", unread: 0 };
+    for (const count of this.#counts) {
+      if (count.asOf >= this.#validFrom && compare(count, best) >= 0) best = count;
+    }
+    return best;
+  }
+}
+
+/** Positive if the first count covers more: a higher watermark, then a newer last message, then fewer unread. */
+function compare(one: UnreadCount, other: UnreadCount): number {
+  if (one.watermark !== other.watermark) return one.watermark > other.watermark ? 1 : -1;
+  if (one.countedTo !== other.countedTo) return one.countedTo > other.countedTo ? 1 : -1;
+  return other.unread - one.unread;
+}

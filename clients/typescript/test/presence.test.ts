@@ -1,0 +1,97 @@
+// Typing and presence.
+
+import { expect, test, vi } from "vitest";
+
+import type { Presence, TidingsEvent } from "../src/index.js";
+import { MINUTE, SECOND, connected, model, pass, polling, useFakes, wire } from "./setup.js";
+
+useFakes();
+
+test("typing expires, whatever the local clock says", async () => {
+  const { id } = model.direct("alice", "bob");
+  const client = await connected();
+  const typing = () => client.store.state.typing.get(id) ?? [];
+  model.typing("bob", id, true);
+  vi.setSystemTime(Date.now() + 3_600_000);
+  await pass(10);
+  expect(typing()).toEqual(["bob"]);
+  await pass(6 * SECOND);
+  expect(typing()).toEqual([]);
+  model.typing("bob", id, true);
+  await pass(10);
+  model.send("bob", id, "said");
+  await pass(10);
+  expect(typing()).toEqual([]);
+});
+
+test("typing signals are throttled to one in 4 s, and use the socket if there is one", async () => {
+  const { id } = model.direct("alice", "bob");
+  const client = await connected();
+  const [socket] = wire.sockets;
+  for (let n = 0; n < 90; n += 1) {
+    client.typing(id);
+    await pass(100);
+  }
+  client.typing(id, false);
+  client.typing(id, false);
+  const signals = socket?.sent.filter(({ action }) => action === "typing");
+  expect(signals?.length).toBe(4);
+  const poller = await connected({ socketUrl: null });
+  poller.typing(id);
+  await pass(100);
+  expect(wire.count(/POST \/api\/typing/)).toBe(1);
+});
+
+test("while polling, presence is looked up, and expires", async () => {
+  const { client } = await polling();
+  const online = { user_id: "bob", status: "online" as const, last_seen_at: null, current_conversation_id: null };
+  model.presence.set("bob", online);
+  const stop = client.watchPresence(["bob", "carol"]);
+  await pass(100);
+  const bob = () => client.store.state.presence.get("bob")?.status;
+  expect(bob()).toBe("online");
+  expect(wire.count(/presence/)).toBe(1);
+  model.presence.set("bob", { ...online, status: "away" });
+  await pass(MINUTE);
+  expect(bob()).toBe("away");
+  stop();
+  await pass(4 * MINUTE);
+  expect(bob()).toBe("offline");
+  expect(wire.count(/presence/)).toBe(2);
+});
+
+test("lookAt keeps the status, skips repeated calls, and does nothing while invisible", async () => {
+  const client = await connected();
+  const calls: unknown[] = [];
+  vi.spyOn(client.api, "setPresence").mockImplementation(async (...args) => {
+    calls.push(args.slice(0, 2));
+    return {} as Presence;
+  });
+  const lookAt = async (at: string | null) => void (await Promise.all([client.lookAt(at), pass(100)]));
+  const own: Presence = { user_id: "alice", status: "away", last_seen_at: null, current_conversation_id: null };
+  model.presence.set("alice", own);
+  await lookAt("d1");
+  await lookAt(null);
+  model.presence.set("alice", { ...own, current_conversation_id: "d1" });
+  await lookAt("d1");
+  await lookAt(null);
+  model.presence.set("alice", { ...own, status: "offline" });
+  await lookAt("d1");
+  expect(calls).toEqual([["away", "d1"], ["away", undefined]]);
+});
+
+test("pushed presence expires to offline", async () => {
+  const client = await connected();
+  const push = (id: string, status: string, ttl: number) => {
+    const occurred_at = new Date().toISOString();
+    const expires_at = new Date(Date.now() + ttl).toISOString();
+    const data = { user_id: "bob", status, last_seen_at: null, current_conversation_id: null, expires_at };
+    model.onPush("alice", { id, type: "presence", conversation_id: null, occurred_at, data } as TidingsEvent);
+  };
+  push("p2", "online", 30_000);
+  push("p1", "offline", 30_000);
+  await pass(10);
+  expect(client.store.state.presence.get("bob")?.status).toBe("online");
+  await pass(31 * SECOND);
+  expect(client.store.state.presence.get("bob")?.status).toBe("offline");
+});

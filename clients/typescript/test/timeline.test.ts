@@ -1,0 +1,84 @@
+// Loading messages and moving a timeline.
+
+import { expect, test } from "vitest";
+
+import { MINUTE, SECOND, connected, model, pass, polling, texts, useFakes, wire } from "./setup.js";
+
+useFakes();
+
+test("a timeline loads pages in both directions, and around a message", async () => {
+  const { client, id } = await polling();
+  for (let n = 1; n < 200; n += 1) model.send("bob", id, `m${n}`);
+  const close = client.open(id);
+  await pass(2 * SECOND);
+  const numbers = () => (texts(client, id) ?? []).map((text) => Number(text.slice(1)));
+  const range = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, n) => from + n);
+  expect(numbers()).toEqual(range(150, 199));
+  await Promise.all([client.loadOlder(id), pass(100)]);
+  expect(numbers()).toEqual(range(100, 199));
+  const target = model.messages(id, "alice")[40]?.id ?? "";
+  await Promise.all([client.jumpTo(id, target), pass(100)]);
+  expect(numbers()).toEqual(range(16, 65));
+  expect(client.store.state.timelines.get(id)).toMatchObject({ hasOlder: true, hasNewer: true });
+  model.send("bob", id, "m200");
+  await pass(2 * SECOND);
+  expect(numbers().at(-1)).toBe(65);
+  for (let n = 0; n < 3; n += 1) await Promise.all([client.loadNewer(id), pass(100)]);
+  expect(numbers()).toEqual(range(16, 200));
+  expect(client.store.state.timelines.get(id)?.hasNewer).toBe(false);
+  await Promise.all([client.jumpToLatest(id), pass(100)]);
+  expect(numbers()).toEqual(range(151, 200));
+  close();
+});
+
+test("a single message loads on its own, and jumpToUnread shows the first unread one", async () => {
+  const { id } = model.direct("alice", "bob");
+  for (let n = 1; n <= 200; n += 1) model.send("bob", id, `m${n}`);
+  await pass(MINUTE);
+  const client = await connected({ socketUrl: null });
+  const close = client.open(id);
+  await pass(2 * SECOND);
+  const [, , third, fourth] = model.messages(id, "alice");
+  const one = client.message(id, third?.id ?? "");
+  void client.message(id, third?.id ?? "");
+  let calls = 0;
+  const stop = client.store.subscribe(() => client.store.message(id, third?.id ?? ""), () => (calls += 1));
+  await pass(100);
+  expect((await one)?.message_text).toBe("m3");
+  expect([calls, wire.count(/^GET .*messages$/)]).toEqual([1, 3]);
+  stop();
+  model.hide("alice", fourth?.id ?? "");
+  const hidden = client.message(id, fourth?.id ?? "");
+  await pass(100);
+  expect(await hidden).toBeUndefined();
+  // The timeline does not include the single message, so it has no gap.
+  expect(texts(client, id)?.[0]).toBe("m151");
+
+  // Nothing was read yet, so the first unread message is the first one.
+  await Promise.all([client.jumpToUnread(id), pass(100)]);
+  expect(texts(client, id)?.slice(0, 4)).toEqual(["m1", "m2", "m3", "m5"]);
+  close();
+});
+
+test("jumping to a message that is shown makes no calls", async () => {
+  const { client, id } = await polling();
+  const [first] = model.messages(id, "alice");
+  await Promise.all([client.jumpTo(id, first?.id ?? ""), pass(100)]);
+  expect(texts(client, id)).toEqual(["one"]);
+  const before = wire.calls.length;
+  await client.jumpTo(id, first?.id ?? "");
+  expect(wire.calls.length).toBe(before);
+});
+
+test("an open conversation that was deleted loads again when a message arrives", async () => {
+  const { client, id } = await polling();
+  client.open(id);
+  await pass(2 * SECOND);
+  model.deleteConversation("alice", id);
+  await pass(2 * SECOND);
+  expect(client.store.state.conversations).toEqual([]);
+  model.send("bob", id, "again");
+  await pass(2 * SECOND);
+  expect(client.store.state.conversations.length).toBe(1);
+  expect(texts(client, id)).toEqual(["again"]);
+});
