@@ -1,4 +1,4 @@
-//! Accounts: registering, logging in, the tokens that follow one another, other passwords, and the end of it.
+//! Accounts: registering, logging in, refreshing tokens, changing passwords, and deleting accounts.
 
 use futures_util::future::join_all;
 use harness::live::Live;
@@ -33,7 +33,7 @@ async fn login(actor: &Actor, username: &str, password: &str) -> Answer {
 }
 
 #[tokio::test]
-async fn who_registers_can_log_in_by_either_name() {
+async fn registered_users_can_log_in_by_username_or_email() {
     let world = World::new().await;
     let new =
         json!({"username": "Ada.L", "email": "Ada@x.example", "password": PASSWORD, "full_name": "Ada Löve"});
@@ -43,7 +43,7 @@ async fn who_registers_can_log_in_by_either_name() {
         (&user["username"], &user["email"], &user["full_name"], &user["avatar_url"]),
         (&json!("Ada.L"), &json!("Ada@x.example"), &json!("Ada Löve"), &Value::Null)
     );
-    assert_eq!(user["id"].as_str().unwrap().len(), 36, "chosen at random");
+    assert_eq!(user["id"].as_str().unwrap().len(), 36, "the id is a random UUID");
     for name in [
         json!({"username": "ADA.l"}),
         json!({"email": "aDa@X.example"}),
@@ -58,14 +58,14 @@ async fn who_registers_can_log_in_by_either_name() {
             (&json!("bearer"), &json!(900), &user)
         );
         let me = world.anonymous().with_token(data["access_token"].as_str()).get(ME).await.expect(200);
-        assert_eq!(me.data(), &user, "what the token says does not change the profile");
+        assert_eq!(me.data(), &user, "the token's claims do not change the profile");
     }
     let seen = world.user("bob").await.get(&format!("/api/users/{}", user["id"].as_str().unwrap())).await;
     assert_eq!(seen.expect(200).data().get("email"), None);
 }
 
 #[tokio::test]
-async fn each_field_is_checked() {
+async fn each_field_is_validated() {
     let world = World::new().await;
     let good = json!({"username": "ada", "email": "ada@x.example", "password": PASSWORD, "full_name": "Ada"});
     for (field, bad) in [
@@ -126,7 +126,7 @@ async fn each_field_is_checked() {
 }
 
 #[tokio::test]
-async fn names_are_unique_however_they_are_written() {
+async fn names_are_unique_in_any_spelling() {
     let world = World::new().await;
     let first = world.anonymous();
     first.post(REGISTER, &account("Ünal", "strasse@x.example")).await.expect(201);
@@ -139,14 +139,14 @@ async fn names_are_unique_however_they_are_written() {
         first.post(REGISTER, &account(username, email)).await.refused(409, "already_exists");
     }
     first.post(REGISTER, &account("unal", "b@x")).await.expect(201);
-    // What was refused took no part of the name.
+    // The refused registration did not reserve the username.
     first.post(REGISTER, &account("other", "c@x")).await.expect(201);
 }
 
 #[tokio::test]
-async fn of_many_at_once_one_gets_the_name() {
+async fn of_concurrent_registrations_one_gets_the_name() {
     let world = World::new().await;
-    world.wire.suffer(Faults { conflict_per_item: 0.05, ..Faults::default() }, 7);
+    world.wire.inject(Faults { conflict_per_item: 0.05, ..Faults::default() }, 7);
     let anonymous = world.anonymous();
     let tries = (0..16).map(|n| {
         let email = if n % 2 == 0 { "same@x.example".to_owned() } else { format!("{n}@x.example") };
@@ -169,18 +169,18 @@ async fn a_lost_answer_is_not_a_taken_name() {
     let world = World::on(Engine::on_disk(&file).unwrap()).await;
     world.wire.restart_after_a_loss(Engine::on_disk(&file).unwrap());
     world.anonymous().post(REGISTER, &account("ada", "ada@x")).await.expect(201);
-    // But a client who asks again is told so.
+    // But a client that registers again is refused.
     world.anonymous().post(REGISTER, &account("ada", "ada@x")).await.refused(409, "already_exists");
     login(&world.anonymous(), "ada", PASSWORD).await.expect(200);
 }
 
 #[tokio::test]
-async fn an_unknown_user_and_a_wrong_password_are_the_same() {
+async fn an_unknown_user_and_a_wrong_password_look_the_same() {
     for limited in [false, true] {
         let world = World::new().await;
         world.registered("ada").await;
         let world = if limited { world.with_limits() } else { world };
-        // Whatever a function does once has been done then.
+        // The first call does what a function does only once.
         login(&world.anonymous(), "zoe", PASSWORD).await.refused(401, "not_authenticated");
         let mut seen = Vec::new();
         for (n, (name, password)) in
@@ -189,7 +189,7 @@ async fn an_unknown_user_and_a_wrong_password_are_the_same() {
                 .enumerate()
         {
             let before = world.wire.calls().len();
-            // Each from an address of its own, so that their buckets are alike.
+            // Each call comes from its own address, so that the buckets are alike.
             let from = world.anonymous().calling_from(&format!("192.0.2.{n}"));
             let answer = login(&from, name, password).await;
             answer.refused(401, "not_authenticated");
@@ -201,7 +201,7 @@ async fn an_unknown_user_and_a_wrong_password_are_the_same() {
 }
 
 #[tokio::test]
-async fn a_refresh_gives_new_tokens_and_ends_the_old_one() {
+async fn a_refresh_returns_new_tokens() {
     let world = World::new().await;
     let ada = world.registered("ada").await;
     let mut token = ada.refresh_token;
@@ -220,7 +220,7 @@ async fn a_refresh_gives_new_tokens_and_ends_the_old_one() {
 }
 
 #[tokio::test]
-async fn a_replaced_token_gives_the_same_pair_for_a_while() {
+async fn a_replaced_token_returns_the_same_pair_for_a_while() {
     let world = World::new().await;
     let ada = world.registered("ada").await;
     let pairs = join_all((0..8).map(|_| refresh(&world, &ada.refresh_token))).await;
@@ -232,13 +232,13 @@ async fn a_replaced_token_gives_the_same_pair_for_a_while() {
     assert_eq!(pair(&refresh(&later, &ada.refresh_token).await.expect(200)), first);
     world.wire.lose_answers(2);
     let next = refresh(&world, first.1.as_str().unwrap()).await.expect(200);
-    // The successor was used: the first token is one too many, however soon.
+    // Its successor was used, so reusing the first token ends the session, however soon.
     refresh(&world, &ada.refresh_token).await.refused(401, "not_authenticated");
     refresh(&world, &token_of(&next)).await.refused(401, "not_authenticated");
 }
 
 #[tokio::test]
-async fn a_token_used_again_later_ends_the_session() {
+async fn reusing_a_token_later_ends_the_session() {
     let world = World::new().await;
     let ada = world.registered("ada").await;
     let other = world.login("ada", PASSWORD).await;
@@ -264,7 +264,7 @@ async fn a_session_ends_after_thirty_idle_days() {
 }
 
 #[tokio::test]
-async fn refresh_tokens_hold_as_long_as_their_secret() {
+async fn refresh_tokens_are_valid_as_long_as_their_secret() {
     let world = World::new().await;
     let ada = world.registered("ada").await;
     let rotated = world.with_cursor_secrets(&[b"a new secret", b"a secret for cursors"]);
@@ -272,7 +272,7 @@ async fn refresh_tokens_hold_as_long_as_their_secret() {
     let later = world.with_cursor_secrets(&[b"a new secret"]);
     refresh(&later, &ada.refresh_token).await.refused(401, "not_authenticated");
     refresh(&later, &token_of(&next)).await.expect(200);
-    // An altered one is none, and ends nothing.
+    // An altered token is refused.
     let mut altered = token_of(&next);
     let last = if altered.pop() == Some('A') { 'B' } else { 'A' };
     refresh(&world, &format!("{altered}{last}")).await.refused(401, "not_authenticated");
@@ -291,7 +291,7 @@ async fn logging_out_ends_the_session() {
 }
 
 #[tokio::test]
-async fn another_password_ends_the_other_sessions() {
+async fn changing_the_password_ends_the_other_sessions() {
     let world = World::new().await;
     let ada = world.registered("ada").await;
     let other = world.login("ada", PASSWORD).await;
@@ -304,7 +304,7 @@ async fn another_password_ends_the_other_sessions() {
     let next = refresh(&world, &ada.refresh_token).await.expect(200);
     login(&world.anonymous(), "ada", PASSWORD).await.refused(401, "not_authenticated");
     let again = world.login("ada", "another one").await;
-    // A session that has ended does not come back with the next change.
+    // The next change does not bring back sessions that have ended.
     world.anonymous().post(LOGOUT, &json!({"refresh_token": token_of(&next)})).await.expect(200);
     ada.actor.post(CHANGE, &change("another one", "a third one")).await.expect(200);
     for token in [token_of(&next), other.refresh_token, again.refresh_token] {
@@ -316,7 +316,7 @@ async fn another_password_ends_the_other_sessions() {
 }
 
 #[tokio::test]
-async fn a_login_that_crosses_a_change_does_not_survive_it() {
+async fn a_login_during_a_password_change_does_not_survive_it() {
     let world = World::new().await;
     let ada = world.registered("ada").await;
     world.wire.delay_commits(std::time::Duration::from_millis(60), 11);
@@ -361,7 +361,7 @@ async fn a_deleted_account_is_gone_and_its_messages_stay() {
     assert_eq!(bob.row(&ada.actor.id).await.unwrap()["other_user_name"], Value::Null);
     assert_eq!(bob.page(&ada.actor.id).await[0]["message_text"], "remember me");
 
-    // The access token holds for minutes more, and makes nobody of it.
+    // The access token stays valid for some minutes, but does not create the user again.
     for path in [ME, "/api/events"] {
         ada.actor.get(path).await.refused(401, "not_authenticated");
     }
@@ -377,7 +377,7 @@ async fn a_deleted_account_is_gone_and_its_messages_stay() {
 }
 
 #[tokio::test]
-async fn a_deleted_account_has_left_its_groups_and_rooms() {
+async fn deleting_an_account_leaves_its_groups_and_rooms() {
     let world = World::new().await;
     let bob = world.user("bob").await;
     let ada = world.registered("ada").await.actor;
@@ -401,7 +401,7 @@ async fn a_deleted_account_has_left_its_groups_and_rooms() {
 }
 
 #[tokio::test]
-async fn a_deletion_that_died_half_way_can_be_made_again() {
+async fn an_interrupted_deletion_can_be_retried() {
     join_all((1..=4).map(async |commits| {
         let world = World::new().await;
         let bob = world.user("bob").await;
@@ -422,7 +422,7 @@ async fn a_deletion_that_died_half_way_can_be_made_again() {
 }
 
 #[tokio::test]
-async fn passwords_are_tried_so_often_and_no_more() {
+async fn password_attempts_are_limited() {
     let world = World::new().await;
     let ada = world.registered("ada").await;
     let world = world.with_limits();
@@ -449,7 +449,7 @@ async fn passwords_are_tried_so_often_and_no_more() {
 }
 
 #[tokio::test]
-async fn an_address_registers_and_logs_in_so_often_and_no_more() {
+async fn registrations_and_logins_are_limited_by_address() {
     let world = World::new().await;
     let world = world.with_clock_at(world.app.store.now().millis()).with_limits();
     let from = world.anonymous().calling_from("2001:db8:1:2::1");
@@ -460,14 +460,14 @@ async fn an_address_registers_and_logs_in_so_often_and_no_more() {
     let statuses: Vec<u16> = join_all(tries).await.into_iter().map(|answer: Answer| answer.status).collect();
     assert_eq!(statuses.iter().filter(|status| **status == 201).count(), 10, "{statuses:?}");
     assert_eq!(statuses.iter().filter(|status| **status == 429).count(), 2, "{statuses:?}");
-    // The same network, another one, and a header that anyone can write.
+    // The same network and a header that anyone can set do not help; another network has its own limit.
     let neighbour = world.anonymous().calling_from("2001:db8:1:2:3:4:5:6");
     neighbour.post(REGISTER, &account("v", "v@x")).await.refused(429, "rate_limited");
     let headers = [("content-type", "application/json"), ("x-forwarded-for", "198.51.100.7")];
-    let claims = from.call("POST", REGISTER, &headers, account("v", "v@x").to_string()).await;
-    claims.refused(429, "rate_limited");
-    let elsewhere = world.anonymous().calling_from("2001:db8:1:3::1");
-    elsewhere.post(REGISTER, &account("v", "v@x")).await.expect(201);
+    let spoofed = from.call("POST", REGISTER, &headers, account("v", "v@x").to_string()).await;
+    spoofed.refused(429, "rate_limited");
+    let other_network = world.anonymous().calling_from("2001:db8:1:3::1");
+    other_network.post(REGISTER, &account("v", "v@x")).await.expect(201);
 
     let from = world.anonymous().calling_from("198.51.100.7");
     let mut refused = 0;
@@ -478,11 +478,11 @@ async fn an_address_registers_and_logs_in_so_often_and_no_more() {
             refused += 1;
         }
     }
-    assert!(refused > 0, "an address tries as many names as it likes");
-    login(&elsewhere, "v", PASSWORD).await.expect(200);
+    assert!(refused > 0, "an address can try any number of names");
+    login(&other_network, "v", PASSWORD).await.expect(200);
 }
 
-/// The status of a registration that comes over a connection from an address of this machine.
+/// Registers over a connection from an address of this machine, and returns the status.
 async fn register_over_tcp(live: &Live, from: &str, username: &str) -> String {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind(format!("{from}:0").parse().unwrap()).unwrap();
@@ -501,7 +501,7 @@ async fn register_over_tcp(live: &Live, from: &str, username: &str) -> String {
 }
 
 #[tokio::test]
-async fn the_address_is_the_one_of_the_connection() {
+async fn limits_apply_to_the_address_of_the_connection() {
     let live = Live::start().await;
     for n in 1..=10 {
         assert_eq!(register_over_tcp(&live, "127.0.0.2", &"a".repeat(n)).await, "201");
@@ -512,7 +512,7 @@ async fn the_address_is_the_one_of_the_connection() {
 }
 
 #[tokio::test]
-async fn a_session_is_refreshed_so_often_and_no_more() {
+async fn refreshes_of_a_session_are_limited() {
     let world = World::new().await;
     let ada = world.registered("ada").await;
     let world = world.with_limits();
@@ -521,7 +521,7 @@ async fn a_session_is_refreshed_so_often_and_no_more() {
         token = token_of(&refresh(&world, &token).await.expect(200));
     }
     refresh(&world, &token).await.refused(429, "rate_limited");
-    // Nothing has ended.
+    // The session has not ended.
     let later = world.with_clock_off_by(11_000).with_limits();
     refresh(&later, &token).await.expect(200);
 }
@@ -537,7 +537,7 @@ async fn registration_can_be_switched_off() {
 }
 
 #[tokio::test]
-async fn our_tokens_name_the_issuer_and_audience_that_are_asked_for() {
+async fn our_tokens_have_the_configured_issuer_and_audience() {
     let world = World::new().await;
     let (issuer, audience) = (Some("https://chat.example"), Some("chat"));
     let strict = world.trusting(|settings| {
@@ -554,15 +554,15 @@ async fn our_tokens_name_the_issuer_and_audience_that_are_asked_for() {
 }
 
 #[tokio::test]
-async fn what_logging_in_costs() {
+async fn logging_in_has_this_cost() {
     let world = World::new().await;
     world.registered("ada").await;
     let cost =
         |answer: &Answer| ["calls", "depth", "rcu", "wcu"].map(|figure| answer.cost(figure).to_string());
     let anonymous = world.anonymous();
-    let entered = login(&anonymous, "ada", PASSWORD).await.expect(200);
-    assert_eq!(cost(&entered), ["3", "3", "3", "4"]);
-    assert_eq!(cost(&refresh(&world, &token_of(&entered)).await.expect(200)), ["2", "2", "3", "4"]);
+    let logged_in = login(&anonymous, "ada", PASSWORD).await.expect(200);
+    assert_eq!(cost(&logged_in), ["3", "3", "3", "4"]);
+    assert_eq!(cost(&refresh(&world, &token_of(&logged_in)).await.expect(200)), ["2", "2", "3", "4"]);
     let limited = world.with_limits().anonymous();
     assert_eq!(cost(&login(&limited, "ada", PASSWORD).await.expect(200)), ["4", "3", "3", "8"]);
 }

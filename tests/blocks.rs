@@ -1,4 +1,4 @@
-//! Blocking, one call after the other.
+//! Blocking, with one call at a time.
 
 use harness::{Actor, World};
 use serde_json::{Value, json};
@@ -9,8 +9,8 @@ async fn blocked(actor: &Actor) -> Vec<Value> {
     actor.get("/api/messages/blocked-users").await.expect(200).list().to_vec()
 }
 
-/// Neither of them can write to the other.
-async fn both_are_refused(alice: &Actor, bob: &Actor) {
+/// Asserts that neither user can send to the other.
+async fn assert_both_refused(alice: &Actor, bob: &Actor) {
     alice.send("bob", "hello?").await.refused(403, "blocked");
     bob.send("alice", "hello?").await.refused(403, "blocked");
 }
@@ -21,7 +21,7 @@ async fn a_block_stops_both_directions() {
     let (alice, bob) = world.two().await;
     let conversation = alice.send("bob", "hello").await.expect(201).data()["conversation_id"].clone();
     bob.block("alice").await.expect(200);
-    both_are_refused(&alice, &bob).await;
+    assert_both_refused(&alice, &bob).await;
     let by_id = json!({"conversation_id": conversation, "message_text": "hello?"});
     for actor in [&alice, &bob] {
         actor.post("/api/messages/send", &by_id).await.refused(403, "blocked");
@@ -34,7 +34,7 @@ async fn a_block_stops_both_directions() {
 }
 
 #[tokio::test]
-async fn neither_is_told_whose_block_it_is() {
+async fn answers_do_not_reveal_who_blocked_whom() {
     let world = World::new().await;
     let (alice, bob) = world.two().await;
     bob.block("alice").await.expect(200);
@@ -44,11 +44,11 @@ async fn neither_is_told_whose_block_it_is() {
 }
 
 #[tokio::test]
-async fn a_block_may_come_before_the_first_message() {
+async fn users_can_block_before_the_first_message() {
     let world = World::new().await;
     let (alice, bob) = world.two().await;
     bob.block("alice").await.expect(200);
-    both_are_refused(&alice, &bob).await;
+    assert_both_refused(&alice, &bob).await;
     for (actor, other) in [(&alice, "bob"), (&bob, "alice")] {
         assert!(actor.inbox().await.is_empty() && actor.page(other).await.is_empty());
         assert_eq!(actor.get("/api/messages/inbox").await.json["total"], 0);
@@ -63,7 +63,7 @@ async fn a_block_may_come_before_the_first_message() {
 }
 
 #[tokio::test]
-async fn blocking_and_unblocking_twice_is_as_once() {
+async fn blocking_and_unblocking_are_idempotent() {
     let world = World::new().await;
     let (alice, bob) = world.two().await;
     let first = bob.block("alice").await.expect(200);
@@ -79,32 +79,32 @@ async fn blocking_and_unblocking_twice_is_as_once() {
 }
 
 #[tokio::test]
-async fn one_takes_back_only_ones_own_block() {
+async fn users_can_remove_only_their_own_block() {
     let world = World::new().await;
     let (alice, bob) = world.two().await;
     bob.block("alice").await.expect(200);
     alice.unblock("bob").await.expect(200);
-    both_are_refused(&alice, &bob).await;
+    assert_both_refused(&alice, &bob).await;
     assert_eq!(blocked(&bob).await.len(), 1);
 }
 
 #[tokio::test]
-async fn of_two_blocks_each_holds() {
+async fn two_blocks_are_independent() {
     let world = World::new().await;
     let (alice, bob) = world.two().await;
     alice.send("bob", "hello").await.expect(201);
     bob.block("alice").await.expect(200);
     alice.block("bob").await.expect(200);
-    both_are_refused(&alice, &bob).await;
+    assert_both_refused(&alice, &bob).await;
     bob.unblock("alice").await.expect(200);
-    both_are_refused(&alice, &bob).await;
+    assert_both_refused(&alice, &bob).await;
     assert_eq!((blocked(&alice).await.len(), blocked(&bob).await.len()), (1, 0));
     alice.unblock("bob").await.expect(200);
     alice.send("bob", "hello").await.expect(201);
 }
 
 #[tokio::test]
-async fn a_block_is_between_two() {
+async fn a_block_affects_no_third_user() {
     let world = World::new().await;
     let (alice, bob) = world.two().await;
     let carol = world.user("carol").await;
@@ -147,7 +147,7 @@ async fn blocked_users_are_listed_with_their_names() {
 }
 
 #[tokio::test]
-async fn what_was_before_a_block_can_be_read() {
+async fn messages_from_before_a_block_can_be_read() {
     let world = World::new().await;
     let (alice, bob) = world.two().await;
     for text in ["one", "two", "three"] {
@@ -164,7 +164,7 @@ async fn what_was_before_a_block_can_be_read() {
     let conversation = bob.row("alice").await.unwrap()["conversation_id"].clone();
     let path = format!("/api/messages/conversation/{}", conversation.as_str().unwrap());
     bob.delete(&path).await.expect(200);
-    both_are_refused(&alice, &bob).await;
+    assert_both_refused(&alice, &bob).await;
     assert_eq!((bob.inbox().await.len(), alice.inbox().await.len()), (0, 1));
     bob.unblock("alice").await.expect(200);
     alice.send("bob", "four").await.expect(201);
@@ -172,7 +172,7 @@ async fn what_was_before_a_block_can_be_read() {
 }
 
 #[tokio::test]
-async fn a_retry_of_what_was_sent_before_a_block_is_answered() {
+async fn a_retry_of_a_send_from_before_a_block_is_answered() {
     let world = World::new().await;
     let (alice, bob) = world.two().await;
     let first = alice.send_once("bob", "hello", "k1").await.expect(201);
@@ -184,7 +184,7 @@ async fn a_retry_of_what_was_sent_before_a_block_is_answered() {
     assert_eq!(alice.post("/api/messages/send", &by_id).await.expect(200).id(), first.id());
     alice.send_once("bob", "hello", "k2").await.refused(403, "blocked");
     bob.send_once("alice", "hello", "k1").await.refused(403, "blocked");
-    // What was refused was not sent, and can be sent later under its key.
+    // The refused send stored nothing, so it can be sent later with its key.
     bob.unblock("alice").await.expect(200);
     alice.send_once("bob", "hello", "k2").await.expect(201);
     assert_eq!(bob.page("alice").await.len(), 2);

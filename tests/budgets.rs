@@ -1,6 +1,6 @@
-//! What the hot calls cost, by the meter: the same in small and large inboxes and conversations.
+//! The metered cost of frequent calls, which is the same in small and large inboxes and conversations.
 //!
-//! The sizes fit a test's time; the full ones are in `make bench`.
+//! The sizes are small enough for a test; `make bench` measures the full ones.
 
 use futures_util::future::join_all;
 use harness::sync::Place;
@@ -11,10 +11,10 @@ use serde_json::json;
 const CONVERSATIONS: [usize; 2] = [10, 400];
 const MESSAGES: [usize; 2] = [100, 1_500];
 
-/// Eighty characters, as people write.
+/// A typical text of 80 characters.
 const TEXT: &str = "Shall we meet at the usual place at seven, or would half past be better for you?";
 
-/// Someone with that many conversations, each with one unread message.
+/// Creates a user with conversations that have one unread message each.
 async fn hub(world: &World, conversations: usize) -> Actor {
     let hub = world.user("hub").await;
     let peers: Vec<String> = (0..conversations).map(|n| format!("peer-{n}")).collect();
@@ -25,7 +25,7 @@ async fn hub(world: &World, conversations: usize) -> Actor {
     hub
 }
 
-/// Two people with that many messages.
+/// Creates two users and messages from the first to the second.
 async fn pair(world: &World, messages: usize) -> (Actor, Actor) {
     let (alice, bob) = world.two().await;
     for _ in 0..messages {
@@ -34,7 +34,7 @@ async fn pair(world: &World, messages: usize) -> (Actor, Actor) {
     (alice, bob)
 }
 
-/// The cost of a call: calls in a row, read units, write units.
+/// Asserts upper bounds for a call: sequential database calls, read units and write units.
 #[track_caller]
 fn within(answer: &Answer, depth: f64, rcu: f64, wcu: f64) {
     let cost = (answer.cost("depth"), answer.cost("rcu"), answer.cost("wcu"));
@@ -67,7 +67,7 @@ async fn a_send_by_conversation_reads_its_row_first() {
 }
 
 #[tokio::test]
-async fn a_page_is_read_in_one_call() {
+async fn a_page_is_one_call() {
     for messages in MESSAGES {
         let world = World::new().await;
         let (alice, bob) = pair(&world, messages).await;
@@ -85,7 +85,7 @@ async fn a_page_is_read_in_one_call() {
 }
 
 #[tokio::test]
-async fn a_page_whose_messages_were_read_one_by_one_is_read_in_one_call() {
+async fn a_page_of_messages_read_one_by_one_is_one_call() {
     let world = World::new().await;
     let (alice, bob) = world.two().await;
     for _ in 0..60 {
@@ -118,7 +118,7 @@ async fn an_inbox_page_and_the_unread_count_are_one_call() {
         assert_eq!(unread.data()["conversations"], conversations);
         let pages = f64::from(u32::try_from(conversations.div_ceil(40)).unwrap());
         within(&unread, 1.0, 0.5 * pages, 0.0);
-        // What is read does not count: one row of many has unread messages.
+        // Conversations that are marked as read no longer count.
         for row in hub.inbox().await.iter().skip(1) {
             let id = row["conversation_id"].as_str().unwrap();
             hub.put(&format!("/api/conversations/{id}/read")).await.expect(200);
@@ -130,7 +130,7 @@ async fn an_inbox_page_and_the_unread_count_are_one_call() {
 }
 
 #[tokio::test]
-async fn passing_things_cost_little() {
+async fn typing_and_presence_cost_little() {
     let world = World::new().await;
     let hub = hub(&world, 50).await;
     let conversation = hub.row("peer-1").await.unwrap()["conversation_id"].clone();
@@ -138,23 +138,23 @@ async fn passing_things_cost_little() {
     within(&hub.post("/api/typing", &typing).await.expect(200), 2.0, 1.5, 1.0);
     let status = serde_json::json!({"status": "away"});
     let change = hub.json("PUT", "/api/presence", &status).await.expect(200);
-    // The change, the inbox and one's own sockets, the sockets of 50 peers.
+    // Three steps: the change; the inbox and the user's own sockets; the sockets of 50 peers.
     within(&change, 3.0, 30.0, 2.0);
     let peers: Vec<_> = (0..50).map(|n| format!("peer-{n}")).collect();
     let look = hub.get(&format!("/api/presence?user_ids={}", peers.join(","))).await.expect(200);
     within(&look, 1.0, 75.0, 0.0);
 }
 
-/// What it takes to bring a large conversation to all.
-async fn fanned_out(world: &World, conversation: &str) -> Reading {
+/// Fans out the changes of a large conversation and returns what that cost.
+async fn fan_out_cost(world: &World, conversation: &str) -> Reading {
     let meter = Meter::default();
     meter.watch(world.fan_out(conversation)).await;
     meter.read()
 }
 
-/// The units that bringing it to so many took, for each of them.
+/// Asserts upper bounds for a fan-out: read and write units per participant.
 #[track_caller]
-fn within_each(reading: Reading, people: u32, rcu: f64, wcu: f64) {
+fn within_per_participant(reading: Reading, people: u32, rcu: f64, wcu: f64) {
     let each = (reading.rcu / f64::from(people), reading.wcu / f64::from(people));
     assert!(each.0 <= rcu && each.1 <= wcu, "{each:?} is over {:?}", (rcu, wcu));
 }
@@ -181,7 +181,7 @@ async fn a_small_group_is_one_transaction() {
 }
 
 #[tokio::test]
-async fn an_edit_and_a_deletion_between_two_cost_what_a_send_does() {
+async fn an_edit_and_a_deletion_cost_about_as_much_as_a_send() {
     let world = World::new().await;
     let (alice, _) = pair(&world, 3).await;
     let id = alice.send("bob", TEXT).await.expect(201).id();
@@ -190,8 +190,8 @@ async fn an_edit_and_a_deletion_between_two_cost_what_a_send_does() {
 }
 
 #[tokio::test]
-async fn reading_a_group_costs_the_same_whatever_its_size() {
-    for (people, told) in [(8, 26.0), (24, 10.0), (100, 10.0)] {
+async fn the_cost_of_reading_a_group_does_not_depend_on_its_size() {
+    for (people, wcu) in [(8, 26.0), (24, 10.0), (100, 10.0)] {
         let world = World::new().await;
         let (crowd, group) = world.group_of(people).await;
         let first = crowd[0].say(&group, TEXT).await.expect(201).id();
@@ -200,30 +200,30 @@ async fn reading_a_group_costs_the_same_whatever_its_size() {
         }
         let mut place = Place::start(&crowd[1]).await;
         world.fan_out(&group).await;
-        // Each message is read, and the reader's row once.
+        // Reads each message, and the reader's row once.
         within(&place.poll(10).await, 2.0, 14.0, 1.0);
-        within(&crowd[1].mark(&first).await.expect(200), 3.0, 10.0, told);
+        within(&crowd[1].mark(&first).await.expect(200), 3.0, 10.0, wcu);
         let read = format!("/api/conversations/{group}/read");
-        within(&crowd[2].put(&read).await.expect(200), 2.0, 6.0, told);
+        within(&crowd[2].put(&read).await.expect(200), 2.0, 6.0, wcu);
         let page = format!("/api/conversations/{group}/messages");
         within(&crowd[3].get(&page).await.expect(200), 1.0, 5.0, 0.0);
     }
 }
 
 #[tokio::test]
-async fn a_message_to_a_thousand_is_sent_in_two_calls_and_brought_to_all() {
+async fn a_message_to_a_thousand_is_sent_in_two_calls_and_fanned_out() {
     let world = World::new().await;
     let (crowd, group) = world.group_of(1_000).await;
-    let made = fanned_out(&world, &group).await;
-    assert!(made.wcu <= 2.0, "nobody has to learn how it was made: {made:?}");
+    let creation = fan_out_cost(&world, &group).await;
+    assert!(creation.wcu <= 2.0, "creating the group needs no fan-out: {creation:?}");
     let sent = crowd[0].say(&group, TEXT).await.expect(201);
     within(&sent, 2.0, 2.0, 10.0);
-    within_each(fanned_out(&world, &group).await, 1_000, 1.7, 7.1);
+    within_per_participant(fan_out_cost(&world, &group).await, 1_000, 1.7, 7.1);
     for _ in 0..30 {
         crowd[1].say(&group, TEXT).await.expect(201);
     }
-    // One row is written for all of them.
-    within_each(fanned_out(&world, &group).await, 1_000, 2.1, 2.0 * 30.0 + 6.0);
+    // Each participant's row is written once for all 30 messages.
+    within_per_participant(fan_out_cost(&world, &group).await, 1_000, 2.1, 2.0 * 30.0 + 6.0);
     within(&crowd[2].mark(&sent.id()).await.expect(200), 3.0, 4.0, 10.0);
     within(&crowd[3].put(&format!("/api/conversations/{group}/read")).await.expect(200), 2.0, 3.0, 10.0);
     within(&crowd[4].get(&format!("/api/conversations/{group}/messages")).await.expect(200), 1.0, 17.0, 0.0);
@@ -232,7 +232,7 @@ async fn a_message_to_a_thousand_is_sent_in_two_calls_and_brought_to_all() {
 }
 
 #[tokio::test]
-async fn a_room_costs_what_a_group_does() {
+async fn a_room_costs_as_much_as_a_group() {
     let world = World::new().await;
     let crowd = world.crowd(60).await;
     let room = crowd[0].room("Everyone").await;

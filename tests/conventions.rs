@@ -1,5 +1,5 @@
-//! The HTTP conventions: routes, the order of checks, who may, and what every answer has. Bad input is in
-//! `inputs.rs`, tokens are in `tokens.rs`.
+//! The HTTP conventions: routes, the order of checks, permissions, and what every answer has. `inputs.rs` tests bad
+//! input, and `tokens.rs` tests tokens.
 
 use std::collections::HashSet;
 
@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 
 use crate::direct::{another_conversation, another_message, text};
 
-/// Bytes of a body at most.
+/// The maximum size of a body, in bytes.
 const MAX_BODY: usize = 256 * 1024;
 
-/// Alice has sent Bob a message.
+/// Creates Alice, Bob, and a message from Alice to Bob.
 async fn a_message() -> (World, Actor, Actor, Value) {
     let world = World::new().await;
     let (alice, bob) = world.two().await;
@@ -19,7 +19,7 @@ async fn a_message() -> (World, Actor, Actor, Value) {
     (world, alice, bob, message)
 }
 
-/// Every call there is, about a message.
+/// Returns calls of the basic routes, with the ids of a message.
 fn calls(message: &Value) -> Vec<(&'static str, String)> {
     let (id, conversation) = (text(message, "id"), text(message, "conversation_id"));
     vec![
@@ -40,7 +40,7 @@ fn calls(message: &Value) -> Vec<(&'static str, String)> {
     ]
 }
 
-/// The calls that take a body.
+/// The calls among them that take a body.
 const WITH_BODY: [&str; 2] = ["/api/messages/send", "/api/messages/block-user"];
 
 async fn post(actor: &Actor, path: &str, kind: &str, body: impl Into<Vec<u8>>) -> Answer {
@@ -48,7 +48,7 @@ async fn post(actor: &Actor, path: &str, kind: &str, body: impl Into<Vec<u8>>) -
 }
 
 #[tokio::test]
-async fn every_call_wants_a_token() {
+async fn every_call_requires_a_token() {
     let (world, _, _, message) = a_message().await;
     for (method, path) in calls(&message) {
         let answer = world.anonymous().call(method, &path, &[], "").await;
@@ -59,7 +59,7 @@ async fn every_call_wants_a_token() {
 }
 
 #[tokio::test]
-async fn an_unknown_route_or_method_is_404_before_the_token_is_looked_at() {
+async fn an_unknown_route_or_method_is_404_before_the_token_is_checked() {
     let (world, alice, _, message) = a_message().await;
     let (id, conversation) = (text(&message, "id"), text(&message, "conversation_id"));
     let unknown = [
@@ -116,7 +116,7 @@ async fn the_token_is_checked_before_the_input() {
 }
 
 #[tokio::test]
-async fn size_comes_before_type_and_type_before_form() {
+async fn size_is_checked_before_type_and_type_before_syntax() {
     let (_, alice, _, _) = a_message().await;
     let large = "{".repeat(MAX_BODY + 1);
     for path in WITH_BODY {
@@ -190,7 +190,7 @@ async fn a_body_of_another_type_is_415() {
 }
 
 #[tokio::test]
-async fn a_foreign_conversation_and_none_at_all_look_the_same() {
+async fn foreign_and_missing_conversations_look_the_same() {
     let (world, alice, _, message) = a_message().await;
     let carol = world.user("carol").await;
     alice.send("carol", "hello").await.expect(201);
@@ -219,18 +219,18 @@ async fn a_foreign_conversation_and_none_at_all_look_the_same() {
 }
 
 #[tokio::test]
-async fn a_foreign_message_and_none_at_all_look_the_same() {
+async fn foreign_and_missing_messages_look_the_same() {
     let (world, _, _, message) = a_message().await;
     let carol = world.user("carol").await;
     let foreign = text(&message, "id");
     let missing = another_message(foreign);
-    let nowhere = foreign
+    let in_missing_conversation = foreign
         .replace(text(&message, "conversation_id"), &another_conversation(text(&message, "conversation_id")));
     for (method, path) in [("PUT", "/api/messages/mark-as-read/ID"), ("GET", "/api/messages/ID/receipts")] {
         let ask = async |id: &str| carol.call(method, &path.replace("ID", id), &[], "").await;
         let of_others = ask(foreign).await;
         of_others.refused(403, "not_a_participant");
-        for id in [&missing, &nowhere] {
+        for id in [&missing, &in_missing_conversation] {
             let other = ask(id).await;
             assert_eq!((other.status, &other.json), (403, &of_others.json), "{method} {path}");
         }
@@ -238,7 +238,7 @@ async fn a_foreign_message_and_none_at_all_look_the_same() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_404() {
+async fn missing_messages_and_users_are_404() {
     let (_, alice, bob, message) = a_message().await;
     let missing = another_message(text(&message, "id"));
     bob.mark(&missing).await.refused(404, "not_found");
@@ -261,7 +261,7 @@ async fn a_success_has_data_and_a_message() {
 }
 
 #[tokio::test]
-async fn a_list_says_how_it_goes_on() {
+async fn lists_have_a_next_cursor() {
     let (world, alice, bob, message) = a_message().await;
     for id in ["carol", "dave"] {
         world.user(id).await;
@@ -299,7 +299,7 @@ async fn a_refusal_is_a_problem_document() {
 }
 
 #[tokio::test]
-async fn every_answer_has_an_id_of_its_own_and_its_cost() {
+async fn every_answer_has_a_unique_id_and_its_cost() {
     let (world, alice, _, message) = a_message().await;
     let mut ids = HashSet::new();
     let mut answers = vec![alice.get("/api/nothing").await, world.anonymous().get("/health").await];
@@ -320,7 +320,7 @@ async fn every_answer_has_an_id_of_its_own_and_its_cost() {
     assert!(alice.get("/api/messages/inbox").await.cost("calls") >= 1.0);
 }
 
-/// Whether it is of the form `2026-01-31T12:00:00.123Z`.
+/// Returns whether a value has the form `2026-01-31T12:00:00.123Z`.
 fn is_time(value: &Value) -> bool {
     let digits = value.as_str().unwrap_or_default().chars().map(|c| if c.is_ascii_digit() { '0' } else { c });
     digits.collect::<String>() == "0000-00-00T00:00:00.000Z"

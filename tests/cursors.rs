@@ -1,11 +1,11 @@
-//! Cursors: each holds for the user and the list it was issued for, as it was issued.
+//! Cursors: each is valid only unaltered, and only for the user and the list that it was issued for.
 
 use harness::{Actor, World};
 
 use crate::direct::text;
 use crate::inputs::refused_for;
 
-/// Alice has lists of two pages or more of each kind; of them, the second is the first in other words.
+/// Returns Alice, Bob, and paths of lists of each kind, which have two or more pages for Alice.
 async fn lists(world: &World) -> (Actor, Actor, Vec<String>) {
     let (alice, bob) = world.two().await;
     for id in ["carol", "dave"] {
@@ -35,14 +35,14 @@ async fn cursor(actor: &Actor, list: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_cursor_holds_for_its_list_only() {
+async fn a_cursor_is_valid_only_for_its_list() {
     let world = World::new().await;
     let (alice, _, lists) = lists(&world).await;
-    for of in &lists {
-        let cursor = cursor(&alice, of).await;
+    for source in &lists {
+        let cursor = cursor(&alice, source).await;
         for list in &lists {
             let answer = alice.get(&format!("{list}&cursor={cursor}")).await;
-            if list == of {
+            if list == source {
                 answer.expect(200);
             } else {
                 refused_for(&answer, "cursor");
@@ -52,7 +52,7 @@ async fn a_cursor_holds_for_its_list_only() {
 }
 
 #[tokio::test]
-async fn a_cursor_holds_for_its_user_only() {
+async fn a_cursor_is_valid_only_for_its_user() {
     let world = World::new().await;
     let (alice, bob, lists) = lists(&world).await;
     for list in lists {

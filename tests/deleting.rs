@@ -1,4 +1,4 @@
-//! Deleting a conversation: for oneself alone, and until the next message.
+//! Deleting a conversation hides it from the caller alone, until the next message.
 
 use harness::{Actor, Answer, World};
 use serde_json::json;
@@ -10,7 +10,7 @@ async fn delete(actor: &Actor, message: &Answer) -> Answer {
 }
 
 #[tokio::test]
-async fn deleting_hides_what_was_from_oneself_alone() {
+async fn deleting_hides_the_history_from_the_caller_alone() {
     let world = World::new().await;
     let (alice, bob) = world.two().await;
     alice.send("bob", "an old one").await.expect(201);
@@ -28,7 +28,7 @@ async fn deleting_hides_what_was_from_oneself_alone() {
 }
 
 #[tokio::test]
-async fn the_next_message_brings_back_only_what_is_new() {
+async fn the_next_message_brings_back_only_new_messages() {
     let world = World::new().await;
     let (alice, bob) = world.two().await;
     let old = alice.send("bob", "an old one").await.expect(201);
@@ -40,7 +40,7 @@ async fn the_next_message_brings_back_only_what_is_new() {
     assert_eq!(texts(&search(&bob, "one").await), ["a new one"]);
     assert_eq!((total(&bob).await, bob.unread().await), (json!(1), 1));
     assert_eq!(bob.mark(&new.id()).await.expect(200).data()["unread_count"], 0);
-    // And again, by a message of one's own; what alice has stays whole.
+    // The same with a message of Bob's own. Alice's history stays complete.
     delete(&bob, &old).await.expect(200);
     bob.send("alice", "mine").await.expect(201);
     assert_eq!((texts(&bob.history("alice").await), bob.unread().await), (vec!["mine"], 0));
@@ -48,14 +48,14 @@ async fn the_next_message_brings_back_only_what_is_new() {
 }
 
 #[tokio::test]
-async fn both_may_delete() {
+async fn both_users_can_delete() {
     let world = World::new().await;
     let (alice, bob) = world.two().await;
     let old = alice.send_once("bob", "an old one", "k1").await.expect(201);
     delete(&alice, &old).await.expect(200);
     delete(&bob, &old).await.expect(200);
     assert_eq!((total(&alice).await, total(&bob).await), (json!(0), json!(0)));
-    // A retry of what was sent before brings nothing back.
+    // A retry of an earlier send brings nothing back.
     assert_eq!(alice.send_once("bob", "an old one", "k1").await.expect(200).id(), old.id());
     assert_eq!((total(&alice).await, bob.page("alice").await.len()), (json!(0), 0));
     alice.send("bob", "a new one").await.expect(201);

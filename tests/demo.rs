@@ -1,4 +1,4 @@
-//! The ready-made people and conversations. Here their lively room is a short one.
+//! The demo data: users and conversations. The tests use a shorter busy room than the real demo.
 
 use std::collections::BTreeMap;
 
@@ -11,14 +11,14 @@ use crate::direct::{text, texts};
 use crate::durability::call;
 use crate::searching::found;
 
-/// Messages in the lively room.
-const LIVELY: usize = 120;
-/// Milliseconds for which an event is kept.
+/// Number of messages in the busy room.
+const ROOM_MESSAGES: usize = 120;
+/// How long events are kept, in milliseconds.
 const WEEK: i64 = 7 * 24 * 3_600_000;
 
 async fn filled() -> World {
     let world = World::new().await;
-    demo::fill(&world.app, LIVELY).await.unwrap();
+    demo::fill(&world.app, ROOM_MESSAGES).await.unwrap();
     world
 }
 
@@ -26,7 +26,7 @@ fn people(world: &World) -> Vec<Actor> {
     PEOPLE.iter().map(|(id, _)| world.stranger(id)).collect()
 }
 
-/// All that someone may see of a conversation, oldest first.
+/// Returns all messages of a conversation that the user may see, oldest first.
 async fn messages(actor: &Actor, row: &Value) -> Vec<Value> {
     let id = text(row, "conversation_id");
     let mut pages = actor.pages(&format!("/api/conversations/{id}/messages?limit=100")).await;
@@ -35,96 +35,96 @@ async fn messages(actor: &Actor, row: &Value) -> Vec<Value> {
 }
 
 async fn row(actor: &Actor, name: &str) -> Value {
-    let is_it = |row: &Value| row["name"] == name || row["other_user_id"] == name;
-    actor.inbox().await.into_iter().find(is_it).unwrap()
+    let matches = |row: &Value| row["name"] == name || row["other_user_id"] == name;
+    actor.inbox().await.into_iter().find(matches).unwrap()
 }
 
-/// What everybody sees in their inbox and on its pages, but for ids and times.
-async fn story(world: &World) -> BTreeMap<String, Vec<Value>> {
-    let mut story = BTreeMap::new();
+/// Returns each user's inbox rows and messages, without ids and times.
+async fn snapshot(world: &World) -> BTreeMap<String, Vec<Value>> {
+    let mut snapshot = BTreeMap::new();
     for actor in people(world) {
         let mut conversations = Vec::new();
         for row in actor.inbox().await {
-            let said = messages(&actor, &row).await;
-            let shown = said.iter().map(|message| {
+            let history = messages(&actor, &row).await;
+            let shown = history.iter().map(|message| {
                 let fields =
                     ["sender_id", "message_text", "attachment_url", "is_edited", "is_deleted", "read"];
-                let answers = said.iter().position(|other| other["id"] == message["reply_to"]);
-                (fields.map(|field| message[field].clone()), answers)
+                let replied_to = history.iter().position(|other| other["id"] == message["reply_to"]);
+                (fields.map(|field| message[field].clone()), replied_to)
             });
             let fields = ["type", "name", "other_user_id", "last_message", "unread_count", "is_admin"];
             conversations.push(json!([fields.map(|field| row[field].clone()), shown.collect::<Vec<_>>()]));
         }
-        story.insert(actor.id, conversations);
+        snapshot.insert(actor.id, conversations);
     }
-    story
+    snapshot
 }
 
 #[tokio::test]
-async fn it_is_always_the_same_and_made_once() {
+async fn the_demo_is_deterministic_and_filled_once() {
     let world = filled().await;
-    let first = story(&world).await;
+    let first = snapshot(&world).await;
     let calls = world.wire.calls().len();
-    demo::fill(&world.app, LIVELY).await.unwrap();
+    demo::fill(&world.app, ROOM_MESSAGES).await.unwrap();
     let writes = |call: &String| call == "TransactWriteItems";
     assert!(!world.wire.calls()[calls..].iter().any(writes));
-    assert_eq!(story(&world).await, first);
-    assert_eq!(story(&filled().await).await, first);
+    assert_eq!(snapshot(&world).await, first);
+    assert_eq!(snapshot(&filled().await).await, first);
 }
 
 #[tokio::test]
-async fn what_was_interrupted_is_completed() {
-    let whole = story(&filled().await).await;
+async fn an_interrupted_fill_is_completed() {
+    let whole = snapshot(&filled().await).await;
     let world = World::new().await;
     for commits in [0, 1, 2, 5, 30, 60, 90, 120] {
         world.wire.away_after(commits);
-        assert!(demo::fill(&world.app, LIVELY).await.is_err(), "away after {commits} more");
+        assert!(demo::fill(&world.app, ROOM_MESSAGES).await.is_err(), "away after {commits} more");
         world.wire.heal();
     }
-    demo::fill(&world.app, LIVELY).await.unwrap();
-    assert_eq!(story(&world).await, whole);
+    demo::fill(&world.app, ROOM_MESSAGES).await.unwrap();
+    assert_eq!(snapshot(&world).await, whole);
 }
 
 #[tokio::test]
-async fn what_was_changed_meanwhile_is_left_so() {
+async fn a_fill_resumes_despite_a_block_made_meanwhile() {
     let world = World::new().await;
     world.wire.away_after(60);
-    demo::fill(&world.app, LIVELY).await.unwrap_err();
+    demo::fill(&world.app, ROOM_MESSAGES).await.unwrap_err();
     world.wire.heal();
     world.stranger("bob").block("alice").await.expect(200);
-    demo::fill(&world.app, LIVELY).await.unwrap();
+    demo::fill(&world.app, ROOM_MESSAGES).await.unwrap();
     assert_eq!(
         messages(&world.stranger("bob"), &row(&world.stranger("bob"), "Café Babel").await).await.len(),
-        LIVELY
+        ROOM_MESSAGES
     );
 }
 
 #[tokio::test]
-async fn a_store_with_any_of_the_people_is_left_alone() {
+async fn a_store_that_knows_a_demo_user_is_left_alone() {
     let world = World::new().await;
     let yuki = world.user("yuki").await;
-    demo::fill(&world.app, LIVELY).await.unwrap();
+    demo::fill(&world.app, ROOM_MESSAGES).await.unwrap();
     assert!(yuki.inbox().await.is_empty());
     yuki.get("/api/users/alice").await.refused(404, "not_found");
 }
 
 #[tokio::test]
-async fn everyone_has_an_inbox_whose_counts_are_right() {
+async fn every_inbox_has_correct_counts() {
     let world = filled().await;
     for actor in people(&world) {
         let inbox = actor.inbox().await;
         assert!(inbox.len() > 3, "{}: {inbox:?}", actor.id);
         let mut all = 0;
         for row in &inbox {
-            let said = messages(&actor, row).await;
+            let history = messages(&actor, row).await;
             let read = row["last_read_message_id"].as_str();
-            let unread = said.iter().filter(|message| {
+            let unread = history.iter().filter(|message| {
                 let is_new = read.is_none_or(|read| text(message, "id") > read);
                 message["sender_id"] != *actor.id && message["is_deleted"] == false && is_new
             });
             let unread = unread.count() as u64;
             assert_eq!(row["unread_count"], unread, "{}: {row}", actor.id);
-            let last = said.last().map_or(&Value::Null, |message| &message["id"]);
+            let last = history.last().map_or(&Value::Null, |message| &message["id"]);
             assert_eq!(row["last_message_id"], *last, "{}: {row}", actor.id);
             all += unread;
         }
@@ -134,23 +134,23 @@ async fn everyone_has_an_inbox_whose_counts_are_right() {
 }
 
 #[tokio::test]
-async fn all_was_said_in_the_last_days_one_after_the_other() {
+async fn all_messages_are_in_order_and_less_than_a_week_old() {
     let world = filled().await;
     let now = world.app.store.now();
     let oldest = domain::time::Timestamp::from_millis(now.millis() - WEEK).to_string();
     for actor in people(&world) {
         for row in actor.inbox().await {
-            let said = messages(&actor, &row).await;
-            let times: Vec<_> = said.iter().map(|message| text(message, "sent_at")).collect();
+            let history = messages(&actor, &row).await;
+            let times: Vec<_> = history.iter().map(|message| text(message, "sent_at")).collect();
             assert!(times.is_sorted(), "{row}");
-            let is_lately = |time: &&str| *time > oldest.as_str() && *time <= now.to_string().as_str();
-            assert!(times.iter().all(is_lately), "{row}: {times:?}");
+            let is_recent = |time: &&str| *time > oldest.as_str() && *time <= now.to_string().as_str();
+            assert!(times.iter().all(is_recent), "{row}: {times:?}");
         }
     }
 }
 
 #[tokio::test]
-async fn every_sight_of_an_inbox_is_there() {
+async fn the_inbox_shows_every_kind_of_row() {
     let world = filled().await;
     let alice = world.stranger("alice");
     let (eleni, yuki) = (row(&alice, "eleni").await, row(&alice, "yuki").await);
@@ -168,7 +168,7 @@ async fn every_sight_of_an_inbox_is_there() {
 }
 
 #[tokio::test]
-async fn the_group_has_two_admins_someone_who_left_and_someone_who_came_later() {
+async fn the_group_has_two_admins_one_former_and_one_late_participant() {
     let world = filled().await;
     let (alice, farah, carol) = (world.stranger("alice"), world.stranger("farah"), world.stranger("carol"));
     let group = row(&alice, "Moving day 📦").await;
@@ -185,11 +185,11 @@ async fn the_group_has_two_admins_someone_who_left_and_someone_who_came_later() 
 }
 
 #[tokio::test]
-async fn all_scripts_come_back_as_they_are_and_are_found() {
+async fn all_scripts_are_returned_unchanged_and_found() {
     let world = filled().await;
     let bob = world.stranger("bob");
-    let said = messages(&bob, &row(&bob, "Café Babel").await).await;
-    assert_eq!(said.len(), LIVELY);
+    let history = messages(&bob, &row(&bob, "Café Babel").await).await;
+    assert_eq!(history.len(), ROOM_MESSAGES);
     for exact in [
         "عندي موعد الساعة 10:30 في Café Central (الطابق 3)، من يأتي معي؟",
         "יש כאן גם עברית, גם English וגם 123 באותה שורה.",
@@ -198,8 +198,8 @@ async fn all_scripts_come_back_as_they_are_and_are_found() {
         "Two ways to write the same thing: é (one character) and e\u{301} (two). Search finds both.",
         "𠮷野家和吉野家，第一个字不一样，你们看得出来吗？",
     ] {
-        let is_it = |message: &&Value| message["message_text"] == exact;
-        assert_eq!(said.iter().filter(is_it).count(), 1, "{exact}");
+        let matches = |message: &&Value| message["message_text"] == exact;
+        assert_eq!(history.iter().filter(matches).count(), 1, "{exact}");
     }
     for word in
         ["rindfleisch", "καλως", "ежик", "مرحبا", "עברית", "संयुक्ताक्षर", "สวัสดี", "野家", "가나다", "𠮷", "👨‍👩‍👧‍👦"]
@@ -209,7 +209,7 @@ async fn all_scripts_come_back_as_they_are_and_are_found() {
 }
 
 #[test]
-fn without_it_the_store_is_empty() {
+fn without_the_demo_the_store_is_empty() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path(), &[]);
     let alice = token(folder.path(), "alice");

@@ -1,12 +1,12 @@
-//! Direct messages, one call after the other: what is sent, how both see it, whose names it bears. Retries,
-//! deleting, reading, pages, blocks and search have files of their own.
+//! Direct messages, with one call at a time: sending, what both users see, and names. Retries, deleting, reading,
+//! pages, blocks and search have files of their own.
 
 use harness::{Actor, World};
 use serde_json::{Value, json};
 
 use crate::tokens::{now, signed};
 
-/// A text field of an object.
+/// Returns a text field of an object.
 #[track_caller]
 pub(crate) fn text<'a>(object: &'a Value, field: &str) -> &'a str {
     let text = object[field].as_str();
@@ -14,39 +14,39 @@ pub(crate) fn text<'a>(object: &'a Value, field: &str) -> &'a str {
     text.unwrap_or_default()
 }
 
-/// The texts of messages.
+/// Returns the texts of messages.
 pub(crate) fn texts(messages: &[Value]) -> Vec<&str> {
     messages.iter().map(|message| text(message, "message_text")).collect()
 }
 
-/// The ids of messages.
+/// Returns the ids of messages.
 pub(crate) fn ids(messages: &[Value]) -> Vec<&str> {
     messages.iter().map(|message| text(message, "id")).collect()
 }
 
-/// Another id of the same form, which nothing has. (Its last character holds only some bits.)
+/// Returns another valid id that no message has. Leaves the last character, which has unused bits.
 pub(crate) fn another_message(id: &str) -> String {
     let at = id.len() - 2;
     let other = if &id[at..=at] == "x" { "y" } else { "x" };
     format!("{}{other}{}", &id[..at], &id[at + 1..])
 }
 
-/// Another id of the same form, which nothing has.
+/// Returns another valid id that no conversation has.
 pub(crate) fn another_conversation(id: &str) -> String {
     another_message(id)
 }
 
-/// An object with what changes from run to run replaced.
+/// Formats an object. Replaces values that differ from run to run.
 pub(crate) fn shown(object: &Value, replaced: &[(&str, &str)]) -> String {
     replaced.iter().fold(format!("{object:#}"), |shown, (from, to)| shown.replace(from, to))
 }
 
-/// The number of conversations in the inbox.
+/// Returns the number of conversations in the inbox.
 pub(crate) async fn total(actor: &Actor) -> Value {
     actor.get("/api/messages/inbox").await.expect(200).json["total"].clone()
 }
 
-/// The first page of hits.
+/// Returns the first page of hits.
 pub(crate) async fn search(actor: &Actor, words: &str) -> Vec<Value> {
     actor.get(&format!("/api/messages/search?q={words}")).await.expect(200).list().to_vec()
 }
@@ -107,7 +107,7 @@ async fn a_message_has_these_fields() {
     }
     "#);
     assert_eq!(alice.page("bob").await, [first.data().clone(), message.clone()]);
-    // Whom it was sent to does not see the sender's own id for it.
+    // The recipient does not see the sender's client id.
     let mut theirs = message.clone();
     theirs["client_message_id"] = Value::Null;
     assert_eq!(bob.page("alice").await[1], theirs);
@@ -223,27 +223,27 @@ async fn an_attachment_needs_no_text() {
 }
 
 #[tokio::test]
-async fn an_answer_is_to_a_message_of_the_same_conversation() {
+async fn a_reply_is_to_a_message_of_the_same_conversation() {
     let world = World::new().await;
     let (alice, bob) = world.two().await;
     world.user("carol").await;
     let reply = |to: &str, id: &str| json!({"recipient_id": to, "message_text": "yes", "reply_to": id});
     let (mine, theirs) = (alice.send("bob", "1").await.expect(201), bob.send("alice", "2").await.expect(201));
-    let elsewhere = alice.send("carol", "3").await.expect(201).id();
+    let foreign = alice.send("carol", "3").await.expect(201).id();
     for good in [mine.id(), theirs.id()] {
         let sent = alice.post("/api/messages/send", &reply("bob", &good)).await.expect(201);
         assert_eq!(sent.data()["reply_to"], good);
     }
     let missing = another_message(&mine.id());
-    let nowhere = elsewhere.replace(text(mine.data(), "conversation_id"), "");
-    for bad in [&elsewhere, &missing, &another_message(&elsewhere), &nowhere[1..].to_owned()] {
+    let malformed = foreign.replace(text(mine.data(), "conversation_id"), "");
+    for bad in [&foreign, &missing, &another_message(&foreign), &malformed[1..].to_owned()] {
         alice.post("/api/messages/send", &reply("bob", bad)).await.refused(400, "invalid_request");
     }
     assert_eq!(alice.page("bob").await.len(), 4);
 }
 
 #[tokio::test]
-async fn a_stranger_who_writes_becomes_known() {
+async fn a_stranger_who_sends_becomes_a_user() {
     let world = World::new().await;
     let (alice, _) = world.two().await;
     let dave = world.stranger("dave");
@@ -255,7 +255,7 @@ async fn a_stranger_who_writes_becomes_known() {
 }
 
 #[tokio::test]
-async fn someone_never_seen_has_an_empty_inbox() {
+async fn a_stranger_has_an_empty_inbox() {
     let world = World::new().await;
     world.two().await;
     let dave = world.stranger("dave");
@@ -269,7 +269,7 @@ async fn someone_never_seen_has_an_empty_inbox() {
 }
 
 #[tokio::test]
-async fn ids_may_hold_every_allowed_character() {
+async fn user_ids_may_have_every_allowed_character() {
     let world = World::new().await;
     let (one, other) = ("auth0|Az09_-.@:x", "a".repeat(128));
     let (first, second) = (world.user(one).await, world.user(&other).await);
@@ -287,7 +287,7 @@ async fn ids_may_hold_every_allowed_character() {
 }
 
 #[tokio::test]
-async fn names_and_pictures_are_those_of_the_tokens() {
+async fn names_and_pictures_come_from_tokens() {
     let world = World::new().await;
     let (alice, bob) = world.two().await;
     bob.send("alice", "hello").await.expect(201);
@@ -304,12 +304,12 @@ async fn names_and_pictures_are_those_of_the_tokens() {
     };
     let picture = "https://a.example/bob.png";
     let renamed = bob.with_token(Some(&claims(json!({"name": "Robert", "picture": picture}))));
-    // Only that call takes it in.
+    // Sending does not update the profile.
     renamed.send("alice", "it is me").await.expect(201);
     assert_eq!(alice.row("bob").await.unwrap()["other_user_name"], "Bob");
     let me = renamed.get("/api/users/me").await.expect(200);
     assert_eq!((&me.data()["full_name"], &me.data()["avatar_url"]), (&json!("Robert"), &json!(picture)));
-    // What a token does not say stays.
+    // A token without a name and a picture leaves them as they are.
     let plain = bob.with_token(Some(&claims(json!({}))));
     for actor in [&renamed, &plain] {
         assert_eq!(seen(actor).await, (json!("Robert"), json!("Robert"), json!(picture)));

@@ -1,4 +1,4 @@
-//! The server as a process: killed, restarted, asked to stop.
+//! The server as a process that is killed, restarted and stopped.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use harness::process::{Server, token};
 use serde_json::{Value, json};
 
-/// One call over a connection of its own: status and body, or nothing where the server went away.
+/// Makes a call over its own connection. Returns the status and the body, or `None` if the server went away.
 pub(crate) fn call(url: &str, token: &str, method: &str, path: &str, body: &str) -> Option<(u16, Value)> {
     let host = url.strip_prefix("http://")?;
     let mut stream = TcpStream::connect(host).ok()?;
@@ -74,14 +74,14 @@ fn an_acknowledged_message_survives_kill_9() {
         acknowledged.extend(writers.into_iter().flat_map(|writer| writer.join().unwrap()));
 
         let server = Server::start(folder.path(), &["--quiet"]);
-        let there = history(&server.url, &alice, "bob");
+        let stored = history(&server.url, &alice, "bob");
         for text in &acknowledged {
-            assert_eq!(there.iter().filter(|found| *found == text).count(), 1, "{text}");
+            assert_eq!(stored.iter().filter(|found| *found == text).count(), 1, "{text}");
         }
-        // At most the one that each writer had under way is there without having been acknowledged.
-        assert!(there.len() <= acknowledged.len() + 4 * (round + 1));
+        // Each writer may have had one message in flight, which may be stored without an acknowledgement.
+        assert!(stored.len() <= acknowledged.len() + 4 * (round + 1));
         let (_, unread) = call(&server.url, &bob, "GET", "/api/messages/unread-count", "").unwrap();
-        assert_eq!(unread["data"]["unread_count"], there.len());
+        assert_eq!(unread["data"]["unread_count"], stored.len());
         assert_eq!(server.terminate(), Some(0));
     }
     assert!(acknowledged.len() > 20, "there was some load: {}", acknowledged.len());
@@ -105,7 +105,7 @@ fn a_folder_belongs_to_one_server() {
 }
 
 #[test]
-fn the_demo_has_people_tokens_and_a_line_to_paste() {
+fn the_demo_prints_its_users_and_a_curl_line_that_works() {
     let folder = tempfile::tempdir().unwrap();
     for _ in 0..2 {
         let server = Server::start(folder.path(), &["--demo=40"]);
@@ -113,7 +113,11 @@ fn the_demo_has_people_tokens_and_a_line_to_paste() {
         let output =
             std::process::Command::new("sh").arg("-c").arg(format!("curl -sS{line}")).output().unwrap();
         let inbox: Value = serde_json::from_slice(&output.stdout).unwrap();
-        assert_eq!((&inbox["success"], &inbox["total"]), (&true.into(), &10.into()), "made once");
+        assert_eq!(
+            (&inbox["success"], &inbox["total"]),
+            (&true.into(), &10.into()),
+            "the demo was filled once"
+        );
         let columns: Vec<_> = ["  API ", "  alice ", "  bob "]
             .iter()
             .map(|name| server.welcome.iter().filter(|line| line.starts_with(name)).count())
@@ -125,13 +129,13 @@ fn the_demo_has_people_tokens_and_a_line_to_paste() {
 }
 
 #[test]
-fn another_process_reaches_the_same_database() {
+fn another_process_can_use_the_same_database() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path(), &["--demo=40"]);
     let database =
         server.welcome.iter().find_map(|line| line.trim().strip_prefix("DynamoDB")).unwrap().trim();
     let alice = token(folder.path(), "alice");
-    // A second stack keeps its data in the first one's database, over the socket.
+    // A second stack stores its data in the first one's database, over its socket.
     let secrets = tempfile::tempdir().unwrap();
     for name in ["tidings_jwt_secret", "tidings_secret"] {
         std::fs::copy(folder.path().join(name), secrets.path().join(name)).unwrap();

@@ -1,4 +1,4 @@
-//! Messages that change: edited, deleted for everyone or for oneself, brought back.
+//! Editing messages, deleting them for everyone or for oneself, and restoring them.
 
 use harness::live::Reader;
 use harness::process::{Server, binary, token};
@@ -11,22 +11,22 @@ use crate::inputs::refused_for;
 
 const DAY: i64 = 24 * 3_600 * 1_000;
 
-/// Where messages change: a direct conversation, a group, and a large one.
+/// The kinds of conversations in which messages are changed.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Place {
+enum Kind {
     Direct,
     Group,
     LargeGroup,
 }
 
-const PLACES: [Place; 3] = [Place::Direct, Place::Group, Place::LargeGroup];
+const KINDS: [Kind; 3] = [Kind::Direct, Kind::Group, Kind::LargeGroup];
 
-/// A conversation of Alice and Bob's, in which nothing was said yet but by Bob: "first".
-async fn opened(world: &World, place: Place) -> (Actor, Actor, String) {
+/// Creates a conversation of Alice and Bob with one message, "first" by Bob, which Alice has read.
+async fn create_conversation(world: &World, kind: Kind) -> (Actor, Actor, String) {
     let (alice, bob) = world.two().await;
-    let crowd = world.crowd(if place == Place::LargeGroup { 24 } else { 1 }).await;
+    let crowd = world.crowd(if kind == Kind::LargeGroup { 24 } else { 1 }).await;
     let crowd: Vec<&str> = crowd.iter().map(|actor| actor.id.as_str()).collect();
-    let conversation = if place == Place::Direct {
+    let conversation = if kind == Kind::Direct {
         bob.send("alice", "first").await.expect(201).conversation()
     } else {
         let group = alice.group("g", &[&["bob"][..], &crowd].concat()).await;
@@ -42,12 +42,12 @@ async fn restore(world: &World, id: &str) -> bool {
     world.app.store.restore_message(&id.parse().unwrap()).await.is_ok()
 }
 
-async fn last(actor: &Actor, conversation: &str) -> Value {
+async fn preview(actor: &Actor, conversation: &str) -> Value {
     actor.row_of(conversation).await.unwrap()["last_message"].clone()
 }
 
 #[track_caller]
-fn has_text(answer: &Answer, text: &str, version: u64) {
+fn assert_text(answer: &Answer, text: &str, version: u64) {
     let message = answer.data();
     assert_eq!(
         (&message["message_text"], &message["version"]),
@@ -58,56 +58,56 @@ fn has_text(answer: &Answer, text: &str, version: u64) {
 
 #[tokio::test]
 async fn an_edit_shows_everywhere() {
-    for place in PLACES {
+    for kind in KINDS {
         let world = World::new().await;
-        let (alice, bob, conversation) = opened(&world, place).await;
+        let (alice, bob, conversation) = create_conversation(&world, kind).await;
         let mut reader = Reader::new(&bob).await;
         reader.poll().await;
         let sent = alice.say(&conversation, "the old words").await.expect(201);
         let edited = alice.edit(&sent.id(), "the new words").await.expect(200);
         world.fan_out(&conversation).await;
-        has_text(&edited, "the new words", 2);
+        assert_text(&edited, "the new words", 2);
         let message = edited.data();
         assert_eq!((&message["is_edited"], &message["sent_at"]), (&json!(true), &sent.data()["sent_at"]));
         assert!(text(message, "edited_at") >= text(message, "sent_at"));
         for actor in [&alice, &bob] {
-            assert_eq!(actor.messages(&conversation).await[1], *message, "{place:?}");
-            assert_eq!(last(actor, &conversation).await, "the new words", "{place:?}");
+            assert_eq!(actor.messages(&conversation).await[1], *message, "{kind:?}");
+            assert_eq!(preview(actor, &conversation).await, "the new words", "{kind:?}");
             assert!(search(actor, "old").await.is_empty());
             assert_eq!(texts(&search(actor, "new").await), ["the new words"]);
         }
         assert_eq!(bob.unread().await, 1);
         let events = reader.poll().await;
-        assert_eq!(events.last().unwrap()["data"]["message"], *message, "{place:?}");
-        assert!(!json!(events).to_string().contains("old"), "{place:?} {events:?}");
-        // The same text again is no change.
+        assert_eq!(events.last().unwrap()["data"]["message"], *message, "{kind:?}");
+        assert!(!json!(events).to_string().contains("old"), "{kind:?} {events:?}");
+        // The same text again changes nothing.
         let before = world.items().await;
-        has_text(&alice.edit(&sent.id(), "the new words").await.expect(200), "the new words", 2);
+        assert_text(&alice.edit(&sent.id(), "the new words").await.expect(200), "the new words", 2);
         assert!(world.items().await == before);
-        has_text(&alice.edit(&sent.id(), "the newest").await.expect(200), "the newest", 3);
+        assert_text(&alice.edit(&sent.id(), "the newest").await.expect(200), "the newest", 3);
     }
 }
 
 #[tokio::test]
-async fn an_edit_of_an_older_message_leaves_the_preview() {
-    for place in PLACES {
+async fn an_edit_of_an_older_message_keeps_the_preview() {
+    for kind in KINDS {
         let world = World::new().await;
-        let (alice, bob, conversation) = opened(&world, place).await;
+        let (alice, bob, conversation) = create_conversation(&world, kind).await;
         let sent = alice.say(&conversation, "one").await.expect(201);
         bob.say(&conversation, "two").await.expect(201);
         alice.edit(&sent.id(), "one, edited").await.expect(200);
         world.fan_out(&conversation).await;
         for actor in [&alice, &bob] {
-            assert_eq!(last(actor, &conversation).await, "two");
+            assert_eq!(preview(actor, &conversation).await, "two");
             assert_eq!(texts(&actor.messages(&conversation).await), ["first", "one, edited", "two"]);
         }
     }
 }
 
 #[tokio::test]
-async fn an_edit_is_a_text() {
+async fn edits_are_validated() {
     let world = World::new().await;
-    let (alice, bob, conversation) = opened(&world, Place::Direct).await;
+    let (alice, bob, conversation) = create_conversation(&world, Kind::Direct).await;
     let plain = alice.say(&conversation, "x").await.expect(201).id();
     let body = json!({"conversation_id": conversation, "message_text": "x", "attachment_url": "https://a.example/c.png"});
     let picture = alice.post("/api/messages/send", &body).await.expect(201).id();
@@ -126,25 +126,25 @@ async fn an_edit_is_a_text() {
     refused_for(&alice.edit(&plain, "").await, "message_text");
     alice.edit(&another_message(&plain), "y").await.refused(404, "not_found");
     assert!(world.items().await == before);
-    has_text(&alice.edit(&plain, &"😀".repeat(10_000)).await.expect(200), &"😀".repeat(10_000), 2);
+    assert_text(&alice.edit(&plain, &"😀".repeat(10_000)).await.expect(200), &"😀".repeat(10_000), 2);
     let cleared = alice.edit(&picture, "").await.expect(200);
-    has_text(&cleared, "", 2);
+    assert_text(&cleared, "", 2);
     assert_eq!(text(cleared.data(), "attachment_url"), "https://a.example/c.png");
     alice.unsend(&plain).await.expect(200);
     alice.edit(&plain, "y").await.refused(409, "conflict");
     bob.block("alice").await.expect(200);
     alice.edit(&picture, "y").await.refused(403, "blocked");
     bob.unblock("alice").await.expect(200);
-    has_text(&alice.edit(&picture, "y").await.expect(200), "y", 3);
+    assert_text(&alice.edit(&picture, "y").await.expect(200), "y", 3);
 }
 
 #[tokio::test]
-async fn what_is_deleted_is_gone_everywhere() {
-    for place in PLACES {
+async fn a_deleted_message_is_gone_everywhere() {
+    for kind in KINDS {
         for edited in [false, true] {
             let world = World::new().await;
-            let (alice, bob, conversation) = opened(&world, place).await;
-            // Bob's row appears with the message.
+            let (alice, bob, conversation) = create_conversation(&world, kind).await;
+            // Bob's row is hidden, so that it reappears with the message.
             bob.delete(&format!("/api/messages/conversation/{conversation}")).await.expect(200);
             let mut readers = [Reader::new(&alice).await, Reader::new(&bob).await];
             for reader in &mut readers {
@@ -163,13 +163,13 @@ async fn what_is_deleted_is_gone_everywhere() {
             assert_eq!(bob.unread().await, 1);
             let deleted = alice.unsend(&sent).await.expect(200);
             world.fan_out(&conversation).await;
-            has_text(&deleted, "", if edited { 4 } else { 2 });
+            assert_text(&deleted, "", if edited { 4 } else { 2 });
             assert_eq!(deleted.data()["is_deleted"], true);
             assert!(deleted.data()["deleted_at"].is_string());
             for (actor, reader) in [&alice, &bob].into_iter().zip(&mut readers) {
                 let page = actor.messages(&conversation).await;
-                assert_eq!(page.last(), Some(deleted.data()), "it keeps its place");
-                assert_eq!((last(actor, &conversation).await, actor.unread().await), (json!(""), 0));
+                assert_eq!(page.last(), Some(deleted.data()), "the message keeps its place");
+                assert_eq!((preview(actor, &conversation).await, actor.unread().await), (json!(""), 0));
                 assert!(search(actor, "secret").await.is_empty());
                 let events = reader.poll().await;
                 let (gone, before) = events.split_last().unwrap();
@@ -182,8 +182,8 @@ async fn what_is_deleted_is_gone_everywhere() {
                     before.iter().all(|event| !text(event, "type").starts_with("message.")),
                     "{before:?}"
                 );
-                let told = json!([page, actor.inbox().await, events]).to_string();
-                assert!(!told.contains("secret"), "{place:?} {told}");
+                let visible = json!([page, actor.inbox().await, events]).to_string();
+                assert!(!visible.contains("secret"), "{kind:?} {visible}");
             }
             let before = world.items().await;
             assert_eq!(alice.unsend(&sent).await.expect(200).data(), deleted.data());
@@ -193,10 +193,10 @@ async fn what_is_deleted_is_gone_everywhere() {
 }
 
 #[tokio::test]
-async fn unread_stays_exact_though_messages_go() {
-    for place in PLACES {
+async fn unread_counts_stay_exact_when_messages_are_deleted() {
+    for kind in KINDS {
         let world = World::new().await;
-        let (alice, bob, conversation) = opened(&world, place).await;
+        let (alice, bob, conversation) = create_conversation(&world, kind).await;
         let mut sent = Vec::new();
         for n in 0..6 {
             sent.push(alice.say(&conversation, &format!("{n}")).await.expect(201).id());
@@ -206,24 +206,24 @@ async fn unread_stays_exact_though_messages_go() {
         for (id, unread) in [(&sent[0], 4), (&sent[1], 4), (&sent[3], 3), (&sent[5], 2)] {
             alice.unsend(id).await.expect(200);
             world.fan_out(&conversation).await;
-            assert_eq!(bob.unread().await, unread, "{place:?}");
+            assert_eq!(bob.unread().await, unread, "{kind:?}");
         }
         bob.hide(&sent[4]).await.expect(200);
         bob.hide(&sent[4]).await.expect(200);
         assert_eq!(bob.unread().await, 1);
-        // What is gone is read past all the same.
+        // A deleted message can be marked as read, too.
         assert_eq!(bob.mark(&sent[3]).await.expect(200).data()["unread_count"], 0);
         assert!(restore(&world, &sent[5]).await);
         world.fan_out(&conversation).await;
-        assert_eq!(bob.unread().await, 1, "{place:?}");
+        assert_eq!(bob.unread().await, 1, "{kind:?}");
     }
 }
 
 #[tokio::test]
-async fn an_operator_brings_a_message_back() {
-    for place in PLACES {
+async fn an_operator_can_restore_a_message() {
+    for kind in KINDS {
         let world = World::new().await;
-        let (alice, bob, conversation) = opened(&world, place).await;
+        let (alice, bob, conversation) = create_conversation(&world, kind).await;
         let sent = alice.say(&conversation, "the old words").await.expect(201).id();
         alice.edit(&sent, "the words").await.expect(200);
         alice.unsend(&sent).await.expect(200);
@@ -235,20 +235,20 @@ async fn an_operator_brings_a_message_back() {
         let back = alice.messages(&conversation).await.pop().unwrap();
         assert_eq!((text(&back, "message_text"), &back["version"]), ("the words", &json!(4)));
         assert_eq!((&back["is_deleted"], &back["is_edited"]), (&json!(false), &json!(true)));
-        assert_eq!((last(&bob, &conversation).await, bob.unread().await), (json!("the words"), 1));
+        assert_eq!((preview(&bob, &conversation).await, bob.unread().await), (json!("the words"), 1));
         assert_eq!(texts(&search(&bob, "words").await), ["the words"]);
-        assert_eq!(reader.poll().await.last().unwrap()["data"]["message"], back, "{place:?}");
-        assert!(!restore(&world, &sent).await, "it is there");
-        has_text(&alice.edit(&sent, "more words").await.expect(200), "more words", 5);
+        assert_eq!(reader.poll().await.last().unwrap()["data"]["message"], back, "{kind:?}");
+        assert!(!restore(&world, &sent).await, "a message that is not deleted cannot be restored");
+        assert_text(&alice.edit(&sent, "more words").await.expect(200), "more words", 5);
         alice.unsend(&sent).await.expect(200);
         assert!(restore(&world, &sent).await && !restore(&world, &another_message(&sent)).await);
     }
 }
 
 #[tokio::test]
-async fn what_was_deleted_is_kept_for_30_days() {
+async fn a_deleted_message_can_be_restored_for_30_days() {
     let world = World::new().await;
-    let (alice, _, conversation) = opened(&world, Place::Group).await;
+    let (alice, _, conversation) = create_conversation(&world, Kind::Group).await;
     let sent = alice.say(&conversation, "hello").await.expect(201).id();
     alice.unsend(&sent).await.expect(200);
     assert!(!restore(&world.with_clock_off_by(31 * DAY), &sent).await);
@@ -258,7 +258,7 @@ async fn what_was_deleted_is_kept_for_30_days() {
 }
 
 #[test]
-fn an_operator_brings_a_message_back_from_the_shell() {
+fn an_operator_can_restore_a_message_from_the_shell() {
     let folder = tempfile::tempdir().unwrap();
     let run = |message: &str| {
         let mut command = std::process::Command::new(binary());
@@ -286,10 +286,10 @@ fn an_operator_brings_a_message_back_from_the_shell() {
 }
 
 #[tokio::test]
-async fn deleting_for_oneself_hides_from_oneself_alone() {
-    for place in PLACES {
+async fn hiding_a_message_hides_it_from_the_caller_alone() {
+    for kind in KINDS {
         let world = World::new().await;
-        let (alice, bob, conversation) = opened(&world, place).await;
+        let (alice, bob, conversation) = create_conversation(&world, kind).await;
         let mut reader = Reader::new(&bob).await;
         reader.poll().await;
         let one = alice.say(&conversation, "one").await.expect(201).id();
@@ -301,7 +301,7 @@ async fn deleting_for_oneself_hides_from_oneself_alone() {
             (texts(&bob.messages(&conversation).await), bob.unread().await),
             (vec!["first", "one"], 1)
         );
-        assert_eq!(last(&bob, &conversation).await, "one");
+        assert_eq!(preview(&bob, &conversation).await, "one");
         assert!(search(&bob, "two").await.is_empty());
         let events = reader.poll().await;
         let data = &events[0]["data"];
@@ -315,23 +315,23 @@ async fn deleting_for_oneself_hides_from_oneself_alone() {
             bob.call(method, &path, &[], "").await.refused(404, "not_found");
         }
         bob.hide(&one).await.expect(200);
-        assert_eq!((last(&bob, &conversation).await, bob.unread().await), (json!("first"), 0));
-        // The other sees nothing of that, and can still change it.
+        assert_eq!((preview(&bob, &conversation).await, bob.unread().await), (json!("first"), 0));
+        // For the other user nothing changes, and Alice can still change the messages.
         assert_eq!(texts(&alice.messages(&conversation).await), ["first", "one", "two"]);
-        assert_eq!(last(&alice, &conversation).await, "two");
+        assert_eq!(preview(&alice, &conversation).await, "two");
         reader.poll().await;
         alice.edit(&two, "two, edited").await.expect(200);
         alice.unsend(&one).await.expect(200);
         world.fan_out(&conversation).await;
-        assert_eq!(reader.poll().await, Vec::<Value>::new(), "{place:?}: nothing of what is hidden is told");
+        assert_eq!(reader.poll().await, Vec::<Value>::new(), "{kind:?}: hidden messages cause no events");
         assert!(restore(&world, &one).await);
         world.fan_out(&conversation).await;
-        assert_eq!((last(&bob, &conversation).await, bob.unread().await), (json!("first"), 0), "{place:?}");
+        assert_eq!((preview(&bob, &conversation).await, bob.unread().await), (json!("first"), 0), "{kind:?}");
         assert_eq!(
             (texts(&bob.messages(&conversation).await), reader.poll().await.len()),
             (vec!["first"], 0)
         );
-        // What one has sent can be hidden, too, and what is deleted; and the last of all.
+        // Users can also hide their own messages, deleted messages, and the last visible message.
         let mine = bob.say(&conversation, "mine").await.expect(201).id();
         bob.unsend(&mine).await.expect(200);
         world.fan_out(&conversation).await;
@@ -343,33 +343,33 @@ async fn deleting_for_oneself_hides_from_oneself_alone() {
         assert!(bob.messages(&conversation).await.is_empty());
         alice.say(&conversation, "three").await.expect(201);
         world.fan_out(&conversation).await;
-        assert_eq!((last(&bob, &conversation).await, bob.unread().await), (json!("three"), 1));
+        assert_eq!((preview(&bob, &conversation).await, bob.unread().await), (json!("three"), 1));
     }
 }
 
 #[tokio::test]
-async fn an_edit_reaches_the_row_that_shows_an_older_message() {
-    for place in PLACES {
+async fn an_edit_reaches_a_row_that_previews_an_older_message() {
+    for kind in KINDS {
         let world = World::new().await;
-        let (alice, bob, conversation) = opened(&world, place).await;
+        let (alice, bob, conversation) = create_conversation(&world, kind).await;
         let one = alice.say(&conversation, "one").await.expect(201).id();
         let two = alice.say(&conversation, "two").await.expect(201).id();
         world.fan_out(&conversation).await;
         bob.hide(&two).await.expect(200);
         alice.edit(&one, "one, edited").await.expect(200);
         world.fan_out(&conversation).await;
-        assert_eq!(last(&bob, &conversation).await, "one, edited", "{place:?}");
+        assert_eq!(preview(&bob, &conversation).await, "one, edited", "{kind:?}");
         alice.unsend(&one).await.expect(200);
         world.fan_out(&conversation).await;
-        assert_eq!((last(&bob, &conversation).await, bob.unread().await), (json!(""), 0), "{place:?}");
+        assert_eq!((preview(&bob, &conversation).await, bob.unread().await), (json!(""), 0), "{kind:?}");
     }
 }
 
 #[tokio::test]
-async fn a_change_of_what_was_cleared_is_not_told() {
-    for place in PLACES {
+async fn changes_in_a_deleted_conversation_cause_no_events() {
+    for kind in KINDS {
         let world = World::new().await;
-        let (alice, bob, conversation) = opened(&world, place).await;
+        let (alice, bob, conversation) = create_conversation(&world, kind).await;
         let sent = alice.say(&conversation, "secret").await.expect(201).id();
         world.fan_out(&conversation).await;
         bob.delete(&format!("/api/messages/conversation/{conversation}")).await.expect(200);
@@ -377,19 +377,19 @@ async fn a_change_of_what_was_cleared_is_not_told() {
         reader.poll().await;
         alice.edit(&sent, "secret, edited").await.expect(200);
         world.fan_out(&conversation).await;
-        assert_eq!(reader.poll().await, Vec::<Value>::new(), "{place:?}");
+        assert_eq!(reader.poll().await, Vec::<Value>::new(), "{kind:?}");
         alice.unsend(&sent).await.expect(200);
         assert!(restore(&world, &sent).await);
         world.fan_out(&conversation).await;
-        assert_eq!(reader.poll().await, Vec::<Value>::new(), "{place:?}");
+        assert_eq!(reader.poll().await, Vec::<Value>::new(), "{kind:?}");
         assert!(bob.inbox().await.is_empty());
     }
 }
 
 #[tokio::test]
-async fn an_admin_deletes_what_others_said() {
+async fn an_admin_can_delete_messages_of_others() {
     let world = World::new().await;
-    let (alice, bob, conversation) = opened(&world, Place::Group).await;
+    let (alice, bob, conversation) = create_conversation(&world, Kind::Group).await;
     let sent = bob.say(&conversation, "rude").await.expect(201).id();
     bob.unsend(&alice.say(&conversation, "polite").await.expect(201).id())
         .await

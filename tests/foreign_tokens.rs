@@ -1,4 +1,4 @@
-//! Tokens of issuers elsewhere: whose keys hold, for how long, and what becomes of it when the issuer is away.
+//! Tokens of external issuers: which keys are accepted, for how long, and what happens while the issuer is down.
 
 mod forged;
 mod issuer;
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::tokens::now;
 
-/// A world that trusts an issuer and nobody else.
+/// Creates a world that trusts only this issuer.
 async fn trusting(issuer: &Issuer) -> World {
     World::new().await.trusting(|settings| {
         settings.jwt_secret = None;
@@ -23,7 +23,7 @@ fn valid() -> Value {
     json!({"sub": "alice", "exp": now() + 600})
 }
 
-/// The valid claims with some changed.
+/// Returns the valid claims with some of them changed.
 fn claims(changes: &Value) -> Value {
     let mut claims = valid();
     for (name, value) in changes.as_object().unwrap() {
@@ -36,24 +36,24 @@ async fn call(world: &World, token: &str) -> Answer {
     world.anonymous().with_token(Some(token)).get("/api/users/me").await
 }
 
-async fn holds(world: &World, token: &str) {
+async fn assert_accepted(world: &World, token: &str) {
     assert_eq!(call(world, token).await.expect(200).data()["id"], "alice", "{token}");
 }
 
-async fn is_refused(world: &World, token: &str) {
+async fn assert_refused(world: &World, token: &str) {
     let answer = call(world, token).await;
     assert_eq!(answer.status, 401, "{token}");
     answer.refused(401, "not_authenticated");
 }
 
-async fn is_unavailable(world: &World, token: &str) {
+async fn assert_unavailable(world: &World, token: &str) {
     let answer = call(world, token).await;
     answer.refused(503, "unavailable");
     assert_eq!(answer.headers["retry-after"], "1");
 }
 
 #[tokio::test]
-async fn tokens_of_each_algorithm_hold() {
+async fn tokens_of_each_algorithm_are_accepted() {
     let signers = Signer::each();
     let issuer = Issuer::of(&signers.each_ref()).await;
     let world = trusting(&issuer).await;
@@ -69,21 +69,21 @@ async fn tokens_of_each_algorithm_hold() {
 }
 
 #[tokio::test]
-async fn the_shared_secret_holds_only_where_it_is_set() {
+async fn the_shared_secret_is_accepted_only_if_it_is_set() {
     let signer = Signer::ec("one");
     let issuer = Issuer::of(&[&signer]).await;
     let own = crate::tokens::signed(&valid());
-    let only_elsewhere = trusting(&issuer).await;
-    is_refused(&only_elsewhere, &own).await;
-    holds(&only_elsewhere, &signer.token(&valid())).await;
+    let issuer_only = trusting(&issuer).await;
+    assert_refused(&issuer_only, &own).await;
+    assert_accepted(&issuer_only, &signer.token(&valid())).await;
     let both = World::new().await.trusting(|settings| settings.jwks_url = Some(issuer.url.parse().unwrap()));
-    holds(&both, &own).await;
-    holds(&both, &signer.token(&valid())).await;
-    is_refused(&World::new().await, &signer.token(&valid())).await;
+    assert_accepted(&both, &own).await;
+    assert_accepted(&both, &signer.token(&valid())).await;
+    assert_refused(&World::new().await, &signer.token(&valid())).await;
 }
 
 #[tokio::test]
-async fn issuer_and_audience_are_enforced_where_set() {
+async fn issuer_and_audience_are_enforced_if_set() {
     let signer = Signer::ed("one");
     let issuer = Issuer::of(&[&signer]).await;
     let (iss, aud) = ("https://issuer.example", "tidings");
@@ -97,8 +97,8 @@ async fn issuer_and_audience_are_enforced_where_set() {
         json!({"iss": iss, "aud": [aud]}),
         json!({"iss": iss, "aud": ["other", aud]}),
     ] {
-        holds(&world, &signer.token(&claims(&changes))).await;
-        holds(&world, &crate::tokens::signed(&claims(&changes))).await;
+        assert_accepted(&world, &signer.token(&claims(&changes))).await;
+        assert_accepted(&world, &crate::tokens::signed(&claims(&changes))).await;
     }
     for changes in [
         json!({}),
@@ -114,18 +114,18 @@ async fn issuer_and_audience_are_enforced_where_set() {
         json!({"iss": iss, "aud": {"tidings": aud}}),
         json!({"iss": iss, "aud": null}),
     ] {
-        is_refused(&world, &signer.token(&claims(&changes))).await;
-        is_refused(&world, &crate::tokens::signed(&claims(&changes))).await;
+        assert_refused(&world, &signer.token(&claims(&changes))).await;
+        assert_refused(&world, &crate::tokens::signed(&claims(&changes))).await;
     }
 }
 
 #[tokio::test]
-async fn times_are_kept_with_some_leeway() {
+async fn times_are_enforced_with_some_leeway() {
     let signer = Signer::ec("one");
     let issuer = Issuer::of(&[&signer]).await;
     let world = trusting(&issuer).await;
     for good in [json!({"exp": now() - 15}), json!({"nbf": now() + 15}), json!({"exp": 1e300})] {
-        holds(&world, &signer.token(&claims(&good))).await;
+        assert_accepted(&world, &signer.token(&claims(&good))).await;
     }
     for bad in [
         json!({"exp": now() - 45}),
@@ -136,6 +136,6 @@ async fn times_are_kept_with_some_leeway() {
         json!({"nbf": "now"}),
         json!({"sub": "alice bob"}),
     ] {
-        is_refused(&world, &signer.token(&claims(&bad))).await;
+        assert_refused(&world, &signer.token(&claims(&bad))).await;
     }
 }

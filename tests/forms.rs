@@ -1,4 +1,4 @@
-//! Messages sent as forms, as existing web clients do: the same as JSON.
+//! Messages sent as forms, as existing web clients send them, give the same result as JSON.
 
 use harness::{Actor, Answer, World};
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ async fn urlencoded(actor: &Actor, form: &str) -> Answer {
     actor.call("POST", "/api/messages/send", &[("content-type", URLENCODED)], form.to_owned()).await
 }
 
-/// A part of a multipart form; `name` may go on with a file's name.
+/// Formats a part of a multipart form. `name` may include further parameters, such as a file name.
 fn part(name: &str, content: impl AsRef<[u8]>) -> Vec<u8> {
     let head = format!("--limit\r\ncontent-disposition: form-data; name={name}\r\n\r\n");
     [head.as_bytes(), content.as_ref(), b"\r\n"].concat()
@@ -23,8 +23,8 @@ async fn multipart(actor: &Actor, parts: &[Vec<u8>]) -> Answer {
     actor.call("POST", "/api/messages/send", &kind, body).await
 }
 
-/// A message without what is its own.
-fn same(answer: &Answer) -> Value {
+/// Returns the message in an answer without its id and time.
+fn comparable(answer: &Answer) -> Value {
     let mut message = answer.data().clone();
     for own in ["id", "sent_at"] {
         assert!(message[own].is_string());
@@ -50,8 +50,8 @@ async fn forms_are_the_same_as_json() {
     let encoded = fields.map(|(name, text)| format!("{name}={}", encoded(text)));
     let as_form = urlencoded(&alice, &encoded.join("&")).await.expect(201);
     let as_parts = multipart(&alice, &fields.map(|(name, text)| part(name, text))).await.expect(201);
-    assert_eq!(same(&as_form), same(&as_json));
-    assert_eq!(same(&as_parts), same(&as_json));
+    assert_eq!(comparable(&as_form), comparable(&as_json));
+    assert_eq!(comparable(&as_parts), comparable(&as_json));
     assert_eq!(bob.history("alice").await.len(), 4);
 }
 
@@ -98,14 +98,14 @@ async fn empty_form_fields_count_as_absent() {
     let mut parts = vec![part("recipient_id", "bob"), part("message_text", "hello")];
     parts.extend(empty.map(|name| part(name, "")));
     let as_parts = multipart(&alice, &parts).await.expect(201);
-    assert_eq!(same(&as_form), same(&alice.send("bob", "hello").await.expect(201)));
-    assert_eq!(same(&as_parts), same(&as_form));
+    assert_eq!(comparable(&as_form), comparable(&alice.send("bob", "hello").await.expect(201)));
+    assert_eq!(comparable(&as_parts), comparable(&as_form));
     urlencoded(&alice, "recipient_id=bob&message_text=").await.refused(400, "invalid_request");
     urlencoded(&alice, "recipient_id=&message_text=hello").await.refused(400, "invalid_request");
 }
 
 #[tokio::test]
-async fn a_form_is_checked_as_json_is() {
+async fn a_form_is_validated_like_json() {
     let world = World::new().await;
     let (alice, bob) = world.two().await;
     let long = format!("recipient_id=bob&message_text={}", "x".repeat(10_001));
@@ -153,7 +153,7 @@ async fn a_malformed_form_is_refused() {
 }
 
 #[tokio::test]
-async fn a_form_is_sent_once() {
+async fn a_retried_form_is_sent_once() {
     let world = World::new().await;
     let (alice, bob) = world.two().await;
     let form = "recipient_id=bob&message_text=hello&client_message_id=k1";

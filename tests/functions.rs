@@ -1,5 +1,5 @@
-//! The functions as Lambda has them: processes of the binary that is deployed, given the events of API Gateway and of
-//! the table's stream, and an Invoke API in their place.
+//! The functions as Lambda runs them: processes of the deployed binary that receive the events of API Gateway and of
+//! the table's stream. Also functions behind a Lambda Invoke API.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -16,16 +16,16 @@ use serde_json::json;
 
 mod elsewhere;
 
-/// The ids of all processes.
+/// Lists the ids of all processes.
 fn running() -> impl Iterator<Item = u32> {
     fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
 }
 
-/// The processes of a function whose environment has a text: their ids.
+/// Lists the ids of a function's processes in whose environment a variable ends with `text`.
 fn processes(function: &str, text: &str) -> Vec<u32> {
     running()
         .filter(|id| {
-            // Most are none of ours, and any may end at any time.
+            // Most processes are not ours, and any may end at any time.
             let environment = fs::read(format!("/proc/{id}/environ")).unwrap_or_default();
             let variables: Vec<&[u8]> = environment.split(|byte| *byte == 0).collect();
             let handler = format!("_HANDLER={function}");
@@ -40,7 +40,7 @@ fn signal(signal: &str, process: u32) {
     assert!(sent.unwrap().success());
 }
 
-/// A world whose functions are processes that a test can tell from those of others, by a mark.
+/// Creates a world whose functions run as processes with this mark in their environment, so that a test finds its own.
 async fn marked(mark: &str) -> World {
     let world = World::new().await;
     let lambda = start(&world.wire, &settings(), &[("TIDINGS_TEST_MARK", mark)]);
@@ -49,7 +49,7 @@ async fn marked(mark: &str) -> World {
 
 #[tokio::test]
 async fn every_route_is_answered_by_its_function() {
-    let world = World::new().await.of_binaries();
+    let world = World::new().await.with_processes();
     for (method, path) in crate::structure::routes_of_the_template() {
         let answer = world.anonymous().call(&method, &path, &[], "").await;
         if crate::structure::ABOUT.contains(&path.as_str()) {
@@ -66,10 +66,10 @@ async fn every_route_is_answered_by_its_function() {
 }
 
 #[tokio::test]
-async fn requests_and_answers_are_as_in_one_process() {
-    let world = World::new().await.of_binaries();
+async fn requests_and_answers_are_the_same_as_in_one_process() {
+    let world = World::new().await.with_processes();
     let (alice, bob) = (world.user("alice").await, world.user("a|b@c:d.e").await);
-    // Every kind of body: JSON with text beyond ASCII, a form, and a form in parts with a file in it.
+    // Every kind of body: JSON with non-ASCII text, a URL-encoded form, and a multipart form with a file.
     let text = "Grüße 👋 \"quoted\" \u{202e}";
     let first = alice.send(&bob.id, text).await.expect(201);
     let form = [("content-type", "application/x-www-form-urlencoded")];
@@ -88,20 +88,21 @@ async fn requests_and_answers_are_as_in_one_process() {
     alice.call("POST", "/api/messages/send", &parts, body).await.expect(201);
     let texts: Vec<_> = bob.history("alice").await.into_iter().map(|m| m["message_text"].clone()).collect();
     assert_eq!(texts, [text, "a b&c", "ñ"]);
-    // Parameters of paths, with and without escapes; queries with repeats and escapes.
+    // Path parameters with and without escapes; queries with escapes and repeated parameters.
     for path in ["a|b@c:d.e", "a%7Cb%40c%3Ad.e", "%61%7Cb@c:d.e"] {
         let page = alice.get(&format!("/api/messages/conversation/{path}?limit=1")).await.expect(200);
         assert_eq!(page.list()[0]["message_text"], "ñ", "{path}");
     }
     for path in ["a%3Fb", "a%20b", "%25", "%2541", "..", "%2e%2e"] {
-        let here = World::new().await.user("alice").await.get(&format!("/api/users/{path}")).await;
-        let there = alice.get(&format!("/api/users/{path}")).await;
-        assert_eq!((there.status, &there.json["code"]), (here.status, &here.json["code"]), "{path}");
+        let in_process = World::new().await.user("alice").await.get(&format!("/api/users/{path}")).await;
+        let in_binary = alice.get(&format!("/api/users/{path}")).await;
+        let expected = (in_process.status, &in_process.json["code"]);
+        assert_eq!((in_binary.status, &in_binary.json["code"]), expected, "{path}");
     }
     let found = alice.get("/api/messages/search?q=Gr%C3%BC%C3%9Fe&x=1&x=2").await.expect(200);
     assert_eq!(found.list()[0]["id"], first.data()["id"]);
     alice.get("/api/messages/inbox?limit=1&limit=2").await.refused(400, "invalid_request");
-    // What is too large for the contract, and for Lambda.
+    // The first is too large for the API, the second also for Lambda.
     for size in [300 * 1024, 7 * 1024 * 1024] {
         let json = [("content-type", "application/json")];
         let body = format!("{{\"message_text\": \"{}\"}}", "x".repeat(size));
@@ -110,17 +111,17 @@ async fn requests_and_answers_are_as_in_one_process() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sockets_are_opened_heard_and_closed_by_processes() {
+async fn processes_serve_sockets() {
     let live = Live::start_from(Some(binaries::folder().to_owned())).await;
     let (alice, bob) = live.two().await;
     assert_eq!(live.refusal("?token=wrong", None).await, 401);
     let (mut a, mut b) = (live.open(&alice).await, live.open(&bob).await);
     let sent = a.ask(&json!({"action": "send", "ref": 7, "recipient_id": "bob", "message_text": "ü"})).await;
     assert_eq!((&sent["type"], &sent["ref"]), (&json!("ack"), &json!(7)), "{sent}");
-    let heard = b.event("message.created").await;
-    assert_eq!(heard["data"]["message"]["message_text"], "ü", "{heard}");
+    let received = b.event("message.created").await;
+    assert_eq!(received["data"]["message"]["message_text"], "ü", "{received}");
     bob.send("alice", "over HTTP").await.expect(201);
-    // Their own message comes to the sender's sockets, too.
+    // The sender's own sockets get the message, too.
     assert_eq!(a.event("message.created").await["data"]["message"]["message_text"], "ü");
     assert_eq!(a.event("message.created").await["data"]["message"]["message_text"], "over HTTP");
     let (_, response) = live.dial("", Some(&format!("tidings, {}", live.token("alice")))).await.unwrap();
@@ -131,7 +132,7 @@ async fn sockets_are_opened_heard_and_closed_by_processes() {
 }
 
 #[tokio::test]
-async fn the_stream_wakes_a_process() {
+async fn the_stream_invokes_a_process() {
     let world = marked("stream").await;
     let tail = world.follow_stream();
     let (crowd, group) = world.group_of(30).await;
@@ -143,13 +144,13 @@ async fn the_stream_wakes_a_process() {
 }
 
 #[tokio::test]
-async fn a_process_killed_at_work_is_a_fault_and_the_next_request_is_served() {
+async fn killing_a_busy_process_fails_its_request_and_no_other() {
     let world = marked("killed").await;
     let (alice, _) = world.two().await;
     alice.send("bob", "before").await.expect(201);
     let [idle] = processes("send", "=killed")[..] else { panic!("not one process") };
-    // At work: its call has come to the database and stays there.
-    world.wire.suffer(Faults { slow: Duration::from_hours(10), ..Faults::default() }, 7);
+    // The process is busy: its call has reached the database and gets no answer.
+    world.wire.inject(Faults { slow: Duration::from_hours(10), ..Faults::default() }, 7);
     let calls = world.wire.calls().len();
     let sending = tokio::spawn({
         let alice = alice.clone();
@@ -164,7 +165,7 @@ async fn a_process_killed_at_work_is_a_fault_and_the_next_request_is_served() {
     alice.send("bob", "after").await.expect(201);
     let [other] = processes("send", "=killed")[..] else { panic!("not one process") };
     assert_ne!(other, idle);
-    // One that dies without work is replaced before anyone notices.
+    // An idle process that dies is replaced, and no request fails.
     signal("-KILL", other);
     while fs::exists(format!("/proc/{other}")).unwrap() {
         tokio::task::yield_now().await;
@@ -174,7 +175,7 @@ async fn a_process_killed_at_work_is_a_fault_and_the_next_request_is_served() {
 }
 
 #[tokio::test]
-async fn requests_side_by_side_share_a_few_processes() {
+async fn concurrent_requests_share_a_few_processes() {
     let world = marked("parallel").await;
     let (alice, bob) = world.two().await;
     let texts: Vec<String> = (0..50).map(|n| n.to_string()).collect();
@@ -187,7 +188,7 @@ async fn requests_side_by_side_share_a_few_processes() {
 }
 
 #[tokio::test]
-async fn a_function_that_cannot_start_is_a_fault() {
+async fn a_function_that_cannot_start_answers_500() {
     let world = World::new().await;
     let lambda = start(&world.wire, &settings(), &[("TIDINGS_JWT_SECRET", "short")]);
     let alice = world.with_lambda(lambda).stranger("alice");
@@ -199,14 +200,15 @@ async fn a_function_that_cannot_start_is_a_fault() {
 }
 
 #[tokio::test]
-async fn a_function_that_never_asks_for_work_is_a_fault() {
+async fn a_function_that_never_asks_for_an_invocation_answers_500() {
     let folder = tempfile::tempdir().unwrap();
     let script = folder.path().join("bootstrap");
     fs::write(&script, "#!/bin/sh\nexec sleep 1000\n").unwrap();
     fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
-    let setup = Setup { folder: folder.path().to_owned(), variables: Vec::new(), most: 1, quiet: true };
+    let setup =
+        Setup { folder: folder.path().to_owned(), variables: Vec::new(), max_processes: 1, quiet: true };
     let alice = with(Lambda::Processes(Processes::new(setup).unwrap())).await;
-    // After the 10 s that a start may take.
+    // A process may take 10 s to start.
     alice.get("/api/messages/inbox").await.refused(500, "internal");
     while !processes("inbox", &format!("={}", folder.path().display())).is_empty() {
         tokio::task::yield_now().await;
@@ -214,14 +216,14 @@ async fn a_function_that_never_asks_for_work_is_a_fault() {
 }
 
 #[tokio::test]
-async fn a_request_that_takes_too_long_ends_with_its_process() {
+async fn a_request_that_times_out_ends_its_process() {
     let world = marked("slow").await;
     let (alice, _) = world.two().await;
     alice.inbox().await;
     let [before] = processes("inbox", "=slow")[..] else { panic!("not one process") };
-    // The function's own calls would give up sooner, so it is the process that stands still.
+    // The function's own calls would time out sooner, so the test stops the whole process.
     signal("-STOP", before);
-    // After its 15 s.
+    // The function times out after 15 s.
     alice.get("/api/messages/inbox").await.refused(503, "unavailable");
     while processes("inbox", "=slow").contains(&before) {
         tokio::task::yield_now().await;
@@ -230,14 +232,15 @@ async fn a_request_that_takes_too_long_ends_with_its_process() {
 }
 
 #[test]
-fn a_folder_without_the_binary_is_said_at_the_start() {
+fn a_folder_without_the_binary_is_an_error_at_startup() {
     let folder = tempfile::tempdir().unwrap();
-    let setup = Setup { folder: folder.path().to_owned(), variables: Vec::new(), most: 1, quiet: true };
+    let setup =
+        Setup { folder: folder.path().to_owned(), variables: Vec::new(), max_processes: 1, quiet: true };
     let error = Processes::new(setup).err().unwrap().to_string();
     assert!(error.contains("bootstrap"), "{error}");
 }
 
-/// The processes of a server's functions.
+/// Lists the ids of a server's child processes, which run its functions.
 fn children(server: &Server) -> Vec<u32> {
     let parent = server.id().to_string();
     running()
@@ -255,7 +258,7 @@ fn runs(process: u32) -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_process_outlives_the_stack() {
-    for politely in [true, false] {
+    for gracefully in [true, false] {
         let folder = tempfile::tempdir().unwrap();
         let from = binaries::folder().to_str().unwrap();
         let server = Server::start(folder.path(), &["--quiet", "--functions-from", from]);
@@ -269,11 +272,11 @@ async fn no_process_outlives_the_stack() {
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
         let children = children(&server);
         assert_eq!(children.len(), 1);
-        if politely {
+        if gracefully {
             assert_eq!(server.terminate(), Some(0));
             assert!(!children.iter().any(|child| runs(*child)));
         } else {
-            // Then they find that there is no work to ask for.
+            // The processes end once they cannot ask for the next invocation.
             server.kill();
             while children.iter().any(|child| runs(*child)) {
                 std::thread::yield_now();
@@ -282,7 +285,7 @@ async fn no_process_outlives_the_stack() {
     }
 }
 
-/// A user of a machine whose functions run elsewhere.
+/// Creates a user of a machine whose functions run in `lambda`.
 async fn with(lambda: Lambda) -> Actor {
     World::new().await.with_lambda(lambda).stranger("alice")
 }

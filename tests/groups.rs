@@ -1,4 +1,4 @@
-//! Groups: how they are made, who comes and goes, and what each of them sees.
+//! Groups: creation, joining and leaving, admins, and what each participant sees.
 
 use futures_util::future::join_all;
 use harness::live::Reader;
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::direct::{ids, search, shown, text, texts, total};
 use crate::inputs::refused_for;
 
-/// Alice, Bob and Carol, and a group of them that Alice has made.
+/// Creates Alice, Bob and Carol, and a group of the three that Alice created.
 async fn three(world: &World) -> ([Actor; 3], String) {
     let people = [world.user("alice").await, world.user("bob").await, world.user("carol").await];
     let group = people[0].group("the three", &["bob", "carol"]).await;
@@ -21,14 +21,14 @@ async fn create(actor: &Actor, more: &Value) -> harness::Answer {
     actor.post("/api/conversations", &body).await
 }
 
-/// The ids of those who take part, as someone in it sees them.
+/// Returns the ids of the participants, as one of them sees them.
 async fn people(actor: &Actor, conversation: &str) -> Vec<String> {
     let overview = actor.overview(conversation).await;
     let people = overview["participants"].as_array().unwrap();
     people.iter().map(|person| text(person, "user_id").to_owned()).collect()
 }
 
-/// Who of them are admins.
+/// Returns the ids of the admins.
 async fn admins(actor: &Actor, conversation: &str) -> Vec<String> {
     let overview = actor.overview(conversation).await;
     let people = overview["participants"].as_array().unwrap().iter();
@@ -137,7 +137,7 @@ async fn a_group_has_these_fields() {
 }
 
 #[tokio::test]
-async fn everyone_named_takes_part_once() {
+async fn each_named_user_participates_once() {
     let world = World::new().await;
     let ([alice, bob, _], _) = three(&world).await;
     let named = json!({"participant_ids": ["bob", "alice", "bob", "carol", "carol"]});
@@ -154,7 +154,7 @@ async fn everyone_named_takes_part_once() {
 }
 
 #[tokio::test]
-async fn a_group_is_made_whole_or_not_at_all() {
+async fn a_group_is_created_whole_or_not_at_all() {
     let world = World::new().await;
     let ([alice, bob, carol], _) = three(&world).await;
     carol.block("alice").await.expect(200);
@@ -162,7 +162,7 @@ async fn a_group_is_made_whole_or_not_at_all() {
     create(&alice, &json!({"participant_ids": ["bob", "nobody"]})).await.refused(404, "not_found");
     create(&alice, &json!({"participant_ids": ["bob", "carol"]})).await.refused(403, "blocked");
     assert_eq!(world.items().await, before);
-    // It is the blocker who may.
+    // A user who has blocked another may create a group with them.
     create(&carol, &json!({"participant_ids": ["bob", "alice"]})).await.expect(201);
     create(&alice, &json!({"participant_ids": ["bob"]})).await.expect(201);
     assert_eq!(bob.inbox().await.len(), 3);
@@ -183,7 +183,7 @@ async fn a_group_has_up_to_1000_participants() {
     for too_many in [&ids[995..1_000], &ids[970..1_000], &ids[995..]] {
         refused_for(&alice.add(&group, too_many).await, "user_ids");
     }
-    assert!(world.items().await == before, "a refused call has added some");
+    assert!(world.items().await == before, "a refused call added participants");
     let full = alice.add(&group, &ids[970..999]).await.expect(200);
     assert_eq!(full.data()["participant_count"], 1_000);
     refused_for(&alice.add(&group, &ids[999..1_000]).await, "user_ids");
@@ -227,7 +227,7 @@ async fn participants_are_paged() {
 }
 
 #[tokio::test]
-async fn a_client_id_names_one_group() {
+async fn a_client_id_creates_one_group() {
     let world = World::new().await;
     let ([alice, bob, _], _) = three(&world).await;
     let named = json!({"participant_ids": ["bob"], "client_conversation_id": "g 1"});
@@ -238,24 +238,24 @@ async fn a_client_id_names_one_group() {
     let group = racing[0].conversation();
     assert!(racing.iter().all(|answer| answer.conversation() == group));
     assert_eq!((total(&alice).await, total(&bob).await), (json!(2), json!(2)));
-    // Whatever else a retry says, and whatever has become of the group.
+    // A retry returns the group as it is now, even if its other fields differ.
     alice.change(&group, &json!({"name": "renamed"})).await.expect(200);
     let retry = create(&alice, &json!({"name": "x", "client_conversation_id": "g 1"})).await.expect(200);
     assert_eq!((retry.conversation(), text(retry.data(), "name")), (group.clone(), "renamed"));
-    // It is the client's own: another's is another.
+    // The same client id of another user creates another group.
     assert_ne!(create(&bob, &named).await.expect(201).conversation(), group);
     alice.leave(&group).await.expect(200);
     create(&alice, &named).await.refused(403, "not_a_participant");
 }
 
 #[tokio::test]
-async fn a_large_group_is_made_once_though_its_making_died_half_way() {
+async fn a_large_group_is_created_once_although_its_creation_was_interrupted() {
     let world = World::new().await;
     let alice = world.user("alice").await;
     let crowd = world.crowd(80).await;
     let ids: Vec<&str> = crowd.iter().map(|actor| actor.id.as_str()).collect();
     let named = json!({"participant_ids": ids, "client_conversation_id": "g1"});
-    // After the group itself, and after each of the transactions that add those who did not fit into it.
+    // Interrupted after the group itself, and after each of the transactions that add further participants.
     for _ in 0..4 {
         world.wire.away_after(1);
         create(&alice, &named).await.refused(503, "unavailable");
@@ -273,7 +273,7 @@ async fn a_large_group_is_made_once_though_its_making_died_half_way() {
 }
 
 #[tokio::test]
-async fn a_newcomer_sees_only_what_comes_after() {
+async fn a_newcomer_sees_only_later_messages() {
     let world = World::new().await;
     let ([alice, bob, _], group) = three(&world).await;
     let dave = world.user("dave").await;
@@ -295,7 +295,7 @@ async fn a_newcomer_sees_only_what_comes_after() {
     let events = reader.poll().await;
     assert_eq!(types(&events), ["conversation.created", "conversation.updated", "message.created"]);
     assert_eq!(events[2]["data"]["message"], *new.data());
-    // Nor does it count who could not see it.
+    // Nor does the newcomer count among those who could read the old message.
     for actor in [&bob, &world.stranger("carol")] {
         actor.mark(&old.id()).await.expect(200);
     }
@@ -333,7 +333,7 @@ async fn a_former_participant_sees_nothing() {
         ] {
             bob.get(&path).await.refused(403, "not_a_participant");
         }
-        // What was told before cannot be read any more, either.
+        // Earlier events no longer contain the messages, either.
         let events = late.poll().await;
         assert_eq!(types(&events[events.len() - 2..]), ["participant.left", "conversation.deleted"]);
         assert!(!types(&events).iter().any(|kind| kind.starts_with("message.")), "{events:?}");
@@ -343,7 +343,7 @@ async fn a_former_participant_sees_nothing() {
 }
 
 #[tokio::test]
-async fn what_appeared_with_a_message_says_nothing_to_those_who_have_left() {
+async fn former_participants_do_not_see_the_message_that_showed_the_row_again() {
     let world = World::new().await;
     let ([alice, bob, _], group) = three(&world).await;
     alice.say(&group, "old").await.expect(201);
@@ -359,10 +359,10 @@ async fn what_appeared_with_a_message_says_nothing_to_those_who_have_left() {
 }
 
 #[tokio::test]
-async fn the_last_admin_hands_over_to_the_longest_standing() {
+async fn the_last_admin_hands_over_to_the_longest_standing_participant() {
     let world = World::new().await;
     let ([alice, bob, carol], group) = three(&world).await;
-    // Bob comes back, and so has been there for less time than Carol.
+    // Bob rejoins, and so has participated for a shorter time than Carol.
     bob.leave(&group).await.expect(200);
     alice.add(&group, &["bob"]).await.expect(200);
     let mut reader = Reader::new(&carol).await;
@@ -378,7 +378,7 @@ async fn the_last_admin_hands_over_to_the_longest_standing() {
         (&json!(2), &json!(true))
     );
     carol.change(&group, &json!({"name": "hers"})).await.expect(200);
-    // While there is another admin, nobody has to follow.
+    // While there is another admin, no one is promoted.
     carol.set_admin(&group, "bob", true).await.expect(200);
     carol.add(&group, &["alice"]).await.expect(200);
     carol.leave(&group).await.expect(200);
@@ -386,7 +386,7 @@ async fn the_last_admin_hands_over_to_the_longest_standing() {
 }
 
 #[tokio::test]
-async fn the_last_participant_leaves() {
+async fn the_last_participant_can_leave() {
     let world = World::new().await;
     let ([alice, bob, carol], group) = three(&world).await;
     for actor in [&carol, &alice, &bob] {
@@ -412,13 +412,13 @@ async fn a_group_keeps_an_admin() {
 }
 
 #[tokio::test]
-async fn adding_who_is_there_changes_nothing() {
+async fn adding_participants_again_changes_nothing() {
     let world = World::new().await;
     let ([alice, _, _], group) = three(&world).await;
     world.user("dave").await;
     let before = world.items().await;
-    for there in [&["bob"][..], &["carol", "bob", "alice"], &[]] {
-        alice.add(&group, there).await.expect(200);
+    for participants in [&["bob"][..], &["carol", "bob", "alice"], &[]] {
+        alice.add(&group, participants).await.expect(200);
     }
     assert_eq!(world.items().await, before);
     let added = alice.add(&group, &["bob", "dave", "dave"]).await.expect(200);
@@ -426,7 +426,7 @@ async fn adding_who_is_there_changes_nothing() {
 }
 
 #[tokio::test]
-async fn joining_and_leaving_is_told_to_all() {
+async fn joining_and_leaving_send_events_to_all() {
     let world = World::new().await;
     let ([alice, bob, _], group) = three(&world).await;
     let dave = world.user("dave").await;
@@ -460,7 +460,7 @@ async fn an_admin_changes_name_description_and_photo() {
     assert_eq!(bob.overview(&group).await["description"], "d");
     let row = bob.row_of(&group).await.unwrap();
     assert_eq!((&row["name"], &row["photo_url"]), (&all["name"], &all["photo_url"]));
-    // The same again changes nothing, nor does nothing.
+    // Repeating the same values changes nothing, nor does an empty change.
     let before = world.items().await;
     for again in [&all, &json!({}), &json!({"name": null})] {
         alice.change(&group, again).await.expect(200);
@@ -474,7 +474,7 @@ async fn an_admin_changes_name_description_and_photo() {
         (&Value::Null, &Value::Null, "x")
     );
     let events = reader.poll().await;
-    let told: Vec<Value> = events
+    let changes: Vec<Value> = events
         .iter()
         .map(|event| {
             let mut data = event["data"].clone();
@@ -482,7 +482,7 @@ async fn an_admin_changes_name_description_and_photo() {
             data
         })
         .collect();
-    assert_eq!(told, [all, json!({"photo_url": null}), json!({"description": null, "name": "x"})]);
+    assert_eq!(changes, [all, json!({"photo_url": null}), json!({"description": null, "name": "x"})]);
     assert!(events.iter().map(|event| event["data"]["version"].as_u64()).is_sorted_by(|a, b| a < b));
 }
 
@@ -504,21 +504,22 @@ async fn typing_reaches_the_others_of_a_small_group() {
     }
     signal(&large).await;
     signal(&small).await;
-    let mut heard = Vec::new();
+    let mut received = Vec::new();
     for reader in &mut readers {
         let events = reader.poll().await;
-        heard.push(events.iter().map(|event| text(event, "conversation_id").to_owned()).collect::<Vec<_>>());
+        received
+            .push(events.iter().map(|event| text(event, "conversation_id").to_owned()).collect::<Vec<_>>());
     }
-    assert_eq!(heard, [vec![small.clone()], vec![], vec![small]]);
+    assert_eq!(received, [vec![small.clone()], vec![], vec![small]]);
 }
 
 #[tokio::test]
-async fn reading_is_told_in_groups_of_up_to_8_and_counted_up_to_100() {
+async fn reads_send_events_in_groups_of_up_to_8_and_are_counted_up_to_100() {
     let world = World::new().await;
     let alice = world.user("alice").await;
     let crowd = world.crowd(100).await;
     let ids: Vec<&str> = crowd.iter().map(|actor| actor.id.as_str()).collect();
-    for (others, is_told, is_counted) in
+    for (others, sends_events, is_counted) in
         [(2, true, true), (7, true, true), (8, false, true), (99, false, true), (100, false, false)]
     {
         let group = alice.group("readers", &ids[..others]).await;
@@ -530,11 +531,11 @@ async fn reading_is_told_in_groups_of_up_to_8_and_counted_up_to_100() {
         own.poll().await;
         crowd[0].mark(&sent.id()).await.expect(200);
         crowd[1].put(&format!("/api/conversations/{group}/read")).await.expect(200);
-        let told = reader.poll().await;
-        assert_eq!(types(&told), if is_told { vec!["message.read"; 2] } else { vec![] }, "{others}");
-        assert!(told.iter().all(|event| event["data"]["unread_count"].is_null()));
-        let told = own.poll().await;
-        assert_eq!(told[0]["data"]["unread_count"], 0);
+        let events = reader.poll().await;
+        assert_eq!(types(&events), if sends_events { vec!["message.read"; 2] } else { vec![] }, "{others}");
+        assert!(events.iter().all(|event| event["data"]["unread_count"].is_null()));
+        let events = own.poll().await;
+        assert_eq!(events[0]["data"]["unread_count"], 0);
         let message = alice.messages(&group).await.remove(0);
         let count = if is_counted { json!(2) } else { Value::Null };
         assert_eq!((&message["read_count"], &message["read"]), (&count, &json!(others == 2)), "{others}");
@@ -546,7 +547,7 @@ async fn reading_is_told_in_groups_of_up_to_8_and_counted_up_to_100() {
 }
 
 #[tokio::test]
-async fn receipts_are_of_the_first_move_past_a_message() {
+async fn receipts_come_from_the_first_move_past_a_message() {
     let world = World::new().await;
     let ([alice, bob, carol], group) = three(&world).await;
     let mut sent = Vec::new();
@@ -566,7 +567,7 @@ async fn receipts_are_of_the_first_move_past_a_message() {
     let page = bob.messages(&group).await;
     let counts: Vec<_> = page.iter().map(|message| message["read_count"].as_u64().unwrap()).collect();
     assert_eq!((counts, ids(&page)), (vec![2, 2, 1], sent.iter().map(String::as_str).collect()));
-    // Whoever has left is not among those who could read it.
+    // A user who has left no longer counts among those who could read a message.
     bob.leave(&group).await.expect(200);
     assert!(carol.messages(&group).await.iter().all(|message| message["read"] == true));
 }

@@ -1,4 +1,4 @@
-//! What may be sent: bodies, forms, fields, ids, limits and bounds. Everything else is 400.
+//! Validation of bodies, fields, ids, limits and bounds. Anything invalid is refused with 400.
 
 use harness::{Actor, Answer, World};
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use crate::direct::{another_conversation, text};
 const SEND: &str = "/api/messages/send";
 const BLOCK: &str = "/api/messages/block-user";
 
-/// A draft to Bob with some more fields.
+/// Returns a draft to Bob with some more fields.
 fn draft(more: &Value) -> Value {
     let mut draft = json!({"recipient_id": "bob", "message_text": "x"});
     for (name, value) in more.as_object().into_iter().flatten() {
@@ -21,14 +21,14 @@ async fn send(alice: &Actor, more: &Value) -> Answer {
     alice.post(SEND, &draft(more)).await
 }
 
-/// Refused with 400, and nothing was sent.
+/// Asserts that the call was refused with 400.
 #[track_caller]
 fn refused(answer: &Answer, why: impl std::fmt::Display) {
     assert_eq!(answer.status, 400, "{why} {answer:?}");
     answer.refused(400, "invalid_request");
 }
 
-/// Refused with 400, because of that field.
+/// Asserts that the call was refused with 400 because of this field.
 #[track_caller]
 pub(crate) fn refused_for(answer: &Answer, field: &str) {
     refused(answer, field);
@@ -73,7 +73,7 @@ async fn a_malformed_body_is_refused() {
 }
 
 #[tokio::test]
-async fn a_body_is_an_object() {
+async fn a_body_must_be_an_object() {
     let world = World::new().await;
     let (alice, _) = world.two().await;
     for (path, body) in [
@@ -87,7 +87,7 @@ async fn a_body_is_an_object() {
 }
 
 #[tokio::test]
-async fn a_bad_field_is_named() {
+async fn errors_name_the_bad_field() {
     let world = World::new().await;
     let (alice, _) = world.two().await;
     let foreign = alice.send("bob", "hello").await.expect(201);
@@ -114,7 +114,7 @@ async fn a_bad_field_is_named() {
     ] {
         refused_for(&send(&alice, &json!({field: bad})).await, field);
     }
-    // It is a message, of another conversation.
+    // The message exists, but in another conversation.
     refused_for(&send(&alice, &json!({"recipient_id": "carol", "reply_to": message})).await, "reply_to");
     for bad in [json!(""), json!("b b"), json!(7), json!("alice")] {
         refused_for(&alice.post(BLOCK, &json!({"blocked_user_id": bad})).await, "blocked_user_id");
@@ -150,7 +150,7 @@ async fn unknown_and_missing_fields_are_refused() {
 }
 
 #[tokio::test]
-async fn a_message_goes_to_one_place_and_not_to_oneself() {
+async fn a_message_has_one_destination_that_is_not_its_sender() {
     let world = World::new().await;
     let (alice, _) = world.two().await;
     let sent = alice.send("bob", "hello").await.expect(201);
@@ -181,7 +181,7 @@ async fn a_text_has_1_to_10_000_characters() {
 }
 
 #[tokio::test]
-async fn a_text_comes_back_as_it_was_sent() {
+async fn a_text_is_returned_unchanged() {
     let world = World::new().await;
     let (alice, bob) = world.two().await;
     for text in [
@@ -212,7 +212,7 @@ async fn a_client_message_id_has_1_to_64_characters() {
 }
 
 #[tokio::test]
-async fn an_attachment_is_an_absolute_web_url() {
+async fn an_attachment_url_is_absolute_http_or_https() {
     let world = World::new().await;
     let (alice, _) = world.two().await;
     let of_length = |length: usize| format!("https://a.example/{:x<1$}", "", length - 18);
@@ -303,7 +303,7 @@ async fn malformed_ids_and_bounds_are_refused() {
             refused(&answer, format!("{method} {path} {bad}"));
         }
     }
-    // API Gateway decodes paths: with a slash in an id there is no such route.
+    // API Gateway decodes paths: an id with a slash matches no route.
     let slash = world.lambda.is_none().then_some("b%2Fb");
     for bad in ["b%20b", "b%23", "%FF", &"b".repeat(129)].into_iter().chain(slash) {
         refused(&alice.get(&format!("/api/messages/conversation/{bad}")).await, bad);
@@ -320,7 +320,7 @@ async fn malformed_ids_and_bounds_are_refused() {
 }
 
 #[tokio::test]
-async fn a_search_asks_for_something() {
+async fn empty_searches_and_malformed_filters_are_refused() {
     let world = World::new().await;
     let (alice, _) = world.two().await;
     for query in ["", "?q=", "?q=%20%20", "?q=%22%22", "?q=%22%20%22", "?query=", "?limit=3"] {
@@ -343,8 +343,8 @@ async fn a_search_asks_for_something() {
     alice.get(&path).await.refused(403, "not_a_participant");
 }
 
-/// The calls of groups and rooms, and of messages that change, with a good body. `GROUP`, `ROOM` and `MESSAGE` stand for
-/// ids of the caller's.
+/// Returns calls that create or change conversations and messages, each with a valid body. `GROUP` and `MESSAGE` stand
+/// for ids.
 fn changes() -> Vec<(&'static str, &'static str, Value)> {
     vec![
         ("POST", "/api/conversations", json!({"type": "group", "name": "g", "participant_ids": ["bob"]})),
@@ -357,7 +357,7 @@ fn changes() -> Vec<(&'static str, &'static str, Value)> {
     ]
 }
 
-/// Alice, with a group and a message in it, by which paths are filled in.
+/// Returns Alice, who has a group with a message in it, and a function that fills their ids into a path.
 async fn in_a_group(world: &World) -> (Actor, impl Fn(&str) -> String) {
     let (alice, _) = world.two().await;
     let group = alice.group("g", &["bob"]).await;
@@ -366,12 +366,12 @@ async fn in_a_group(world: &World) -> (Actor, impl Fn(&str) -> String) {
 }
 
 #[tokio::test]
-async fn changes_take_an_object_of_known_fields() {
+async fn changes_require_an_object_of_known_fields() {
     let world = World::new().await;
-    let (alice, filled) = in_a_group(&world).await;
+    let (alice, fill) = in_a_group(&world).await;
     let before = world.items().await;
     for (method, path, good) in changes() {
-        let (path, text) = (filled(path), good.to_string());
+        let (path, text) = (fill(path), good.to_string());
         let mut unknown = good.clone();
         unknown["sender_id"] = json!("bob");
         refused_for(&alice.json(method, &path, &unknown).await, "sender_id");
@@ -388,7 +388,7 @@ async fn changes_take_an_object_of_known_fields() {
                 body[name] = bad;
                 refused(&alice.json(method, &path, &body).await, format!("{method} {path} {body}"));
             }
-            // Only what a PATCH of details leaves out is left alone.
+            // Only a PATCH of a conversation may leave fields out.
             if path.ends_with("/participants/bob") || method == "POST" || path.contains("/messages/") {
                 let mut body = good.clone();
                 body.as_object_mut().unwrap().remove(name);
@@ -402,10 +402,10 @@ async fn changes_take_an_object_of_known_fields() {
 }
 
 #[tokio::test]
-async fn names_descriptions_and_photos_have_a_form() {
+async fn names_descriptions_and_photos_are_validated() {
     let world = World::new().await;
-    let (alice, filled) = in_a_group(&world).await;
-    let group = filled("/api/conversations/GROUP");
+    let (alice, fill) = in_a_group(&world).await;
+    let group = fill("/api/conversations/GROUP");
     let group_of = |name: &str| json!({"type": "group", "name": name, "participant_ids": []});
     for good in ["x".to_owned(), "😀".repeat(100)] {
         assert_eq!(alice.post("/api/conversations", &group_of(&good)).await.expect(201).data()["name"], good);
@@ -437,10 +437,10 @@ async fn names_descriptions_and_photos_have_a_form() {
 }
 
 #[tokio::test]
-async fn participants_are_named_by_their_ids() {
+async fn participant_ids_are_validated() {
     let world = World::new().await;
-    let (alice, filled) = in_a_group(&world).await;
-    let add = filled("/api/conversations/GROUP/participants");
+    let (alice, fill) = in_a_group(&world).await;
+    let add = fill("/api/conversations/GROUP/participants");
     let before = world.items().await;
     for (bad, at) in [
         (json!("bob"), ""),
@@ -480,10 +480,10 @@ async fn participants_are_named_by_their_ids() {
 }
 
 #[tokio::test]
-async fn ids_in_the_paths_of_groups_and_rooms_have_a_form() {
+async fn ids_in_paths_of_groups_and_rooms_are_validated() {
     let world = World::new().await;
-    let (alice, filled) = in_a_group(&world).await;
-    let (group, message) = (filled("GROUP"), filled("MESSAGE"));
+    let (alice, fill) = in_a_group(&world).await;
+    let (group, message) = (fill("GROUP"), fill("MESSAGE"));
     for (method, path, body) in [
         ("GET", "/api/conversations/ID", ""),
         ("PATCH", "/api/conversations/ID", "{}"),

@@ -1,5 +1,5 @@
-//! Conversations of more than 24: what is committed reaches every participant once and in order, whatever happens to
-//! those who bring it.
+//! Conversations of more than 24 participants: the fan-out brings each committed change to every participant once and
+//! in order, even if its workers die or run concurrently.
 
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
@@ -15,26 +15,26 @@ use crate::direct::text;
 use crate::queue::created;
 use crate::racing::bad_day;
 
-/// Calls until it is not a matter of the database any more, as a client does.
-pub(crate) async fn surely(call: impl AsyncFn() -> Answer) -> Answer {
+/// Retries a call until it is not answered with 503, as a client does.
+pub(crate) async fn with_retries(call: impl AsyncFn() -> Answer) -> Answer {
     for _ in 0..50 {
         let answer = call().await;
         if answer.status != 503 {
             return answer;
         }
     }
-    panic!("the database stays away");
+    panic!("every call was answered with 503");
 }
 
-/// Sends a text to a conversation until it is acknowledged; its id.
-pub(crate) async fn say_surely(from: &Actor, conversation: &str, text: &str) -> String {
-    let answer = surely(|| from.say_once(conversation, text)).await;
+/// Sends a text to a conversation until it is acknowledged, and returns its id.
+pub(crate) async fn say_with_retries(from: &Actor, conversation: &str, text: &str) -> String {
+    let answer = with_retries(|| from.say_once(conversation, text)).await;
     assert!([200, 201].contains(&answer.status), "{answer:?}");
     answer.id()
 }
 
-/// Someone's row says what a recount of what they see gives; what they see, oldest first.
-pub(crate) async fn exact(actor: &Actor, conversation: &str) -> Vec<Value> {
+/// Asserts that a user's row agrees with a recount of the messages that the user sees. Returns these, oldest first.
+pub(crate) async fn checked_history(actor: &Actor, conversation: &str) -> Vec<Value> {
     let (history, row) = (actor.history_of(conversation).await, actor.row_of(conversation).await);
     let row = row.unwrap_or_else(|| panic!("{} has no row", actor.id));
     let ids: Vec<_> = history.iter().map(|message| text(message, "id")).collect();
@@ -51,8 +51,8 @@ pub(crate) async fn exact(actor: &Actor, conversation: &str) -> Vec<Value> {
     history
 }
 
-/// The messages that a reader's queue told of, each once and in the order of their ids.
-fn each_once(events: &[Value]) -> Vec<String> {
+/// Returns the ids of the messages that the events create. Asserts that no event repeats and that the ids ascend.
+fn created_once(events: &[Value]) -> Vec<String> {
     let ids: HashSet<_> = events.iter().map(|event| text(event, "id")).collect();
     assert_eq!(ids.len(), events.len(), "an event came twice");
     let created = created(events);
@@ -60,46 +60,46 @@ fn each_once(events: &[Value]) -> Vec<String> {
     created
 }
 
-async fn places(actors: &[Actor]) -> Vec<Place> {
+async fn start_readers(actors: &[Actor]) -> Vec<Place> {
     join_all(actors.iter().map(Place::start)).await
 }
 
-/// Brings a conversation to all, and is killed after so many of its steps; whether it came to its end.
-async fn killed_after(world: &World, conversation: &str, steps: usize) -> bool {
-    let dies = async {
+/// Runs the fan-out of a conversation, but kills it after `steps` steps. Returns whether it had finished.
+async fn fan_out_killed_after(world: &World, conversation: &str, steps: usize) -> bool {
+    let kill = async {
         for _ in 0..steps {
             tokio::task::yield_now().await;
         }
     };
     tokio::select! {
         biased;
-        () = dies => false,
+        () = kill => false,
         () = world.fan_out(conversation) => true,
     }
 }
 
-/// Brings a conversation to all, and is killed after so many commits, at the latest.
-async fn killed_after_commits(world: &World, conversation: &str, commits: usize) {
+/// Runs the fan-out of a conversation, but kills it after `commits` commits.
+async fn fan_out_killed_after_commits(world: &World, conversation: &str, commits: usize) {
     world.wire.away_after(commits);
     tokio::select! {
-        () = world.wire.is_away() => {}
+        () = world.wire.wait_until_away() => {}
         () = world.fan_out(conversation) => {}
     }
     world.wire.heal();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_group_grows_large_in_the_middle_of_sends() {
+async fn a_group_can_grow_large_during_sends() {
     for seed in 1..6 {
         let world = World::new().await;
         let (crowd, group) = world.group_of(23).await;
         let new = join_all(["x", "y", "z"].map(async |id| world.user(id).await)).await;
-        let mut queues = places(&crowd).await;
-        world.wire.suffer(bad_day(), seed);
+        let mut queues = start_readers(&crowd).await;
+        world.wire.inject(bad_day(), seed);
         let sends = join_all(crowd[..6].iter().map(async |from| {
             let mut ids = Vec::new();
             for n in 0..4 {
-                ids.push(say_surely(from, &group, &format!("{} {n}", from.id)).await);
+                ids.push(say_with_retries(from, &group, &format!("{} {n}", from.id)).await);
             }
             ids
         }));
@@ -107,7 +107,7 @@ async fn a_group_grows_large_in_the_middle_of_sends() {
             let path = format!("/api/conversations/{group}/participants");
             for user in ["x", "y", "z"] {
                 let joins = json!({"user_ids": [user]});
-                surely(|| crowd[0].post(&path, &joins)).await.expect(200);
+                with_retries(|| crowd[0].post(&path, &joins)).await.expect(200);
             }
         };
         let (ids, ()) = join(sends, growth).await;
@@ -115,29 +115,29 @@ async fn a_group_grows_large_in_the_middle_of_sends() {
         world.fan_out(&group).await;
         let sent: HashSet<String> = ids.concat().into_iter().collect();
         assert_eq!(sent.len(), 24);
-        let seen = exact(&crowd[7], &group).await;
+        let seen = checked_history(&crowd[7], &group).await;
         assert_eq!(seen.iter().map(|m| text(m, "id").to_owned()).collect::<HashSet<_>>(), sent);
         for place in &mut queues {
-            let created = each_once(&place.drain(100).await);
+            let created = created_once(&place.drain(100).await);
             assert_eq!(created, seen.iter().map(|m| text(m, "id")).collect::<Vec<_>>(), "{}", place.actor.id);
             assert_eq!(place.actor.row_of(&group).await.unwrap()["participant_count"], 26);
         }
         for newcomer in &new {
-            // From the moment of joining on, and nothing of before.
-            let shown = exact(newcomer, &group).await;
+            // Newcomers see the messages sent after they joined, and none from before.
+            let shown = checked_history(newcomer, &group).await;
             assert_eq!(shown, newcomer.history_of(&group).await);
             let rest: Vec<_> = seen[seen.len() - shown.len()..].iter().map(|m| text(m, "id")).collect();
-            let told = each_once(&Place::start(newcomer).await.drain(100).await);
-            assert_eq!(told, rest, "{}", newcomer.id);
+            let created = created_once(&Place::start(newcomer).await.drain(100).await);
+            assert_eq!(created, rest, "{}", newcomer.id);
         }
     }
 }
 
 #[tokio::test]
-async fn a_group_of_a_hundred_is_made_at_once() {
+async fn a_group_of_a_hundred_is_created_in_one_call() {
     let world = World::new().await;
     let crowd = world.crowd(100).await;
-    let mut queues = places(&crowd).await;
+    let mut queues = start_readers(&crowd).await;
     let others: Vec<&str> = crowd[1..].iter().map(|actor| actor.id.as_str()).collect();
     let body = json!({
         "type": "group", "name": "Everyone", "participant_ids": others, "client_conversation_id": "once",
@@ -157,7 +157,7 @@ async fn a_group_of_a_hundred_is_made_at_once() {
 }
 
 #[tokio::test]
-async fn a_group_whose_maker_dies_half_way_is_completed_by_a_retry() {
+async fn a_retry_completes_a_group_whose_creation_was_interrupted() {
     for commits in 1..5 {
         let world = World::new().await;
         let crowd = world.crowd(90).await;
@@ -168,20 +168,20 @@ async fn a_group_whose_maker_dies_half_way_is_completed_by_a_retry() {
         world.wire.away_after(commits);
         assert!([201, 503].contains(&crowd[0].post("/api/conversations", &body).await.status));
         world.wire.heal();
-        let made = surely(|| crowd[0].post("/api/conversations", &body)).await;
+        let made = with_retries(|| crowd[0].post("/api/conversations", &body)).await;
         let group = text(made.data(), "conversation_id");
         crowd[0].say(group, "hello").await.expect(201);
         world.fan_out(group).await;
         for actor in &crowd {
-            assert_eq!(exact(actor, group).await.len(), 1);
+            assert_eq!(checked_history(actor, group).await.len(), 1);
             assert_eq!(actor.row_of(group).await.unwrap()["participant_count"], 90);
-            assert_eq!(each_once(&Place::start(actor).await.drain(100).await).len(), 1);
+            assert_eq!(created_once(&Place::start(actor).await.drain(100).await).len(), 1);
         }
     }
 }
 
 #[tokio::test]
-async fn every_change_reaches_the_clients_of_all() {
+async fn every_change_reaches_all_clients() {
     let world = World::new().await;
     let (crowd, group) = world.group_of(30).await;
     let new = world.user("new").await;
@@ -214,14 +214,14 @@ async fn every_change_reaches_the_clients_of_all() {
     all.verify(async { then(new.delete(&gone).await).await }).await.expect(200);
     all.verify(async { then(ben.say(&group, "it returns").await).await }).await.expect(201);
     all.verify(async { then(ben.unsend(&first).await).await }).await.refused(403, "not_the_sender");
-    exact(ben, &group).await;
-    assert_eq!(exact(&new, &group).await.len(), 1);
+    checked_history(ben, &group).await;
+    assert_eq!(checked_history(&new, &group).await.len(), 1);
     assert!(ann.row_of(&group).await.is_none());
     ann.say(&group, "let me in").await.refused(403, "not_a_participant");
 }
 
 #[tokio::test]
-async fn what_is_done_before_the_messages_came_still_counts() {
+async fn actions_before_the_fan_out_take_effect() {
     let world = World::new().await;
     let (crowd, group) = world.group_of(30).await;
     let sender = &crowd[0];
@@ -251,23 +251,23 @@ async fn what_is_done_before_the_messages_came_still_counts() {
         assert_eq!(actor.row_of(&group).await.unwrap()["unread_count"], unread, "{}", actor.id);
         assert_eq!(actor.unread().await, unread, "{}", actor.id);
     }
-    assert_eq!(exact(hides, &group).await.len(), 8);
-    exact(&crowd[7], &group).await;
-    assert!(deletes.row_of(&group).await.is_none(), "what was there when it was deleted brings it back");
+    assert_eq!(checked_history(hides, &group).await.len(), 8);
+    checked_history(&crowd[7], &group).await;
+    assert!(deletes.row_of(&group).await.is_none(), "a message from before the deletion brought it back");
     assert_eq!(created(&Place::start(leaves).await.drain(100).await), [""; 0]);
     assert!(leaves.inbox().await.is_empty());
-    // What comes later shows it again, with only what is new.
+    // A later message shows the conversation again, with only the new message.
     all.verify(async {
         sender.say(&group, "later").await.expect(201);
         world.fan_out(&group).await;
     })
     .await;
-    assert_eq!(exact(deletes, &group).await.len(), 1);
+    assert_eq!(checked_history(deletes, &group).await.len(), 1);
     assert_eq!(deletes.get("/api/messages/inbox").await.json["total"], 1);
 }
 
 #[tokio::test]
-async fn a_message_deleted_before_it_came_is_never_shown() {
+async fn a_message_deleted_before_its_fan_out_is_never_shown() {
     let world = World::new().await;
     let (crowd, group) = world.group_of(26).await;
     let mut place = Place::start(&crowd[3]).await;
@@ -277,60 +277,60 @@ async fn a_message_deleted_before_it_came_is_never_shown() {
     let events = place.drain(100).await;
     assert!(!json!(events).to_string().contains("secret"));
     assert_eq!(crowd[3].row_of(&group).await.unwrap()["unread_count"], 0);
-    assert_eq!(exact(&crowd[3], &group).await.len(), 1);
+    assert_eq!(checked_history(&crowd[3], &group).await.len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn workers_that_meet_tell_everyone_once() {
+async fn concurrent_workers_publish_each_event_once() {
     for seed in 1..6 {
         let world = World::new().await;
         let (crowd, group) = world.group_of(40).await;
-        let mut queues = places(&crowd).await;
+        let mut queues = start_readers(&crowd).await;
         let mut ids = Vec::new();
         for (n, from) in crowd[..10].iter().enumerate() {
             ids.push(from.say(&group, &format!("m{n}")).await.expect(201).id());
         }
-        world.wire.suffer(Faults { slow: Duration::from_millis(3), ..Faults::default() }, seed);
+        world.wire.inject(Faults { slow: Duration::from_millis(3), ..Faults::default() }, seed);
         join_all((0..3).map(|_| world.fan_out(&group))).await;
         world.wire.heal();
         for place in &mut queues {
-            assert_eq!(each_once(&place.drain(100).await), ids);
-            assert_eq!(exact(&place.actor, &group).await.len(), 10);
+            assert_eq!(created_once(&place.drain(100).await), ids);
+            assert_eq!(checked_history(&place.actor, &group).await.len(), 10);
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn workers_that_die_anywhere_are_followed_by_others() {
+async fn workers_resume_where_others_died() {
     for seed in 1..6 {
         let world = World::new().await;
         let (crowd, group) = world.group_of(40).await;
-        let mut queues = places(&crowd).await;
+        let mut queues = start_readers(&crowd).await;
         let mut dice = Dice(seed);
         let mut ids = Vec::new();
         for (n, from) in crowd[..12].iter().enumerate() {
             ids.push(from.say(&group, &format!("m{n}")).await.expect(201).id());
-            killed_after(&world, &group, dice.below(400)).await;
-            killed_after_commits(&world, &group, 1 + dice.below(60)).await;
+            fan_out_killed_after(&world, &group, dice.below(400)).await;
+            fan_out_killed_after_commits(&world, &group, 1 + dice.below(60)).await;
         }
         world.fan_out(&group).await;
         for place in &mut queues {
-            assert_eq!(each_once(&place.drain(100).await), ids);
-            assert_eq!(exact(&place.actor, &group).await.len(), 12);
+            assert_eq!(created_once(&place.drain(100).await), ids);
+            assert_eq!(checked_history(&place.actor, &group).await.len(), 12);
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_bad_day_delays_and_loses_nothing() {
+async fn a_faulty_database_loses_no_events() {
     for seed in 1..4 {
         let world = World::new().await;
         let (crowd, group) = world.group_of(30).await;
-        let mut queues = places(&crowd).await;
-        world.wire.suffer(bad_day(), seed);
+        let mut queues = start_readers(&crowd).await;
+        world.wire.inject(bad_day(), seed);
         let mut ids = Vec::new();
         for (n, from) in crowd[..8].iter().enumerate() {
-            ids.push(say_surely(from, &group, &format!("m{n}")).await);
+            ids.push(say_with_retries(from, &group, &format!("m{n}")).await);
             let id = group.parse().unwrap();
             let outcome = fan_out::fan_out(&world.app, &id).await;
             assert!(matches!(outcome, Ok(()) | Err(Error::Unavailable(_))), "{outcome:?}");
@@ -338,14 +338,14 @@ async fn a_bad_day_delays_and_loses_nothing() {
         world.wire.heal();
         world.fan_out(&group).await;
         for place in &mut queues {
-            assert_eq!(each_once(&place.drain(100).await), ids);
-            assert_eq!(exact(&place.actor, &group).await.len(), 8);
+            assert_eq!(created_once(&place.drain(100).await), ids);
+            assert_eq!(checked_history(&place.actor, &group).await.len(), 8);
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn whoever_joins_while_it_is_brought_gets_all_that_comes_after() {
+async fn users_who_join_during_the_fan_out_get_all_later_messages() {
     for seed in 1..8 {
         let world = World::new().await;
         let crowd = world.crowd(40).await;
@@ -354,12 +354,12 @@ async fn whoever_joins_while_it_is_brought_gets_all_that_comes_after() {
         for actor in &crowd[1..26] {
             actor.post(&join, &json!({})).await.expect(200);
         }
-        world.wire.suffer(Faults { slow: Duration::from_millis(4), ..Faults::default() }, seed);
+        world.wire.inject(Faults { slow: Duration::from_millis(4), ..Faults::default() }, seed);
         let (end, ended) = tokio::sync::watch::channel(false);
         let changes = async {
             for (n, actor) in crowd[26..].iter().enumerate() {
-                surely(async || actor.post(&join, &json!({})).await).await.expect(200);
-                say_surely(&crowd[n], &room, &format!("m{n}")).await;
+                with_retries(async || actor.post(&join, &json!({})).await).await.expect(200);
+                say_with_retries(&crowd[n], &room, &format!("m{n}")).await;
             }
             end.send_replace(true);
         };
@@ -372,38 +372,43 @@ async fn whoever_joins_while_it_is_brought_gets_all_that_comes_after() {
         world.wire.heal();
         world.fan_out(&room).await;
         for actor in &crowd {
-            assert_eq!(exact(actor, &room).await.len(), 14);
+            assert_eq!(checked_history(actor, &room).await.len(), 14);
         }
-        // Each of these was told of what came after they joined.
+        // Each newcomer's queue has the messages sent after the newcomer joined.
         for (n, actor) in crowd[26..].iter().enumerate() {
-            assert_eq!(each_once(&Place::start(actor).await.drain(100).await).len(), 14 - n, "{}", actor.id);
+            assert_eq!(
+                created_once(&Place::start(actor).await.drain(100).await).len(),
+                14 - n,
+                "{}",
+                actor.id
+            );
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_message_hidden_while_it_is_brought_stays_hidden() {
+async fn a_message_hidden_during_the_fan_out_stays_hidden() {
     for seed in 1..12 {
         let world = World::new().await;
         let (crowd, group) = world.group_of(26).await;
-        world.wire.suffer(Faults { slow: Duration::from_millis(3), ..Faults::default() }, seed);
+        world.wire.inject(Faults { slow: Duration::from_millis(3), ..Faults::default() }, seed);
         for n in 0..4 {
             let id = crowd[0].say(&group, &format!("m{n}")).await.expect(201).id();
-            let hides = crowd[1..8].iter().map(|actor| surely(|| actor.hide(&id)));
+            let hides = crowd[1..8].iter().map(|actor| with_retries(|| actor.hide(&id)));
             join(world.fan_out(&group), join_all(hides)).await;
         }
         world.wire.heal();
         world.fan_out(&group).await;
         for actor in &crowd[1..8] {
-            assert_eq!(exact(actor, &group).await.len(), 0);
+            assert_eq!(checked_history(actor, &group).await.len(), 0);
             assert_eq!(actor.unread().await, 0);
         }
-        assert_eq!(exact(&crowd[8], &group).await.len(), 4);
+        assert_eq!(checked_history(&crowd[8], &group).await.len(), 4);
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_reader_who_follows_gets_each_event_once() {
+async fn a_reader_gets_each_event_once() {
     let world = World::new().await;
     let (crowd, group) = world.group_of(30).await;
     world.wire.delay_commits(Duration::from_millis(30), 1);
@@ -412,7 +417,7 @@ async fn a_reader_who_follows_gets_each_event_once() {
         let all = crowd[..4].iter().map(async |from| {
             let mut ids = Vec::new();
             for n in 0..15 {
-                ids.push(say_surely(from, &group, &format!("{} {n}", from.id)).await);
+                ids.push(say_with_retries(from, &group, &format!("{} {n}", from.id)).await);
             }
             ids
         });
@@ -452,14 +457,14 @@ async fn a_reader_who_follows_gets_each_event_once() {
         all.extend(place.drain(50).await);
         let unique: HashSet<_> = all.iter().map(|event| text(event, "id")).collect();
         assert_eq!(unique.len(), all.len(), "an event came twice");
-        let mut came = created(&all);
-        came.sort();
-        assert_eq!(came, ids, "{}", place.actor.id);
+        let mut received = created(&all);
+        received.sort();
+        assert_eq!(received, ids, "{}", place.actor.id);
     }
 }
 
 #[tokio::test]
-async fn the_stream_brings_it_to_all_and_a_deleted_room_goes_from_every_inbox() {
+async fn the_stream_starts_the_fan_out_and_a_deleted_room_leaves_every_inbox() {
     let world = World::new().await;
     let crowd = world.crowd(30).await;
     let room = crowd[0].room("Everyone").await;
@@ -467,7 +472,7 @@ async fn the_stream_brings_it_to_all_and_a_deleted_room_goes_from_every_inbox() 
         actor.post(&format!("/api/rooms/{room}/join"), &json!({})).await.expect(200);
     }
     crowd[3].delete(&format!("/api/messages/conversation/{room}")).await.expect(200);
-    let mut queues = places(&crowd).await;
+    let mut queues = start_readers(&crowd).await;
     let _tail = world.follow_stream();
     crowd[0].say(&room, "soon gone").await.expect(201);
     crowd[0].delete(&format!("/api/rooms/{room}")).await.expect(200);
@@ -481,7 +486,7 @@ async fn the_stream_brings_it_to_all_and_a_deleted_room_goes_from_every_inbox() 
             }
         }
     };
-    tokio::time::timeout(harness::live::PATIENCE, gone).await.expect("all are told");
+    tokio::time::timeout(harness::live::PATIENCE, gone).await.expect("everyone gets conversation.deleted");
     for actor in &crowd {
         let inbox = actor.get("/api/messages/inbox").await.expect(200);
         assert_eq!((&inbox.json["total"], inbox.list().len()), (&json!(0), 0), "{}", actor.id);
@@ -490,7 +495,7 @@ async fn the_stream_brings_it_to_all_and_a_deleted_room_goes_from_every_inbox() 
     }
 }
 
-/// The references to messages in someone's queue, in the order of the queue.
+/// Returns the ids of the messages that a user's queue refers to, in the order of the queue.
 async fn queued(world: &World, user: &str, conversation: &str) -> Vec<String> {
     let mut ids = Vec::new();
     let mut start = None;
@@ -515,11 +520,11 @@ async fn queued(world: &World, user: &str, conversation: &str) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_thousand_get_two_hundred_messages_though_those_who_bring_them_die() {
+async fn a_thousand_users_get_two_hundred_messages_although_workers_die() {
     let world = World::new().await;
     let (crowd, group) = world.group_of(1_000).await;
     let sample: Vec<Actor> = crowd.iter().skip(7).step_by(100).cloned().collect();
-    let queues = places(&sample).await;
+    let queues = start_readers(&sample).await;
     let mut dice = Dice(7);
     let mut sent: BTreeMap<String, &str> = BTreeMap::new();
     for round in 0..4 {
@@ -527,15 +532,15 @@ async fn a_thousand_get_two_hundred_messages_though_those_who_bring_them_die() {
         let ids = join_all(senders.iter().map(async |from| {
             let mut ids = Vec::new();
             for n in 0..10 {
-                ids.push((say_surely(from, &group, &format!("{round} {n}")).await, from.id.as_str()));
+                ids.push((say_with_retries(from, &group, &format!("{round} {n}")).await, from.id.as_str()));
             }
             ids
         }));
         sent.extend(ids.await.concat());
         for _ in 0..3 {
-            killed_after(&world, &group, dice.below(4_000)).await;
+            fan_out_killed_after(&world, &group, dice.below(4_000)).await;
         }
-        killed_after_commits(&world, &group, 1 + dice.below(900)).await;
+        fan_out_killed_after_commits(&world, &group, 1 + dice.below(900)).await;
     }
     world.fan_out(&group).await;
     let ids: Vec<&str> = sent.keys().map(String::as_str).collect();
@@ -548,7 +553,7 @@ async fn a_thousand_get_two_hundred_messages_though_those_who_bring_them_die() {
         assert_eq!(actor.unread().await, others as u64);
     }
     for mut place in queues {
-        assert_eq!(each_once(&place.drain(100).await), ids);
-        assert_eq!(exact(&place.actor, &group).await.len(), 200);
+        assert_eq!(created_once(&place.drain(100).await), ids);
+        assert_eq!(checked_history(&place.actor, &group).await.len(), 200);
     }
 }

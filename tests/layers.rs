@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
-use harness::process::root;
+use harness::build::root;
 
 /// The crates under `shared/`, from the bottom up. Each may import those before it, and no others.
 const LAYERS: [&str; 4] = ["domain", "observe", "store", "edge"];

@@ -1,11 +1,11 @@
-//! How often things may be done: bursts, and what is let through when time has passed.
+//! Rate limits: bursts, and how buckets refill.
 
 use domain::limits::{CONVERSATIONS, RateLimit, TYPING, WRITES};
 use futures_util::future::join_all;
 use harness::{Actor, Answer, World};
 use serde_json::json;
 
-/// Machines on one database, where limits hold and the clock stands until it is set.
+/// Machines on one database, with rate limits and a clock that stands still until it is set.
 struct Machines(World, i64);
 
 impl Machines {
@@ -18,7 +18,7 @@ impl Machines {
         Self(world, now)
     }
 
-    /// Someone whose machine's clock stands so many milliseconds after the beginning.
+    /// Returns a user of a machine whose clock is `millis` milliseconds after the start.
     fn at(&self, millis: i64, id: &str) -> Actor {
         self.0.with_clock_at(self.1 + millis).with_limits().stranger(id)
     }
@@ -28,9 +28,9 @@ impl Machines {
     }
 }
 
-/// Refused for now, for so many seconds.
+/// Asserts that a call was refused with 429 and this `Retry-After` in seconds.
 #[track_caller]
-fn limited(answer: &Answer, seconds: &str) {
+fn assert_limited(answer: &Answer, seconds: &str) {
     answer.refused(429, "rate_limited");
     assert_eq!(answer.headers["retry-after"], seconds);
 }
@@ -44,25 +44,25 @@ async fn typing(actor: &Actor, conversation: &str) -> Answer {
 }
 
 #[tokio::test]
-async fn sends_have_a_burst_and_then_a_pace() {
+async fn sends_have_a_burst_and_then_a_rate() {
     let machines = Machines::new().await;
     let alice = machines.now("alice");
     for n in 0..burst(&WRITES) {
         alice.send("bob", &format!("{n}")).await.expect(201);
     }
     let before = machines.0.items().await;
-    limited(&alice.send("bob", "too many").await, "1");
-    assert!(machines.0.items().await == before, "what is refused changes nothing");
+    assert_limited(&alice.send("bob", "too many").await, "1");
+    assert!(machines.0.items().await == before, "a refused call changes nothing");
     let later = machines.at(WRITES.every, "alice");
     later.send("bob", "in time").await.expect(201);
-    limited(&later.send("bob", "too soon").await, "1");
+    assert_limited(&later.send("bob", "too soon").await, "1");
     let rested = machines.at(3_600_000, "alice");
     for n in 0..burst(&WRITES) {
         rested.send("bob", &format!("{n}")).await.expect(201);
     }
-    limited(&rested.send("bob", "too many").await, "1");
-    // A machine whose clock is behind says how long it takes by its own.
-    limited(&alice.send("bob", "behind").await, "3601");
+    assert_limited(&rested.send("bob", "too many").await, "1");
+    // A machine whose clock is behind computes the wait by its own clock.
+    assert_limited(&alice.send("bob", "behind").await, "3601");
 }
 
 #[tokio::test]
@@ -79,7 +79,7 @@ async fn sends_edits_and_deletions_share_a_bucket() {
         alice.edit(&ids[0], "edited").await.expect(200);
         alice.unsend(&ids[1]).await.expect(200);
         alice.hide(&ids[2]).await.expect(200);
-        // The last token, where one was not taken before.
+        // Take the last token, if there is one.
         alice.edit(&ids[3], "edited").await;
         for refused in [
             alice.say(&conversation, "x").await,
@@ -90,9 +90,9 @@ async fn sends_edits_and_deletions_share_a_bucket() {
         .iter()
         .skip(usize::from(conversation == group))
         {
-            limited(refused, "1");
+            assert_limited(refused, "1");
         }
-        // What changes nothing takes nothing, and whoever reads is never refused.
+        // Calls that change nothing take no token, and reads are never limited.
         alice.edit(&ids[0], "edited").await.expect(200);
         alice.unsend(&ids[1]).await.expect(200);
         bob.say(&conversation, "another's bucket").await.expect(201);
@@ -107,7 +107,7 @@ async fn sends_edits_and_deletions_share_a_bucket() {
 }
 
 #[tokio::test]
-async fn typing_and_new_conversations_have_buckets_of_their_own() {
+async fn typing_and_new_conversations_have_their_own_buckets() {
     let machines = Machines::new().await;
     let alice = machines.now("alice");
     let group = alice.group("g", &["bob"]).await;
@@ -115,12 +115,12 @@ async fn typing_and_new_conversations_have_buckets_of_their_own() {
     for _ in 0..burst(&TYPING) {
         typing(&alice, &group).await.expect(200);
     }
-    limited(&typing(&alice, &group).await, "1");
+    assert_limited(&typing(&alice, &group).await, "1");
     typing(&alice, &direct).await.expect(200);
     typing(&machines.now("bob"), &group).await.expect(200);
     alice.say(&group, "said").await.expect(201);
     typing(&machines.at(TYPING.every, "alice"), &group).await.expect(200);
-    // Two are open: the rest by turns.
+    // Two conversations exist. Fill the rest of the burst with groups and rooms.
     for n in 2..burst(&CONVERSATIONS) {
         if n % 2 == 0 {
             alice.group("g", &["bob"]).await;
@@ -136,10 +136,10 @@ async fn typing_and_new_conversations_have_buckets_of_their_own() {
         alice.post("/api/rooms", &json!({"name": "one more"})).await,
         alice.send("carol", "a first message").await,
     ] {
-        limited(&refused, "10");
+        assert_limited(&refused, "10");
     }
-    assert!(machines.0.items().await == before, "what is refused changes nothing");
-    // What is there can be opened again, and others may.
+    assert!(machines.0.items().await == before, "a refused call changes nothing");
+    // An existing conversation can be opened again, and other users are not limited.
     alice
         .post("/api/conversations", &json!({"type": "direct", "participant_ids": ["bob"]}))
         .await
@@ -154,14 +154,14 @@ async fn typing_and_new_conversations_have_buckets_of_their_own() {
 }
 
 #[tokio::test]
-async fn racing_sends_take_no_more_than_the_burst() {
+async fn concurrent_sends_do_not_exceed_the_burst() {
     let machines = Machines::new().await;
     let alice = machines.now("alice");
     let direct = alice.send("bob", "first").await.expect(201).conversation();
     let bob = machines.now("bob");
     let texts: Vec<String> = (0..100).map(|n| format!("{n}")).collect();
     let (mut sent, mut refused) = (0, 0);
-    // In waves: more at once than these may be told that the service is busy.
+    // Send in waves: more concurrent sends might be answered with 503.
     for wave in texts.chunks(10) {
         for answer in join_all(wave.iter().map(|text| alice.say(&direct, text))).await {
             match answer.status {
@@ -176,7 +176,7 @@ async fn racing_sends_take_no_more_than_the_burst() {
 }
 
 #[tokio::test]
-async fn a_retry_is_answered_though_the_bucket_is_empty() {
+async fn a_retry_is_answered_even_if_the_bucket_is_empty() {
     let machines = Machines::new().await;
     let alice = machines.now("alice");
     let first = alice.send_once("bob", "hello", "k1").await.expect(201);
@@ -191,8 +191,8 @@ async fn a_retry_is_answered_though_the_bucket_is_empty() {
     for _ in 0..3 {
         assert_eq!(alice.send_once("bob", "hello", "k1").await.expect(200).id(), first.id());
         assert_eq!(alice.post("/api/messages/send", &body("k1")).await.expect(200).id(), second.id());
-        limited(&alice.send_once("bob", "hello", "k2").await, "1");
-        limited(&alice.post("/api/messages/send", &body("k2")).await, "1");
+        assert_limited(&alice.send_once("bob", "hello", "k2").await, "1");
+        assert_limited(&alice.post("/api/messages/send", &body("k2")).await, "1");
     }
     let named = json!({"type": "group", "name": "g", "participant_ids": [], "client_conversation_id": "g1"});
     let made = alice.post("/api/conversations", &named).await.expect(201).conversation();

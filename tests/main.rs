@@ -1,5 +1,5 @@
-//! The tests of the whole, by subject.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
+//! End-to-end tests, one file per subject.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed step fails the test")]
 #![allow(clippy::similar_names, reason = "sent and send, pushed and pushes")]
 
 mod accounts;

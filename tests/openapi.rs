@@ -1,17 +1,17 @@
-//! The published documents: fresh, complete, and readable offline. That answers and frames are as they say is checked
-//! wherever a test sees one (`harness::documents`).
+//! The published API documents are fresh, complete, and readable offline. `harness::documents` checks each answer and
+//! frame that a test gets against them.
 
 use std::collections::BTreeSet;
 use std::fs;
 
 use harness::World;
+use harness::build::root;
 use harness::documents::{ASYNCAPI, OPENAPI, fault_of_answer, fault_of_body, fault_of_frame};
-use harness::process::root;
 use serde_json::{Value, json};
 
 use crate::structure::routes_of_the_template;
 
-/// A page for people, which the document does not describe.
+/// The page for human readers, which the document does not describe.
 const PAGE: (&str, &str) = ("GET", "/docs");
 
 fn text(path: &str) -> String {
@@ -23,12 +23,12 @@ fn the_documents_are_fresh() {
     for (path, fresh) in
         [("docs/openapi.json", openapi::openapi()), ("docs/asyncapi.json", openapi::asyncapi())]
     {
-        assert!(text(path) == fresh, "{path} is stale: make openapi");
+        assert!(text(path) == fresh, "{path} is stale: run `make openapi`");
     }
 }
 
 #[test]
-fn the_routes_of_the_document_are_those_served() {
+fn the_document_has_the_routes_that_are_served() {
     let mut described = BTreeSet::new();
     for (path, methods) in OPENAPI["paths"].as_object().unwrap() {
         for method in methods.as_object().unwrap().keys() {
@@ -41,7 +41,7 @@ fn the_routes_of_the_document_are_those_served() {
 }
 
 #[test]
-fn operations_have_names_of_their_own() {
+fn operation_ids_are_unique() {
     let mut names = BTreeSet::new();
     for methods in OPENAPI["paths"].as_object().unwrap().values() {
         for operation in methods.as_object().unwrap().values() {
@@ -64,7 +64,9 @@ fn every_code_of_the_source_is_documented() {
 fn every_event_of_the_source_is_documented() {
     let source = text("shared/domain/src/event.rs");
     let (stored, _) = source.split_once("\n}\n").unwrap();
-    let stored = stored.split("#[serde(rename = \"").skip(1).map(|rest| rest.split('"').next().unwrap());
+    // A variant's name fills its attribute; a renamed field has more in it, or stands further to the right.
+    let stored =
+        stored.split("\n    #[serde(rename = \"").skip(1).map(|rest| rest.split('"').next().unwrap());
     let stored: BTreeSet<&str> = stored.collect();
     let queued = OPENAPI["components"]["schemas"]["Event"]["discriminator"]["mapping"].as_object().unwrap();
     assert_eq!(stored, queued.keys().map(String::as_str).collect());
@@ -75,7 +77,7 @@ fn every_event_of_the_source_is_documented() {
 }
 
 #[test]
-fn examples_are_as_their_schemas_say() {
+fn examples_match_their_schemas() {
     let mut seen = 0;
     for (path, methods) in OPENAPI["paths"].as_object().unwrap() {
         for (method, operation) in methods.as_object().unwrap() {
@@ -90,7 +92,7 @@ fn examples_are_as_their_schemas_say() {
 }
 
 #[test]
-fn what_is_not_documented_is_a_fault() {
+fn undocumented_answers_are_faults() {
     let counts =
         |body: &Value| fault_of_answer("GET", "/api/messages/unread-count", 200, "application/json", body);
     let mut body = json!({"success": true, "data": {"unread_count": 1, "conversations": 1}, "message": "OK"});
@@ -124,12 +126,12 @@ async fn the_document_is_served() {
 }
 
 #[tokio::test]
-async fn the_page_needs_nothing_from_elsewhere() {
+async fn the_page_loads_nothing_external() {
     let world = World::new().await;
     let answer = world.anonymous().get("/docs").await.expect(200);
     assert_eq!(answer.headers["content-type"], "text/html; charset=utf-8");
     let page = text("functions/about/src/docs.html");
-    for elsewhere in ["http:", "https:", "//cdn", "@import", "src="] {
-        assert!(!page.contains(elsewhere), "{elsewhere}");
+    for external in ["http:", "https:", "//cdn", "@import", "src="] {
+        assert!(!page.contains(external), "{external}");
     }
 }

@@ -1,5 +1,4 @@
-//! The chat page as the local stack serves it: its files and nothing beside them, and the demo's people for this
-//! machine alone.
+//! The chat page as the local stack serves it: no other files, and the list of demo users only to this machine.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -15,7 +14,7 @@ use tower::ServiceExt;
 
 const SECRET: &str = "a secret of more than 32 bytes, for tests";
 
-/// A built page, a file beside it, and what serves the page.
+/// Writes a built page and a file beside it. Returns their folder and the routes that serve the page.
 fn built() -> (TempDir, Router) {
     let folder = tempfile::tempdir().unwrap();
     let dist = folder.path().join("dist");
@@ -47,7 +46,7 @@ async fn call_from(
 }
 
 #[tokio::test]
-async fn the_page_is_sent_with_a_strict_policy_and_its_files_are_kept() {
+async fn the_page_has_a_strict_policy_and_its_assets_are_cacheable() {
     let (_folder, routes) = built();
     let (status, headers, body) = call(&routes, "GET", "/").await;
     assert_eq!((status, body.as_str()), (StatusCode::OK, "<title>The page</title>"));
@@ -62,7 +61,7 @@ async fn the_page_is_sent_with_a_strict_policy_and_its_files_are_kept() {
 }
 
 #[tokio::test]
-async fn nothing_beside_the_page_is_served() {
+async fn no_file_beside_the_page_is_served() {
     let (_folder, routes) = built();
     for path in [
         "/assets/../../secret",
@@ -89,24 +88,24 @@ async fn without_a_built_page_the_root_says_how_to_build_it() {
     let (status, _, body) = call(&routes, "GET", "/").await;
     assert_eq!(status, StatusCode::OK);
     assert!(body.contains("npm run build"), "{body}");
-    // It may be built while the stack runs.
+    // The page may be built while the stack runs.
     fs::write(folder.path().join("index.html"), "built").unwrap();
     assert_eq!(call(&routes, "GET", "/").await.2, "built");
 }
 
 #[tokio::test]
-async fn the_demos_people_are_told_to_this_machine_alone() {
+async fn only_this_machine_can_list_the_demo_users() {
     let (_folder, routes) = built();
-    let told = async |from, host| {
+    let listed = async |from, host| {
         let (status, _, body) = call_from(&routes, "GET", "/_local/people", from, host).await;
         assert_eq!(status, StatusCode::OK);
         serde_json::from_str::<Value>(&body).unwrap()["data"].as_array().unwrap().len()
     };
-    assert_eq!(told("127.0.0.1:50000", "127.0.0.1:3000").await, 8);
-    assert_eq!(told("[::1]:50000", "localhost:3000").await, 8);
-    assert_eq!(told("[::ffff:127.0.0.1]:50000", "[::1]:3000").await, 8);
-    assert_eq!(told("192.168.1.7:50000", "127.0.0.1:3000").await, 0, "from elsewhere");
-    assert_eq!(told("127.0.0.1:50000", "rebound.example:3000").await, 0, "under another site's name");
+    assert_eq!(listed("127.0.0.1:50000", "127.0.0.1:3000").await, 8);
+    assert_eq!(listed("[::1]:50000", "localhost:3000").await, 8);
+    assert_eq!(listed("[::ffff:127.0.0.1]:50000", "[::1]:3000").await, 8);
+    assert_eq!(listed("192.168.1.7:50000", "127.0.0.1:3000").await, 0, "from another machine");
+    assert_eq!(listed("127.0.0.1:50000", "rebound.example:3000").await, 0, "with another site's host name");
     let without = local::web::routes("unused".as_ref(), None);
     let (_, _, body) = call(&without, "GET", "/_local/people").await;
     assert!(body.contains(r#""data":[]"#), "{body}");

@@ -1,11 +1,11 @@
-//! Pages: of messages in both directions, and of the inbox.
+//! Pages of messages in both directions, and pages of the inbox.
 
 use harness::{Actor, World};
 use serde_json::{Value, json};
 
 use crate::direct::{ids, text, texts};
 
-/// Alice and Bob with that many messages, and all of them.
+/// Creates Alice and Bob, who have exchanged `count` messages. Returns the messages, too.
 async fn with_messages(world: &World, count: usize) -> (Actor, Actor, Vec<Value>) {
     let (alice, bob) = world.two().await;
     for n in 0..count {
@@ -17,7 +17,7 @@ async fn with_messages(world: &World, count: usize) -> (Actor, Actor, Vec<Value>
     (alice, bob, all)
 }
 
-/// The conversation with Bob, left unread.
+/// The conversation with Bob, which the pages leave unread.
 const LIST: &str = "/api/messages/conversation/bob?mark_read=false";
 
 async fn page(actor: &Actor, query: &str) -> (Vec<Value>, Option<String>) {
@@ -25,7 +25,7 @@ async fn page(actor: &Actor, query: &str) -> (Vec<Value>, Option<String>) {
     (answer.list().to_vec(), answer.json["next_cursor"].as_str().map(ToOwned::to_owned))
 }
 
-/// All pages from a first one on.
+/// Returns all pages, starting with the page that `first` selects.
 async fn walk(actor: &Actor, limit: usize, first: &str) -> Vec<Vec<Value>> {
     let (messages, mut next) = page(actor, &format!("&limit={limit}{first}")).await;
     let mut pages = vec![messages];
@@ -38,7 +38,7 @@ async fn walk(actor: &Actor, limit: usize, first: &str) -> Vec<Vec<Value>> {
     pages
 }
 
-/// All pages towards the oldest, put together in the order of time.
+/// Returns the messages of all pages towards the oldest message, oldest first.
 async fn older(actor: &Actor, limit: usize, first: &str) -> Vec<Value> {
     let mut pages = walk(actor, limit, first).await;
     pages.reverse();
@@ -56,7 +56,7 @@ async fn the_first_page_is_the_newest_50() {
 }
 
 #[tokio::test]
-async fn pages_make_up_the_whole_in_both_directions() {
+async fn pages_cover_the_whole_conversation_in_both_directions() {
     let world = World::new().await;
     let (alice, _, all) = with_messages(&world, 12).await;
     for limit in 1..=13 {
@@ -75,7 +75,7 @@ async fn pages_make_up_the_whole_in_both_directions() {
 }
 
 #[tokio::test]
-async fn a_page_before_or_after_lies_next_to_its_message() {
+async fn a_page_before_or_after_is_adjacent_to_its_message() {
     let world = World::new().await;
     let (alice, _, all) = with_messages(&world, 8).await;
     let id = |at: usize| text(&all[at], "id");
@@ -114,7 +114,7 @@ async fn an_offset_counts_back_from_the_newest() {
 }
 
 #[tokio::test]
-async fn what_comes_meanwhile_moves_no_page() {
+async fn new_messages_do_not_shift_pages() {
     let world = World::new().await;
     let (alice, bob, all) = with_messages(&world, 6).await;
     let (newest, next) = page(&alice, "&limit=3").await;
@@ -146,7 +146,7 @@ async fn a_conversation_has_the_same_pages_by_its_id() {
 }
 
 #[tokio::test]
-async fn pages_hold_nothing_that_was_deleted() {
+async fn pages_contain_no_deleted_messages() {
     let world = World::new().await;
     let (alice, bob, all) = with_messages(&world, 6).await;
     let conversation = text(&all[0], "conversation_id");
@@ -168,7 +168,7 @@ async fn pages_hold_nothing_that_was_deleted() {
 }
 
 #[tokio::test]
-async fn pages_after_a_deleted_message_reach_what_is_new() {
+async fn pages_after_a_deleted_message_reach_new_messages() {
     let world = World::new().await;
     let (alice, bob, all) = with_messages(&world, 6).await;
     let after = format!("&after={}", text(&all[0], "id"));
@@ -183,7 +183,7 @@ async fn pages_after_a_deleted_message_reach_what_is_new() {
     assert_eq!(texts(&rest), ["new"]);
 }
 
-/// Alice has written with these, in this order.
+/// Creates Alice, who has sent a message to each of these users, in this order.
 async fn with_peers(world: &World, peers: &[&str]) -> Actor {
     let alice = world.user("alice").await;
     for peer in peers {
@@ -206,14 +206,14 @@ async fn the_inbox_has_the_latest_activity_first() {
     assert_eq!(others(&alice.inbox().await), ["bob", "dave", "carol"]);
     alice.send("carol", "still there?").await.expect(201);
     assert_eq!(others(&alice.inbox().await), ["carol", "bob", "dave"]);
-    // Reading is no activity.
+    // Reading does not count as activity.
     alice.get("/api/messages/conversation/bob").await.expect(200);
     world.stranger("dave").get("/api/messages/conversation/alice").await.expect(200);
     assert_eq!(others(&alice.inbox().await), ["carol", "bob", "dave"]);
 }
 
 #[tokio::test]
-async fn pages_make_up_the_inbox() {
+async fn pages_cover_the_whole_inbox() {
     let world = World::new().await;
     let peers = ["a1", "a2", "a3", "a4", "a5", "a6", "a7"];
     let alice = with_peers(&world, &peers).await;
@@ -239,7 +239,7 @@ async fn pages_make_up_the_inbox() {
 }
 
 #[tokio::test]
-async fn an_inbox_page_has_50_rows_and_counts_all() {
+async fn an_inbox_page_has_50_rows_and_the_total_of_all() {
     let world = World::new().await;
     let alice = world.user("alice").await;
     for n in 0..53 {

@@ -1,4 +1,4 @@
-//! People: profiles, how a change of one reaches others, and the search for them.
+//! Users: profiles, how profile changes reach others, and the user search.
 
 use std::time::Duration;
 
@@ -8,14 +8,14 @@ use serde_json::{Value, json};
 
 const ME: &str = "/api/users/me";
 
-/// Someone with a token that says a name.
+/// Creates a user with this full name.
 async fn named(world: &World, id: &str, name: &str) -> Actor {
     let actor = world.user(id).await;
     actor.patch(ME, &json!({"full_name": name})).await.expect(200);
     actor
 }
 
-/// The ids that a search finds, in its order.
+/// Returns the ids that a search finds, in its order.
 async fn found(actor: &Actor, query: &str) -> Vec<String> {
     let query = query.bytes().fold(String::new(), |query, byte| query + &format!("%{byte:02x}"));
     let pages = actor.pages(&format!("/api/users?q={query}")).await;
@@ -23,7 +23,7 @@ async fn found(actor: &Actor, query: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_profile_is_seen_by_others_without_the_address() {
+async fn others_see_a_profile_without_its_email_address() {
     let world = World::new().await;
     let (alice, _) = world.two().await;
     let seen = alice.get("/api/users/bob").await.expect(200);
@@ -37,7 +37,7 @@ async fn a_profile_is_seen_by_others_without_the_address() {
 }
 
 #[tokio::test]
-async fn a_change_says_only_what_changes() {
+async fn a_change_affects_only_the_given_fields() {
     let world = World::new().await;
     let ada = world.registered("ada").await.actor;
     let picture = "https://a.example/ada.png";
@@ -73,7 +73,7 @@ async fn a_change_says_only_what_changes() {
 }
 
 #[tokio::test]
-async fn a_profile_changes_so_often_and_no_more() {
+async fn profile_changes_are_limited() {
     let world = World::new().await.with_limits();
     let ada = world.user("ada").await;
     for n in 0..20 {
@@ -103,14 +103,14 @@ async fn a_new_name_reaches_the_inboxes_of_others() {
     assert_eq!(bob.row(&ada.id).await.unwrap()["photo_url"], Value::Null);
 }
 
-/// So many users, named `peer-N`.
+/// Creates `count` users with the ids `peer-N`.
 async fn peers(world: &World, count: usize) -> Vec<Actor> {
     let ids: Vec<_> = (0..count).map(|n| format!("peer-{n}")).collect();
     join_all(ids.iter().map(|id| world.user(id))).await
 }
 
-/// All peers see the name that the profile has.
-async fn see_the_name_of(ada: &Actor, peers: &[Actor]) {
+/// Asserts that all peers see the profile's name.
+async fn assert_peers_see_the_name(ada: &Actor, peers: &[Actor]) {
     let name = ada.get(ME).await.expect(200).data()["full_name"].clone();
     for peer in peers {
         assert_eq!(peer.row(&ada.id).await.unwrap()["other_user_name"], name);
@@ -119,7 +119,7 @@ async fn see_the_name_of(ada: &Actor, peers: &[Actor]) {
 }
 
 #[tokio::test]
-async fn changes_that_cross_end_alike_everywhere() {
+async fn concurrent_changes_end_with_the_same_name_everywhere() {
     let world = World::new().await;
     let ada = world.registered("ada").await.actor;
     let peers = peers(&world, 6).await;
@@ -132,17 +132,17 @@ async fn changes_that_cross_end_alike_everywhere() {
         for answer in join_all(names.iter().map(|name| ada.patch(ME, name))).await {
             answer.expect(200);
         }
-        see_the_name_of(&ada, &peers).await;
+        assert_peers_see_the_name(&ada, &peers).await;
     }
 }
 
 #[tokio::test]
-async fn a_row_made_while_the_name_changes_shows_the_new_one() {
+async fn a_row_created_during_a_name_change_shows_the_new_name() {
     let world = World::new().await;
     let ada = world.registered("ada").await.actor;
     let peers = peers(&world, 16).await;
     world.wire.delay_commits(Duration::from_millis(20), 5);
-    // She writes to half of them, the others to her: either makes rows.
+    // Ada sends to half of the peers, and the others send to her. Both create rows.
     let change = json!({"full_name": "Countess"});
     let rows = peers.iter().enumerate().map(|(n, peer)| {
         let ada = &ada;
@@ -155,11 +155,11 @@ async fn a_row_made_while_the_name_changes_shows_the_new_one() {
     });
     let (changed, _) = tokio::join!(ada.patch(ME, &change), join_all(rows));
     changed.expect(200);
-    see_the_name_of(&ada, &peers).await;
+    assert_peers_see_the_name(&ada, &peers).await;
 }
 
 #[tokio::test]
-async fn a_change_that_died_half_way_is_finished_by_the_next_look() {
+async fn the_next_read_completes_an_interrupted_change() {
     let world = World::new().await;
     let bob = world.user("bob").await;
     let ada = world.registered("ada").await.actor;
@@ -173,7 +173,7 @@ async fn a_change_that_died_half_way_is_finished_by_the_next_look() {
 }
 
 #[tokio::test]
-async fn people_are_found_by_the_start_of_any_name() {
+async fn users_are_found_by_the_start_of_any_name() {
     let world = World::new().await;
     let ada = world.registered("countess_ada").await.actor;
     ada.patch(ME, &json!({"full_name": "Ada Löve-Lace"})).await.expect(200);
@@ -208,7 +208,7 @@ async fn people_are_found_by_the_start_of_any_name() {
     let long = "a".repeat(201);
     zoe.get(&format!("/api/users?q={long}")).await.refused(400, "invalid_request");
     world.anonymous().get("/api/users?q=ada").await.refused(401, "not_authenticated");
-    // The old words go with the old name.
+    // The words of the old name are no longer found.
     zoe.patch(ME, &json!({"full_name": "Chloë"})).await.expect(200);
     assert!(found(&ada, "dijk").await.is_empty());
     assert_eq!(found(&ada, "chloe").await, ["zoe"]);
@@ -220,10 +220,10 @@ async fn people_are_found_by_the_start_of_any_name() {
 }
 
 #[tokio::test]
-async fn a_page_shows_nobody_twice_and_its_cursor_is_its_own() {
+async fn pages_repeat_no_user_and_cursors_are_valid_only_for_their_list() {
     let world = World::new().await;
     let hub = world.user("hub").await;
-    // Everyone is found by two words that begin alike.
+    // Two words of each name match the query.
     join_all((0..23).map(|n| {
         let world = world.clone();
         async move { drop(named(&world, &format!("u{n}"), &format!("Ann{n} Anna{n} Berg")).await) }
@@ -247,7 +247,7 @@ async fn a_page_shows_nobody_twice_and_its_cursor_is_its_own() {
 }
 
 #[tokio::test]
-async fn those_who_come_by_a_message_or_a_block_are_found() {
+async fn users_created_by_a_message_or_a_block_are_found() {
     let world = World::new().await;
     let bob = world.user("bob").await;
     world.stranger("sender").send("bob", "hello").await.expect(201);
@@ -267,7 +267,7 @@ async fn the_directory_can_be_switched_off() {
 }
 
 #[tokio::test]
-async fn a_search_costs_the_same_however_many_there_are() {
+async fn the_cost_of_a_search_does_not_depend_on_the_number_of_users() {
     let mut costs = Vec::new();
     for people in [50, 3_000] {
         let world = World::new().await;

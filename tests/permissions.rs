@@ -1,8 +1,8 @@
-//! Who may do what: every call about a conversation, a message or a room, by everyone who may try.
+//! Permissions: every call on a conversation, a message or a room, by every kind of user.
 //!
-//! A row is a call; `$C` stands for the conversation, `$M` for its message, `$R` for a reader of it. A cell is the status
-//! of a success, or a word for the refusal. Each cell is a call in a world where nothing else was done, and whoever is
-//! refused has changed nothing in the table.
+//! A row is a call; `$C` stands for the conversation, `$M` for its message, `$R` for the user `reader`. A cell is the
+//! status of a successful call, or a word for a refusal. Every call starts from the same state of the database, and a
+//! refused call must not change it.
 
 use harness::{Actor, Answer, World};
 use serde_json::Value;
@@ -10,8 +10,8 @@ use serde_json::Value;
 use crate::direct::{another_conversation, another_message};
 use crate::structure::routes_of_the_template;
 
-/// Direct conversations: the sender and the recipient of the message; the sender whom the recipient has blocked, and that
-/// recipient; someone else.
+/// Direct conversations: the message's sender and reader; the same two after the reader has blocked the sender; another
+/// user.
 const DIRECT: &str = r#"
                                                               | sender   | reader   | blocked  | blocker  | stranger
 GET /api/conversations/$C                                     | 200      | 200      | 200      | 200      | part
@@ -50,7 +50,7 @@ DELETE /api/rooms/$C                                          | found    | found
 GET /api/rooms/$C/users                                       | found    | found    | found    | found    | found
 "#;
 
-/// Groups of any size, and rooms.
+/// Calls with the same outcome in groups and rooms of any size.
 const SHARED: &str = r#"
                                                               | admin    | sender   | reader   | former   | stranger
 GET /api/conversations/$C                                     | 200      | 200      | 200      | part     | part
@@ -81,7 +81,7 @@ POST /api/typing {"conversation_id": "$C", "is_typing": true} | 200      | 200  
 PUT /api/presence {"status": "online", "current_conversation_id": "$C"} | 200 | 200  | 200      | part     | part
 "#;
 
-/// Groups alone.
+/// Calls with another outcome in groups than in rooms.
 const GROUP: &str = r#"
                                                               | admin    | sender   | reader   | former   | stranger
 POST /api/conversations/$C/participants {"user_ids": ["eve"]} | 200      | admin    | admin    | part     | part
@@ -98,7 +98,7 @@ DELETE /api/rooms/$C                                          | found    | found
 GET /api/rooms/$C/users                                       | found    | found    | found    | found    | found
 "#;
 
-/// Rooms alone. Their admin is their creator.
+/// Calls with another outcome in rooms than in groups. The admin is the room's creator.
 const ROOM: &str = r#"
                                                               | admin    | sender   | reader   | former   | stranger
 POST /api/conversations/$C/participants {"user_ids": ["eve"]} | conflict | admin    | admin    | part     | part
@@ -113,7 +113,7 @@ POST /api/rooms {"name": "the room"}                          | taken    | taken
 POST /api/rooms {"name": "another"}                           | 201      | 201      | 201      | 201      | 201
 "#;
 
-/// Status and code of a cell.
+/// Returns the status and the code that a cell stands for.
 fn expected(cell: &str) -> (u16, Option<&str>) {
     match cell {
         "part" => (403, Some("not_a_participant")),
@@ -129,8 +129,8 @@ fn expected(cell: &str) -> (u16, Option<&str>) {
     }
 }
 
-/// The columns of a table, and its rows: a call, and a cell for each column.
-fn parsed(table: &str) -> (Vec<&str>, Vec<(&str, Vec<&str>)>) {
+/// Parses a table into its columns and its rows: a call, and a cell for each column.
+fn parse(table: &str) -> (Vec<&str>, Vec<(&str, Vec<&str>)>) {
     let mut lines = table.trim_matches('\n').lines().map(|line| {
         let mut parts = line.split('|').map(str::trim);
         (parts.next().unwrap_or_default(), parts.collect::<Vec<_>>())
@@ -139,7 +139,7 @@ fn parsed(table: &str) -> (Vec<&str>, Vec<(&str, Vec<&str>)>) {
     (columns, lines.collect())
 }
 
-/// Which conversation a scene is of.
+/// The kind of a scene's conversation.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum ConversationKind {
     Direct,
@@ -149,7 +149,7 @@ enum ConversationKind {
     LargeRoom,
 }
 
-/// A world with one conversation, one message in it, and people by the names of the columns.
+/// A world with one conversation, one message in it, and users with the names of the columns.
 struct Scene {
     world: World,
     conversation: String,
@@ -220,9 +220,9 @@ impl Scene {
     }
 }
 
-/// Runs a table in conversations of a kind.
-async fn holds(kind: ConversationKind, table: &str) {
-    let (columns, rows) = parsed(table);
+/// Checks a table in conversations of this kind.
+async fn check(kind: ConversationKind, table: &str) {
+    let (columns, rows) = parse(table);
     let mut wrong = Vec::new();
     for (column, who) in columns.iter().chain([&"anonymous"]).enumerate() {
         let mut scene = Scene::of(kind, who).await;
@@ -236,7 +236,7 @@ async fn holds(kind: ConversationKind, table: &str) {
                 wrong.push(format!("{who}: {call}: {got:?} instead of {cell}"));
             }
             if scene.world.items().await != before {
-                assert!(answer.status < 300, "{who}: {call} was refused, and has changed something");
+                assert!(answer.status < 300, "{who}: {call} was refused, but changed something");
                 scene.world = World::with_items(&before).await;
             }
         }
@@ -245,36 +245,36 @@ async fn holds(kind: ConversationKind, table: &str) {
 }
 
 #[tokio::test]
-async fn in_a_direct_conversation() {
-    holds(ConversationKind::Direct, DIRECT).await;
+async fn direct_conversations_have_these_permissions() {
+    check(ConversationKind::Direct, DIRECT).await;
 }
 
 #[tokio::test]
-async fn in_a_group() {
-    holds(ConversationKind::Group, SHARED).await;
-    holds(ConversationKind::Group, GROUP).await;
+async fn groups_have_these_permissions() {
+    check(ConversationKind::Group, SHARED).await;
+    check(ConversationKind::Group, GROUP).await;
 }
 
 #[tokio::test]
-async fn in_a_large_group() {
-    holds(ConversationKind::LargeGroup, SHARED).await;
-    holds(ConversationKind::LargeGroup, GROUP).await;
+async fn large_groups_have_these_permissions() {
+    check(ConversationKind::LargeGroup, SHARED).await;
+    check(ConversationKind::LargeGroup, GROUP).await;
 }
 
 #[tokio::test]
-async fn in_a_room() {
-    holds(ConversationKind::Room, SHARED).await;
-    holds(ConversationKind::Room, ROOM).await;
+async fn rooms_have_these_permissions() {
+    check(ConversationKind::Room, SHARED).await;
+    check(ConversationKind::Room, ROOM).await;
 }
 
 #[tokio::test]
-async fn in_a_large_room() {
-    holds(ConversationKind::LargeRoom, SHARED).await;
-    holds(ConversationKind::LargeRoom, ROOM).await;
+async fn large_rooms_have_these_permissions() {
+    check(ConversationKind::LargeRoom, SHARED).await;
+    check(ConversationKind::LargeRoom, ROOM).await;
 }
 
-/// What of an answer is not by chance.
-fn told(answer: &Answer) -> (u16, Vec<(String, String)>, Value) {
+/// Returns an answer without the headers that differ between equal answers.
+fn comparable(answer: &Answer) -> (u16, Vec<(String, String)>, Value) {
     let headers =
         answer.headers.iter().filter(|(name, _)| !["x-request-id", "server-timing"].contains(&name.as_str()));
     let headers = headers.map(|(name, value)| (name.to_string(), format!("{value:?}")));
@@ -282,7 +282,7 @@ fn told(answer: &Answer) -> (u16, Vec<(String, String)>, Value) {
 }
 
 #[tokio::test]
-async fn a_stranger_cannot_tell_what_exists() {
+async fn strangers_cannot_tell_what_exists() {
     for (kind, table) in [
         (ConversationKind::Direct, DIRECT),
         (ConversationKind::Group, SHARED),
@@ -291,34 +291,34 @@ async fn a_stranger_cannot_tell_what_exists() {
         (ConversationKind::LargeGroup, GROUP),
         (ConversationKind::Room, SHARED),
     ] {
-        let (columns, rows) = parsed(table);
+        let (columns, rows) = parse(table);
         let scene = Scene::of(kind, "stranger").await;
         let (conversation, message) = (&scene.conversation, &scene.message);
-        let nowhere = another_conversation(conversation);
-        let elsewhere = message.replace(conversation.as_str(), &nowhere);
+        let missing_conversation = another_conversation(conversation);
+        let foreign_message = message.replace(conversation.as_str(), &missing_conversation);
         let unknown = another_message(message);
-        assert!(elsewhere != *message && unknown.starts_with(conversation.as_str()));
+        assert!(foreign_message != *message && unknown.starts_with(conversation.as_str()));
         for (call, cells) in rows {
             for who in ["stranger", "former"] {
                 let Some(column) = columns.iter().position(|name| *name == who) else { continue };
                 if cells[column] != "part" {
                     continue;
                 }
-                let there = told(&scene.call(who, call).await);
+                let existing = comparable(&scene.call(who, call).await);
                 for (conversation, message) in [
-                    (&nowhere, &elsewhere),
-                    (&nowhere, message),
+                    (&missing_conversation, &foreign_message),
+                    (&missing_conversation, message),
                     (conversation, &unknown),
-                    (conversation, &elsewhere),
+                    (conversation, &foreign_message),
                 ] {
-                    let not_there = told(&scene.call_about(who, call, conversation, message).await);
+                    let missing = comparable(&scene.call_about(who, call, conversation, message).await);
                     let is_bound = call.contains("?before") || call.contains("reply_to");
                     let is_mixed = is_bound && !message.starts_with(conversation.as_str());
                     if is_mixed {
-                        // A message of another conversation is refused as such, whether either exists or not.
-                        assert_eq!(not_there.0, 400, "{who}: {call}");
+                        // A message of another conversation is refused with 400, whether or not either exists.
+                        assert_eq!(missing.0, 400, "{who}: {call}");
                     } else {
-                        assert_eq!(not_there, there, "{who}: {call} in a {kind:?}");
+                        assert_eq!(missing, existing, "{who}: {call} in a {kind:?}");
                     }
                 }
             }
@@ -326,13 +326,13 @@ async fn a_stranger_cannot_tell_what_exists() {
     }
 }
 
-/// The calls that are about no conversation, or about all of the caller's own.
+/// Routes that concern no conversation, or all of the caller's own.
 const OTHERS: [&str; 7] =
     ["/api/auth/", "/api/users", "/api/events", "/api/ws-ticket", "/health", "/docs", "/api/openapi.json"];
 
 #[test]
 fn every_route_is_in_the_tables() {
-    let tables = [DIRECT, SHARED, GROUP, ROOM].map(|table| parsed(table).1).concat();
+    let tables = [DIRECT, SHARED, GROUP, ROOM].map(|table| parse(table).1).concat();
     let matches = |method: &str, route: &str| {
         tables.iter().any(|(call, _)| {
             let mut words = call.split([' ', '?']);

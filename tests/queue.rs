@@ -1,4 +1,4 @@
-//! The event queue: a reader that follows its cursor gets each event exactly once, and polling costs next to nothing.
+//! The event queue: a reader that follows its cursor gets each event exactly once, and polling is cheap.
 
 mod passing;
 mod racing;
@@ -15,24 +15,26 @@ use serde_json::Value;
 use crate::direct::text;
 use crate::inputs::refused_for;
 
+/// One day, in milliseconds.
 const DAY: i64 = 24 * 3_600_000;
+
 fn kinds(events: &[Value]) -> Vec<&str> {
     events.iter().map(|event| text(event, "type")).collect()
 }
 
-/// The ids of the messages that events tell of.
+/// Returns the ids of the messages that the events create.
 pub(crate) fn created(events: &[Value]) -> Vec<String> {
     let messages = events.iter().filter(|event| event["type"] == "message.created");
     messages.map(|event| text(&event["data"]["message"], "id").to_owned()).collect()
 }
 
-/// A machine whose clock stands a few seconds after a full minute: presence is due in the next one.
+/// Returns a machine whose clock is a few seconds past a full minute: presence is due in the next minute.
 fn early_in_a_minute(world: &World) -> World {
     world.with_clock_off_by(5_000 - world.app.store.now().millis().rem_euclid(60_000))
 }
 
 #[tokio::test]
-async fn a_fresh_cursor_stands_back() {
+async fn a_fresh_cursor_starts_a_few_seconds_back() {
     let world = World::new().await;
     let (alice, bob) = world.two().await;
     alice.send("bob", "before").await.expect(201);
@@ -41,7 +43,7 @@ async fn a_fresh_cursor_stands_back() {
     assert_eq!(kinds(events(&answer)), ["conversation.created", "message.created"]);
     assert_eq!(answer.data()["has_more"], false);
     assert_eq!(place.drain(50).await, [Value::Null; 0]);
-    // A window later it is no news.
+    // Once the window has passed, a fresh cursor no longer returns these events.
     let later = world.with_clock_off_by(16_000).stranger("bob");
     assert_eq!(Place::start(&later).await.drain(50).await, [Value::Null; 0]);
 }
@@ -55,7 +57,7 @@ async fn a_stranger_who_polls_becomes_a_user() {
 }
 
 #[tokio::test]
-async fn one_cursor_gives_the_same_again() {
+async fn the_same_cursor_returns_the_same_events() {
     let world = World::new().await;
     let (alice, bob) = world.two().await;
     let mut place = Place::start(&bob).await;
@@ -72,14 +74,14 @@ async fn one_cursor_gives_the_same_again() {
 }
 
 #[tokio::test]
-async fn a_read_that_lags_does_not_make_events_come_again() {
+async fn a_stale_read_does_not_repeat_events() {
     let world = World::new().await;
     let (alice, bob) = world.two().await;
     let mut place = Place::start(&bob).await;
     alice.send("bob", "hello").await.expect(201);
     assert_eq!(place.drain(50).await.len(), 2);
-    // The next read is answered by a replica that does not have them yet.
-    world.wire.suffer(Faults { lag: Duration::from_mins(1), ..Faults::default() }, 1);
+    // A replica that does not have the events yet answers the next read.
+    world.wire.inject(Faults { lag: Duration::from_mins(1), ..Faults::default() }, 1);
     assert_eq!(place.drain(50).await, [Value::Null; 0]);
     world.wire.heal();
     assert_eq!(place.drain(50).await, [Value::Null; 0]);
@@ -102,7 +104,7 @@ async fn a_limit_is_1_to_100() {
 }
 
 #[tokio::test]
-async fn a_cursor_holds_for_its_reader_and_queue_only() {
+async fn a_cursor_is_valid_only_for_its_reader_and_list() {
     let world = World::new().await;
     let (alice, bob) = world.two().await;
     for _ in 0..2 {
@@ -123,7 +125,7 @@ async fn a_cursor_holds_for_its_reader_and_queue_only() {
         place.cursor = bad.to_owned();
         refused_for(&place.peek(50).await, "cursor");
     }
-    // The second byte says which key signed it: of a key that is not known, nothing more is.
+    // The second byte names the signing key. A cursor of an unknown key cannot be verified and counts as expired.
     for at in 0..cursor.len() {
         let other = if &cursor[at..=at] == "x" { "y" } else { "x" };
         place.cursor = format!("{}{other}{}", &cursor[..at], &cursor[at + 1..]);
@@ -142,7 +144,7 @@ async fn a_cursor_holds_for_its_reader_and_queue_only() {
 }
 
 #[tokio::test]
-async fn a_cursor_holds_for_seven_days() {
+async fn a_cursor_is_valid_for_seven_days() {
     let world = World::new().await;
     let (alice, bob) = world.two().await;
     let mut place = Place::start(&bob).await;
@@ -151,7 +153,7 @@ async fn a_cursor_holds_for_seven_days() {
     assert_eq!(kinds(events(&place.peek(50).await)), ["conversation.created", "message.created"]);
     place.actor = world.with_clock_off_by(7 * DAY + 60_000).stranger("bob");
     place.peek(50).await.refused(410, "cursor_expired");
-    // Whoever polls now and then goes on.
+    // A reader that polls in between can continue.
     place.actor = world.with_clock_off_by(4 * DAY).stranger("bob");
     place.poll(50).await;
     place.actor = world.with_clock_off_by(8 * DAY).stranger("bob");
@@ -159,7 +161,7 @@ async fn a_cursor_holds_for_seven_days() {
 }
 
 #[tokio::test]
-async fn a_cursor_of_a_retired_secret_has_expired() {
+async fn a_cursor_signed_with_a_retired_secret_has_expired() {
     let world = World::new().await;
     let bob = world.user("bob").await;
     let with = |secrets: &[&[u8]]| world.with_cursor_secrets(secrets).stranger("bob");
@@ -174,7 +176,7 @@ async fn a_cursor_of_a_retired_secret_has_expired() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn hundreds_of_events_at_once_come_once_each() {
+async fn hundreds_of_concurrent_events_are_returned_once_each() {
     let world = World::new().await;
     let bob = world.user("bob").await;
     let mut place = Place::start(&bob).await;
@@ -186,13 +188,15 @@ async fn hundreds_of_events_at_once_come_once_each() {
         ids
     });
     let sent = join_all(senders).await.concat();
-    // The reader comes back soon, by its clock: all of it is in the window.
-    let soon = world.settling_after(120_000);
-    let far = world.with_clock_off_by(30_000);
+    // With this window, all events are still in it when the reader polls.
+    let in_window = world.settling_after(120_000);
+    let after_window = world.with_clock_off_by(30_000);
     let (mut all, mut longest) = (Vec::new(), 0);
-    for (machine, limit) in [(&soon, 7), (&soon, 100), (&soon, 1), (&far, 9), (&far, 100)] {
+    for (machine, limit) in
+        [(&in_window, 7), (&in_window, 100), (&in_window, 1), (&after_window, 9), (&after_window, 100)]
+    {
         if limit == 9 {
-            // The cursor names as many as it can: the rest comes when the window has moved.
+            // The cursor cannot name more events: the rest is returned once the window has moved.
             let full = place.peek(100).await.expect(200);
             assert_eq!((events(&full).len(), &full.data()["has_more"]), (0, &true.into()));
         }
@@ -209,69 +213,69 @@ async fn hundreds_of_events_at_once_come_once_each() {
     assert!((4_000..8_300).contains(&longest), "{longest}");
     let ids: HashSet<_> = all.iter().map(|event| text(event, "id")).collect();
     assert_eq!(ids.len(), all.len(), "an event came twice");
-    let came = created(&all);
-    assert_eq!(came.len(), sent.len());
-    assert_eq!(came.into_iter().collect::<HashSet<_>>(), sent.into_iter().collect());
+    let received = created(&all);
+    assert_eq!(received.len(), sent.len());
+    assert_eq!(received.into_iter().collect::<HashSet<_>>(), sent.into_iter().collect());
     assert_eq!(place.drain(100).await, [Value::Null; 0]);
 }
 
 #[tokio::test]
-async fn a_long_text_comes_whole_at_the_price_of_a_short_event() {
+async fn a_long_text_is_returned_whole_but_its_event_is_short() {
     let world = World::new().await;
     let (alice, bob) = world.two().await;
     alice.send("bob", "hello").await.expect(201);
     let mut place = Place::start(&bob).await;
     place.drain(50).await;
-    // Previews of the same size: only the message itself, and events, can differ.
+    // The previews have the same size, so only the message itself and its events can differ in cost.
     let short = alice.send("bob", &"x".repeat(100)).await.expect(201);
     let long = alice.send("bob", &"x".repeat(1_500)).await.expect(201);
     assert!((long.cost("wcu") - short.cost("wcu") - 2.0).abs() < 0.01, "{long:?} {short:?}");
     let longest = "ü😀".repeat(5_000);
     let last = alice.send("bob", &longest).await.expect(201);
-    let came = place.drain(50).await;
+    let received = place.drain(50).await;
     let texts: Vec<_> =
-        came.iter().map(|event| text(&event["data"]["message"], "message_text").len()).collect();
+        received.iter().map(|event| text(&event["data"]["message"], "message_text").len()).collect();
     assert_eq!(texts, [100, 1_500, longest.len()]);
-    let mut told = came[2]["data"]["message"].clone();
-    assert_eq!(told["message_text"], longest);
-    assert_eq!(told["client_message_id"], Value::Null);
-    told["client_message_id"] = last.data()["client_message_id"].clone();
-    assert_eq!(&told, last.data());
+    let mut message = received[2]["data"]["message"].clone();
+    assert_eq!(message["message_text"], longest);
+    assert_eq!(message["client_message_id"], Value::Null);
+    message["client_message_id"] = last.data()["client_message_id"].clone();
+    assert_eq!(&message, last.data());
 }
 
-/// A poll's calls, calls in a row, read units and write units.
+/// Returns the calls, sequential calls, read units and write units of a poll.
 fn cost(answer: &Answer) -> [f64; 4] {
     ["calls", "depth", "rcu", "wcu"].map(|figure| answer.cost(figure))
 }
 
 #[track_caller]
-fn costs(answer: &Answer, expected: [f64; 4]) {
+fn assert_cost(answer: &Answer, expected: [f64; 4]) {
     let cost = cost(answer);
     assert!(cost.iter().zip(expected).all(|(cost, expected)| (cost - expected).abs() < 0.01), "{cost:?}");
 }
 
 #[tokio::test]
-async fn a_poll_is_one_call_and_notes_presence_once_a_minute() {
+async fn a_poll_is_one_call_and_records_presence_once_a_minute() {
     let world = World::new().await;
     let now = early_in_a_minute(&world);
     let (alice, _) = now.two().await;
     alice.send("bob", "hello").await.expect(201);
-    // The window has passed since.
+    // By then the window has passed.
     let offset = 20_000 + 5_000 - world.app.store.now().millis().rem_euclid(60_000);
     let later = |more: i64| world.with_clock_off_by(offset + more);
     let mut place = Place::start(&later(0).stranger("bob")).await;
-    costs(&place.poll(50).await, [2.0, 1.0, 0.5, 1.0]);
+    assert_cost(&place.poll(50).await, [2.0, 1.0, 0.5, 1.0]);
     for _ in 0..3 {
-        costs(&place.poll(50).await, [1.0, 1.0, 0.5, 0.0]);
+        assert_cost(&place.poll(50).await, [1.0, 1.0, 0.5, 0.0]);
     }
     later(0).stranger("alice").send("bob", &"eighty characters ".repeat(4)).await.expect(201);
     let news = place.poll(50).await;
     assert_eq!(events(&news).len(), 1);
-    costs(&news, [1.0, 1.0, 0.5, 0.0]);
-    costs(&place.poll(50).await, [1.0, 1.0, 0.5, 0.0]);
+    assert_cost(&news, [1.0, 1.0, 0.5, 0.0]);
+    assert_cost(&place.poll(50).await, [1.0, 1.0, 0.5, 0.0]);
     place.actor = later(60_000).stranger("bob");
-    costs(&place.poll(50).await, [2.0, 1.0, 0.5, 1.0]);
-    costs(&place.poll(50).await, [1.0, 1.0, 0.5, 0.0]);
+    assert_cost(&place.poll(50).await, [2.0, 1.0, 0.5, 1.0]);
+    assert_cost(&place.poll(50).await, [1.0, 1.0, 0.5, 0.0]);
 }
 
 #[tokio::test]
@@ -279,12 +283,12 @@ async fn polls_slow_down_while_nothing_happens() {
     let world = World::new().await;
     let (alice, bob) = world.two().await;
     let mut place = Place::start(&bob).await;
-    let mut paces = Vec::new();
+    let mut intervals = Vec::new();
     for _ in 0..16 {
-        paces.push(place.poll(50).await.data()["poll_after_ms"].as_u64().unwrap());
+        intervals.push(place.poll(50).await.data()["poll_after_ms"].as_u64().unwrap());
     }
-    assert!(paces.is_sorted());
-    assert_eq!((paces[0], paces[15]), (1_000, 30_000));
+    assert!(intervals.is_sorted());
+    assert_eq!((intervals[0], intervals[15]), (1_000, 30_000));
     alice.send("bob", "news").await.expect(201);
     assert_eq!(place.poll(50).await.data()["poll_after_ms"], 1_000);
     assert_eq!(place.poll(50).await.data()["poll_after_ms"], 1_000);

@@ -1,5 +1,5 @@
-//! Many at once, on a wire with faults: nothing is lost, nothing is double, both see the same order, and unread is
-//! what a recount gives.
+//! Concurrent calls on a faulty wire: no message is lost or duplicated, both users see the same order, and unread
+//! counts equal a recount.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use harness::wire::Faults;
 use harness::{Actor, Answer, World};
 use serde_json::Value;
 
-/// What DynamoDB does on a bad day.
+/// The faults of DynamoDB on a bad day.
 pub(crate) fn bad_day() -> Faults {
     Faults {
         conflict_per_item: 0.02,
@@ -25,8 +25,8 @@ fn texts(messages: &[Value]) -> Vec<&str> {
     messages.iter().map(|message| message["message_text"].as_str().unwrap()).collect()
 }
 
-/// Sends until it is acknowledged, as a client does: with the same key.
-async fn send_surely(from: &Actor, to: &str, text: &str) -> Answer {
+/// Retries a send with the same key until it is acknowledged, as a client does.
+async fn send_reliably(from: &Actor, to: &str, text: &str) -> Answer {
     for _ in 0..50 {
         let answer = from.send_once(to, text, text).await;
         match answer.status {
@@ -38,13 +38,13 @@ async fn send_surely(from: &Actor, to: &str, text: &str) -> Answer {
     panic!("{text} was never acknowledged");
 }
 
-/// Both see one order, each message once, and each one's unread count is a recount of the other's messages after
-/// their watermark.
-async fn agree(alice: &Actor, bob: &Actor) -> Vec<Value> {
+/// Asserts that both users see each message once and in the same order, and that each unread count equals a recount
+/// of the other user's messages after the watermark. Returns the messages.
+async fn assert_agreement(alice: &Actor, bob: &Actor) -> Vec<Value> {
     let (theirs, mine) = (bob.history("alice").await, alice.history("bob").await);
     let ids: Vec<_> = mine.iter().map(|message| message["id"].as_str().unwrap()).collect();
     assert!(ids.is_sorted());
-    assert_eq!(ids.iter().collect::<HashSet<_>>().len(), ids.len(), "a message is there twice");
+    assert_eq!(ids.iter().collect::<HashSet<_>>().len(), ids.len(), "a message appears twice");
     assert_eq!(texts(&mine), texts(&theirs));
     for (actor, other) in [(alice, "bob"), (bob, "alice")] {
         let row = actor.row(other).await.expect("a row");
@@ -58,17 +58,17 @@ async fn agree(alice: &Actor, bob: &Actor) -> Vec<Value> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn two_who_write_at_once_lose_nothing() {
+async fn concurrent_senders_lose_nothing() {
     let world = World::new().await;
     let (alice, bob) = world.two().await;
-    world.wire.suffer(bad_day(), 7);
+    world.wire.inject(bad_day(), 7);
     let sends = (0..60).map(|n| {
         let (from, to) = if n % 2 == 0 { (&alice, "bob") } else { (&bob, "alice") };
-        async move { send_surely(from, to, &format!("m{n}")).await }
+        async move { send_reliably(from, to, &format!("m{n}")).await }
     });
     let answers = join_all(sends).await;
     world.wire.heal();
-    let history = agree(&alice, &bob).await;
+    let history = assert_agreement(&alice, &bob).await;
     assert_eq!(history.len(), 60);
     let known: HashSet<_> =
         history.iter().map(|message| message["id"].as_str().unwrap().to_owned()).collect();
@@ -76,7 +76,7 @@ async fn two_who_write_at_once_lose_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn machines_whose_clocks_differ_keep_one_order() {
+async fn machines_with_different_clocks_keep_one_order() {
     let world = World::new().await;
     let (alice, bob) = world.two().await;
     let machines = [0, 5_000, -5_000, 60_000].map(|offset| world.with_clock_off_by(offset));
@@ -88,22 +88,22 @@ async fn machines_whose_clocks_differ_keep_one_order() {
         assert!(id > last, "a later commit has a smaller id");
         last = id;
     }
-    let at_once = (0..40).map(|n| {
+    let sends = (0..40).map(|n| {
         let from = machines[n % machines.len()].stranger(if n % 2 == 0 { "alice" } else { "bob" });
-        async move { send_surely(&from, if n % 2 == 0 { "bob" } else { "alice" }, &format!("x{n}")).await }
+        async move { send_reliably(&from, if n % 2 == 0 { "bob" } else { "alice" }, &format!("x{n}")).await }
     });
-    join_all(at_once).await;
-    assert_eq!(agree(&alice, &bob).await.len(), 80);
+    join_all(sends).await;
+    assert_eq!(assert_agreement(&alice, &bob).await.len(), 80);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn sixteen_retries_send_once() {
+async fn sixteen_concurrent_retries_send_once() {
     let world = World::new().await;
     let (alice, bob) = world.two().await;
     for round in 0..6 {
-        world.wire.suffer(if round % 2 == 0 { Faults::default() } else { bad_day() }, round + 1);
+        world.wire.inject(if round % 2 == 0 { Faults::default() } else { bad_day() }, round + 1);
         let key = format!("key {round}");
-        let answers = join_all((0..16).map(|_| send_surely(&alice, "bob", &key))).await;
+        let answers = join_all((0..16).map(|_| send_reliably(&alice, "bob", &key))).await;
         let ids: HashSet<_> = answers.iter().map(Answer::id).collect();
         assert_eq!(ids.len(), 1, "one key, one message");
         if round % 2 == 0 {
@@ -111,18 +111,18 @@ async fn sixteen_retries_send_once() {
         }
     }
     world.wire.heal();
-    assert_eq!(agree(&alice, &bob).await.len(), 6);
+    assert_eq!(assert_agreement(&alice, &bob).await.len(), 6);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn the_first_message_of_both_at_once_makes_one_conversation() {
+async fn two_concurrent_first_messages_open_one_conversation() {
     for seed in 1..8 {
         let world = World::new().await;
         let (alice, bob) = world.two().await;
-        world.wire.suffer(bad_day(), seed);
-        join(send_surely(&alice, "bob", "hi bob"), send_surely(&bob, "alice", "hi alice")).await;
+        world.wire.inject(bad_day(), seed);
+        join(send_reliably(&alice, "bob", "hi bob"), send_reliably(&bob, "alice", "hi alice")).await;
         world.wire.heal();
-        assert_eq!(agree(&alice, &bob).await.len(), 2);
+        assert_eq!(assert_agreement(&alice, &bob).await.len(), 2);
         for actor in [&alice, &bob] {
             assert_eq!(actor.get("/api/messages/inbox").await.json["total"], 1);
         }
@@ -130,16 +130,16 @@ async fn the_first_message_of_both_at_once_makes_one_conversation() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn reading_while_receiving_keeps_the_count() {
+async fn reading_while_receiving_keeps_the_count_correct() {
     for seed in 1..4 {
         let world = World::new().await;
         let (alice, bob) = world.two().await;
         let first = alice.send("bob", "first").await.expect(201).id();
-        world.wire.suffer(bad_day(), seed);
+        world.wire.inject(bad_day(), seed);
         let sending = async {
             let mut ids = vec![first];
             for n in 0..30 {
-                ids.push(send_surely(&alice, "bob", &format!("m{n}")).await.id());
+                ids.push(send_reliably(&alice, "bob", &format!("m{n}")).await.id());
             }
             ids
         };
@@ -160,27 +160,27 @@ async fn reading_while_receiving_keeps_the_count() {
         };
         let (ids, ()) = join(sending, reading).await;
         world.wire.heal();
-        assert_eq!(agree(&alice, &bob).await.len(), ids.len());
-        // An older message is marked read while another arrives.
-        let (mark, _) = join(bob.mark(&ids[10]), send_surely(&alice, "bob", "late")).await;
+        assert_eq!(assert_agreement(&alice, &bob).await.len(), ids.len());
+        // Mark an older message as read while another one arrives.
+        let (mark, _) = join(bob.mark(&ids[10]), send_reliably(&alice, "bob", "late")).await;
         mark.expect(200);
-        agree(&alice, &bob).await;
+        assert_agreement(&alice, &bob).await;
         bob.get("/api/messages/conversation/alice").await.expect(200);
         assert_eq!(bob.unread().await, 0);
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn deleting_while_receiving_keeps_what_comes_after() {
+async fn deleting_while_receiving_keeps_later_messages() {
     for seed in 1..5 {
         let world = World::new().await;
         let (alice, bob) = world.two().await;
         let conversation = alice.send("bob", "before").await.expect(201).data()["conversation_id"].clone();
         let path = format!("/api/messages/conversation/{}", conversation.as_str().unwrap());
-        world.wire.suffer(bad_day(), seed);
+        world.wire.inject(bad_day(), seed);
         let sending = async {
             for n in 0..20 {
-                send_surely(&alice, "bob", &format!("m{n}")).await;
+                send_reliably(&alice, "bob", &format!("m{n}")).await;
             }
         };
         let deleting = async {
@@ -191,18 +191,18 @@ async fn deleting_while_receiving_keeps_what_comes_after() {
         };
         join(sending, deleting).await;
         world.wire.heal();
-        assert_eq!(alice.history("bob").await.len(), 21, "nothing changes for the other");
+        assert_eq!(alice.history("bob").await.len(), 21, "nothing changes for the other user");
         let (seen, row) = (bob.history("alice").await, bob.row("alice").await);
         let total = bob.get("/api/messages/inbox").await.json["total"].clone();
         match row {
             Some(row) => {
                 assert_eq!(total, 1);
-                assert_eq!(row["unread_count"], seen.len(), "what is left is unread");
+                assert_eq!(row["unread_count"], seen.len(), "all remaining messages are unread");
                 assert_eq!(bob.unread().await, seen.len() as u64);
             }
             None => assert_eq!((total, bob.unread().await, seen.len()), (0.into(), 0, 0)),
         }
-        send_surely(&alice, "bob", "after").await;
+        send_reliably(&alice, "bob", "after").await;
         assert_eq!(texts(&bob.history("alice").await).last(), Some(&"after"));
         assert_eq!(bob.get("/api/messages/inbox").await.json["total"], 1);
     }
@@ -216,24 +216,24 @@ async fn no_message_gets_past_a_block() {
         if seed % 2 == 0 {
             alice.send("bob", "an old one").await.expect(201);
         }
-        world.wire.suffer(Faults { lost: 0.0, ..bad_day() }, seed);
+        world.wire.inject(Faults { lost: 0.0, ..bad_day() }, seed);
         let blocking = async {
             while bob.block("alice").await.status != 200 {}
-            // Once the block is acknowledged nothing more may come.
+            // Once the block is acknowledged, no more messages may arrive.
             bob.history("alice").await.len()
         };
         let sends = (0..6).map(async |n| alice.send("bob", &format!("m{n}")).await);
         let (before, answers) = join(blocking, join_all(sends)).await;
         world.wire.heal();
         assert!(answers.iter().all(|answer| [201, 403, 503].contains(&answer.status)), "{answers:?}");
-        assert_eq!(bob.history("alice").await.len(), before, "a message came after the block");
+        assert_eq!(bob.history("alice").await.len(), before, "a message arrived after the block");
         alice.send("bob", "hello?").await.refused(403, "blocked");
         bob.send("alice", "hello?").await.refused(403, "blocked");
     }
 }
 
 #[tokio::test]
-async fn a_lost_answer_is_not_a_refusal() {
+async fn a_lost_answer_is_retried() {
     let world = World::new().await;
     let (alice, bob) = world.two().await;
     alice.send("bob", "first").await.expect(201);
@@ -241,7 +241,7 @@ async fn a_lost_answer_is_not_a_refusal() {
         world.wire.lose_answers(lost);
         alice.send("bob", &format!("lost {lost}")).await.expect(201);
     }
-    assert_eq!(texts(&agree(&alice, &bob).await), ["first", "lost 1", "lost 2", "lost 3"]);
+    assert_eq!(texts(&assert_agreement(&alice, &bob).await), ["first", "lost 1", "lost 2", "lost 3"]);
     world.wire.lose_answers(2);
     let newest = bob.row("alice").await.unwrap()["last_message_id"].as_str().unwrap().to_owned();
     assert_eq!(bob.mark(&newest).await.expect(200).data()["unread_count"], 0);
@@ -260,38 +260,38 @@ async fn a_retry_after_a_restart_finds_its_message() {
     alice.send("bob", "second").await.expect(201);
     let calls = world.wire.calls();
     assert_eq!(calls[before..].iter().filter(|call| *call == "TransactWriteItems").count(), 2);
-    assert_eq!(texts(&agree(&alice, &bob).await), ["first", "second"]);
+    assert_eq!(texts(&assert_agreement(&alice, &bob).await), ["first", "second"]);
 }
 
 #[tokio::test]
-async fn what_is_never_answered_is_there_once_or_not_at_all() {
+async fn an_unanswered_send_is_stored_once_or_not_at_all() {
     let world = World::new().await;
     let (alice, bob) = world.two().await;
     alice.send("bob", "first").await.expect(201);
-    world.wire.suffer(Faults { lost: 1.0, ..Faults::default() }, 1);
+    world.wire.inject(Faults { lost: 1.0, ..Faults::default() }, 1);
     alice.send_once("bob", "second", "key").await.refused(503, "unavailable");
     world.wire.heal();
     assert_eq!(alice.history("bob").await.len(), 2);
     alice.send_once("bob", "second", "key").await.expect(200);
-    world.wire.suffer(Faults { throttled: 1.0, ..Faults::default() }, 1);
+    world.wire.inject(Faults { throttled: 1.0, ..Faults::default() }, 1);
     let refused = alice.send_once("bob", "third", "other key").await;
     refused.refused(503, "unavailable");
     assert!(refused.headers.contains_key("retry-after"));
     bob.get("/api/messages/inbox").await.refused(503, "unavailable");
     world.wire.heal();
-    assert_eq!(agree(&alice, &bob).await.len(), 2);
+    assert_eq!(assert_agreement(&alice, &bob).await.len(), 2);
     alice.send_once("bob", "third", "other key").await.expect(201);
-    assert_eq!(agree(&alice, &bob).await.len(), 3);
+    assert_eq!(assert_agreement(&alice, &bob).await.len(), 3);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn nothing_exact_rests_on_reads_that_lag() {
+async fn exact_results_do_not_depend_on_stale_reads() {
     let world = World::new().await;
     let (alice, bob) = world.two().await;
-    world.wire.suffer(Faults { lag: Duration::from_secs(5), ..Faults::default() }, 1);
+    world.wire.inject(Faults { lag: Duration::from_secs(5), ..Faults::default() }, 1);
     for n in 0..5 {
         let id = alice.send("bob", &format!("needle {n}")).await.expect(201).id();
-        assert_eq!(bob.page("alice").await.len(), n + 1, "a page shows what was sent");
+        assert_eq!(bob.page("alice").await.len(), n + 1, "a page shows all messages sent so far");
         let found = bob.get("/api/messages/search?q=needle").await.expect(200);
         assert_eq!(found.list().len(), n + 1, "a message is found as soon as it is sent");
         if n == 3 {

@@ -1,11 +1,11 @@
-//! Unread messages and read watermarks, one call after the other.
+//! Unread counts and read watermarks, with one call at a time.
 
 use harness::{Actor, World};
 use serde_json::{Value, json};
 
 use crate::direct::{ids, text};
 
-/// Both exchange messages, by their senders' initials; gives their ids.
+/// Sends one message for each initial in `senders` and returns the ids.
 async fn exchange(alice: &Actor, bob: &Actor, senders: &str) -> Vec<String> {
     let mut ids = Vec::new();
     for sender in senders.chars() {
@@ -15,12 +15,12 @@ async fn exchange(alice: &Actor, bob: &Actor, senders: &str) -> Vec<String> {
     ids
 }
 
-/// Which of the messages are read.
+/// Returns which of the messages are read.
 fn read(messages: &[Value]) -> Vec<bool> {
     messages.iter().map(|message| message["read"] == true).collect()
 }
 
-/// When the messages were read; it must fit with whether they are.
+/// Returns when each message was read, `-` if unread. `read` and `read_count` must agree with it.
 #[track_caller]
 fn read_at(messages: &[Value]) -> Vec<&str> {
     for message in messages {
@@ -36,7 +36,7 @@ async fn watermark(actor: &Actor, other: &str) -> Value {
     row["last_read_message_id"].clone()
 }
 
-/// The id of the conversation of Alice and Bob.
+/// Returns the id of Alice's and Bob's conversation.
 async fn conversation(alice: &Actor) -> String {
     text(&alice.row("bob").await.unwrap_or_default(), "conversation_id").to_owned()
 }
@@ -118,7 +118,7 @@ async fn marking_an_older_message_leaves_the_rest() {
 }
 
 #[tokio::test]
-async fn a_message_of_ones_own_can_be_marked() {
+async fn senders_can_mark_their_own_message() {
     let world = World::new().await;
     let (alice, bob) = world.two().await;
     let sent = exchange(&alice, &bob, "aba").await;
@@ -150,7 +150,7 @@ async fn a_page_marks_up_to_its_newest_and_never_further() {
 }
 
 #[tokio::test]
-async fn a_page_marks_only_where_it_is_told_to_or_not_told_otherwise() {
+async fn mark_read_decides_whether_a_page_marks() {
     let world = World::new().await;
     let (alice, bob) = world.two().await;
     let sent = exchange(&alice, &bob, "aa").await;
@@ -185,11 +185,11 @@ async fn everything_can_be_marked_read() {
 }
 
 #[tokio::test]
-async fn read_times_are_those_of_successive_moves() {
+async fn each_move_of_the_watermark_has_its_own_read_time() {
     let world = World::new().await;
     let (alice, bob) = world.two().await;
     let sent = exchange(&alice, &bob, "aaaaaaaa").await;
-    // Machines with other clocks, so that each move has a time of its own.
+    // Machines whose clocks differ, so that each move has its own time.
     let later = |minutes: i64| world.with_clock_off_by(minutes * 60_000).stranger("bob");
     let older = format!("/api/messages/conversation/alice?before={}&limit=1", sent[2]);
     bob.get(&older).await.expect(200);
@@ -204,7 +204,7 @@ async fn read_times_are_those_of_successive_moves() {
     assert_eq!(at[5], at[6]);
     assert_eq!(at[7], "-");
     assert!([at[0], at[2], at[4], at[5]].is_sorted_by(|a, b| a < b), "{at:?}");
-    // They are the same for both, on every page and in the receipts, and the last move changes none.
+    // The times are the same for both users, on every page and in the receipts. The last move changes none of them.
     later(4).get("/api/messages/conversation/alice").await.expect(200);
     let mut whole = alice.page("bob").await;
     assert_eq!(read_at(&whole)[..7], at[..7]);
@@ -228,11 +228,11 @@ async fn read_times_are_those_of_successive_moves() {
 }
 
 #[tokio::test]
-async fn every_page_shows_the_same_of_a_message() {
+async fn a_message_looks_the_same_on_every_page() {
     let world = World::new().await;
     let (alice, bob) = world.two().await;
     let sent = exchange(&alice, &bob, "babbaabbab").await;
-    // Alice reads as messages come, Bob long after.
+    // Alice reads messages as they arrive, Bob much later.
     for id in [&sent[0], &sent[2], &sent[3], &sent[6], &sent[7]] {
         alice.mark(id).await.expect(200);
     }
@@ -255,7 +255,7 @@ async fn every_page_shows_the_same_of_a_message() {
 }
 
 #[tokio::test]
-async fn receipts_tell_who_has_read_a_message() {
+async fn receipts_show_who_has_read_a_message() {
     let world = World::new().await;
     let (alice, bob) = world.two().await;
     let sent = exchange(&alice, &bob, "ab").await;
@@ -264,12 +264,12 @@ async fn receipts_tell_who_has_read_a_message() {
     let read_at = alice.page("bob").await[0]["read_at"].clone();
     for actor in [&alice, &bob] {
         assert_eq!(receipts(actor, &sent[0]).await, [json!({"user_id": "bob", "read_at": read_at})]);
-        assert!(receipts(actor, &sent[1]).await.is_empty(), "the sender is not among them");
+        assert!(receipts(actor, &sent[1]).await.is_empty(), "the sender has no receipt");
     }
 }
 
 #[tokio::test]
-async fn unread_messages_add_up_over_conversations() {
+async fn the_unread_count_sums_all_conversations() {
     let world = World::new().await;
     let (alice, _) = world.two().await;
     let count = async || alice.get("/api/messages/unread-count").await.expect(200).data().clone();
@@ -294,7 +294,7 @@ async fn unread_messages_add_up_over_conversations() {
 }
 
 #[tokio::test]
-async fn a_row_says_what_its_count_takes_in() {
+async fn counted_to_is_the_newest_message_that_the_count_includes() {
     let world = World::new().await;
     let (alice, bob) = world.two().await;
     for senders in ["a", "b", "aa", "bab"] {
@@ -314,7 +314,7 @@ async fn a_row_says_what_its_count_takes_in() {
 }
 
 #[tokio::test]
-async fn what_was_unread_when_it_was_deleted_stays_unread_for_its_sender() {
+async fn deleting_a_conversation_does_not_mark_it_as_read() {
     let world = World::new().await;
     let (alice, bob) = world.two().await;
     exchange(&alice, &bob, "aa").await;

@@ -1,11 +1,12 @@
-//! The commands of the README run as printed, but for the port, and the binary that is built already; and of the guides
-//! those that need no AWS.
+//! The commands in the README run as printed, except for the port and the binary, which is already built. So do the
+//! commands in the guides that need no AWS.
 
 use std::process::Command;
 
-use harness::process::{Server, binary, root, token};
+use harness::build::root;
+use harness::process::{Server, binary, token};
 
-/// The README's code blocks in a language.
+/// Returns the README's code blocks in a language.
 fn blocks(language: &str) -> Vec<String> {
     let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
     let opening = format!("```{language}\n");
@@ -26,7 +27,7 @@ fn the_first_message_of_the_guide_is_sent_as_printed() {
     assert!(output.status.success(), "{output:?}");
     let answers = serde_json::Deserializer::from_slice(&output.stdout).into_iter::<serde_json::Value>();
     let answers: Vec<_> = answers.collect::<Result<_, _>>().unwrap();
-    // Two people who register, and the message.
+    // Two registrations, and the message.
     assert_eq!(answers.len(), 3);
     assert!(answers.iter().all(|answer| answer["success"] == true), "{answers:?}");
     assert_eq!(answers[2]["data"]["message_text"], "Hello, Bob.");

@@ -1,4 +1,4 @@
-//! Retries: a message is sent once under its client's id, whatever the second call says.
+//! Retries: a message is sent once per client id, even if the retry's other fields differ.
 
 use harness::World;
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::direct::{search, texts};
 
 #[tokio::test]
-async fn a_retry_is_answered_with_the_first_message() {
+async fn a_retry_returns_the_first_message() {
     let world = World::new().await;
     let (alice, bob) = world.two().await;
     let first = alice.send_once("bob", "hello", "k1").await.expect(201);
@@ -23,7 +23,7 @@ async fn a_retry_is_answered_with_the_first_message() {
 }
 
 #[tokio::test]
-async fn a_retry_shows_the_message_as_it_is_now() {
+async fn a_retry_returns_the_message_as_it_is_now() {
     let world = World::new().await;
     let (alice, bob) = world.two().await;
     let first = alice.send_once("bob", "hello", "k1").await.expect(201);
@@ -40,11 +40,11 @@ async fn a_key_belongs_to_its_sender_and_conversation() {
     world.user("carol").await;
     let mine = alice.send_once("bob", "from alice", "k1").await.expect(201);
     let theirs = bob.send_once("alice", "from bob", "k1").await.expect(201);
-    let elsewhere = alice.send_once("carol", "to carol", "k1").await.expect(201);
+    let to_carol = alice.send_once("carol", "to carol", "k1").await.expect(201);
     assert_eq!(texts(&alice.page("bob").await), ["from alice", "from bob"]);
     assert_eq!(alice.send_once("bob", "x", "k1").await.expect(200).id(), mine.id());
     assert_eq!(bob.send_once("alice", "x", "k1").await.expect(200).id(), theirs.id());
-    assert_eq!(alice.send_once("carol", "x", "k1").await.expect(200).id(), elsewhere.id());
+    assert_eq!(alice.send_once("carol", "x", "k1").await.expect(200).id(), to_carol.id());
     let seen =
         |messages: Vec<Value>| messages.iter().map(|m| m["client_message_id"].clone()).collect::<Vec<_>>();
     assert_eq!(seen(alice.page("bob").await), [json!("k1"), Value::Null]);
@@ -53,7 +53,7 @@ async fn a_key_belongs_to_its_sender_and_conversation() {
 }
 
 #[tokio::test]
-async fn a_key_is_known_for_a_day() {
+async fn a_key_is_valid_for_a_day() {
     let world = World::new().await;
     let (alice, bob) = world.two().await;
     let first = alice.send_once("bob", "hello", "k1").await.expect(201).id();

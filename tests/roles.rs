@@ -1,5 +1,5 @@
-//! Whether a function's role in AWS lets it do what it seldom does. Every call of every test is compared with the roles
-//! (`harness/roles.rs`); here are those that no other test makes, and what the comparison itself rests on.
+//! The functions' roles in AWS. `harness/roles.rs` compares each call of each test with the roles. The tests here make
+//! the rare calls that no other test makes, and test the comparison itself.
 
 use std::collections::BTreeSet;
 
@@ -16,8 +16,8 @@ use serde_json::json;
 
 use crate::structure::functions;
 
-/// What a role allows to Lambda itself, which writes logs, reads the stream and keeps what was given up (AWS Lambda
-/// Developer Guide, "Process DynamoDB records with Lambda").
+/// The permissions of Lambda itself, which writes logs, reads the stream and keeps batches that failed for good (AWS
+/// Lambda Developer Guide, "Process DynamoDB records with Lambda").
 const FOR_LAMBDA: [(&str, &str); 7] = [
     ("logs:CreateLogStream", "!GetAtt Logs.Arn"),
     ("logs:PutLogEvents", "!GetAtt Logs.Arn"),
@@ -29,24 +29,24 @@ const FOR_LAMBDA: [(&str, &str); 7] = [
 ];
 /// A function that the template does not have.
 const NOBODY: &str = "Nobody";
-/// So often something is done until all of its pushes have come through: they may take too long and be dropped.
+/// How often an action is repeated until its pushes get through: a push that misses its deadline is dropped.
 const ATTEMPTS: u32 = 20;
 
 #[test]
-fn lambda_may_do_what_it_does_for_each_function_and_no_more() {
+fn each_role_allows_what_lambda_itself_needs_and_no_more() {
     for function in functions().iter().map(|function| resource(function)) {
-        let its = allowed().into_iter().filter(|allowed| allowed.function == function);
-        let its = its.map(|Permission { action, on, .. }| (action, on));
+        let permissions = allowed().into_iter().filter(|allowed| allowed.function == function);
+        let permissions = permissions.map(|Permission { action, on, .. }| (action, on));
         let found: BTreeSet<_> =
-            its.filter(|(action, on)| FOR_LAMBDA.contains(&(action.as_str(), on.as_str()))).collect();
-        // Only the stream's functions have more than their logs.
+            permissions.filter(|(action, on)| FOR_LAMBDA.contains(&(action.as_str(), on.as_str()))).collect();
+        // Only the stream's functions need more than their logs.
         let count = if functions::STREAM.map(resource).contains(&function) { 7 } else { 2 };
         let wanted = FOR_LAMBDA[..count].iter().map(|(action, on)| ((*action).to_owned(), (*on).to_owned()));
         assert_eq!(found, wanted.collect(), "{function}");
     }
 }
 
-/// Does something in the name of a function.
+/// Runs `act` as if it were a function.
 async fn as_function(name: &'static str, act: impl Future) {
     let act = async {
         meter::serve_as(name);
@@ -57,13 +57,13 @@ async fn as_function(name: &'static str, act: impl Future) {
 
 #[tokio::test]
 #[should_panic(expected = "infra/template.yaml: Nobody may not dynamodb:GetItem on !GetAtt Table.Arn")]
-async fn what_no_role_allows_fails() {
+async fn a_call_that_no_role_allows_fails() {
     let world = World::new().await;
     as_function(NOBODY, world.app.store.warm_up()).await;
 }
 
 #[tokio::test]
-async fn a_function_looks_at_the_table_when_it_starts() {
+async fn each_function_may_warm_up_its_client() {
     let world = World::new().await;
     for function in functions() {
         as_function(function.leak(), world.app.store.warm_up()).await;
@@ -82,10 +82,15 @@ async fn a_new_name_in_a_token_replaces_the_old_one_in_the_directory() {
     assert_eq!(alice.get("/api/users?q=somebody").await.list().len(), 1);
 }
 
-/// Does something until it has forgotten a socket of a user, which is gone. `prepare` comes before there is that socket.
-async fn forgets<P>(world: &World, user: &str, prepare: impl AsyncFn(u32) -> P, act: impl AsyncFn(P)) {
+/// Repeats `act` until it deletes a gone socket of a user. `prepare` runs before the socket is stored.
+async fn deletes_gone_socket<P>(
+    world: &World,
+    user: &str,
+    prepare: impl AsyncFn(u32) -> P,
+    act: impl AsyncFn(P),
+) {
     let user = user.parse().unwrap();
-    // One that has just been opened would not be forgotten.
+    // A socket that was just opened would not be deleted.
     let opened = world.with_clock_off_by(-60_000);
     for attempt in 0..ATTEMPTS {
         let prepared = prepare(attempt).await;
@@ -95,56 +100,64 @@ async fn forgets<P>(world: &World, user: &str, prepare: impl AsyncFn(u32) -> P, 
             return;
         }
     }
-    panic!("{user}'s socket is still there");
+    panic!("{user}'s socket is still stored");
 }
 
 #[tokio::test]
-async fn functions_of_messages_forget_sockets_that_are_gone() {
-    let world = World::new().await.whose_sockets_are_gone();
+async fn functions_for_messages_delete_gone_sockets() {
+    let world = World::new().await.with_gone_sockets();
     let (alice, bob) = world.two().await;
     let first = alice.send("bob", "hello").await.expect(201);
     let conversation = first.conversation();
     let sent = async |_| alice.send("bob", "hello").await.expect(201).id();
-    forgets(&world, "bob", async |_| (), async |()| drop(alice.send("bob", "hello").await.expect(201))).await;
-    forgets(&world, "bob", sent, async |id| drop(alice.edit(&id, "hello!").await.expect(200))).await;
-    forgets(&world, "bob", sent, async |id| drop(alice.unsend(&id).await.expect(200))).await;
-    forgets(&world, "alice", sent, async |id| drop(bob.mark(&id).await.expect(200))).await;
-    forgets(&world, "alice", sent, async |_| {
+    deletes_gone_socket(
+        &world,
+        "bob",
+        async |_| (),
+        async |()| drop(alice.send("bob", "hello").await.expect(201)),
+    )
+    .await;
+    deletes_gone_socket(&world, "bob", sent, async |id| drop(alice.edit(&id, "hello!").await.expect(200)))
+        .await;
+    deletes_gone_socket(&world, "bob", sent, async |id| drop(alice.unsend(&id).await.expect(200))).await;
+    deletes_gone_socket(&world, "alice", sent, async |id| drop(bob.mark(&id).await.expect(200))).await;
+    deletes_gone_socket(&world, "alice", sent, async |_| {
         drop(bob.get("/api/messages/conversation/alice").await.expect(200));
     })
     .await;
     let typing = json!({"conversation_id": conversation, "is_typing": true});
-    let types = async |()| drop(alice.post("/api/typing", &typing).await.expect(200));
-    forgets(&world, "bob", async |_| (), types).await;
+    let set_typing = async |()| drop(alice.post("/api/typing", &typing).await.expect(200));
+    deletes_gone_socket(&world, "bob", async |_| (), set_typing).await;
 }
 
 #[tokio::test]
-async fn functions_of_people_forget_sockets_that_are_gone() {
-    let world = World::new().await.whose_sockets_are_gone();
+async fn functions_for_users_delete_gone_sockets() {
+    let world = World::new().await.with_gone_sockets();
     let (alice, bob) = world.two().await;
     alice.send("bob", "hello").await.expect(201);
     let status = async |n| json!({"status": if n % 2 == 0 { "away" } else { "online" }});
-    let shows = async |status| drop(alice.json("PUT", "/api/presence", &status).await.expect(200));
-    forgets(&world, "bob", status, shows).await;
-    forgets(&world, "bob", async |_| (), async |()| drop(alice.group("Trip", &["bob"]).await)).await;
+    let set_status = async |status| drop(alice.json("PUT", "/api/presence", &status).await.expect(200));
+    deletes_gone_socket(&world, "bob", status, set_status).await;
+    deletes_gone_socket(&world, "bob", async |_| (), async |()| drop(alice.group("Trip", &["bob"]).await))
+        .await;
     let room = async |n| alice.room(&format!("Room {n}")).await;
-    forgets(&world, "alice", room, async |room| drop(bob.join(&room).await.expect(200))).await;
-    // Whoever deletes their account leaves their groups.
+    deletes_gone_socket(&world, "alice", room, async |room| drop(bob.join(&room).await.expect(200))).await;
+    // Deleting an account leaves its groups.
     let account = async |n| {
         let carol = world.registered(&format!("carol{n}")).await.actor;
         alice.group("Trip", &["bob", &carol.id]).await;
         carol
     };
     let password = json!({"password": harness::PASSWORD});
-    let deletes = async |carol: harness::Actor| {
+    let delete_account = async |carol: harness::Actor| {
         drop(carol.json("DELETE", "/api/users/me", &password).await.expect(200));
     };
-    forgets(&world, "bob", account, deletes).await;
+    deletes_gone_socket(&world, "bob", account, delete_account).await;
 }
 
 #[tokio::test]
-async fn functions_of_sockets_forget_sockets_that_are_gone() {
-    let world = World::new().await.whose_sockets_are_gone();
+async fn functions_for_sockets_delete_gone_sockets() {
+    let world = World::new().await.with_gone_sockets();
     let (alice, _) = world.two().await;
     let id = alice.send("bob", "hello").await.expect(201).id();
     let caller = Caller {
@@ -157,40 +170,49 @@ async fn functions_of_sockets_forget_sockets_that_are_gone() {
     let mut event = ApiGatewayWebsocketProxyRequest::default();
     event.request_context.connection_id = Some("hers".to_owned());
     event.request_context.authorizer.fields = serde_json::from_value(context_of(&caller).unwrap()).unwrap();
-    // With what is answered to, which is looked at in the same transaction.
+    // The frame is a reply: the same transaction checks the message that it replies to.
     let frame = json!({"action": "send", "recipient_id": "bob", "message_text": "hi", "reply_to": id});
-    let mut said = event.clone();
-    said.body = Some(frame.to_string());
+    let mut message = event.clone();
+    message.body = Some(frame.to_string());
     let functions = socket_functions(&world.app);
-    let is_there = async |_| drop((functions.connect)(event.clone()).await.unwrap());
-    forgets(&world, "bob", async |_| (), async |()| drop((functions.connect)(event.clone()).await.unwrap()))
-        .await;
-    forgets(&world, "bob", async |_| (), async |()| drop((functions.message)(said.clone()).await.unwrap()))
-        .await;
-    let leaves = async |()| drop((functions.disconnect)(event.clone()).await.unwrap());
-    forgets(&world, "bob", is_there, leaves).await;
+    let connect = async |_| drop((functions.connect)(event.clone()).await.unwrap());
+    deletes_gone_socket(
+        &world,
+        "bob",
+        async |_| (),
+        async |()| drop((functions.connect)(event.clone()).await.unwrap()),
+    )
+    .await;
+    deletes_gone_socket(
+        &world,
+        "bob",
+        async |_| (),
+        async |()| drop((functions.message)(message.clone()).await.unwrap()),
+    )
+    .await;
+    let disconnect = async |()| drop((functions.disconnect)(event.clone()).await.unwrap());
+    deletes_gone_socket(&world, "bob", connect, disconnect).await;
 }
 
 #[tokio::test]
-async fn the_fan_out_forgets_sockets_that_are_gone() {
-    let world = World::new().await.whose_sockets_are_gone();
+async fn the_fan_out_deletes_gone_sockets() {
+    let world = World::new().await.with_gone_sockets();
     let (crowd, group) = world.group_of(26).await;
     world.fan_out(&group).await;
-    let said = async |_| drop(crowd[0].say(&group, "hello").await.expect(201));
+    let send = async |_| drop(crowd[0].say(&group, "hello").await.expect(201));
     let key = json!({"pk": {"S": format!("C#{group}")}, "sk": {"S": format!("{}1", store::LOG)}});
     let event = json!({"Records": [{
         "eventID": "1", "eventName": "INSERT", "awsRegion": "us-east-1",
         "dynamodb": {"ApproximateCreationDateTime": 0, "SequenceNumber": "1", "SizeBytes": 0, "Keys": key},
     }]});
-    let wakes = async |()| {
+    let invoke = async |()| {
         let answer = stream_function(&world.app)(serde_json::from_value(event.clone()).unwrap()).await;
         assert!(answer.unwrap().batch_item_failures.is_empty());
     };
-    forgets(&world, &crowd[1].id, said, wakes).await;
+    deletes_gone_socket(&world, &crowd[1].id, send, invoke).await;
 }
 
-/// What is called and not allowed fails where it is called, unless that is where nobody looks; what is allowed and not
-/// called is found only here.
+/// A call that is not allowed usually fails its own test. Only this test finds permissions that no call uses.
 #[test]
 #[ignore = "needs the calls of all other tests: `make test` runs it after them"]
 fn each_permission_is_used() {
@@ -199,7 +221,7 @@ fn each_permission_is_used() {
     let allowed: BTreeSet<_> = allowed().into_iter().filter(|allowed| !for_lambda(allowed)).collect();
     let called: BTreeSet<_> = called().into_iter().filter(|call| call.function != NOBODY).collect();
     let superfluous: Vec<_> = allowed.difference(&called).collect();
-    assert!(superfluous.is_empty(), "infra/template.yaml allows what no test has seen: {superfluous:#?}");
+    assert!(superfluous.is_empty(), "infra/template.yaml allows calls that no test makes: {superfluous:#?}");
     let missing: Vec<_> = called.difference(&allowed).collect();
     assert!(missing.is_empty(), "infra/template.yaml does not allow: {missing:#?}");
 }

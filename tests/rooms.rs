@@ -1,4 +1,4 @@
-//! Rooms: their names, their list, joining and leaving, who is there, and how they end.
+//! Rooms: names, the list of rooms, joining and leaving, the users in a room, and deletion.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use harness::live::Reader;
@@ -15,7 +15,7 @@ fn names(rooms: &[Value]) -> Vec<&str> {
     rooms.iter().map(|room| text(room, "name")).collect()
 }
 
-/// Who is in a room, and what they show.
+/// Returns the ids and statuses of the users in a room, fetched in pages of `limit`.
 async fn users(actor: &Actor, room: &str, limit: usize) -> Vec<(String, String)> {
     let pages = actor.pages(&format!("/api/rooms/{room}/users?limit={limit}")).await;
     let field = |user: &Value, field: &str| text(user, field).to_owned();
@@ -73,7 +73,7 @@ async fn a_room_has_these_fields() {
 }
 
 #[tokio::test]
-async fn a_name_is_one_rooms() {
+async fn room_names_are_unique() {
     let world = World::new().await;
     let (alice, bob) = world.two().await;
     let room = create(&alice, "Straße").await.expect(201).conversation();
@@ -84,14 +84,14 @@ async fn a_name_is_one_rooms() {
     assert_eq!(world.items().await, before);
     let other = create(&bob, "Strasse 2").await.expect(201).conversation();
     bob.change(&other, &json!({"name": "STRASSE"})).await.refused(409, "already_exists");
-    // To write one's own name otherwise is not to take it, and what is given up is free.
+    // A room may spell its own name differently, and a name that was given up is free.
     alice.change(&room, &json!({"name": "STRASSE"})).await.expect(200);
     alice.change(&room, &json!({"name": "Weg"})).await.expect(200);
     bob.change(&other, &json!({"name": "Straße"})).await.expect(200);
     assert_eq!(names(alice.get("/api/rooms").await.list()), ["Straße", "Weg"]);
-    // A group's name is nobody's.
+    // Group names need not be unique.
     alice.group("Weg", &["bob"]).await;
-    // One of many who are fast gets it.
+    // Of several concurrent creations one succeeds.
     let racing = futures_util::future::join_all((0..8).map(|_| create(&alice, "fast"))).await;
     assert_eq!(racing.iter().filter(|answer| answer.status == 201).count(), 1);
     assert_eq!(racing.iter().filter(|answer| answer.status == 409).count(), 7);
@@ -99,7 +99,7 @@ async fn a_name_is_one_rooms() {
 }
 
 #[tokio::test]
-async fn long_names_differ_to_the_end() {
+async fn long_names_are_compared_to_the_end() {
     let world = World::new().await;
     let alice = world.user("alice").await;
     let long = "n".repeat(99);
@@ -110,7 +110,7 @@ async fn long_names_differ_to_the_end() {
 }
 
 #[tokio::test]
-async fn the_list_is_in_the_order_of_names() {
+async fn rooms_are_listed_by_name() {
     let world = World::new().await;
     let (alice, bob) = world.two().await;
     for name in ["delta", "Bravo", "alpha", "Émile", "charlie", "ALPHA2", "zulu"] {
@@ -161,7 +161,7 @@ async fn joining_shows_the_last_100_messages_as_read() {
         assert_eq!(search(&bob, "%22m%203%22").await.len(), 11);
         assert_eq!(search(&bob, "%22m%202%22").await.len(), 10, "20 to 29, and not 2 itself");
         assert_eq!(types(&reader.poll().await), ["conversation.created"]);
-        // Twice is once.
+        // Joining again changes nothing.
         let items = world.items().await;
         assert_eq!(bob.join(&room).await.expect(200).data(), joined.data());
         assert!(world.items().await == items);
@@ -175,7 +175,7 @@ async fn joining_shows_the_last_100_messages_as_read() {
 }
 
 #[tokio::test]
-async fn what_joining_counts_as_read_has_a_receipt() {
+async fn messages_that_joining_marks_as_read_have_a_receipt() {
     let world = World::new().await;
     let (alice, bob) = world.two().await;
     let room = alice.room("talk").await;
@@ -191,11 +191,11 @@ async fn what_joining_counts_as_read_has_a_receipt() {
     bob.leave(&room).await.expect(200);
     assert_eq!(receipts().await, (json!(0), vec![]));
     bob.join(&room).await.expect(200);
-    assert_eq!(receipts().await, (json!(1), first), "it was read then");
+    assert_eq!(receipts().await, (json!(1), first), "the receipt keeps the time of the first join");
 }
 
 #[tokio::test]
-async fn people_leave_and_come_back() {
+async fn users_can_leave_and_rejoin() {
     let world = World::new().await;
     let (alice, bob) = world.two().await;
     let room = alice.room("talk").await;
@@ -215,7 +215,7 @@ async fn people_leave_and_come_back() {
     assert_eq!((&back.data()["unread_count"], text(back.data(), "last_message")), (&json!(0), "without bob"));
     assert_eq!(texts(&bob.messages(&room).await), ["one", "mine", "without bob"]);
     assert_eq!(types(&reader.poll().await), ["conversation.created"]);
-    // Its creator is its admin whenever they are there; the room outlasts them.
+    // The creator is an admin whenever they are in the room. The room exists without them, too.
     alice.leave(&room).await.expect(200);
     assert_eq!(bob.row_of(&room).await.unwrap()["is_admin"], false);
     bob.leave(&room).await.expect(200);
@@ -226,7 +226,7 @@ async fn people_leave_and_come_back() {
 }
 
 #[tokio::test]
-async fn those_online_come_first() {
+async fn online_users_are_listed_first() {
     let world = World::new().await;
     let alice = world.user("alice").await;
     let crowd = world.crowd(6).await;
@@ -267,7 +267,7 @@ async fn those_online_come_first() {
 }
 
 #[tokio::test]
-async fn only_its_creator_deletes_a_room() {
+async fn only_its_creator_can_delete_a_room() {
     for fill in [0, 24] {
         let world = World::new().await;
         let (alice, bob) = world.two().await;
@@ -309,11 +309,11 @@ async fn only_its_creator_deletes_a_room() {
 }
 
 #[tokio::test]
-async fn a_full_room_takes_nobody() {
+async fn a_full_room_cannot_be_joined() {
     let world = World::new().await;
     let (alice, bob) = world.two().await;
     let room = alice.room("talk").await;
-    let hold = async |people: u32| {
+    let set_participant_count = async |people: u32| {
         let meta = world.database().update_item().table_name(TABLE);
         let meta = meta.key("pk", AttributeValue::S(format!("C#{room}")));
         let meta = meta.key("sk", AttributeValue::S("META".to_owned()));
@@ -321,11 +321,11 @@ async fn a_full_room_takes_nobody() {
         let people = AttributeValue::N(people.to_string());
         meta.expression_attribute_values(":people", people).send().await.unwrap();
     };
-    hold(1_000).await;
+    set_participant_count(1_000).await;
     let before = world.items().await;
     bob.join(&room).await.refused(409, "conflict");
     assert_eq!(world.items().await, before);
     alice.join(&room).await.expect(200);
-    hold(999).await;
+    set_participant_count(999).await;
     assert_eq!(bob.join(&room).await.expect(200).data()["participant_count"], 1_000);
 }

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Calls the local stack by its OpenAPI document, with what schemathesis makes up from it: every check, and each
-# exception with its reason in tests/schemathesis.toml. With `--watch` before them, the functions are those that
-# `cargo lambda watch` runs. Arguments are passed on.
+# Fuzzes the local stack with calls that schemathesis generates from the OpenAPI document. tests/schemathesis.toml has
+# the exceptions to its checks, each with a reason. With `--watch` as the first argument, `cargo lambda watch` runs the
+# functions. The other arguments are passed to schemathesis.
 set -eu
 cd "$(dirname "$0")/.."
 server=${TIDINGS_BINARY:-target/debug/tidings}
@@ -16,13 +16,13 @@ watch=
 if [ "${1:-}" = --watch ]; then
   shift
   watch=$((20000 + $$ % 20000))
-  # Built beforehand: the first call of each would wait for it.
+  # Build the functions now, or the first call of each would wait for its build.
   cargo build --quiet --bins
 fi
-mkfifo "$folder/said"
-"$server" --data-dir "$folder" --demo=10 --port 0 ${watch:+--invoke-url "http://127.0.0.1:$watch"} >"$folder/said" &
+mkfifo "$folder/output"
+"$server" --data-dir "$folder" --demo=10 --port 0 ${watch:+--invoke-url "http://127.0.0.1:$watch"} >"$folder/output" &
 started=$!
-url=$(grep -m 1 '^ready ' <"$folder/said" | cut -d ' ' -f 2)
+url=$(grep -m 1 '^ready ' <"$folder/output" | cut -d ' ' -f 2)
 if [ "$watch" ]; then
   PATH="$PWD/.venv/bin:$PATH" cargo lambda watch --wait --ignore-changes --invoke-port "$watch" \
     --env-file "$folder/functions.env" >"$folder/watch" 2>&1 &

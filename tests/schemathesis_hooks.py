@@ -1,4 +1,4 @@
-"""What the document cannot say to schemathesis."""
+"""Adapts generated calls to rules that the API document cannot express."""
 
 import schemathesis
 from schemathesis.generation import GenerationMode
@@ -6,14 +6,14 @@ from schemathesis.generation import GenerationMode
 
 @schemathesis.hook
 def map_case(context, case):
-    """Takes out of valid calls what makes them invalid; invalid ones still have it."""
+    """Removes what would make a valid call invalid. Invalid calls keep it."""
     if case.meta and case.meta.generation.mode == GenerationMode.POSITIVE:
-        # A valid cursor is one that was issued: none can be made up.
+        # Only cursors that the server issued are valid, so none can be generated.
         case.query.pop("cursor", None)
-        # A message to answer is one of the conversation that the answer goes to.
+        # A reply must be to a message of the same conversation.
         if isinstance(case.body, dict):
             case.body.pop("reply_to", None)
-        # A field's name goes into a header (RFC 7578, section 4.2), which not every text may.
+        # A field's name becomes part of a header (RFC 7578, section 4.2), which does not allow every text.
         if case.media_type == "multipart/form-data" and isinstance(case.body, dict):
             case.body = {name: value for name, value in case.body.items() if name.isidentifier() and name.isascii()}
     return case

@@ -1,16 +1,16 @@
-//! Search, end to end. What counts as the same text has its own tests beside the code.
+//! Search, end to end. The folding of texts has unit tests beside its code.
 
 use harness::{Actor, World};
 use serde_json::{Value, json};
 
 use crate::direct::{ids, text, texts};
 
-/// A text as it stands in a query string.
+/// Percent-encodes a text for a query string.
 pub(crate) fn encoded(text: &str) -> String {
     text.bytes().map(|byte| format!("%{byte:02X}")).collect::<Vec<_>>().concat()
 }
 
-/// The hits, with some more of a query string.
+/// Returns the hits of all pages. `more` is appended to the query string.
 async fn find(actor: &Actor, query: &str, more: &str) -> Vec<Value> {
     let path = format!("/api/messages/search?q={}{more}", encoded(query));
     let hits = actor.pages(&path).await.concat();
@@ -19,12 +19,12 @@ async fn find(actor: &Actor, query: &str, more: &str) -> Vec<Value> {
     hits
 }
 
-/// The texts of the hits.
+/// Returns the texts of the hits of all pages.
 pub(crate) async fn found(actor: &Actor, query: &str, more: &str) -> Vec<String> {
     find(actor, query, more).await.iter().map(|hit| text(hit, "message_text").to_owned()).collect()
 }
 
-/// Alice's messages with three people, one minute apart; `n` is even in hers, and the others are theirs.
+/// Creates Alice, who exchanges messages with three users, one a minute: even ones are hers, odd ones theirs.
 async fn three_conversations(world: &World) -> Actor {
     let alice = world.user("alice").await;
     for (n, peer) in (0..12).zip(["bob", "carol", "bob", "dave"].into_iter().cycle()) {
@@ -55,7 +55,7 @@ async fn hits_come_from_all_conversations_newest_first() {
 }
 
 #[tokio::test]
-async fn what_comes_meanwhile_moves_no_hit() {
+async fn new_messages_do_not_shift_the_pages() {
     let world = World::new().await;
     let alice = three_conversations(&world).await;
     let first = alice.get("/api/messages/search?q=meeting&limit=5").await.expect(200);
@@ -68,32 +68,32 @@ async fn what_comes_meanwhile_moves_no_hit() {
 }
 
 #[tokio::test]
-async fn a_search_can_be_narrowed() {
+async fn filters_narrow_a_search() {
     let world = World::new().await;
     let alice = three_conversations(&world).await;
     let all = find(&alice, "meeting", "").await;
-    let of = |hits: &[Value]| ids(hits).into_iter().map(ToOwned::to_owned).collect::<Vec<_>>();
-    let where_ = |wanted: &dyn Fn(&Value) -> bool| {
-        of(&all.iter().filter(|hit| wanted(hit)).cloned().collect::<Vec<_>>())
+    let ids_of = |hits: &[Value]| ids(hits).into_iter().map(ToOwned::to_owned).collect::<Vec<_>>();
+    let ids_where = |wanted: &dyn Fn(&Value) -> bool| {
+        ids_of(&all.iter().filter(|hit| wanted(hit)).cloned().collect::<Vec<_>>())
     };
     for from in ["alice", "bob", "carol", "nobody"] {
         let hits = find(&alice, "meeting", &format!("&from={from}&limit=2")).await;
-        assert_eq!(of(&hits), where_(&|hit| hit["sender_id"] == from), "{from}");
+        assert_eq!(ids_of(&hits), ids_where(&|hit| hit["sender_id"] == from), "{from}");
     }
     for peer in ["bob", "carol"] {
         let conversation = alice.row(peer).await.unwrap()["conversation_id"].clone();
         let id = conversation.as_str().unwrap();
         let hits = find(&alice, "meeting", &format!("&conversation_id={id}&limit=2")).await;
-        assert_eq!(of(&hits), where_(&|hit| hit["conversation_id"] == conversation), "{peer}");
+        assert_eq!(ids_of(&hits), ids_where(&|hit| hit["conversation_id"] == conversation), "{peer}");
     }
-    // Neither end is included.
+    // Both bounds are exclusive.
     let (late, early) = (text(&all[2], "sent_at"), text(&all[9], "sent_at"));
-    assert_eq!(of(&find(&alice, "meeting", &format!("&before={late}")).await), of(&all[3..]));
-    assert_eq!(of(&find(&alice, "meeting", &format!("&after={early}&limit=3")).await), of(&all[..9]));
+    assert_eq!(ids_of(&find(&alice, "meeting", &format!("&before={late}")).await), ids_of(&all[3..]));
+    assert_eq!(ids_of(&find(&alice, "meeting", &format!("&after={early}&limit=3")).await), ids_of(&all[..9]));
     let between = format!("&after={early}&before={late}");
-    assert_eq!(of(&find(&alice, "meeting", &between).await), of(&all[3..9]));
+    assert_eq!(ids_of(&find(&alice, "meeting", &between).await), ids_of(&all[3..9]));
     let from = format!("{between}&from=alice&limit=1");
-    assert_eq!(of(&find(&alice, "meeting", &from).await).len(), 3);
+    assert_eq!(ids_of(&find(&alice, "meeting", &from).await).len(), 3);
     assert!(find(&alice, "meeting", &format!("&after={late}&before={early}")).await.is_empty());
     for (end, last) in [("before", 12), ("after", 0)] {
         let found = async |time: &str| find(&alice, "meeting", &format!("&{end}={time}")).await.len();
@@ -105,7 +105,7 @@ async fn a_search_can_be_narrowed() {
 }
 
 #[tokio::test]
-async fn a_hit_is_the_message_and_its_highlights() {
+async fn a_hit_is_the_message_with_highlights() {
     let world = World::new().await;
     let (alice, bob) = world.two().await;
     let message = alice.send_once("bob", "🚀 Crème brûlée, crème", "k1").await.expect(201);
@@ -118,7 +118,7 @@ async fn a_hit_is_the_message_and_its_highlights() {
 }
 
 #[tokio::test]
-async fn words_match_anywhere_and_all_of_them() {
+async fn all_words_must_match_anywhere_in_the_text() {
     let world = World::new().await;
     let (alice, bob) = world.two().await;
     for text in [
@@ -148,7 +148,7 @@ async fn words_match_anywhere_and_all_of_them() {
 }
 
 #[tokio::test]
-async fn query_is_another_name_of_q() {
+async fn query_is_an_alias_of_q() {
     let world = World::new().await;
     let (alice, _) = world.two().await;
     alice.send("bob", "hello there").await.expect(201);
@@ -158,7 +158,7 @@ async fn query_is_another_name_of_q() {
 }
 
 #[tokio::test]
-async fn only_ones_own_messages_are_found() {
+async fn only_messages_in_ones_own_conversations_are_found() {
     let world = World::new().await;
     let (alice, bob) = world.two().await;
     let carol = world.user("carol").await;
@@ -174,7 +174,7 @@ async fn only_ones_own_messages_are_found() {
 }
 
 #[tokio::test]
-async fn what_was_deleted_is_not_found() {
+async fn messages_of_a_deleted_conversation_are_not_found() {
     let world = World::new().await;
     let (alice, bob) = world.two().await;
     for text in ["needle 1", "needle 2", "needle 3"] {

@@ -1,4 +1,4 @@
-//! Sockets of a whole stack: what they carry, who gets one, what they do, and what becomes of them.
+//! Sockets of a running stack: opening, actions, events, presence, faults and closing.
 
 mod actions;
 mod ends;
@@ -12,7 +12,7 @@ use harness::live::{Live, PATIENCE, Socket};
 use serde_json::Value;
 use tokio::time::timeout;
 
-/// A stack with two users who have a conversation, and its id.
+/// Starts a stack with two users who have a conversation, and returns its id, too.
 async fn talking() -> (Live, Actor, Actor, String) {
     let live = Live::start().await;
     let (alice, bob) = live.two().await;
@@ -21,21 +21,21 @@ async fn talking() -> (Live, Actor, Actor, String) {
     (live, alice, bob, conversation)
 }
 
-/// Waits for something to become so.
+/// Waits until `attempts` ends; fails if that takes too long.
 pub(crate) async fn eventually(attempts: impl Future<Output = ()>) {
-    timeout(PATIENCE, attempts).await.expect("it does not come about");
+    timeout(PATIENCE, attempts).await.expect("the attempts did not succeed in time");
 }
 
 fn text(value: &Value) -> String {
     value.as_str().expect("a text").to_owned()
 }
 
-/// The types of some events.
+/// Returns the types of events.
 fn kinds(events: &[Value]) -> Vec<&str> {
     events.iter().map(|event| event["type"].as_str().unwrap()).collect()
 }
 
-/// The texts of the messages that some events tell of.
+/// Returns the texts of the messages in events.
 fn texts(events: &[Value]) -> Vec<&str> {
     events.iter().map(|event| event["data"]["message"]["message_text"].as_str().unwrap()).collect()
 }

@@ -1,4 +1,4 @@
-//! The table's stream, and how it wakes the function that brings the log of a large conversation to its participants.
+//! The table's stream, and how it invokes the function that fans out the changes of large conversations.
 
 use std::collections::VecDeque;
 
@@ -15,26 +15,26 @@ use local::websocket::call;
 use serde_json::{Value, json};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-/// What the function does with a batch.
+/// What a test's function does with a batch.
 enum Answer {
-    Takes,
+    Succeeds,
     Fails,
     /// Fails at the record of one conversation.
     FailsAt(&'static str),
-    /// Never ends.
+    /// Never answers.
     Hangs,
 }
 
-/// A function that answers as it is told to, and then takes everything; and what it is given.
+/// Returns a function that gives these answers and then always succeeds, and the batches that it gets.
 fn function(answers: Vec<Answer>) -> (Function, UnboundedReceiver<Event>) {
-    let (given, batches) = unbounded_channel();
+    let (sender, batches) = unbounded_channel();
     let answers = std::sync::Mutex::new(VecDeque::from(answers));
     let function = call(move |event: Event| {
-        let answer = answers.lock().unwrap().pop_front().unwrap_or(Answer::Takes);
-        let _ = given.send(event.clone());
+        let answer = answers.lock().unwrap().pop_front().unwrap_or(Answer::Succeeds);
+        let _ = sender.send(event.clone());
         async move {
             match answer {
-                Answer::Takes => Ok(DynamoDbEventResponse::default()),
+                Answer::Succeeds => Ok(DynamoDbEventResponse::default()),
                 Answer::Fails => Err("failed".to_owned()),
                 Answer::FailsAt(name) => Ok(failing_at(&event, name)),
                 Answer::Hangs => std::future::pending().await,
@@ -58,7 +58,7 @@ fn text(record: &EventRecord, name: &str) -> String {
     json!(record.change.keys)[name]["S"].as_str().unwrap().to_owned()
 }
 
-/// The next batch, as the names of its conversations.
+/// Returns the names of the conversations in the next batch.
 async fn next(batches: &mut UnboundedReceiver<Event>) -> Vec<String> {
     let event = next_event(batches).await;
     let name = |record: &EventRecord| {
@@ -69,10 +69,13 @@ async fn next(batches: &mut UnboundedReceiver<Event>) -> Vec<String> {
 }
 
 async fn next_event(batches: &mut UnboundedReceiver<Event>) -> Event {
-    tokio::time::timeout(PATIENCE, batches.recv()).await.expect("nothing came").expect("it is followed")
+    tokio::time::timeout(PATIENCE, batches.recv())
+        .await
+        .expect("nothing came")
+        .expect("the stream is followed")
 }
 
-/// The partition of a conversation that a test calls by a name.
+/// Returns the partition key of a conversation that a test gives a name.
 fn partition(name: &str) -> String {
     let id = ConversationId::direct(&"someone".parse().unwrap(), &name.parse().unwrap());
     format!("C#{id}")
@@ -88,7 +91,7 @@ async fn log(world: &World, name: &str) {
 }
 
 #[tokio::test]
-async fn only_new_log_items_wake_the_function() {
+async fn only_new_log_items_invoke_the_function() {
     let world = World::new().await;
     let (function, mut batches) = function(Vec::new());
     let tail = world.follow_stream_with(function);
@@ -97,7 +100,7 @@ async fn only_new_log_items_wake_the_function() {
     alice.post("/api/messages/send", &body).await.expect(201);
     log(&world, "one").await;
     assert_eq!(next(&mut batches).await, ["one"]);
-    // Neither what changes a log item or removes it, nor any other item does.
+    // Changing or deleting a log item does not invoke it, nor does any other item.
     log(&world, "one").await;
     put(&world, "two", "META").await;
     let delete = world.database().delete_item().table_name(TABLE);
@@ -106,11 +109,11 @@ async fn only_new_log_items_wake_the_function() {
     log(&world, "three").await;
     assert_eq!(next(&mut batches).await, ["three"]);
     tail.stop().await;
-    assert!(batches.recv().await.is_none(), "woken once for each");
+    assert!(batches.recv().await.is_none(), "it was invoked once for each");
 }
 
 #[tokio::test]
-async fn a_record_is_what_lambda_makes_of_it() {
+async fn a_record_has_the_format_of_lambda() {
     let world = World::new().await;
     let (function, mut batches) = function(Vec::new());
     let _tail = world.follow_stream_with(function);
@@ -129,12 +132,12 @@ async fn a_record_is_what_lambda_makes_of_it() {
     assert_eq!((record.change.new_image.len(), record.change.old_image.len()), (0, 0));
     let number = record.change.sequence_number.as_ref().unwrap();
     assert!((21..=40).contains(&number.len()), "{number}");
-    let away = record.change.approximate_creation_date_time.timestamp() - world.app.store.now().seconds();
-    assert!(away.abs() < 3600, "{away}");
+    let offset = record.change.approximate_creation_date_time.timestamp() - world.app.store.now().seconds();
+    assert!(offset.abs() < 3600, "{offset}");
 }
 
 #[tokio::test]
-async fn what_failed_comes_again_before_anything_later() {
+async fn failed_records_are_retried_before_later_ones() {
     let world = World::new().await;
     log(&world, "one").await;
     log(&world, "two").await;
@@ -144,13 +147,13 @@ async fn what_failed_comes_again_before_anything_later() {
     assert_eq!(next(&mut batches).await, ["one", "two"]);
     log(&world, "three").await;
     assert_eq!(next(&mut batches).await, ["one", "two"], "the whole batch failed");
-    assert_eq!(next(&mut batches).await, ["two"], "from the one that failed");
+    assert_eq!(next(&mut batches).await, ["two"], "it is retried from the record that failed");
     assert_eq!(next(&mut batches).await, ["three"]);
     assert_eq!(next(&mut batches).await, ["three"]);
 }
 
 #[tokio::test]
-async fn a_conversation_that_was_logged_often_wakes_once() {
+async fn a_batch_has_only_the_latest_log_item_of_each_conversation() {
     let world = World::new().await;
     for seq in 0..250 {
         put(&world, "one", &format!("L#{seq:012}")).await;
@@ -164,7 +167,7 @@ async fn a_conversation_that_was_logged_often_wakes_once() {
 }
 
 #[tokio::test]
-async fn nothing_is_lost_between_a_stop_and_a_start() {
+async fn no_record_is_lost_between_a_stop_and_a_start() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("tidings.db");
     {
@@ -179,24 +182,24 @@ async fn nothing_is_lost_between_a_stop_and_a_start() {
     let world = World::on(Engine::on_disk(&file).unwrap()).await;
     let (function, mut batches) = function(Vec::new());
     let _tail = world.follow_stream_with(function);
-    assert_eq!(next(&mut batches).await, ["one", "two"], "what was taken may come again");
+    assert_eq!(next(&mut batches).await, ["one", "two"], "records that were handled may be repeated");
 }
 
 #[tokio::test]
-async fn a_batch_that_was_under_way_in_a_crash_comes_again() {
+async fn a_batch_that_a_crash_interrupted_is_repeated() {
     let world = World::new().await;
     let (hanging, mut batches) = function(vec![Answer::Hangs]);
     let tail = world.follow_stream_with(hanging);
     log(&world, "one").await;
     assert_eq!(next(&mut batches).await, ["one"]);
     drop(tail);
-    let (taking, mut batches) = function(Vec::new());
-    let _tail = world.follow_stream_with(taking);
+    let (succeeding, mut batches) = function(Vec::new());
+    let _tail = world.follow_stream_with(succeeding);
     assert_eq!(next(&mut batches).await, ["one"]);
 }
 
 #[tokio::test]
-async fn a_stop_does_not_wait_for_a_function_that_keeps_failing() {
+async fn stopping_does_not_wait_for_a_function_that_keeps_failing() {
     let world = World::new().await;
     let (function, mut batches) = function((0..100).map(|_| Answer::Fails).collect());
     let tail = world.follow_stream_with(function);
@@ -206,7 +209,7 @@ async fn a_stop_does_not_wait_for_a_function_that_keeps_failing() {
 }
 
 #[tokio::test]
-async fn a_table_made_without_a_stream_is_given_one() {
+async fn a_table_without_a_stream_gets_one() {
     let engine = Engine::in_memory().unwrap();
     let table = json!({
         "TableName": TABLE,
@@ -235,7 +238,7 @@ async fn a_table_made_without_a_stream_is_given_one() {
 }
 
 #[tokio::test]
-async fn the_engine_keeps_only_records_that_wake() {
+async fn the_engine_keeps_only_records_that_invoke_the_function() {
     let world = World::new().await;
     let (alice, _bob) = world.two().await;
     for text in ["one", "two"] {
@@ -254,7 +257,7 @@ async fn the_engine_keeps_only_records_that_wake() {
     assert_eq!(page.records.unwrap().len(), 1);
 }
 
-/// An event as Lambda delivers it, with one record.
+/// Returns an event with one record, as Lambda delivers it.
 fn delivered(change: &str, pk: &str, sk: &str) -> Event {
     let record = json!({
         "eventID": "c4ca4238a0b923820dcc509a6f75849b",
@@ -275,7 +278,7 @@ fn delivered(change: &str, pk: &str, sk: &str) -> Event {
 }
 
 #[tokio::test]
-async fn the_function_takes_what_it_is_woken_for_and_ignores_the_rest() {
+async fn the_function_handles_log_items_and_ignores_the_rest() {
     let world = World::new().await;
     let handle = local::gateway::stream_function(&world.app);
     for event in [

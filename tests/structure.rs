@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use harness::World;
-use harness::process::root;
+use harness::build::root;
 use harness::roles::{resource, resources, statements};
 use serde_json::{Value, json};
 

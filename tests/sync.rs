@@ -1,5 +1,5 @@
-//! State plus events equals fresh state: whatever happens, a client that has loaded once and follows its queue shows
-//! what one shows that loads now.
+//! State plus events equals fresh state: a client that loaded once and follows its queue shows the same as a client
+//! that loads now.
 
 mod chance;
 mod changes;
@@ -91,7 +91,7 @@ async fn deleting_keeps_clients_up_to_date() {
     all.verify(bob.mark(&first)).await.expect(200);
     all.verify(delete(&bob, &first)).await;
     all.verify(delete(&bob, &first)).await;
-    // The row is hidden: nothing shows, and reading on is still possible.
+    // The row is hidden, but the conversation can still be marked as read.
     let read_all = format!("/api/conversations/{}/read", conversation(&second));
     all.verify(bob.put(&read_all)).await.expect(200);
     all.verify(alice.send("bob", "it returns")).await.expect(201);
@@ -107,7 +107,7 @@ async fn deleting_keeps_clients_up_to_date() {
 }
 
 #[tokio::test]
-async fn blocks_and_typing_leave_nothing_behind() {
+async fn blocks_and_typing_change_no_state() {
     let world = World::new().await;
     let [alice, bob, carol] = people(&world).await;
     let mut all = Audience::of(&[&alice, &bob, &carol], 4).await;
@@ -129,7 +129,7 @@ async fn blocks_and_typing_leave_nothing_behind() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn what_many_do_at_once_keeps_clients_up_to_date() {
+async fn concurrent_actions_keep_clients_up_to_date() {
     let world = World::new().await;
     let [alice, bob, carol] = people(&world).await;
     let mut all = Audience::of(&[&alice, &bob, &carol], 5).await;
@@ -160,7 +160,7 @@ async fn what_many_do_at_once_keeps_clients_up_to_date() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn what_was_loaded_late_is_brought_up_to_date() {
+async fn clients_that_load_stale_data_catch_up() {
     let lag = Duration::from_millis(250);
     for seed in 1..4 {
         let world = World::new().await;
@@ -168,11 +168,11 @@ async fn what_was_loaded_late_is_brought_up_to_date() {
         let mut all = Audience::of(&actors.each_ref(), seed).await;
         let mut dice = Dice(seed);
         for _ in 0..3 {
-            world.wire.suffer(Faults { lag, ..Faults::default() }, seed);
+            world.wire.inject(Faults { lag, ..Faults::default() }, seed);
             for _ in 0..5 {
                 step(&actors, &mut dice).await;
             }
-            // Indexes and reads at half price do not show yet what has just happened.
+            // Indexes and eventually consistent reads do not show the latest changes yet.
             let mut loaded = Vec::new();
             for actor in &actors {
                 loaded.push((Place::start(actor).await, State::of(actor).await));
@@ -185,7 +185,7 @@ async fn what_was_loaded_late_is_brought_up_to_date() {
 }
 
 #[tokio::test]
-async fn whatever_three_people_do_keeps_clients_up_to_date() {
+async fn random_actions_of_three_users_keep_clients_up_to_date() {
     for seed in 1..4 {
         let world = World::new().await;
         let actors = people(&world).await;
@@ -197,11 +197,11 @@ async fn whatever_three_people_do_keeps_clients_up_to_date() {
     }
 }
 
-/// Something that someone may do, at random; being refused is part of life.
+/// Performs a random action of a random user. It may be refused with 403.
 async fn step(actors: &[Actor; 3], dice: &mut Dice) {
-    let who = dice.below(3);
-    let with = (who + 1 + dice.below(2)) % 3;
-    let (actor, other) = (&actors[who], PEOPLE[with]);
+    let user = dice.below(3);
+    let peer = (user + 1 + dice.below(2)) % 3;
+    let (actor, other) = (&actors[user], PEOPLE[peer]);
     let answer = match dice.below(16) {
         0..=5 => actor.send(other, &format!("m{}", dice.below(1_000))).await,
         6 => actor.send_once(other, "with a key", &format!("key {}", dice.below(2))).await,
@@ -227,7 +227,7 @@ async fn step(actors: &[Actor; 3], dice: &mut Dice) {
 }
 
 #[tokio::test]
-async fn a_conversation_that_returns_stays_though_clocks_differ() {
+async fn a_conversation_that_returns_stays_despite_clock_skew() {
     for ahead in [3_000, -3_000] {
         let world = World::new().await;
         let (alice, bob) = world.two().await;

@@ -1,15 +1,15 @@
-//! Tokens: which of them hold, and for whom.
+//! Tokens: which are accepted, and which user they identify.
 
 use domain::id::Clock;
 use harness::{Actor, Answer, SECRET, World};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 
-/// `{"alg":"none","typ":"JWT"}` and `{"alg":"RS256","typ":"JWT"}`, as they stand in a token.
+/// `{"alg":"none","typ":"JWT"}` and `{"alg":"RS256","typ":"JWT"}`, encoded as in a token.
 const UNSIGNED: &str = "eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0";
 const RSA: &str = "eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCJ9";
 
-/// A token with any claims that this server accepts the signature of.
+/// Returns a token with any claims, and with a signature that the server accepts.
 pub(crate) fn signed(claims: &Value) -> String {
     signed_by(Algorithm::HS256, SECRET, claims)
 }
@@ -22,12 +22,12 @@ fn signed_by(algorithm: Algorithm, secret: &str, claims: &Value) -> String {
 }
 
 fn key(secret: &str) -> EncodingKey {
-    // It panics at its first use without a provider; installing it twice is an error to ignore.
+    // Without a provider the first use panics. Installing it a second time fails, which is harmless.
     let _ = jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER.install_default();
     EncodingKey::from_secret(secret.as_bytes())
 }
 
-/// The time, in seconds.
+/// Returns the current time, in seconds.
 pub(crate) fn now() -> i64 {
     Clock::default().now().seconds()
 }
@@ -36,7 +36,7 @@ fn valid() -> Value {
     json!({"sub": "alice", "exp": now() + 600})
 }
 
-/// The valid claims with some of them changed; null takes one away.
+/// Returns the valid claims with some of them changed; null removes one.
 fn claims(changes: &Value) -> Value {
     let mut claims = valid();
     for (name, value) in changes.as_object().into_iter().flatten() {
@@ -57,14 +57,14 @@ async fn with_header(actor: &Actor, authorization: &str) -> Answer {
 }
 
 #[tokio::test]
-async fn a_token_says_who_is_calling() {
+async fn a_token_identifies_the_caller() {
     let world = World::new().await;
     let answer = me(&world, &signed(&valid())).await.expect(200);
     assert_eq!(answer.data()["id"], "alice");
 }
 
 #[tokio::test]
-async fn claims_that_do_not_hold_are_refused() {
+async fn invalid_claims_are_refused() {
     let world = World::new().await;
     for changes in [
         json!({"exp": null}),
@@ -90,7 +90,7 @@ async fn claims_that_do_not_hold_are_refused() {
 }
 
 #[tokio::test]
-async fn claims_that_hold_are_accepted() {
+async fn valid_claims_are_accepted() {
     let world = World::new().await;
     for changes in [
         json!({"exp": now() - 15}),
@@ -105,7 +105,7 @@ async fn claims_that_hold_are_accepted() {
 }
 
 #[tokio::test]
-async fn times_are_by_the_clock_of_the_machine() {
+async fn times_are_checked_by_the_machines_clock() {
     let world = World::new().await;
     let token = |exp: i64| signed(&claims(&json!({"exp": now() + exp, "nbf": now() - 600})));
     assert_eq!(me(&world.with_clock_off_by(-60_000), &token(-45)).await.status, 200);
@@ -114,7 +114,7 @@ async fn times_are_by_the_clock_of_the_machine() {
 }
 
 #[tokio::test]
-async fn what_a_profile_cannot_hold_is_left_out() {
+async fn profiles_ignore_invalid_names_and_pictures_and_cut_long_names() {
     let world = World::new().await;
     for changes in [
         json!({"name": 7, "picture": ["https://a.example/cat.png"]}),
@@ -134,7 +134,7 @@ async fn what_a_profile_cannot_hold_is_left_out() {
 }
 
 #[tokio::test]
-async fn only_our_signature_and_algorithm_hold() {
+async fn only_our_signature_and_algorithm_are_accepted() {
     let world = World::new().await;
     let good = signed(&valid());
     let (head, signature) = good.rsplit_once('.').unwrap();
@@ -167,7 +167,7 @@ async fn only_our_signature_and_algorithm_hold() {
 }
 
 #[tokio::test]
-async fn the_token_comes_as_a_bearer_token() {
+async fn only_bearer_tokens_are_accepted() {
     let world = World::new().await;
     let (anonymous, token) = (world.anonymous(), signed(&valid()));
     anonymous.get("/api/users/me").await.refused(401, "not_authenticated");
@@ -194,7 +194,7 @@ async fn the_token_comes_as_a_bearer_token() {
 }
 
 #[tokio::test]
-async fn refusals_do_not_tell_why() {
+async fn refusals_do_not_reveal_the_reason() {
     let world = World::new().await;
     let forged = signed_by(Algorithm::HS256, "another secret, which is long enough, too", &valid());
     let expired = signed(&claims(&json!({"exp": 0})));

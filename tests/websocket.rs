@@ -1,4 +1,5 @@
-//! API Gateway's half of the sockets, through a plain client and the unmodified SDK, with functions that only record.
+//! The local stand-in for API Gateway's WebSocket API. The tests use a plain client, the unmodified SDK, and functions
+//! that only record their events.
 
 mod handshakes;
 mod limits;
@@ -31,14 +32,14 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
 
-/// Longer than anything here takes.
+/// How long the tests wait for anything before they fail.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// How long nothing must happen for it to count as not happening.
+/// How long a test waits before it asserts that nothing happened.
 const QUIET: Duration = Duration::from_millis(150);
 
 type Socket = WebSocketStream<MaybeTlsStream<tokio::net::TcpStream>>;
 
-/// A gateway that serves, and what its functions were given.
+/// A running gateway, and the events that its functions got.
 struct Served {
     gateway: Gateway,
     /// `host:port` of the sockets.
@@ -48,7 +49,7 @@ struct Served {
     client: Client,
     events: mpsc::UnboundedReceiver<Event>,
     authorizations: mpsc::UnboundedReceiver<ApiGatewayCustomAuthorizerRequestTypeRequest>,
-    /// Functions that are told to wait take a permit.
+    /// A function that is asked to wait takes a permit from here.
     gate: Arc<Semaphore>,
 }
 
@@ -65,9 +66,9 @@ async fn serve(limits: Limits) -> Served {
     };
     let gate = Arc::new(Semaphore::new(0));
     let (record, events) = mpsc::unbounded_channel();
-    let (asked, authorizations) = mpsc::unbounded_channel();
+    let (record_authorization, authorizations) = mpsc::unbounded_channel();
     let functions = Functions {
-        authorize: call(move |event| authorize(event, asked.clone())),
+        authorize: call(move |event| authorize(event, record_authorization.clone())),
         connect: recorded(&record, &gate, connect),
         disconnect: recorded(&record, &gate, async |_, _| Ok(answer(200))),
         message: recorded(&record, &gate, message),
@@ -86,10 +87,10 @@ async fn serve(limits: Limits) -> Served {
     Served { gateway, address, management: domain_name, client, events, authorizations, gate }
 }
 
-type Called = local::websocket::Call<Event, ApiGatewayProxyResponse>;
+type Function = local::websocket::Call<Event, ApiGatewayProxyResponse>;
 
-/// A function that says what it was given before it does anything.
-fn recorded<F, A>(record: &mpsc::UnboundedSender<Event>, gate: &Arc<Semaphore>, function: F) -> Called
+/// Wraps a function so that it records each event before it handles it.
+fn recorded<F, A>(record: &mpsc::UnboundedSender<Event>, gate: &Arc<Semaphore>, function: F) -> Function
 where
     F: Fn(Event, Arc<Semaphore>) -> A + Send + Sync + 'static,
     A: Future<Output = Result<ApiGatewayProxyResponse, String>> + Send + 'static,
@@ -107,14 +108,14 @@ fn answer(status: i64) -> ApiGatewayProxyResponse {
     answer
 }
 
-/// Does what the token says.
+/// An authorizer that does what the token says.
 async fn authorize(
     event: ApiGatewayCustomAuthorizerRequestTypeRequest,
-    asked: mpsc::UnboundedSender<ApiGatewayCustomAuthorizerRequestTypeRequest>,
+    record_authorization: mpsc::UnboundedSender<ApiGatewayCustomAuthorizerRequestTypeRequest>,
 ) -> Result<ApiGatewayCustomAuthorizerResponse, String> {
     let token = event.query_string_parameters.first("token").unwrap_or("alice").to_owned();
     let arn = event.method_arn.clone();
-    let _ = asked.send(event);
+    let _ = record_authorization.send(event);
     let effect = match token.as_str() {
         "bad" => return Err("Unauthorized".to_owned()),
         "broken" => return Err("the key is missing".to_owned()),
@@ -131,12 +132,12 @@ async fn authorize(
     Ok(serde_json::from_value(answer).unwrap())
 }
 
-/// Does what the query string says.
+/// A connect function that does what the query string says.
 async fn connect(event: Event, gate: Arc<Semaphore>) -> Result<ApiGatewayProxyResponse, String> {
     let query = |name: &str| event.query_string_parameters.first(name);
     match query("connect") {
         Some("fails") => return Err("no table".to_owned()),
-        Some("panics") => panic!("as told"),
+        Some("panics") => panic!("as requested"),
         Some("hangs") => pending().await,
         Some("waits") => gate.acquire().await.unwrap().forget(),
         _ => {}
@@ -150,11 +151,11 @@ async fn connect(event: Event, gate: Arc<Semaphore>) -> Result<ApiGatewayProxyRe
     Ok(answer)
 }
 
-/// Does what the body says.
+/// A message function that does what the body says.
 async fn message(event: Event, gate: Arc<Semaphore>) -> Result<ApiGatewayProxyResponse, String> {
     match event.body.as_deref() {
         Some("fails") => return Err("no table".to_owned()),
-        Some("panics") => panic!("as told"),
+        Some("panics") => panic!("as requested"),
         Some("hangs") => pending().await,
         Some("waits") => gate.acquire().await.unwrap().forget(),
         _ => {}
@@ -173,28 +174,28 @@ impl Served {
         dial(&self.address, query, headers).await
     }
 
-    /// A socket and its connection's id.
+    /// Opens a socket, and returns its connection's id, too.
     async fn open(&mut self) -> (Socket, String) {
         let (socket, _) = self.try_open("", &[]).await.unwrap();
         let event = self.next("CONNECT").await;
         (socket, event.request_context.connection_id.unwrap())
     }
 
-    /// The next call of a function.
+    /// Waits for the next call of a function, whose event must be of this type.
     async fn next(&mut self, kind: &str) -> Event {
         let event = timeout(PATIENCE, self.events.recv()).await.expect("no function was called").unwrap();
         assert_eq!(event.request_context.event_type.as_deref(), Some(kind));
         event
     }
 
-    /// Nothing is called.
-    async fn quiet(&mut self) {
+    /// Asserts that no function is called.
+    async fn assert_quiet(&mut self) {
         if let Ok(event) = timeout(QUIET, self.events.recv()).await {
             panic!("called: {event:?}");
         }
     }
 
-    /// The code and the reason of the next call, which is of the disconnect function, of that connection.
+    /// Waits for the next call, which must disconnect this connection. Returns its close code and reason.
     async fn disconnected(&mut self, id: &str) -> (i64, String) {
         let context = self.next("DISCONNECT").await.request_context;
         assert_eq!(context.connection_id.as_deref(), Some(id));
@@ -202,17 +203,17 @@ impl Served {
         (context.disconnect_status_code.unwrap(), context.disconnect_reason.unwrap())
     }
 
-    /// Posts to a connection: 200, or the name of the error.
+    /// Posts to a connection. Returns `posted`, or the name of the error.
     async fn post(&self, id: &str, data: impl Into<Vec<u8>>) -> String {
         let posted = self.client.post_to_connection().connection_id(id).data(Blob::new(data)).send();
-        match timeout(PATIENCE, posted).await.expect("the post waits for something") {
+        match timeout(PATIENCE, posted).await.expect("no answer to the post") {
             Ok(_) => "posted".to_owned(),
             Err(error) => error.into_service_error().meta().code().unwrap_or("?").to_owned(),
         }
     }
 }
 
-/// Opens a socket; frames above 32 KB are an error to it.
+/// Opens a socket that fails on frames above 32 KB.
 async fn dial(
     address: &str,
     query: &str,
@@ -222,12 +223,12 @@ async fn dial(
     for (name, value) in headers {
         request.headers_mut().append(*name, value.parse().unwrap());
     }
-    let config = WebSocketConfig::default().max_frame_size(Some(local::websocket::FRAME));
+    let config = WebSocketConfig::default().max_frame_size(Some(local::websocket::limits::FRAME));
     let opened = connect_async_with_config(request, Some(config), true);
     timeout(PATIENCE, opened).await.expect("no answer to the handshake")
 }
 
-/// The next text.
+/// Returns the next text.
 async fn text(socket: &mut Socket) -> String {
     loop {
         match frame(socket).await {
@@ -243,7 +244,7 @@ async fn frame(socket: &mut Socket) -> Option<Message> {
     next.map(|next| next.expect("the socket broke"))
 }
 
-/// The code and the reason with which the gateway closes, and that it then hangs up.
+/// Waits until the gateway has closed the socket and hung up. Returns the close code and reason.
 async fn closed(socket: &mut Socket) -> (u16, String) {
     let mut found = None;
     while let Some(message) = frame(socket).await {
@@ -258,7 +259,7 @@ async fn say(socket: &mut Socket, text: &str) {
     socket.send(Message::text(text)).await.unwrap();
 }
 
-/// Plain HTTP, so that nothing is encoded, signed or checked on the way.
+/// Sends plain HTTP, so that no client encodes, signs or checks anything.
 async fn plain(address: &str, request: &str) -> String {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();

@@ -1,4 +1,4 @@
-//! One kept-open HTTP/1.1 connection, without a pool around it: the benchmark shares its cores with the server.
+//! A client on one keep-alive HTTP/1.1 connection, without a pool: the benchmark shares its cores with the server.
 
 use std::net::SocketAddr;
 use std::ops::AddAssign;
@@ -12,9 +12,9 @@ use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 
-use crate::Failure;
+use crate::failure::Failure;
 
-/// Someone who calls.
+/// A user and the token to authenticate with.
 #[derive(Debug, Clone)]
 pub(crate) struct User {
     /// The user's id.
@@ -23,23 +23,23 @@ pub(crate) struct User {
 }
 
 impl User {
-    /// A user with a token.
+    /// Creates a user from an id and an access token.
     pub(crate) fn new(id: String, token: &str) -> Result<Self, Failure> {
         Ok(Self { id, bearer: HeaderValue::from_str(&format!("Bearer {token}"))? })
     }
 
-    /// Their token.
+    /// Returns the access token.
     pub(crate) fn token(&self) -> Result<&str, Failure> {
         Ok(self.bearer.to_str()?.trim_start_matches("Bearer "))
     }
 
-    /// A call without a body, which is to be answered with 200.
+    /// Creates a call without a body. Expects 200.
     pub(crate) fn call(&self, method: Method, path: &str) -> Result<Call, Failure> {
         let uri = path.parse()?;
         Ok(Call { method, uri, bearer: self.bearer.clone(), body: Bytes::new(), expected: StatusCode::OK })
     }
 
-    /// Sends a message, which is to be answered with 201.
+    /// Creates a call that sends a message to a user. Expects 201.
     pub(crate) fn send(&self, to: &str, text: &str) -> Call {
         Call {
             method: Method::POST,
@@ -52,26 +52,26 @@ impl User {
 }
 
 impl User {
-    /// Sends a message into a conversation, which is to be answered with 201.
+    /// Creates a call that sends a message to a conversation. Expects 201.
     pub(crate) fn send_to(&self, conversation: &str, text: &str) -> Call {
         let body = json!({"conversation_id": conversation, "message_text": text}).to_string().into();
         Call { body, ..self.send("", "") }
     }
 
-    /// Posts a body.
+    /// Creates a `POST` call with a JSON body.
     pub(crate) fn post(&self, path: &str, body: &Value, expected: StatusCode) -> Result<Call, Failure> {
         let call = self.call(Method::POST, path)?;
         Ok(Call { body: body.to_string().into(), expected, ..call })
     }
 
-    /// Changes something, which is to be answered with 200.
+    /// Creates a `PATCH` call with a JSON body. Expects 200.
     pub(crate) fn patch(&self, path: &str, body: &Value) -> Result<Call, Failure> {
         let call = self.call(Method::PATCH, path)?;
         Ok(Call { body: body.to_string().into(), ..call })
     }
 }
 
-/// A request, and the status that it must have.
+/// A request and the status that its response must have.
 #[derive(Debug, Clone)]
 pub(crate) struct Call {
     method: Method,
@@ -81,29 +81,29 @@ pub(crate) struct Call {
     expected: StatusCode,
 }
 
-/// What came back.
+/// A response with its latency and cost.
 pub(crate) struct Answer {
-    /// From the call to the last byte of the body.
+    /// Time from the call to the last byte of the body.
     pub took: Duration,
-    /// What it cost.
+    /// Cost according to the server.
     pub cost: Cost,
-    /// The body.
+    /// The whole body.
     pub body: Bytes,
 }
 
 impl Answer {
-    /// The body, parsed.
+    /// Parses the body as JSON.
     pub(crate) fn json(&self) -> Result<Value, Failure> {
         Ok(serde_json::from_slice(&self.body)?)
     }
 }
 
-/// What the server says that a call cost, in its `Server-Timing` header.
+/// The cost of a call according to the server's `Server-Timing` header.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Cost {
-    /// The longest chain of database calls.
+    /// Length of the longest chain of sequential database calls.
     pub depth: f64,
-    /// Database calls.
+    /// Number of database calls.
     pub calls: f64,
     /// Read capacity units.
     pub rcu: f64,
@@ -112,10 +112,11 @@ pub(crate) struct Cost {
 }
 
 impl Cost {
-    /// Reads `db;dur=MS;desc="calls=N depth=D rcu=R wcu=W"`.
-    fn of(headers: &HeaderMap) -> Result<Self, Failure> {
-        let text = headers.get("server-timing").ok_or("an answer without Server-Timing")?.to_str()?;
-        let (_, fields) = text.split_once("desc=\"").ok_or("a Server-Timing header without desc")?;
+    /// Parses `db;dur=MS;desc="calls=N depth=D rcu=R wcu=W"`.
+    fn parse(headers: &HeaderMap) -> Result<Self, Failure> {
+        let text =
+            headers.get("server-timing").ok_or("the response has no Server-Timing header")?.to_str()?;
+        let (_, fields) = text.split_once("desc=\"").ok_or("the Server-Timing header has no desc")?;
         let mut cost = Self::default();
         for (name, value) in fields.trim_end_matches('"').split(' ').filter_map(|field| field.split_once('='))
         {
@@ -130,10 +131,10 @@ impl Cost {
         Ok(cost)
     }
 
-    /// The share of one of so many calls.
-    pub(crate) fn over(self, calls: f64) -> Self {
-        let Self { depth, calls: inner, rcu, wcu } = self;
-        Self { depth: depth / calls, calls: inner / calls, rcu: rcu / calls, wcu: wcu / calls }
+    /// Returns the mean cost of a call, where `self` is the sum over `count` calls.
+    pub(crate) fn mean(self, count: f64) -> Self {
+        let Self { depth, calls, rcu, wcu } = self;
+        Self { depth: depth / count, calls: calls / count, rcu: rcu / count, wcu: wcu / count }
     }
 }
 
@@ -146,24 +147,24 @@ impl AddAssign for Cost {
     }
 }
 
-/// A connection.
+/// An HTTP client on one connection.
 pub(crate) struct Client {
     requests: SendRequest<Full<Bytes>>,
     host: HeaderValue,
 }
 
 impl Client {
-    /// Connects.
+    /// Connects to the server.
     pub(crate) async fn connect(address: SocketAddr) -> Result<Self, Failure> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
         let (requests, connection) = http1::handshake(TokioIo::new(stream)).await?;
-        // Where the connection fails, so does the request that waits on it.
+        // If the connection fails, the pending request fails as well.
         tokio::spawn(connection);
         Ok(Self { requests, host: HeaderValue::from_str(&address.to_string())? })
     }
 
-    /// Calls and reads the whole answer. Any status but the expected one is a failure.
+    /// Sends a request and reads the whole response. Fails on any status but the expected one.
     pub(crate) async fn call(&mut self, call: Call) -> Result<Answer, Failure> {
         let mut request = Request::new(Full::new(call.body));
         *request.method_mut() = call.method.clone();
@@ -180,8 +181,8 @@ impl Client {
         let took = began.elapsed();
         if parts.status != call.expected {
             let (method, uri, body) = (call.method, call.uri, String::from_utf8_lossy(&body));
-            return Err(format!("{method} {uri} answered {}: {body}", parts.status).into());
+            return Err(format!("{method} {uri} returned {}: {body}", parts.status).into());
         }
-        Ok(Answer { took, cost: Cost::of(&parts.headers)?, body })
+        Ok(Answer { took, cost: Cost::parse(&parts.headers)?, body })
     }
 }

@@ -1,7 +1,7 @@
-//! What Tidings costs in AWS: each call by the meter, and a month of a thousand people in three ways of use.
+//! Computes what Tidings costs in AWS: each call, as metered, and a month of 1,000 users in three usage patterns.
 //!
-//! The calls are made against the functions in this process, on the embedded engine, which counts units by DynamoDB's
-//! rules. Prices, what is assumed of Lambda, and how people use it are in `infra/prices.json`.
+//! The functions run in this process, on the embedded engine, which counts capacity units by DynamoDB's rules. Prices,
+//! assumptions about Lambda, and the users' behaviour are in `infra/prices.json`.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -15,31 +15,31 @@ use observe::meter::{Meter, Reading};
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::Failure;
+use crate::failure::Failure;
 use crate::report::say;
 
-/// Where the README's tables are.
+/// The lines that enclose the README's cost tables.
 const BEGIN: &str = "<!-- made by `make costs` -->\n";
 const END: &str = "<!-- end of what `make costs` makes -->\n";
-/// Eighty characters, as people write.
+/// A typical message, of 80 characters.
 const TEXT: &str = "Shall we meet at the usual place at seven, or would half past be better for you?";
-/// The people that the months are told of.
-const PEOPLE: f64 = 1_000.0;
-/// Minutes between the pings of a socket: API Gateway ends one that is idle for 10.
+/// Number of users in the monthly costs.
+const USERS: f64 = 1_000.0;
+/// Minutes between a socket's pings: API Gateway closes a socket that is idle for 10 minutes.
 const PING_MINUTES: f64 = 9.0;
 
-/// Says what Tidings costs in AWS.
+/// Compute what Tidings costs in AWS
 #[derive(Debug, Args)]
 pub(crate) struct Costs {
-    /// Writes the README's tables
+    /// Write the tables into the README
     #[arg(long, conflicts_with = "check")]
     write: bool,
-    /// Fails where the README's tables are not these
+    /// Fail if the tables in the README are out of date
     #[arg(long)]
     check: bool,
 }
 
-/// `infra/prices.json`.
+/// The contents of `infra/prices.json`.
 #[derive(Debug, Deserialize)]
 struct Sheet {
     region: String,
@@ -50,7 +50,7 @@ struct Sheet {
     usage: Usage,
 }
 
-/// A price and the page that it is from.
+/// A price in US dollars.
 #[derive(Debug, Deserialize)]
 struct Price {
     usd: f64,
@@ -72,7 +72,7 @@ struct Prices {
     transfer_out_per_gb: Price,
 }
 
-/// What is assumed of functions in AWS, where nothing has been measured yet.
+/// Assumptions about functions in AWS, where nothing has been measured yet.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Lambda {
@@ -84,7 +84,7 @@ struct Lambda {
     log_bytes: f64,
 }
 
-/// How people use it, on a day unless it says otherwise.
+/// How a user uses Tidings; per day unless the name says otherwise.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Usage {
@@ -100,7 +100,7 @@ struct Usage {
     stored_bytes_per_message: f64,
 }
 
-/// Amounts of everything that is paid for.
+/// Amounts of all billed resources.
 #[derive(Debug, Clone, Copy, Default)]
 struct Amounts {
     read_units: f64,
@@ -150,7 +150,7 @@ impl Mul<Amounts> for f64 {
     }
 }
 
-/// Dollars, by who is paid.
+/// Costs in US dollars, by service.
 #[derive(Debug, Clone, Copy)]
 struct Dollars {
     database: f64,
@@ -167,8 +167,8 @@ impl Dollars {
 }
 
 impl Prices {
-    /// The formula: each amount by its price.
-    fn of(&self, amounts: Amounts) -> Dollars {
+    /// Multiplies each amount by its price.
+    fn cost(&self, amounts: Amounts) -> Dollars {
         let million = |price: &Price| price.usd / 1e6;
         let giga = |price: &Price| price.usd / 1e9;
         Dollars {
@@ -185,17 +185,17 @@ impl Prices {
     }
 }
 
-/// What is done once, and what it takes.
+/// One operation and the resources that it uses.
 #[derive(Debug, Clone)]
 struct Call {
     name: &'static str,
-    /// Database calls in a row.
+    /// Sequential database calls.
     depth: f64,
     amounts: Amounts,
 }
 
 impl Sheet {
-    /// A function that was run once, by the meter.
+    /// Returns the amounts of one invocation, from its metered database calls.
     fn function(&self, depth: f64, read_units: f64, write_units: f64) -> Amounts {
         let millis = self.lambda.own_ms + depth * self.lambda.database_call_ms;
         let gb_seconds = millis / 1e3 * self.lambda.memory_mb / 1024.0;
@@ -203,7 +203,7 @@ impl Sheet {
         Amounts { read_units, write_units, functions: 1.0, gb_seconds, logged_bytes, ..Amounts::default() }
     }
 
-    /// A call over HTTP, by its answer.
+    /// Returns the call that an HTTP answer belongs to.
     fn http(&self, name: &'static str, answer: &Answer) -> Call {
         let depth = answer.cost("depth");
         let function = self.function(depth, answer.cost("rcu"), answer.cost("wcu"));
@@ -211,7 +211,7 @@ impl Sheet {
         Call { name, depth, amounts: Amounts { http_calls: 1.0, sent_bytes, ..function } }
     }
 
-    /// What a function did that was called otherwise.
+    /// Returns the call of an invocation that was not by HTTP.
     fn event(&self, name: &'static str, reading: Reading) -> Call {
         let depth = f64::from(reading.depth);
         Call { name, depth, amounts: self.function(depth, reading.rcu, reading.wcu) }
@@ -223,40 +223,43 @@ fn length(text: &str) -> f64 {
     text.len() as f64
 }
 
-/// What was measured.
+/// All measurements.
 struct Measured {
     send: Call,
     page: Call,
     inbox: Call,
     typing: Call,
-    /// A poll that brings nothing, one that brings a message, and what is more once a minute.
-    idle: Call,
-    news: Call,
-    noted: Call,
+    /// A poll without events, one with a message, and one that also records presence, as once a minute.
+    idle_poll: Call,
+    message_poll: Call,
+    presence_poll: Call,
     open: Call,
     close: Call,
-    /// An event on a socket, and a ping with its answer.
+    /// An event pushed to a socket, and a ping with its pong.
     push: Call,
     ping: Call,
-    /// All of them and others, as the tables have them.
+    /// All rows of the table, in order.
     all: Vec<Call>,
-    /// Milliseconds that a poll is told to wait, after so many that brought nothing.
-    paces: Vec<f64>,
+    /// The `poll_after_ms` of successive polls without events.
+    poll_delays: Vec<f64>,
 }
 
 impl Costs {
-    /// Measures, prints, and writes or compares the README's tables.
-    pub(crate) async fn tell(&self) -> Result<(), Failure> {
+    /// Measures and prints the costs, and writes or checks the README's tables.
+    pub(crate) async fn run(&self) -> Result<(), Failure> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().ok_or("there is no workspace")?;
         let sheet: Sheet = serde_json::from_slice(&fs::read(root.join("infra/prices.json"))?)?;
         let measured = Box::pin(measure(&sheet)).await?;
         let readme = root.join("README.md");
         let text = fs::read_to_string(&readme)?;
-        let (before, rest) = text.split_once(BEGIN).ok_or("the README has no place for the tables")?;
-        let (old, after) = rest.split_once(END).ok_or("the README's tables have no end")?;
+        let (before, rest) =
+            text.split_once(BEGIN).ok_or("the README has no line where the cost tables begin")?;
+        let (old, after) = rest.split_once(END).ok_or("the README has no line where the cost tables end")?;
         let new = sheet.tables(&measured);
         if self.check && old != new {
-            return Err(format!("the README's costs are stale: run `make costs`. They are:\n{new}").into());
+            return Err(
+                format!("the README's costs are out of date: run `make costs`. Current:\n{new}").into()
+            );
         }
         if self.write {
             fs::write(&readme, [before, BEGIN, &new, END, after].concat())?;
@@ -265,7 +268,7 @@ impl Costs {
     }
 }
 
-/// Makes every call once.
+/// Makes and measures each call once.
 async fn measure(sheet: &Sheet) -> Result<Measured, Failure> {
     let world = World::new().await;
     let (alice, bob) = world.two().await;
@@ -295,11 +298,11 @@ async fn measure(sheet: &Sheet) -> Result<Measured, Failure> {
     let signal = json!({"conversation_id": row["conversation_id"], "is_typing": true});
     let typing = sheet.http("typing signal", &hub.post("/api/typing", &signal).await.expect(200));
     let away = hub.json("PUT", "/api/presence", &json!({"status": "away"})).await.expect(200);
-    let status = sheet.http("status, told to 50 peers", &away);
+    let status = sheet.http("set presence, published to 50 peers", &away);
 
-    let (noted, idle, news, paces) = polls(sheet, &world).await?;
+    let (presence_poll, idle_poll, message_poll, poll_delays) = polls(sheet, &world).await?;
     let [open, close] = socket(sheet, &world).await?;
-    let event = news.amounts.sent_bytes - idle.amounts.sent_bytes;
+    let event = message_poll.amounts.sent_bytes - idle_poll.amounts.sent_bytes;
     let push = Amounts { socket_messages: 1.0, sent_bytes: event, ..Amounts::default() };
     let push = Call { name: "event pushed to a socket", depth: 0.0, amounts: push };
     let ping = Amounts { socket_messages: 2.0, ..sheet.function(0.0, 0.0, 0.0) };
@@ -308,13 +311,27 @@ async fn measure(sheet: &Sheet) -> Result<Measured, Failure> {
     let mut all = vec![plain, send.clone()];
     all.extend(groups(sheet).await);
     all.extend([again, page.clone(), mark, edit, delete, inbox.clone(), unread, search]);
-    all.extend([idle.clone(), news.clone(), noted.clone(), typing.clone(), status]);
+    all.extend([idle_poll.clone(), message_poll.clone(), presence_poll.clone(), typing.clone(), status]);
     all.extend([open.clone(), close.clone(), push.clone(), ping.clone()]);
     all.extend(sessions(sheet, &world).await);
-    Ok(Measured { send, page, inbox, typing, idle, news, noted, open, close, push, ping, all, paces })
+    Ok(Measured {
+        send,
+        page,
+        inbox,
+        typing,
+        idle_poll,
+        message_poll,
+        presence_poll,
+        open,
+        close,
+        push,
+        ping,
+        all,
+        poll_delays,
+    })
 }
 
-/// A login and a refresh.
+/// Measures a login and a refresh of the session.
 async fn sessions(sheet: &Sheet, world: &World) -> [Call; 2] {
     let account = world.registered("carol").await;
     let body = json!({"username": "carol", "password": harness::PASSWORD});
@@ -325,33 +342,34 @@ async fn sessions(sheet: &Sheet, world: &World) -> [Call; 2] {
     [login, sheet.http("refresh of a session", &refreshed)]
 }
 
-/// Polls of someone who follows the cursor.
+/// Measures polls of a user who follows the cursor: one that records presence, one without events, and one with a
+/// message. Also returns the `poll_after_ms` of successive polls without events.
 async fn polls(sheet: &Sheet, world: &World) -> Result<(Call, Call, Call, Vec<f64>), Failure> {
-    let (waits, tells) = (world.user("waits").await, world.user("tells").await);
-    let mut cursor = waits.get("/api/events").await.expect(200).data()["cursor"].clone();
+    let (reader, sender) = (world.user("waits").await, world.user("tells").await);
+    let mut cursor = reader.get("/api/events").await.expect(200).data()["cursor"].clone();
     let mut next = async || -> Result<Answer, Failure> {
         let path = format!("/api/events?cursor={}", cursor.as_str().ok_or("there is no cursor")?);
-        let answer = waits.get(&path).await.expect(200);
+        let answer = reader.get(&path).await.expect(200);
         cursor = answer.data()["cursor"].clone();
         Ok(answer)
     };
-    let noted = sheet.http("poll that notes presence, once a minute", &next().await?);
-    let mut idle = None;
-    let mut paces = Vec::new();
+    let presence_poll = sheet.http("poll that records presence, once a minute", &next().await?);
+    let mut idle_poll = None;
+    let mut poll_delays = Vec::new();
     for _ in 0..30 {
         let answer = next().await?;
-        paces.push(answer.data()["poll_after_ms"].as_f64().ok_or("there is no pace")?);
-        // A minute may have begun meanwhile.
+        poll_delays.push(answer.data()["poll_after_ms"].as_f64().ok_or("there is no poll_after_ms")?);
+        // A poll writes presence if a new minute has begun meanwhile.
         if answer.cost("wcu") == 0.0 {
-            idle = Some(sheet.http("poll without news", &answer));
+            idle_poll = Some(sheet.http("poll without events", &answer));
         }
     }
-    tells.send("waits", TEXT).await.expect(201);
-    let news = sheet.http("poll with a message", &next().await?);
-    Ok((noted, idle.ok_or("every poll notes presence")?, news, paces))
+    sender.send("waits", TEXT).await.expect(201);
+    let message_poll = sheet.http("poll with a message", &next().await?);
+    Ok((presence_poll, idle_poll.ok_or("every poll records presence")?, message_poll, poll_delays))
 }
 
-/// Opening and closing a socket: what its functions ask of the store.
+/// Measures opening and closing a socket, by the store's calls that its functions make.
 async fn socket(sheet: &Sheet, world: &World) -> Result<[Call; 2], Failure> {
     let (user, connection) = ("hub".parse()?, "a-socket");
     let (opening, closing) = (Meter::default(), Meter::default());
@@ -367,48 +385,49 @@ async fn socket(sheet: &Sheet, world: &World) -> Result<[Call; 2], Failure> {
         store.record_disconnect(&user).await
     };
     closing.watch(close).await?;
-    let mut open = sheet.event("open a socket, told to 50 peers", opening.read());
-    // The authorizer before it, which only verifies.
+    let mut open = sheet.event("open a socket, published to 50 peers", opening.read());
+    // Add the authorizer's invocation, which makes no database calls.
     open.amounts = open.amounts + sheet.function(0.0, 0.0, 0.0);
-    Ok([open, sheet.event("close it", closing.read())])
+    Ok([open, sheet.event("close a socket, published to 50 peers", closing.read())])
 }
 
-/// A message to groups, and to a hundred: the send, and what brings it to all.
+/// Measures sends to groups of 8 and 24, and to a group of 100 together with its fan-out.
 async fn groups(sheet: &Sheet) -> Vec<Call> {
     let mut calls = Vec::new();
     for (name, people) in [("send to a group of 8", 8), ("send to a group of 24", 24)] {
         let world = World::new().await;
-        let (crowd, group) = world.group_of(people).await;
-        calls.push(sheet.http(name, &crowd[0].say(&group, TEXT).await.expect(201)));
+        let (members, group) = world.group_of(people).await;
+        calls.push(sheet.http(name, &members[0].say(&group, TEXT).await.expect(201)));
     }
     let world = World::new().await;
-    let (crowd, group) = world.group_of(100).await;
+    let (members, group) = world.group_of(100).await;
     world.fan_out(&group).await;
-    let sent = sheet.http("send to 100, brought to all", &crowd[0].say(&group, TEXT).await.expect(201));
+    let sent =
+        sheet.http("send to a group of 100, with fan-out", &members[0].say(&group, TEXT).await.expect(201));
     let meter = Meter::default();
     meter.watch(world.fan_out(&group)).await;
     let Reading { calls: made, rcu, wcu, .. } = meter.read();
-    // How many are made side by side depends on chance: at most it takes as long as all of them in a row.
+    // How many of these calls overlap varies between runs. Assume the worst case: all run one after another.
     let fan_out = sheet.function(f64::from(made), rcu, wcu);
     calls.push(Call { amounts: sent.amounts + fan_out, ..sent });
     calls
 }
 
-/// A way of use, and what one person takes of it in a month.
-struct Way {
+/// A usage pattern and the resources that it takes for one user in a month.
+struct UsagePattern {
     name: &'static str,
-    /// Polls on a day.
+    /// Polls per day.
     polls: f64,
     amounts: Amounts,
 }
 
 impl Measured {
-    /// Polls that follow `poll_after_ms` for so long after news.
+    /// Returns the number of polls in the given time after an event, by a client that waits `poll_after_ms` each time.
     fn polls_within(&self, seconds: f64) -> f64 {
         let (mut polls, mut left) = (0.0, seconds * 1e3);
-        let slowest = self.paces.last().copied().unwrap_or(1e3);
-        for pace in self.paces.iter().copied().chain(std::iter::repeat(slowest)) {
-            left -= pace;
+        let longest = self.poll_delays.last().copied().unwrap_or(1e3);
+        for delay in self.poll_delays.iter().copied().chain(std::iter::repeat(longest)) {
+            left -= delay;
             if left < 0.0 {
                 break;
             }
@@ -417,41 +436,44 @@ impl Measured {
         polls
     }
 
-    /// Three ways of use.
-    fn ways(&self, usage: &Usage) -> [Way; 3] {
+    /// Computes the three usage patterns.
+    fn patterns(&self, usage: &Usage) -> [UsagePattern; 3] {
         let seconds = usage.hours_online_a_day * 3600.0;
-        let news = usage.messages_sent_a_day + usage.messages_received_a_day;
+        let messages = usage.messages_sent_a_day + usage.messages_received_a_day;
         let reading =
             usage.sessions_a_day * self.inbox.amounts + usage.conversations_opened_a_day * self.page.amounts;
-        let typed = usage.messages_sent_a_day * usage.typing_signals_per_message;
-        let talking = usage.messages_sent_a_day * self.send.amounts + typed * self.typing.amounts;
+        let signals = usage.messages_sent_a_day * usage.typing_signals_per_message;
+        let sending = usage.messages_sent_a_day * self.send.amounts + signals * self.typing.amounts;
         let polling = |polls: f64| {
-            // Presence is noted once a minute, where there is a poll.
-            let noted = (seconds / 60.0).min(polls);
-            let idle = (polls - news - noted).max(0.0);
-            news * self.news.amounts + noted * self.noted.amounts + idle * self.idle.amounts
+            // At most one poll per minute records presence.
+            let presence = (seconds / 60.0).min(polls);
+            let idle = (polls - messages - presence).max(0.0);
+            messages * self.message_poll.amounts
+                + presence * self.presence_poll.amounts
+                + idle * self.idle_poll.amounts
         };
         let every_two = seconds / 2.0;
-        let following = news * self.polls_within(seconds / news).max(1.0);
+        let adaptive = messages * self.polls_within(seconds / messages).max(1.0);
         let by_frame = |call: &Call| Amounts { http_calls: 0.0, socket_messages: 2.0, ..call.amounts };
-        let frames = usage.messages_sent_a_day * by_frame(&self.send) + typed * by_frame(&self.typing);
+        let frames = usage.messages_sent_a_day * by_frame(&self.send) + signals * by_frame(&self.typing);
         let pushes = usage.messages_received_a_day * (1.0 + usage.typing_signals_per_message)
             + 2.0 * usage.sessions_a_day * usage.peers_online;
         let minutes = Amounts { socket_minutes: seconds / 60.0, ..Amounts::default() };
-        let held = usage.sessions_a_day * (self.open.amounts + self.close.amounts + self.news.amounts)
+        let socket = usage.sessions_a_day
+            * (self.open.amounts + self.close.amounts + self.message_poll.amounts)
             + seconds / 60.0 / PING_MINUTES * self.ping.amounts
             + pushes * self.push.amounts
             + minutes;
-        let way = |name, polls, amounts| Way { name, polls, amounts: usage.days * amounts };
+        let pattern = |name, polls, amounts| UsagePattern { name, polls, amounts: usage.days * amounts };
         [
-            way("polling every 2 s", every_two, reading + talking + polling(every_two)),
-            way("following `poll_after_ms`", following, reading + talking + polling(following)),
-            way("a socket", usage.sessions_a_day, reading + frames + held),
+            pattern("polling every 2 s", every_two, reading + sending + polling(every_two)),
+            pattern("polling after `poll_after_ms`", adaptive, reading + sending + polling(adaptive)),
+            pattern("a socket", usage.sessions_a_day, reading + frames + socket),
         ]
     }
 }
 
-/// Three digits, or cents.
+/// Formats dollars with three digits, or to the cent below 1 dollar.
 fn money(dollars: f64) -> String {
     match dollars {
         100.0.. => format!("{dollars:.0}"),
@@ -461,48 +483,49 @@ fn money(dollars: f64) -> String {
 }
 
 impl Sheet {
-    /// The README's tables.
+    /// Formats the README's tables.
     fn tables(&self, measured: &Measured) -> String {
         let mut text = String::from(
-            "| call | calls in a row | read units | write units | $ per million |\n| --- | --- | --- | --- | --- |\n",
+            "| call | sequential database calls | read units | write units | $ per million |\n| --- | --- | --- | --- | --- |\n",
         );
         for Call { name, depth, amounts } in &measured.all {
             let Amounts { read_units, write_units, .. } = amounts;
-            let dollars = money(1e6 * self.prices.of(*amounts).total());
+            let dollars = money(1e6 * self.prices.cost(*amounts).total());
             let _ = writeln!(text, "| {name} | {depth} | {read_units} | {write_units} | {dollars} |");
         }
         let usage = &self.usage;
         let _ = write!(
             text,
-            "\nA month of 1,000 people who are online {} hours a day, send {} messages and receive {}, and open {}\n\
-             conversations:\n\n| way of use | polls a day, each | $ a month, all |\n| --- | --- | --- |\n",
+            "\nA month of 1,000 users, each of whom is online {} hours a day, sends {} messages and receives {}, and opens {}\n\
+             conversations:\n\n| usage pattern | polls per user and day | $ a month, for all |\n| --- | --- | --- |\n",
             usage.hours_online_a_day,
             usage.messages_sent_a_day,
             usage.messages_received_a_day,
             usage.conversations_opened_a_day,
         );
-        for Way { name, polls, amounts } in measured.ways(usage) {
-            let dollars = money(PEOPLE * self.prices.of(amounts).total());
+        for UsagePattern { name, polls, amounts } in measured.patterns(usage) {
+            let dollars = money(USERS * self.prices.cost(amounts).total());
             let _ = writeln!(text, "| {name} | {polls:.0} | {dollars} |");
         }
-        let kept = &self.prices;
-        let a_gb = kept.dynamodb_storage_per_gb_month.usd + kept.dynamodb_recovery_per_gb_month.usd;
+        let prices = &self.prices;
+        let per_gb = prices.dynamodb_storage_per_gb_month.usd + prices.dynamodb_recovery_per_gb_month.usd;
         let lambda = &self.lambda;
         let _ = write!(
             text,
-            "\nList prices of {} of {} with API Gateway, Lambda, logs and transfer, without free tiers; a function is taken\n\
-             to run for {} ms, and {} ms for each database call in a row, which has not been measured in AWS. To keep a\n\
-             million messages costs about ${} a month. [infra/prices.json](infra/prices.json) has prices and assumptions.\n",
+            "\nThese are list prices in {} of {}, without free tiers. They include API Gateway, Lambda, logs and transfer.\n\
+             A function is assumed to run for {} ms plus {} ms per sequential database call; this has not been measured in AWS.\n\
+             Storing a million messages costs about ${} a month. [infra/prices.json](infra/prices.json) has the prices and\n\
+             assumptions.\n",
             self.region,
             self.date,
             lambda.own_ms,
             lambda.database_call_ms,
-            money(1e6 * usage.stored_bytes_per_message / 1e9 * a_gb),
+            money(1e6 * usage.stored_bytes_per_message / 1e9 * per_gb),
         );
         text
     }
 
-    /// All of it, with the formula.
+    /// Formats all figures, with the formulas.
     fn details(&self, measured: &Measured) -> String {
         let Self { region, date, prices, lambda, usage } = self;
         let mut text = format!(
@@ -512,13 +535,13 @@ impl Sheet {
              + functions x {} / 1M + GB-seconds x {}             (functions)\n        \
              + bytes logged x {} / 1G                                        (logs)\n        \
              + bytes sent x {} / 1G                                         (transfer)\n\
-             seconds of a function = {} ms + {} ms x calls in a row, at {} MB (a login: {} ms more at {} MB); \
+             seconds of a function = {} ms + {} ms x sequential calls, at {} MB (a login: {} ms more at {} MB); \
              {} bytes of log\n\
-             a month of a way = days x (opened x page + sessions x inbox + sent x (send + signals x typing) + the way's own):\n  \
-             polling every 2 s: a poll for each 2 s online; sent + received of them bring a message, one a minute notes presence\n  \
-             following: as many polls as poll_after_ms gives between two messages, which come evenly\n  \
+             a month = days x (opened x page + sessions x inbox + sent x (send + signals x typing) + the pattern's own part):\n  \
+             polling every 2 s: a poll every 2 s online; sent + received of them return a message, one a minute records presence\n  \
+             polling after poll_after_ms: the polls that it allows between two messages, which arrive at equal intervals\n  \
              a socket: sends and typing as frames (2 socket messages, no HTTP call), a push for each message and signal\n  \
-             received and for each online peer who hears of a session, pings every {PING_MINUTES} minutes, minutes online\n\
+             received, two pushes per session from each online peer, pings every {PING_MINUTES} minutes, minutes online\n\
              {usage:?}\n\n{:<42}{:>6}{:>7}{:>7}",
             prices.dynamodb_read_units_per_million.usd,
             prices.dynamodb_write_units_per_million.usd,
@@ -544,12 +567,12 @@ impl Sheet {
         let _ = writeln!(text, "  {}", parts.trim_end());
         for Call { name, depth, amounts } in &measured.all {
             let Amounts { read_units, write_units, .. } = amounts;
-            let dollars = columns(self.prices.of(1e6 * *amounts));
+            let dollars = columns(self.prices.cost(1e6 * *amounts));
             let _ = writeln!(text, "{name:<42}{depth:>6}{read_units:>7}{write_units:>7}  {dollars}");
         }
-        let _ = writeln!(text, "\n{:<62}  {}", "dollars a month of 1,000 people", parts.trim_end());
-        for Way { name, amounts, .. } in measured.ways(usage) {
-            let _ = writeln!(text, "{name:<62}  {}", columns(prices.of(PEOPLE * amounts)));
+        let _ = writeln!(text, "\n{:<62}  {}", "dollars a month for 1,000 users", parts.trim_end());
+        for UsagePattern { name, amounts, .. } in measured.patterns(usage) {
+            let _ = writeln!(text, "{name:<62}  {}", columns(prices.cost(USERS * amounts)));
         }
         text
     }

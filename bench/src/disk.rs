@@ -1,19 +1,19 @@
-//! What the data takes on disk.
+//! Measures the size of the data on disk.
 //!
-//! The write-ahead log holds pages that the database file does not have yet, so neither file alone tells how large
-//! the database is. The log's last commit does: its frame holds the number of pages
+//! The write-ahead log holds pages that the database file does not have yet, so the size of the database is not the
+//! size of either file. The frame of the log's last commit holds it, as a number of pages
 //! (<https://www.sqlite.org/fileformat2.html#the_write_ahead_log>).
 
 use std::fs::{self, File};
 use std::io::{BufReader, Read};
 use std::path::Path;
 
-use crate::Failure;
+use crate::failure::Failure;
 
 const LOG_HEADER: usize = 32;
 const FRAME_HEADER: usize = 24;
 
-/// Bytes of the database with everything that has been committed, its log left out. Nothing may be written
+/// Returns the size of the database in bytes, with everything committed but without the log. Nothing may be written
 /// meanwhile.
 pub(crate) fn database_size(folder: &Path) -> Result<u64, Failure> {
     let in_log = match File::open(folder.join("tidings.db-wal")) {
@@ -27,19 +27,19 @@ pub(crate) fn database_size(folder: &Path) -> Result<u64, Failure> {
     }
 }
 
-/// Bytes of the database after the log's last commit, if there is one.
+/// Returns the size of the database in bytes after the log's last commit; `None` if the log has no commit.
 fn committed_size(mut log: impl Read) -> Result<Option<u64>, Failure> {
     let mut header = [0; LOG_HEADER];
     if log.read_exact(&mut header).is_err() {
         return Ok(None);
     }
-    let page = number(&header, 8);
+    let page = u32_at(&header, 8);
     let salts = &header[16..24];
     let mut frame = vec![0; FRAME_HEADER + usize::try_from(page)?];
     let mut size = None;
-    // Frames with other salts are left from before the log began anew.
+    // Frames with other salts were written before SQLite restarted the log.
     while log.read_exact(&mut frame).is_ok() && frame[8..16] == *salts {
-        let pages = number(&frame, 4);
+        let pages = u32_at(&frame, 4);
         if pages > 0 {
             size = Some(u64::from(pages) * u64::from(page));
         }
@@ -47,11 +47,11 @@ fn committed_size(mut log: impl Read) -> Result<Option<u64>, Failure> {
     Ok(size)
 }
 
-fn number(bytes: &[u8], at: usize) -> u32 {
+fn u32_at(bytes: &[u8], at: usize) -> u32 {
     bytes[at..at + 4].iter().fold(0, |number, byte| number << 8 | u32::from(*byte))
 }
 
-/// Bytes of all files in the folder.
+/// Returns the total size of the folder's files in bytes.
 pub(crate) fn folder_size(folder: &Path) -> Result<u64, Failure> {
     let mut bytes = 0;
     for entry in fs::read_dir(folder)? {

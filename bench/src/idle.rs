@@ -1,4 +1,4 @@
-//! What sockets that are only held take of the server's memory.
+//! Measures how much of the server's memory an idle socket takes.
 
 use std::process::Command;
 use std::sync::Arc;
@@ -8,27 +8,28 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
+use crate::failure::Failure;
 use crate::report::{grouped, kilo, mega, note, say};
+use crate::seed;
 use crate::server::Server;
 use crate::sockets::Socket;
-use crate::{Failure, seed};
 
-/// How many sockets are held, less first.
-const HELD: [usize; 2] = [1_000, 5_000];
-/// Users whose they are, in turn.
+/// Numbers of idle sockets to measure with, in ascending order.
+const COUNTS: [usize; 2] = [1_000, 5_000];
+/// Users who share the sockets evenly.
 const USERS: usize = 100;
-/// Sockets that are opened at once.
-const AT_ONCE: usize = 16;
-/// Files that a process has open beside its sockets.
+/// Sockets that are opened concurrently.
+const CONCURRENT: usize = 16;
+/// Upper bound for the files that a process has open besides its sockets.
 const OTHER_FILES: u64 = 500;
-/// How long the server is left alone before its memory is read.
-const REST: Duration = Duration::from_secs(2);
+/// Pause before the server's memory is read.
+const PAUSE: Duration = Duration::from_secs(2);
 
-/// Opens sockets to a server of their own, and says what its memory was before and after.
+/// Opens idle sockets to a new server and prints the server's memory before and after.
 pub(crate) async fn measure() -> Result<(), Failure> {
     say("")?;
     let mut allowed = Vec::new();
-    for count in HELD {
+    for count in COUNTS {
         if may_open(u64::try_from(count)? + OTHER_FILES)? {
             allowed.push(count);
         } else {
@@ -38,14 +39,14 @@ pub(crate) async fn measure() -> Result<(), Failure> {
     if allowed.is_empty() {
         return Ok(());
     }
-    note("holding idle sockets")?;
+    note("opening idle sockets")?;
     let server = Server::start()?;
     let users = seed::users(&server, (0..USERS).map(|index| format!("holder-{index}")).collect()).await?;
-    let mut held = Vec::new();
-    let open = async |held: &mut Vec<Socket>, count: usize| -> Result<u64, Failure> {
-        let limit = Arc::new(Semaphore::new(AT_ONCE));
+    let mut sockets = Vec::new();
+    let open = async |sockets: &mut Vec<Socket>, count: usize| -> Result<u64, Failure> {
+        let limit = Arc::new(Semaphore::new(CONCURRENT));
         let mut tasks = JoinSet::new();
-        for index in held.len()..count {
+        for index in sockets.len()..count {
             let (user, limit, address) = (users[index % USERS].clone(), limit.clone(), server.address);
             tasks.spawn(async move {
                 let _permit = limit.acquire().await?;
@@ -53,19 +54,19 @@ pub(crate) async fn measure() -> Result<(), Failure> {
             });
         }
         while let Some(opened) = tasks.join_next().await {
-            held.push(opened??);
+            sockets.push(opened??);
         }
-        sleep(REST).await;
+        sleep(PAUSE).await;
         Ok(server.memory()?.resident)
     };
-    // What the first few take for all that follow is not theirs.
-    open(&mut held, AT_ONCE).await?;
-    held.clear();
-    let before = open(&mut held, 0).await?;
+    // The first sockets also cause allocations that all later ones share: leave these out of the measurement.
+    open(&mut sockets, CONCURRENT).await?;
+    sockets.clear();
+    let before = open(&mut sockets, 0).await?;
     for count in allowed {
-        let after = open(&mut held, count).await?;
+        let after = open(&mut sockets, count).await?;
         if server.open_files()? < count {
-            return Err("the server has closed idle sockets".into());
+            return Err("the server closed idle sockets".into());
         }
         let each = after.saturating_sub(before) / u64::try_from(count)?;
         say(&format!(
@@ -79,20 +80,21 @@ pub(crate) async fn measure() -> Result<(), Failure> {
     Ok(())
 }
 
-/// Whether this process, and with it a server that it starts, may open so many files. Raises the limit if need be.
+/// Whether this process, and a server that inherits its limit, may open this many files. Raises the limit if necessary.
 fn may_open(files: u64) -> Result<bool, Failure> {
     if limit()? >= files {
         return Ok(true);
     }
     let pid = std::process::id().to_string();
-    let raised = Command::new("prlimit").args(["--pid", &pid, &format!("--nofile={files}:")]).output();
-    Ok(raised.is_ok() && limit()? >= files)
+    let prlimit = Command::new("prlimit").args(["--pid", &pid, &format!("--nofile={files}:")]).output();
+    Ok(prlimit.is_ok() && limit()? >= files)
 }
 
-/// How many files this process may open.
+/// Returns how many files this process may open.
 fn limit() -> Result<u64, Failure> {
     let limits = std::fs::read_to_string("/proc/self/limits")?;
     let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"));
-    let soft = line.and_then(|line| line.split_whitespace().next()).ok_or("no limit of open files")?;
+    let soft =
+        line.and_then(|line| line.split_whitespace().next()).ok_or("cannot read the limit of open files")?;
     Ok(if soft == "unlimited" { u64::MAX } else { soft.parse()? })
 }

@@ -1,4 +1,4 @@
-//! The second table: what polls and sockets take to bring news.
+//! Measures the second table: how long polls and sockets take to deliver events.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -6,64 +6,69 @@ use std::time::{Duration, Instant};
 use tokio::time::{sleep, timeout};
 
 use crate::client::Client;
+use crate::failure::Failure;
 use crate::load::Load;
 use crate::report::{self, Row, note, say};
+use crate::rows::CLIENTS;
 use crate::seed::{self, Pair};
 use crate::server::Server;
-use crate::sockets::{LEAST, Stamps, Talk};
+use crate::sockets::{Chat, MIN_MESSAGES, Stamps};
 use crate::text::Texts;
 use crate::work::Follower;
-use crate::{CLIENTS, Failure, idle, operations};
+use crate::{idle, operations};
 
-/// Pairs that talk at most.
+/// Largest number of pairs that chat at once.
 pub(crate) const PAIRS: usize = 100;
 /// Pairs that send as fast as they can.
 const BUSY: usize = 32;
-/// Sockets of one user that hear the same.
-const FAN: usize = 24;
-/// Messages that one reader polls for before it is the next one's turn: a poll reads all of the last 15 s again.
+/// Sockets of one user that all receive the same events.
+const FAN_OUT: usize = 24;
+/// Messages that one reader polls for before the next reader takes over, because each poll rereads the last 15 s.
 const TURN: usize = 10;
-/// From one of them to the next.
+/// Interval between two of these messages.
 const TURN_PACE: Duration = Duration::from_millis(100);
-/// How long a message may take to the reader.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Time limit for one reader to receive all of these messages.
+const TURN_LIMIT: Duration = Duration::from_secs(30);
 
-/// Measures all of it.
+/// Measures and prints the table.
 pub(crate) async fn measure(server: &Server, pairs: &[Pair], time: Duration) -> Result<(), Failure> {
     let most = CLIENTS.into_iter().max().unwrap_or_default();
     let pollers = seed::users(server, (0..most).map(|index| format!("poller-{index}")).collect()).await?;
     let (address, one) = (server.address, pairs.get(..1).ok_or("no pairs")?);
     let busy = pairs.get(..BUSY).ok_or("too few pairs")?;
     say(&report::live_head())?;
-    crate::rows(server, &operations::polls(pollers), &CLIENTS, time).await?;
+    crate::rows::rows(server, &operations::polls(pollers), &CLIENTS, time).await?;
 
     let load = send_to_poll(address, pairs, time).await?;
     say(&Row { name: "send to poll", clients: 1, load }.to_string())?;
 
     let (second, tick) = (Duration::from_secs(1), Duration::from_millis(50));
-    let talks = [
-        ("send to push, 20/s", Talk { address, pairs: one, sockets: 1, pace: Some(tick) }),
-        ("send to push, 1/s each", Talk { address, pairs, sockets: 1, pace: Some(second) }),
-        ("send to push, unpaced", Talk { address, pairs: busy, sockets: 1, pace: None }),
-        ("fan-out to 24 sockets, 10/s", Talk { address, pairs: one, sockets: FAN, pace: Some(2 * tick) }),
+    let chats = [
+        ("send to push, 20/s", Chat { address, pairs: one, sockets: 1, pace: Some(tick) }),
+        ("send to push, 1/s each", Chat { address, pairs, sockets: 1, pace: Some(second) }),
+        ("send to push, unpaced", Chat { address, pairs: busy, sockets: 1, pace: None }),
+        ("fan-out to 24 sockets, 10/s", Chat { address, pairs: one, sockets: FAN_OUT, pace: Some(2 * tick) }),
     ];
-    for (name, talk) in talks {
-        note(&format!("opening {} sockets", talk.pairs.len() * (1 + talk.sockets)))?;
-        let heard = talk.run(time).await.map_err(|error| format!("{name}: {error}"))?;
-        say(&Row { name, clients: talk.pairs.len(), load: heard.load }.to_string())?;
-        if heard.lost > 0 {
-            say(&format!("  {} of {} messages were not pushed to all sockets", heard.lost, heard.sent))?;
+    for (name, chat) in chats {
+        note(&format!("opening {} sockets", chat.pairs.len() * (1 + chat.sockets)))?;
+        let delivery = chat.run(time).await.map_err(|error| format!("{name}: {error}"))?;
+        say(&Row { name, clients: chat.pairs.len(), load: delivery.load }.to_string())?;
+        if delivery.lost > 0 {
+            say(&format!(
+                "  {} of {} messages were not pushed to all sockets",
+                delivery.lost, delivery.sent
+            ))?;
         }
     }
     idle::measure().await
 }
 
-/// Readers in turn, each of whom polls without a pause while messages come.
+/// Measures readers one after another; each polls without a pause while messages arrive.
 async fn send_to_poll(address: SocketAddr, pairs: &[Pair], time: Duration) -> Result<Load, Failure> {
     let (mut writer, mut reader) = (Client::connect(address).await?, Client::connect(address).await?);
     let (mut times, mut spent) = (Vec::new(), Duration::ZERO);
     for pair in pairs.iter().cycle() {
-        if spent >= time && times.len() >= LEAST {
+        if spent >= time && times.len() >= MIN_MESSAGES {
             break;
         }
         let mut follower = Follower::new(pair.one.clone());
@@ -72,7 +77,7 @@ async fn send_to_poll(address: SocketAddr, pairs: &[Pair], time: Duration) -> Re
         let began = Instant::now();
         let (written, ages) = tokio::join!(
             write(&mut writer, pair, stamps),
-            timeout(PATIENCE, read(&mut reader, &mut follower, stamps))
+            timeout(TURN_LIMIT, read(&mut reader, &mut follower, stamps))
         );
         spent += began.elapsed();
         written?;
@@ -92,7 +97,7 @@ async fn write(client: &mut Client, pair: &Pair, stamps: Stamps) -> Result<(), F
     Ok(())
 }
 
-/// How old the messages of a turn were when they came.
+/// Polls until all messages of a turn have arrived, and returns the age of each on arrival.
 async fn read(
     client: &mut Client,
     follower: &mut Follower,

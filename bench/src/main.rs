@@ -1,15 +1,17 @@
-//! Measures the local stack: starts `tidings` on a fresh folder, fills it over HTTP, and prints what each operation
-//! takes. The server runs as its users run it: a process of its own, on file, reached over sockets.
+//! Measures the local stack: starts `tidings` on an empty folder, fills it over HTTP, and prints each operation's
+//! latency and cost. The server runs as its users run it: as a separate process, with data on disk, over the network.
 
 mod client;
 mod costs;
 mod disk;
+mod failure;
 mod groups;
 mod idle;
 mod live;
 mod load;
 mod operations;
 mod report;
+mod rows;
 mod seed;
 mod server;
 mod sockets;
@@ -17,7 +19,6 @@ mod starts;
 mod text;
 mod work;
 
-use std::error::Error;
 use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -25,56 +26,52 @@ use std::time::Duration;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::costs::Costs;
-use crate::operations::Operation;
-use crate::report::{Row, grouped, say};
-use crate::seed::{Pair, Size, Stage};
+use crate::failure::Failure;
+use crate::report::{grouped, say};
+use crate::rows::{CLIENTS, rows};
+use crate::seed::{Dataset, Pair, Size};
 use crate::server::Server;
 use crate::starts::Starts;
 
-/// What ends a measurement: a sentence for people.
-type Failure = Box<dyn Error + Send + Sync>;
-
-/// How many clients call at once.
-const CLIENTS: [usize; 3] = [1, 8, 32];
-/// Starts of which the median is told.
+/// Number of starts, of which the median is reported.
 const STARTS: usize = 5;
 const USUAL: Size = Size { conversations: 1_000, messages: 10_000 };
 const FULL: Size = Size { conversations: 10_000, messages: 100_000 };
 
-/// Measures the `tidings` binary that lies beside this one.
+/// Measure the `tidings` binary in the same folder as this one
 #[derive(Debug, Parser)]
 #[command(args_conflicts_with_subcommands = true)]
 struct Options {
     #[command(subcommand)]
     other: Option<Other>,
-    /// Seconds that each measurement takes
+    /// Seconds per measurement
     #[arg(long, default_value_t = 3.0)]
     seconds: f64,
-    /// Also with 10,000 conversations and 100,000 messages in one: takes some minutes
+    /// Also measure with 10,000 conversations, one of 100,000 messages; takes some minutes
     #[arg(long)]
     full: bool,
-    /// Only one of the tables
+    /// Measure only one of the tables
     #[arg(long)]
     only: Option<Table>,
 }
 
-/// What is measured beside the local stack.
+/// What can be measured instead of the local stack.
 #[derive(Debug, Subcommand)]
 enum Other {
-    /// From a function's exec to its first request for work
+    /// Measure how long functions take from exec to the first request for work
     Starts(Starts),
-    /// Dollars, in AWS
+    /// Compute what Tidings costs in AWS, in US dollars
     Costs(Costs),
 }
 
-/// What is measured together.
+/// A table of the report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Table {
     /// Calls over HTTP.
     Http,
     /// Polls and sockets.
     Live,
-    /// Groups, changes and logins.
+    /// Groups, edits and logins.
     Groups,
 }
 
@@ -88,12 +85,12 @@ fn main() -> ExitCode {
     }
 }
 
-/// One thread makes all calls, so that the server has the other cores to itself.
+/// Makes all calls on one thread, which leaves the other cores to the server.
 fn run(options: &Options) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     match &options.other {
         Some(Other::Starts(starts)) => return runtime.block_on(starts.measure()),
-        Some(Other::Costs(costs)) => return runtime.block_on(costs.tell()),
+        Some(Other::Costs(costs)) => return runtime.block_on(costs.run()),
         None => {}
     }
     let start_up = server::start_up(STARTS)?;
@@ -109,12 +106,12 @@ fn run(options: &Options) -> Result<(), Failure> {
 async fn measure(options: &Options, server: &Server, start_up: Duration) -> Result<(), Failure> {
     let seconds = Duration::try_from_secs_f64(options.seconds)?;
     let fresh = server.memory()?;
-    let mut stages = Vec::new();
+    let mut datasets = Vec::new();
     let wants = |table| options.only.is_none_or(|only| only == table);
     if wants(Table::Http) || wants(Table::Live) {
         let pairs = seed::pairs(server, live::PAIRS).await?;
         if wants(Table::Http) {
-            stages = http(options, server, &pairs, seconds).await?;
+            datasets = http(options, server, &pairs, seconds).await?;
             say("")?;
         }
         if wants(Table::Live) {
@@ -125,56 +122,40 @@ async fn measure(options: &Options, server: &Server, start_up: Duration) -> Resu
     if wants(Table::Groups) {
         groups::measure(server, seconds).await?;
     }
-    summary(server, start_up, fresh, &stages)
+    summary(server, start_up, fresh, &datasets)
 }
 
-/// The first table; gives what it was measured on.
+/// Measures and prints the first table. Returns the datasets that it was measured on.
 async fn http(
     options: &Options,
     server: &Server,
     pairs: &[Pair],
     seconds: Duration,
-) -> Result<Vec<Stage>, Failure> {
-    let stage = Stage::fill(server, "hub", USUAL).await?;
+) -> Result<Vec<Dataset>, Failure> {
+    let dataset = Dataset::fill(server, "hub", USUAL).await?;
     say(&report::head())?;
-    for operation in operations::writes(pairs).iter().chain(&operations::reads(&stage)?) {
+    for operation in operations::writes(pairs).iter().chain(&operations::reads(&dataset)?) {
         rows(server, operation, &CLIENTS, seconds).await?;
     }
-    let mut stages = vec![stage];
+    let mut datasets = vec![dataset];
     if options.full {
-        let stage = Stage::fill(server, "full-hub", FULL).await?;
-        for operation in operations::reads(&stage)? {
+        let dataset = Dataset::fill(server, "full-hub", FULL).await?;
+        for operation in operations::reads(&dataset)? {
             rows(server, &operation, &CLIENTS, seconds).await?;
         }
-        for operation in operations::writes_in(&stage) {
+        for operation in operations::writes_in(&dataset) {
             rows(server, &operation, &CLIENTS[..1], seconds).await?;
         }
-        stages.push(stage);
+        datasets.push(dataset);
     }
-    Ok(stages)
-}
-
-/// Measures an operation with each number of clients.
-async fn rows(
-    server: &Server,
-    operation: &Operation,
-    clients: &[usize],
-    seconds: Duration,
-) -> Result<(), Failure> {
-    for &clients in clients {
-        let works = (0..clients).map(|index| operation.work(index)).collect();
-        let load = load::run(server.address, works, seconds).await;
-        let load = load.map_err(|error| format!("{}, {clients} clients: {error}", operation.name))?;
-        say(&Row { name: &operation.name, clients, load }.to_string())?;
-    }
-    Ok(())
+    Ok(datasets)
 }
 
 fn summary(
     server: &Server,
     start_up: Duration,
     fresh: server::Memory,
-    stages: &[Stage],
+    datasets: &[Dataset],
 ) -> Result<(), Failure> {
     let now = server.memory()?;
     let disk = disk::folder_size(server.folder())?;
@@ -186,9 +167,9 @@ fn summary(
         report::mega(now.resident),
         report::mega(now.peak)
     ))?;
-    for stage in stages {
-        let messages = stage.size.messages;
-        let bytes = stage.growth / u64::try_from(messages)?;
+    for dataset in datasets {
+        let messages = dataset.size.messages;
+        let bytes = dataset.growth / u64::try_from(messages)?;
         let (bytes, messages) = (bytes, grouped(messages));
         say(&format!("disk per message    {bytes} bytes (database growth over {messages} sends)"))?;
     }

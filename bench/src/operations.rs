@@ -1,17 +1,17 @@
-//! What is measured, by its name in the table.
+//! The measured operations and their names in the table.
 
 use http::Method;
 
-use crate::Failure;
 use crate::client::User;
+use crate::failure::Failure;
 use crate::report::grouped;
-use crate::seed::{Pair, Stage, UNREAD};
+use crate::seed::{Dataset, Pair, UNREAD};
 use crate::text::{COMMON, RARE, Texts};
 use crate::work::{Follower, Work};
 
-/// Something to measure.
+/// An operation to measure.
 pub(crate) struct Operation {
-    /// What it is called in the table.
+    /// The name in the table.
     pub name: String,
     work: Box<dyn Fn(usize) -> Work>,
 }
@@ -21,13 +21,13 @@ impl Operation {
         Self { name: name.into(), work: Box::new(work) }
     }
 
-    /// The work of the client with that index.
+    /// Returns the work of the client with this index.
     pub(crate) fn work(&self, index: usize) -> Work {
         (self.work)(index)
     }
 }
 
-/// What writes: each client in a conversation of its own, or all in one.
+/// Returns the writes: each client in its own conversation, or all clients in one.
 pub(crate) fn writes(pairs: &[Pair]) -> Vec<Operation> {
     let (sending, marking) = (pairs.to_vec(), pairs.to_vec());
     let mut operations = vec![Operation::new("send", move |index| send(&sending[index % sending.len()], 0))];
@@ -38,18 +38,18 @@ pub(crate) fn writes(pairs: &[Pair]) -> Vec<Operation> {
     operations
 }
 
-/// What reads, at the size of a stage.
-pub(crate) fn reads(stage: &Stage) -> Result<Vec<Operation>, Failure> {
-    let hub = &stage.pair.one;
-    let (rows, messages) = (grouped(stage.size.conversations), grouped(stage.size.messages));
+/// Returns the reads of a dataset.
+pub(crate) fn reads(dataset: &Dataset) -> Result<Vec<Operation>, Failure> {
+    let hub = &dataset.pair.one;
+    let (rows, messages) = (grouped(dataset.size.conversations), grouped(dataset.size.messages));
     let get_as = |user: &User, name: String, path: &str| -> Result<Operation, Failure> {
         let call = user.call(Method::GET, path)?;
         Ok(Operation::new(name, move |_| Work::Get(call.clone())))
     };
     let get = |name, path: &str| get_as(hub, name, path);
-    let page = format!("/api/messages/conversation/{}?limit=50&mark_read=false", stage.pair.other.id);
+    let page = format!("/api/messages/conversation/{}?limit=50&mark_read=false", dataset.pair.other.id);
     let search = |name: String, word: &str| {
-        let path = format!("/api/messages/search?q={word}&limit=50&conversation_id={}", stage.conversation);
+        let path = format!("/api/messages/search?q={word}&limit=50&conversation_id={}", dataset.conversation);
         let user = hub.clone();
         Operation::new(name, move |_| Work::Search { user: user.clone(), path: path.clone() })
     };
@@ -57,28 +57,28 @@ pub(crate) fn reads(stage: &Stage) -> Result<Vec<Operation>, Failure> {
         get(format!("inbox, 50 of {rows}"), "/api/messages/inbox?limit=50")?,
         get(format!("conversation, 50 of {messages}"), &page)?,
         get(format!("unread count, all of {rows}"), "/api/messages/unread-count")?,
-        get_as(&stage.quiet, format!("unread count, {UNREAD} of {rows}"), "/api/messages/unread-count")?,
+        get_as(&dataset.quiet, format!("unread count, {UNREAD} of {rows}"), "/api/messages/unread-count")?,
         search(format!("search, rare word, {messages}"), RARE),
         search(format!("search, common word, {messages}"), COMMON),
     ])
 }
 
-/// What writes, in the long conversation of a stage.
-pub(crate) fn writes_in(stage: &Stage) -> Vec<Operation> {
-    let (sending, marking) = (stage.pair.clone(), stage.pair.clone());
-    let messages = grouped(stage.size.messages);
+/// Returns the writes to the long conversation of a dataset.
+pub(crate) fn writes_in(dataset: &Dataset) -> Vec<Operation> {
+    let (sending, marking) = (dataset.pair.clone(), dataset.pair.clone());
+    let messages = grouped(dataset.size.messages);
     vec![
         Operation::new(format!("send, after {messages}"), move |index| send(&sending, index)),
         Operation::new(format!("mark as read, after {messages}"), move |_| mark(&marking)),
     ]
 }
 
-/// Polls of users whose queues are empty, each of their own.
+/// Returns polls of users with empty queues, a different user for each client.
 pub(crate) fn polls(users: Vec<User>) -> Operation {
     Operation::new("idle poll", move |index| Work::Poll(Follower::new(users[index % users.len()].clone())))
 }
 
-/// Clients take turns in being either of the pair.
+/// Returns the work of sending as one of the pair: even clients send as `one`, odd clients as `other`.
 fn send(pair: &Pair, index: usize) -> Work {
     let (from, to) = pair.turn(index);
     let (from, to, mut texts) = (from.clone(), to.id.clone(), Texts::new(index));

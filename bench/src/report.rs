@@ -1,42 +1,42 @@
-//! The printed table: plain text, aligned.
+//! Prints the report: tables as aligned plain text.
 
 use std::fmt::{self, Display, Formatter};
 use std::io::Write;
 
-use crate::Failure;
 use crate::client::Cost;
+use crate::failure::Failure;
 use crate::load::Load;
 
-/// What the first table's numbers mean, and its header.
+/// Returns the legend and the header of the first table.
 pub(crate) fn head() -> String {
     let names = names("clients", "calls/s");
     format!(
-        "depth, calls (of the database), RCU and WCU are the server's own figures for one call, on average; a search\n\
-         is all its pages up to the first hits. mark as read: between two timed calls a message is sent, untimed;\n\
-         its calls/s are clients / mean latency.\n\
+        "depth, calls (to the database), RCU and WCU: the server's own figures, as means per call; a search counts all its\n\
+         pages up to the first hits. mark as read: a message is sent, untimed, before each timed call; calls/s is\n\
+         clients / mean latency.\n\
          \n{names}"
     )
 }
 
-/// The same of the second table.
+/// Returns the legend and the header of the second table.
 pub(crate) fn live_head() -> String {
     let names = names("senders", "sends/s");
     format!(
-        "idle poll: clients with empty queues follow their cursors; senders and sends/s are polls there. send to poll:\n\
-         from the start of the POST to the receipt of the answer that holds the message, by a reader that polls without\n\
-         a pause. send to push: from the frame on the sender's socket to the event on the receiver's, at the rate that\n\
-         the sends/s say; unpaced, each sender waits for its ack only. fan-out: until the last of a receiver's sockets\n\
-         in one direct conversation has it.\n\
+        "idle poll: clients with empty queues follow their cursors; here \"senders\" are clients and sends/s are polls/s.\n\
+         send to poll: from the start of the POST until a reader that polls without a pause has the response with the\n\
+         message. send to push: from the frame on the sender's socket to the event on the receiver's, at the rate in\n\
+         sends/s; unpaced senders wait only for each ack. fan-out: the receiver in one direct conversation has several\n\
+         sockets; the time is until the last of them has the event.\n\
          \n{names}"
     )
 }
 
-/// The same of the third table.
+/// Returns the legend and the header of the third table.
 pub(crate) fn groups_head() -> String {
     let names = names("clients", "calls/s");
     format!(
-        "send to a group: each message is in all rows and queues when the call is answered; of 1,000, once the fan-out\n\
-         has brought it to all, as the inbox of each says.\n\
+        "send to a group: each message is in all rows and queues when the call returns. In the group of 1,000 the fan-out\n\
+         writes them later: the time is until the inboxes of all participants show the message.\n\
          \n{names}"
     )
 }
@@ -45,13 +45,13 @@ fn names(clients: &str, rate: &str) -> String {
     line(["operation", clients, rate, "p50 ms", "p99 ms", "depth", "calls", "RCU", "WCU"].map(Into::into))
 }
 
-/// An operation with a number of clients, measured.
+/// A row of a table: an operation measured with a number of clients.
 pub(crate) struct Row<'a> {
-    /// What was measured.
+    /// The operation's name.
     pub name: &'a str,
-    /// How many called at once.
+    /// Number of concurrent clients.
     pub clients: usize,
-    /// What they achieved.
+    /// The results.
     pub load: Load,
 }
 
@@ -60,17 +60,17 @@ impl Display for Row<'_> {
         let Load { per_second, p50, p99, cost } = self.load;
         let millis = |time: std::time::Duration| format!("{:.2}", time.as_secs_f64() * 1000.0);
         let rate = if per_second < 100.0 { format!("{per_second:.1}") } else { format!("{per_second:.0}") };
-        let of = |field: fn(Cost) -> f64| cost.map_or_else(|| "-".into(), |cost| short(field(cost)));
+        let mean = |field: fn(Cost) -> f64| cost.map_or_else(|| "-".into(), |cost| short(field(cost)));
         f.write_str(&line([
             self.name.to_owned(),
             self.clients.to_string(),
             rate,
             millis(p50),
             millis(p99),
-            of(|cost| cost.depth),
-            of(|cost| cost.calls),
-            of(|cost| cost.rcu),
-            of(|cost| cost.wcu),
+            mean(|cost| cost.depth),
+            mean(|cost| cost.calls),
+            mean(|cost| cost.rcu),
+            mean(|cost| cost.wcu),
         ]))
     }
 }
@@ -79,7 +79,7 @@ fn line([name, clients, rate, p50, p99, depth, calls, rcu, wcu]: [String; 9]) ->
     format!("{name:<30} {clients:>7} {rate:>8} {p50:>9} {p99:>9} {depth:>6} {calls:>6} {rcu:>7} {wcu:>6}")
 }
 
-/// One digit after the point, where it says anything.
+/// Formats a number with one decimal, unless that is 0.
 fn short(number: f64) -> String {
     let text = format!("{number:.1}");
     text.strip_suffix(".0").map(ToOwned::to_owned).unwrap_or(text)
@@ -90,12 +90,12 @@ pub(crate) fn say(text: &str) -> Result<(), Failure> {
     Ok(writeln!(std::io::stdout().lock(), "{text}")?)
 }
 
-/// Says what is being done, beside the report.
+/// Prints progress to standard error.
 pub(crate) fn note(text: &str) -> Result<(), Failure> {
     Ok(writeln!(std::io::stderr().lock(), "{text} ...")?)
 }
 
-/// Digits in groups of three.
+/// Formats a number with thousands separators.
 pub(crate) fn grouped(number: usize) -> String {
     let digits = number.to_string();
     let mut text = String::new();
@@ -108,13 +108,13 @@ pub(crate) fn grouped(number: usize) -> String {
     text
 }
 
-/// Bytes in KiB.
+/// Formats bytes as KiB.
 pub(crate) fn kilo(bytes: u64) -> String {
     let tenths = bytes * 10 / 1024;
     format!("{}.{} KiB", tenths / 10, tenths % 10)
 }
 
-/// Bytes in MiB.
+/// Formats bytes as MiB.
 pub(crate) fn mega(bytes: u64) -> String {
     let tenths = bytes * 10 / (1024 * 1024);
     format!("{}.{} MiB", tenths / 10, tenths % 10)

@@ -1,4 +1,4 @@
-//! Fills the store over HTTP, with as many clients as the load has at most.
+//! Fills the store over HTTP, with as many clients as the largest load.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,59 +7,60 @@ use http::Method;
 use tokio::task::JoinSet;
 
 use crate::client::{Call, Client, User};
+use crate::disk;
+use crate::failure::Failure;
 use crate::report::{grouped, note};
 use crate::server::Server;
 use crate::text::Texts;
-use crate::{Failure, disk};
 
 const CLIENTS: usize = 32;
-/// One text in so many holds the rare word.
+/// One text in this many contains the rare word.
 const RARITY: usize = 1_000;
 
-/// Conversations that a quiet user has not read.
+/// Unread conversations of the user who has read most.
 pub(crate) const UNREAD: usize = 50;
 
 /// Two users with a conversation.
 #[derive(Debug, Clone)]
 pub(crate) struct Pair {
-    /// One of them.
+    /// The first user.
     pub one: User,
-    /// The other.
+    /// The second user.
     pub other: User,
 }
 
 impl Pair {
-    /// Who writes at that turn, and to whom.
+    /// Returns the sender and the receiver of the message with this index: the two alternate.
     pub(crate) fn turn(&self, index: usize) -> (&User, &User) {
         if index.is_multiple_of(2) { (&self.one, &self.other) } else { (&self.other, &self.one) }
     }
 }
 
-/// How large a stage is.
+/// The size of a dataset.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Size {
-    /// Conversations in the inbox of its hub, each with unread messages.
+    /// Conversations in the main user's inbox, each with unread messages.
     pub conversations: usize,
-    /// Messages in the long one of them.
+    /// Messages in the long conversation.
     pub messages: usize,
 }
 
 /// A user with many conversations, one of them long.
-pub(crate) struct Stage {
-    /// The user, and the peer of the long conversation.
+pub(crate) struct Dataset {
+    /// The main user (`one`) and the other user of the long conversation (`other`).
     pub pair: Pair,
     /// Another user with as many conversations, all but [`UNREAD`] of them read.
     pub quiet: User,
     /// The long conversation's id.
     pub conversation: String,
-    /// How large it is.
+    /// The size.
     pub size: Size,
-    /// Bytes that the database grew by while the long conversation was filled.
+    /// Bytes by which the database grew while the long conversation was filled.
     pub growth: u64,
 }
 
-impl Stage {
-    /// Makes one.
+impl Dataset {
+    /// Creates the users and fills their conversations.
     pub(crate) async fn fill(server: &Server, name: &str, size: Size) -> Result<Self, Failure> {
         let Size { conversations, messages } = size;
         note(&format!("filling an inbox with {} conversations", grouped(conversations)))?;
@@ -72,7 +73,7 @@ impl Stage {
         let peers = users.split_off(3);
         let [one, quiet, other] = <[User; 3]>::try_from(users).map_err(|_| "too many users")?;
         greet(server, peers.clone(), &one).await?;
-        note("filling another, and reading it")?;
+        note("filling a second inbox and reading most of it")?;
         let peers = peers.into_iter().chain([other.clone()]).collect();
         read_most(server, peers, &quiet).await?;
 
@@ -80,35 +81,35 @@ impl Stage {
         let pair = Pair { one, other };
         let conversation = open(server, &pair).await?;
         let before = disk::database_size(server.folder())?;
-        all(server.address, chat(pair.clone(), messages - 1)).await?;
+        make_all(server.address, chat(pair.clone(), messages - 1)).await?;
         let growth = disk::database_size(server.folder())?.saturating_sub(before);
         Ok(Self { pair, quiet, conversation, size, growth })
     }
 }
 
-/// A message from each of the peers.
+/// Sends a message from each peer to the hub.
 async fn greet(server: &Server, peers: Vec<User>, hub: &User) -> Result<(), Failure> {
     let (mut texts, hub) = (Texts::new(0), hub.id.clone());
-    all(server.address, peers.into_iter().map(move |peer| peer.send(&hub, &texts.usual()))).await
+    make_all(server.address, peers.into_iter().map(move |peer| peer.send(&hub, &texts.usual()))).await
 }
 
-/// A message from each of the peers, all but [`UNREAD`] of which their receiver reads.
+/// Sends a message from each peer to the hub, who then reads all but [`UNREAD`] of them.
 async fn read_most(server: &Server, peers: Vec<User>, hub: &User) -> Result<(), Failure> {
     greet(server, peers.clone(), hub).await?;
-    let read = |peer: &User| {
+    let read_from = |peer: &User| {
         hub.call(Method::GET, &format!("/api/messages/conversation/{}?limit=1&mark_read=true", peer.id))
     };
-    let calls = peers.iter().skip(UNREAD).map(read).collect::<Result<Vec<_>, _>>()?;
-    all(server.address, calls.into_iter()).await?;
+    let calls = peers.iter().skip(UNREAD).map(read_from).collect::<Result<Vec<_>, _>>()?;
+    make_all(server.address, calls.into_iter()).await?;
     let mut client = Client::connect(server.address).await?;
     let count = client.call(hub.call(Method::GET, "/api/messages/unread-count")?).await?.json()?;
     let unread = &count["data"]["conversations"];
     if *unread == UNREAD { Ok(()) } else { Err(format!("{unread} conversations are unread").into()) }
 }
 
-/// Pairs of users, each with a conversation of one message.
+/// Creates pairs of users, each with a conversation of one message.
 pub(crate) async fn pairs(server: &Server, count: usize) -> Result<Vec<Pair>, Failure> {
-    note("making the writers")?;
+    note("creating pairs of users")?;
     let ids = (0..count).flat_map(|index| [format!("reader-{index}"), format!("writer-{index}")]).collect();
     let mut users = users(server, ids).await?.into_iter();
     let mut pairs = Vec::with_capacity(count);
@@ -120,17 +121,17 @@ pub(crate) async fn pairs(server: &Server, count: usize) -> Result<Vec<Pair>, Fa
     Ok(pairs)
 }
 
-/// Users with tokens, known to the server.
+/// Returns users with these ids and with tokens. Each has made a first call, which creates the profile.
 pub(crate) async fn users(server: &Server, ids: Vec<String>) -> Result<Vec<User>, Failure> {
     let tokens = server.tokens(&ids)?;
     let users = ids.into_iter().zip(tokens).map(|(id, token)| User::new(id, &token));
     let users = users.collect::<Result<Vec<_>, _>>()?;
     let calls = users.iter().map(|user| user.call(Method::GET, "/api/users/me"));
-    all(server.address, calls.collect::<Result<Vec<_>, _>>()?.into_iter()).await?;
+    make_all(server.address, calls.collect::<Result<Vec<_>, _>>()?.into_iter()).await?;
     Ok(users)
 }
 
-/// The first message of a pair; gives the conversation's id.
+/// Sends the first message of a pair. Returns the conversation's id.
 async fn open(server: &Server, pair: &Pair) -> Result<String, Failure> {
     let mut client = Client::connect(server.address).await?;
     let sent = client.call(pair.other.send(&pair.one.id, "Hello, this is the first message.")).await?;
@@ -139,7 +140,7 @@ async fn open(server: &Server, pair: &Pair) -> Result<String, Failure> {
     Ok(id.ok_or("a message without a conversation")?.to_owned())
 }
 
-/// So many messages, from both in turn.
+/// Returns calls that send `count` messages, from both users in turn.
 fn chat(pair: Pair, count: usize) -> impl Iterator<Item = Call> + Send + 'static {
     let mut texts = Texts::new(1);
     (0..count).map(move |index| {
@@ -149,8 +150,11 @@ fn chat(pair: Pair, count: usize) -> impl Iterator<Item = Call> + Send + 'static
     })
 }
 
-/// Makes all calls, each client the next one that is left.
-async fn all(address: SocketAddr, calls: impl Iterator<Item = Call> + Send + 'static) -> Result<(), Failure> {
+/// Makes all calls: each of [`CLIENTS`] clients takes the next call until none is left.
+async fn make_all(
+    address: SocketAddr,
+    calls: impl Iterator<Item = Call> + Send + 'static,
+) -> Result<(), Failure> {
     let calls = Arc::new(Mutex::new(calls));
     let mut tasks = JoinSet::new();
     for _ in 0..CLIENTS {

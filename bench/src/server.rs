@@ -1,4 +1,4 @@
-//! The `tidings` process under measurement, on a fresh folder; it ends, and the folder goes, with its guard.
+//! The `tidings` process under measurement, on an empty folder. Dropping the guard kills it and deletes the folder.
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
@@ -9,28 +9,28 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use crate::Failure;
+use crate::failure::Failure;
 
-/// A server that is ready.
+/// A running server that has reported ready.
 pub(crate) struct Server {
-    /// Where it serves.
+    /// The address it listens on.
     pub address: SocketAddr,
     process: Process,
     folder: TempDir,
     binary: PathBuf,
 }
 
-/// What the process holds of memory, in bytes.
+/// The resident memory of a process, in bytes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Memory {
-    /// Now (`VmRSS`).
+    /// Current size (`VmRSS`).
     pub resident: u64,
-    /// At most so far (`VmHWM`).
+    /// Peak size (`VmHWM`).
     pub peak: u64,
 }
 
 impl Memory {
-    /// What a process holds, by its id.
+    /// Reads the memory of the process with this id.
     pub(crate) fn of(process: u32) -> Result<Self, Failure> {
         let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
         let field = |name: &str| -> Result<u64, Failure> {
@@ -41,10 +41,10 @@ impl Memory {
     }
 }
 
-/// Ends its process.
+/// A child process, killed on drop.
 struct Process {
     child: Child,
-    /// Held, so that the server can go on writing to it.
+    /// Kept open, so that the server can continue to write to it.
     out: BufReader<ChildStdout>,
 }
 
@@ -56,40 +56,39 @@ impl Drop for Process {
 }
 
 impl Server {
-    /// Starts one, with its folder beside the binary: the system's temporary folder may be in memory, where a flush
+    /// Starts a server with its data beside the binary: the system's temporary folder may be in memory, where a flush
     /// costs nothing.
     pub(crate) fn start() -> Result<Self, Failure> {
         let binary = binary()?;
-        let beside = binary.parent().ok_or("the binary is in no folder")?;
+        let beside = binary.parent().ok_or("the binary has no parent folder")?;
         let folder = tempfile::Builder::new().prefix("bench-data-").tempdir_in(beside)?;
         let (process, address) = spawn(&binary, folder.path())?;
         Ok(Self { address, process, folder, binary })
     }
 
-    /// Its data directory.
+    /// Returns the data directory.
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
     }
 
-    /// What it holds of memory.
+    /// Reads the server's memory.
     pub(crate) fn memory(&self) -> Result<Memory, Failure> {
         Memory::of(self.process.child.id())
     }
 
-    /// How many files it has open, sockets among them.
+    /// Returns how many files the server has open, including sockets.
     pub(crate) fn open_files(&self) -> Result<usize, Failure> {
         Ok(std::fs::read_dir(format!("/proc/{}/fd", self.process.child.id()))?.count())
     }
 
-    /// A token for each user, in their order.
+    /// Signs a token for each user, in the same order.
     pub(crate) fn tokens(&self, users: &[String]) -> Result<Vec<String>, Failure> {
         let threads = thread::available_parallelism()?.get();
         let share = users.len().div_ceil(threads).max(1);
         thread::scope(|scope| {
             let sign = |part| scope.spawn(move || self.tokens_of(part));
             let workers: Vec<_> = users.chunks(share).map(sign).collect();
-            let parts =
-                workers.into_iter().map(|worker| worker.join().map_err(|_| "a thread ended early")?);
+            let parts = workers.into_iter().map(|worker| worker.join().map_err(|_| "a thread panicked")?);
             Ok(parts.collect::<Result<Vec<_>, Failure>>()?.concat())
         })
     }
@@ -99,20 +98,21 @@ impl Server {
     }
 
     fn token(&self, user: &str) -> Result<String, Failure> {
-        let mut command = bare(&self.binary);
+        let mut command = clean_command(&self.binary);
         command.args(["token", user, "--name", user, "--data-dir"]).arg(self.folder.path());
         let output = command.output()?;
         if !output.status.success() {
-            return Err(format!("no token: {}", String::from_utf8_lossy(&output.stderr)).into());
+            return Err(format!("cannot sign a token: {}", String::from_utf8_lossy(&output.stderr)).into());
         }
         Ok(String::from_utf8(output.stdout)?.trim().to_owned())
     }
 }
 
-/// The median time of so many starts, each on an empty folder, from the process's creation to its ready line.
+/// Starts the server several times, each time on an empty folder. Returns the median time from the process's creation
+/// to its ready line.
 pub(crate) fn start_up(starts: usize) -> Result<Duration, Failure> {
     let binary = binary()?;
-    let beside = binary.parent().ok_or("the binary is in no folder")?;
+    let beside = binary.parent().ok_or("the binary has no parent folder")?;
     let mut times = Vec::with_capacity(starts);
     for _ in 0..starts {
         let folder = tempfile::Builder::new().prefix("bench-data-").tempdir_in(beside)?;
@@ -124,7 +124,7 @@ pub(crate) fn start_up(starts: usize) -> Result<Duration, Failure> {
     times.get(starts / 2).copied().ok_or_else(|| "no start was measured".into())
 }
 
-/// `tidings`, beside this executable.
+/// Returns the path of `tidings`, in the folder of this executable.
 fn binary() -> Result<PathBuf, Failure> {
     let binary = std::env::current_exe()?.with_file_name("tidings");
     if binary.is_file() {
@@ -134,8 +134,8 @@ fn binary() -> Result<PathBuf, Failure> {
     }
 }
 
-/// A command without the settings of whoever runs the benchmark.
-fn bare(binary: &Path) -> Command {
+/// Creates a command without the `TIDINGS_` and `AWS_` variables of the caller's environment.
+fn clean_command(binary: &Path) -> Command {
     let mut command = Command::new(binary);
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
@@ -147,7 +147,7 @@ fn bare(binary: &Path) -> Command {
 }
 
 fn spawn(binary: &Path, folder: &Path) -> Result<(Process, SocketAddr), Failure> {
-    let mut child = bare(binary)
+    let mut child = clean_command(binary)
         .args(["--port", "0", "--quiet", "--data-dir"])
         .arg(folder)
         .env("TIDINGS_RATE_LIMITS", "off")

@@ -1,4 +1,4 @@
-//! Users who talk over sockets, and how long their messages are on the way.
+//! Measures the delivery time of messages between users on sockets.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,24 +15,24 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
 
-use crate::Failure;
 use crate::client::User;
+use crate::failure::Failure;
 use crate::load::Load;
 use crate::seed::Pair;
 use crate::text::Texts;
 
-/// Messages that a measurement takes at least, so that its 99th percentile is one.
-pub(crate) const LEAST: usize = 100;
-/// How long a push that has not come is waited for, and how long the server is given to notice closed sockets.
-const PATIENCE: Duration = Duration::from_secs(1);
-/// Bytes that a socket reads at once: the default is taken from memory for each.
+/// Minimum number of messages in a measurement, so that the 99th percentile means something.
+pub(crate) const MIN_MESSAGES: usize = 100;
+/// How long to wait for an outstanding push, and for the server to notice closed sockets.
+const GRACE: Duration = Duration::from_secs(1);
+/// Size of a socket's read buffer in bytes. The default is larger, and each socket allocates its own buffer.
 const BUFFER: usize = 4 * 1024;
 
 /// A user's socket.
 pub(crate) struct Socket(WebSocketStream<MaybeTlsStream<TcpStream>>);
 
 impl Socket {
-    /// Opens one.
+    /// Opens a socket.
     pub(crate) async fn open(address: SocketAddr, user: &User) -> Result<Self, Failure> {
         let url = format!("ws://{address}/ws?token={}", user.token()?);
         let config = WebSocketConfig::default().read_buffer_size(BUFFER);
@@ -50,7 +50,7 @@ impl Socket {
         }
     }
 
-    /// Sends a message, and waits for its ack.
+    /// Sends a message and waits for its ack.
     async fn send(&mut self, to: &str, text: &str) -> Result<(), Failure> {
         let frame = json!({"action": "send", "recipient_id": to, "message_text": text}).to_string();
         self.0.send(Message::text(frame)).await?;
@@ -60,73 +60,73 @@ impl Socket {
                 return Ok(());
             }
             if frame.contains(r#""type":"error""#) {
-                return Err(format!("a send over a socket was answered {frame}").into());
+                return Err(format!("a send over a socket failed: {frame}").into());
             }
         }
     }
 }
 
-/// Puts the time into messages, and reads it from them.
+/// Writes timestamps into messages and reads them back, relative to a common start.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Stamps(Instant);
 
 impl Stamps {
-    /// Counts from now on.
+    /// Starts the clock.
     pub(crate) fn new() -> Self {
         Self(Instant::now())
     }
 
-    /// A text that says when it was made.
+    /// Returns a text that contains the current time.
     pub(crate) fn text(self, texts: &mut Texts) -> String {
         format!("sent at {} us: {}", self.0.elapsed().as_micros(), texts.usual())
     }
 
-    /// The messages in an event or in some: when they were made, and how long ago that is.
+    /// Finds the messages in one or more events. Returns for each its timestamp and its age.
     pub(crate) fn read(self, events: &str) -> impl Iterator<Item = (Duration, Duration)> {
         let now = self.0.elapsed();
         events.split(r#""message_text":"sent at "#).skip(1).filter_map(move |rest| {
-            let made = Duration::from_micros(rest.split_once(" us")?.0.parse().ok()?);
-            Some((made, now.saturating_sub(made)))
+            let stamp = Duration::from_micros(rest.split_once(" us")?.0.parse().ok()?);
+            Some((stamp, now.saturating_sub(stamp)))
         })
     }
 }
 
-/// Pairs who talk: in each, one writes and the other listens.
-pub(crate) struct Talk<'a> {
-    /// Where the server is.
+/// Pairs of users who chat: in each pair, one writes and the other listens.
+pub(crate) struct Chat<'a> {
+    /// The server's address.
     pub address: SocketAddr,
-    /// Who talks.
+    /// The pairs: `other` writes, `one` listens.
     pub pairs: &'a [Pair],
-    /// Sockets that each listener holds.
+    /// Number of sockets per listener.
     pub sockets: usize,
-    /// From one message of a writer to the next; without it, the next one follows the ack.
+    /// Interval between a writer's messages. If `None`, the next message follows the ack.
     pub pace: Option<Duration>,
 }
 
-/// What came of it.
-pub(crate) struct Heard {
-    /// Messages a second, and the time until the last of the listener's sockets had them.
+/// The results of a [`Chat`].
+pub(crate) struct Delivery {
+    /// Messages per second, and the time until the last of a listener's sockets had each.
     pub load: Load,
-    /// Messages that were sent.
+    /// Number of messages sent.
     pub sent: usize,
-    /// Of them, those that did not reach each of the listener's sockets.
+    /// Number of messages that did not reach all of the listener's sockets.
     pub lost: usize,
 }
 
-/// A message that came: in which pair, when it was made, and how old it was.
+/// A message that arrived on a socket: the pair's index, the message's timestamp and its age.
 type Arrival = (usize, Duration, Duration);
 
-impl Talk<'_> {
-    /// Opens all sockets, sends one message over each pair's unmeasured, and then goes on until the time is up.
-    pub(crate) async fn run(&self, time: Duration) -> Result<Heard, Failure> {
+impl Chat<'_> {
+    /// Opens all sockets, sends one unmeasured message per pair, and then sends until the time is up.
+    pub(crate) async fn run(&self, time: Duration) -> Result<Delivery, Failure> {
         let stamps = Stamps::new();
-        let (told, mut heard) = mpsc::unbounded_channel();
+        let (sender, mut receiver) = mpsc::unbounded_channel();
         let (mut listeners, mut writers) = (JoinSet::new(), JoinSet::new());
         let start = Arc::new(Barrier::new(self.pairs.len()));
         for (index, pair) in self.pairs.iter().enumerate() {
             for _ in 0..self.sockets {
                 let socket = Socket::open(self.address, &pair.one).await?;
-                listeners.spawn(listen(socket, index, stamps, told.clone()));
+                listeners.spawn(listen(socket, index, stamps, sender.clone()));
             }
             let writer = Writer {
                 socket: Socket::open(self.address, &pair.other).await?,
@@ -134,9 +134,9 @@ impl Talk<'_> {
                 texts: Texts::new(index),
                 stamps,
                 pace: self.pace,
-                // Writers of one pace take turns.
-                delay: self.pace.unwrap_or_default().mul_f64(share(index, self.pairs.len())?),
-                least: if self.pace.is_some() { LEAST.div_ceil(self.pairs.len()) } else { 1 },
+                // Spread the writers evenly over the interval.
+                delay: self.pace.unwrap_or_default().mul_f64(fraction(index, self.pairs.len())?),
+                min_messages: if self.pace.is_some() { MIN_MESSAGES.div_ceil(self.pairs.len()) } else { 1 },
             };
             writers.spawn(writer.write(start.clone(), time));
         }
@@ -146,37 +146,37 @@ impl Talk<'_> {
             sent += count;
             per_second += f64::from(u32::try_from(count)?) / took.as_secs_f64();
         }
-        let arrivals = gather(&mut heard, sent * self.sockets).await;
+        let arrivals = gather(&mut receiver, sent * self.sockets).await;
         while let Some(done) = listeners.try_join_next() {
             done??;
         }
         drop(listeners);
-        sleep(PATIENCE).await;
+        sleep(GRACE).await;
         let times = complete(arrivals, self.sockets);
         let lost = sent.saturating_sub(times.len());
-        Ok(Heard { load: Load::of(times, per_second), sent, lost })
+        Ok(Delivery { load: Load::of(times, per_second), sent, lost })
     }
 }
 
-fn share(index: usize, count: usize) -> Result<f64, Failure> {
+fn fraction(index: usize, count: usize) -> Result<f64, Failure> {
     Ok(f64::from(u32::try_from(index)?) / f64::from(u32::try_from(count)?))
 }
 
-/// So many arrivals, or those that come before nothing comes any more.
-async fn gather(heard: &mut UnboundedReceiver<Arrival>, expected: usize) -> Vec<Arrival> {
+/// Receives the expected number of arrivals; stops early if nothing arrives for [`GRACE`].
+async fn gather(receiver: &mut UnboundedReceiver<Arrival>, expected: usize) -> Vec<Arrival> {
     let mut arrivals = Vec::with_capacity(expected);
     while arrivals.len() < expected {
-        let Ok(Some(arrival)) = timeout(PATIENCE, heard.recv()).await else { break };
+        let Ok(Some(arrival)) = timeout(GRACE, receiver.recv()).await else { break };
         arrivals.push(arrival);
     }
     arrivals
 }
 
-/// How old messages were when they reached the last of so many sockets.
+/// Returns the age of each message when it reached the last socket; leaves out those that did not reach all sockets.
 fn complete(mut arrivals: Vec<Arrival>, sockets: usize) -> Vec<Duration> {
     arrivals.sort_unstable();
-    let of_one = |one: &Arrival, next: &Arrival| (one.0, one.1) == (next.0, next.1);
-    let messages = arrivals.chunk_by(of_one).filter(|message| message.len() == sockets);
+    let same_message = |one: &Arrival, next: &Arrival| (one.0, one.1) == (next.0, next.1);
+    let messages = arrivals.chunk_by(same_message).filter(|message| message.len() == sockets);
     messages.filter_map(|message| message.iter().map(|(_, _, age)| *age).max()).collect()
 }
 
@@ -184,12 +184,12 @@ async fn listen(
     mut socket: Socket,
     pair: usize,
     stamps: Stamps,
-    told: UnboundedSender<Arrival>,
+    arrivals: UnboundedSender<Arrival>,
 ) -> Result<(), Failure> {
     loop {
         let frame = socket.frame().await?;
-        for (made, age) in stamps.read(&frame) {
-            told.send((pair, made, age))?;
+        for (stamp, age) in stamps.read(&frame) {
+            arrivals.send((pair, stamp, age))?;
         }
     }
 }
@@ -201,18 +201,18 @@ struct Writer {
     stamps: Stamps,
     pace: Option<Duration>,
     delay: Duration,
-    least: usize,
+    min_messages: usize,
 }
 
 impl Writer {
-    /// How many messages were sent, in what time.
+    /// Sends until the time is up. Returns the number of messages and the time they took.
     async fn write(mut self, start: Arc<Barrier>, time: Duration) -> Result<(usize, Duration), Failure> {
         self.socket.send(&self.to, &self.texts.usual()).await?;
         start.wait().await;
         sleep(self.delay).await;
         let began = tokio::time::Instant::now();
         let (mut sent, mut next) = (0, began);
-        while began.elapsed() < time || sent < self.least {
+        while began.elapsed() < time || sent < self.min_messages {
             let text = self.stamps.text(&mut self.texts);
             self.socket.send(&self.to, &text).await?;
             sent += 1;

@@ -1,7 +1,8 @@
-//! How long functions take to start: from their process's creation to the first request for work, as Lambda counts.
+//! Measures how long functions take to start: from the process's creation to its first request for work, which is the
+//! time that Lambda counts.
 //!
-//! The Runtime API is a fake on loopback; it answers the warm-up call to the database as well, over plain HTTP. The
-//! function has its TLS client, trusted roots included, by then: the SDK builds both before the first call.
+//! A fake Runtime API on loopback also answers the warm-up call to the database, over plain HTTP. The measured time
+//! includes building the TLS client and its trusted roots, which the SDK does before its first call.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,28 +14,28 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
-use crate::Failure;
+use crate::failure::Failure;
 use crate::report::{mega, say};
 use crate::server::Memory;
 
 /// How long a function may take before it counts as broken.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// Where the runtime asks for work (AWS Lambda's guide, "Using the Lambda runtime API for custom runtimes").
+const START_LIMIT: Duration = Duration::from_secs(10);
+/// Part of the runtime's request for work (AWS Lambda's guide, "Using the Lambda runtime API for custom runtimes").
 const NEXT: &str = "/invocation/next ";
-/// An answer to any call that is not for work: an item that does not exist.
-const NOTHING: &[u8] =
+/// The response to all other requests: an empty object, which to the database's client is an item that does not exist.
+const NO_ITEM: &[u8] =
     b"HTTP/1.1 200 OK\r\ncontent-type: application/x-amz-json-1.0\r\ncontent-length: 2\r\n\r\n{}";
 
-/// Measures how functions start.
+/// Measure how long functions take to start
 #[derive(Debug, Args)]
 pub(crate) struct Starts {
-    /// Starts of each, of which the median counts
+    /// Number of starts of each function, of which the median counts
     #[arg(long, default_value_t = 20)]
     times: usize,
-    /// The handler's name that the functions are given
+    /// Names of the handlers to start
     #[arg(long, value_delimiter = ',', default_value = "bootstrap")]
     handlers: Vec<String>,
-    /// The functions' binaries; with several handlers each is started as each of them
+    /// The functions' binaries; each is started once for each handler
     #[arg(required = true)]
     binaries: Vec<PathBuf>,
 }
@@ -42,12 +43,12 @@ pub(crate) struct Starts {
 /// One start of a function.
 struct Start {
     took: Duration,
-    /// The processor's time, whatever else the machine did.
-    computed: Duration,
+    /// CPU time of the process, which does not depend on the machine's other load.
+    cpu_time: Duration,
     memory: Memory,
 }
 
-/// Ends its process.
+/// A function's process, killed on drop.
 struct Function(Child);
 
 impl Drop for Function {
@@ -61,7 +62,7 @@ impl Starts {
     /// Prints a line for each function.
     ///
     /// # Errors
-    /// A sentence about a function that does not ask for work.
+    /// If a function cannot be started or does not ask for work within 10 s.
     pub(crate) async fn measure(&self) -> Result<(), Failure> {
         let api = TcpListener::bind(("127.0.0.1", 0)).await?;
         say(&line(["function", "ready ms", "slowest", "CPU ms", "resident"]))?;
@@ -98,29 +99,29 @@ async fn start(api: &TcpListener, binary: &Path, handler: &str) -> Result<Start,
         .env("TIDINGS_JWT_SECRET", "a secret that is only measured with, of 32 bytes")
         .env("TIDINGS_SECRET", "a secret that is only measured with")
         .stdout(Stdio::null());
-    // Open until the function has ended: it would complain.
-    let mut open = Vec::new();
+    // Keeps the connections open until the function has ended; otherwise it would log errors.
+    let mut connections = Vec::new();
     let began = Instant::now();
     let function = Function(command.spawn()?);
-    let asked = timeout(PATIENCE, async {
+    let asked = timeout(START_LIMIT, async {
         loop {
             let (mut stream, _) = api.accept().await?;
             let head = head(&mut stream).await?;
             if head.lines().next().is_some_and(|line| line.contains(NEXT)) {
-                open.push(stream);
+                connections.push(stream);
                 return Ok::<_, Failure>(began.elapsed());
             }
-            stream.write_all(NOTHING).await?;
-            open.push(stream);
+            stream.write_all(NO_ITEM).await?;
+            connections.push(stream);
         }
     });
-    let took = asked.await.map_err(|_| "does not ask for work")??;
+    let took = asked.await.map_err(|_| "it did not ask for work in time")??;
     let process = function.0.id();
-    Ok(Start { took, computed: computed(process)?, memory: Memory::of(process)? })
+    Ok(Start { took, cpu_time: cpu_time(process)?, memory: Memory::of(process)? })
 }
 
-/// The time that a process's threads have been on a processor (proc(5), `schedstat`).
-fn computed(process: u32) -> Result<Duration, Failure> {
+/// Returns the CPU time of all threads of a process (proc(5), `schedstat`).
+fn cpu_time(process: u32) -> Result<Duration, Failure> {
     let mut nanos = 0;
     for thread in fs::read_dir(format!("/proc/{process}/task"))? {
         let figures = fs::read_to_string(thread?.path().join("schedstat"))?;
@@ -129,7 +130,7 @@ fn computed(process: u32) -> Result<Duration, Failure> {
     Ok(Duration::from_nanos(nanos))
 }
 
-/// A request, up to the end of its head at least.
+/// Reads a request up to at least the end of its head.
 async fn head(stream: &mut TcpStream) -> Result<String, Failure> {
     let mut bytes = Vec::new();
     while !bytes.windows(4).any(|end| end == b"\r\n\r\n") {
@@ -145,11 +146,11 @@ fn row(binary: &Path, handler: &str, starts: &[Start]) -> Result<String, Failure
     let took = || starts.iter().map(|start| start.took);
     let ready = millis(median(took()).ok_or("no start was measured")?);
     let slowest = millis(took().max().unwrap_or_default());
-    let computed = millis(median(starts.iter().map(|start| start.computed)).unwrap_or_default());
+    let cpu_time = millis(median(starts.iter().map(|start| start.cpu_time)).unwrap_or_default());
     let resident = mega(median(starts.iter().map(|start| start.memory.resident)).unwrap_or_default());
     let name = binary.file_name().unwrap_or_default().to_string_lossy();
     let name = if handler == "bootstrap" { name.into_owned() } else { handler.to_owned() };
-    Ok(line([&name, &ready, &slowest, &computed, &resident]))
+    Ok(line([&name, &ready, &slowest, &cpu_time, &resident]))
 }
 
 fn median<T: Ord>(figures: impl Iterator<Item = T>) -> Option<T> {
@@ -159,6 +160,6 @@ fn median<T: Ord>(figures: impl Iterator<Item = T>) -> Option<T> {
     figures.into_iter().nth(middle)
 }
 
-fn line([name, ready, slowest, computed, resident]: [&str; 5]) -> String {
-    format!("{name:<16} {ready:>9} {slowest:>9} {computed:>9} {resident:>10}")
+fn line([name, ready, slowest, cpu_time, resident]: [&str; 5]) -> String {
+    format!("{name:<16} {ready:>9} {slowest:>9} {cpu_time:>9} {resident:>10}")
 }

@@ -1,8 +1,8 @@
-//! Texts of 20 to 120 characters that look like messages; the same ones in each run.
+//! Generates texts of 20 to 120 characters that look like messages, the same in each run.
 
-/// A word that is in many texts.
+/// A word that many texts contain.
 pub(crate) const COMMON: &str = "meeting";
-/// A word that is in one of 1,000 texts, where it is asked for.
+/// A word that only the texts of [`Texts::rare`] contain.
 pub(crate) const RARE: &str = "needle";
 
 const SHORTEST: usize = 20;
@@ -17,24 +17,24 @@ const WORDS: [&str; 64] = [
     "tomorrow", "train", "we", "when", "with", "yes", "you",
 ];
 
-/// A sequence of texts.
+/// A reproducible sequence of texts.
 #[derive(Debug, Clone)]
 pub(crate) struct Texts {
     state: u64,
 }
 
 impl Texts {
-    /// The sequence of that number.
+    /// Starts the sequence with this number.
     pub(crate) fn new(number: usize) -> Self {
         Self { state: 0x9E37_79B9_7F4A_7C15 ^ ((number as u64 + 1) << 20) }
     }
 
-    /// The next text, without the rare word.
+    /// Returns the next text, without the rare word.
     pub(crate) fn usual(&mut self) -> String {
         self.text(String::new())
     }
 
-    /// The next text, with the rare word in it.
+    /// Returns the next text, with the rare word.
     pub(crate) fn rare(&mut self) -> String {
         self.text(RARE.to_owned())
     }
@@ -51,7 +51,7 @@ impl Texts {
         text
     }
 
-    /// A number below a bound (xorshift: even enough, and the same everywhere).
+    /// Returns a number below a bound (xorshift: even enough, and the same on each machine).
     fn below(&mut self, bound: usize) -> usize {
         self.state ^= self.state << 13;
         self.state ^= self.state >> 7;

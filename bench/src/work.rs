@@ -1,45 +1,45 @@
-//! What one client does over and over, and what of it is timed.
+//! The steps that a client repeats, and which part of them is timed.
 
 use std::time::Duration;
 
 use http::Method;
 
-use crate::Failure;
 use crate::client::{Answer, Call, Client, Cost, User};
+use crate::failure::Failure;
 use crate::text::Texts;
 
-/// A client's work.
+/// The step that a client repeats.
 pub(crate) enum Work {
-    /// The same request.
+    /// Repeats the same request.
     Get(Call),
-    /// A search, followed over its empty pages to the first hits or the end.
+    /// Searches, and follows the cursor over empty pages to the first hits. Fails if there are none.
     Search {
-        /// Who searches.
+        /// The user who searches.
         user: User,
-        /// The path with its query, without a cursor.
+        /// The path and query, without a cursor.
         path: String,
     },
-    /// A look for new events.
+    /// Polls for new events.
     Poll(Follower),
-    /// Another request each time.
+    /// Makes a new request each time.
     Make(Box<dyn FnMut() -> Result<Call, Failure> + Send>),
-    /// Marks a message read that has just been sent, untimed.
+    /// Sends a message, untimed, and marks it as read.
     Mark {
-        /// Who sends.
+        /// The sender.
         sender: User,
-        /// Who reads.
+        /// The receiver, who marks the message as read.
         reader: User,
-        /// What.
+        /// The texts to send.
         texts: Texts,
     },
 }
 
-/// One operation, done.
+/// The measurements of one step.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Timed {
-    /// How long it took.
+    /// Latency of its timed calls.
     pub took: Duration,
-    /// What it cost.
+    /// Cost of its timed calls.
     pub cost: Cost,
 }
 
@@ -50,12 +50,12 @@ impl From<&Answer> for Timed {
 }
 
 impl Work {
-    /// Whether something untimed happens between the timed calls.
+    /// Whether untimed calls are made between the timed ones.
     pub(crate) fn is_interleaved(&self) -> bool {
         matches!(self, Self::Mark { .. })
     }
 
-    /// Does it once.
+    /// Runs one step.
     pub(crate) async fn step(&mut self, client: &mut Client) -> Result<Timed, Failure> {
         match self {
             Self::Get(call) => Ok(Timed::from(&client.call(call.clone()).await?)),
@@ -77,26 +77,26 @@ impl Work {
     }
 }
 
-/// A reader of a user's events, who follows their cursor.
+/// A reader of a user's event queue that follows its cursor.
 pub(crate) struct Follower {
     user: User,
     cursor: Option<String>,
 }
 
 impl Follower {
-    /// A reader without a cursor: the first poll gives one, and nothing else.
+    /// Creates a reader without a cursor: the first poll returns a cursor and no events.
     pub(crate) fn new(user: User) -> Self {
         Self { user, cursor: None }
     }
 
-    /// Takes a first cursor, and follows it past what is not new.
+    /// Polls until there are no events, starting from a first cursor if the reader has none.
     pub(crate) async fn catch_up(&mut self, client: &mut Client) -> Result<(), Failure> {
         self.poll(client).await?;
         while !self.poll(client).await?.body.starts_with(br#"{"success":true,"data":{"events":[],"#) {}
         Ok(())
     }
 
-    /// Asks once for what is new.
+    /// Polls once and moves the cursor.
     pub(crate) async fn poll(&mut self, client: &mut Client) -> Result<Answer, Failure> {
         let cursor = self.cursor.as_deref().map(|cursor| format!("?cursor={cursor}"));
         let path = format!("/api/events{}", cursor.unwrap_or_default());
@@ -110,7 +110,7 @@ impl Follower {
 async fn search(client: &mut Client, user: &User, path: &str) -> Result<Timed, Failure> {
     let mut answer = client.call(user.call(Method::GET, path)?).await?;
     let mut timed = Timed::from(&answer);
-    // Parsing a full page would take the server's time.
+    // Check only how the body begins: parsing a full page would take CPU time from the server.
     while !answer.body.starts_with(br#"{"success":true,"data":[{"#) {
         let page = answer.json()?;
         let Some(cursor) = page["next_cursor"].as_str() else {

@@ -1,4 +1,4 @@
-//! What a developer sees: the start-up lines, then one line per request.
+//! The developer's console: start-up lines, then one line per request.
 
 use std::io::Write;
 use std::sync::mpsc::{Sender, channel};
@@ -10,12 +10,12 @@ use axum::middleware::Next;
 use axum::response::Response;
 use edge::boundary::Observed;
 
-/// Standard output, written by a thread of its own, so that no request waits for a terminal.
+/// Standard output, written by a separate thread so that no request waits for a terminal.
 #[derive(Debug, Clone)]
 pub struct Console(Sender<String>);
 
 impl Console {
-    /// Starts the writer. It ends with the last handle.
+    /// Starts the writer thread, which ends when the last handle is dropped.
     #[must_use]
     pub fn start() -> (Self, thread::JoinHandle<()>) {
         let (lines, queue) = channel::<String>();
@@ -37,7 +37,7 @@ impl Console {
         let _ = self.0.send(line.into());
     }
 
-    /// Prints aligned pairs of a name and a value.
+    /// Prints aligned pairs of name and value.
     pub fn table(&self, rows: &[(&str, String)]) {
         let width = rows.iter().map(|(name, _)| name.chars().count()).max().unwrap_or_default();
         for (name, value) in rows {
@@ -46,7 +46,7 @@ impl Console {
     }
 }
 
-/// A line for each request: method, path without its query, status, time, database calls, units.
+/// Prints a line for each request: method, path without query, status, time, database calls, capacity units.
 pub async fn log_requests(State(console): State<Console>, request: Request, next: Next) -> Response {
     let began = Instant::now();
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());

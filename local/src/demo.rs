@@ -1,11 +1,11 @@
-//! Eight people and what they write to one another, to try things with: always the same texts, up to now.
+//! Demo data: eight people and their conversations, with the same texts each time and times up to now.
 //!
-//! It is made by the calls that functions make, and found again: an unfinished one is gone on with, and a store that
-//! knows any of these people otherwise is left alone. While it is being made, the first of them is in a group that
-//! says so.
+//! It is written by the store methods that the functions use. An interrupted demo is resumed at the next start; a store
+//! that already has other data of these people is left alone. A group of the first person marks a demo as unfinished.
 
 mod dice;
 mod languages;
+mod people;
 mod room;
 mod scene;
 mod scenes;
@@ -13,7 +13,7 @@ mod scenes;
 use domain::account::{Account, EmailAddress, PasswordHash, Username};
 use domain::caller::Caller;
 use domain::error::{Error, Source};
-use domain::id::{Clock, ConversationId, UserId};
+use domain::id::ConversationId;
 use domain::name::Name;
 use domain::user::Profile;
 use edge::app::App;
@@ -23,50 +23,41 @@ use tokio::task::JoinSet;
 
 use crate::secrets::days_from_now;
 
-/// The people: id and name. Their usernames are their ids.
-pub const PEOPLE: [(&str, &str); 8] = [
-    ("alice", "Alice Sommer"),
-    ("bob", "Bob Okafor"),
-    ("carol", "Carol Núñez"),
-    ("eleni", "Ελένη Παππά"),
-    ("farah", "فرح خوري"),
-    ("mei", "陈美玲"),
-    ("priya", "प्रिया शर्मा"),
-    ("yuki", "佐藤ゆき"),
-];
+pub use self::people::PEOPLE;
+use self::people::{ago, caller, user};
 
-/// Days that a token of theirs holds.
-const DAYS: i64 = 30;
+/// Lifetime of their tokens in days.
+const TOKEN_DAYS: i64 = 30;
 
-/// A token of one of them.
+/// Signs a token for one of the people.
 pub(crate) fn token(secret: &str, (id, name): (&str, &str)) -> Result<String, Source> {
-    auth::sign(secret.as_bytes(), &id.parse()?, Some(name), days_from_now(DAYS)).map_err(Into::into)
+    auth::sign(secret.as_bytes(), &id.parse()?, Some(name), days_from_now(TOKEN_DAYS)).map_err(Into::into)
 }
 
-/// The password of all of them.
+/// The password of all demo accounts.
 pub const PASSWORD: &str = "try tidings";
-/// Its hash.
+/// The hash of [`PASSWORD`].
 const HASH: &str =
     "$argon2id$v=19$m=19456,t=2,p=1$dGlkaW5ncyBkZW1vIHNhbHQ$gJssSJBq+/7e5zuXAZTE5tAwBZdvSREvDZ4rAHdJG4g";
 
-/// The first person's group while the rest is being made: its name, and its client id.
-const SIGN: (&str, &str) = ("The demo is being made …", "demo");
-/// How long ago people came: an event is kept for seven days.
-const ARRIVAL: i64 = 160 * 60 * 60_000;
+/// The group that marks an unfinished demo: its name and its client id.
+const MARKER: (&str, &str) = ("The demo is being created …", "demo");
+/// How long ago the people registered, in milliseconds: less than the seven days for which events are kept.
+const REGISTERED: i64 = 160 * 60 * 60_000;
 
-/// Makes the people and their conversations, or what is missing of them, with so many messages in the lively room.
+/// Creates the people and their conversations, or the missing ones, with `messages` messages in the lively room.
 ///
 /// # Errors
-/// Where the database is away.
+/// If the database is unavailable.
 pub async fn fill(app: &App, messages: usize) -> Result<(), Error> {
     let store = app.store.clone().limited(false).without_pushes();
     let first = caller(PEOPLE[0].0)?;
-    let sign = ConversationId::group(&first.user, SIGN.1);
-    if store.row(&first.user, &sign).await?.is_none() && !put_up_sign(&store, &first).await? {
+    let marker = ConversationId::group(&first.user, MARKER.1);
+    if store.row(&first.user, &marker).await?.is_none() && !create_marker(&store, &first).await? {
         return Ok(());
     }
     for (id, name) in &PEOPLE[1..] {
-        introduce(&store, id, name).await?;
+        register(&store, id, name).await?;
     }
     let mut scenes = JoinSet::new();
     for scene in scenes::all().into_iter().chain(room::all(messages)) {
@@ -76,12 +67,14 @@ pub async fn fill(app: &App, messages: usize) -> Result<(), Error> {
     while let Some(played) = scenes.join_next().await {
         played.map_err(Error::internal)??;
     }
-    store.remove_participant(&first.user, &sign, &first.user).await?;
+    store.remove_participant(&first.user, &marker, &first.user).await?;
     Ok(())
 }
 
-/// Whether the store is ours to fill. Nobody else is introduced before the sign is up.
-async fn put_up_sign(store: &Store, first: &Caller) -> Result<bool, Error> {
+/// Creates the marker group and returns true, or returns false if the store has other data of the demo's people.
+///
+/// Invariant: the other people are registered only after this group exists, so that an unfinished demo is recognised.
+async fn create_marker(store: &Store, first: &Caller) -> Result<bool, Error> {
     for (id, _) in &PEOPLE[1..] {
         if store.profile(&user(id)?).await?.is_some() {
             return Ok(false);
@@ -90,15 +83,15 @@ async fn put_up_sign(store: &Store, first: &Caller) -> Result<bool, Error> {
     if store.inbox(&first.user, None, 0, 1).await?.total > 0 {
         return Ok(false);
     }
-    introduce(store, PEOPLE[0].0, PEOPLE[0].1).await?;
-    let (name, client_id) = (scene::named(SIGN.0)?, Some(SIGN.1.to_owned()));
+    register(store, PEOPLE[0].0, PEOPLE[0].1).await?;
+    let (name, client_id) = (scene::parse_name(MARKER.0)?, Some(MARKER.1.to_owned()));
     store.create_group(first, NewGroup { name, participants: Vec::new(), client_id }).await?;
     Ok(true)
 }
 
-/// Registers someone who is not there yet; without an account where another has taken the name.
-async fn introduce(store: &Store, id: &str, name: &str) -> Result<(), Error> {
-    let (user, store) = (user(id)?, ago(store, ARRIVAL));
+/// Registers a person who does not exist yet. If another account has the username, creates only the user's profile.
+async fn register(store: &Store, id: &str, name: &str) -> Result<(), Error> {
+    let (user, store) = (user(id)?, ago(store, REGISTERED));
     if store.profile(&user).await?.is_some() {
         return Ok(());
     }
@@ -117,19 +110,4 @@ async fn introduce(store: &Store, id: &str, name: &str) -> Result<(), Error> {
         Err(Error::AlreadyExists(_)) => store.ensure_user(&caller(id)?).await.map(drop),
         done => done,
     }
-}
-
-/// One of them, as a caller.
-fn caller(id: &str) -> Result<Caller, Error> {
-    let name = PEOPLE.iter().find(|(known, _)| *known == id).and_then(|(_, name)| Name::shortened(name));
-    Ok(Caller { user: user(id)?, name, picture: None, expires: Clock::default().now(), session: None })
-}
-
-fn user(id: &str) -> Result<UserId, Error> {
-    id.parse().map_err(Error::internal)
-}
-
-/// The store as it was used so many milliseconds ago.
-fn ago(store: &Store, millis: i64) -> Store {
-    store.clone().with_clock(Clock::off_by(-millis))
 }

@@ -1,13 +1,12 @@
-//! The embedded DynamoDB: an engine on SQLite, reached by the unmodified SDK, in the process or over a socket.
+//! The embedded DynamoDB: an engine on SQLite that the unmodified SDK calls, in this process or over a socket.
 //!
-//! One thread runs the requests, for the engine has one lock anyway. A second one flushes: it answers a write once
-//! the write-ahead log is on disk, with one flush for all writes that have come in meanwhile. So an acknowledged
-//! write survives a power cut, and 32 writers do not wait for 32 flushes. SQLite itself is set not to flush at
-//! commits (`synchronous = NORMAL`); it still does before it moves the log into the database.
+//! One thread runs the requests, because the engine has a single lock anyway. A second thread flushes: it answers a
+//! write once the write-ahead log is on disk, with one flush for all writes that have arrived meanwhile. So an
+//! acknowledged write survives a power cut, and 32 writers do not wait for 32 flushes. SQLite itself does not flush at
+//! commits (`synchronous = NORMAL`), but still flushes before it moves the log into the database.
 //!
-//! The tokens of transactions are remembered here: the engine would look through ten minutes of them at each call.
-//! Likewise it would keep every record of a stream for ever, and look through all of them at each write: see
-//! [`STREAM`].
+//! Transaction tokens are remembered here, because the engine would search ten minutes of them at each call. The engine
+//! would also keep all stream records forever and search all of them at each write: [`STREAM`] prevents that.
 
 use std::collections::{HashSet, VecDeque};
 use std::fs::File;
@@ -34,15 +33,16 @@ use dynoxide::{Database, DynoxideError};
 use store::{LOG, table};
 use tokio::sync::oneshot;
 
-/// How often items past their time to live are deleted.
+/// Interval at which expired items are deleted.
 const SWEEP: Duration = Duration::from_mins(1);
-/// How long a transaction's token is remembered. DynamoDB does for ten minutes; no attempt of ours lasts a tenth.
+/// How long a transaction's token is remembered. DynamoDB keeps it for ten minutes, but our retries end within one.
 const TOKEN_LIFE: Duration = Duration::from_mins(1);
 const CONTENT_TYPE: &str = "application/x-amz-json-1.0";
 
-/// What SQLite is told of the engine's records of a stream, for each write would else leave one for ever, and look
-/// through all to number it: those that would wake nobody ([`table::wakes`]) are not kept, the others for as long as
-/// in DynamoDB, and an index finds the last. A record's number is the microsecond it was made in.
+/// SQL that limits the engine's stream records. Otherwise each write would add a record that is kept forever, and scan
+/// all records to number it. The triggers skip records that do not wake a function ([`table::wakes`]), and delete the
+/// others after the time that DynamoDB keeps them; the index finds the last one. A record's sequence number is its
+/// creation time in microseconds.
 const STREAM: &str = "
 CREATE INDEX IF NOT EXISTS tidings_stream ON _stream_records (table_name, CAST(sequence_number AS INTEGER));
 DROP TRIGGER IF EXISTS tidings_stream_others;
@@ -56,13 +56,13 @@ BEGIN
     AND CAST(sequence_number AS INTEGER) < CAST(NEW.sequence_number AS INTEGER) - {life} * 1000000;
 END;";
 
-/// A status and a JSON body, as DynamoDB answers.
+/// An HTTP status and a JSON body, as in DynamoDB's responses.
 pub type Answer = (u16, Vec<u8>);
 
-/// A response that is serialised by whoever asked, off the engine's thread.
+/// Serialises a response; the caller runs it, not the engine's thread.
 type Serialise = Box<dyn FnOnce() -> serde_json::Result<Vec<u8>> + Send>;
 type Outcome = Result<Serialise, DynoxideError>;
-/// A parsed request.
+/// Runs a parsed request on the engine.
 type Run = Box<dyn FnOnce(&Database) -> Outcome + Send>;
 
 struct Job {
@@ -70,15 +70,15 @@ struct Job {
     reply: oneshot::Sender<Outcome>,
 }
 
-/// A parsed request, and what the engine's thread must know of it.
+/// A parsed request with its properties that the engine's thread needs.
 struct Request {
     run: Run,
     writes: bool,
-    /// Of a transaction: a second one with the same token changes nothing.
+    /// The token of a transaction: a second transaction with the same token changes nothing.
     token: Option<String>,
 }
 
-/// The tokens of the transactions that committed lately.
+/// The tokens of recently committed transactions.
 #[derive(Default)]
 struct Tokens {
     known: HashSet<String>,
@@ -86,33 +86,33 @@ struct Tokens {
 }
 
 impl Tokens {
-    fn knows(&mut self, token: &str) -> bool {
+    fn contains(&mut self, token: &str) -> bool {
         while let Some((_, oldest)) = self.order.pop_front_if(|(since, _)| since.elapsed() > TOKEN_LIFE) {
             self.known.remove(&oldest);
         }
         self.known.contains(token)
     }
 
-    fn remember(&mut self, token: String) {
+    fn insert(&mut self, token: String) {
         self.order.push_back((Instant::now(), token.clone()));
         self.known.insert(token);
     }
 }
 
-/// A handle on the engine. The engine ends with the last of them.
+/// A handle to the engine, which stops when the last handle is dropped.
 #[derive(Debug, Clone)]
 pub struct Engine {
     jobs: Sender<Job>,
 }
 
 impl Engine {
-    /// An engine that forgets everything when it ends.
+    /// Starts an engine that keeps its data in memory.
     ///
     /// # Errors
-    /// Where SQLite does not start.
+    /// If SQLite cannot open the database.
     pub fn in_memory() -> Result<Self, Source> {
         static COUNT: AtomicU64 = AtomicU64::new(0);
-        // Named, so that a second connection reaches it.
+        // The name lets a second connection open the same database.
         let name = COUNT.fetch_add(1, Ordering::Relaxed);
         let path = format!("file:tidings-{name}?mode=memory&cache=shared");
         let database = Database::new(&path)?;
@@ -120,14 +120,14 @@ impl Engine {
         Self::start(database, None)
     }
 
-    /// An engine on a file, which it creates where it is missing.
+    /// Starts an engine on a file, which it creates if it is missing.
     ///
     /// # Errors
-    /// Where the file cannot be opened.
+    /// If the file cannot be opened.
     pub fn on_disk(file: &Path) -> Result<Self, Source> {
         let path = file.to_str().ok_or("the data directory's path is not UTF-8")?;
         let database = Database::new(path)?;
-        // Named for what it ends; what it sets is `synchronous = NORMAL` and SQLite's default cache.
+        // Despite its name, this call sets `synchronous = NORMAL` and SQLite's default cache size.
         database.disable_bulk_loading()?;
         prune_stream(path)?;
         Self::start(database, Some(PathBuf::from(format!("{path}-wal"))))
@@ -138,20 +138,20 @@ impl Engine {
         let flusher = match log {
             None => None,
             Some(log) => {
-                let (committed, waiting) = channel();
-                spawn("flush", move || flush(&log, &waiting))?;
+                let (committed, writes) = channel();
+                spawn("flush", move || flush(&log, &writes))?;
                 Some(committed)
             }
         };
-        // The sweeper ends when the requests do: `running` then is dropped.
-        let (running, ended) = channel::<()>();
-        let swept = database.clone();
-        spawn("sweep", move || sweep(&swept, &ended))?;
+        // The engine's thread drops `running` when it ends, which ends the sweeper's thread.
+        let (running, stopped) = channel::<()>();
+        let sweeper_database = database.clone();
+        spawn("sweep", move || sweep(&sweeper_database, &stopped))?;
         spawn("engine", move || {
             let _running = running;
             let mut tokens = Tokens::default();
             for Job { request, reply } in queue {
-                // Whoever has stopped waiting has sent it again, or will not.
+                // Skip requests whose caller has gone: it has already retried or given up.
                 if reply.is_closed() {
                     continue;
                 }
@@ -166,12 +166,12 @@ impl Engine {
         Ok(Self { jobs })
     }
 
-    /// Runs one operation of the DynamoDB API, such as `GetItem`.
+    /// Runs an operation of the DynamoDB API, such as `GetItem`, with a JSON body.
     pub async fn call(&self, operation: &str, body: &[u8]) -> Answer {
         let outcome = match parse(operation, body) {
             Ok(request) => {
                 let (reply, outcome) = oneshot::channel();
-                // The engine's thread only ends with its last handle, so both ends are there.
+                // The engine's thread runs for as long as this handle exists, so it receives the job and replies.
                 let _ = self.jobs.send(Job { request, reply });
                 outcome.await.unwrap_or_else(|_| Err(DynoxideError::InternalServerError("stopped".into())))
             }
@@ -184,7 +184,7 @@ impl Engine {
         }
     }
 
-    /// The engine as the SDK's HTTP client: requests are handed over inside the process.
+    /// Returns the engine as the SDK's HTTP client: requests stay inside the process.
     #[must_use]
     pub fn http_client(&self) -> SharedHttpClient {
         let engine = self.clone();
@@ -193,7 +193,7 @@ impl Engine {
         })
     }
 
-    /// The engine as a server, for functions that run in other processes.
+    /// Returns the engine as an HTTP service, for functions in other processes.
     pub fn routes(&self) -> Router {
         Router::new()
             .fallback(serve)
@@ -206,12 +206,12 @@ impl HttpConnector for Engine {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let engine = self.clone();
         HttpConnectorFuture::new(async move {
-            // As over a network, no call is answered before those made beside it have begun: the meter tells by that
-            // which of them waited for which.
+            // As over a network, concurrent calls all begin before one of them is answered. The meter relies on this to
+            // find out which call waited for which.
             let mut is_first = true;
             std::future::poll_fn(|context| {
                 if std::mem::take(&mut is_first) {
-                    // At once: tokio's own `yield_now` looks for I/O first, which takes longer than the call.
+                    // Wake immediately: tokio's own `yield_now` polls for I/O first, which takes longer than the call.
                     context.waker().wake_by_ref();
                     return Poll::Pending;
                 }
@@ -236,12 +236,12 @@ async fn serve(State(engine): State<Engine>, headers: HeaderMap, body: Bytes) ->
     (status, [(header::CONTENT_TYPE, CONTENT_TYPE)], body).into_response()
 }
 
-/// `GetItem` of the header's `DynamoDB_20120810.GetItem`.
+/// Returns the operation in an `x-amz-target` header: `GetItem` in `DynamoDB_20120810.GetItem`.
 fn operation(target: &str) -> &str {
     target.rsplit('.').next().unwrap_or_default()
 }
 
-/// Pairs each operation with the engine's method.
+/// Maps each operation to the engine's method.
 macro_rules! operations {
     ($operation:expr, $body:expr; $($name:literal => $method:ident, $writes:literal;)+) => {
         match $operation {
@@ -253,7 +253,7 @@ macro_rules! operations {
                 });
                 Ok(Request { run, writes: $writes, token: None })
             })+
-            other => Err(DynoxideError::ValidationException(format!("{other} is not served here"))),
+            other => Err(DynoxideError::ValidationException(format!("{other} is not supported by the local engine"))),
         }
     };
 }
@@ -295,32 +295,32 @@ fn parse(operation: &str, body: &[u8]) -> Result<Request, DynoxideError> {
     }
 }
 
-/// Runs a request, unless it is a transaction that has committed before.
+/// Runs a request, unless it is a transaction that has already committed.
 fn run(database: &Database, tokens: &mut Tokens, request: Request) -> Outcome {
     let Some(token) = request.token else { return (request.run)(database) };
-    if tokens.knows(&token) {
+    if tokens.contains(&token) {
         return Ok(Box::new(|| Ok(b"{}".to_vec())));
     }
     let outcome = (request.run)(database)?;
-    tokens.remember(token);
+    tokens.insert(token);
     Ok(outcome)
 }
 
-/// Answers writes once they are on disk. Where a flush fails nothing is acknowledged any more: what the kernel
-/// failed to write, a later flush may pass over.
-fn flush(log: &Path, waiting: &Receiver<(oneshot::Sender<Outcome>, Outcome)>) {
+/// Answers writes once they are on disk. After a failed flush no write is acknowledged any more, because a later flush
+/// may succeed without the data that the kernel failed to write.
+fn flush(log: &Path, writes: &Receiver<(oneshot::Sender<Outcome>, Outcome)>) {
     let mut file: Option<File> = None;
-    let mut broken = None;
-    while let Ok(first) = waiting.recv() {
-        let batch: Vec<_> = std::iter::once(first).chain(waiting.try_iter()).collect();
-        if broken.is_none() {
-            broken = to_disk(log, &mut file).err();
+    let mut failure = None;
+    while let Ok(first) = writes.recv() {
+        let batch: Vec<_> = std::iter::once(first).chain(writes.try_iter()).collect();
+        if failure.is_none() {
+            failure = sync(log, &mut file).err();
         }
         for (reply, outcome) in batch {
-            let outcome = match &broken {
+            let outcome = match &failure {
                 None => outcome,
                 Some(error) => {
-                    tracing::error!(%error, "the write-ahead log does not reach the disk: restart");
+                    tracing::error!(%error, "cannot flush the write-ahead log to disk: restart tidings");
                     Err(DynoxideError::InternalServerError(error.to_string()))
                 }
             };
@@ -329,11 +329,11 @@ fn flush(log: &Path, waiting: &Receiver<(oneshot::Sender<Outcome>, Outcome)>) {
     }
 }
 
-fn to_disk(log: &Path, file: &mut Option<File>) -> std::io::Result<()> {
+fn sync(log: &Path, file: &mut Option<File>) -> std::io::Result<()> {
     if let Some(file) = file {
         return file.sync_data();
     }
-    // SQLite keeps the log's file for as long as the database is open; the folder must know it, too.
+    // SQLite keeps the log's file for as long as the database is open. Its entry in the folder must be on disk, too.
     let opened = File::open(log)?;
     opened.sync_data()?;
     if let Some(folder) = log.parent().filter(|folder| !folder.as_os_str().is_empty()) {
@@ -343,17 +343,17 @@ fn to_disk(log: &Path, file: &mut Option<File>) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Has SQLite keep no more of the stream than is asked for, over a connection of its own.
+/// Installs [`STREAM`] over a second connection.
 fn prune_stream(path: &str) -> Result<(), Source> {
     let sql = STREAM.replace("{log}", LOG).replace("{life}", &table::STREAM_LIFE.to_string());
     Ok(rusqlite::Connection::open(path)?.execute_batch(&sql)?)
 }
 
-/// Deletes what has expired, now and then, as DynamoDB does.
-fn sweep(database: &Database, ended: &Receiver<()>) {
-    while ended.recv_timeout(SWEEP) == Err(RecvTimeoutError::Timeout) {
+/// Periodically deletes expired items, as DynamoDB does.
+fn sweep(database: &Database, stopped: &Receiver<()>) {
+    while stopped.recv_timeout(SWEEP) == Err(RecvTimeoutError::Timeout) {
         if let Err(error) = database.sweep_ttl() {
-            tracing::warn!(%error, "expired items were not deleted");
+            tracing::warn!(%error, "cannot delete expired items");
         }
     }
 }
@@ -367,7 +367,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn records_of_the_stream_are_kept_for_a_day() -> Result<(), Source> {
+    fn stream_records_are_kept_for_a_day() -> Result<(), Source> {
         let folder = tempfile::tempdir()?;
         let file = folder.path().join("tidings.db");
         let _engine = Engine::on_disk(&file)?;
@@ -391,7 +391,8 @@ mod tests {
         let mut kept = database.prepare("SELECT sequence_number FROM _stream_records ORDER BY id")?;
         let kept: Result<Vec<String>, _> = kept.query_map((), |row| row.get(0))?.collect();
         assert_eq!(kept?, ["2".to_owned(), (life + 2).to_string()]);
-        // What numbers a write's record, and what a look asks for, must not grow with what is kept.
+        // The queries that number a new record and that read the stream use the index, so that they stay fast however
+        // many records are kept.
         for query in [
             "SELECT MAX(CAST(sequence_number AS INTEGER)) FROM _stream_records WHERE table_name = ?1",
             "SELECT event_id FROM _stream_records WHERE table_name = ?1 AND shard_id = ?2

@@ -1,4 +1,4 @@
-//! Every function behind one port, as API Gateway has them.
+//! All functions behind one port, as with API Gateway.
 
 use aws_lambda_events::dynamodb::Event;
 use aws_lambda_events::streams::DynamoDbEventResponse;
@@ -19,7 +19,7 @@ use crate::lambda::{self, Lambda};
 use crate::metrics;
 use crate::websocket::{Call, Functions, Gateway, call};
 
-/// A function that takes an app with each event, observed under its name.
+/// Wraps a function's handler, which takes the app and an event, and observes it under the function's name.
 macro_rules! on {
     ($app:ident, $name:literal, $handle:path) => {{
         let app = $app.clone();
@@ -27,7 +27,7 @@ macro_rules! on {
     }};
 }
 
-/// The functions of the `WebSocket` API on an app.
+/// Returns the functions of the `WebSocket` API, which run in this process.
 #[must_use]
 pub fn socket_functions(app: &App) -> Functions {
     Functions {
@@ -38,13 +38,13 @@ pub fn socket_functions(app: &App) -> Functions {
     }
 }
 
-/// The function that the table's stream wakes, on an app.
+/// Returns the function that the table's stream wakes, which runs in this process.
 #[must_use]
 pub fn stream_function(app: &App) -> Call<Event, DynamoDbEventResponse> {
     on!(app, "fan-out", fan_out::handle)
 }
 
-/// The routes of all functions, observed under their names.
+/// Returns the routes of all functions, each observed under the function's name.
 fn routes() -> Router<App> {
     functions::http().into_iter().fold(Router::new(), |all, (name, routes)| {
         let named = move |request: Request, next: Next| {
@@ -55,8 +55,8 @@ fn routes() -> Router<App> {
     })
 }
 
-/// What one port serves: the functions, in this process unless `lambda` says where else; the sockets, the metrics of
-/// this process.
+/// Returns the service of the main port: the functions, sockets, and this process's metrics. The functions run in this
+/// process unless `lambda` is given.
 pub fn service(
     app: App,
     lambda: Option<&Lambda>,
@@ -66,7 +66,7 @@ pub fn service(
 ) -> Router {
     let own = Router::new().route("/ws", sockets.upgrade()).route("/_local/metrics", get(metrics::show));
     let service = match lambda {
-        Some(lambda) => lambda::routes(lambda, &boundary(own, app)),
+        Some(lambda) => lambda::http::routes(lambda, &boundary(own, app)),
         None => boundary(own.merge(routes()), app),
     };
     let service = match console {

@@ -1,9 +1,18 @@
 //! Tidings on one machine: the functions behind one port, in front of an embedded DynamoDB.
 //!
-//! [`stack`] puts it together: [`engine`] is the database, [`gateway`] the HTTP half of API Gateway, [`websocket`] the
-//! other half, [`stream`] what Lambda does for the table's stream, `metrics` what CloudWatch does, [`lambda`] runs
-//! functions outside this process, [`secrets`] is what a first start generates, [`web`] the chat page, [`console`] what a
-//! developer sees, [`demo`] the people to try it with.
+//! [`stack`] starts and stops all parts:
+//!
+//! - [`engine`]: the database
+//! - [`gateway`]: the main port with the functions' routes
+//! - [`websocket`]: the WebSocket half of API Gateway
+//! - [`stream`]: follows the table's stream, as Lambda does
+//! - [`lambda`]: runs functions outside this process, and has the HTTP half of API Gateway for them
+//! - `metrics`: shows metrics, as CloudWatch does
+//! - [`secrets`]: generates secrets at the first start
+//! - [`web`]: serves the chat page
+//! - [`console`]: prints the start-up lines and a line per request
+//! - [`demo`]: creates the demo data
+//! - [`options`]: the command line
 
 pub mod console;
 pub mod demo;

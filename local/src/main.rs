@@ -1,4 +1,4 @@
-//! `tidings`: the local stack.
+//! The `tidings` binary: runs the local stack.
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -14,7 +14,7 @@ use local::{demo, secrets};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
-/// The engine makes many small allocations.
+/// Replaces the system's allocator, because the engine makes many small allocations.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -36,7 +36,8 @@ fn run(Cli { command, options }: Cli) -> Result<(), Source> {
             std::fs::create_dir_all(&options.data_dir)?;
             let settings = secrets::settings(Some(&options.data_dir))?;
             let expires = secrets::days_from_now(days.into());
-            let secret = settings.jwt_secret.ok_or("there is no secret to sign with")?;
+            let secret =
+                settings.jwt_secret.ok_or("TIDINGS_JWT_SECRET is not set: no token can be signed")?;
             let token = auth::sign(secret.as_bytes(), &user, name.as_deref(), expires)?;
             Ok(writeln!(std::io::stdout(), "{token}")?)
         }
@@ -49,7 +50,7 @@ fn runtime() -> std::io::Result<Runtime> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build()
 }
 
-/// Brings a deleted message back. Nobody is connected to this process: clients learn of it by polling.
+/// Restores a deleted message. No sockets are open on this process, so clients learn of it by polling.
 async fn restore(options: &Options, message: &MessageId) -> Result<(), Source> {
     let options = Options { port: 0, functions_from: None, invoke_url: None, ..options.clone() };
     let stack = Stack::start(&options, None, None).await?;
@@ -85,17 +86,17 @@ async fn serve(options: &Options) -> Result<(), Source> {
 
 fn welcome(console: &Console, stack: &Stack, options: &Options) -> Result<(), Source> {
     let url = stack.url();
-    let folder = if options.in_memory { "none: kept in memory".to_owned() } else { shown(options) };
+    let folder = if options.in_memory { "none: kept in memory".to_owned() } else { data_dir(options) };
     console.say("Tidings");
     console.table(&[("API", format!("{url}/api")), ("DynamoDB", stack.database.clone()), ("data", folder)]);
     if let Some(url) = &options.invoke_url {
-        console.table(&[("functions", functions_elsewhere(url, options))]);
+        console.table(&[("functions", invoke_api(url, options))]);
     }
     if options.demo.is_some() {
         let tokens = stack.demo_tokens()?;
         console.say("People");
         console.table(&tokens);
-        console.say(format!("  or sign in by these names with the password {:?}", demo::PASSWORD));
+        console.say(format!("  or sign in with one of these names and the password {:?}", demo::PASSWORD));
         if let Some((_, token)) = tokens.first() {
             console.say(format!("Try\n  curl -H 'Authorization: Bearer {token}' {url}/api/messages/inbox"));
         }
@@ -104,14 +105,14 @@ fn welcome(console: &Console, stack: &Stack, options: &Options) -> Result<(), So
     Ok(())
 }
 
-fn functions_elsewhere(url: &str, options: &Options) -> String {
+fn invoke_api(url: &str, options: &Options) -> String {
     if options.in_memory {
         return format!("run at {url}");
     }
-    format!("run at {url}, with the environment in {}/{ENVIRONMENT}", shown(options))
+    format!("run at {url}, with the environment in {}/{ENVIRONMENT}", data_dir(options))
 }
 
-fn shown(options: &Options) -> String {
+fn data_dir(options: &Options) -> String {
     let path = std::path::absolute(&options.data_dir).unwrap_or_else(|_| options.data_dir.clone());
     path.display().to_string()
 }

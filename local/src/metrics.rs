@@ -1,7 +1,7 @@
-//! `GET /_local/metrics`: what CloudWatch shows in AWS, as Prometheus reads it.
+//! `GET /_local/metrics`: the metrics that CloudWatch shows in AWS, in Prometheus's format.
 //!
-//! Invariant: whoever is not on this machine is told that there is no such route. So is a page in this machine's browser
-//! that has given its own name our address: it cannot choose the `Host` that the browser sends.
+//! Invariant: a request from another machine gets the same 404 as an unknown route. So does a web page on this machine
+//! whose own host name resolves to our address (DNS rebinding), because its `Host` header has that name.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -13,16 +13,16 @@ use edge::app::App;
 use edge::problem::Problem;
 use observe::metrics::PROMETHEUS;
 
-/// The metrics of everything that this process has served.
+/// Returns the metrics of this process.
 pub(crate) async fn show(State(app): State<App>, request: Request) -> Response {
-    if is_from_here(&request) {
+    if is_local(&request) {
         ([(header::CONTENT_TYPE, PROMETHEUS)], app.observer.prometheus()).into_response()
     } else {
         Problem::from(Error::NotFound("There is no such route.")).into_response()
     }
 }
 
-fn is_from_here(request: &Request) -> bool {
+fn is_local(request: &Request) -> bool {
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
     let host = request.headers().get(header::HOST).map(|host| host.to_str().unwrap_or_default());
     peer.is_some_and(|ConnectInfo(peer)| peer.ip().to_canonical().is_loopback())
@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_host_is_this_machine_by_its_names_alone() {
+    fn only_loopback_hosts_are_this_machine() {
         for host in ["localhost", "LocalHost:3000", "127.0.0.1", "127.0.0.1:3000", "[::1]", "[::1]:3000"] {
             assert!(is_loopback(host), "{host}");
         }

@@ -1,4 +1,4 @@
-//! The command line: each option as a flag, most also from the environment.
+//! The command line. Each option is a flag; most can also be set in the environment.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -10,15 +10,15 @@ use domain::id::{MessageId, UserId};
 #[derive(Debug, Parser)]
 #[command(version)]
 pub struct Cli {
-    /// What to do instead of serving.
+    /// The command to run instead of the server.
     #[command(subcommand)]
     pub command: Option<Command>,
-    /// How to serve.
+    /// The options of the stack.
     #[command(flatten)]
     pub options: Options,
 }
 
-/// What else the binary does.
+/// Commands other than running the server.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Print a token for a user, for scripts
@@ -32,26 +32,26 @@ pub enum Command {
         #[arg(long, default_value_t = 30)]
         days: u16,
     },
-    /// Bring back a message that was deleted for everyone in the last 30 days.
+    /// Restore a message that was deleted for everyone in the last 30 days.
     ///
-    /// While the stack runs, its data directory is taken: set `AWS_ENDPOINT_URL_DYNAMODB` to the address that it printed
-    /// for DynamoDB, or to the table's endpoint in AWS.
+    /// The data directory is locked while the stack runs: set `AWS_ENDPOINT_URL_DYNAMODB` to the DynamoDB address that
+    /// the stack has printed, or to the table's endpoint in AWS.
     Restore {
         /// The message's id
         message: MessageId,
     },
 }
 
-/// How the stack runs.
+/// The options of the stack.
 #[derive(Debug, Clone, Args)]
 pub struct Options {
-    /// Port to serve on; 0 takes any free one
+    /// Port to serve on; 0 for any free port
     #[arg(long, global = true, env = "TIDINGS_PORT", default_value_t = 3000)]
     pub port: u16,
     /// Address to serve on
     #[arg(long, global = true, env = "TIDINGS_HOST", default_value = "127.0.0.1")]
     pub host: IpAddr,
-    /// Folder of the data and the generated secrets
+    /// Folder for the data and the generated secrets
     #[arg(long, global = true, env = "TIDINGS_DATA_DIR", default_value = ".tidings")]
     pub data_dir: PathBuf,
     /// Keep nothing on disk
@@ -66,13 +66,13 @@ pub struct Options {
         conflicts_with = "invoke_url"
     )]
     pub functions_from: Option<PathBuf>,
-    /// Have the functions run by the Invoke API at this URL: `cargo lambda watch` or `sam local start-lambda`
+    /// Run the functions by the Invoke API at this URL: `cargo lambda watch` or `sam local start-lambda`
     #[arg(long, global = true, env = "TIDINGS_INVOKE_URL", value_name = "URL")]
     pub invoke_url: Option<String>,
     /// Folder of the built chat page, served at /
     #[arg(long, global = true, env = "TIDINGS_WEB_DIR", value_name = "DIR", default_value = "web/dist")]
     pub web_dir: PathBuf,
-    /// Make people and conversations to try it with, in an empty store: so many messages in a lively room
+    /// Create demo people and conversations in an empty store, with this many messages in a lively room
     #[arg(
         long, global = true, value_name = "MESSAGES", num_args = 0..=1, require_equals = true,
         default_missing_value = "2000"

@@ -1,4 +1,4 @@
-//! The secrets of a local stack: from the environment, else generated once into the data directory.
+//! The secrets of a local stack: from the environment, or else generated once into the data directory.
 
 use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Write};
@@ -10,41 +10,42 @@ use domain::id::{self, Clock};
 use domain::time::Timestamp;
 use edge::app::Settings;
 
-/// The settings of the environment, with secrets from `folder` where they are not set; made up where there is none.
+/// Returns the settings from the environment. Secrets that are not set there come from files in `folder`, which are
+/// created if missing; without a folder they are random.
 ///
 /// # Errors
-/// Where the folder cannot be written, or a secret is too short.
+/// If the folder cannot be written, or a secret is too short.
 pub fn settings(folder: Option<&Path>) -> Result<Settings, Source> {
     let settings = Settings::from_env(|name| match folder {
-        Some(folder) => kept(folder, name).map(Some),
+        Some(folder) => load_or_create(folder, name).map(Some),
         None => Ok(Some(id::random_secret())),
     })?;
     Ok(Settings { metered: true, ..settings })
 }
 
-/// The time so many days from now: when what is signed ends.
+/// Returns the time `days` days from now, as the expiry of a token.
 #[must_use]
 pub fn days_from_now(days: i64) -> Timestamp {
     Timestamp::from_millis(Clock::default().now().millis() + days * 24 * 3600 * 1000)
 }
 
-/// Writes a file anew, which only the owner may read.
+/// Writes a file that only its owner may read; replaces an existing one.
 ///
 /// # Errors
-/// Where it cannot be written.
+/// If the file cannot be written.
 pub fn write(file: &Path, text: &str) -> Result<(), Source> {
-    let named = |error| format!("{}: {error}", file.display());
+    let describe = |error| format!("{}: {error}", file.display());
     match fs::remove_file(file) {
-        Err(error) if error.kind() != ErrorKind::NotFound => return Err(named(error).into()),
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(describe(error).into()),
         _ => {}
     }
     let mut created =
-        OpenOptions::new().write(true).create_new(true).mode(0o600).open(file).map_err(named)?;
+        OpenOptions::new().write(true).create_new(true).mode(0o600).open(file).map_err(describe)?;
     Ok(created.write_all(text.as_bytes())?)
 }
 
-/// A secret in a file of its own, which only the owner may read.
-fn kept(folder: &Path, name: &str) -> Result<String, Source> {
+/// Returns the secret in its file in the folder; creates the file, which only its owner may read, if it is missing.
+fn load_or_create(folder: &Path, name: &str) -> Result<String, Source> {
     let file = folder.join(name.to_ascii_lowercase());
     let create = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&file);
     match create {

@@ -1,4 +1,4 @@
-//! The stack: database, functions and gateway, started and stopped together.
+//! Starts and stops the stack: database, functions and gateway.
 
 use std::fs::{self, File};
 use std::net::SocketAddr;
@@ -22,51 +22,52 @@ use tokio::task::JoinHandle;
 
 use crate::console::Console;
 use crate::engine::Engine;
-use crate::lambda::{Elsewhere, Lambda, Processes, Setup};
+use crate::lambda::{InvokeApi, Lambda, Processes, Setup};
 use crate::options::Options;
 use crate::stream::{self, Tail};
 use crate::websocket::{Api, Gateway, Limits};
 use crate::{demo, gateway, secrets, web};
 
-/// How long requests in flight may take to finish once the stack stops.
+/// How long in-flight requests may take to finish when the stack stops.
 const GRACE: Duration = Duration::from_secs(10);
 /// The stage of the local `WebSocket` API.
 const STAGE: &str = "local";
-/// Processes that a function may have at once.
+/// Maximum number of processes per function.
 const PROCESSES: usize = 8;
-/// The file of the environment of functions that are run elsewhere.
+/// Name of the file with the environment for functions behind an Invoke API.
 pub const ENVIRONMENT: &str = "functions.env";
 
-/// A stack that serves.
+/// A running stack.
 pub struct Stack {
-    /// Where it serves.
+    /// The address of the main port.
     pub address: SocketAddr,
-    /// Where its database is served.
+    /// The URL of the database.
     pub database: String,
-    /// What the functions hold.
+    /// The state that the functions in this process share.
     pub app: App,
-    /// What signs tokens.
+    /// The HS256 secret that signs tokens.
     pub jwt_secret: String,
-    /// Where the functions run, if not in this process.
+    /// Where the functions run; `None` means in this process.
     pub lambda: Option<Lambda>,
     sockets: Gateway,
     tail: Tail,
     stop: watch::Sender<bool>,
     servers: Vec<JoinHandle<()>>,
-    /// Held while the stack runs: two must not share a data directory.
+    /// Held while the stack runs, because two stacks must not share a data directory.
     _lock: Option<File>,
 }
 
 impl Stack {
-    /// Starts everything; requests are served once this returns. `watcher` is shown every call to the database
-    /// and to sockets of functions in this process.
+    /// Starts the stack, which serves requests once this returns. `interceptor` sees every call of functions in this
+    /// process to the database and to sockets.
     ///
     /// # Errors
-    /// A sentence for people: a port that is taken, a folder that cannot be used, a secret that is too short.
+    /// An explanation for the user if, for example, the port is taken, the folder cannot be used, or a secret is too
+    /// short.
     pub async fn start(
         options: &Options,
         console: Option<Console>,
-        watcher: Option<SharedInterceptor>,
+        interceptor: Option<SharedInterceptor>,
     ) -> Result<Self, Source> {
         let endpoint = variable("AWS_ENDPOINT_URL_DYNAMODB");
         let on_disk = !options.in_memory && endpoint.is_none();
@@ -96,25 +97,26 @@ impl Stack {
         };
         table::create_if_missing(&Client::new(&config), &settings.table).await?;
         let (table, records) = (settings.table.clone(), streams(&config));
-        let jwt_secret = settings.jwt_secret.clone().ok_or("there is no secret to sign with")?;
+        let jwt_secret =
+            settings.jwt_secret.clone().ok_or("TIDINGS_JWT_SECRET is not set: no token can be signed")?;
         let port = TcpListener::bind("127.0.0.1:0").await?;
         let domain_name = port.local_addr()?.to_string();
         let push_endpoint = format!("http://{domain_name}/{STAGE}");
         let lambda = lambda(options, folder, environment(&settings, &database, &push_endpoint))?;
         let (mut calls, mut pushes) =
             (aws_sdk_dynamodb::config::Builder::from(&config), pushes(&push_endpoint));
-        if let Some(watcher) = watcher {
-            calls.push_interceptor(watcher.clone());
-            pushes.push_interceptor(watcher);
+        if let Some(interceptor) = interceptor {
+            calls.push_interceptor(interceptor.clone());
+            pushes.push_interceptor(interceptor);
         }
         let app = App::new(calls, Some(pushes), settings, Clock::default());
-        let (wakes, answers) = match &lambda {
+        let (stream_function, socket_functions) = match &lambda {
             Some(lambda) => (lambda.stream_function(), lambda.socket_functions()),
             None => (gateway::stream_function(&app), gateway::socket_functions(&app)),
         };
-        let tail = stream::follow(records, &table, wakes);
+        let tail = stream::follow(records, &table, stream_function);
         let api = Api { id: "local".to_owned(), stage: STAGE.to_owned(), domain_name, routes: Vec::new() };
-        let sockets = Gateway::new(api, answers, Limits::default());
+        let sockets = Gateway::new(api, socket_functions, Limits::default());
         servers.push(serve(port, sockets.management(), stopped.clone()));
         let service =
             gateway::service(app.clone(), lambda.as_ref(), &sockets, &options.cors_origins, console);
@@ -124,10 +126,10 @@ impl Stack {
         Ok(Self { address, database, app, lambda, jwt_secret, sockets, tail, stop, servers, _lock: lock })
     }
 
-    /// Tokens of the demo's people, by id.
+    /// Signs a token for each of the demo's people. Returns their ids and tokens.
     ///
     /// # Errors
-    /// Where signing fails.
+    /// If signing fails.
     pub fn demo_tokens(&self) -> Result<Vec<(&'static str, String)>, Source> {
         demo::PEOPLE
             .into_iter()
@@ -135,13 +137,13 @@ impl Stack {
             .collect()
     }
 
-    /// The URL to call.
+    /// Returns the URL of the main port.
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Stops: no new connections; sockets are closed with 1001, and requests in flight finish.
+    /// Stops the stack: closes sockets with 1001, accepts no new connections, and lets in-flight requests finish.
     pub async fn stop(self) {
         self.sockets.close_all().await;
         let _ = self.stop.send(true);
@@ -160,8 +162,8 @@ impl Stack {
     }
 }
 
-/// Where the functions run, if not in this process. The environment of those that are run elsewhere is written to a
-/// file in the folder, for whoever starts them.
+/// Returns where the functions run, if not in this process. For an Invoke API, also writes the functions' environment
+/// to a file in the folder, for the program that runs them.
 fn lambda(
     options: &Options,
     folder: Option<&Path>,
@@ -172,20 +174,22 @@ fn lambda(
             let lines = variables.iter().map(|(name, value)| format!("{name}={}\n", quoted(value)));
             secrets::write(&folder.join(ENVIRONMENT), &lines.collect::<String>())?;
         }
-        return Ok(Some(Lambda::Elsewhere(Box::new(Elsewhere::new(url)?))));
+        return Ok(Some(Lambda::InvokeApi(Box::new(InvokeApi::new(url)?))));
     }
     let Some(folder) = options.functions_from.clone() else { return Ok(None) };
-    let setup = Setup { folder, variables, most: PROCESSES, quiet: false };
+    let setup = Setup { folder, variables, max_processes: PROCESSES, quiet: false };
     Ok(Some(Lambda::Processes(Processes::new(setup)?)))
 }
 
-/// A value in a file of variables, between quotes that it does not hold: as it is, none could have a space or `=`.
+/// Encloses a value for the environment file in quotes that it does not contain. Unquoted, a value with a space or `=`
+/// would be misread.
 fn quoted(value: &str) -> String {
     let quote = ['\'', '`'].into_iter().find(|quote| !value.contains(*quote)).unwrap_or('"');
     format!("{quote}{value}{quote}")
 }
 
-/// What the template sets for the functions, as far as it is not in this process's environment already.
+/// Returns the variables that functions need in addition to this process's environment, as the template sets them in
+/// AWS.
 fn environment(settings: &Settings, database: &str, push_endpoint: &str) -> Vec<(String, String)> {
     let mut variables = vec![
         ("AWS_ENDPOINT_URL_DYNAMODB", database.to_owned()),
@@ -196,16 +200,16 @@ fn environment(settings: &Settings, database: &str, push_endpoint: &str) -> Vec<
         ("AWS_EC2_METADATA_DISABLED", "true".to_owned()),
     ];
     variables.extend(settings.jwt_secret.clone().map(|secret| ("TIDINGS_JWT_SECRET", secret)));
-    for (name, otherwise) in
+    for (name, default) in
         [("AWS_ACCESS_KEY_ID", "local"), ("AWS_SECRET_ACCESS_KEY", "local"), ("AWS_REGION", "us-east-1")]
     {
-        variables.push((name, variable(name).unwrap_or_else(|| otherwise.to_owned())));
+        variables.push((name, variable(name).unwrap_or_else(|| default.to_owned())));
     }
     variables.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
-/// A configuration that never reaches out to AWS by accident: its credentials are made up unless they are set, and
-/// its caller gives it an endpoint.
+/// Returns a configuration that cannot reach AWS by accident: it has an explicit endpoint, and fake credentials unless
+/// real ones are set.
 fn config(endpoint: &str, http_client: Option<SharedHttpClient>) -> SdkConfig {
     let id = variable("AWS_ACCESS_KEY_ID").unwrap_or_else(|| "local".to_owned());
     let secret = variable("AWS_SECRET_ACCESS_KEY").unwrap_or_else(|| "local".to_owned());
@@ -221,17 +225,17 @@ fn config(endpoint: &str, http_client: Option<SharedHttpClient>) -> SdkConfig {
     config.build()
 }
 
-/// A client for the stream: of the same endpoint as the table, unless it is served at another.
+/// Returns a client for the stream, with the table's endpoint unless the stream has its own.
 fn streams(config: &SdkConfig) -> aws_sdk_dynamodbstreams::Client {
     let config = aws_sdk_dynamodbstreams::config::Builder::from(config);
-    let elsewhere = variable("AWS_ENDPOINT_URL_DYNAMODB_STREAMS");
-    aws_sdk_dynamodbstreams::Client::from_conf(match elsewhere {
+    let own_endpoint = variable("AWS_ENDPOINT_URL_DYNAMODB_STREAMS");
+    aws_sdk_dynamodbstreams::Client::from_conf(match own_endpoint {
         Some(endpoint) => config.endpoint_url(endpoint).build(),
         None => config.build(),
     })
 }
 
-/// A configuration of pushes to the sockets of this machine.
+/// Returns a configuration for pushes to the sockets of this stack.
 fn pushes(endpoint: &str) -> aws_sdk_apigatewaymanagement::config::Builder {
     aws_sdk_apigatewaymanagement::config::Builder::new()
         .behavior_version(aws_sdk_apigatewaymanagement::config::BehaviorVersion::latest())
@@ -272,7 +276,7 @@ fn serve(listener: TcpListener, service: Router, mut stopped: watch::Receiver<bo
     tokio::spawn(async move {
         let service = service.into_make_service_with_connect_info::<SocketAddr>();
         if let Err(error) = axum::serve(listener, service).with_graceful_shutdown(stop).await {
-            tracing::error!(%error, "the server ended");
+            tracing::error!(%error, "a server failed");
         }
     })
 }

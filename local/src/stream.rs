@@ -1,7 +1,8 @@
-//! The table's stream, followed as Lambda's event source mapping does.
+//! Follows the table's stream as Lambda's event source mapping does.
 //!
-//! Invariant: a record is passed only once its function has taken it, and within a shard in order. After a start
-//! everything that is kept comes again, each item's partition once per look: whoever follows must not mind.
+//! Invariant: records of a shard are delivered in order, and reading continues only after the function has processed
+//! them. After a start all records that the stream still has are delivered again, at most one per partition key and
+//! page: the function must tolerate repeats.
 
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
@@ -21,21 +22,21 @@ use tokio::time::Instant;
 
 use crate::websocket::{Call, invoke};
 
-/// Records that a function is given at once, as in the template.
+/// Maximum number of records per invocation, as in the template.
 pub const BATCH: usize = 100;
-/// How long one call of the function may take, as in the template.
+/// Time limit of an invocation, as in the template.
 pub const TIMEOUT: Duration = Duration::from_mins(1);
-/// How long the stream rests where it had nothing new, and a failed batch at first.
+/// Delay between two reads of the stream, and before the first retry of a failed batch.
 const PAUSE: Duration = Duration::from_millis(100);
-/// How long a batch that fails again and again rests at most.
+/// Maximum delay between retries.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-/// How often shards are looked for: DynamoDB opens new ones.
-const SURVEY: Duration = Duration::from_secs(10);
+/// Interval at which the shards are listed, because DynamoDB adds new ones.
+const LIST_INTERVAL: Duration = Duration::from_secs(10);
 
-/// A function at the end of a stream.
+/// A function that receives the records of a stream.
 pub type Function = Call<Event, DynamoDbEventResponse>;
 
-/// A stream being followed. Dropped, it is not followed any further, at once.
+/// The task that follows a stream. Dropping it aborts the task.
 #[derive(Debug)]
 pub struct Tail {
     stop: watch::Sender<bool>,
@@ -43,7 +44,7 @@ pub struct Tail {
 }
 
 impl Tail {
-    /// Stops once the batch under way has been tried.
+    /// Stops after the current attempt to deliver a batch.
     pub async fn stop(mut self) {
         let _ = self.stop.send(true);
         let _ = (&mut self.task).await;
@@ -56,9 +57,9 @@ impl Drop for Tail {
     }
 }
 
-/// Follows a table's stream from the oldest record that is kept, and hands a function what Lambda's filter lets pass.
+/// Follows a table's stream from its oldest record. Invokes a function with the records that pass Lambda's filter.
 ///
-/// What the function fails at is given to it again, until it succeeds; what comes later waits.
+/// Retries a failed batch until the function succeeds; later records of the stream wait.
 #[must_use]
 pub fn follow(client: Client, table: &str, function: Function) -> Tail {
     let (stop, stopped) = watch::channel(false);
@@ -69,19 +70,19 @@ pub fn follow(client: Client, table: &str, function: Function) -> Tail {
         stopped,
         arn: String::new(),
         shards: BTreeMap::new(),
-        surveyed: None,
+        listed_at: None,
     };
     Tail { stop, task: tokio::spawn(reader.run()) }
 }
 
-/// A part of the stream, and how far it was read.
+/// A shard of the stream, and how far it has been read.
 #[derive(Default)]
 struct Shard {
-    /// The one before it, which is read first.
+    /// The shard before it, which must be read first.
     parent: Option<String>,
     iterator: Option<String>,
-    /// The last record that was taken.
-    taken: Option<String>,
+    /// Sequence number of the last record that was processed.
+    processed: Option<String>,
     ended: bool,
 }
 
@@ -92,39 +93,39 @@ struct Reader {
     stopped: watch::Receiver<bool>,
     arn: String,
     shards: BTreeMap<String, Shard>,
-    surveyed: Option<Instant>,
+    listed_at: Option<Instant>,
 }
 
 impl Reader {
     async fn run(mut self) {
         let mut pause = PAUSE;
         while !*self.stopped.borrow() {
-            pause = match self.look().await {
+            pause = match self.read_shards().await {
                 Ok(()) => PAUSE,
                 Err(error) => {
-                    tracing::warn!(error = reason(&*error), "the stream cannot be read");
+                    tracing::warn!(error = reason(&*error), "cannot read the stream");
                     LONGEST_PAUSE.min(pause * 2)
                 }
             };
-            self.rest(pause).await;
+            self.sleep(pause).await;
         }
     }
 
-    /// Waits, unless it is to stop.
-    async fn rest(&self, pause: Duration) {
+    /// Sleeps, but returns early if the task is to stop.
+    async fn sleep(&self, pause: Duration) {
         let mut stopped = self.stopped.clone();
         let _ = tokio::time::timeout(pause, stopped.wait_for(|stopped| *stopped)).await;
     }
 
-    /// Reads every shard to its end.
-    async fn look(&mut self) -> Result<(), Source> {
-        if self.surveyed.is_none_or(|at| at.elapsed() >= SURVEY) {
-            self.survey().await?;
-            self.surveyed = Some(Instant::now());
+    /// Reads every shard until it has no more records.
+    async fn read_shards(&mut self) -> Result<(), Source> {
+        if self.listed_at.is_none_or(|at| at.elapsed() >= LIST_INTERVAL) {
+            self.list_shards().await?;
+            self.listed_at = Some(Instant::now());
         }
         let ids: Vec<String> = self.shards.keys().cloned().collect();
         for id in ids {
-            while self.is_open(&id) {
+            while self.is_readable(&id) {
                 let Some(mut shard) = self.shards.remove(&id) else { break };
                 let read = self.read(&id, &mut shard).await;
                 self.shards.insert(id.clone(), shard);
@@ -136,10 +137,10 @@ impl Reader {
         Ok(())
     }
 
-    /// Finds the stream and its shards.
-    async fn survey(&mut self) -> Result<(), Source> {
+    /// Finds the table's stream and lists its shards.
+    async fn list_shards(&mut self) -> Result<(), Source> {
         let streams = self.client.list_streams().table_name(&self.table).send().await?.streams;
-        // One that was switched off and on has several; the labels are times.
+        // A table has several streams if streaming was switched off and on; the labels are times.
         let latest = streams.unwrap_or_default().into_iter().max_by_key(|stream| stream.stream_label.clone());
         let arn = latest.and_then(|stream| stream.stream_arn).ok_or("the table has no stream")?;
         if arn != self.arn {
@@ -151,7 +152,7 @@ impl Reader {
         loop {
             let describe = self.client.describe_stream().stream_arn(&self.arn);
             let described = describe.set_exclusive_start_shard_id(last).send().await?.stream_description;
-            let described = described.ok_or("the stream is not described")?;
+            let described = described.ok_or("the response has no description of the stream")?;
             for shard in described.shards.unwrap_or_default() {
                 let Some(id) = shard.shard_id else { continue };
                 self.shards.entry(id.clone()).or_default().parent = shard.parent_shard_id;
@@ -166,14 +167,15 @@ impl Reader {
         Ok(())
     }
 
-    /// Whether a shard may be read: a record must not overtake an earlier one of its item, in the shard before.
-    fn is_open(&self, id: &str) -> bool {
+    /// Whether a shard may be read now. Its parent must be read to the end first, so that a record does not overtake an
+    /// earlier one of the same item.
+    fn is_readable(&self, id: &str) -> bool {
         let Some(shard) = self.shards.get(id) else { return false };
         let parent = shard.parent.as_ref().and_then(|parent| self.shards.get(parent));
         !shard.ended && parent.is_none_or(|parent| parent.ended) && !*self.stopped.borrow()
     }
 
-    /// Reads a page of a shard and hands it over; whether there was anything in it.
+    /// Reads a page of a shard and delivers it. Returns whether it had records; also false if the task is to stop.
     async fn read(&mut self, id: &str, shard: &mut Shard) -> Result<bool, Source> {
         let iterator = match shard.iterator.take() {
             Some(iterator) => iterator,
@@ -181,44 +183,45 @@ impl Reader {
         };
         let page = self.client.get_records().shard_iterator(iterator).send().await?;
         let records = page.records.unwrap_or_default();
-        let wanted = newest(&records);
-        for batch in wanted.chunks(BATCH) {
-            if !self.hand_over(batch).await {
+        let newest = newest(&records);
+        for batch in newest.chunks(BATCH) {
+            if !self.deliver(batch).await {
                 return Ok(false);
             }
         }
         if let Some(last) = records.last() {
-            shard.taken = number(last).map(ToOwned::to_owned);
+            shard.processed = sequence_number(last).map(ToOwned::to_owned);
         }
         shard.iterator = page.next_shard_iterator;
         if shard.iterator.is_none() {
-            // Its successors are listed now.
+            // List its successors at the next read.
             shard.ended = true;
-            self.surveyed = None;
+            self.listed_at = None;
         }
         Ok(!records.is_empty())
     }
 
     async fn iterator(&self, id: &str, shard: &mut Shard) -> Result<String, Source> {
-        let kind = match shard.taken {
+        let kind = match shard.processed {
             Some(_) => ShardIteratorType::AfterSequenceNumber,
             None => ShardIteratorType::TrimHorizon,
         };
         let get = self.client.get_shard_iterator().stream_arn(&self.arn).shard_id(id);
-        let got = get.shard_iterator_type(kind).set_sequence_number(shard.taken.clone()).send().await;
-        if got.as_ref().is_err_and(|error| error.code() == Some("TrimmedDataAccessException")) {
-            shard.taken = None;
+        let response =
+            get.shard_iterator_type(kind).set_sequence_number(shard.processed.clone()).send().await;
+        if response.as_ref().is_err_and(|error| error.code() == Some("TrimmedDataAccessException")) {
+            shard.processed = None;
         }
-        Ok(got?.shard_iterator.ok_or("a shard has no iterator")?)
+        Ok(response?.shard_iterator.ok_or("a shard has no iterator")?)
     }
 
-    /// Gives a batch to the function until it has taken all of it; `false` where it is to stop before that.
-    async fn hand_over(&self, mut batch: &[&Record]) -> bool {
+    /// Invokes the function with a batch until it has processed all records. Returns false if the task must stop first.
+    async fn deliver(&self, mut batch: &[&Record]) -> bool {
         let mut pause = PAUSE;
         while !*self.stopped.borrow() {
-            let from = match self.invoke(batch).await {
+            let failed = match self.invoke(batch).await {
                 Ok(response) => match first_failure(batch, &response) {
-                    Some(from) => from,
+                    Some(failed) => failed,
                     None => return true,
                 },
                 Err(error) => {
@@ -226,10 +229,10 @@ impl Reader {
                     0
                 }
             };
-            if from > 0 {
-                (batch, pause) = (&batch[from..], PAUSE);
+            if failed > 0 {
+                (batch, pause) = (&batch[failed..], PAUSE);
             }
-            self.rest(pause).await;
+            self.sleep(pause).await;
             pause = LONGEST_PAUSE.min(pause * 2);
         }
         false
@@ -241,7 +244,7 @@ impl Reader {
     }
 }
 
-/// The records that wake the function, without those that a later one of the same partition makes needless.
+/// Returns the records that wake the function, only the newest of each partition key.
 fn newest(records: &[Record]) -> Vec<&Record> {
     let mut seen = HashSet::new();
     let wakes = |record: &&Record| {
@@ -258,18 +261,18 @@ fn key<'a>(record: &'a Record, name: &str) -> Option<&'a str> {
     record.dynamodb.as_ref()?.keys.as_ref()?.get(name)?.as_s().ok().map(String::as_str)
 }
 
-fn number(record: &Record) -> Option<&str> {
+fn sequence_number(record: &Record) -> Option<&str> {
     record.dynamodb.as_ref()?.sequence_number.as_deref()
 }
 
-/// Where a batch has to be tried again from; `None` where all of it was taken. As Lambda has it, a failure that names
-/// no record of the batch is one of the whole batch.
+/// Returns the index from which a batch must be retried; `None` if all records were processed. As in Lambda, a failure
+/// that names no record of the batch means the whole batch.
 fn first_failure(batch: &[&Record], response: &DynamoDbEventResponse) -> Option<usize> {
-    let place = |name: Option<&str>| batch.iter().position(|record| number(record) == name).unwrap_or(0);
-    response.batch_item_failures.iter().map(|failure| place(failure.item_identifier.as_deref())).min()
+    let index = |id: Option<&str>| batch.iter().position(|record| sequence_number(record) == id).unwrap_or(0);
+    response.batch_item_failures.iter().map(|failure| index(failure.item_identifier.as_deref())).min()
 }
 
-/// What Lambda hands to a function for records that hold their items' keys alone.
+/// Returns the event that Lambda sends to a function for a stream of type `KEYS_ONLY`.
 fn event(arn: &str, batch: &[&Record]) -> Value {
     let records: Vec<Value> = batch
         .iter()
@@ -278,7 +281,7 @@ fn event(arn: &str, batch: &[&Record]) -> Value {
             let keys = change.and_then(|change| change.keys.as_ref()).into_iter().flatten();
             let keys =
                 keys.filter_map(|(name, value)| Some((name.clone(), json!({ "S": value.as_s().ok()? }))));
-            let made = change.and_then(|change| change.approximate_creation_date_time);
+            let created = change.and_then(|change| change.approximate_creation_date_time);
             let view = change.and_then(|change| change.stream_view_type.as_ref());
             json!({
                 "eventID": record.event_id,
@@ -287,9 +290,9 @@ fn event(arn: &str, batch: &[&Record]) -> Value {
                 "eventSource": record.event_source,
                 "awsRegion": record.aws_region,
                 "dynamodb": {
-                    "ApproximateCreationDateTime": made.map_or(0.0, |made| made.as_secs_f64()),
+                    "ApproximateCreationDateTime": created.map_or(0.0, |created| created.as_secs_f64()),
                     "Keys": keys.collect::<Map<_, _>>(),
-                    "SequenceNumber": number(record),
+                    "SequenceNumber": sequence_number(record),
                     "SizeBytes": change.and_then(|change| change.size_bytes).unwrap_or_default(),
                     "StreamViewType": view.map(StreamViewType::as_str),
                 },
@@ -354,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn what_wakes_nobody_is_passed_over() {
+    fn records_that_wake_no_function_are_skipped() {
         let records = [
             log("1", "one"),
             record("2", OperationType::Insert, "two", "other"),
@@ -364,27 +367,27 @@ mod tests {
             log("5", "five"),
             log("6", "one"),
         ];
-        let numbers: Vec<_> = newest(&records).into_iter().filter_map(number).collect();
+        let numbers: Vec<_> = newest(&records).into_iter().filter_map(sequence_number).collect();
         assert_eq!(numbers, ["5", "6"]);
     }
 
     #[test]
-    fn the_first_failure_is_the_one_to_go_on_from() {
+    fn a_batch_is_retried_from_its_first_failure() {
         let records = [log("1", "one"), log("2", "two"), log("3", "three")];
         let batch: Vec<_> = records.iter().collect();
-        let after = |failed: &[Option<&str>]| {
+        let retry_from = |failed: &[Option<&str>]| {
             let mut response = DynamoDbEventResponse::default();
-            for name in failed {
+            for id in failed {
                 let mut failure = DynamoDbBatchItemFailure::default();
-                failure.item_identifier = name.map(ToOwned::to_owned);
+                failure.item_identifier = id.map(ToOwned::to_owned);
                 response.batch_item_failures.push(failure);
             }
             first_failure(&batch, &response)
         };
-        assert_eq!(after(&[]), None);
-        assert_eq!(after(&[Some("3"), Some("2")]), Some(1));
-        for whole in [None, Some(""), Some("4")] {
-            assert_eq!(after(&[Some("3"), whole]), Some(0), "{whole:?}");
+        assert_eq!(retry_from(&[]), None);
+        assert_eq!(retry_from(&[Some("3"), Some("2")]), Some(1));
+        for unknown in [None, Some(""), Some("4")] {
+            assert_eq!(retry_from(&[Some("3"), unknown]), Some(0), "{unknown:?}");
         }
     }
 }

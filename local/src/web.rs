@@ -1,4 +1,4 @@
-//! The chat page, as it was built into a folder, and the demo's people, who sign in on it by one click.
+//! Serves the built chat page from a folder, and the demo's people with tokens, with which they sign in by one click.
 
 use std::future::ready;
 use std::net::SocketAddr;
@@ -18,18 +18,19 @@ use tower_http::services::ServeDir;
 use crate::demo;
 use crate::metrics::is_loopback;
 
-/// What the page may do: its own scripts and styles only, and pictures from where messages say.
+/// The page's content security policy: only its own scripts and styles, but pictures from any address.
 const POLICY: &str = "default-src 'self'; connect-src 'self' ws: wss:; img-src http: https: data:; \
                       object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// The page at `/`, its files under `/assets`, and the demo's people, whose tokens `demo` signs where there is a demo.
+/// Returns the routes of the page (`/`), its files (`/assets`), and the demo's people, whose tokens the secret `demo`
+/// signs; `None` if there is no demo.
 pub fn routes(folder: &Path, demo: Option<String>) -> Router {
     let index = folder.join("index.html");
     let assets = ServeDir::new(folder.join("assets"))
         .precompressed_gzip()
         .call_fallback_on_method_not_allowed(true)
         .fallback(axum::routing::any(unknown));
-    let assets = Router::new().fallback_service(assets).layer(axum::middleware::map_response(kept));
+    let assets = Router::new().fallback_service(assets).layer(axum::middleware::map_response(cache_forever));
     Router::new()
         .route("/", get(move || page(index.clone())))
         .nest("/assets", assets)
@@ -41,7 +42,7 @@ async fn unknown() -> Problem {
     Error::NotFound("There is no such route.").into()
 }
 
-/// The page, or how to build it. It is looked for each time: it may be built while the stack runs.
+/// Returns the page, or instructions to build it. Reads the file at each request, because it may be built meanwhile.
 async fn page(index: PathBuf) -> impl IntoResponse {
     let page = tokio::fs::read_to_string(index).await;
     let page = page.unwrap_or_else(|_| include_str!("page.html").to_owned());
@@ -55,8 +56,8 @@ async fn page(index: PathBuf) -> impl IntoResponse {
     (headers, Html(page))
 }
 
-/// Files have their content's hash in their names, so they never change.
-async fn kept(mut response: Response) -> Response {
+/// Lets browsers cache the files forever: their names contain a hash of their content, so they never change.
+async fn cache_forever(mut response: Response) -> Response {
     if response.status().is_success() {
         let forever = HeaderValue::from_static("public, max-age=31536000, immutable");
         response.headers_mut().insert(header::CACHE_CONTROL, forever);
@@ -73,16 +74,16 @@ struct Person {
     token: String,
 }
 
-/// The demo's people with their tokens, for a browser on this machine; nobody for anyone else. The name that was called
-/// counts as well: a page of another site can have its own name lead here.
+/// Returns the demo's people with their tokens to a browser on this machine, and an empty list to others. Checks the
+/// `Host` header as well: a page of another site can make its own host name resolve to this address (DNS rebinding).
 fn people(
     secret: Option<&str>,
     ConnectInfo(from): ConnectInfo<SocketAddr>,
     headers: &HeaderMap,
 ) -> Result<Reply<Vec<Person>>, Problem> {
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
-    let is_here = host.is_some_and(is_loopback);
-    let secret = secret.filter(|_| is_here && from.ip().to_canonical().is_loopback());
+    let is_local = host.is_some_and(is_loopback);
+    let secret = secret.filter(|_| is_local && from.ip().to_canonical().is_loopback());
     let Some(secret) = secret else { return Ok(Reply::ok(Vec::new(), "OK")) };
     let person = |(id, name)| {
         let token = demo::token(secret, (id, name)).map_err(Error::internal)?;

@@ -1,4 +1,4 @@
-//! Writes the documents into the folder it is told, `docs` unless it is: `make openapi`.
+//! Writes both documents into the folder given as an argument, by default `docs`. `make openapi` runs it.
 
 use std::path::PathBuf;
 use std::{env, fs, io};

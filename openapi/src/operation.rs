@@ -1,16 +1,15 @@
-//! A call as the document describes it.
+//! A call of the API, and its operation object in the document.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use domain::error::Error;
-use edge::problem::ProblemBody;
 use schemars::JsonSchema;
 use serde_json::{Map, Value, json};
 
+use crate::json::{component, object};
 use crate::schemas::Schemas;
-use crate::{component, object, operations};
 
-/// What a call is about.
+/// The group of calls that a call belongs to.
 #[derive(Clone, Copy)]
 pub(crate) enum Tag {
     Messages,
@@ -46,46 +45,46 @@ impl Tag {
     }
 }
 
-/// The tags, in the order in which they are shown.
+/// The tags, in display order.
 pub(crate) fn tags() -> Vec<Value> {
     Tag::ALL.iter().map(|tag| json!({"name": tag.name()})).collect()
 }
 
-/// Turns the schemas of a type into a part of the document once those of the others are known.
+/// Generates the schema of a type and adds the components that it needs.
 type Schema = fn(&mut Schemas) -> Value;
 
-/// What writes the parameters of a query string: the name, the schema and whether it must be there.
+/// Generates the parameters of a query string: for each the name, the schema and whether it is required.
 type Parameters = fn(&mut Schemas) -> Vec<(String, Value, bool)>;
 
-/// A call: its route, what it takes, what it gives and how it refuses.
+/// A call: its route, input, responses and errors.
 pub(crate) struct Operation {
     pub(crate) method: &'static str,
     pub(crate) path: &'static str,
     id: &'static str,
     tag: Tag,
-    about: &'static str,
+    summary: &'static str,
     path_types: Vec<Schema>,
     query: Vec<Parameters>,
     body: Option<Body>,
     answers: BTreeMap<u16, (&'static str, Answer)>,
-    refusals: Vec<Error>,
+    pub(crate) errors: Vec<Error>,
     links: Option<(&'static str, &'static [&'static str])>,
-    is_open: bool,
+    needs_token: bool,
 }
 
-/// What a call reads.
+/// A request body.
 struct Body {
     schema: Schema,
     example: Value,
-    /// The schema of a form, where it may be one as well.
+    /// The schema of the form, if the call also accepts one.
     form: Option<Schema>,
 }
 
-/// What a call gives.
+/// The body of a successful response.
 enum Answer {
     Data(Schema),
     Page(Schema),
-    PageOf(Schema),
+    PageWithTotal(Schema),
     Plain(&'static str, Value),
 }
 
@@ -94,130 +93,135 @@ impl Operation {
         (method, path): (&'static str, &'static str),
         tag: Tag,
         id: &'static str,
-        about: &'static str,
+        summary: &'static str,
     ) -> Self {
-        let internal = [Error::internal(""), Error::Unavailable("".into())];
+        let server_errors = [Error::internal(""), Error::Unavailable("".into())];
         Self {
             method,
             path,
             id,
             tag,
-            about,
+            summary,
             path_types: Vec::new(),
             query: Vec::new(),
             body: None,
             answers: BTreeMap::new(),
-            refusals: internal.into(),
+            errors: server_errors.into(),
             links: None,
-            is_open: false,
+            needs_token: true,
         }
     }
 
-    /// The type of the path's next parameter.
-    pub(crate) fn at<T: JsonSchema>(mut self) -> Self {
-        self.path_types.push(Schemas::read::<T>);
-        self.or([Error::field("", "")])
+    /// Sets the type of the path's next parameter.
+    pub(crate) fn path_parameter<T: JsonSchema>(mut self) -> Self {
+        self.path_types.push(Schemas::input::<T>);
+        self.fails_with([Error::field("", "")])
     }
 
-    /// The parameters of the query string.
+    /// Adds the members of a type as parameters of the query string.
     pub(crate) fn query<T: JsonSchema>(mut self) -> Self {
         self.query.push(Schemas::parameters::<T>);
-        self.or([Error::field("", "")])
+        self.fails_with([Error::field("", "")])
     }
 
-    /// A JSON body, and one for example.
-    pub(crate) fn takes<T: JsonSchema>(mut self, example: Value) -> Self {
-        self.body = Some(Body { schema: Schemas::read::<T>, example, form: None });
-        self.or([Error::field("", ""), Error::TooLarge, Error::UnsupportedMediaType("")])
+    /// Sets the JSON body, with an example.
+    pub(crate) fn accepts<T: JsonSchema>(mut self, example: Value) -> Self {
+        self.body = Some(Body { schema: Schemas::input::<T>, example, form: None });
+        self.fails_with([Error::field("", ""), Error::TooLarge, Error::UnsupportedMediaType("")])
     }
 
-    /// The body may be a form as well.
+    /// Accepts the body as a form, too.
     pub(crate) fn or_form<T: JsonSchema>(mut self) -> Self {
         self.body.iter_mut().for_each(|body| body.form = Some(Schemas::form::<T>));
         self
     }
 
-    fn answers(mut self, status: u16, about: &'static str, answer: Answer) -> Self {
-        self.answers.insert(status, (about, answer));
+    fn answers(mut self, status: u16, description: &'static str, answer: Answer) -> Self {
+        self.answers.insert(status, (description, answer));
         self
     }
 
-    /// An answer with data.
-    pub(crate) fn gives<T: JsonSchema>(self, status: u16, about: &'static str) -> Self {
-        self.answers(status, about, Answer::Data(Schemas::written::<T>))
+    /// Adds a response with data.
+    pub(crate) fn returns<T: JsonSchema>(self, status: u16, description: &'static str) -> Self {
+        self.answers(status, description, Answer::Data(Schemas::output::<T>))
     }
 
-    /// An answer that says no more than that it is done.
-    pub(crate) fn acknowledges(self, about: &'static str) -> Self {
-        self.gives::<()>(200, about)
+    /// Adds a 200 whose data is null.
+    pub(crate) fn acknowledges(self, description: &'static str) -> Self {
+        self.returns::<()>(200, description)
     }
 
-    /// A page of a list.
-    pub(crate) fn lists<T: JsonSchema>(self, about: &'static str) -> Self {
-        self.answers(200, about, Answer::Page(Schemas::written::<T>))
+    /// Adds a 200 with a page of a list.
+    pub(crate) fn lists<T: JsonSchema>(self, description: &'static str) -> Self {
+        self.answers(200, description, Answer::Page(Schemas::output::<T>))
     }
 
-    /// A page of a list that says how many there are in all.
-    pub(crate) fn lists_of<T: JsonSchema>(self, about: &'static str) -> Self {
-        self.answers(200, about, Answer::PageOf(Schemas::written::<T>))
+    /// Adds a 200 with a page of a list and the list's total.
+    pub(crate) fn lists_with_total<T: JsonSchema>(self, description: &'static str) -> Self {
+        self.answers(200, description, Answer::PageWithTotal(Schemas::output::<T>))
     }
 
-    /// An answer without the envelope.
-    pub(crate) fn plainly(self, kind: &'static str, about: &'static str, schema: Value) -> Self {
-        self.answers(200, about, Answer::Plain(kind, schema))
+    /// Adds a 200 without the envelope.
+    pub(crate) fn returns_plain(
+        self,
+        content_type: &'static str,
+        description: &'static str,
+        schema: Value,
+    ) -> Self {
+        self.answers(200, description, Answer::Plain(content_type, schema))
     }
 
-    /// Why it may be refused, beside what follows from what it takes.
-    pub(crate) fn or<const N: usize>(mut self, refusals: [Error; N]) -> Self {
-        self.refusals.extend(refusals);
+    /// Adds errors, besides those that follow from the call's input.
+    pub(crate) fn fails_with<const N: usize>(mut self, errors: [Error; N]) -> Self {
+        self.errors.extend(errors);
         self
     }
 
-    /// How often it may be done is limited.
+    /// The call is rate-limited.
     pub(crate) fn limited(self) -> Self {
-        self.or([Error::RateLimited(1)])
+        self.fails_with([Error::RateLimited(1)])
     }
 
-    /// Calls whose path's `id` may be this member of the data.
-    pub(crate) fn leads_to(mut self, member: &'static str, calls: &'static [&'static str]) -> Self {
+    /// Links to calls that take this member of the data as the `id` in their path.
+    pub(crate) fn links_to(mut self, member: &'static str, calls: &'static [&'static str]) -> Self {
         self.links = Some((member, calls));
         self
     }
 
-    /// It takes no token.
-    pub(crate) fn open(mut self) -> Self {
-        self.is_open = true;
+    /// The call needs no token.
+    pub(crate) fn without_token(mut self) -> Self {
+        self.needs_token = false;
         self
     }
 
-    /// It neither takes a token nor does it reach the database.
-    pub(crate) fn fixed(mut self) -> Self {
-        self.refusals.clear();
-        self.open()
+    /// The call needs neither a token nor the database, so it cannot fail.
+    pub(crate) fn infallible(mut self) -> Self {
+        self.errors.clear();
+        self.without_token()
     }
 
     /// The operation object.
-    pub(crate) fn described(mut self, schemas: &mut Schemas) -> Value {
-        if !self.is_open {
-            self.refusals.push(Error::NotAuthenticated(""));
+    pub(crate) fn into_json(mut self, schemas: &mut Schemas) -> Value {
+        if self.needs_token {
+            self.errors.push(Error::NotAuthenticated(""));
         }
-        let mut described = json!({
+        let mut operation = json!({
             "operationId": self.id,
             "tags": [self.tag.name()],
-            "summary": self.about,
+            "summary": self.summary,
             "responses": self.responses(schemas),
         });
         let parameters = self.parameters(schemas);
         if !parameters.is_empty() {
-            described["parameters"] = parameters.into();
+            operation["parameters"] = parameters.into();
         }
         if let Some(body) = &self.body {
-            described["requestBody"] = body.described(schemas);
+            operation["requestBody"] = body.to_json(schemas);
         }
-        if self.is_open {
-            described["security"] = json!([]);
+        if !self.needs_token {
+            operation["security"] = json!([]);
         }
-        described
+        operation
     }
 
     fn parameters(&self, schemas: &mut Schemas) -> Vec<Value> {
@@ -227,10 +231,10 @@ impl Operation {
             parameters.push(json!({"name": name, "in": "path", "required": true, "schema": schema(schemas)}));
         }
         for (name, mut schema, required) in self.query.iter().flat_map(|query| query(schemas)) {
-            let about = schema.as_object_mut().and_then(|members| members.remove("description"));
+            let description = schema.as_object_mut().and_then(|members| members.remove("description"));
             let mut parameter = json!({"name": name, "in": "query", "required": required, "schema": schema});
-            if let Some(about) = about {
-                parameter["description"] = about;
+            if let Some(description) = description {
+                parameter["description"] = description;
             }
             parameters.push(parameter);
         }
@@ -239,9 +243,13 @@ impl Operation {
 
     fn responses(&self, schemas: &mut Schemas) -> Map<String, Value> {
         let mut responses = Map::new();
-        for (status, (about, answer)) in &self.answers {
-            let (kind, schema) = answer.described(schemas);
-            let mut response = json!({"description": about, "headers": headers(*status), "content": {kind: {"schema": schema}}});
+        for (status, (description, answer)) in &self.answers {
+            let (content_type, schema) = answer.to_json(schemas);
+            let mut response = json!({
+                "description": description,
+                "headers": headers(*status),
+                "content": {content_type: {"schema": schema}},
+            });
             if let Some((member, calls)) = self.links {
                 let parameters = json!({"path.id": format!("$response.body#/data/{member}")});
                 for call in calls {
@@ -251,20 +259,19 @@ impl Operation {
             responses.insert(status.to_string(), response);
         }
         let mut codes: BTreeMap<u16, Vec<&str>> = BTreeMap::new();
-        for refusal in &self.refusals {
-            let codes = codes.entry(refusal.status().as_u16()).or_default();
-            if !codes.contains(&refusal.code()) {
-                codes.push(refusal.code());
+        for error in &self.errors {
+            let codes = codes.entry(error.status().as_u16()).or_default();
+            if !codes.contains(&error.code()) {
+                codes.push(error.code());
             }
         }
-        problem(schemas);
         for (status, mut codes) in codes {
             codes.sort_unstable();
-            let told = json!({"properties": {"status": {"const": status}, "code": {"enum": codes}}});
+            let constraint = json!({"properties": {"status": {"const": status}, "code": {"enum": codes}}});
             let response = json!({
                 "description": codes.join(", "),
                 "headers": headers(status),
-                "content": {"application/problem+json": {"schema": {"allOf": [component("Problem"), told]}}},
+                "content": {"application/problem+json": {"schema": {"allOf": [component("Problem"), constraint]}}},
             });
             let names: Vec<String> = codes.iter().map(|code| pascal(code)).collect();
             responses.insert(status.to_string(), schemas.add_response(&names.join("Or"), response));
@@ -273,33 +280,20 @@ impl Operation {
     }
 }
 
-/// `NotFound` of `not_found`.
+/// Converts `not_found` to `NotFound`.
 fn pascal(code: &str) -> String {
     let upper = |word: &str| word[..1].to_uppercase() + &word[1..];
     code.split('_').map(upper).collect()
 }
 
-/// Describes the body of a failure.
-pub(crate) fn problem(schemas: &mut Schemas) {
-    schemas.written::<ProblemBody<'_>>();
-    let mut problem = schemas.definition("Problem");
-    problem["properties"]["code"] = codes();
-    problem["properties"]["success"] = json!({"const": false});
-    problem["properties"]["errors"]["type"] = "array".into();
-    schemas.add("Problem", problem);
-}
-
-/// Every code that a call may fail with.
-pub(crate) fn codes() -> Value {
-    let all = operations::all();
-    let codes: BTreeSet<&str> = all.iter().flat_map(|call| &call.refusals).map(Error::code).collect();
-    json!({"type": "string", "enum": codes})
-}
-
-/// The headers of an answer.
+/// The headers of a response.
 fn headers(status: u16) -> Value {
     let mut headers = json!({
-        "x-request-id": {"required": true, "schema": {"type": "string"}, "description": "What the logs call the request."},
+        "x-request-id": {
+            "required": true,
+            "schema": {"type": "string"},
+            "description": "The request's id in the logs.",
+        },
     });
     match status {
         401 => headers["WWW-Authenticate"] = json!({"required": true, "schema": {"const": "Bearer"}}),
@@ -316,7 +310,7 @@ fn headers(status: u16) -> Value {
 }
 
 impl Body {
-    fn described(&self, schemas: &mut Schemas) -> Value {
+    fn to_json(&self, schemas: &mut Schemas) -> Value {
         let entry = json!({"schema": (self.schema)(schemas), "example": self.example});
         let mut content = json!({"application/json": entry});
         if let Some(form) = self.form {
@@ -329,9 +323,10 @@ impl Body {
 }
 
 impl Answer {
-    fn described(&self, schemas: &mut Schemas) -> (&'static str, Value) {
+    /// The content type and the schema.
+    fn to_json(&self, schemas: &mut Schemas) -> (&'static str, Value) {
         let cursor =
-            json!({"type": ["string", "null"], "description": "Goes on with the list; null at its end."});
+            json!({"type": ["string", "null"], "description": "Cursor of the next page; null on the last."});
         let envelope = |data: Value, more: &[(&str, Value)]| {
             let mut members = vec![
                 ("success", json!({"const": true})),
@@ -344,12 +339,12 @@ impl Answer {
         match self {
             Self::Data(schema) => envelope(schema(schemas), &[]),
             Self::Page(schema) => envelope(schema(schemas), &[("next_cursor", cursor)]),
-            Self::PageOf(schema) => {
+            Self::PageWithTotal(schema) => {
                 let total =
-                    json!({"type": "integer", "minimum": 0, "description": "How many there are in all."});
+                    json!({"type": "integer", "minimum": 0, "description": "Number of entries in the list."});
                 envelope(schema(schemas), &[("next_cursor", cursor), ("total", total)])
             }
-            Self::Plain(kind, schema) => (kind, schema.clone()),
+            Self::Plain(content_type, schema) => (content_type, schema.clone()),
         }
     }
 }

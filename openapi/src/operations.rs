@@ -1,4 +1,4 @@
-//! Every call. Which errors may come is found out by the tests: an answer that is not described here fails them.
+//! Every call of the API. The tests fail on any response that is not described here.
 
 use domain::conversation::{ConversationView, Watermark};
 use domain::error::Error::{
@@ -17,7 +17,7 @@ use crate::operation::{Operation, Tag};
 
 type Messages = Vec<MessageView>;
 
-/// All calls, in the order in which they are shown.
+/// All calls, in display order.
 pub(crate) fn all() -> Vec<Operation> {
     let parts = [messages(), conversations(), rooms(), blocks(), users(), accounts(), live(), operations()];
     parts.into_iter().flatten().collect()
@@ -28,138 +28,144 @@ fn call(
     path: &'static str,
     tag: Tag,
     id: &'static str,
-    about: &'static str,
+    summary: &'static str,
 ) -> Operation {
-    Operation::new((method, path), tag, id, about)
+    Operation::new((method, path), tag, id, summary)
 }
 
-/// An id for the examples.
+/// A conversation id for the examples.
 const CONVERSATION: &str = "dJ2wHcQ8b6XK0mVYtE1nR7zPo";
 
 #[allow(clippy::too_many_lines, reason = "a list of calls")]
 fn messages() -> Vec<Operation> {
-    let call = |method, path, id, about| call(method, path, Tag::Messages, id, about);
+    let call = |method, path, id, summary| call(method, path, Tag::Messages, id, summary);
     vec![
         call("post", "/api/messages/send", "sendMessage", "Sends a message.")
-            .takes::<DraftFields>(json!({
+            .accepts::<DraftFields>(json!({
                 "recipient_id": "bob", "message_text": "Hello, Bob!", "client_message_id": "first",
             }))
             .or_form::<DraftFields>()
-            .gives::<MessageView>(201, "The message.")
-            .gives::<MessageView>(200, "The message that was sent before under the same `client_message_id`.")
-            .or([NotAParticipant, Blocked, NotFound("")])
-            .leads_to("id", &["editMessage", "deleteMessage", "getReceipts"])
+            .returns::<MessageView>(201, "The message.")
+            .returns::<MessageView>(200, "The original message: this `client_message_id` was sent before.")
+            .fails_with([NotAParticipant, Blocked, NotFound("")])
+            .links_to("id", &["editMessage", "deleteMessage", "getReceipts"])
             .limited(),
-        call("get", "/api/messages/inbox", "getInbox", "The caller's conversations, latest activity first.")
+        call(
+"get", "/api/messages/inbox", "getInbox", "The caller's conversations, most recently active first.",)
             .query::<inbox::Page>()
-            .lists_of::<Vec<ConversationView>>("A page of rows."),
+            .lists_with_total::<Vec<ConversationView>>("A page of rows."),
         call(
             "get",
             "/api/messages/conversation/{id}",
             "getDirectMessages",
-            "A page of the direct conversation with a user, in ascending order; the newest unless told. \
-             Marks it read up to the page's newest message, unless `mark_read` is false.",
+            "A page of the direct conversation with a user, oldest message first; by default the newest page. \
+             Marks it as read up to the page's newest message, unless `mark_read` is false.",
         )
-        .at::<UserId>()
+        .path_parameter::<UserId>()
         .query::<conversation::Page>()
-        .lists::<Messages>("The page; an empty one where there is no conversation yet."),
+        .lists::<Messages>("The page; empty if there is no conversation yet."),
         call(
             "get",
             "/api/conversations/{id}/messages",
             "getMessages",
-            "A page of a conversation, in ascending order; the newest unless told. Marks nothing read unless \
-             `mark_read` is true.",
+            "A page of a conversation, oldest message first; by default the newest page. Marks it as read \
+             only if `mark_read` is true.",
         )
-        .at::<ConversationId>()
+        .path_parameter::<ConversationId>()
         .query::<conversation::Page>()
         .lists::<Messages>("The page.")
-        .or([NotAParticipant]),
+        .fails_with([NotAParticipant]),
         call(
             "put",
             "/api/messages/mark-as-read/{message_id}",
             "markAsRead",
-            "Moves the caller's read watermark to a message, never back.",
+            "Moves the caller's read watermark forward to a message, never back.",
         )
-        .at::<MessageId>()
-        .gives::<Watermark>(200, "The watermark as it stands.")
-        .or([NotAParticipant, NotFound("")]),
+        .path_parameter::<MessageId>()
+        .returns::<Watermark>(200, "The current watermark.")
+        .fails_with([NotAParticipant, NotFound("")]),
         call(
             "put",
             "/api/conversations/{id}/read",
             "markConversationRead",
-            "Marks everything in a conversation read.",
+            "Marks everything in a conversation as read.",
         )
-        .at::<ConversationId>()
-        .gives::<Watermark>(200, "The watermark as it stands.")
-        .or([NotAParticipant]),
+        .path_parameter::<ConversationId>()
+        .returns::<Watermark>(200, "The current watermark.")
+        .fails_with([NotAParticipant]),
         call("get", "/api/messages/{id}/receipts", "getReceipts", "Who has read a message, and when.")
-            .at::<MessageId>()
-            .lists::<Vec<Receipt>>("Everyone who has.")
-            .or([NotAParticipant, NotFound("")]),
+            .path_parameter::<MessageId>()
+            .lists::<Vec<Receipt>>("The users who have read it.")
+            .fails_with([NotAParticipant, NotFound("")]),
         call(
             "get",
             "/api/messages/unread-count",
             "getUnreadCount",
-            "Unread messages in all, and how many conversations have some.",
+            "The number of unread messages, and of conversations that have any.",
         )
-        .gives::<Unread>(200, "The counts."),
+        .returns::<Unread>(200, "The counts."),
         call(
             "get",
             "/api/messages/search",
             "searchMessages",
-            "Messages that hold all words, and all \"quoted phrases\", anywhere; newest first.",
+            "Messages whose text contains all words and \"quoted phrases\" of a query, newest first.",
         )
         .query::<search::Search>()
-        .lists::<Vec<search::HitView>>("A page of hits. It may be empty and still go on.")
-        .or([NotAParticipant]),
-        call("patch", "/api/messages/{id}", "editMessage", "Gives a message of the caller's another text.")
-            .at::<MessageId>()
-            .takes::<edit::Edit>(json!({"message_text": "Hello, Bob."}))
-            .gives::<MessageView>(200, "The message as it is now.")
-            .or([NotAParticipant, NotTheSender, Blocked, NotFound(""), Conflict("")])
+        .lists::<Vec<search::HitView>>("A page of hits. It may be empty and still have a `next_cursor`.")
+        .fails_with([NotAParticipant]),
+        call(
+            "patch",
+            "/api/messages/{id}",
+            "editMessage",
+            "Changes the text of one of the caller's messages.",
+        )
+            .path_parameter::<MessageId>()
+            .accepts::<edit::Edit>(json!({"message_text": "Hello, Bob."}))
+            .returns::<MessageView>(200, "The edited message.")
+            .fails_with([NotAParticipant, NotTheSender, Blocked, NotFound(""), Conflict("")])
             .limited(),
         call(
             "delete",
             "/api/messages/{id}",
             "deleteMessage",
-            "Deletes a message for everyone, or for the caller alone.",
+            "Deletes a message for everyone, or hides it from the caller only.",
         )
-        .at::<MessageId>()
+        .path_parameter::<MessageId>()
         .query::<delete::Deletion>()
-        .gives::<Option<MessageView>>(
+        .returns::<Option<MessageView>>(
             200,
-            "What is left of it; null where it is hidden from the caller alone.",
+            "What remains of the message; null if it was only hidden.",
         )
-        .or([NotAParticipant, NotTheSender, NotFound("")])
+        .fails_with([NotAParticipant, NotTheSender, NotFound("")])
         .limited(),
         call(
             "delete",
             "/api/messages/conversation/{id}",
             "deleteConversation",
-            "Removes a conversation from the caller's inbox and hides its history up to now from them alone.",
+            "Removes a conversation from the caller's inbox and hides its history so far from them only.",
         )
-        .at::<ConversationId>()
-        .acknowledges("It is gone until its next message.")
-        .or([NotAParticipant]),
+        .path_parameter::<ConversationId>()
+        .acknowledges("It is removed until its next message.")
+        .fails_with([NotAParticipant]),
     ]
 }
 
 fn conversations() -> Vec<Operation> {
-    let call = |method, path, id, about| call(method, path, Tag::Conversations, id, about);
+    let call = |method, path, id, summary| call(method, path, Tag::Conversations, id, summary);
     vec![
         call(
             "post",
             "/api/conversations",
             "createConversation",
-            "Opens a direct conversation, or makes a group.",
+            "Opens a direct conversation or creates a group.",
         )
-        .takes::<conversations::New>(
+        .accepts::<conversations::New>(
             json!({"type": "group", "name": "Hikers", "participant_ids": ["bob", "carol"]}),
         )
-        .gives::<ConversationView>(201, "The caller's row of it.")
-        .gives::<ConversationView>(200, "The caller's row of the one that was there before.")
-        .or([NotAParticipant, NotFound(""), Blocked])
-        .leads_to(
+        .returns::<ConversationView>(201, "The caller's row.")
+        .returns::<ConversationView>(200, "The caller's row: the conversation already exists.")
+        .fails_with([NotAParticipant, NotFound(""), Blocked])
+        .links_to(
             "conversation_id",
             &[
                 "getConversation",
@@ -174,238 +180,275 @@ fn conversations() -> Vec<Operation> {
             "get",
             "/api/conversations/{id}",
             "getConversation",
-            "A conversation, and a page of its participants.",
+            "A conversation and a page of its participants.",
         )
-        .at::<ConversationId>()
+        .path_parameter::<ConversationId>()
         .query::<conversations::Page>()
-        .lists::<conversations::Shown>("The conversation, and up to 100 participants.")
-        .or([NotAParticipant]),
+        .lists::<conversations::ConversationDetails>("The conversation and up to 100 participants.")
+        .fails_with([NotAParticipant]),
         call(
             "patch",
             "/api/conversations/{id}",
             "changeConversation",
-            "Changes a group's or room's name, description or photo.",
+            "Changes a group's or room's name, description or photo. Admins only.",
         )
-        .at::<ConversationId>()
-        .takes::<conversations::Change>(json!({"name": "Night hikers"}))
-        .gives::<ConversationView>(200, "The caller's row of it.")
-        .or([NotAParticipant, NotAnAdmin, AlreadyExists("")]),
-        call("post", "/api/conversations/{id}/participants", "addParticipants", "Adds people to a group.")
-            .at::<ConversationId>()
-            .takes::<conversations::Newcomers>(json!({"user_ids": ["dave"]}))
-            .gives::<ConversationView>(200, "The caller's row of it.")
-            .or([NotAParticipant, NotAnAdmin, Blocked, NotFound(""), Conflict("")]),
+        .path_parameter::<ConversationId>()
+        .accepts::<conversations::Change>(json!({"name": "Night hikers"}))
+        .returns::<ConversationView>(200, "The caller's row.")
+        .fails_with([NotAParticipant, NotAnAdmin, AlreadyExists("")]),
+        call(
+            "post",
+            "/api/conversations/{id}/participants",
+            "addParticipants",
+            "Adds users to a group. Admins only.",
+        )
+        .path_parameter::<ConversationId>()
+        .accepts::<conversations::Newcomers>(json!({"user_ids": ["dave"]}))
+        .returns::<ConversationView>(200, "The caller's row.")
+        .fails_with([NotAParticipant, NotAnAdmin, Blocked, NotFound(""), Conflict("")]),
         call(
             "patch",
             "/api/conversations/{id}/participants/{user_id}",
             "setAdmin",
-            "Makes a participant an admin, or no longer one.",
+            "Makes a participant an admin, or revokes the role. Admins only.",
         )
-        .at::<ConversationId>()
-        .at::<UserId>()
-        .takes::<conversations::Role>(json!({"is_admin": true}))
-        .acknowledges("They are.")
-        .or([NotAParticipant, NotAnAdmin, NotFound(""), Conflict("")]),
+        .path_parameter::<ConversationId>()
+        .path_parameter::<UserId>()
+        .accepts::<conversations::Role>(json!({"is_admin": true}))
+        .acknowledges("The role is set.")
+        .fails_with([NotAParticipant, NotAnAdmin, NotFound(""), Conflict("")]),
         call(
             "delete",
             "/api/conversations/{id}/participants/{user_id}",
             "removeParticipant",
-            "Removes a participant; oneself is leaving.",
+            "Removes a participant. Users may remove themselves; admins may remove anyone.",
         )
-        .at::<ConversationId>()
-        .at::<UserId>()
-        .acknowledges("They are out.")
-        .or([NotAParticipant, NotAnAdmin, NotFound("")]),
+        .path_parameter::<ConversationId>()
+        .path_parameter::<UserId>()
+        .acknowledges("The participant is removed.")
+        .fails_with([NotAParticipant, NotAnAdmin, NotFound("")]),
     ]
 }
 
 fn rooms() -> Vec<Operation> {
-    let call = |method, path, id, about| call(method, path, Tag::Rooms, id, about);
+    let call = |method, path, id, summary| call(method, path, Tag::Rooms, id, summary);
     vec![
-        call("post", "/api/rooms", "createRoom", "Makes a room that anyone may join.")
-            .takes::<rooms::New>(json!({"name": "Lobby", "description": "Come in"}))
-            .gives::<ConversationView>(201, "The caller's row of it.")
-            .or([AlreadyExists("")])
-            .leads_to(
+        call("post", "/api/rooms", "createRoom", "Creates a room that anyone may join.")
+            .accepts::<rooms::New>(json!({"name": "Lobby", "description": "Come in"}))
+            .returns::<ConversationView>(201, "The caller's row.")
+            .fails_with([AlreadyExists("")])
+            .links_to(
                 "conversation_id",
                 &["joinRoom", "leaveRoom", "getRoomUsers", "deleteRoom", "changeConversation"],
             )
             .limited(),
-        call("get", "/api/rooms", "getRooms", "All rooms, in the order of their names.")
+        call("get", "/api/rooms", "getRooms", "All rooms, ordered by name.")
             .query::<rooms::Page>()
             .lists::<Vec<RoomView>>("A page of rooms."),
-        call("delete", "/api/rooms/{id}", "deleteRoom", "Deletes a room; for its creator.")
-            .at::<ConversationId>()
-            .acknowledges("It is gone for everyone.")
-            .or([NotAnAdmin, NotFound("")]),
-        call("post", "/api/rooms/{id}/join", "joinRoom", "Joins a room. Its last 100 messages are shown.")
-            .at::<ConversationId>()
-            .gives::<ConversationView>(200, "The caller's row of it.")
-            .or([NotFound(""), Conflict("")]),
+        call("delete", "/api/rooms/{id}", "deleteRoom", "Deletes a room. Its creator only.")
+            .path_parameter::<ConversationId>()
+            .acknowledges("The room is deleted for everyone.")
+            .fails_with([NotAnAdmin, NotFound("")]),
+        call("post", "/api/rooms/{id}/join", "joinRoom", "Joins a room, from its last 100 messages on.")
+            .path_parameter::<ConversationId>()
+            .returns::<ConversationView>(200, "The caller's row.")
+            .fails_with([NotFound(""), Conflict("")]),
         call("post", "/api/rooms/{id}/leave", "leaveRoom", "Leaves a room.")
-            .at::<ConversationId>()
-            .acknowledges("The caller is out.")
-            .or([NotAParticipant]),
-        call("get", "/api/rooms/{id}/users", "getRoomUsers", "Who is in a room, those online first.")
-            .at::<ConversationId>()
+            .path_parameter::<ConversationId>()
+            .acknowledges("The caller has left.")
+            .fails_with([NotAParticipant]),
+        call("get", "/api/rooms/{id}/users", "getRoomUsers", "The users in a room, those online first.")
+            .path_parameter::<ConversationId>()
             .query::<rooms::Page>()
-            .lists::<Vec<RoomUser>>("A page of people.")
-            .or([NotAParticipant, NotFound("")]),
+            .lists::<Vec<RoomUser>>("A page of users.")
+            .fails_with([NotAParticipant, NotFound("")]),
     ]
 }
 
 fn blocks() -> Vec<Operation> {
-    let call = |method, path, id, about| call(method, path, Tag::Users, id, about);
+    let call = |method, path, id, summary| call(method, path, Tag::Users, id, summary);
     vec![
         call(
             "post",
             "/api/messages/block-user",
             "blockUser",
-            "Blocks a user: neither can write to the other directly.",
+            "Blocks a user: neither can send to the other in their direct conversation.",
         )
-        .takes::<block::Block>(json!({"blocked_user_id": "mallory"}))
-        .acknowledges("They are blocked.")
-        .or([NotFound("")]),
+        .accepts::<block::Block>(json!({"blocked_user_id": "mallory"}))
+        .acknowledges("The user is blocked.")
+        .fails_with([NotFound("")]),
         call(
             "delete",
             "/api/messages/block-user/{user_id}",
             "unblockUser",
-            "Takes the caller's own block back.",
+            "Removes the caller's block of a user.",
         )
-        .at::<UserId>()
-        .acknowledges("They are not blocked."),
-        call("get", "/api/messages/blocked-users", "getBlockedUsers", "Whom the caller has blocked.")
-            .query::<block::Page>()
-            .lists::<Vec<BlockedUser>>("A page of them."),
+        .path_parameter::<UserId>()
+        .acknowledges("The user is not blocked."),
+        call(
+            "get",
+            "/api/messages/blocked-users",
+            "getBlockedUsers",
+            "The users whom the caller has blocked.",
+        )
+        .query::<block::Page>()
+        .lists::<Vec<BlockedUser>>("A page of users."),
     ]
 }
 
 fn users() -> Vec<Operation> {
-    let call = |method, path, id, about| call(method, path, Tag::Users, id, about);
+    let call = |method, path, id, summary| call(method, path, Tag::Users, id, summary);
     vec![
-        call("get", "/api/users/me", "getMe", "The caller's profile. The first call makes it.")
-            .gives::<UserView>(200, "The profile, with `email`."),
+        call("get", "/api/users/me", "getMe", "The caller's profile. The first call creates it.")
+            .returns::<UserView>(200, "The profile, with `email`."),
         call(
             "patch",
             "/api/users/me",
             "changeMe",
-            "Changes the caller's name or picture. A picture of null is taken away.",
+            "Changes the caller's name or picture. Null removes the picture.",
         )
-        .takes::<ProfileChange>(json!({"full_name": "Alice Example"}))
-        .gives::<UserView>(200, "The profile as it is now.")
+        .accepts::<ProfileChange>(json!({"full_name": "Alice Example"}))
+        .returns::<UserView>(200, "The changed profile.")
         .limited(),
-        call("get", "/api/users/{id}", "getUser", "Someone's profile.")
-            .at::<UserId>()
-            .gives::<UserView>(200, "The profile, without `email`.")
-            .or([NotFound("")]),
+        call("get", "/api/users/{id}", "getUser", "The profile of a user.")
+            .path_parameter::<UserId>()
+            .returns::<UserView>(200, "The profile, without `email`.")
+            .fails_with([NotFound("")]),
         call(
             "get",
             "/api/users",
             "findUsers",
-            "People by the start of a username or of a word of their name.",
+            "Users, found by the start of a username or of a word of their name.",
         )
         .query::<users::Search>()
-        .lists::<Vec<UserView>>("A page of them. It may be shorter than asked for and still go on.")
-        .or([NotFound("")]),
+        .lists::<Vec<UserView>>(
+            "A page of users. It may be shorter than its limit and still have a `next_cursor`.",
+        )
+        .fails_with([NotFound("")]),
     ]
 }
 
 fn accounts() -> Vec<Operation> {
-    let call = |method, path, id, about| call(method, path, Tag::Accounts, id, about);
+    let call = |method, path, id, summary| call(method, path, Tag::Accounts, id, summary);
     let token = || json!({"refresh_token": "a token from a login"});
     vec![
-        call("post", "/api/auth/register", "register", "Makes an account.")
-            .takes::<auth::Registration>(json!({
+        call("post", "/api/auth/register", "register", "Creates an account.")
+            .accepts::<auth::Registration>(json!({
                 "username": "alice", "email": "alice@example.com", "password": "correct horse battery",
             }))
-            .gives::<UserView>(201, "The user.")
-            .or([AlreadyExists(""), NotFound("")])
+            .returns::<UserView>(201, "The user.")
+            .fails_with([AlreadyExists(""), NotFound("")])
             .limited()
-            .open(),
-        call("post", "/api/auth/login", "login", "Begins a session, by a username or an e-mail address.")
-            .takes::<auth::Login>(json!({"username": "alice", "password": "correct horse battery"}))
-            .gives::<auth::LoggedIn>(200, "A pair of tokens, and the user.")
-            .or([NotAuthenticated(""), NotFound("")])
+            .without_token(),
+        call("post", "/api/auth/login", "login", "Starts a session, by username or e-mail address.")
+            .accepts::<auth::Login>(json!({"username": "alice", "password": "correct horse battery"}))
+            .returns::<auth::LoggedIn>(200, "A pair of tokens and the user.")
+            .fails_with([NotAuthenticated(""), NotFound("")])
             .limited()
-            .open(),
+            .without_token(),
         call(
             "post",
             "/api/auth/refresh",
             "refreshSession",
-            "A new pair of tokens. The token just replaced gives the same pair again for 30 s; any other reuse ends \
-             the session.",
+            "A new pair of tokens. For 30 s, the token just replaced returns the same pair again; any other \
+             reuse ends the session.",
         )
-        .takes::<session::Body>(token())
-        .gives::<Tokens>(200, "The pair.")
-        .or([NotAuthenticated(""), NotFound("")])
+        .accepts::<session::Body>(token())
+        .returns::<Tokens>(200, "The new pair.")
+        .fails_with([NotAuthenticated(""), NotFound("")])
         .limited()
-        .open(),
-        call("post", "/api/auth/logout", "logout", "Ends a session. Its access token holds until it expires.")
-            .takes::<session::Body>(token())
-            .acknowledges("It has ended.")
-            .or([NotAuthenticated("")])
-            .open(),
-        call("post", "/api/auth/change-password", "changePassword", "Sets another password, and ends all other sessions.")
-            .takes::<auth::PasswordChange>(json!({
-                "current_password": "correct horse battery", "new_password": "wrong mule staple",
-            }))
-            .acknowledges("It is changed.")
-            .limited(),
+        .without_token(),
+        call(
+            "post",
+            "/api/auth/logout",
+            "logout",
+            "Ends a session. Its access token stays valid until it expires.",
+        )
+        .accepts::<session::Body>(token())
+        .acknowledges("The session has ended.")
+        .fails_with([NotAuthenticated("")])
+        .without_token(),
+        call(
+            "post",
+            "/api/auth/change-password",
+            "changePassword",
+            "Changes the password and ends all other sessions.",
+        )
+        .accepts::<auth::PasswordChange>(json!({
+            "current_password": "correct horse battery", "new_password": "wrong mule staple",
+        }))
+        .acknowledges("The password is changed.")
+        .limited(),
         call(
             "delete",
             "/api/users/me",
             "deleteAccount",
             "Deletes the caller's account and profile. Their messages stay, without a name.",
         )
-        .takes::<auth::Deletion>(json!({"password": "correct horse battery"}))
-        .acknowledges("It is gone.")
+        .accepts::<auth::Deletion>(json!({"password": "correct horse battery"}))
+        .acknowledges("The account is deleted.")
         .limited(),
     ]
 }
 
 fn live() -> Vec<Operation> {
-    let call = |method, path, id, about| call(method, path, Tag::Events, id, about);
+    let call = |method, path, id, summary| call(method, path, Tag::Events, id, summary);
     vec![
         call(
             "get",
             "/api/events",
             "getEvents",
-            "What has happened since a cursor, each event once. Without one: no events, and a cursor. Take it, load \
-             the inbox, then read on from it.",
+            "The events after a cursor, each once. Without a cursor: no events, only a cursor. Take it \
+             first, load the inbox, then poll from it.",
         )
         .query::<events::Page>()
-        .gives::<events::Events>(200, "Events in the order of their ids, and when to come again.")
-        .or([CursorExpired]),
-        call("post", "/api/typing", "setTyping", "Tells that the caller types, for 6 s, or has stopped.")
-            .takes::<typing::Signal>(json!({"conversation_id": CONVERSATION, "is_typing": true}))
-            .acknowledges("It is told, unless a block stands.")
-            .or([NotAParticipant])
-            .limited(),
-        call("put", "/api/presence", "setPresence", "Sets what the caller shows.")
-            .takes::<presence::Change>(json!({"status": "away"}))
-            .gives::<PresenceView>(200, "What they show.")
-            .or([NotAParticipant]),
-        call("get", "/api/presence", "getPresence", "What some users show to the caller, in the order asked for.")
-            .query::<presence::Wanted>()
-            .lists::<Vec<PresenceView>>("One for each."),
-        call("post", "/api/ws-ticket", "createSocketTicket", "A ticket that opens one socket, once, within 30 s.")
-            .gives::<ws_ticket::Ticket>(201, "The ticket."),
+        .returns::<events::Events>(200, "Events in the order of their ids, and when to poll again.")
+        .fails_with([CursorExpired]),
+        call(
+            "post",
+            "/api/typing",
+            "setTyping",
+            "Signals that the caller is typing, for 6 s, or has stopped.",
+        )
+        .accepts::<typing::Signal>(json!({"conversation_id": CONVERSATION, "is_typing": true}))
+        .acknowledges("The signal is sent, or dropped if a block exists.")
+        .fails_with([NotAParticipant])
+        .limited(),
+        call("put", "/api/presence", "setPresence", "Sets the caller's presence.")
+            .accepts::<presence::Change>(json!({"status": "away"}))
+            .returns::<PresenceView>(200, "The new presence.")
+            .fails_with([NotAParticipant]),
+        call(
+            "get",
+            "/api/presence",
+            "getPresence",
+            "The presence of some users as the caller may see it, in the order of the query.",
+        )
+        .query::<presence::PresenceQuery>()
+        .lists::<Vec<PresenceView>>("One entry per user."),
+        call(
+            "post",
+            "/api/ws-ticket",
+            "createSocketTicket",
+            "Issues a ticket that opens one socket within 30 s.",
+        )
+        .returns::<ws_ticket::Ticket>(201, "The ticket."),
     ]
 }
 
 fn operations() -> Vec<Operation> {
-    let call = |method, path, id, about| call(method, path, Tag::Operations, id, about);
+    let call = |method, path, id, summary| call(method, path, Tag::Operations, id, summary);
     let object: Value = json!({"type": "object"});
     vec![
-        call("get", "/health", "getHealth", "Whether the service is up.")
-            .plainly(
+        call("get", "/health", "getHealth", "Checks the service: its database and clock.")
+            .returns_plain(
                 "application/json",
-                "It is.",
+                "The service is healthy.",
                 json!({"type": "object", "properties": {"status": {"type": "string"}}, "required": ["status"]}),
             )
-            .open(),
+            .without_token(),
         call("get", "/api/openapi.json", "getOpenApi", "This document.")
-            .plainly("application/json", "It.", object)
-            .fixed(),
+            .returns_plain("application/json", "The document.", object)
+            .infallible(),
     ]
 }

@@ -1,15 +1,18 @@
-//! The components that both documents share.
+//! The components of both documents, generated from Rust types.
 
 use schemars::JsonSchema;
 use schemars::generate::{Contract, SchemaGenerator, SchemaSettings};
 use serde_json::{Map, Value, json};
 
-use crate::component;
+use crate::json::component;
 
-/// The types met so far, as they are read and as they are written.
+/// The components collected so far.
 pub(crate) struct Schemas {
-    read: SchemaGenerator,
-    written: SchemaGenerator,
+    /// Types that clients send.
+    input: SchemaGenerator,
+    /// Types that clients receive.
+    output: SchemaGenerator,
+    /// Components without a Rust type of their own.
     others: Map<String, Value>,
     responses: Map<String, Value>,
 }
@@ -17,8 +20,8 @@ pub(crate) struct Schemas {
 impl Default for Schemas {
     fn default() -> Self {
         Self {
-            read: generator(Contract::Deserialize),
-            written: generator(Contract::Serialize),
+            input: generator(Contract::Deserialize),
+            output: generator(Contract::Serialize),
             others: Map::new(),
             responses: Map::new(),
         }
@@ -34,42 +37,42 @@ fn generator(contract: Contract) -> SchemaGenerator {
 }
 
 impl Schemas {
-    /// What a client sends.
-    pub(crate) fn read<T: JsonSchema>(&mut self) -> Value {
-        self.read.subschema_for::<T>().to_value()
+    /// The schema of a type that clients send.
+    pub(crate) fn input<T: JsonSchema>(&mut self) -> Value {
+        self.input.subschema_for::<T>().to_value()
     }
 
-    /// What a client gets: nothing but what the type has.
-    pub(crate) fn written<T: JsonSchema>(&mut self) -> Value {
-        let mut schema = self.written.subschema_for::<T>().to_value();
+    /// The schema of a type that clients receive. It allows no additional members.
+    pub(crate) fn output<T: JsonSchema>(&mut self) -> Value {
+        let mut schema = self.output.subschema_for::<T>().to_value();
         close(&mut schema);
         schema
     }
 
-    /// What a client sends, told in full where it stands.
-    pub(crate) fn read_inline<T: JsonSchema>(&mut self) -> Value {
-        T::json_schema(&mut self.read).to_value()
+    /// The schema of a type that clients send, inline instead of as a component.
+    pub(crate) fn inline_input<T: JsonSchema>(&mut self) -> Value {
+        T::json_schema(&mut self.input).to_value()
     }
 
-    /// The fields of a form, as a component of its own: an empty one counts as absent, and others are ignored.
+    /// Adds a type as a form component and refers to it: unknown fields are ignored, and empty ones count as absent.
     pub(crate) fn form<T: JsonSchema>(&mut self) -> Value {
-        let mut form = self.read_inline::<T>();
+        let mut form = self.inline_input::<T>();
         if let Some(form) = form.as_object_mut() {
             form.remove("additionalProperties");
         }
         for field in form["properties"].as_object_mut().into_iter().flat_map(Map::values_mut) {
             never_null(field);
-            let about = field.as_object_mut().and_then(|field| field.remove("description"));
-            *field = json!({"description": about, "anyOf": [field, {"const": ""}]});
+            let description = field.as_object_mut().and_then(|field| field.remove("description"));
+            *field = json!({"description": description, "anyOf": [field, {"const": ""}]});
         }
         let name = format!("{}Form", T::schema_name());
         self.add(&name, form);
         component(&name)
     }
 
-    /// The parameters of a query string: each member of the type.
+    /// The members of a type as parameters of a query string: name, schema, and whether it is required.
     pub(crate) fn parameters<T: JsonSchema>(&mut self) -> Vec<(String, Value, bool)> {
-        let schema = T::json_schema(&mut self.read).to_value();
+        let schema = T::json_schema(&mut self.input).to_value();
         let required = schema["required"].clone();
         let is_required =
             |name: &str| required.as_array().is_some_and(|all| all.iter().any(|one| one == name));
@@ -85,33 +88,33 @@ impl Schemas {
             .collect()
     }
 
-    /// Adds a component of no type of its own.
+    /// Adds a component without a Rust type of its own.
     pub(crate) fn add(&mut self, name: &str, schema: Value) {
         self.others.insert(name.to_owned(), schema);
     }
 
-    /// Adds a response that many calls have, and refers to it.
+    /// Adds a response that calls share, and returns a reference to it.
     pub(crate) fn add_response(&mut self, name: &str, response: Value) -> Value {
         self.responses.insert(name.to_owned(), response);
         json!({"$ref": format!("#/components/responses/{name}")})
     }
 
-    /// The responses that many calls have.
+    /// Takes the shared responses.
     pub(crate) fn take_responses(&mut self) -> Map<String, Value> {
         std::mem::take(&mut self.responses)
     }
 
-    /// A component as it is written.
+    /// The schema of a component that clients receive.
     pub(crate) fn definition(&self, name: &str) -> Value {
-        let mut schema = self.written.definitions().get(name).cloned().unwrap_or_default();
+        let mut schema = self.output.definitions().get(name).cloned().unwrap_or_default();
         close(&mut schema);
         schema
     }
 
-    /// All of them.
+    /// All schema components.
     pub(crate) fn into_components(mut self) -> Map<String, Value> {
-        let mut all = self.read.take_definitions(true);
-        for (name, mut schema) in self.written.take_definitions(true) {
+        let mut all = self.input.take_definitions(true);
+        for (name, mut schema) in self.output.take_definitions(true) {
             close(&mut schema);
             all.insert(name, schema);
         }
@@ -121,7 +124,7 @@ impl Schemas {
     }
 }
 
-/// Closes each object of a schema that says what it has.
+/// Forbids additional members in each object that lists its members.
 fn close(schema: &mut Value) {
     match schema {
         Value::Object(members) => {
@@ -135,7 +138,7 @@ fn close(schema: &mut Value) {
     }
 }
 
-/// Leaves out what says nothing to a client: defaults of null, and Rust's sizes of integers.
+/// Removes what tells a client nothing: null defaults, and Rust's integer sizes.
 pub(crate) fn plain(schema: &mut Value) {
     match schema {
         Value::Object(members) => {
@@ -153,7 +156,7 @@ pub(crate) fn plain(schema: &mut Value) {
     }
 }
 
-/// A parameter is absent rather than null.
+/// Removes null from a schema, because a parameter is absent rather than null.
 fn never_null(schema: &mut Value) {
     if let Some(kinds) = schema["type"].as_array() {
         let kinds: Vec<_> = kinds.iter().filter(|kind| *kind != "null").cloned().collect();

@@ -1,4 +1,4 @@
-//! The socket: its frames and events.
+//! The socket's frames and events.
 
 use domain::conversation::Watermark;
 use domain::event::EventView;
@@ -6,10 +6,12 @@ use domain::message::{DraftFields, MessageView};
 use domain::presence::PresenceView;
 use serde_json::{Map, Value, json};
 
+use crate::errors;
+use crate::json::{component, object};
 use crate::schemas::Schemas;
-use crate::{component, object, operation};
 
-/// The types of events, with what each tells: a variant of the data, or nothing where it is described here.
+/// Each event type with the name of its component and the titles of its data's variants. The data of `Changes` and
+/// `Nothing` is described in this file.
 const EVENTS: [(&str, &str, &[&str]); 11] = [
     ("message.created", "MessageCreated", &["Message"]),
     ("message.updated", "MessageUpdated", &["Message", "Restored"]),
@@ -23,17 +25,17 @@ const EVENTS: [(&str, &str, &[&str]); 11] = [
     ("typing", "Typing", &["Typing"]),
     (PRESENCE, "Presence", &["Presence"]),
 ];
-/// The one that is in no queue.
+/// The only event type that is in no queue.
 const PRESENCE: &str = "presence";
 
-/// Describes the events: a component for each type, and `Event`, which is one of those in the queue.
+/// Adds a component per event type, and `Event`, the union of those that a queue can contain.
 pub(crate) fn events(schemas: &mut Schemas) {
-    schemas.written::<EventView>();
+    schemas.output::<EventView>();
     let event = schemas.definition("Event");
-    let mut told = Vec::new();
-    titled(&event["properties"]["data"], &mut told);
+    let mut variants = Vec::new();
+    collect_titled(&event["properties"]["data"], &mut variants);
     let data = |titles: &[&str]| -> Value {
-        let found = told.iter().filter(|data| titles.iter().any(|title| data["title"] == *title));
+        let found = variants.iter().filter(|data| titles.iter().any(|title| data["title"] == *title));
         let mut found: Vec<Value> = found.cloned().collect();
         for data in &mut found {
             data.as_object_mut().map(|data| data.remove("title"));
@@ -57,30 +59,30 @@ pub(crate) fn events(schemas: &mut Schemas) {
         } else {
             queued.push((kind, format!("{name}Event")));
         }
-        let mut described = object(&[
+        let mut event = object(&[
             ("id", component("EventId")),
             ("type", json!({"const": kind})),
             ("conversation_id", conversation),
             ("occurred_at", component("Timestamp")),
             ("data", data),
         ]);
-        described["description"] = about(kind).into();
-        schemas.add(&format!("{name}Event"), described);
+        event["description"] = description(kind).into();
+        schemas.add(&format!("{name}Event"), event);
     }
     schemas.add("Event", union(&queued));
 }
 
-/// The schemas that have a title.
-fn titled(schema: &Value, found: &mut Vec<Value>) {
+/// Collects the schemas that have a title.
+fn collect_titled(schema: &Value, found: &mut Vec<Value>) {
     match schema {
         Value::Object(members) if members.contains_key("title") => found.push(schema.clone()),
-        Value::Object(members) => members.values().for_each(|member| titled(member, found)),
-        Value::Array(entries) => entries.iter().for_each(|entry| titled(entry, found)),
+        Value::Object(members) => members.values().for_each(|member| collect_titled(member, found)),
+        Value::Array(entries) => entries.iter().for_each(|entry| collect_titled(entry, found)),
         _ => {}
     }
 }
 
-/// One of some components, told apart by their `type`.
+/// A union of components, discriminated by `type`.
 fn union(members: &[(&str, String)]) -> Value {
     let mapping: Map<String, Value> = members
         .iter()
@@ -90,27 +92,27 @@ fn union(members: &[(&str, String)]) -> Value {
     json!({"oneOf": choices, "discriminator": {"propertyName": "type", "mapping": mapping}})
 }
 
-fn about(kind: &str) -> &'static str {
+fn description(kind: &str) -> &'static str {
     match kind {
         "message.created" => "A message was sent.",
         "message.updated" => {
-            "A message's text was changed or, where the unread count is told as well, a deleted message was brought back."
+            "A message was edited or, if `unread_count` is present, a deleted message was restored."
         }
-        "message.deleted" => "A message was deleted for everyone, or hidden from the receiver alone.",
+        "message.deleted" => "A message was deleted for everyone, or hidden from the receiver only.",
         "message.read" => {
-            "Someone has read up to a message. On the reader's own devices with what is unread since."
+            "A user has read up to a message. Their own devices also get `unread_count` and `counted_to`."
         }
         "conversation.created" => "A row appeared in the inbox.",
-        "conversation.updated" => "Some of what a row shows has changed: what is told, and no more.",
-        "conversation.deleted" => "A row is gone from the inbox.",
-        "participant.joined" => "Someone has joined a group or room.",
-        "participant.left" => "Someone has left a group or room.",
-        "typing" => "Someone types, or has stopped. Passing.",
-        _ => "What someone shows has changed. Passing, and on sockets only.",
+        "conversation.updated" => "A row has changed. Only the changed members are present.",
+        "conversation.deleted" => "A row has left the inbox.",
+        "participant.joined" => "A user has joined a group or room.",
+        "participant.left" => "A user has left a group or room.",
+        "typing" => "A user is typing, or has stopped. Expires at `expires_at`.",
+        _ => "A user's presence has changed. Sent over sockets only.",
     }
 }
 
-/// What an update of a row may tell: some of its members, as the row has them, and a version.
+/// The data of `conversation.updated`: some members of the row, and a version.
 fn changes(row: &Value) -> Value {
     let names = ["name", "photo_url", "other_user_name", "participant_count", "is_admin"];
     let mut properties: Map<String, Value> =
@@ -121,49 +123,50 @@ fn changes(row: &Value) -> Value {
     json!({"type": "object", "properties": properties, "required": ["version"], "additionalProperties": false})
 }
 
-/// What a client may do on a socket.
+/// The actions of frames: name, name of the component, description, fields, and the data of the acknowledgement.
 fn actions(schemas: &mut Schemas) -> Vec<(&'static str, &'static str, &'static str, Value, Option<Value>)> {
     vec![
         (
             "send",
             "Send",
             "Sends a message, as `POST /api/messages/send` does.",
-            schemas.read_inline::<DraftFields>(),
-            Some(schemas.written::<MessageView>()),
+            schemas.inline_input::<DraftFields>(),
+            Some(schemas.output::<MessageView>()),
         ),
         (
             "mark_as_read",
             "MarkAsRead",
             "Moves the read watermark to a message, never back.",
-            schemas.read_inline::<ws_message::MarkAsRead>(),
-            Some(schemas.written::<Watermark>()),
+            schemas.inline_input::<ws_message::MarkAsRead>(),
+            Some(schemas.output::<Watermark>()),
         ),
         (
             "typing",
             "SetTyping",
-            "Tells that the user types, for 6 s, or has stopped.",
-            schemas.read_inline::<ws_message::Typing>(),
+            "Signals that the user is typing, for 6 s, or has stopped.",
+            schemas.inline_input::<ws_message::Typing>(),
             Some(json!({"type": "null"})),
         ),
         (
             "presence",
             "SetPresence",
-            "Sets what the user shows.",
-            schemas.read_inline::<ws_message::Presence>(),
-            Some(schemas.written::<PresenceView>()),
+            "Sets the user's presence.",
+            schemas.inline_input::<ws_message::Presence>(),
+            Some(schemas.output::<PresenceView>()),
         ),
-        ("ping", "Ping", "Asks for a sign of life.", schemas.read_inline::<ws_message::Ping>(), None),
+        ("ping", "Ping", "Checks the connection.", schemas.inline_input::<ws_message::Ping>(), None),
     ]
 }
 
-/// Describes the frames: `…Frame` from the client, `…Ack`, `Pong` and `FrameError` from the server,
+/// Adds the components of all frames and events. Returns the names of the client's frames (`…Frame`) and of the
+/// server's answers (`…Ack`, `Pong`, `FrameError`).
 pub(crate) fn frames(schemas: &mut Schemas) -> (Vec<String>, Vec<String>) {
     events(schemas);
-    let reference = json!({"description": "Anything; the answer has the same."});
+    let reference = json!({"description": "Any value; the answer repeats it."});
     let (mut sent, mut answered) = (Vec::new(), Vec::new());
-    for (action, name, about, fields, data) in actions(schemas) {
+    for (action, name, description, fields, data) in actions(schemas) {
         let mut frame = fields;
-        frame["description"] = about.into();
+        frame["description"] = description.into();
         frame["properties"]["action"] = json!({"const": action});
         frame["properties"]["ref"] = reference.clone();
         let required = frame["required"].as_array().cloned().unwrap_or_default();
@@ -184,12 +187,12 @@ pub(crate) fn frames(schemas: &mut Schemas) -> (Vec<String>, Vec<String>) {
     schemas.add("Pong", object(&[("type", json!({"const": "pong"})), ("ref", reference.clone())]));
     let mut failed = object(&[
         ("type", json!({"const": "error"})),
-        ("action", json!({"description": "The frame's, whatever it was."})),
+        ("action", json!({"description": "The frame's `action`, of any JSON type."})),
         ("ref", reference),
-        ("code", operation::codes()),
+        ("code", errors::codes()),
         ("message", json!({"type": "string"})),
     ]);
-    // The end of a socket whose token has expired is no frame's fault.
+    // When a token expires, the server sends an error that answers no frame, so it has neither `action` nor `ref`.
     failed["required"] = json!(["type", "code", "message"]);
     schemas.add("FrameError", failed);
     let kinds: Vec<&str> = EVENTS.iter().map(|(kind, ..)| *kind).collect();
@@ -200,14 +203,14 @@ pub(crate) fn frames(schemas: &mut Schemas) -> (Vec<String>, Vec<String>) {
         ("occurred_at", component("Timestamp")),
         ("truncated", json!({"const": true})),
     ]);
-    truncated["description"] = "An event that is too large for a frame: a poll has it.".into();
+    truncated["description"] = "An event that is too large for a frame. Poll for its data.".into();
     schemas.add("TruncatedEvent", truncated);
     answered.extend(["Pong", "FrameError"].map(ToOwned::to_owned));
     (sent, answered)
 }
 
 /// The `AsyncAPI` document.
-pub(crate) fn described() -> Value {
+pub(crate) fn document() -> Value {
     let mut schemas = Schemas::default();
     let (sent, answered) = frames(&mut schemas);
     let pushed = EVENTS.iter().map(|(_, name, _)| format!("{name}Event"));
@@ -228,16 +231,16 @@ pub(crate) fn described() -> Value {
         .iter()
         .map(|name| ((*name).clone(), json!({"$ref": format!("#/components/messages/{name}")})))
         .collect();
-    let operation = |action: &str, about: &str, names: &[String]| {
+    let operation = |action: &str, summary: &str, names: &[String]| {
         json!({
             "action": action,
-            "summary": about,
+            "summary": summary,
             "channel": {"$ref": "#/channels/socket"},
             "messages": on_channel(names),
         })
     };
     let mut act =
-        operation("receive", "What a client asks for. Frames above 24 KB go by HTTP instead.", &sent);
+        operation("receive", "Frames from the client. Send bodies above 24 KB over HTTP instead.", &sent);
     act["reply"] = json!({"channel": {"$ref": "#/channels/socket"}, "messages": on_channel(&answered)});
     json!({
         "asyncapi": "3.0.0",
@@ -256,14 +259,14 @@ pub(crate) fn described() -> Value {
         "channels": {"socket": {"address": "/ws", "messages": channel}},
         "operations": {
             "act": act,
-            "hear": operation("send", "Events of the user's, each to every socket of theirs.", &pushed),
+            "hear": operation("send", "The user's events, each pushed to all of their sockets.", &pushed),
         },
         "components": {
             "securitySchemes": {
                 "token": {"type": "httpApiKey", "in": "query", "name": "token", "description": "A JWT."},
                 "ticket": {
                     "type": "httpApiKey", "in": "query", "name": "ticket",
-                    "description": "From `POST /api/ws-ticket`: one use, 30 s.",
+                    "description": "From `POST /api/ws-ticket`; valid once, for 30 s.",
                 },
             },
             "messages": messages,

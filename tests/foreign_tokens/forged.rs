@@ -1,15 +1,15 @@
-//! Tokens that someone has made up or tampered with.
+//! Forged and tampered tokens.
 
 use super::*;
 
-/// A world that trusts one key of each kind.
+/// Creates a world that trusts one key of each kind.
 async fn world() -> (World, [Signer; 3]) {
     let signers = Signer::each();
     let world = trusting(&Issuer::of(&signers.each_ref()).await).await;
     (world, signers)
 }
 
-/// An HS256 token by any secret, under a key's id.
+/// Returns an HS256 token that is signed with any secret and names a key id.
 fn hmac(secret: &[u8], kid: &str) -> String {
     use aws_lc_rs::hmac;
     let header = json!({"alg": "HS256", "typ": "JWT", "kid": kid}).to_string();
@@ -19,24 +19,24 @@ fn hmac(secret: &[u8], kid: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_public_key_is_no_secret() {
+async fn a_public_key_is_not_accepted_as_a_secret() {
     let (world, signers) = world().await;
     for signer in &signers {
         let jwk = signer.jwk();
         let published = ["n", "x", "y"].into_iter().filter_map(|name| jwk[name].as_str());
         for text in published.chain([jwk.to_string().as_str()]) {
-            is_refused(&world, &hmac(text.as_bytes(), &signer.kid)).await;
+            assert_refused(&world, &hmac(text.as_bytes(), &signer.kid)).await;
             let raw = base64::Engine::decode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, text);
-            is_refused(&world, &hmac(&raw.unwrap_or_default(), &signer.kid)).await;
+            assert_refused(&world, &hmac(&raw.unwrap_or_default(), &signer.kid)).await;
         }
     }
     let nothing = Issuer::of(&[]).await;
     nothing.answers(200, &json!({"keys": [{"kty": "oct", "k": encoded(SECRET), "kid": "oct"}]}).to_string());
-    is_refused(&trusting(&nothing).await, &hmac(SECRET.as_bytes(), "oct")).await;
+    assert_refused(&trusting(&nothing).await, &hmac(SECRET.as_bytes(), "oct")).await;
 }
 
 #[tokio::test]
-async fn the_algorithm_is_the_keys() {
+async fn the_key_determines_the_algorithm() {
     let (world, signers) = world().await;
     for signer in &signers {
         for algorithm in [
@@ -44,27 +44,27 @@ async fn the_algorithm_is_the_keys() {
             "",
         ] {
             if algorithm != signer.algorithm() {
-                is_refused(&world, &signer.with_header(&json!({"alg": algorithm}), &valid())).await;
+                assert_refused(&world, &signer.with_header(&json!({"alg": algorithm}), &valid())).await;
             }
         }
         for header in [json!({"alg": null}), json!({"alg": [signer.algorithm()]}), json!({"alg": 1})] {
-            is_refused(&world, &signer.with_header(&header, &valid())).await;
+            assert_refused(&world, &signer.with_header(&header, &valid())).await;
         }
-        // The key of another, of the same kind and not.
+        // The key id of another signer.
         for other in &signers {
             if other.kid != signer.kid {
-                is_refused(&world, &signer.with_header(&json!({"kid": other.kid}), &valid())).await;
+                assert_refused(&world, &signer.with_header(&json!({"kid": other.kid}), &valid())).await;
             }
         }
     }
     for stranger in [Signer::other_rsa("rsa"), Signer::ec("ec"), Signer::ed("ed")] {
-        is_refused(&world, &stranger.token(&valid())).await;
-        is_refused(&world, &stranger.with_header(&json!({"kid": null}), &valid())).await;
+        assert_refused(&world, &stranger.token(&valid())).await;
+        assert_refused(&world, &stranger.with_header(&json!({"kid": null}), &valid())).await;
     }
 }
 
 #[tokio::test]
-async fn keys_that_are_not_for_this_do_not_hold() {
+async fn keys_for_another_purpose_are_not_accepted() {
     let signer = Signer::ec("one");
     let issuer = Issuer::of(&[&signer]).await;
     for (name, value) in
@@ -73,14 +73,14 @@ async fn keys_that_are_not_for_this_do_not_hold() {
         let mut jwk = signer.jwk();
         jwk[name] = value.into();
         issuer.answers(200, &json!({ "keys": [jwk] }).to_string());
-        is_refused(&trusting(&issuer).await, &signer.token(&valid())).await;
+        assert_refused(&trusting(&issuer).await, &signer.token(&valid())).await;
     }
     issuer.publish(&[&signer]);
-    holds(&trusting(&issuer).await, &signer.token(&valid())).await;
+    assert_accepted(&trusting(&issuer).await, &signer.token(&valid())).await;
 }
 
 #[tokio::test]
-async fn a_header_brings_no_key_and_no_extension() {
+async fn keys_and_critical_extensions_in_headers_are_refused() {
     let (world, signers) = world().await;
     for (signer, stranger) in
         signers.iter().zip([Signer::other_rsa("mine"), Signer::ec("mine"), Signer::ed("mine")])
@@ -91,7 +91,7 @@ async fn a_header_brings_no_key_and_no_extension() {
             json!({"jwk": stranger.jwk(), "kid": null}),
             json!({"jku": "http://127.0.0.1:9/keys", "kid": null}),
         ] {
-            is_refused(&world, &stranger.with_header(&header, &valid())).await;
+            assert_refused(&world, &stranger.with_header(&header, &valid())).await;
         }
         for header in [
             json!({"crit": ["exp"], "exp": 1}),
@@ -99,19 +99,20 @@ async fn a_header_brings_no_key_and_no_extension() {
             json!({"crit": ["b64"], "b64": false}),
             json!({"crit": "x"}),
         ] {
-            is_refused(&world, &signer.with_header(&header, &valid())).await;
+            assert_refused(&world, &signer.with_header(&header, &valid())).await;
         }
-        // What is not understood and not critical is ignored (RFC 7515, section 4).
-        holds(&world, &signer.with_header(&json!({"x": {"y": 1}, "typ": "at+jwt"}), &valid())).await;
+        // Unknown members that are not critical are ignored (RFC 7515, section 4).
+        assert_accepted(&world, &signer.with_header(&json!({"x": {"y": 1}, "typ": "at+jwt"}), &valid()))
+            .await;
     }
 }
 
 #[tokio::test]
-async fn tampered_tokens_do_not_hold() {
+async fn tampered_tokens_are_refused() {
     let (world, signers) = world().await;
     for signer in &signers {
         let good = signer.token(&valid());
-        holds(&world, &good).await;
+        assert_accepted(&world, &good).await;
         let parts: Vec<&str> = good.split('.').collect();
         let [header, payload, signature] = parts[..] else { panic!("{good}") };
         let raw = signer.sign(format!("{header}.{payload}").as_bytes());
@@ -159,12 +160,12 @@ async fn tampered_tokens_do_not_hold() {
             format!("{} {}.{payload}.{signature}", &header[..4], &header[4..]),
         ]);
         for token in &bad {
-            is_refused(&world, token).await;
+            assert_refused(&world, token).await;
         }
     }
 }
 
-/// The last character of base64url may have bits that say nothing: only one spelling of a token holds.
+/// The last character of base64url may have unused bits. Only one spelling of a token is accepted.
 #[tokio::test]
 async fn a_token_has_one_spelling() {
     let (world, signers) = world().await;
@@ -172,17 +173,17 @@ async fn a_token_has_one_spelling() {
     let (rest, last) = good.split_at(good.len() - 1);
     let alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_+/";
     for other in alphabet.chars().filter(|other| other.to_string() != last) {
-        is_refused(&world, &format!("{rest}{other}")).await;
+        assert_refused(&world, &format!("{rest}{other}")).await;
     }
 }
 
 #[tokio::test]
-async fn an_elliptic_signature_is_two_numbers_and_nothing_else() {
+async fn an_ecdsa_signature_is_two_numbers_of_fixed_length() {
     let (world, [_, signer, _]) = world().await;
     let token = signer.token(&valid());
     let (signed, _) = token.rsplit_once('.').unwrap();
     let raw = signer.sign(signed.as_bytes());
-    // DER (RFC 3279, section 2.2.3), as other protocols have it.
+    // DER (RFC 3279, section 2.2.3), as other protocols use it.
     let number = |half: &[u8]| {
         let sign: &[u8] = if half[0] < 0x80 { &[] } else { &[0] };
         let length = u8::try_from(half.len() + sign.len()).unwrap();
@@ -190,23 +191,23 @@ async fn an_elliptic_signature_is_two_numbers_and_nothing_else() {
     };
     let numbers = [number(&raw[..32]), number(&raw[32..])].concat();
     let der = [&[0x30, u8::try_from(numbers.len()).unwrap()][..], &numbers[..]].concat();
-    is_refused(&world, &format!("{signed}.{}", encoded(der))).await;
-    // The two halves the other way round, and each with a byte more.
-    is_refused(&world, &format!("{signed}.{}", encoded([&raw[32..], &raw[..32]].concat()))).await;
+    assert_refused(&world, &format!("{signed}.{}", encoded(der))).await;
+    // The two halves swapped, and each half with one more byte.
+    assert_refused(&world, &format!("{signed}.{}", encoded([&raw[32..], &raw[..32]].concat()))).await;
     let wide = [&[0][..], &raw[..32], &[0], &raw[32..]].concat();
-    is_refused(&world, &format!("{signed}.{}", encoded(wide))).await;
-    holds(&world, &format!("{signed}.{}", encoded(raw))).await;
+    assert_refused(&world, &format!("{signed}.{}", encoded(wide))).await;
+    assert_accepted(&world, &format!("{signed}.{}", encoded(raw))).await;
 }
 
 #[tokio::test]
-async fn what_can_be_read_in_two_ways_is_refused() {
+async fn ambiguous_tokens_are_refused() {
     let (world, signers) = world().await;
     for signer in &signers {
         let (kid, algorithm, exp) = (&signer.kid, signer.algorithm(), now() + 600);
         let header = format!(r#"{{"alg":"{algorithm}","kid":"{kid}"}}"#);
         let payload = format!(r#"{{"sub":"alice","exp":{exp}}}"#);
-        holds(&world, &signer.raw(&header, &payload)).await;
-        holds(&world, &signer.raw(&format!(" {header}\r\n"), &format!("\t{payload} "))).await;
+        assert_accepted(&world, &signer.raw(&header, &payload)).await;
+        assert_accepted(&world, &signer.raw(&format!(" {header}\r\n"), &format!("\t{payload} "))).await;
         for bad in [
             format!(r#"{{"alg":"none","alg":"{algorithm}","kid":"{kid}"}}"#),
             format!(r#"{{"alg":"{algorithm}","alg":"{algorithm}","kid":"{kid}"}}"#),
@@ -218,7 +219,7 @@ async fn what_can_be_read_in_two_ways_is_refused() {
             "{}".to_owned(),
             "null".to_owned(),
         ] {
-            is_refused(&world, &signer.raw(&bad, &payload)).await;
+            assert_refused(&world, &signer.raw(&bad, &payload)).await;
         }
         for bad in [
             format!(r#"{{"sub":"alice","sub":"mallory","exp":{exp}}}"#),
@@ -228,7 +229,7 @@ async fn what_can_be_read_in_two_ways_is_refused() {
             format!("{payload}x"),
             String::new(),
         ] {
-            is_refused(&world, &signer.raw(&header, &bad)).await;
+            assert_refused(&world, &signer.raw(&header, &bad)).await;
         }
     }
 }

@@ -25,7 +25,7 @@ pub(super) fn encoded(bytes: impl AsRef<[u8]>) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-/// A pair of keys of one kind.
+/// A key pair of one kind.
 #[derive(Clone)]
 pub(super) enum Pair {
     Rsa(Arc<RsaKeyPair>),
@@ -33,11 +33,11 @@ pub(super) enum Pair {
     Ed(Arc<Ed25519KeyPair>),
 }
 
-/// Two RSA keys for all tests, for they take long to find.
+/// Two RSA keys for all tests, because generating them is slow.
 static RSA: LazyLock<[Arc<RsaKeyPair>; 2]> =
     LazyLock::new(|| [(); 2].map(|()| Arc::new(RsaKeyPair::generate(KeySize::Rsa2048).unwrap())));
 
-/// A signer whose key has an id.
+/// A key pair with a key id.
 #[derive(Clone)]
 pub(super) struct Signer {
     pub(super) kid: String,
@@ -62,7 +62,7 @@ impl Signer {
         Self { kid: kid.to_owned(), pair: Pair::Ed(Arc::new(Ed25519KeyPair::generate().unwrap())) }
     }
 
-    /// One of each kind, with ids of their own.
+    /// Returns one signer of each kind, each with its own key id.
     pub(super) fn each() -> [Self; 3] {
         [Self::rsa("rsa"), Self::ec("ec"), Self::ed("ed")]
     }
@@ -75,7 +75,7 @@ impl Signer {
         }
     }
 
-    /// The public key, as it is published.
+    /// Returns the public key as it is published.
     pub(super) fn jwk(&self) -> Value {
         let mut jwk = match &self.pair {
             Pair::Rsa(pair) => {
@@ -95,7 +95,7 @@ impl Signer {
         jwk
     }
 
-    /// The raw signature of a message.
+    /// Returns the raw signature of a message.
     pub(super) fn sign(&self, message: &[u8]) -> Vec<u8> {
         match &self.pair {
             Pair::Rsa(pair) => {
@@ -108,14 +108,14 @@ impl Signer {
         }
     }
 
-    /// A token with any header and payload, as they are written, well signed.
+    /// Returns a correctly signed token with exactly this header and payload.
     pub(super) fn raw(&self, header: &str, payload: &str) -> String {
         let signed = format!("{}.{}", encoded(header), encoded(payload));
         let signature = encoded(self.sign(signed.as_bytes()));
         format!("{signed}.{signature}")
     }
 
-    /// A token with some members of the header changed; null takes one away.
+    /// Returns a token with some members of its header changed; null removes one.
     pub(super) fn with_header(&self, changes: &Value, claims: &Value) -> String {
         let mut header = json!({"typ": "JWT", "alg": self.algorithm(), "kid": self.kid});
         for (name, value) in changes.as_object().unwrap() {
@@ -125,44 +125,44 @@ impl Signer {
         self.raw(&header.to_string(), &claims.to_string())
     }
 
-    /// A token as issuers write them.
+    /// Returns a token as issuers create them.
     pub(super) fn token(&self, claims: &Value) -> String {
         self.with_header(&json!({}), claims)
     }
 }
 
-/// What the server says.
-struct Said {
+/// What the server answers, and the requests that it has counted.
+struct ServerState {
     answer: Mutex<(StatusCode, String)>,
     fetches: AtomicUsize,
-    strays: AtomicUsize,
+    followed_redirects: AtomicUsize,
     is_held: watch::Sender<bool>,
     arrived: watch::Sender<usize>,
 }
 
 /// A server that publishes keys.
 pub(super) struct Issuer {
-    /// Where the keys are.
+    /// The URL of the keys.
     pub(super) url: String,
-    said: Arc<Said>,
+    state: Arc<ServerState>,
 }
 
 impl Issuer {
-    /// Publishes the keys of some signers.
+    /// Starts a server that publishes the keys of these signers.
     pub(super) async fn of(signers: &[&Signer]) -> Self {
-        let said = Arc::new(Said {
+        let state = Arc::new(ServerState {
             answer: Mutex::default(),
             fetches: AtomicUsize::new(0),
-            strays: AtomicUsize::new(0),
+            followed_redirects: AtomicUsize::new(0),
             is_held: watch::Sender::new(false),
             arrived: watch::Sender::new(0),
         });
-        let routes = Router::new().route("/keys", get(keys)).route("/elsewhere", get(elsewhere));
+        let routes = Router::new().route("/keys", get(keys)).route("/elsewhere", get(redirected));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/keys", listener.local_addr().unwrap());
-        let service = routes.with_state(said.clone());
+        let service = routes.with_state(state.clone());
         tokio::spawn(async move { axum::serve(listener, service).await });
-        let issuer = Self { url, said };
+        let issuer = Self { url, state };
         issuer.publish(signers);
         issuer
     }
@@ -173,43 +173,43 @@ impl Issuer {
         self.answers(200, &json!({ "keys": keys }).to_string());
     }
 
-    /// Answers like that from now on. A redirect leads to the keys.
+    /// Answers with this status and body from now on. If it is a redirect, its target has the same body.
     pub(super) fn answers(&self, status: u16, body: &str) {
-        *self.said.answer.lock().unwrap() = (StatusCode::from_u16(status).unwrap(), body.to_owned());
+        *self.state.answer.lock().unwrap() = (StatusCode::from_u16(status).unwrap(), body.to_owned());
     }
 
-    /// Whether answers are kept back.
+    /// Holds back answers, or releases them.
     pub(super) fn hold(&self, is_held: bool) {
-        self.said.is_held.send_replace(is_held);
+        self.state.is_held.send_replace(is_held);
     }
 
-    /// Waits until that many fetches have come.
-    pub(super) async fn asked(&self, times: usize) {
-        let mut arrived = self.said.arrived.subscribe();
-        let came = timeout(PATIENCE, arrived.wait_for(|count| *count >= times)).await;
-        came.expect("nobody asks").unwrap();
+    /// Waits until `times` fetches have arrived.
+    pub(super) async fn wait_for_fetches(&self, times: usize) {
+        let mut arrived = self.state.arrived.subscribe();
+        let reached = timeout(PATIENCE, arrived.wait_for(|count| *count >= times)).await;
+        reached.expect("too few fetches arrived").unwrap();
     }
 
-    /// How often the keys were fetched.
+    /// Returns how often the keys were fetched.
     pub(super) fn fetches(&self) -> usize {
-        self.said.fetches.load(Ordering::SeqCst)
+        self.state.fetches.load(Ordering::SeqCst)
     }
 
-    /// How often a redirect was followed.
-    pub(super) fn strays(&self) -> usize {
-        self.said.strays.load(Ordering::SeqCst)
+    /// Returns how often a redirect was followed.
+    pub(super) fn followed_redirects(&self) -> usize {
+        self.state.followed_redirects.load(Ordering::SeqCst)
     }
 }
 
-async fn keys(State(said): State<Arc<Said>>) -> Response {
-    let count = said.fetches.fetch_add(1, Ordering::SeqCst) + 1;
-    said.arrived.send_replace(count);
-    let _ = said.is_held.subscribe().wait_for(|is_held| !is_held).await;
-    let (status, body) = said.answer.lock().unwrap().clone();
+async fn keys(State(state): State<Arc<ServerState>>) -> Response {
+    let count = state.fetches.fetch_add(1, Ordering::SeqCst) + 1;
+    state.arrived.send_replace(count);
+    let _ = state.is_held.subscribe().wait_for(|is_held| !is_held).await;
+    let (status, body) = state.answer.lock().unwrap().clone();
     (status, [(header::LOCATION, "/elsewhere")], body).into_response()
 }
 
-async fn elsewhere(State(said): State<Arc<Said>>) -> Response {
-    said.strays.fetch_add(1, Ordering::SeqCst);
-    said.answer.lock().unwrap().1.clone().into_response()
+async fn redirected(State(state): State<Arc<ServerState>>) -> Response {
+    state.followed_redirects.fetch_add(1, Ordering::SeqCst);
+    state.answer.lock().unwrap().1.clone().into_response()
 }

@@ -1,4 +1,4 @@
-//! The issuer's keys over time: rotated, asked for, kept while nobody answers.
+//! The issuer's keys over time: rotation, fetching, and caching while the issuer is down.
 
 use std::time::Duration;
 
@@ -6,86 +6,86 @@ use futures_util::future::join_all;
 
 use super::*;
 
-/// Just longer than nothing is fetched after a fetch.
+/// Just longer than the pause between two fetches.
 const COOL_DOWN: Duration = Duration::from_secs(31);
-/// The same while there are no keys.
+/// Just longer than that pause while there are no keys.
 const COOL_DOWN_WITHOUT: Duration = Duration::from_secs(6);
-/// Just longer than keys are taken to be current.
+/// Just longer than fetched keys count as fresh.
 const FRESH: Duration = Duration::from_secs(601);
 
-fn later(world: &World, by: Duration) {
-    world.app.verifier.grow_older(by);
+fn advance(world: &World, by: Duration) {
+    world.app.verifier.age_keys(by);
 }
 
 #[tokio::test]
-async fn a_new_key_holds_once_a_token_names_it() {
+async fn a_new_key_is_fetched_once_a_token_names_it() {
     let (old, new) = (Signer::ec("old"), Signer::ec("new"));
     let issuer = Issuer::of(&[&old]).await;
     let world = trusting(&issuer).await;
-    holds(&world, &old.token(&valid())).await;
+    assert_accepted(&world, &old.token(&valid())).await;
     issuer.publish(&[&old, &new]);
-    // It is too soon to ask again.
-    is_refused(&world, &new.token(&valid())).await;
-    later(&world, COOL_DOWN);
-    holds(&world, &new.token(&valid())).await;
-    holds(&world, &old.token(&valid())).await;
+    // It is too soon to fetch again.
+    assert_refused(&world, &new.token(&valid())).await;
+    advance(&world, COOL_DOWN);
+    assert_accepted(&world, &new.token(&valid())).await;
+    assert_accepted(&world, &old.token(&valid())).await;
     assert_eq!(issuer.fetches(), 2);
 }
 
 #[tokio::test]
-async fn a_key_that_is_withdrawn_holds_no_longer_than_ten_minutes() {
+async fn a_withdrawn_key_is_accepted_for_at_most_ten_minutes() {
     let (old, new) = (Signer::rsa("old"), Signer::other_rsa("new"));
     let issuer = Issuer::of(&[&old]).await;
     let world = trusting(&issuer).await;
-    holds(&world, &old.token(&valid())).await;
+    assert_accepted(&world, &old.token(&valid())).await;
     issuer.publish(&[&new]);
-    later(&world, COOL_DOWN);
-    holds(&world, &old.token(&valid())).await;
-    later(&world, FRESH);
-    is_refused(&world, &old.token(&valid())).await;
-    holds(&world, &new.token(&valid())).await;
-    // An issuer may withdraw them all.
+    advance(&world, COOL_DOWN);
+    assert_accepted(&world, &old.token(&valid())).await;
+    advance(&world, FRESH);
+    assert_refused(&world, &old.token(&valid())).await;
+    assert_accepted(&world, &new.token(&valid())).await;
+    // An issuer may withdraw all its keys.
     issuer.publish(&[]);
-    later(&world, FRESH);
-    is_refused(&world, &new.token(&valid())).await;
+    advance(&world, FRESH);
+    assert_refused(&world, &new.token(&valid())).await;
 }
 
 #[tokio::test]
-async fn a_token_that_names_no_key_may_be_of_any_of_its_algorithm() {
+async fn a_token_without_a_key_id_may_use_any_key_of_its_algorithm() {
     let [rsa, ec, ed] = Signer::each();
     let another = Signer::ec("another");
     let issuer = Issuer::of(&[&rsa, &ec, &another, &ed]).await;
     let world = trusting(&issuer).await;
     for signer in [&rsa, &ec, &another, &ed] {
-        holds(&world, &signer.with_header(&json!({"kid": null}), &valid())).await;
+        assert_accepted(&world, &signer.with_header(&json!({"kid": null}), &valid())).await;
     }
     let rotated = Signer::ec("rotated");
     let token = rotated.with_header(&json!({"kid": null}), &valid());
-    is_refused(&world, &token).await;
+    assert_refused(&world, &token).await;
     issuer.publish(&[&rsa, &rotated]);
-    later(&world, COOL_DOWN);
-    holds(&world, &token).await;
+    advance(&world, COOL_DOWN);
+    assert_accepted(&world, &token).await;
     assert_eq!(issuer.fetches(), 2);
 }
 
 #[tokio::test]
-async fn unknown_keys_are_asked_for_once_in_a_while() {
+async fn unknown_keys_cause_few_fetches() {
     let signer = Signer::ec("known");
     let issuer = Issuer::of(&[&signer]).await;
     let world = trusting(&issuer).await;
     for round in 1..=3 {
         for made_up in 0..20 {
             let token = Signer { kid: format!("{round} {made_up}"), ..signer.clone() }.token(&valid());
-            is_refused(&world, &token).await;
+            assert_refused(&world, &token).await;
         }
         let many =
             (0..20).map(|made_up| Signer { kid: format!("{made_up}"), ..signer.clone() }.token(&valid()));
         let many: Vec<String> = many.collect();
-        join_all(many.iter().map(|token| is_refused(&world, token))).await;
+        join_all(many.iter().map(|token| assert_refused(&world, token))).await;
         assert_eq!(issuer.fetches(), round);
-        later(&world, COOL_DOWN);
+        advance(&world, COOL_DOWN);
     }
-    // What cannot be a token of the issuer asks for nothing.
+    // Tokens that cannot be the issuer's cause no fetch.
     let bad = [
         "a.b.c".to_owned(),
         crate::tokens::signed(&valid()),
@@ -93,44 +93,44 @@ async fn unknown_keys_are_asked_for_once_in_a_while() {
         signer.with_header(&json!({"kid": "other", "crit": ["x"], "x": 1}), &valid()),
     ];
     for token in &bad {
-        is_refused(&world, token).await;
+        assert_refused(&world, token).await;
     }
-    // Nor does a forged signature of a key that is known.
+    // Nor does a forged signature of a known key.
     let mut forged = signer.token(&valid());
     forged.truncate(forged.len() - 4);
-    is_refused(&world, &forged).await;
+    assert_refused(&world, &forged).await;
     assert_eq!(issuer.fetches(), 3);
-    holds(&world, &signer.token(&valid())).await;
+    assert_accepted(&world, &signer.token(&valid())).await;
 }
 
 #[tokio::test]
-async fn many_who_come_at_once_ask_once() {
+async fn concurrent_calls_cause_one_fetch() {
     let signer = Signer::ed("one");
     let issuer = Issuer::of(&[&signer]).await;
     let world = trusting(&issuer).await;
     let token = signer.token(&valid());
-    join_all((0..100).map(|_| holds(&world, &token))).await;
+    join_all((0..100).map(|_| assert_accepted(&world, &token))).await;
     assert_eq!(issuer.fetches(), 1);
-    later(&world, FRESH);
-    join_all((0..100).map(|_| holds(&world, &token))).await;
+    advance(&world, FRESH);
+    join_all((0..100).map(|_| assert_accepted(&world, &token))).await;
     assert_eq!(issuer.fetches(), 2);
 }
 
 #[tokio::test]
-async fn old_keys_serve_while_new_ones_are_on_their_way() {
+async fn old_keys_are_used_while_new_ones_are_fetched() {
     let signer = Signer::ed("one");
     let issuer = Issuer::of(&[&signer]).await;
     let world = trusting(&issuer).await;
     let token = signer.token(&valid());
-    holds(&world, &token).await;
-    later(&world, FRESH);
+    assert_accepted(&world, &token).await;
+    advance(&world, FRESH);
     issuer.hold(true);
     let others = async {
-        issuer.asked(2).await;
-        join_all((0..10).map(|_| holds(&world, &token))).await;
+        issuer.wait_for_fetches(2).await;
+        join_all((0..10).map(|_| assert_accepted(&world, &token))).await;
     };
     tokio::select! {
-        () = holds(&world, &token) => panic!("nobody has answered"),
+        () = assert_accepted(&world, &token) => panic!("the issuer has not answered"),
         () = others => {}
     }
     issuer.hold(false);
@@ -138,62 +138,62 @@ async fn old_keys_serve_while_new_ones_are_on_their_way() {
 }
 
 #[tokio::test]
-async fn who_goes_away_does_not_make_the_next_one_ask_again() {
+async fn a_fetch_continues_when_its_caller_has_gone() {
     let signer = Signer::ec("one");
     let issuer = Issuer::of(&[&signer]).await;
     let world = trusting(&issuer).await;
     let token = signer.token(&valid());
     issuer.hold(true);
     tokio::select! {
-        _ = call(&world, &token) => panic!("nobody has answered"),
-        () = issuer.asked(1) => {}
+        _ = call(&world, &token) => panic!("the issuer has not answered"),
+        () = issuer.wait_for_fetches(1) => {}
     }
-    let next = holds(&world, &token);
+    let next = assert_accepted(&world, &token);
     let release = async { issuer.hold(false) };
     tokio::join!(next, release);
     assert_eq!(issuer.fetches(), 1);
 }
 
 #[tokio::test]
-async fn old_keys_serve_while_the_issuer_is_away() {
+async fn old_keys_are_used_while_the_issuer_is_down() {
     let signer = Signer::ec("one");
     let issuer = Issuer::of(&[&signer]).await;
     let world = trusting(&issuer).await;
     let token = signer.token(&valid());
-    holds(&world, &token).await;
+    assert_accepted(&world, &token).await;
     issuer.answers(500, "");
     for round in 2..=4 {
-        later(&world, FRESH);
+        advance(&world, FRESH);
         for _ in 0..10 {
-            holds(&world, &token).await;
-            is_refused(&world, &Signer::ec("unknown").token(&valid())).await;
+            assert_accepted(&world, &token).await;
+            assert_refused(&world, &Signer::ec("unknown").token(&valid())).await;
         }
         assert_eq!(issuer.fetches(), round);
     }
     let new = Signer::ec("new");
     issuer.publish(&[&new]);
-    later(&world, COOL_DOWN);
-    holds(&world, &new.token(&valid())).await;
-    is_refused(&world, &token).await;
+    advance(&world, COOL_DOWN);
+    assert_accepted(&world, &new.token(&valid())).await;
+    assert_refused(&world, &token).await;
 }
 
 #[tokio::test]
-async fn without_any_keys_nobody_is_told_that_their_token_is_bad() {
+async fn without_any_keys_tokens_get_503_and_not_401() {
     let signer = Signer::ec("one");
     let issuer = Issuer::of(&[&signer]).await;
     issuer.answers(503, "");
     let world = trusting(&issuer).await;
     let token = signer.token(&valid());
-    join_all((0..20).map(|_| is_unavailable(&world, &token))).await;
-    is_unavailable(&world, &token).await;
+    join_all((0..20).map(|_| assert_unavailable(&world, &token))).await;
+    assert_unavailable(&world, &token).await;
     assert_eq!(issuer.fetches(), 1);
-    // What is no token of the issuer's is bad all the same.
-    is_refused(&world, "garbage").await;
-    is_refused(&world, &crate::tokens::signed(&valid())).await;
+    // Tokens that cannot be the issuer's are refused all the same.
+    assert_refused(&world, "garbage").await;
+    assert_refused(&world, &crate::tokens::signed(&valid())).await;
     issuer.publish(&[&signer]);
-    is_unavailable(&world, &token).await;
-    later(&world, COOL_DOWN_WITHOUT);
-    holds(&world, &token).await;
+    assert_unavailable(&world, &token).await;
+    advance(&world, COOL_DOWN_WITHOUT);
+    assert_accepted(&world, &token).await;
     assert_eq!(issuer.fetches(), 2);
 }
 
@@ -202,12 +202,12 @@ async fn tokens_of_the_shared_secret_need_no_issuer() {
     let issuer = Issuer::of(&[]).await;
     issuer.answers(503, "");
     let world = World::new().await.trusting(|settings| settings.jwks_url = Some(issuer.url.parse().unwrap()));
-    holds(&world, &crate::tokens::signed(&valid())).await;
+    assert_accepted(&world, &crate::tokens::signed(&valid())).await;
     assert_eq!(issuer.fetches(), 0);
 }
 
 #[tokio::test]
-async fn only_a_key_set_of_that_place_and_size_is_taken() {
+async fn only_key_sets_at_the_url_within_the_size_limit_are_accepted() {
     let signer = Signer::ec("one");
     let keys = json!({"keys": [signer.jwk()]}).to_string();
     let issuer = Issuer::of(&[&signer]).await;
@@ -224,24 +224,24 @@ async fn only_a_key_set_of_that_place_and_size_is_taken() {
         (200, padded(256 * 1024 + 1)),
     ] {
         issuer.answers(status, &body);
-        is_unavailable(&world, &signer.token(&valid())).await;
-        later(&world, COOL_DOWN_WITHOUT);
+        assert_unavailable(&world, &signer.token(&valid())).await;
+        advance(&world, COOL_DOWN_WITHOUT);
     }
-    assert_eq!((issuer.fetches(), issuer.strays()), (8, 0));
+    assert_eq!((issuer.fetches(), issuer.followed_redirects()), (8, 0));
     issuer.answers(200, &padded(256 * 1024));
-    holds(&world, &signer.token(&valid())).await;
+    assert_accepted(&world, &signer.token(&valid())).await;
 }
 
 #[tokio::test]
-async fn an_issuer_that_hangs_or_is_gone_counts_as_away() {
+async fn an_issuer_that_hangs_or_is_gone_counts_as_down() {
     let signer = Signer::ec("one");
     let issuer = Issuer::of(&[&signer]).await;
     issuer.hold(true);
-    is_unavailable(&trusting(&issuer).await, &signer.token(&valid())).await;
-    let nobody = World::new().await.trusting(|settings| {
-        // The port of a server that is no more.
+    assert_unavailable(&trusting(&issuer).await, &signer.token(&valid())).await;
+    let unreachable = World::new().await.trusting(|settings| {
+        // A port on which no server listens any more.
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         settings.jwks_url = Some(format!("http://127.0.0.1:{port}/keys").parse().unwrap());
     });
-    is_unavailable(&nobody, &signer.token(&valid())).await;
+    assert_unavailable(&unreachable, &signer.token(&valid())).await;
 }

@@ -1,4 +1,4 @@
-//! The server as a process that trusts an issuer, by its environment.
+//! The server as a process whose environment names a trusted issuer.
 
 use std::process::Command;
 
@@ -8,8 +8,8 @@ use tokio_tungstenite::tungstenite::Error;
 
 use super::*;
 
-/// The status of a handshake.
-async fn opens(server: &Server, query: &str) -> u16 {
+/// Returns the status of a handshake.
+async fn handshake(server: &Server, query: &str) -> u16 {
     let url = format!("{}/ws?{query}", server.url.replace("http://", "ws://"));
     match connect_async(url).await {
         Ok((_, answer)) => answer.status().as_u16(),
@@ -19,7 +19,7 @@ async fn opens(server: &Server, query: &str) -> u16 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_from_elsewhere_opens_a_socket() {
+async fn a_token_of_an_external_issuer_opens_a_socket() {
     let (signer, stranger) = (Signer::ec("one"), Signer::ec("one"));
     let issuer = Issuer::of(&[&signer]).await;
     let folder = tempfile::tempdir().unwrap();
@@ -27,30 +27,30 @@ async fn a_token_from_elsewhere_opens_a_socket() {
         [("TIDINGS_JWKS_URL", issuer.url.as_str()), ("TIDINGS_JWT_ISSUER", "https://issuer.example")];
     let server = Server::start_with(folder.path(), &["--quiet"], &variables);
     let good = claims(&json!({"iss": "https://issuer.example"}));
-    assert_eq!(opens(&server, &format!("token={}", signer.token(&good))).await, 101);
+    assert_eq!(handshake(&server, &format!("token={}", signer.token(&good))).await, 101);
     for bad in [
         signer.token(&valid()),
         stranger.token(&good),
         own_token(folder.path(), "alice"),
         signer.token(&claims(&json!({"iss": "https://issuer.example", "exp": now() - 45}))),
     ] {
-        assert_eq!(opens(&server, &format!("token={bad}")).await, 401, "{bad}");
+        assert_eq!(handshake(&server, &format!("token={bad}")).await, 401, "{bad}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_issuer_that_is_away_is_a_fault_and_no_refusal() {
+async fn an_issuer_that_is_down_causes_500_and_not_401() {
     let signer = Signer::ec("one");
     let issuer = Issuer::of(&[]).await;
     issuer.answers(500, "");
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start_with(folder.path(), &["--quiet"], &[("TIDINGS_JWKS_URL", &issuer.url)]);
-    assert_eq!(opens(&server, &format!("token={}", signer.token(&valid()))).await, 500);
-    assert_eq!(opens(&server, &format!("token={}", own_token(folder.path(), "alice"))).await, 101);
+    assert_eq!(handshake(&server, &format!("token={}", signer.token(&valid()))).await, 500);
+    assert_eq!(handshake(&server, &format!("token={}", own_token(folder.path(), "alice"))).await, 101);
 }
 
 #[test]
-fn an_unsafe_place_for_keys_is_said_at_the_start() {
+fn an_unsafe_url_of_keys_is_an_error_at_startup() {
     let folder = tempfile::tempdir().unwrap();
     for bad in ["http://issuer.example/keys", "issuer.example", "/keys"] {
         let run = Command::new(binary())
@@ -59,7 +59,7 @@ fn an_unsafe_place_for_keys_is_said_at_the_start() {
             .env("TIDINGS_JWKS_URL", bad)
             .output()
             .unwrap();
-        let said = String::from_utf8_lossy(&run.stderr);
-        assert!(!run.status.success() && said.contains("TIDINGS_JWKS_URL"), "{said}");
+        let stderr = String::from_utf8_lossy(&run.stderr);
+        assert!(!run.status.success() && stderr.contains("TIDINGS_JWKS_URL"), "{stderr}");
     }
 }

@@ -1,4 +1,4 @@
-//! Functions behind an Invoke API.
+//! Functions behind a Lambda Invoke API.
 
 use axum::Router;
 use axum::extract::{Path, State};
@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD as STANDARD;
-use local::lambda::Elsewhere;
+use local::lambda::InvokeApi;
 use serde_json::Value;
 use tokio::sync::mpsc;
 
@@ -15,25 +15,25 @@ use super::*;
 
 type Call = (String, Value);
 
-/// An Invoke API that answers each invocation with the same; and what it was asked.
+/// Serves an Invoke API that calls `answer` for each invocation. Returns a client for it and the invocations it gets.
 async fn api(answer: fn(&str) -> Response) -> (Lambda, mpsc::UnboundedReceiver<Call>) {
-    let (asked, calls) = mpsc::unbounded_channel();
-    let invoke = move |State(asked): State<mpsc::UnboundedSender<Call>>,
+    let (sender, calls) = mpsc::unbounded_channel();
+    let invoke = move |State(sender): State<mpsc::UnboundedSender<Call>>,
                        Path(name): Path<String>,
                        event: axum::body::Bytes| async move {
         let response = answer(&name);
-        asked.send((name, serde_json::from_slice(&event).unwrap())).unwrap();
+        sender.send((name, serde_json::from_slice(&event).unwrap())).unwrap();
         response
     };
     let router = Router::new().route("/2015-03-31/functions/{name}/invocations", post(invoke));
-    let router = router.with_state(asked);
+    let router = router.with_state(sender);
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
     tokio::spawn(async move { axum::serve(listener, router).await });
-    (Lambda::Elsewhere(Box::new(Elsewhere::new(&url).unwrap())), calls)
+    (Lambda::InvokeApi(Box::new(InvokeApi::new(&url).unwrap())), calls)
 }
 
-/// What says no to everyone, in base64.
+/// A 401 answer with a body in base64.
 fn refusal() -> Response {
     let headers = json!({"content-type": "application/problem+json", "x-request-id": "one"});
     let problem = json!({
@@ -48,7 +48,7 @@ fn refusal() -> Response {
 }
 
 #[tokio::test]
-async fn an_event_is_that_of_api_gateway() {
+async fn the_event_has_the_format_of_api_gateway() {
     let (lambda, mut calls) = api(|_| refusal()).await;
     let alice = with(lambda).await.calling_from("192.0.2.1").with_token(None);
     let headers =
@@ -103,7 +103,7 @@ async fn an_event_is_that_of_api_gateway() {
 }
 
 #[tokio::test]
-async fn a_function_may_have_its_name_in_the_template() {
+async fn a_function_is_also_found_by_its_name_in_the_template() {
     let (lambda, mut calls) = api(|name| match name {
         "UnreadCount" => refusal(),
         _ => StatusCode::NOT_FOUND.into_response(),
@@ -120,7 +120,7 @@ fn function_error() -> Response {
 }
 
 #[tokio::test]
-async fn failures_are_faults() {
+async fn failed_invocations_answer_500() {
     let answers: [fn(&str) -> Response; 5] = [
         |_| function_error(),
         |_| StatusCode::INTERNAL_SERVER_ERROR.into_response(),
@@ -137,13 +137,13 @@ async fn failures_are_faults() {
 }
 
 #[tokio::test]
-async fn an_api_that_is_away_is_a_fault() {
+async fn an_unreachable_api_answers_500() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
-    let lambda = Lambda::Elsewhere(Box::new(Elsewhere::new(&url).unwrap()));
+    let lambda = Lambda::InvokeApi(Box::new(InvokeApi::new(&url).unwrap()));
     with(lambda).await.get("/api/messages/inbox").await.refused(500, "internal");
     for bad in ["https://127.0.0.1:1", "127.0.0.1:1", "", "http://127.0.0.1:1/?a=b"] {
-        assert!(Elsewhere::new(bad).is_err(), "{bad}");
+        assert!(InvokeApi::new(bad).is_err(), "{bad}");
     }
 }

@@ -1,4 +1,4 @@
-//! People who call the functions, and what they hear.
+//! Users who call the functions, and the answers.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -13,15 +13,19 @@ use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
-use crate::{SECRET, documents};
+use crate::documents;
+
+/// The HS256 secret of every world.
+pub const SECRET: &str = "a secret that only the tests know, of more than 32 bytes";
 
 /// Far in the future, in milliseconds.
 const FOREVER: i64 = 4_102_444_800_000;
 
-/// Where people call from unless a test says otherwise.
-const HOME: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 50_000);
+/// The address from which actors call by default.
+const DEFAULT_ADDRESS: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 50_000);
 
-/// A user as a client: an id and a token.
+/// A user who calls the functions, with an id and a token.
 #[derive(Clone)]
 pub struct Actor {
     /// The user's id.
@@ -35,21 +39,21 @@ impl Actor {
     pub(crate) fn new(service: Router, id: &str) -> Self {
         let user = id.parse().expect("a user id");
         let token = auth::sign(SECRET.as_bytes(), &user, Some(&title(id)), Timestamp::from_millis(FOREVER));
-        Self { id: id.to_owned(), token: Some(token.expect("a token")), address: HOME, service }
+        Self { id: id.to_owned(), token: Some(token.expect("a token")), address: DEFAULT_ADDRESS, service }
     }
 
-    /// The same user, who calls from another address.
+    /// Returns the same user, who calls from another address.
     pub fn calling_from(&self, address: &str) -> Self {
         let address = SocketAddr::new(address.parse().expect("an address"), 50_000);
         Self { address, ..self.clone() }
     }
 
-    /// The same user with another token, or none.
+    /// Returns the same user with another token, or without one.
     pub fn with_token(&self, token: Option<&str>) -> Self {
         Self { token: token.map(ToOwned::to_owned), ..self.clone() }
     }
 
-    /// Calls with any body and headers. The answer must be as the API's document describes it.
+    /// Makes a call with any headers and body. Panics if the answer does not match the published API document.
     pub async fn call(
         &self,
         method: &str,
@@ -57,9 +61,8 @@ impl Actor {
         headers: &[(&str, &str)],
         body: impl Into<Body>,
     ) -> Answer {
-        let asked = method;
-        let method: Method = method.parse().expect("a method");
-        let mut request = Request::builder().method(method).uri(path);
+        let verb: Method = method.parse().expect("a method");
+        let mut request = Request::builder().method(verb).uri(path);
         if let Some(token) = &self.token {
             request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
         }
@@ -78,13 +81,13 @@ impl Actor {
         };
         let kind = answer.headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
         let kind = kind.unwrap_or_default();
-        if let Some(fault) = documents::fault_of_answer(asked, path, answer.status, kind, &answer.json) {
+        if let Some(fault) = documents::fault_of_answer(method, path, answer.status, kind, &answer.json) {
             panic!("{fault}");
         }
         answer
     }
 
-    /// Calls with a JSON body. Where it is taken, it must be as the API's document describes it.
+    /// Makes a call with a JSON body. Panics if a body that was accepted does not match the published API document.
     pub async fn json(&self, method: &str, path: &str, body: &Value) -> Answer {
         let kind = [("content-type", "application/json")];
         let answer = self.call(method, path, &kind, body.to_string()).await;
@@ -96,27 +99,27 @@ impl Actor {
         answer
     }
 
-    /// `GET`.
+    /// Makes a `GET` call.
     pub async fn get(&self, path: &str) -> Answer {
         self.call("GET", path, &[], Body::empty()).await
     }
 
-    /// `PUT` without a body.
+    /// Makes a `PUT` call without a body.
     pub async fn put(&self, path: &str) -> Answer {
         self.call("PUT", path, &[], Body::empty()).await
     }
 
-    /// `DELETE`.
+    /// Makes a `DELETE` call.
     pub async fn delete(&self, path: &str) -> Answer {
         self.call("DELETE", path, &[], Body::empty()).await
     }
 
-    /// `PATCH` with a JSON body.
+    /// Makes a `PATCH` call with a JSON body.
     pub async fn patch(&self, path: &str, body: &Value) -> Answer {
         self.json("PATCH", path, body).await
     }
 
-    /// `POST` with a JSON body.
+    /// Makes a `POST` call with a JSON body.
     pub async fn post(&self, path: &str, body: &Value) -> Answer {
         self.json("POST", path, body).await
     }
@@ -126,7 +129,7 @@ impl Actor {
         self.post("/api/messages/send", &json!({"recipient_id": to, "message_text": text})).await
     }
 
-    /// Sends a text to a user under a client id.
+    /// Sends a text to a user, with a client message id.
     pub async fn send_once(&self, to: &str, text: &str, key: &str) -> Answer {
         let body = json!({"recipient_id": to, "message_text": text, "client_message_id": key});
         self.post("/api/messages/send", &body).await
@@ -137,39 +140,39 @@ impl Actor {
         self.post("/api/messages/block-user", &json!({"blocked_user_id": other})).await
     }
 
-    /// Takes a block back.
+    /// Unblocks a user.
     pub async fn unblock(&self, other: &str) -> Answer {
         self.delete(&format!("/api/messages/block-user/{other}")).await
     }
 
-    /// Moves the watermark to a message.
+    /// Moves the read watermark to a message.
     pub async fn mark(&self, message: &str) -> Answer {
         self.put(&format!("/api/messages/mark-as-read/{message}")).await
     }
 
-    /// The inbox.
+    /// Returns the inbox's first page of up to 100 rows.
     pub async fn inbox(&self) -> Vec<Value> {
         self.get("/api/messages/inbox?limit=100").await.expect(200).list().to_vec()
     }
 
-    /// The inbox row of the conversation with a user.
+    /// Returns the inbox row of the conversation with a user.
     pub async fn row(&self, other: &str) -> Option<Value> {
         self.inbox().await.into_iter().find(|row| row["other_user_id"] == other)
     }
 
-    /// The number of unread messages in all.
+    /// Returns the total number of unread messages.
     pub async fn unread(&self) -> u64 {
         let answer = self.get("/api/messages/unread-count").await.expect(200);
         answer.data()["unread_count"].as_u64().expect("a number")
     }
 
-    /// The newest page of the conversation with a user, left unread.
+    /// Returns the newest page of the conversation with a user, without marking it as read.
     pub async fn page(&self, other: &str) -> Vec<Value> {
         let path = format!("/api/messages/conversation/{other}?mark_read=false&limit=100");
         self.get(&path).await.expect(200).list().to_vec()
     }
 
-    /// Every message of the conversation with a user, oldest first, over as many pages as that takes.
+    /// Returns all messages of the conversation with a user, oldest first, without marking them as read.
     pub async fn history(&self, other: &str) -> Vec<Value> {
         let path = format!("/api/messages/conversation/{other}?mark_read=false&limit=100");
         let mut pages = self.pages(&path).await;
@@ -177,7 +180,7 @@ impl Actor {
         pages.concat()
     }
 
-    /// All pages of a list, by its cursors.
+    /// Returns all pages of a list, following its cursors.
     pub async fn pages(&self, path: &str) -> Vec<Vec<Value>> {
         let join = if path.contains('?') { '&' } else { '?' };
         let mut next = path.to_owned();
@@ -192,13 +195,13 @@ impl Actor {
         }
     }
 
-    /// Makes a group of that name with some others, and gives its id.
+    /// Creates a group with this name and these other participants. Returns its id.
     pub async fn group(&self, name: &str, others: &[&str]) -> String {
         let body = json!({"type": "group", "name": name, "participant_ids": others});
         self.post("/api/conversations", &body).await.expect(201).conversation()
     }
 
-    /// Makes a room, and gives its id.
+    /// Creates a room. Returns its id.
     pub async fn room(&self, name: &str) -> String {
         self.post("/api/rooms", &json!({"name": name})).await.expect(201).conversation()
     }
@@ -219,12 +222,12 @@ impl Actor {
             .await
     }
 
-    /// Takes a participant out of a group or room.
+    /// Removes a participant from a group or room.
     pub async fn remove(&self, conversation: &str, user: &str) -> Answer {
         self.delete(&format!("/api/conversations/{conversation}/participants/{user}")).await
     }
 
-    /// Makes a participant an admin, or no longer one.
+    /// Grants a participant the admin role, or revokes it.
     pub async fn set_admin(&self, conversation: &str, user: &str, is_admin: bool) -> Answer {
         let path = format!("/api/conversations/{conversation}/participants/{user}");
         self.patch(&path, &json!({"is_admin": is_admin})).await
@@ -241,13 +244,13 @@ impl Actor {
         self.post("/api/messages/send", &body).await
     }
 
-    /// Sends a text to a conversation under a client id, which is the text.
+    /// Sends a text to a conversation, with the text as the client message id.
     pub async fn say_once(&self, conversation: &str, text: &str) -> Answer {
         let body = json!({"conversation_id": conversation, "message_text": text, "client_message_id": text});
         self.post("/api/messages/send", &body).await
     }
 
-    /// Gives a message another text.
+    /// Edits a message's text.
     pub async fn edit(&self, message: &str, text: &str) -> Answer {
         self.patch(&format!("/api/messages/{message}"), &json!({"message_text": text})).await
     }
@@ -257,38 +260,38 @@ impl Actor {
         self.delete(&format!("/api/messages/{message}")).await
     }
 
-    /// Deletes a message for oneself.
+    /// Deletes a message for this user alone.
     pub async fn hide(&self, message: &str) -> Answer {
         self.delete(&format!("/api/messages/{message}?scope=me")).await
     }
 
-    /// Marks a conversation as read.
+    /// Marks a whole conversation as read.
     pub async fn read_all(&self, conversation: &str) -> Answer {
         self.put(&format!("/api/conversations/{conversation}/read")).await
     }
 
-    /// Deletes a conversation for oneself.
+    /// Deletes a conversation for this user alone.
     pub async fn forget(&self, conversation: &str) -> Answer {
         self.delete(&format!("/api/messages/conversation/{conversation}")).await
     }
 
-    /// The newest page of a conversation, left unread.
+    /// Returns the newest page of a conversation, without marking it as read.
     pub async fn messages(&self, conversation: &str) -> Vec<Value> {
         let path = format!("/api/conversations/{conversation}/messages?limit=100");
         self.get(&path).await.expect(200).list().to_vec()
     }
 
-    /// The inbox row of a conversation.
+    /// Returns the inbox row of a conversation.
     pub async fn row_of(&self, conversation: &str) -> Option<Value> {
         self.inbox().await.into_iter().find(|row| row["conversation_id"] == conversation)
     }
 
-    /// A conversation with its participants.
+    /// Returns a conversation with its participants.
     pub async fn overview(&self, conversation: &str) -> Value {
         self.get(&format!("/api/conversations/{conversation}")).await.expect(200).data().clone()
     }
 
-    /// Every message of a conversation, by its id, oldest first.
+    /// Returns all messages of the conversation with this id, oldest first.
     pub async fn history_of(&self, conversation: &str) -> Vec<Value> {
         let path = format!("/api/conversations/{conversation}/messages?limit=100");
         let mut pages = self.pages(&path).await;
@@ -302,26 +305,26 @@ fn title(id: &str) -> String {
     chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
 }
 
-/// What came back.
+/// The answer to a call.
 #[derive(Clone)]
 pub struct Answer {
     /// The status.
     pub status: u16,
     /// The headers.
     pub headers: http::HeaderMap,
-    /// The body; null where it is not JSON.
+    /// The body; null if it is not JSON.
     pub json: Value,
 }
 
 impl Answer {
-    /// The answer, which must have that status.
+    /// Asserts the status and returns the answer.
     #[track_caller]
     pub fn expect(self, status: u16) -> Self {
         assert_eq!(self.status, status, "{self:?}");
         self
     }
 
-    /// The answer, which must be refused with that status and code.
+    /// Asserts that the call was refused with this status and code, as a problem document.
     #[track_caller]
     pub fn refused(&self, status: u16, code: &str) {
         assert_eq!((self.status, self.json["code"].as_str()), (status, Some(code)), "{self:?}");
@@ -331,22 +334,22 @@ impl Answer {
         assert_eq!(self.headers["content-type"], "application/problem+json");
     }
 
-    /// `data`.
+    /// Returns `data`.
     pub fn data(&self) -> &Value {
         &self.json["data"]
     }
 
-    /// `data`, which must be a list.
+    /// Returns `data`, which must be a list.
     pub fn list(&self) -> &[Value] {
         self.data().as_array().expect("a list")
     }
 
-    /// The id in `data`.
+    /// Returns the `id` in `data`.
     pub fn id(&self) -> String {
         self.data()["id"].as_str().expect("an id").to_owned()
     }
 
-    /// A figure of the meter: `calls`, `depth`, `rcu` or `wcu`.
+    /// Returns a figure of the `Server-Timing` header: `calls`, `depth`, `rcu` or `wcu`.
     pub fn cost(&self, figure: &str) -> f64 {
         let timing = self.headers["server-timing"].to_str().expect("a header");
         let figures = timing.split('"').nth(1).expect("a description");
@@ -354,7 +357,7 @@ impl Answer {
         found.expect("a figure").parse().expect("a number")
     }
 
-    /// The id of the conversation in `data`.
+    /// Returns the `conversation_id` in `data`.
     pub fn conversation(&self) -> String {
         self.data()["conversation_id"].as_str().expect("a conversation").to_owned()
     }

@@ -1,4 +1,4 @@
-//! The functions as the binary that Lambda starts.
+//! Runs the functions as processes of the binary that Lambda starts.
 
 use std::path::Path;
 use std::sync::OnceLock;
@@ -6,26 +6,26 @@ use std::sync::OnceLock;
 use edge::app::Settings;
 use local::lambda::{Lambda, Processes, Setup};
 
-use crate::process;
+use crate::build;
 use crate::wire::Wire;
 
-/// Whether the tests are to run the functions as processes wherever they can: `TIDINGS_TEST_FUNCTIONS` is set.
+/// Whether tests should run the functions as processes wherever they can: if `TIDINGS_TEST_FUNCTIONS` is set.
 pub fn wanted() -> bool {
     std::env::var_os("TIDINGS_TEST_FUNCTIONS").is_some()
 }
 
-/// The folder of the binary, which is built if need be.
+/// Returns the folder of the binary, which is built if necessary.
 pub fn folder() -> &'static Path {
     static FOLDER: OnceLock<std::path::PathBuf> = OnceLock::new();
-    FOLDER.get_or_init(process::binaries)
+    FOLDER.get_or_init(build::binaries)
 }
 
-/// Processes with the settings of a machine, at the end of its wire, if the tests are to have them.
+/// Sets up processes that use a wire's database and these settings, if tests should use processes.
 pub(crate) fn lambda(wire: &Wire, settings: &Settings) -> Option<Lambda> {
     wanted().then(|| start(wire, settings, &[]))
 }
 
-/// Processes with settings and more variables, at the end of a wire.
+/// Sets up processes that use a wire's database, these settings, and more environment variables.
 pub fn start(wire: &Wire, settings: &Settings, more: &[(&str, &str)]) -> Lambda {
     let switch = |on: bool| if on { "on" } else { "off" }.to_owned();
     let text = |text: &Option<String>| text.clone().unwrap_or_default();
@@ -35,7 +35,7 @@ pub fn start(wire: &Wire, settings: &Settings, more: &[(&str, &str)]) -> Lambda 
         ("AWS_SECRET_ACCESS_KEY", "test".to_owned()),
         ("AWS_REGION", "us-east-1".to_owned()),
         ("AWS_EC2_METADATA_DISABLED", "true".to_owned()),
-        // Sockets are looked for; there are none unless a test adds some.
+        // Functions look for sockets to push to, but find none unless a test adds some.
         ("TIDINGS_PUSH_ENDPOINT", "http://127.0.0.1:9/none".to_owned()),
         ("TIDINGS_TABLE", settings.table.clone()),
         ("TIDINGS_JWT_SECRET", text(&settings.jwt_secret)),
@@ -51,7 +51,7 @@ pub fn start(wire: &Wire, settings: &Settings, more: &[(&str, &str)]) -> Lambda 
     let setup = Setup {
         folder: folder().to_owned(),
         variables: variables.chain(more).collect(),
-        most: 8,
+        max_processes: 8,
         quiet: true,
     };
     Lambda::Processes(Processes::new(setup).expect("the binary"))

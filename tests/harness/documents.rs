@@ -1,7 +1,7 @@
-//! Every answer and every frame that a test sees, checked against the published documents.
+//! Checks every answer and every frame that a test sees against the published documents.
 //!
-//! What is not documented is a fault: a status, a code, a member, a frame. What was accepted must have been a
-//! documented request.
+//! An undocumented status, code, member or frame is a fault. So is an accepted request that does not match its
+//! description.
 
 use std::collections::HashMap;
 use std::fs;
@@ -10,7 +10,7 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use jsonschema::Validator;
 use serde_json::{Value, json};
 
-use crate::process::root;
+use crate::build::root;
 
 /// The published `OpenAPI` document.
 pub static OPENAPI: LazyLock<Value> = LazyLock::new(|| read("docs/openapi.json"));
@@ -22,12 +22,12 @@ fn read(path: &str) -> Value {
     serde_json::from_slice(&text).expect("JSON")
 }
 
-/// What is wrong with an answer by the document; nothing where it is as described, or the path is not of the API.
+/// Returns how an answer differs from the document; `None` if it matches, or if the path does not belong to the API.
 pub fn fault_of_answer(method: &str, path: &str, status: u16, kind: &str, body: &Value) -> Option<String> {
     let (template, methods) = described(path)?;
     let Some(operation) = methods.get(method.to_lowercase()) else {
         return (status != 404)
-            .then(|| format!("{method} {template} is not documented, and answers {status}"));
+            .then(|| format!("{method} {template} is not documented, but answers {status}"));
     };
     let mut at = format!("/paths/{}/{}/responses/{status}", escaped(template), method.to_lowercase());
     let Some(mut response) = operation["responses"].get(status.to_string()) else {
@@ -44,7 +44,7 @@ pub fn fault_of_answer(method: &str, path: &str, status: u16, kind: &str, body: 
     fault(&OPENAPI, &schema, body).map(|fault| format!("{method} {template} answers {status}: {fault}"))
 }
 
-/// What is wrong with a JSON body by the document; nothing where it is as described.
+/// Returns how the JSON body of an accepted request differs from the document; `None` if it matches.
 pub fn fault_of_body(method: &str, path: &str, body: &Value) -> Option<String> {
     let (template, methods) = described(path)?;
     let described = &methods[method.to_lowercase()]["requestBody"];
@@ -53,14 +53,14 @@ pub fn fault_of_body(method: &str, path: &str, body: &Value) -> Option<String> {
     }
     let at = format!("/paths/{}/{}/requestBody", escaped(template), method.to_lowercase());
     let schema = format!("{at}/content/application~1json/schema");
-    fault(&OPENAPI, &schema, body).map(|fault| format!("{method} {template} took {body}: {fault}"))
+    fault(&OPENAPI, &schema, body).map(|fault| format!("{method} {template} accepted {body}: {fault}"))
 }
 
-/// What is wrong with a frame to a client.
+/// Returns how a frame to a client differs from the document; `None` if it matches.
 pub fn fault_of_frame(frame: &Value) -> Option<String> {
     let kind = frame["type"].as_str().unwrap_or_default();
     let messages = ASYNCAPI["components"]["messages"].as_object().expect("messages");
-    // The one that it claims to be, so that the fault is told of that.
+    // Compare with the message that the frame claims to be, so that the fault is specific.
     let claimed = messages.keys().find(|name| {
         let members = &ASYNCAPI["components"]["schemas"][name]["properties"];
         let is = |member: &str| members[member]["const"] == frame[member];
@@ -71,49 +71,51 @@ pub fn fault_of_frame(frame: &Value) -> Option<String> {
     });
     let name =
         if frame.get("truncated").is_some() { Some("TruncatedEvent") } else { claimed.map(String::as_str) };
-    let Some(name) = name else { return Some(format!("a frame that is not documented: {frame}")) };
+    let Some(name) = name else { return Some(format!("an undocumented frame: {frame}")) };
     fault(&ASYNCAPI, &format!("/components/schemas/{name}"), frame)
 }
 
-/// What is wrong with a client's frame that was done.
+/// Returns how an accepted frame of a client differs from the document; `None` if it matches.
 pub fn fault_of_request_frame(frame: &Value) -> Option<String> {
     let schemas = ASYNCAPI["components"]["schemas"].as_object().expect("schemas");
     let is_for = |schema: &Value| {
         schema["properties"]["type"].is_null() && schema["properties"]["action"]["const"] == frame["action"]
     };
     let Some((name, _)) = schemas.iter().find(|(_, schema)| is_for(schema)) else {
-        return Some(format!("a frame that is not documented was done: {frame}"));
+        return Some(format!("an undocumented frame was accepted: {frame}"));
     };
     fault(&ASYNCAPI, &format!("/components/schemas/{name}"), frame)
 }
 
-/// The documented path that a path is one of, and its operations. One without parameters comes first.
+/// Returns the documented path that matches a path, and its operations; the one with the fewest parameters if several
+/// match.
 fn described(path: &str) -> Option<(&'static str, &'static Value)> {
     let path = path.split('?').next().unwrap_or_default();
     let matches = |template: &str| {
-        let (asked, parts): (Vec<_>, Vec<_>) = (path.split('/').collect(), template.split('/').collect());
-        let fits =
-            |(asked, part): (&&str, &&str)| asked == part || (part.starts_with('{') && !asked.is_empty());
-        asked.len() == parts.len() && asked.iter().zip(&parts).all(fits)
+        let (segments, parts): (Vec<_>, Vec<_>) = (path.split('/').collect(), template.split('/').collect());
+        let fits = |(segment, part): (&&str, &&str)| {
+            segment == part || (part.starts_with('{') && !segment.is_empty())
+        };
+        segments.len() == parts.len() && segments.iter().zip(&parts).all(fits)
     };
     let paths = OPENAPI["paths"].as_object().expect("paths");
-    let fitting = paths.iter().filter(|(template, _)| matches(template));
-    let found = fitting.min_by_key(|(template, _)| template.matches('{').count());
+    let matching = paths.iter().filter(|(template, _)| matches(template));
+    let found = matching.min_by_key(|(template, _)| template.matches('{').count());
     found.map(|(template, methods)| (template.as_str(), methods))
 }
 
-/// A part of a JSON pointer (RFC 6901).
+/// Escapes a part of a JSON pointer (RFC 6901).
 fn escaped(part: &str) -> String {
     part.replace('~', "~0").replace('/', "~1")
 }
 
-/// What is wrong with a value by the schema at a place of a document.
+/// Returns how a value differs from the schema at a JSON pointer of a document; `None` if it matches.
 fn fault(document: &'static Value, at: &str, value: &Value) -> Option<String> {
-    static KNOWN: LazyLock<Mutex<HashMap<String, Arc<Validator>>>> = LazyLock::new(Mutex::default);
+    static VALIDATORS: LazyLock<Mutex<HashMap<String, Arc<Validator>>>> = LazyLock::new(Mutex::default);
     let title = document["info"]["title"].as_str().unwrap_or_default();
     let validator = {
-        let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
-        known.entry(format!("{title} {at}")).or_insert_with(|| Arc::new(validator(document, at))).clone()
+        let mut validators = VALIDATORS.lock().unwrap_or_else(PoisonError::into_inner);
+        validators.entry(format!("{title} {at}")).or_insert_with(|| Arc::new(validator(document, at))).clone()
     };
     let faults: Vec<String> =
         validator.iter_errors(value).map(|error| format!("{error} at {}", error.instance_path())).collect();

@@ -1,15 +1,21 @@
-//! What the tests are built on: a [`World`] with a real SDK client, a real engine and a [`wire`] between them on
-//! which faults can be had, and [`Actor`]s who call the functions.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
+//! The base of the tests: a [`World`] with a real SDK client, a real engine and a [`wire`] between them that can inject
+//! faults, and [`Actor`]s who call the functions.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails if it cannot continue"
+)]
 #![allow(
     clippy::missing_panics_doc,
     clippy::must_use_candidate,
     clippy::return_self_not_must_use,
-    reason = "tests are its only callers"
+    reason = "only tests call it"
 )]
 
 mod actor;
 pub mod binaries;
+pub mod build;
 pub mod documents;
 pub mod live;
 pub mod printed;
@@ -18,7 +24,7 @@ pub mod roles;
 pub mod sync;
 pub mod wire;
 
-pub use actor::{Actor, Answer};
+pub use actor::{Actor, Answer, SECRET};
 
 use std::sync::Arc;
 
@@ -38,40 +44,38 @@ use serde_json::{Value, json};
 use store::table;
 use wire::Wire;
 
-/// The HS256 secret of every world.
-pub const SECRET: &str = "a secret that only the tests know, of more than 32 bytes";
-/// The name of every world's table.
+/// The table's name in every world.
 pub const TABLE: &str = "tidings";
-/// The password of those whom [`World::registered`] registers.
+/// The password of the users that [`World::registered`] registers.
 pub const PASSWORD: &str = "correct horse battery";
 
-/// Someone who registered here, in one of their sessions.
+/// A user who has registered and logged in, in one session.
 pub struct Registered {
-    /// Them, with their access token.
+    /// The user, with the session's access token.
     pub actor: Actor,
-    /// What gets them the next one.
+    /// The session's refresh token.
     pub refresh_token: String,
 }
 
-/// Some machines that run the functions, and the one database behind them.
+/// A machine that runs the functions, and the database behind it. Several machines can share a database.
 #[derive(Clone)]
 pub struct World {
-    /// What the machines hold; the first one's is used unless a test says otherwise.
+    /// The machine's app.
     pub app: App,
-    /// The way to the database.
+    /// The connection to the database, which can inject faults.
     pub wire: Wire,
-    /// Where its functions run, if not in this process.
+    /// Where the functions run, if not in this process.
     pub lambda: Option<Lambda>,
     service: Router,
 }
 
 impl World {
-    /// A world whose database works.
+    /// Creates a world with an empty database and no faults.
     pub async fn new() -> Self {
         Self::on(Engine::in_memory().expect("an engine in memory")).await
     }
 
-    /// A world on an engine of the test's own.
+    /// Creates a world on an existing engine.
     pub async fn on(engine: Engine) -> Self {
         let wire = Wire::to(engine);
         let client = aws_sdk_dynamodb::Client::from_conf(config(&wire).build());
@@ -80,28 +84,28 @@ impl World {
         Self::machine(wire, Clock::default(), lambda)
     }
 
-    /// Another machine on the same database, whose clock is off by so many milliseconds.
+    /// Returns another machine on the same database, with a clock that is off by `millis` milliseconds.
     pub fn with_clock_off_by(&self, millis: i64) -> Self {
         Self::machine(self.wire.clone(), Clock::off_by(millis), None)
     }
 
     fn machine(wire: Wire, clock: Clock, lambda: Option<Lambda>) -> Self {
-        // Sockets are looked for; there are none unless a test adds some.
+        // Functions look for sockets to push to, but find none unless a test adds some.
         let pushes = aws_sdk_apigatewaymanagement::config::Builder::new()
             .behavior_version(aws_sdk_apigatewaymanagement::config::BehaviorVersion::latest())
             .endpoint_url("http://sockets.invalid")
-            .interceptor(roles::watcher());
+            .interceptor(roles::call_recorder());
         let app = App::new(config(&wire), Some(pushes), settings(), clock);
         Self::with(app, wire, lambda)
     }
 
-    /// The same machine, whose functions are processes whatever the environment says.
-    pub fn of_binaries(&self) -> Self {
+    /// Returns the same machine with its functions as processes, whatever the environment says.
+    pub fn with_processes(&self) -> Self {
         let lambda = binaries::start(&self.wire, &settings(), &[]);
         Self::with(self.app.clone(), self.wire.clone(), Some(lambda))
     }
 
-    /// The same machine, whose functions run elsewhere.
+    /// Returns the same machine with its functions in `lambda`.
     pub fn with_lambda(&self, lambda: Lambda) -> Self {
         Self::with(self.app.clone(), self.wire.clone(), Some(lambda))
     }
@@ -114,20 +118,20 @@ impl World {
         Self { app, wire, lambda, service }
     }
 
-    /// The same machine, whose readers of queues wait so many milliseconds for late events.
+    /// Returns the same machine, whose polls wait `millis` milliseconds for late events.
     pub fn settling_after(&self, millis: i64) -> Self {
         let app = App { store: self.app.store.clone().settling_after(millis), ..self.app.clone() };
         Self::with(app, self.wire.clone(), None)
     }
 
-    /// The same machine, where limits on how often things may be done hold.
+    /// Returns the same machine with rate limits.
     pub fn with_limits(&self) -> Self {
         let app = App { store: self.app.store.clone().limited(true), ..self.app.clone() };
         let settings = Settings { limited: true, ..settings() };
         self.with_settings(app, &settings)
     }
 
-    /// The same machine, which trusts other issuers of tokens: its settings of those, changed.
+    /// Returns the same machine with changed settings for the verification of tokens, such as other issuers.
     pub fn trusting(&self, change: impl FnOnce(&mut Settings)) -> Self {
         let mut settings = settings();
         change(&mut settings);
@@ -135,7 +139,7 @@ impl World {
         Self::with(App { verifier, ..self.app.clone() }, self.wire.clone(), None)
     }
 
-    /// The same machine with other secrets for its cursors: the first signs, all of them hold.
+    /// Returns the same machine with other secrets for cursors: the first signs, and all of them verify.
     pub fn with_cursor_secrets(&self, secrets: &[&[u8]]) -> Self {
         let app = App { cursors: Arc::new(CursorKey::derive(secrets)), ..self.app.clone() };
         let text = |secret: &&[u8]| std::str::from_utf8(secret).expect("a text").to_owned();
@@ -145,25 +149,25 @@ impl World {
         self.with_settings(app, &settings)
     }
 
-    /// The same machine with other settings, in this process and in those of its functions, if they have any.
+    /// Returns the same machine with another app, and with these settings in its functions' processes, if it has any.
     fn with_settings(&self, app: App, settings: &Settings) -> Self {
         let lambda = self.lambda.as_ref().map(|_| binaries::start(&self.wire, settings, &[]));
         Self::with(app, self.wire.clone(), lambda)
     }
 
-    /// Wakes the functions of this machine by the table's stream, as the stack does. The stream's own reads have no
-    /// faults.
+    /// Invokes this machine's stream function for the table's stream, as the stack does. Reads of the stream itself
+    /// have no faults.
     pub fn follow_stream(&self) -> Tail {
         let here = || local::gateway::stream_function(&self.app);
         self.follow_stream_with(self.lambda.as_ref().map_or_else(here, Lambda::stream_function))
     }
 
-    /// Wakes a function of the test's own by the table's stream.
+    /// Invokes a function of the test for the table's stream.
     pub fn follow_stream_with(&self, function: Function) -> Tail {
         follow(self.streams(), TABLE, function)
     }
 
-    /// The SDK's client for the table's stream.
+    /// Returns an SDK client for the table's stream.
     pub fn streams(&self) -> aws_sdk_dynamodbstreams::Client {
         let config = aws_sdk_dynamodbstreams::config::Builder::new()
             .behavior_version(aws_sdk_dynamodbstreams::config::BehaviorVersion::latest())
@@ -174,25 +178,25 @@ impl World {
         aws_sdk_dynamodbstreams::Client::from_conf(config.build())
     }
 
-    /// The names of the table's streams.
+    /// Returns the ARNs of the table's streams.
     pub async fn stream_arns(&self) -> Vec<String> {
         let listed = self.streams().list_streams().table_name(TABLE).send().await.expect("streams");
         listed.streams.unwrap_or_default().into_iter().filter_map(|stream| stream.stream_arn).collect()
     }
 
-    /// The SDK's client for the table, for what the functions do not do.
+    /// Returns an SDK client for the table, for calls that the functions do not make.
     pub fn database(&self) -> aws_sdk_dynamodb::Client {
         aws_sdk_dynamodb::Client::from_conf(config(&self.wire).build())
     }
 
-    /// The same machine, set up otherwise.
+    /// Returns the same machine with a changed app.
     pub fn with_app(&self, change: impl FnOnce(&mut App)) -> Self {
         let mut app = self.app.clone();
         change(&mut app);
         Self::with(app, self.wire.clone(), None)
     }
 
-    /// Registers someone, with that username and [`PASSWORD`], and logs them in.
+    /// Registers a user with this username and [`PASSWORD`], and logs in.
     pub async fn registered(&self, username: &str) -> Registered {
         let account = json!({
             "username": username,
@@ -204,7 +208,7 @@ impl World {
         self.login(username, PASSWORD).await
     }
 
-    /// Logs someone in.
+    /// Logs a user in.
     pub async fn login(&self, username: &str, password: &str) -> Registered {
         let body = json!({"username": username, "password": password});
         let answer = self.anonymous().post("/api/auth/login", &body).await.expect(200);
@@ -215,29 +219,29 @@ impl World {
         Registered { actor, refresh_token: text(&data["refresh_token"]) }
     }
 
-    /// A user with a token, not yet seen by the server.
+    /// Returns a user with a token whom the server has not seen yet.
     pub fn stranger(&self, id: &str) -> Actor {
         Actor::new(self.service.clone(), id)
     }
 
-    /// A user whom the server knows.
+    /// Returns a user with a profile.
     pub async fn user(&self, id: &str) -> Actor {
         let actor = self.stranger(id);
         actor.get("/api/users/me").await.expect(200);
         actor
     }
 
-    /// Two users whom the server knows.
+    /// Returns two users with profiles: `alice` and `bob`.
     pub async fn two(&self) -> (Actor, Actor) {
         (self.user("alice").await, self.user("bob").await)
     }
 
-    /// Someone without a token.
+    /// Returns a caller without a token.
     pub fn anonymous(&self) -> Actor {
         self.stranger("nobody").with_token(None)
     }
 
-    /// Users whom the server knows.
+    /// Returns users with profiles.
     pub async fn users<const N: usize>(&self, ids: [&str; N]) -> [Actor; N] {
         for id in ids {
             self.user(id).await;
@@ -245,12 +249,12 @@ impl World {
         ids.map(|id| self.stranger(id))
     }
 
-    /// Another machine on the same database, whose clock stands at a time, in milliseconds.
+    /// Returns another machine on the same database, with a clock that stands still at this time, in milliseconds.
     pub fn with_clock_at(&self, millis: i64) -> Self {
-        Self::machine(self.wire.clone(), Clock::standing_at(Timestamp::from_millis(millis)), None)
+        Self::machine(self.wire.clone(), Clock::frozen_at(Timestamp::from_millis(millis)), None)
     }
 
-    /// So many users whom the server knows: p000, p001 and so on.
+    /// Returns `count` users with profiles: p000, p001 and so on.
     pub async fn crowd(&self, count: usize) -> Vec<Actor> {
         let mut people = Vec::with_capacity(count);
         for from in (0..count).step_by(50) {
@@ -260,19 +264,19 @@ impl World {
         people
     }
 
-    /// Brings what was changed in a large conversation to everyone in it; tries again where it failed, as Lambda does.
+    /// Fans out the pending changes of a large conversation. Retries if the database is unavailable, as Lambda does.
     pub async fn fan_out(&self, conversation: &str) {
         let conversation = conversation.parse().expect("a conversation");
         for _ in 0..20 {
             match fan_out::fan_out(&self.app, &conversation).await {
                 Err(Error::Unavailable(_)) => {}
-                outcome => return outcome.expect("nothing but the database fails"),
+                outcome => return outcome.expect("only the database may fail"),
             }
         }
-        panic!("not everyone can be told");
+        panic!("the fan-out does not succeed");
     }
 
-    /// Every item of the table, in the order of their keys.
+    /// Returns all items of the table, in the order of their keys.
     pub async fn items(&self) -> Vec<Value> {
         let mut items = Vec::new();
         let mut scan = json!({"TableName": TABLE});
@@ -289,7 +293,7 @@ impl World {
         items
     }
 
-    /// A new world with these items in its table.
+    /// Creates a world with these items in its table.
     pub async fn with_items(items: &[Value]) -> Self {
         let world = Self::new().await;
         for items in items.chunks(25) {
@@ -301,7 +305,7 @@ impl World {
         world
     }
 
-    /// A group of so many, whose admin is the first of them, and its id.
+    /// Creates a group of `people` users, with the first as its admin. Returns the users and the group's id.
     pub async fn group_of(&self, people: usize) -> (Vec<Actor>, String) {
         let crowd = self.crowd(people).await;
         let others: Vec<&str> = crowd[1..].iter().map(|actor| actor.id.as_str()).collect();
@@ -310,7 +314,7 @@ impl World {
     }
 }
 
-/// The settings of every world, unless a test says otherwise.
+/// Returns the default settings of a world.
 pub fn settings() -> Settings {
     Settings {
         table: TABLE.to_owned(),
@@ -335,5 +339,5 @@ fn config(wire: &Wire) -> Builder {
         .region(Region::new("us-east-1"))
         .endpoint_url("http://database.invalid")
         .http_client(wire.http_client())
-        .interceptor(roles::watcher())
+        .interceptor(roles::call_recorder())
 }

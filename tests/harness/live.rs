@@ -1,5 +1,5 @@
-//! A whole stack in this process: people call its functions directly, and hold sockets on its port. And a world
-//! whose pushes go where the test wants them.
+//! A whole stack in this process: users call its functions directly and open sockets on its port. Also worlds that push
+//! to an endpoint of the test.
 
 use std::collections::VecDeque;
 use std::net::Ipv4Addr;
@@ -36,12 +36,12 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_conf
 
 use crate::{Actor, TABLE, World, binaries, config, documents, roles};
 
-/// Longer than anything takes.
+/// Time limit of all waits in tests: longer than any of them takes.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A stack that serves.
+/// A running stack.
 pub struct Live {
-    /// The stack itself.
+    /// The stack.
     pub stack: Stack,
     service: Router,
 }
@@ -52,7 +52,7 @@ impl Live {
         Self::start_from(binaries::wanted().then(|| binaries::folder().to_owned())).await
     }
 
-    /// Starts one whose functions are processes of the binary in a folder.
+    /// Starts a stack in memory; if a folder is given, its functions are processes of the binary there.
     pub async fn start_from(functions_from: Option<PathBuf>) -> Self {
         let options = Options {
             port: 0,
@@ -66,9 +66,9 @@ impl Live {
             cors_origins: Vec::new(),
             quiet: true,
         };
-        let stack = Stack::start(&options, None, Some(roles::watcher())).await.expect("a stack");
+        let stack = Stack::start(&options, None, Some(roles::call_recorder())).await.expect("a stack");
         warm_up(&stack.app).await;
-        // The functions are the stack's; the sockets of this router, of which nobody opens any, are not.
+        // The router needs a gateway, but no test opens sockets on it: sockets are opened on the stack's port.
         let api =
             Api { id: String::new(), stage: String::new(), domain_name: String::new(), routes: Vec::new() };
         let unused = Gateway::new(api, local::gateway::socket_functions(&stack.app), Limits::default());
@@ -76,72 +76,72 @@ impl Live {
         Self { stack, service }
     }
 
-    /// The time so many milliseconds from now.
+    /// Returns the time `millis` milliseconds from now.
     pub fn from_now(&self, millis: i64) -> Timestamp {
         Timestamp::from_millis(self.stack.app.store.now().millis() + millis)
     }
 
-    /// A token of the stack for a user, until a time.
+    /// Signs a token for a user that expires at a time.
     pub fn token_until(&self, user: &str, expires: Timestamp) -> String {
         let id = user.parse().expect("a user id");
         auth::sign(self.stack.jwt_secret.as_bytes(), &id, Some(user), expires).expect("a token")
     }
 
-    /// A token of the stack for a user.
+    /// Signs a token for a user that expires in a day.
     pub fn token(&self, user: &str) -> String {
         self.token_until(user, days_from_now(1))
     }
 
-    /// A user whom the stack knows.
+    /// Returns a user with a profile.
     pub async fn user(&self, id: &str) -> Actor {
         let actor = Actor::new(self.service.clone(), id).with_token(Some(&self.token(id)));
         actor.get("/api/users/me").await.expect(200);
         actor
     }
 
-    /// Two users whom the stack knows.
+    /// Returns two users with profiles: `alice` and `bob`.
     pub async fn two(&self) -> (Actor, Actor) {
         (self.user("alice").await, self.user("bob").await)
     }
 
-    /// A socket of a user, by their token.
+    /// Opens a socket for a user.
     pub async fn open(&self, user: &Actor) -> Socket {
         self.open_with(&self.token(&user.id)).await
     }
 
-    /// A socket by a token.
+    /// Opens a socket with a token.
     pub async fn open_with(&self, token: &str) -> Socket {
         self.dial(&format!("?token={token}"), None).await.expect("a socket").0
     }
 
-    /// A handshake with a query string and subprotocols. Frames above 32 KB are an error to the socket.
+    /// Opens a socket with a query string and subprotocols. The socket fails on frames larger than 32 KB.
     pub async fn dial(&self, query: &str, protocols: Option<&str>) -> Result<(Socket, Response), Error> {
         let mut request = format!("ws://{}/ws{query}", self.stack.address).into_client_request()?;
         if let Some(protocols) = protocols {
             let protocols = HeaderValue::from_str(protocols).expect("a header");
             request.headers_mut().insert("sec-websocket-protocol", protocols);
         }
-        let config = WebSocketConfig::default().max_frame_size(Some(local::websocket::FRAME));
+        let config = WebSocketConfig::default().max_frame_size(Some(local::websocket::limits::FRAME));
         let opened = connect_async_with_config(request, Some(config), true);
         let (stream, response) = timeout(PATIENCE, opened).await.expect("no answer to the handshake")?;
-        Ok((Socket { stream, kept: VecDeque::new() }, response))
+        Ok((Socket { stream, buffered: VecDeque::new() }, response))
     }
 
-    /// The status with which a handshake is refused.
+    /// Returns the status with which a handshake is refused.
     pub async fn refusal(&self, query: &str, protocols: Option<&str>) -> u16 {
         match self.dial(query, protocols).await {
             Err(Error::Http(response)) => response.status().as_u16(),
             Err(error) => panic!("{query}: {error}"),
-            Ok(_) => panic!("{query}: let in"),
+            Ok(_) => panic!("{query}: the handshake was accepted"),
         }
     }
 }
 
-/// A client's end of a socket. Dropped, it is gone without a word.
+/// A client's end of a socket. Dropping it disconnects without a close frame.
 pub struct Socket {
     stream: WebSocketStream<MaybeTlsStream<TcpStream>>,
-    /// What came while something else was waited for.
-    kept: VecDeque<Value>,
+    /// Frames that arrived while a test waited for another one.
+    buffered: VecDeque<Value>,
 }
 
 impl Socket {
@@ -150,7 +150,7 @@ impl Socket {
         self.stream.send(Message::text(text)).await.expect("the socket is open");
     }
 
-    /// The next frame that has come or comes; `None` once the socket is closed.
+    /// Reads the next frame from the network; `None` once the socket is closed.
     async fn read(&mut self) -> Option<Value> {
         loop {
             let message = timeout(PATIENCE, self.stream.next()).await.expect("nothing came");
@@ -163,32 +163,32 @@ impl Socket {
         }
     }
 
-    /// The first frame of a kind; those before it are kept.
+    /// Returns the first frame that meets a condition; buffers the frames before it.
     async fn find(&mut self, wanted: impl Fn(&Value) -> bool) -> Value {
-        if let Some(at) = self.kept.iter().position(&wanted) {
-            return self.kept.remove(at).expect("it is there");
+        if let Some(at) = self.buffered.iter().position(&wanted) {
+            return self.buffered.remove(at).expect("it is there");
         }
         loop {
             let frame = self.read().await.expect("the socket was closed");
             if wanted(&frame) {
                 return frame;
             }
-            self.kept.push_back(frame);
+            self.buffered.push_back(frame);
         }
     }
 
-    /// The next event of a type.
+    /// Returns the next event of a type.
     pub async fn event(&mut self, kind: &str) -> Value {
         self.find(|frame| frame["type"] == kind).await
     }
 
-    /// The next answer to a frame: an ack, a pong or an error.
+    /// Returns the next answer to a frame: an ack, a pong or an error.
     pub async fn answer(&mut self) -> Value {
         self.find(|frame| ["ack", "pong", "error"].contains(&frame["type"].as_str().unwrap_or_default()))
             .await
     }
 
-    /// Sends a frame and gives its answer.
+    /// Sends a frame and returns its answer.
     pub async fn ask(&mut self, frame: &Value) -> Value {
         self.say(&frame.to_string()).await;
         let answer = self.answer().await;
@@ -200,24 +200,24 @@ impl Socket {
         answer
     }
 
-    /// Everything that was pushed up to now, by a ping that comes behind it.
+    /// Returns all frames that were pushed up to now: sends a ping, and reads up to its pong.
     pub async fn all(&mut self) -> Vec<Value> {
         self.say(&json!({"action": "ping", "ref": "all"}).to_string()).await;
         let pong = json!({"type": "pong", "ref": "all"});
         self.find(|frame| *frame == pong).await;
-        self.kept.drain(..).collect()
+        self.buffered.drain(..).collect()
     }
 
-    /// Everything that was pushed up to now but presence.
+    /// Returns all frames that were pushed up to now, except presence.
     pub async fn news(&mut self) -> Vec<Value> {
         let mut all = self.all().await;
         all.retain(|frame| frame["type"] != "presence");
         all
     }
 
-    /// What still comes before the socket is closed, and the code it is closed with.
+    /// Waits until the server closes the socket. Returns the remaining frames and the close code.
     pub async fn closed(mut self) -> (Vec<Value>, u16) {
-        let mut frames: Vec<Value> = self.kept.drain(..).collect();
+        let mut frames: Vec<Value> = self.buffered.drain(..).collect();
         loop {
             let message = timeout(PATIENCE, self.stream.next()).await.expect("nothing came");
             match message.expect("closed without a close frame").expect("the socket broke") {
@@ -228,14 +228,16 @@ impl Socket {
         }
     }
 
-    /// Closes it, and waits for the other end to do so.
+    /// Closes the socket, and waits until the server has closed it, too.
     pub async fn close(mut self) {
         self.stream.close(None).await.expect("the socket is open");
-        while let Some(Ok(_)) = timeout(PATIENCE, self.stream.next()).await.expect("it does not close") {}
+        while let Some(Ok(_)) =
+            timeout(PATIENCE, self.stream.next()).await.expect("the server does not close")
+        {}
     }
 }
 
-/// A frame, which must be as the socket's document describes it.
+/// Parses a frame. Panics if it does not match the published socket document.
 fn frame(text: &str) -> Value {
     let frame = serde_json::from_str(text).expect("JSON");
     if let Some(fault) = documents::fault_of_frame(&frame) {
@@ -244,20 +246,20 @@ fn frame(text: &str) -> Value {
     frame
 }
 
-/// A reader who follows their queue.
+/// A reader that follows a user's event queue.
 pub struct Reader {
     actor: Actor,
     cursor: String,
 }
 
 impl Reader {
-    /// Starts to read.
+    /// Starts at a new cursor.
     pub async fn new(actor: &Actor) -> Self {
         let answer = actor.get("/api/events").await.expect(200);
         Self { actor: actor.clone(), cursor: cursor(answer.data()) }
     }
 
-    /// All events that are new.
+    /// Returns all new events.
     pub async fn poll(&mut self) -> Vec<Value> {
         let mut events = Vec::new();
         loop {
@@ -277,41 +279,41 @@ fn cursor(data: &Value) -> String {
     data["cursor"].as_str().expect("a cursor").to_owned()
 }
 
-/// A client's first call loads certificates, which on a busy machine takes longer than a push may.
+/// Makes a first push, because it loads certificates, which on a busy machine takes longer than a push's time limit.
 async fn warm_up(app: &App) {
     let _ = app.push.answer("nobody", &Value::Null).await;
 }
 
 impl World {
-    /// The same machine, which pushes to an endpoint of the test's own.
+    /// Returns the same machine, which pushes to an endpoint of the test.
     pub async fn pushing_to(&self, endpoint: &str) -> Self {
         let pushes = aws_sdk_apigatewaymanagement::config::Builder::new()
             .behavior_version(aws_sdk_apigatewaymanagement::config::BehaviorVersion::latest())
             .credentials_provider(Credentials::new("test", "test", None, None, "tests"))
             .region(Region::new("us-east-1"))
             .endpoint_url(endpoint)
-            .interceptor(roles::watcher());
+            .interceptor(roles::call_recorder());
         let store = Store::new(config(&self.wire), TABLE.to_owned(), Clock::default(), true);
         let app = App { store, push: Push::new(Some(pushes)), ..self.app.clone() };
         warm_up(&app).await;
         Self::with(app, self.wire.clone(), None)
     }
 
-    /// The same machine, which finds at once that every socket it pushes to is gone.
+    /// Returns the same machine, whose pushes are all answered with 410 Gone.
     #[must_use]
-    pub fn whose_sockets_are_gone(&self) -> Self {
+    pub fn with_gone_sockets(&self) -> Self {
         let pushes = aws_sdk_apigatewaymanagement::config::Builder::new()
             .behavior_version(aws_sdk_apigatewaymanagement::config::BehaviorVersion::latest())
             .credentials_provider(Credentials::new("test", "test", None, None, "tests"))
             .region(Region::new("us-east-1"))
             .endpoint_url("http://sockets.invalid")
             .http_client(http_client_fn(|_, _| SharedHttpConnector::new(Gone)))
-            .interceptor(roles::watcher());
+            .interceptor(roles::call_recorder());
         Self::with(App { push: Push::new(Some(pushes)), ..self.app.clone() }, self.wire.clone(), None)
     }
 }
 
-/// The other end of pushes, where no socket is.
+/// A fake management API without sockets.
 #[derive(Debug)]
 struct Gone;
 

@@ -1,4 +1,4 @@
-//! What the functions of a machine print in Lambda.
+//! Captures the log lines that the functions of a machine would print in Lambda.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::{TABLE, World};
 
-/// What was printed so far; clones are the same.
+/// The captured output so far; clones share it.
 #[derive(Clone, Default)]
 pub struct Printed(Arc<Mutex<Vec<u8>>>);
 
@@ -24,30 +24,30 @@ impl Write for Printed {
 }
 
 impl Printed {
-    /// All of it.
+    /// Returns the whole output.
     pub fn text(&self) -> String {
         let bytes = self.0.lock().expect("no test panics with the lock").clone();
         String::from_utf8(bytes).expect("UTF-8")
     }
 
-    /// The lines of requests and events, each a JSON object; not those of faults and warnings.
+    /// Returns the lines of requests and events, each a JSON object; leaves out errors and warnings.
     pub fn lines(&self) -> Vec<Value> {
         let text = self.text();
         let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).expect("a line of JSON"));
         lines.filter(|line| line.get("_aws").is_some()).collect()
     }
 
-    /// The line of the last request.
+    /// Returns the line of the last request.
     pub fn last(&self) -> Value {
         self.lines().pop().expect("a request")
     }
 
-    /// The sum of all values of a metric.
+    /// Returns the sum of all values of a metric.
     pub fn sum(&self, metric: Metric) -> f64 {
         self.lines().iter().flat_map(|line| values(line, metric)).sum()
     }
 
-    /// The sum of the values of each metric that is a count, and the number of those of each other one, by function.
+    /// Returns for each metric and function the sum of the values if the metric is a count, or else their number.
     pub fn totals(&self) -> BTreeMap<(Metric, String), f64> {
         let mut totals = BTreeMap::new();
         for line in self.lines() {
@@ -63,7 +63,7 @@ impl Printed {
     }
 }
 
-/// The values of a metric in a line.
+/// Returns the values of a metric in a line.
 pub fn values(line: &Value, metric: Metric) -> Vec<f64> {
     let number = |value: &Value| value.as_f64().expect("a number");
     match line.get(metric.name()) {
@@ -74,7 +74,7 @@ pub fn values(line: &Value, metric: Metric) -> Vec<f64> {
 }
 
 impl World {
-    /// The same machine, and what it prints from now on.
+    /// Returns the same machine, and the output that it prints from now on.
     pub fn printing(&self) -> (Self, Printed) {
         let printed = Printed::default();
         let observer = Observer::default();

@@ -1,4 +1,4 @@
-//! The `tidings` binary as a process of its own.
+//! Runs the `tidings` binary as a separate process.
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -6,34 +6,19 @@ use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 
 use crate::binaries;
+use crate::build::binaries as build_binaries;
 
-/// The binary, built if need be.
+/// Returns the path of the binary, which is built if necessary.
 pub fn binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
-    BINARY.get_or_init(|| binaries().join("tidings"))
+    BINARY.get_or_init(|| build_binaries().join("tidings"))
 }
 
-/// The folder of the binaries, which are built if need be: all at once and as in the Makefile, for each selection of
-/// packages is another set of features, with which everything would be compiled again.
-pub fn binaries() -> PathBuf {
-    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
-    let packages = ["build", "--quiet", "--package=local", "--package=functions", "--package=bench"];
-    let built = Command::new(cargo).args(packages).current_dir(root()).status();
-    assert!(built.is_ok_and(|status| status.success()), "the binaries cannot be built");
-    let test = std::env::current_exe().expect("a path");
-    test.ancestors().nth(2).expect("target/debug").to_owned()
-}
-
-/// The repository's root.
-pub fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("a workspace")
-}
-
-/// A running server; it is killed when this is dropped.
+/// A running server, killed on drop.
 pub struct Server {
-    /// Where it serves.
+    /// The URL of its main port.
     pub url: String,
-    /// What it printed before it was ready.
+    /// The lines that it printed before the ready line.
     pub welcome: Vec<String>,
     child: Child,
 }
@@ -44,14 +29,14 @@ impl Server {
         Self::start_with(folder, flags, &[])
     }
 
-    /// Starts it with variables in its environment.
+    /// Starts the binary with variables in its environment.
     pub fn start_with(folder: &Path, flags: &[&str], variables: &[(&str, &str)]) -> Self {
         let mut command = command(folder, flags);
         command.envs(binaries::wanted().then(|| ("TIDINGS_FUNCTIONS_FROM", binaries::folder())));
         Self::run(command.envs(variables.iter().copied()))
     }
 
-    /// Starts it with all its functions in its own process, whatever the environment says.
+    /// Starts the binary with all functions in its own process, whatever the environment says.
     pub fn start_alone(folder: &Path, flags: &[&str]) -> Self {
         Self::run(&mut command(folder, flags))
     }
@@ -64,7 +49,7 @@ impl Server {
         for line in lines.by_ref() {
             if let Some(url) = line.strip_prefix("ready ") {
                 let url = url.to_owned();
-                // It must not block on a full pipe.
+                // Drain the pipe, so that the server does not block on a full one.
                 std::thread::spawn(move || lines.for_each(drop));
                 return Self { url, welcome, child };
             }
@@ -74,18 +59,18 @@ impl Server {
         panic!("the server ended before it was ready: {ended:?} {welcome:?}");
     }
 
-    /// The process's id.
+    /// Returns the process's id.
     pub fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// Kills it at once, as a power cut does.
+    /// Kills the process immediately, like a power cut.
     pub fn kill(mut self) {
         self.child.kill().expect("it runs");
         self.child.wait().expect("it ends");
     }
 
-    /// Asks it to stop, and gives its exit code.
+    /// Sends SIGTERM, waits for the end, and returns the exit code.
     pub fn terminate(mut self) -> Option<i32> {
         let pid = self.child.id().to_string();
         Command::new("kill").args(["-TERM", &pid]).status().expect("kill runs");
@@ -107,7 +92,7 @@ impl Drop for Server {
     }
 }
 
-/// A token that the server of a folder accepts.
+/// Signs a token that the server with this data directory accepts.
 pub fn token(folder: &Path, user: &str) -> String {
     let output = Command::new(binary()).args(["token", user, "--data-dir"]).arg(folder).output();
     let output = output.expect("the binary starts");

@@ -1,8 +1,8 @@
-//! What the functions may do in AWS, by the roles of the template, and what they do here.
+//! Checks the functions' calls against the permissions of their roles in the template.
 //!
-//! Every client of a function here shows its calls to [`watcher`]. One that the function's role does not allow fails
-//! the test that makes it. What was called is kept in a file: other tests run in other processes and at other times,
-//! and only all of them together show what a function calls ([`called`]).
+//! [`call_recorder`] sees the calls of all clients that functions use in tests. A call that the function's role does
+//! not allow fails its test. All calls are also recorded in a file, because tests run in several processes: only all
+//! tests together make every call of a function ([`called`]).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -28,32 +28,32 @@ use aws_smithy_runtime_api::client::interceptors::{Intercept, SharedInterceptor,
 use aws_smithy_types::config_bag::ConfigBag;
 use observe::meter;
 
-use crate::process::root;
+use crate::build::root;
 
-/// An action that a function takes on a resource, both as the template names them.
+/// An action of a function on a resource, in the template's notation.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Permission {
-    /// The function's name.
+    /// The function's name in the template.
     pub function: String,
-    /// Such as `dynamodb:Query`.
+    /// The action, such as `dynamodb:Query`.
     pub action: String,
-    /// Such as `!GetAtt Table.Arn`.
+    /// The resource, such as `!GetAtt Table.Arn`.
     pub on: String,
 }
 
-/// The table itself, in the template's words.
+/// The table, in the template's notation.
 const TABLE: &str = "!GetAtt Table.Arn";
-/// All sockets of the stage, in the template's words.
+/// All sockets of the stage, in the template's notation.
 const SOCKETS: &str =
     r#"!Sub "arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}:${Sockets}/live/*""#;
 
-/// `MarkAsRead` of `mark-as-read`.
+/// Returns a function's name in the template: `MarkAsRead` for `mark-as-read`.
 pub fn resource(function: &str) -> String {
     let upper = |word: &str| word[..1].to_uppercase() + &word[1..];
     function.split('-').map(upper).collect()
 }
 
-/// The resources of the template, by name, each as its lines.
+/// Returns the resources of the template by name, each as its text.
 pub fn resources() -> BTreeMap<String, String> {
     let template = fs::read_to_string(root().join("infra/template.yaml")).expect("the template");
     let (_, resources) = template.split_once("\nResources:\n").expect("resources");
@@ -71,7 +71,7 @@ pub fn resources() -> BTreeMap<String, String> {
     found
 }
 
-/// Each action that a resource of the template allows, with the resource it is allowed on.
+/// Returns the actions that a role or policy of the template allows, each with the resource that it is allowed on.
 pub fn statements(block: &str) -> BTreeSet<(String, String)> {
     let mut found = BTreeSet::new();
     for statement in block.split("- Effect: Allow\n").skip(1) {
@@ -84,7 +84,7 @@ pub fn statements(block: &str) -> BTreeSet<(String, String)> {
     found
 }
 
-/// What the functions' roles allow, by their own statements and by the policies that they name.
+/// Returns what the functions' roles allow, by their own statements and by the policies that they reference.
 pub fn allowed() -> BTreeSet<Permission> {
     let resources = resources();
     let mut allowed = BTreeSet::new();
@@ -105,18 +105,18 @@ pub fn allowed() -> BTreeSet<Permission> {
     allowed
 }
 
-/// Shows the calls of an SDK's client to this module.
-pub fn watcher() -> SharedInterceptor {
-    SharedInterceptor::new(Watcher)
+/// Returns an interceptor that records and checks the calls of an SDK client.
+pub fn call_recorder() -> SharedInterceptor {
+    SharedInterceptor::new(CallRecorder)
 }
 
 #[derive(Debug)]
-struct Watcher;
+struct CallRecorder;
 
 #[dyn_dispatch_hint]
-impl Intercept for Watcher {
+impl Intercept for CallRecorder {
     fn name(&self) -> &'static str {
-        "Watcher"
+        "CallRecorder"
     }
 
     fn read_before_execution(
@@ -124,17 +124,17 @@ impl Intercept for Watcher {
         context: &BeforeSerializationInterceptorContextRef<'_>,
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        // What a test calls by itself is no function's.
+        // Calls outside of a function are the test's own.
         if let Some(function) = meter::serving().map(resource) {
             for (action, on) in actions(context.input()) {
-                note(&Permission { function: function.clone(), action: action.to_owned(), on });
+                record(&Permission { function: function.clone(), action: action.to_owned(), on });
             }
         }
         Ok(())
     }
 }
 
-/// What a call needs to be allowed (Service Authorization Reference; a transaction needs what its writes need).
+/// Returns the permissions that a call needs (Service Authorization Reference); for a transaction, those of its writes.
 fn actions(input: &Input) -> BTreeSet<(&'static str, String)> {
     let table = |action| BTreeSet::from([(action, TABLE.to_owned())]);
     if input.downcast_ref::<GetItemInput>().is_some() {
@@ -170,7 +170,7 @@ fn actions(input: &Input) -> BTreeSet<(&'static str, String)> {
     let of_sockets = input.downcast_ref::<PostToConnectionInput>().is_some()
         || input.downcast_ref::<DeleteConnectionInput>().is_some()
         || input.downcast_ref::<GetConnectionInput>().is_some();
-    assert!(of_sockets, "a call that {} does not know", file!());
+    assert!(of_sockets, "{} does not know this call", file!());
     BTreeSet::from([("execute-api:ManageConnections", SOCKETS.to_owned())])
 }
 
@@ -179,12 +179,12 @@ fn file() -> PathBuf {
     test.ancestors().nth(2).expect("target/debug").join("calls-of-functions")
 }
 
-/// Keeps a call, and fails if it is not allowed.
-fn note(call: &Permission) {
+/// Records a call in the file, and panics if it is not allowed.
+fn record(call: &Permission) {
     static ALLOWED: LazyLock<BTreeSet<Permission>> = LazyLock::new(allowed);
-    static NOTED: Mutex<BTreeSet<Permission>> = Mutex::new(BTreeSet::new());
+    static RECORDED: Mutex<BTreeSet<Permission>> = Mutex::new(BTreeSet::new());
     let Permission { function, action, on } = call;
-    if NOTED.lock().unwrap_or_else(PoisonError::into_inner).insert(call.clone()) {
+    if RECORDED.lock().unwrap_or_else(PoisonError::into_inner).insert(call.clone()) {
         let line = format!("{function} {action} {on}\n");
         let opened = fs::OpenOptions::new().append(true).create(true).open(file());
         opened.expect("a file").write_all(line.as_bytes()).expect("a line");
@@ -192,10 +192,10 @@ fn note(call: &Permission) {
     assert!(ALLOWED.contains(call), "infra/template.yaml: {function} may not {action} on {on}");
 }
 
-/// What functions have called since the file was removed, in all processes.
+/// Returns what functions have called in all tests since the file was removed.
 ///
 /// # Panics
-/// Where there is no file: no test has run before.
+/// If there is no file, because no other test has run before.
 pub fn called() -> BTreeSet<Permission> {
     let lines = fs::read_to_string(file()).expect("the calls of all other tests");
     let parse = |line: &str| {

@@ -1,11 +1,13 @@
-//! "State plus events equals fresh state": what a client holds that loaded once and then followed its queue.
+//! Checks that "state plus events equals fresh state", with the model of a client that loads once and then applies the
+//! events of its queue.
 //!
-//! Invariant: nothing here depends on the order in which events arrive, or on how often. Of a message the highest
-//! version wins, of a row its latest appearance or removal; an unread count is the one that was told for the highest
-//! watermark, of these the one that counts up to the newest message, and of these the lowest (for a message that is
-//! deleted counts no longer), plus the messages of others that it does not count.
+//! Invariant: the model's state does not depend on the order of events or on repeats, because clients must tolerate
+//! both. The highest version of a message wins, and the latest event that adds or removes a row. Of the unread counts
+//! that were received, the model takes those with the highest watermark, of these the ones that count up to the newest
+//! message, and of these the lowest (deleted messages no longer count). It then adds the messages of others that this
+//! count does not cover.
 //!
-//! Who has read the messages of a group is not followed: a page says it.
+//! The model does not track who has read the messages of a group, because events do not report it: a page does.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -14,21 +16,21 @@ use serde_json::{Value, json};
 
 use crate::{Actor, Answer};
 
-/// What a client shows: its inbox, its totals, and the messages of each conversation in the inbox.
+/// The state of a client: its inbox, its totals, and the messages and participants of each conversation in the inbox.
 #[derive(Debug, Clone, PartialEq)]
 pub struct State {
-    /// The rows, in the order of their ids.
+    /// The inbox rows, ordered by conversation id.
     pub rows: Vec<Value>,
     /// `unread_count` and `conversations`.
     pub unread: Value,
     /// The messages of each conversation, oldest first.
     pub messages: BTreeMap<String, Vec<Value>>,
-    /// Who takes part in each group and room.
+    /// The participants of each group and room.
     pub people: BTreeMap<String, BTreeSet<String>>,
 }
 
 impl State {
-    /// What the server has for a user now.
+    /// Loads a user's current state from the server.
     pub async fn of(actor: &Actor) -> Self {
         let (mut rows, mut messages, mut people) = (actor.inbox().await, BTreeMap::new(), BTreeMap::new());
         rows.sort_by_key(|row| text(row, "conversation_id").to_owned());
@@ -36,7 +38,7 @@ impl State {
             let id = text(row, "conversation_id");
             let mut pages = actor.pages(&format!("/api/conversations/{id}/messages?limit=100")).await;
             pages.reverse();
-            messages.insert(id.to_owned(), pages.concat().iter().map(followed).collect());
+            messages.insert(id.to_owned(), pages.concat().iter().map(tracked).collect());
             if row["type"] != "direct" {
                 let overview = actor.get(&format!("/api/conversations/{id}")).await.expect(200);
                 let participants = overview.data()["participants"].as_array().expect("a list");
@@ -51,8 +53,8 @@ impl State {
     }
 }
 
-/// A message without what is not followed: who has read it, in a group or room.
-fn followed(message: &Value) -> Value {
+/// Returns a message without the fields that the model does not track: in groups and rooms, who has read it.
+fn tracked(message: &Value) -> Value {
     let mut message = message.clone();
     if message["recipient_id"].is_null()
         && let Some(fields) = message.as_object_mut()
@@ -62,24 +64,24 @@ fn followed(message: &Value) -> Value {
     message
 }
 
-/// A reader's place in their queue.
+/// A reader's position in a user's event queue.
 #[derive(Clone)]
 pub struct Place {
-    /// Whose queue.
+    /// The user.
     pub actor: Actor,
     /// The latest cursor.
     pub cursor: String,
 }
 
 impl Place {
-    /// Where a new reader begins.
+    /// Starts at a new cursor.
     pub async fn start(actor: &Actor) -> Self {
         let answer = actor.get("/api/events").await.expect(200);
         assert_eq!(answer.data()["events"], json!([]));
         Self { actor: actor.clone(), cursor: text(answer.data(), "cursor").to_owned() }
     }
 
-    /// Polls once, and moves on.
+    /// Polls once and moves the cursor.
     pub async fn poll(&mut self, limit: usize) -> Answer {
         let answer = self.peek(limit).await.expect(200);
         let ids: Vec<_> = events(&answer).iter().map(|event| text(event, "id")).collect();
@@ -88,12 +90,12 @@ impl Place {
         answer
     }
 
-    /// Polls once, and stays.
+    /// Polls once without moving the cursor.
     pub async fn peek(&self, limit: usize) -> Answer {
         self.actor.get(&format!("/api/events?limit={limit}&cursor={}", self.cursor)).await
     }
 
-    /// All that is to be had at once.
+    /// Polls until `has_more` is false. Returns all events.
     pub async fn drain(&mut self, limit: usize) -> Vec<Value> {
         let mut all = Vec::new();
         loop {
@@ -106,12 +108,12 @@ impl Place {
     }
 }
 
-/// The events of a poll.
+/// Returns the events of a poll.
 pub fn events(answer: &Answer) -> &[Value] {
     answer.data()["events"].as_array().expect("events")
 }
 
-/// An unread count: what it holds for.
+/// An unread count, and the messages that it covers: those after `watermark`, up to `counted_to`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 struct Count {
     watermark: String,
@@ -129,109 +131,112 @@ impl Count {
     }
 }
 
+/// A message in the model.
 #[derive(Debug, Clone)]
-struct Known {
+struct Received {
     message: Value,
-    /// The event that told of it; empty for what was loaded.
-    by: String,
+    /// Id of the latest event with the message; empty if the message was loaded.
+    event: String,
 }
 
-/// What a client knows of a conversation. Ids of events are empty for what was loaded.
+/// The model of a conversation. An event's id is empty if the data was loaded.
 #[derive(Debug, Clone, Default)]
 struct Chat {
     row: Value,
-    row_by: String,
-    /// The latest event that made the row appear or go, and whether it is there.
-    life: (String, bool),
+    /// The event that `row` is from.
+    row_event: String,
+    /// The latest event that added or removed the row, and whether the row exists.
+    visibility: (String, bool),
     /// The latest event that removed the row.
-    gone: String,
-    /// Event and unread count of each time that one was told.
+    removed: String,
+    /// All unread counts received, with their events.
     counts: Vec<(String, Count)>,
-    messages: BTreeMap<String, Known>,
+    messages: BTreeMap<String, Received>,
     /// Messages that the user has deleted for themselves.
     hidden: BTreeSet<String>,
-    /// Reader, message and time of each move of a watermark.
-    moves: Vec<(String, String, Value)>,
-    /// Event, version and value of each change of a field of the row.
+    /// Reader, message and time of each move of a read watermark.
+    reads: Vec<(String, String, Value)>,
+    /// Event, version, field and value of each change of the row.
     changes: Vec<(String, u64, String, Value)>,
-    /// Who takes part, where that was loaded, and the user's latest leaving before.
+    /// The participants, if loaded, and the value of `left` at that time.
     people: Option<(String, BTreeSet<String>)>,
-    /// Event and whether they joined: who came and went since.
-    moved: Vec<(String, String, bool)>,
-    /// The user's latest leaving: what was before holds no longer, though they join again.
+    /// Event, user, and whether they joined, of each change of the participants since then.
+    people_changes: Vec<(String, String, bool)>,
+    /// The latest event with which the user left. Earlier counts and participants are invalid, even after a new join.
     left: String,
-    /// When a deleted message was last brought back: counts that were told before hold no longer.
+    /// The latest event that restored a deleted message: earlier counts are invalid.
     restored: String,
-    /// The appearance of the row after which its messages were loaded.
-    loaded_by: String,
+    /// The value of `row_event` when the messages were loaded.
+    loaded_event: String,
 }
 
 impl Chat {
-    fn appears(&mut self, by: &str, row: &Value) {
-        if by >= self.row_by.as_str() {
-            (self.row, self.row_by) = (row.clone(), by.to_owned());
+    fn add_row(&mut self, event: &str, row: &Value) {
+        if event >= self.row_event.as_str() {
+            (self.row, self.row_event) = (row.clone(), event.to_owned());
         }
-        if by >= self.life.0.as_str() {
-            self.life = (by.to_owned(), true);
+        if event >= self.visibility.0.as_str() {
+            self.visibility = (event.to_owned(), true);
         }
-        self.counts(by, Count::of_row(row));
+        self.add_count(event, Count::of_row(row));
     }
 
-    fn goes(&mut self, by: &str) {
-        if by >= self.life.0.as_str() {
-            self.life = (by.to_owned(), false);
+    fn remove_row(&mut self, event: &str) {
+        if event >= self.visibility.0.as_str() {
+            self.visibility = (event.to_owned(), false);
         }
-        if by > self.gone.as_str() {
-            by.clone_into(&mut self.gone);
-            self.messages.retain(|_, known| known.by.as_str() > by);
+        if event > self.removed.as_str() {
+            event.clone_into(&mut self.removed);
+            self.messages.retain(|_, received| received.event.as_str() > event);
         }
     }
 
-    fn counts(&mut self, by: &str, count: Count) {
-        self.counts.push((by.to_owned(), count));
+    fn add_count(&mut self, event: &str, count: Count) {
+        self.counts.push((event.to_owned(), count));
     }
 
-    /// The unread count that holds.
+    /// Returns the valid unread count.
     fn count(&self) -> Count {
         let from = self.left.as_str().max(&self.restored);
-        let since = self.counts.iter().filter(|(by, _)| by.as_str() >= from).map(|(_, count)| count);
-        let place =
-            |count: &Count| (count.watermark.clone(), count.counted_to.clone(), Reverse(count.unread));
-        since.max_by_key(|count| place(count)).cloned().unwrap_or_default()
+        let valid = self.counts.iter().filter(|(event, _)| event.as_str() >= from).map(|(_, count)| count);
+        let rank = |count: &Count| (count.watermark.clone(), count.counted_to.clone(), Reverse(count.unread));
+        valid.max_by_key(|count| rank(count)).cloned().unwrap_or_default()
     }
 
-    fn leaves(&mut self, by: &str) {
-        self.left = self.left.clone().max(by.to_owned());
+    fn leave(&mut self, event: &str) {
+        self.left = self.left.clone().max(event.to_owned());
     }
 
-    fn is_restored(&mut self, by: &str, count: Count) {
-        self.counts(by, count);
-        self.restored = self.restored.clone().max(by.to_owned());
+    fn restore(&mut self, event: &str, count: Count) {
+        self.add_count(event, count);
+        self.restored = self.restored.clone().max(event.to_owned());
     }
 
-    fn holds(&mut self, by: &str, message: &Value) {
-        if by < self.gone.as_str() {
+    fn add_message(&mut self, event: &str, message: &Value) {
+        if event < self.removed.as_str() {
             return;
         }
         let id = text(message, "id").to_owned();
-        let message = &followed(message);
-        let known =
-            self.messages.entry(id).or_insert_with(|| Known { message: message.clone(), by: by.to_owned() });
-        if message["version"].as_u64() > known.message["version"].as_u64() {
-            known.message = message.clone();
+        let message = &tracked(message);
+        let received = self
+            .messages
+            .entry(id)
+            .or_insert_with(|| Received { message: message.clone(), event: event.to_owned() });
+        if message["version"].as_u64() > received.message["version"].as_u64() {
+            received.message = message.clone();
         }
-        if by > known.by.as_str() {
-            by.clone_into(&mut known.by);
+        if event > received.event.as_str() {
+            event.clone_into(&mut received.event);
         }
     }
 
-    /// A message of a direct conversation, with what the moves say of it.
-    fn shown(&self, message: &Value) -> Value {
+    /// Returns a message of a direct conversation, with `read` and `read_at` according to the read events.
+    fn with_reads(&self, message: &Value) -> Value {
         let mut message = message.clone();
         let (id, sender) = (text(&message, "id").to_owned(), text(&message, "sender_id").to_owned());
-        let moves = self.moves.iter().filter(|(reader, upto, _)| *reader != sender && *upto >= id);
+        let reads = self.reads.iter().filter(|(reader, upto, _)| *reader != sender && *upto >= id);
         if message["read"] == false
-            && let Some((_, _, at)) = moves.min_by_key(|(_, upto, _)| upto.clone())
+            && let Some((_, _, at)) = reads.min_by_key(|(_, upto, _)| upto.clone())
         {
             message["read"] = true.into();
             message["read_at"] = at.clone();
@@ -240,20 +245,20 @@ impl Chat {
         message
     }
 
-    /// The row, as the events have left it.
+    /// Returns the row with all events applied.
     fn row(&self, me: &str) -> Value {
         let mut row = self.row.clone();
         let mut changes: Vec<_> = self
             .changes
             .iter()
-            .filter(|(by, ..)| *by > self.row_by)
-            .map(|(_, v, f, to)| (v, f, to))
+            .filter(|(event, ..)| *event > self.row_event)
+            .map(|(_, version, field, value)| (version, field, value))
             .collect();
         changes.sort_by_key(|(version, ..)| *version);
         for (_, field, value) in changes {
             row[field] = value.clone();
         }
-        let (messages, count) = (|| self.shown_messages(), self.count());
+        let (messages, count) = (|| self.visible_messages(), self.count());
         let uncounted = messages().filter(|m| {
             let id = text(m, "id");
             let is_new = id > count.counted_to.as_str() && id > count.watermark.as_str();
@@ -281,39 +286,40 @@ impl Chat {
         row
     }
 
-    /// The messages that are not hidden, oldest first.
-    fn shown_messages(&self) -> impl DoubleEndedIterator<Item = &Value> {
-        self.messages.iter().filter(|(id, _)| !self.hidden.contains(*id)).map(|(_, known)| &known.message)
+    /// Returns the messages that are not hidden, oldest first.
+    fn visible_messages(&self) -> impl DoubleEndedIterator<Item = &Value> {
+        let visible = self.messages.iter().filter(|(id, _)| !self.hidden.contains(*id));
+        visible.map(|(_, received)| &received.message)
     }
 
-    /// Whether the row tells of messages that have to be loaded first: those of a room that was joined.
+    /// Whether the row's messages must be loaded first, because the user has joined a room with earlier messages.
     fn is_unloaded(&self) -> bool {
         let last = text(&self.row, "last_message_id");
         let is_read = !last.is_empty() && last <= text(&self.row, "last_read_message_id");
-        is_read && self.loaded_by < self.row_by
+        is_read && self.loaded_event < self.row_event
     }
 
-    /// Takes in what was loaded now.
+    /// Adds loaded messages and participants, where they are missing.
     fn load(&mut self, messages: Option<&Vec<Value>>, people: Option<&BTreeSet<String>>) {
         if self.is_unloaded() {
-            let by = self.row_by.clone();
+            let event = self.row_event.clone();
             for message in messages.into_iter().flatten() {
-                self.holds(&by, message);
+                self.add_message(&event, message);
             }
-            self.loaded_by = by;
+            self.loaded_event = event;
         }
         if self.people().is_none() {
             self.people = people.map(|people| (self.left.clone(), people.clone()));
-            self.moved.clear();
+            self.people_changes.clear();
         }
     }
 
-    /// Who takes part, where that was loaded.
+    /// Returns the participants, if they are loaded.
     fn people(&self) -> Option<BTreeSet<String>> {
         let (_, mut people) = self.people.clone().filter(|(left, _)| *left == self.left)?;
-        let mut moved = self.moved.clone();
-        moved.sort();
-        for (_, user, joined) in moved {
+        let mut changes = self.people_changes.clone();
+        changes.sort();
+        for (_, user, joined) in changes {
             if joined {
                 people.insert(user);
             } else {
@@ -324,7 +330,7 @@ impl Chat {
     }
 }
 
-/// A client: what it has loaded, and what it has made of the events since.
+/// The model of a client, which has loaded a state and then applies events.
 #[derive(Debug, Clone)]
 pub struct Replica {
     me: String,
@@ -332,34 +338,34 @@ pub struct Replica {
 }
 
 impl Replica {
-    /// A client of a user that has loaded a state.
+    /// Creates the client of a user, with a loaded state.
     pub fn with(me: &str, state: &State) -> Self {
         let mut chats = BTreeMap::new();
         for row in &state.rows {
             let id = text(row, "conversation_id").to_owned();
             let people = state.people.get(&id).map(|people| (String::new(), people.clone()));
             let mut chat = Chat { people, ..Chat::default() };
-            chat.appears("", row);
+            chat.add_row("", row);
             for message in &state.messages[&id] {
-                chat.holds("", message);
+                chat.add_message("", message);
             }
             chats.insert(id, chat);
         }
         Self { me: me.to_owned(), chats }
     }
 
-    /// Takes in an event.
+    /// Applies an event.
     pub fn apply(&mut self, event: &Value) {
-        let (by, data) = (text(event, "id"), &event["data"]);
+        let (id, data) = (text(event, "id"), &event["data"]);
         let chat = self.chats.entry(text(event, "conversation_id").to_owned()).or_default();
         match text(event, "type") {
-            "conversation.created" => chat.appears(by, &data["conversation"]),
-            "conversation.deleted" => chat.goes(by),
-            "message.created" => chat.holds(by, &data["message"]),
+            "conversation.created" => chat.add_row(id, &data["conversation"]),
+            "conversation.deleted" => chat.remove_row(id),
+            "message.created" => chat.add_message(id, &data["message"]),
             "message.updated" => {
-                chat.holds(by, &data["message"]);
+                chat.add_message(id, &data["message"]);
                 if data["unread_count"].is_u64() {
-                    chat.is_restored(by, Count::of_row(data));
+                    chat.restore(id, Count::of_row(data));
                 }
             }
             "message.deleted" => {
@@ -370,73 +376,73 @@ impl Replica {
                         (text(&data["message"], "message_text"), &data["message"]["is_deleted"]),
                         ("", &json!(true))
                     );
-                    chat.holds(by, &data["message"]);
+                    chat.add_message(id, &data["message"]);
                 }
-                chat.counts(by, Count::of_row(data));
+                chat.add_count(id, Count::of_row(data));
             }
             "conversation.updated" => {
                 let version = data["version"].as_u64().expect("a version");
                 for (field, value) in data.as_object().expect("an object") {
                     if !["version", "description"].contains(&field.as_str()) {
-                        chat.changes.push((by.to_owned(), version, field.clone(), value.clone()));
+                        chat.changes.push((id.to_owned(), version, field.clone(), value.clone()));
                     }
                 }
             }
             "participant.joined" | "participant.left" => {
                 let joined = text(event, "type") == "participant.joined";
-                chat.moved.push((by.to_owned(), text(data, "user_id").to_owned(), joined));
+                chat.people_changes.push((id.to_owned(), text(data, "user_id").to_owned(), joined));
                 if !joined && data["user_id"] == self.me {
-                    chat.leaves(by);
+                    chat.leave(id);
                 }
             }
             "message.read" => {
                 let (reader, upto) = (text(data, "user_id"), text(data, "message_id"));
-                chat.moves.push((reader.to_owned(), upto.to_owned(), data["read_at"].clone()));
+                chat.reads.push((reader.to_owned(), upto.to_owned(), data["read_at"].clone()));
                 assert_eq!(reader == self.me, data["unread_count"].is_u64(), "{event}");
                 if reader == self.me {
                     let unread = data["unread_count"].as_u64().expect("a count");
                     let counted_to = text(data, "counted_to").to_owned();
-                    chat.counts(by, Count { watermark: upto.to_owned(), counted_to, unread });
+                    chat.add_count(id, Count { watermark: upto.to_owned(), counted_to, unread });
                 }
             }
             "typing" => {}
-            other => panic!("an unknown event: {other}"),
+            other => panic!("unknown event type: {other}"),
         }
     }
 
-    /// Loads what events do not tell: what was said in a room before one joined, and who takes part.
+    /// Loads what events do not contain: the messages of a room from before the user joined, and the participants.
     fn load(&mut self, fresh: &State) {
         for (id, chat) in &mut self.chats {
             chat.load(fresh.messages.get(id), fresh.people.get(id));
         }
     }
 
-    /// What it shows.
+    /// Returns the current state.
     pub fn state(&self) -> State {
-        let there = || self.chats.iter().filter(|(_, chat)| chat.life.1);
-        let rows: Vec<Value> = there().map(|(_, chat)| chat.row(&self.me)).collect();
+        let visible = || self.chats.iter().filter(|(_, chat)| chat.visibility.1);
+        let rows: Vec<Value> = visible().map(|(_, chat)| chat.row(&self.me)).collect();
         let counts: Vec<u64> = rows.iter().filter_map(|row| row["unread_count"].as_u64()).collect();
         let conversations = counts.iter().filter(|count| **count > 0).count();
-        let messages = there().map(|(id, chat)| {
-            (id.clone(), chat.shown_messages().map(|message| chat.shown(message)).collect())
+        let messages = visible().map(|(id, chat)| {
+            (id.clone(), chat.visible_messages().map(|message| chat.with_reads(message)).collect())
         });
         let messages = messages.filter(|(id, _)| !self.chats[id].is_unloaded());
-        let people = there().filter_map(|(id, chat)| Some((id.clone(), chat.people()?)));
+        let people = visible().filter_map(|(id, chat)| Some((id.clone(), chat.people()?)));
         let unread = json!({"unread_count": counts.iter().sum::<u64>(), "conversations": conversations});
         State { messages: messages.collect(), people: people.collect(), rows, unread }
     }
 }
 
-/// People whose clients follow along.
+/// Users whose clients apply all events.
 pub struct Audience {
     actors: Vec<Actor>,
-    /// Clients that have loaded once, at the beginning.
+    /// Clients that loaded only once, at the beginning.
     long: Vec<(Replica, Place)>,
     dice: Dice,
 }
 
 impl Audience {
-    /// The clients of some people, who load what there is now.
+    /// Creates clients of these users, which load the current state.
     pub async fn of(actors: &[&Actor], seed: u64) -> Self {
         let mut long = Vec::new();
         for actor in actors {
@@ -446,8 +452,8 @@ impl Audience {
         Self { actors: actors.iter().map(|actor| (*actor).clone()).collect(), long, dice: Dice(seed) }
     }
 
-    /// Does something, and checks that everyone's clients learn of it: those that follow from the beginning, and new
-    /// ones that loaded just before, whatever the order in which events reach them, and if some come twice.
+    /// Runs an action and checks that all clients reach the server's state: the clients from the beginning, and new
+    /// ones that loaded just before the action and receive its events in order, in random order, and with repeats.
     pub fn verify<T>(&mut self, action: impl Future<Output = T>) -> impl Future<Output = T> {
         let action = Box::pin(action);
         async {
@@ -461,46 +467,48 @@ impl Audience {
         }
     }
 
-    /// Checks that clients which loaded some state, maybe a late one, come to show what there is.
+    /// Checks that clients with these loaded states, which may be newer than their places, reach the server's state.
     pub async fn compare(&mut self, loaded: Vec<(Place, State)>) {
-        for ((mut place, state), (replica, follows)) in loaded.into_iter().zip(&mut self.long) {
+        for ((mut place, state), (replica, long_place)) in loaded.into_iter().zip(&mut self.long) {
             let actor = place.actor.clone();
             let fresh = State::of(&actor).await;
-            for event in follows.drain(100).await {
+            for event in long_place.drain(100).await {
                 replica.apply(&event);
             }
-            same(&replica.state(), &fresh, &actor, "following from the beginning");
+            assert_same(&replica.state(), &fresh, &actor, "since the beginning");
             replica.load(&fresh);
             let events = place.drain(30).await;
             let ids: HashSet<_> = events.iter().map(|event| text(event, "id")).collect();
             assert_eq!(ids.len(), events.len(), "an event came twice");
             let shuffled = self.dice.shuffled(&events);
-            let again = self.dice.with_some_twice(&events);
-            for (order, events) in [("in order", events), ("in any order", shuffled), ("some twice", again)] {
+            let repeated = self.dice.with_repeats(&events);
+            for (order, events) in
+                [("in order", events), ("in random order", shuffled), ("with repeats", repeated)]
+            {
                 let mut replica = Replica::with(&actor.id, &state);
                 for event in &events {
                     replica.apply(event);
                 }
-                same(&replica.state(), &fresh, &actor, order);
+                assert_same(&replica.state(), &fresh, &actor, order);
             }
         }
     }
 }
 
 #[track_caller]
-fn same(replica: &State, fresh: &State, actor: &Actor, order: &str) {
+fn assert_same(replica: &State, fresh: &State, actor: &Actor, order: &str) {
     let mut fresh = fresh.clone();
-    // What has to be loaded first is not held against it.
+    // Ignore what the client would have to load first.
     fresh.messages.retain(|id, _| replica.messages.contains_key(id));
     fresh.people.retain(|id, _| replica.people.contains_key(id));
-    assert_eq!(*replica, fresh, "{}'s client, with events {order}", actor.id);
+    assert_eq!(*replica, fresh, "{}'s client, events {order}", actor.id);
 }
 
-/// Chance that can be had again.
+/// Reproducible random numbers; the value is the seed.
 pub struct Dice(pub u64);
 
 impl Dice {
-    /// A number below `sides` (xorshift64*).
+    /// Returns a number below `sides` (xorshift64*).
     pub fn below(&mut self, sides: usize) -> usize {
         self.0 = self.0.max(1);
         self.0 ^= self.0 >> 12;
@@ -518,8 +526,8 @@ impl Dice {
         shuffled
     }
 
-    /// In order, but now and then some of what came before comes again.
-    fn with_some_twice(&mut self, events: &[Value]) -> Vec<Value> {
+    /// Returns the events in order, but sometimes repeats some that came before.
+    fn with_repeats(&mut self, events: &[Value]) -> Vec<Value> {
         let mut all = Vec::new();
         for (at, event) in events.iter().enumerate() {
             all.push(event.clone());

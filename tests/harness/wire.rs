@@ -1,7 +1,7 @@
-//! The wire between the SDK and the engine, and the faults that DynamoDB has and the engine lacks.
+//! The wire between the SDK and the engine, which can inject the faults of DynamoDB that the engine does not have.
 //!
-//! Conflicts, throttling, internal errors, answers that are lost after the commit, slow calls; and reads that lag:
-//! consistent reads see the engine, all others a replica to which each write comes late, in order.
+//! These are conflicts, throttling, internal errors, responses that are lost after the commit, slow calls, and stale
+//! reads. Consistent reads use the engine; all others use a replica that receives the writes late, in order.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -24,20 +24,20 @@ use hyper_util::rt::TokioIo;
 use local::engine::{Answer, Engine};
 use serde_json::{Value, json};
 
-/// How likely each fault is, from 0 to 1, and how long things take.
+/// The probability of each fault, from 0 to 1, and delays.
 #[derive(Debug, Clone, Default)]
 pub struct Faults {
-    /// A transaction conflicts, for each of its items.
+    /// Probability per item that a transaction fails with a conflict.
     pub conflict_per_item: f64,
-    /// A call is throttled.
+    /// Probability that a call is throttled.
     pub throttled: f64,
-    /// A call fails with 500, before it has done anything.
+    /// Probability that a call fails with 500 and has no effect.
     pub failed: f64,
-    /// A call does its work, and its answer is lost.
+    /// Probability that a call takes effect but its response is lost.
     pub lost: f64,
-    /// A call takes up to so long.
+    /// Maximum delay of a call.
     pub slow: Duration,
-    /// Reads that are not consistent, and all of indexes, see what was there so long ago.
+    /// Age of the data that eventually consistent reads return, including all reads of indexes.
     pub lag: Duration,
 }
 
@@ -46,26 +46,27 @@ type Write = (Instant, String, Vec<u8>);
 struct State {
     engine: Engine,
     replica: Option<Engine>,
-    late: VecDeque<Write>,
+    /// Writes that the replica does not have yet.
+    pending: VecDeque<Write>,
     faults: Faults,
     seed: u64,
-    /// The next so many transactions lose their answer.
+    /// How many of the next transactions lose their response.
     lose: usize,
-    /// After so many more transactions have committed, every call fails with 500.
+    /// How many more transactions commit before every call fails with 500.
     away_after: Option<usize>,
-    /// Takes over once a transaction has lost its answer.
+    /// Replaces the engine once a transaction has lost its response.
     successor: Option<Engine>,
-    /// A check at each call: how many calls of an operation there were.
+    /// The operations called so far.
     calls: Vec<String>,
-    /// A transaction waits up to so long before it reaches the engine.
-    late_commits: Duration,
+    /// Maximum delay of a transaction before it reaches the engine.
+    commit_delay: Duration,
 }
 
-/// The way to the database.
+/// The connection to the database, which can inject faults. Clones share it.
 #[derive(Clone)]
 pub struct Wire {
     state: Arc<Mutex<State>>,
-    /// Writes reach the replica in the order of their commits.
+    /// Held during a write, so that the replica receives the writes in the order of their commits.
     order: Arc<tokio::sync::Mutex<()>>,
 }
 
@@ -76,8 +77,8 @@ impl fmt::Debug for Wire {
 }
 
 impl Wire {
-    /// Serves the wire on a loopback port, for functions in other processes; gives its URL. Where an answer is lost,
-    /// the connection ends.
+    /// Serves the wire on a loopback port, for functions in other processes. Returns its URL. If a response is lost,
+    /// the connection is closed.
     pub fn serve(&self) -> String {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
         listener.set_nonblocking(true).expect("a socket");
@@ -100,93 +101,96 @@ impl Wire {
         let target = parts.headers.get("x-amz-target").and_then(|value| value.to_str().ok());
         let operation = target.and_then(|target| target.rsplit('.').next()).unwrap_or_default();
         let answer = self.call(operation, &body).await;
-        let (status, body) = answer.ok_or_else(|| io::Error::other("the answer was lost"))?;
+        let (status, body) = answer.ok_or_else(|| io::Error::other("the response was lost"))?;
         let response =
             Response::builder().status(status).header("content-type", "application/x-amz-json-1.0");
         response.body(Full::from(body)).map_err(io::Error::other)
     }
 }
 
+/// What happens to a call.
 enum Fate {
-    Answered(Answer),
-    Done { lost: bool },
+    /// The wire answers the call with an injected fault.
+    Fault(Answer),
+    /// The call reaches the engine; its response may be lost.
+    Forwarded { lost: bool },
 }
 
 impl Wire {
-    /// A wire without faults.
+    /// Creates a wire without faults.
     pub fn to(engine: Engine) -> Self {
-        let (replica, late, calls) = (Engine::in_memory().ok(), VecDeque::new(), Vec::new());
+        let (replica, pending, calls) = (Engine::in_memory().ok(), VecDeque::new(), Vec::new());
         let state = State {
             engine,
             replica,
-            late,
+            pending,
             faults: Faults::default(),
             seed: 1,
             lose: 0,
             away_after: None,
             successor: None,
             calls,
-            late_commits: Duration::ZERO,
+            commit_delay: Duration::ZERO,
         };
         Self { state: Arc::new(Mutex::new(state)), order: Arc::default() }
     }
 
-    /// The wire as the SDK's HTTP client.
+    /// Returns the wire as the SDK's HTTP client.
     pub fn http_client(&self) -> SharedHttpClient {
         let wire = self.clone();
         http_client_fn(move |_, _| SharedHttpConnector::new(wire.clone()))
     }
 
-    /// From now on, these faults, drawn from a seed.
-    pub fn suffer(&self, faults: Faults, seed: u64) {
+    /// Injects these faults from now on, at random from a seed.
+    pub fn inject(&self, faults: Faults, seed: u64) {
         let mut state = self.state();
         (state.faults, state.seed) = (faults, seed);
     }
 
-    /// No more faults.
+    /// Ends all faults.
     pub fn heal(&self) {
-        self.suffer(Faults::default(), 1);
+        self.inject(Faults::default(), 1);
         self.state().away_after = None;
     }
 
-    /// From now on transactions wait up to so long before they reach the engine: what was stamped earlier may commit
-    /// later.
-    pub fn delay_commits(&self, most: Duration, seed: u64) {
+    /// Delays each transaction by a random time from now on, so that transactions may commit in another order than that
+    /// of their timestamps.
+    pub fn delay_commits(&self, max: Duration, seed: u64) {
         let mut state = self.state();
-        (state.late_commits, state.seed) = (most, seed);
+        (state.commit_delay, state.seed) = (max, seed);
     }
 
-    /// The next transactions commit, and their answers are lost.
+    /// Lets the next transactions commit but loses their responses.
     pub fn lose_answers(&self, count: usize) {
         self.state().lose = count;
     }
 
-    /// The next so many transactions commit; then the database is away until the wire is healed, as for a process
-    /// that dies there.
+    /// Lets `commits` more transactions commit; then the database is unavailable until [`Wire::heal`]. Simulates a
+    /// process that crashes at this point.
     pub fn away_after(&self, commits: usize) {
         self.state().away_after = Some(commits);
     }
 
-    /// Waits until the database is away.
-    pub async fn is_away(&self) {
+    /// Waits until the database is unavailable after [`Wire::away_after`].
+    pub async fn wait_until_away(&self) {
         while self.state().away_after != Some(0) {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     }
 
-    /// Once the next transaction has committed and lost its answer, goes on with another engine, as after a
-    /// restart: what the first remembered of tokens is gone.
+    /// Loses the next transaction's response after the commit, and then continues with another engine. Simulates a
+    /// restart: the new engine does not remember the first one's transaction tokens.
     pub fn restart_after_a_loss(&self, successor: Engine) {
         let mut state = self.state();
         (state.lose, state.successor) = (1, Some(successor));
     }
 
-    /// The operations called so far, in order.
+    /// Returns the operations called so far, in order.
     pub fn calls(&self) -> Vec<String> {
         self.state().calls.clone()
     }
 
-    /// The engine at its end.
+    /// Returns the engine.
     pub fn engine(&self) -> Engine {
         self.state().engine.clone()
     }
@@ -196,17 +200,17 @@ impl Wire {
     }
 
     async fn call(&self, operation: &str, body: &[u8]) -> Option<Answer> {
-        let (slow, fate) = {
+        let (delay, fate) = {
             let mut state = self.state();
             state.calls.push(operation.to_owned());
-            (state.pause(operation), state.fate(operation, body))
+            (state.delay(operation), state.fate(operation, body))
         };
-        tokio::time::sleep(slow).await;
+        tokio::time::sleep(delay).await;
         let lost = match fate {
-            Fate::Answered(answer) => return Some(answer),
-            Fate::Done { lost } => lost,
+            Fate::Fault(answer) => return Some(answer),
+            Fate::Forwarded { lost } => lost,
         };
-        let answer = self.done(operation, body).await;
+        let answer = self.forward(operation, body).await;
         if !lost {
             return Some(answer);
         }
@@ -217,10 +221,10 @@ impl Wire {
         None
     }
 
-    async fn done(&self, operation: &str, body: &[u8]) -> Answer {
+    async fn forward(&self, operation: &str, body: &[u8]) -> Answer {
         let engine = self.state().engine.clone();
-        let reads = ["GetItem", "Query", "BatchGetItem", "Scan", "DescribeTable"].contains(&operation);
-        if !reads {
+        let is_read = ["GetItem", "Query", "BatchGetItem", "Scan", "DescribeTable"].contains(&operation);
+        if !is_read {
             let _order = self.order.lock().await;
             let answer = engine.call(operation, body).await;
             let replica = self.state().replica.clone();
@@ -229,7 +233,7 @@ impl Wire {
             {
                 replica.call(operation, body).await;
             } else if answer.0 == 200 {
-                self.state().late.push_back((Instant::now(), operation.to_owned(), body.to_vec()));
+                self.state().pending.push_back((Instant::now(), operation.to_owned(), body.to_vec()));
             }
             return answer;
         }
@@ -241,7 +245,7 @@ impl Wire {
         self.replica().await.call(operation, body).await
     }
 
-    /// The replica, with every write that has had its time to get there.
+    /// Returns the replica after it has received every write that is older than the lag.
     async fn replica(&self) -> Engine {
         let _order = self.order.lock().await;
         let replica = self.state().replica.clone().expect("a replica");
@@ -249,16 +253,16 @@ impl Wire {
             let due = {
                 let mut state = self.state();
                 let lag = state.faults.lag;
-                state.late.pop_front_if(|(at, _, _)| at.elapsed() >= lag)
+                state.pending.pop_front_if(|(at, _, _)| at.elapsed() >= lag)
             };
             let Some((_, operation, body)) = due else { return replica };
-            assert_eq!(replica.call(&operation, &body).await.0, 200, "a write that the replica refuses");
+            assert_eq!(replica.call(&operation, &body).await.0, 200, "the replica refuses a write");
         }
     }
 }
 
 impl State {
-    /// A number from 0 to 1 (xorshift64*).
+    /// Returns a random number from 0 up to, but not including, 1 (xorshift64*).
     fn draw(&mut self) -> f64 {
         self.seed = self.seed.max(1);
         self.seed ^= self.seed >> 12;
@@ -268,43 +272,43 @@ impl State {
         f64::from(u32::try_from(bits).unwrap_or_default()) / f64::from(1u32 << 24)
     }
 
-    fn pause(&mut self, operation: &str) -> Duration {
-        let late = if operation == "TransactWriteItems" { self.late_commits } else { Duration::ZERO };
-        let most = self.faults.slow + late;
-        if most.is_zero() { most } else { most.mul_f64(self.draw()) }
+    fn delay(&mut self, operation: &str) -> Duration {
+        let commit = if operation == "TransactWriteItems" { self.commit_delay } else { Duration::ZERO };
+        let max = self.faults.slow + commit;
+        if max.is_zero() { max } else { max.mul_f64(self.draw()) }
     }
 
     fn fate(&mut self, operation: &str, body: &[u8]) -> Fate {
         match &mut self.away_after {
-            Some(0) => return Fate::Answered(problem(500, "InternalServerError")),
+            Some(0) => return Fate::Fault(error(500, "InternalServerError")),
             Some(commits) if operation == "TransactWriteItems" => *commits -= 1,
             _ => {}
         }
         let faults = self.faults.clone();
         if faults.throttled > 0.0 && self.draw() < faults.throttled {
-            return Fate::Answered(problem(400, "ThrottlingException"));
+            return Fate::Fault(error(400, "ThrottlingException"));
         }
         if faults.failed > 0.0 && self.draw() < faults.failed {
-            return Fate::Answered(problem(500, "InternalServerError"));
+            return Fate::Fault(error(500, "InternalServerError"));
         }
         if operation == "TransactWriteItems" {
             let request: Value = serde_json::from_slice(body).unwrap_or_default();
             let items = request["TransactItems"].as_array().map_or(0, Vec::len);
-            let hit =
+            let conflicting =
                 (0..items).find(|_| faults.conflict_per_item > 0.0 && self.draw() < faults.conflict_per_item);
-            if let Some(item) = hit {
-                return Fate::Answered(conflict(items, item));
+            if let Some(item) = conflicting {
+                return Fate::Fault(conflict(items, item));
             }
             if self.lose > 0 {
                 self.lose -= 1;
-                return Fate::Done { lost: true };
+                return Fate::Forwarded { lost: true };
             }
         }
-        Fate::Done { lost: faults.lost > 0.0 && self.draw() < faults.lost }
+        Fate::Forwarded { lost: faults.lost > 0.0 && self.draw() < faults.lost }
     }
 }
 
-fn problem(status: u16, code: &str) -> Answer {
+fn error(status: u16, code: &str) -> Answer {
     let kind = format!("com.amazonaws.dynamodb.v20120810#{code}");
     (status, json!({"__type": kind, "message": "injected"}).to_string().into())
 }
@@ -325,15 +329,16 @@ impl HttpConnector for Wire {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let wire = self.clone();
         HttpConnectorFuture::new(async move {
-            // As over a network, no call is answered before those made beside it have begun.
+            // As over a network, concurrent calls all begin before one of them is answered.
             tokio::task::yield_now().await;
             let target = request.headers().get("x-amz-target").unwrap_or_default();
             let operation = target.rsplit('.').next().unwrap_or_default();
             let answer = Wire::call(&wire, operation, request.body().bytes().unwrap_or_default()).await;
             let Some((status, body)) = answer else {
-                return Err(ConnectorError::timeout("the answer was lost".into()));
+                return Err(ConnectorError::timeout("the response was lost".into()));
             };
-            let status = status.try_into().map_err(|_| ConnectorError::other("no status".into(), None))?;
+            let status =
+                status.try_into().map_err(|_| ConnectorError::other("an invalid status".into(), None))?;
             Ok(HttpResponse::new(status, SdkBody::from(body)))
         })
     }

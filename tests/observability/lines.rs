@@ -1,4 +1,4 @@
-//! The line of a request: what it says, and that CloudWatch takes it.
+//! The log line of a request has the documented fields, and CloudWatch accepts its format.
 
 use std::collections::BTreeSet;
 
@@ -7,9 +7,9 @@ use harness::printed::Printed;
 use observe::metrics::Metric;
 use serde_json::{Value, json};
 
-use super::away;
+use super::database_down;
 
-/// The units of CloudWatch that are used here, of those that `MetricDatum` lists.
+/// The units in use, out of those that CloudWatch's `MetricDatum` lists.
 const UNITS: [&str; 3] = ["Count", "Milliseconds", "Seconds"];
 
 /// Checks a line against the specification of the embedded metric format, section by section.
@@ -57,10 +57,10 @@ pub(super) fn check(line: &Value) {
     }
     let known: BTreeSet<_> = Metric::ALL.into_iter().map(Metric::name).collect();
     let present: BTreeSet<_> = members(line).into_iter().filter(|name| known.contains(name)).collect();
-    assert_eq!(present, named, "values that no directive names, or names without a value");
+    assert_eq!(present, named, "values without a directive, or directives without a value");
 }
 
-/// A machine that two users know, and what it prints.
+/// Creates a machine that knows two users. Returns what it prints, too.
 async fn two() -> (World, Printed) {
     let world = World::new().await;
     world.two().await;
@@ -68,7 +68,7 @@ async fn two() -> (World, Printed) {
 }
 
 #[tokio::test]
-async fn a_line_says_who_did_what_and_what_it_took() {
+async fn a_line_has_the_user_the_action_and_its_cost() {
     let (world, printed) = two().await;
     let alice = world.stranger("alice");
     let sent = alice.send("bob", "hello").await.expect(201);
@@ -101,13 +101,13 @@ async fn a_line_says_who_did_what_and_what_it_took() {
     assert!(line.get("code").is_none() && line.get("trace_id").is_none());
 }
 
-/// Whole numbers are the same with and without a point.
+/// Makes numbers comparable: 1 and 1.0 are equal.
 fn number(value: Value) -> Value {
     value.as_f64().map_or(value, Value::from)
 }
 
 #[tokio::test]
-async fn a_path_is_shown_as_its_route_and_its_ids() {
+async fn a_path_is_logged_as_its_route_and_ids() {
     let (world, printed) = two().await;
     let bob = world.stranger("bob");
     let message = world.stranger("alice").send("bob", "hello").await.expect(201);
@@ -125,7 +125,7 @@ async fn a_path_is_shown_as_its_route_and_its_ids() {
         (&json!("/api/messages/conversation/{id}"), &json!("invalid_request"))
     );
     assert_eq!((&line["user"], &line["other_user"]), (&json!("bob"), &json!("alice")));
-    // What is no id may be anything.
+    // A malformed id may be any text, so it is not logged.
     bob.get("/api/conversations/something%20else/messages").await.expect(400);
     assert!(!printed.text().contains("something"));
     bob.get("/api/no/such/route").await.expect(404);
@@ -135,7 +135,7 @@ async fn a_path_is_shown_as_its_route_and_its_ids() {
 }
 
 #[tokio::test]
-async fn refusals_and_failures_are_told_apart() {
+async fn client_errors_and_server_errors_are_distinguished() {
     let (world, printed) = two().await;
     let alice = world.stranger("alice");
     world.anonymous().get("/api/messages/inbox").await.expect(401);
@@ -143,7 +143,7 @@ async fn refusals_and_failures_are_told_apart() {
     assert_eq!((&line["code"], &line["ClientErrors"]), (&json!("not_authenticated"), &json!(1.0)));
     assert!(line.get("ServerErrors").is_none() && line.get("user").is_none());
     assert_eq!(line["function"], "inbox");
-    world.wire.suffer(away(), 1);
+    world.wire.inject(database_down(), 1);
     alice.get("/api/messages/inbox").await.expect(503);
     let line = printed.last();
     assert_eq!((&line["code"], &line["ServerErrors"]), (&json!("unavailable"), &json!(1.0)));
@@ -152,7 +152,7 @@ async fn refusals_and_failures_are_told_apart() {
 }
 
 #[tokio::test]
-async fn a_trace_is_carried_into_the_line() {
+async fn the_line_has_the_trace_id() {
     let (world, printed) = two().await;
     let id = "1-67891233-abcdef012345678912345678";
     let header = format!("Root={id};Parent=53995c3f42cd8ad8;Sampled=1");
@@ -172,13 +172,13 @@ async fn a_trace_is_carried_into_the_line() {
 }
 
 #[tokio::test]
-async fn a_fault_is_logged_with_the_request_it_belongs_to() {
+async fn a_fault_is_logged_with_its_request() {
     let (world, printed) = two().await;
     let _logs = {
         let printed = printed.clone();
         tracing::subscriber::set_default(observe::log::json(move || printed.clone()))
     };
-    world.wire.suffer(away(), 1);
+    world.wire.inject(database_down(), 1);
     let answer = world.stranger("alice").get("/api/messages/inbox").await.expect(503);
     let text = printed.text();
     let fault = text.lines().find(|line| line.contains("request failed")).expect("a fault");

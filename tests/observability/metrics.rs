@@ -1,4 +1,4 @@
-//! The metrics: each moves when its thing happens, and both forms agree.
+//! Each metric counts what its name says, and both formats agree.
 #![allow(clippy::float_cmp, reason = "sums of whole numbers")]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,8 +14,8 @@ use observe::metrics::{Metric, Unit};
 use crate::sockets::eventually;
 use crate::sockets::faults::{add, pushing};
 
-/// What a server shows at `/_local/metrics`.
-pub(super) fn fetched(url: &str) -> String {
+/// Fetches `/_local/metrics` from a server.
+pub(super) fn fetch(url: &str) -> String {
     let host = url.strip_prefix("http://").unwrap();
     let mut stream = TcpStream::connect(host).unwrap();
     write!(stream, "GET /_local/metrics HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n").unwrap();
@@ -24,8 +24,8 @@ pub(super) fn fetched(url: &str) -> String {
     answer.split_once("\r\n\r\n").unwrap().1.to_owned()
 }
 
-/// The samples of a text in the exposition format 0.0.4, by name and labels. Anything malformed is a panic.
-fn parsed(text: &str) -> BTreeMap<String, f64> {
+/// Parses a text in the exposition format 0.0.4 into samples by name and labels. Panics if it is malformed.
+fn parse(text: &str) -> BTreeMap<String, f64> {
     let (mut samples, mut types, mut helped) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
     assert!(text.ends_with('\n'));
     for line in text.lines() {
@@ -55,9 +55,9 @@ fn parsed(text: &str) -> BTreeMap<String, f64> {
     samples
 }
 
-/// The samples of a world that count: sums of counts, and how often each other metric was observed, by function.
-fn counted(text: &str) -> BTreeMap<(Metric, String), f64> {
-    let samples = parsed(text);
+/// Returns for each metric and function the sum, if it is a count, or else the number of observations.
+fn totals_by_function(text: &str) -> BTreeMap<(Metric, String), f64> {
+    let samples = parse(text);
     let mut totals = BTreeMap::new();
     for metric in Metric::ALL {
         let suffix = if metric.unit() == Unit::Count { "" } else { "_count" };
@@ -76,7 +76,7 @@ fn counted(text: &str) -> BTreeMap<(Metric, String), f64> {
 }
 
 #[tokio::test]
-async fn both_forms_agree() {
+async fn both_formats_agree() {
     let (world, printed) = World::new().await.printing();
     let (alice, bob) = world.two().await;
     for n in 0..5 {
@@ -88,12 +88,12 @@ async fn both_forms_agree() {
     bob.get("/api/nothing").await.expect(404);
     world.anonymous().get("/health").await.expect(200);
     let totals = printed.totals();
-    assert_eq!(totals, counted(&world.app.observer.prometheus()));
+    assert_eq!(totals, totals_by_function(&world.app.observer.prometheus()));
     let at = |metric, function: &str| totals[&(metric, function.to_owned())];
     assert_eq!((at(Metric::MessagesSent, "send"), at(Metric::Latency, "send")), (5.0, 5.0));
     assert_eq!((at(Metric::ClientErrors, "Gateway"), at(Metric::PollAfter, "events")), (1.0, 1.0));
-    // The sums, too, though in other units.
-    let samples = parsed(&world.app.observer.prometheus());
+    // The sums agree too, although their units differ.
+    let samples = parse(&world.app.observer.prometheus());
     let millis: f64 = printed
         .lines()
         .iter()
@@ -105,14 +105,14 @@ async fn both_forms_agree() {
 }
 
 #[tokio::test]
-async fn a_message_counts_once_however_often_it_is_sent() {
+async fn a_retried_message_counts_once() {
     let (world, printed) = World::new().await.printing();
     let (alice, _) = world.two().await;
     alice.send_once("bob", "hello", "k1").await.expect(201);
     alice.send_once("bob", "hello", "k1").await.expect(200);
     alice.send("alice", "to myself").await.expect(400);
     assert_eq!(printed.sum(Metric::MessagesSent), 1.0);
-    // An answer that was lost is a repeated call, and one message all the same.
+    // A lost answer causes a retry, but no second message.
     assert_eq!(printed.sum(Metric::Retries), 0.0);
     world.wire.lose_answers(1);
     alice.send("bob", "lost").await.expect(201);
@@ -121,29 +121,29 @@ async fn a_message_counts_once_however_often_it_is_sent() {
 }
 
 #[tokio::test]
-async fn conflicts_and_throttles_are_seen() {
+async fn conflicts_and_throttles_are_counted() {
     let (world, printed) = World::new().await.printing();
     let (alice, bob) = world.two().await;
-    world.wire.suffer(Faults { conflict_per_item: 0.1, ..Faults::default() }, 3);
+    world.wire.inject(Faults { conflict_per_item: 0.1, ..Faults::default() }, 3);
     while printed.sum(Metric::Conflicts) == 0.0 {
         alice.send("bob", "hello").await.expect(201);
     }
     assert_eq!(printed.sum(Metric::Retries), printed.sum(Metric::Conflicts));
-    let repeated = printed.sum(Metric::Retries);
-    // The SDK repeats reads by itself.
-    world.wire.suffer(Faults { throttled: 0.3, ..Faults::default() }, 3);
-    while printed.sum(Metric::Retries) == repeated {
+    let retries = printed.sum(Metric::Retries);
+    // The SDK itself retries reads.
+    world.wire.inject(Faults { throttled: 0.3, ..Faults::default() }, 3);
+    while printed.sum(Metric::Retries) == retries {
         bob.inbox().await;
     }
     world.wire.heal();
 }
 
 #[tokio::test]
-async fn pushes_are_counted_by_what_became_of_them() {
+async fn pushes_are_counted_by_their_outcome() {
     let (world, _) = pushing().await;
     let (world, printed) = world.printing();
     let (alice, _) = world.two().await;
-    // On a busy machine a push may take too long: so as many as it takes.
+    // On a busy machine a push may miss its deadline, so the test sends until the metric rises.
     for (connection, metric) in
         [("fine", Metric::PushesSent), ("gone", Metric::PushesGone), ("broken", Metric::PushesFailed)]
     {
@@ -159,7 +159,7 @@ async fn pushes_are_counted_by_what_became_of_them() {
 }
 
 #[tokio::test]
-async fn a_push_that_takes_too_long_has_failed() {
+async fn a_push_that_misses_its_deadline_counts_as_failed() {
     let (world, _) = pushing().await;
     let (world, printed) = world.printing();
     let (alice, _) = world.two().await;
@@ -169,11 +169,11 @@ async fn a_push_that_takes_too_long_has_failed() {
 }
 
 #[tokio::test]
-async fn sockets_are_counted_and_how_long_they_lived() {
+async fn sockets_and_their_lifetimes_are_counted() {
     let live = Live::start_from(None).await;
     let alice = live.user("alice").await;
     let read = |name: &str| {
-        let samples = counted(&live.stack.app.observer.prometheus());
+        let samples = totals_by_function(&live.stack.app.observer.prometheus());
         samples.iter().filter(|((metric, _), _)| metric.name() == name).map(|(_, value)| value).sum::<f64>()
     };
     let first = live.open(&alice).await;
@@ -186,7 +186,7 @@ async fn sockets_are_counted_and_how_long_they_lived() {
     })
     .await;
     assert_eq!((read("SocketLife"), read("Reconnections")), (1.0, 0.0));
-    // Back again; and another one beside it, which is none.
+    // The second socket is a reconnection; the third, open beside it, is not.
     let second = live.open(&alice).await;
     assert_eq!((read("SocketsOpened"), read("Reconnections")), (2.0, 1.0));
     let third = live.open(&alice).await;
@@ -197,11 +197,11 @@ async fn sockets_are_counted_and_how_long_they_lived() {
 }
 
 #[tokio::test]
-async fn the_fan_out_says_how_late_it_is() {
+async fn the_fan_out_reports_its_lag() {
     let world = World::new().await;
     let (crowd, group) = world.group_of(26).await;
     crowd[0].say(&group, "hello, all").await.expect(201);
-    // A minute later.
+    // The worker's clock is a minute ahead.
     let (worker, printed) = world.with_clock_off_by(60_000).printing();
     let tail = worker.follow_stream();
     eventually(async {
@@ -216,15 +216,15 @@ async fn the_fan_out_says_how_late_it_is() {
     assert_eq!((&line["function"], &line["conversation"]), (&"fan-out".into(), &group.as_str().into()));
     let lag = values(&line, Metric::FanOutLag)[0];
     assert!((60_000.0..600_000.0).contains(&lag), "{lag} ms");
-    // What has been brought to everyone is not brought again.
-    let brought = printed.sum(Metric::FanOutLag);
+    // Changes that were fanned out are not fanned out again.
+    let before = printed.sum(Metric::FanOutLag);
     worker.fan_out(&group).await;
-    assert_eq!(printed.sum(Metric::FanOutLag), brought);
+    assert_eq!(printed.sum(Metric::FanOutLag), before);
 }
 
 #[test]
-fn the_guide_has_every_metric_with_its_names_and_its_unit() {
-    let guide = std::fs::read_to_string(harness::process::root().join("docs/observability.md")).unwrap();
+fn the_guide_lists_every_metric_with_its_names_and_unit() {
+    let guide = std::fs::read_to_string(harness::build::root().join("docs/observability.md")).unwrap();
     let rows: BTreeSet<String> = guide
         .lines()
         .filter(|line| line.starts_with("| `") && line.contains("tidings_"))

@@ -1,4 +1,4 @@
-//! A whole session, faults included: nothing that it printed holds a text, a token, an address or a query string.
+//! A whole session, even with faults, prints no text, token, address or query string.
 
 use harness::live::Live;
 use harness::printed::Printed;
@@ -6,12 +6,12 @@ use harness::wire::Faults;
 use harness::{PASSWORD, TABLE, World};
 use serde_json::json;
 
-use super::{away, lines};
+use super::{database_down, lines};
 
-/// Parts of texts, none of which is to be seen.
+/// Words that occur in texts. None of them may be printed.
 const TEXTS: [&str; 6] = ["marmalade", "xylophone", "quicksilver", "zeppelin", "buttercup", "hedgehog"];
 
-fn assert_discreet(printed: &str, secrets: &[String]) {
+fn assert_no_secrets(printed: &str, secrets: &[String]) {
     let texts = TEXTS.into_iter().map(ToOwned::to_owned);
     for secret in texts.chain([PASSWORD.to_owned()]).chain(secrets.iter().cloned()) {
         assert!(!secret.is_empty());
@@ -20,7 +20,7 @@ fn assert_discreet(printed: &str, secrets: &[String]) {
 }
 
 #[tokio::test]
-async fn a_session_leaves_no_text_token_or_address_in_the_logs() {
+async fn calls_log_no_text_token_or_address() {
     let world = World::new().await;
     let (world, printed) = world.printing();
     let _logs = {
@@ -47,7 +47,7 @@ async fn a_session_leaves_no_text_token_or_address_in_the_logs() {
     let pair = world.anonymous().post("/api/auth/refresh", &json!({"refresh_token": refresh_token})).await;
     secrets
         .extend(["access_token", "refresh_token"].map(|name| pair.data()[name].as_str().unwrap().to_owned()));
-    // What is refused, and what is not even a request.
+    // Calls that are refused.
     alice.send(&bob.id, &"zeppelin".repeat(2_000)).await.expect(400);
     alice.post("/api/messages/send", &json!({"hedgehog": "zeppelin"})).await.expect(400);
     alice.get("/hedgehog/zeppelin?token=buttercup").await.expect(404);
@@ -55,9 +55,9 @@ async fn a_session_leaves_no_text_token_or_address_in_the_logs() {
     alice.with_token(Some("hedgehog.zeppelin.buttercup")).get("/api/users/me").await.expect(401);
     let login = json!({"username": "alice", "password": "zeppelin hedgehog"});
     world.anonymous().post("/api/auth/login", &login).await.expect(401);
-    // What fails.
-    for faults in [away(), Faults { lost: 0.5, conflict_per_item: 0.3, ..Faults::default() }] {
-        world.wire.suffer(faults, 7);
+    // Calls that fail.
+    for faults in [database_down(), Faults { lost: 0.5, conflict_per_item: 0.3, ..Faults::default() }] {
+        world.wire.inject(faults, 7);
         alice.send(&bob.id, "marmalade again").await;
         alice.edit(&sent.id(), "zeppelin").await;
         bob.get("/api/messages/search?q=xylophone").await;
@@ -69,11 +69,11 @@ async fn a_session_leaves_no_text_token_or_address_in_the_logs() {
         "{text}"
     );
     printed.lines().iter().for_each(lines::check);
-    assert_discreet(&text, &secrets);
+    assert_no_secrets(&text, &secrets);
 }
 
 #[tokio::test]
-async fn neither_do_sockets() {
+async fn sockets_log_no_text_or_token() {
     let live = Live::start_from(None).await;
     let printed = Printed::default();
     let _logs = {
@@ -110,5 +110,5 @@ async fn neither_do_sockets() {
     assert!(
         lines.iter().any(|line| line["code"] == "not_authenticated" && line["function"] == "ws-authorizer")
     );
-    assert_discreet(&text, &[token, ticket]);
+    assert_no_secrets(&text, &[token, ticket]);
 }

@@ -1,4 +1,4 @@
-//! What passes: typing and presence.
+//! Transient states: typing and presence.
 
 use harness::sync::Place;
 use harness::{Actor, Answer, World};
@@ -8,12 +8,12 @@ use super::kinds;
 use crate::direct::text;
 use crate::inputs::refused_for;
 
-async fn types(actor: &Actor, conversation: &str, is_typing: bool) -> Answer {
+async fn set_typing(actor: &Actor, conversation: &str, is_typing: bool) -> Answer {
     actor.post("/api/typing", &json!({"conversation_id": conversation, "is_typing": is_typing})).await
 }
 
 #[tokio::test]
-async fn typing_reaches_the_other_and_ends_by_itself() {
+async fn typing_reaches_the_other_user_and_expires() {
     let world = World::new().await;
     let (alice, bob) = world.two().await;
     let message = alice.send("bob", "hello").await.expect(201);
@@ -22,34 +22,34 @@ async fn typing_reaches_the_other_and_ends_by_itself() {
     theirs.drain(50).await;
     mine.drain(50).await;
     let before = theirs.clone();
-    types(&alice, conversation, true).await.expect(200);
-    types(&alice, conversation, false).await.expect(200);
-    let came = theirs.drain(50).await;
-    assert_eq!(kinds(&came), ["typing", "typing"]);
-    for (event, is_typing) in came.iter().zip([true, false]) {
+    set_typing(&alice, conversation, true).await.expect(200);
+    set_typing(&alice, conversation, false).await.expect(200);
+    let received = theirs.drain(50).await;
+    assert_eq!(kinds(&received), ["typing", "typing"]);
+    for (event, is_typing) in received.iter().zip([true, false]) {
         assert_eq!(
             (&event["data"]["user_id"], &event["data"]["is_typing"]),
             (&"alice".into(), &is_typing.into())
         );
         assert_eq!(event["conversation_id"], conversation);
         let time = |text: &Value| domain::time::Timestamp::parse(text.as_str().unwrap()).unwrap().millis();
-        let holds = time(&event["data"]["expires_at"]) - time(&event["occurred_at"]);
-        assert!((5_900..=6_100).contains(&holds), "{holds}");
+        let lifetime = time(&event["data"]["expires_at"]) - time(&event["occurred_at"]);
+        assert!((5_900..=6_100).contains(&lifetime), "{lifetime}");
     }
     assert_eq!(mine.drain(50).await, [Value::Null; 0]);
-    // Whoever comes later does not hear of it.
+    // A later poll does not return it.
     let later = world.with_clock_off_by(7_000).stranger("bob");
     assert_eq!(Place { actor: later, ..before }.drain(50).await, [Value::Null; 0]);
 }
 
 #[tokio::test]
-async fn typing_is_for_the_conversations_own_people() {
+async fn only_participants_can_send_typing() {
     let world = World::new().await;
     let (alice, bob) = world.two().await;
     let carol = world.user("carol").await;
     let message = alice.send("bob", "hello").await.expect(201);
     let conversation = text(message.data(), "conversation_id");
-    types(&carol, conversation, true).await.refused(403, "not_a_participant");
+    set_typing(&carol, conversation, true).await.refused(403, "not_a_participant");
     for bad in [json!({}), json!({"conversation_id": conversation}), json!({"is_typing": true})] {
         alice.post("/api/typing", &bad).await.refused(400, "invalid_request");
     }
@@ -57,12 +57,12 @@ async fn typing_is_for_the_conversations_own_people() {
         let signal = json!({"conversation_id": bad, "is_typing": true});
         alice.post("/api/typing", &signal).await.refused(400, "invalid_request");
     }
-    // A block is not told of: nobody hears, in either direction.
+    // Where a block stands, the call succeeds and the event is dropped, in both directions.
     bob.block("alice").await.expect(200);
     for (typist, other) in [(&alice, &bob), (&bob, &alice)] {
         let mut place = Place::start(other).await;
         place.drain(50).await;
-        types(typist, conversation, true).await.expect(200);
+        set_typing(typist, conversation, true).await.expect(200);
         assert_eq!(place.drain(50).await, [Value::Null; 0]);
     }
 }
@@ -75,18 +75,18 @@ async fn status(viewer: &Actor, id: &str) -> String {
     text(&presence(viewer, id).await[0], "status").to_owned()
 }
 
-async fn set(actor: &Actor, body: &Value) -> Answer {
+async fn set_presence(actor: &Actor, body: &Value) -> Answer {
     actor.json("PUT", "/api/presence", body).await
 }
 
 #[tokio::test]
-async fn presence_is_shown_to_the_people_one_talks_with() {
+async fn presence_is_shown_to_peers() {
     let world = World::new().await;
     let (alice, bob) = world.two().await;
     let carol = world.user("carol").await;
     alice.send("bob", "hello").await.expect(201);
     for shown in ["away", "do_not_disturb", "online"] {
-        let answer = set(&alice, &json!({"status": shown})).await.expect(200);
+        let answer = set_presence(&alice, &json!({"status": shown})).await.expect(200);
         assert_eq!((&answer.data()["status"], &answer.data()["user_id"]), (&shown.into(), &"alice".into()));
         assert_eq!(status(&bob, "alice").await, shown);
         assert_eq!(status(&alice, "alice").await, shown);
@@ -99,10 +99,10 @@ async fn presence_is_shown_to_the_people_one_talks_with() {
     let ids: Vec<_> = list.iter().map(|shown| text(shown, "user_id")).collect();
     assert_eq!(ids, ["alice", "nobody", "bob", "carol"], "in the order asked for");
     assert!(list[0]["last_seen_at"].is_string());
-    // A block hides either from the other, and nothing from oneself.
+    // A block hides each user from the other, but neither from themselves.
     for (by, other) in [(&alice, &bob), (&bob, &alice)] {
-        set(by, &json!({"status": "online"})).await.expect(200);
-        set(other, &json!({"status": "online"})).await.expect(200);
+        set_presence(by, &json!({"status": "online"})).await.expect(200);
+        set_presence(other, &json!({"status": "online"})).await.expect(200);
         by.block(&other.id).await.expect(200);
         for (viewer, id) in [(by, &other.id), (other, &by.id)] {
             let shown = &presence(viewer, id).await[0];
@@ -112,12 +112,12 @@ async fn presence_is_shown_to_the_people_one_talks_with() {
         by.unblock(&other.id).await.expect(200);
         assert_eq!(status(other, &by.id).await, "online");
     }
-    set(&alice, &json!({"status": "offline"})).await.expect(200);
+    set_presence(&alice, &json!({"status": "offline"})).await.expect(200);
     assert_eq!(status(&bob, "alice").await, "offline");
 }
 
 #[tokio::test]
-async fn polling_is_being_there_for_ninety_seconds() {
+async fn a_poll_counts_as_online_for_ninety_seconds() {
     let world = World::new().await;
     let (alice, bob) = world.two().await;
     alice.send("bob", "hello").await.expect(201);
@@ -131,7 +131,7 @@ async fn polling_is_being_there_for_ninety_seconds() {
 }
 
 #[tokio::test]
-async fn where_one_looks_is_shown_to_who_is_there() {
+async fn the_current_conversation_is_shown_to_its_participants() {
     let world = World::new().await;
     let (alice, bob) = world.two().await;
     let carol = world.user("carol").await;
@@ -139,15 +139,15 @@ async fn where_one_looks_is_shown_to_who_is_there() {
     alice.send("carol", "hello").await.expect(201);
     let conversation = text(message.data(), "conversation_id");
     let there = json!({"status": "online", "current_conversation_id": conversation});
-    set(&alice, &there).await.expect(200);
+    set_presence(&alice, &there).await.expect(200);
     for (viewer, expected) in
         [(&alice, json!(conversation)), (&bob, json!(conversation)), (&carol, Value::Null)]
     {
         let shown = &presence(viewer, "alice").await[0];
         assert_eq!((&shown["status"], &shown["current_conversation_id"]), (&"online".into(), &expected));
     }
-    set(&carol, &there).await.refused(403, "not_a_participant");
-    set(&alice, &json!({"status": "online"})).await.expect(200);
+    set_presence(&carol, &there).await.refused(403, "not_a_participant");
+    set_presence(&alice, &json!({"status": "online"})).await.expect(200);
     assert_eq!(presence(&bob, "alice").await[0]["current_conversation_id"], Value::Null);
 }
 
@@ -163,7 +163,7 @@ async fn a_malformed_presence_is_refused() {
         json!({"status": "online", "current_conversation_id": "x"}),
         json!({"status": "online", "since": "now"}),
     ] {
-        set(&alice, &bad).await.refused(400, "invalid_request");
+        set_presence(&alice, &bad).await.refused(400, "invalid_request");
     }
     let ids = |count: usize| (0..count).map(|n| format!("u{n}")).collect::<Vec<_>>().join(",");
     assert_eq!(presence(&alice, &ids(100)).await.len(), 100);

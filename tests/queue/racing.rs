@@ -1,4 +1,4 @@
-//! The racing reader: events that were stamped earlier commit later, and none is missed.
+//! Readers race with writers: events with earlier stamps commit later, and no reader misses one.
 
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
@@ -11,22 +11,23 @@ use tokio::time::{Instant, sleep};
 use super::created;
 use crate::direct::text;
 
-/// What the tests scale the 15 s of the settle window to.
+/// The settle window in milliseconds; the real one has 15 s.
 const WINDOW: i64 = 3_000;
-/// A commit's delay at most and the machines' clocks, scaled by a little less: a busy machine delays as well.
+/// The longest delay of a commit. A busy machine adds to it, so it stays well below the window.
 const DELAY: Duration = Duration::from_millis(600);
+/// The offsets of the machines' clocks, in milliseconds.
 const CLOCKS: [i64; 4] = [0, 400, -400, 150];
 
-/// What a race came to.
+/// The outcome of a race.
 struct Race {
     acknowledged: HashSet<String>,
-    /// By reader: how often each message came.
-    came: Vec<BTreeMap<String, usize>>,
+    /// For each reader, how often it got each message.
+    received: Vec<BTreeMap<String, usize>>,
 }
 
 impl Race {
-    /// Eight writers on machines with different clocks, whose commits come late, and readers with pages of three
-    /// sizes, who go from machine to machine.
+    /// Runs eight writers on machines with different clocks and delayed commits, and three readers with different page
+    /// sizes that switch machines with every poll.
     async fn run(window: i64, messages: usize, seed: u64) -> Self {
         let world = World::new().await;
         world.user("reader").await;
@@ -39,24 +40,25 @@ impl Race {
             end.send_replace(true);
             ids
         };
-        let (ids, came) = join(writers, readers).await;
+        let (ids, received) = join(writers, readers).await;
         let acknowledged: HashSet<_> = ids.iter().cloned().collect();
         assert_eq!(acknowledged.len(), ids.len(), "two sends have one id");
-        Self { acknowledged, came }
+        Self { acknowledged, received }
     }
 
     fn missed(&self) -> usize {
-        let missed =
-            |came: &BTreeMap<_, _>| self.acknowledged.iter().filter(|id| !came.contains_key(*id)).count();
-        self.came.iter().map(missed).sum()
+        let missed = |received: &BTreeMap<_, _>| {
+            self.acknowledged.iter().filter(|id| !received.contains_key(*id)).count()
+        };
+        self.received.iter().map(missed).sum()
     }
 }
 
-/// Sends to the reader from a machine of its own, four messages at a time.
+/// Sends messages to the reader from one machine, four at a time. Returns their ids.
 async fn write(world: &World, number: usize, messages: usize) -> Vec<String> {
     let machine = world.with_clock_off_by(CLOCKS[number % CLOCKS.len()]);
     let senders = (0..4).map(async |n| {
-        // Two of the four are one person, whose messages are in one another's way.
+        // Two of the four senders are the same user, whose messages conflict with one another.
         let sender = machine.stranger(&format!("writer-{number}-{}", n.max(1)));
         let mut ids = Vec::new();
         for m in 0..messages {
@@ -67,7 +69,7 @@ async fn write(world: &World, number: usize, messages: usize) -> Vec<String> {
     join_all(senders).await.concat()
 }
 
-/// Polls until the writers have ended, and then until the window has passed.
+/// Polls until the writers have ended and the window has passed since. Returns how often each message was received.
 async fn read(
     world: &World,
     window: i64,
@@ -79,7 +81,7 @@ async fn read(
         .map(|clock| world.with_clock_off_by(*clock).settling_after(window).stranger("reader"))
         .collect();
     let mut place = Place::start(&machines[0]).await;
-    let (mut came, mut seen) = (BTreeMap::new(), HashSet::new());
+    let (mut received, mut seen) = (BTreeMap::new(), HashSet::new());
     let mut until = None;
     for turn in 0.. {
         place.actor = machines[turn % machines.len()].clone();
@@ -88,7 +90,7 @@ async fn read(
             assert!(seen.insert(text(event, "id").to_owned()), "an event came twice");
         }
         for id in created(events(&answer)) {
-            *came.entry(id).or_default() += 1;
+            *received.entry(id).or_default() += 1;
         }
         if *end.borrow() {
             let rest = Duration::from_millis(window.unsigned_abs() + 500);
@@ -101,7 +103,7 @@ async fn read(
             sleep(Duration::from_millis(20)).await;
         }
     }
-    came
+    received
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -109,18 +111,18 @@ async fn racing_readers_get_each_event_exactly_once() {
     let race = Race::run(WINDOW, 5, 1).await;
     assert_eq!(race.acknowledged.len(), 8 * 4 * 5);
     assert_eq!(race.missed(), 0);
-    for came in &race.came {
-        assert!(came.values().all(|times| *times == 1));
-        assert_eq!(came.len(), race.acknowledged.len());
+    for received in &race.received {
+        assert!(received.values().all(|times| *times == 1));
+        assert_eq!(received.len(), race.acknowledged.len());
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn without_a_window_the_race_is_lost() {
+async fn readers_without_a_window_miss_events() {
     for seed in 1..20 {
         if Race::run(0, 2, seed).await.missed() > 0 {
             return;
         }
     }
-    panic!("a reader that waits for no one missed nothing: the race shows nothing");
+    panic!("readers without a window missed nothing, so the race proves nothing");
 }

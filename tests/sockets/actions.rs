@@ -1,11 +1,11 @@
-//! Frames, and their answers.
+//! Frames and their answers.
 
 use serde_json::json;
 
 use super::*;
 
 #[tokio::test]
-async fn a_message_sent_by_socket_is_the_same_by_http() {
+async fn a_message_sent_by_socket_is_the_same_as_by_http() {
     let (live, alice, bob, _) = talking().await;
     let mut socket = live.open(&alice).await;
     let fields = json!({"recipient_id": "bob", "message_text": "once", "client_message_id": "key"});
@@ -29,7 +29,7 @@ async fn every_action_is_acknowledged() {
     let (live, alice, bob, conversation) = talking().await;
     let message = bob.send("alice", "hi").await.id();
     let mut socket = live.open(&alice).await;
-    let mut done = async |action: &str, mut frame: Value| {
+    let mut acknowledge = async |action: &str, mut frame: Value| {
         (frame["action"], frame["ref"]) = (json!(action), json!([action]));
         let mut ack = socket.ask(&frame).await;
         let data = ack["data"].take();
@@ -37,23 +37,23 @@ async fn every_action_is_acknowledged() {
         data
     };
 
-    let sent = done("send", json!({"conversation_id": conversation, "message_text": "hello"})).await;
+    let sent = acknowledge("send", json!({"conversation_id": conversation, "message_text": "hello"})).await;
     assert_eq!(*alice.history("bob").await.last().unwrap(), sent);
 
-    let read = done("mark_as_read", json!({"message_id": message})).await;
+    let read = acknowledge("mark_as_read", json!({"message_id": message})).await;
     let expected = json!({"conversation_id": conversation, "message_id": message, "unread_count": 0});
     assert_eq!(read, expected);
 
     let typing = json!({"conversation_id": conversation, "is_typing": true});
-    assert_eq!(done("typing", typing).await, Value::Null);
+    assert_eq!(acknowledge("typing", typing).await, Value::Null);
 
-    let presence = done("presence", json!({"status": "away"})).await;
+    let presence = acknowledge("presence", json!({"status": "away"})).await;
     assert_eq!(alice.get("/api/presence?user_ids=alice").await.list(), std::slice::from_ref(&presence));
     assert_eq!((&presence["user_id"], &presence["status"]), (&json!("alice"), &json!("away")));
 }
 
 #[tokio::test]
-async fn a_ping_is_answered_with_its_ref_whatever_that_is() {
+async fn a_pong_has_the_ref_of_its_ping() {
     let live = Live::start().await;
     let mut socket = live.open(&live.user("alice").await).await;
     for reference in [
@@ -74,7 +74,7 @@ async fn a_ping_is_answered_with_its_ref_whatever_that_is() {
 }
 
 #[tokio::test]
-async fn a_frame_that_fails_is_told_why_and_the_socket_stays_open() {
+async fn a_failed_frame_gets_an_error_and_the_socket_stays_open() {
     let (live, alice, bob, conversation) = talking().await;
     let mine = bob.send("alice", "hi").await.id();
     let (carol, dave) = (live.user("carol").await, live.user("dave").await);
@@ -120,15 +120,21 @@ async fn a_frame_that_fails_is_told_why_and_the_socket_stays_open() {
         json!({"action": "presence", "status": "asleep"}),
         json!({"action": "presence", "status": "online", "more": 1}),
     ];
-    let (message, elsewhere) = foreign;
+    let (message, foreign_conversation) = foreign;
     let refusals = [
         ("not_found", json!({"action": "send", "recipient_id": "nobody", "message_text": "x"})),
-        ("not_a_participant", json!({"action": "send", "conversation_id": elsewhere, "message_text": "x"})),
-        ("not_a_participant", json!({"action": "mark_as_read", "message_id": message})),
-        ("not_a_participant", json!({"action": "typing", "conversation_id": elsewhere, "is_typing": true})),
         (
             "not_a_participant",
-            json!({"action": "presence", "status": "online", "current_conversation_id": elsewhere}),
+            json!({"action": "send", "conversation_id": foreign_conversation, "message_text": "x"}),
+        ),
+        ("not_a_participant", json!({"action": "mark_as_read", "message_id": message})),
+        (
+            "not_a_participant",
+            json!({"action": "typing", "conversation_id": foreign_conversation, "is_typing": true}),
+        ),
+        (
+            "not_a_participant",
+            json!({"action": "presence", "status": "online", "current_conversation_id": foreign_conversation}),
         ),
         ("blocked", json!({"action": "send", "recipient_id": "carol", "message_text": "x"})),
         ("blocked", json!({"action": "send", "recipient_id": "dave", "message_text": "x"})),
@@ -138,14 +144,14 @@ async fn a_frame_that_fails_is_told_why_and_the_socket_stays_open() {
         refused(&socket.ask(&frame).await, &frame, code);
     }
 
-    // No number of them changes what the socket is good for.
+    // The socket still works after any number of errors.
     let sent = socket.ask(&json!({"action": "send", "recipient_id": "bob", "message_text": "fine"})).await;
     assert_eq!(sent["type"], "ack");
     assert_eq!(socket.event("message.created").await["data"]["message"]["id"], sent["data"]["id"]);
     assert!(socket.all().await.iter().all(|event| event["type"] == "presence"));
 }
 
-/// An error that names the frame's action and ref, and nothing more than the contract has.
+/// Asserts that the answer is an error with this code, a message and the frame's action and ref, and nothing else.
 #[track_caller]
 fn refused(answer: &Value, frame: &Value, code: &str) {
     let (action, reference) = (&frame["action"], &frame["ref"]);

@@ -1,4 +1,4 @@
-//! How sockets end.
+//! How sockets are closed.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ async fn stored(live: &Live, user: &str) -> usize {
 }
 
 #[tokio::test]
-async fn the_first_frame_after_the_token_has_expired_ends_the_socket() {
+async fn the_first_frame_after_the_token_expires_closes_the_socket() {
     let (live, ..) = talking().await;
     let mut socket = live.open_with(&live.token_until("alice", live.from_now(2_000))).await;
     let pong = json!({"type": "pong", "ref": null});
@@ -33,7 +33,7 @@ async fn the_first_frame_after_the_token_has_expired_ends_the_socket() {
 }
 
 #[tokio::test]
-async fn the_first_push_after_the_token_has_expired_ends_the_socket() {
+async fn the_first_push_after_the_token_expires_closes_the_socket() {
     let (live, alice, bob, _) = talking().await;
     let expires = live.from_now(2_000);
     let socket = live.open_with(&live.token_until("bob", expires)).await;
@@ -47,10 +47,10 @@ async fn the_first_push_after_the_token_has_expired_ends_the_socket() {
     .await;
     assert!(live.from_now(0) >= Timestamp::from_millis(expires.seconds() * 1000));
     let (mut pushed, code) = socket.closed().await;
-    let farewell = pushed.pop().unwrap();
-    assert_eq!((&farewell["type"], &farewell["code"]), (&json!("error"), &json!("not_authenticated")));
+    let last_frame = pushed.pop().unwrap();
+    assert_eq!((&last_frame["type"], &last_frame["code"]), (&json!("error"), &json!("not_authenticated")));
     assert_eq!(code, 1000);
-    // The user's other socket hears on, of what the first missed too.
+    // The user's other socket still gets events, including those that the first one missed.
     let news = other.news().await;
     assert_eq!(kinds(&news), vec!["message.created"; news.len()]);
     pushed.retain(|event| event["type"] != "presence");
@@ -59,7 +59,7 @@ async fn the_first_push_after_the_token_has_expired_ends_the_socket() {
 }
 
 #[tokio::test]
-async fn a_socket_that_ends_is_forgotten_however_it_ends() {
+async fn a_closed_or_dropped_socket_is_deleted() {
     let (live, alice, ..) = talking().await;
     let (kept, closed, killed) = (live.open(&alice).await, live.open(&alice).await, live.open(&alice).await);
     assert_eq!(stored(&live, "alice").await, 3);
@@ -75,7 +75,7 @@ async fn a_socket_that_ends_is_forgotten_however_it_ends() {
 }
 
 #[tokio::test]
-async fn a_stack_that_stops_closes_its_sockets_with_1001() {
+async fn stopping_the_stack_closes_its_sockets_with_1001() {
     let (live, alice, bob, _) = talking().await;
     let sockets = [live.open(&alice).await, live.open(&alice).await, live.open(&bob).await];
     let address = live.stack.address;
@@ -84,6 +84,6 @@ async fn a_stack_that_stops_closes_its_sockets_with_1001() {
     for (_, code) in ends {
         assert_eq!(code, 1001);
     }
-    // The port is free.
+    // The port is free again.
     tokio::net::TcpListener::bind(address).await.unwrap();
 }

@@ -1,4 +1,4 @@
-//! What a socket gets is what the queue holds.
+//! A socket gets the same events as the queue.
 
 use std::cell::Cell;
 
@@ -8,7 +8,7 @@ use serde_json::json;
 use super::*;
 
 #[tokio::test]
-async fn the_events_of_a_socket_are_those_of_the_queue() {
+async fn a_socket_gets_the_events_of_the_queue() {
     let live = Live::start().await;
     let (alice, bob) = live.two().await;
     let (mut readers, mut sockets) = (Vec::new(), Vec::new());
@@ -41,7 +41,7 @@ async fn the_events_of_a_socket_are_those_of_the_queue() {
 }
 
 #[tokio::test]
-async fn the_actions_of_a_socket_reach_every_device_of_both() {
+async fn actions_on_a_socket_reach_every_device_of_both_users() {
     let (live, alice, bob, conversation) = talking().await;
     let (mut theirs, mut mine) = (Reader::new(&bob).await, Reader::new(&alice).await);
     let mut phone = live.open(&alice).await;
@@ -53,7 +53,7 @@ async fn the_actions_of_a_socket_reach_every_device_of_both() {
     let read = json!({"action": "mark_as_read", "ref": 3, "message_id": sent["data"]["id"]});
     other.ask(&read).await;
 
-    // A reader who starts now stands a few seconds back: the first message, sent before, comes too.
+    // A new reader's cursor is a few seconds back, so the reader gets the first message, too.
     let (theirs, mine) = (theirs.poll().await, mine.poll().await);
     assert_eq!(kinds(&theirs[2..]), ["message.created", "typing", "message.read"]);
     assert_eq!(kinds(&mine[2..]), ["message.created", "message.read"]);
@@ -87,7 +87,7 @@ async fn reading_on_one_device_clears_the_badge_on_the_other() {
     assert_eq!(read["data"]["unread_count"], 0);
     assert_eq!(read["data"]["counted_to"], *last);
 
-    // The sender learns how far, and nothing of the reader's count.
+    // The sender gets the reader's watermark, but not the reader's unread count.
     let seen = sender.event("message.read").await;
     assert_eq!(seen["data"]["user_id"], "bob");
     assert_eq!(seen["data"]["message_id"], *second);
@@ -95,7 +95,7 @@ async fn reading_on_one_device_clears_the_badge_on_the_other() {
 }
 
 #[tokio::test]
-async fn a_message_too_large_for_a_frame_is_announced_and_polled() {
+async fn a_message_too_large_for_a_frame_is_pushed_without_data_and_polled() {
     let (live, alice, bob, conversation) = talking().await;
     let mut reader = Reader::new(&bob).await;
     let mut socket = live.open(&bob).await;
@@ -119,7 +119,7 @@ async fn a_message_too_large_for_a_frame_is_announced_and_polled() {
 }
 
 #[tokio::test]
-async fn a_client_that_loses_its_sockets_in_a_burst_is_whole_after_one_poll() {
+async fn one_poll_returns_what_lost_sockets_missed() {
     let (live, alice, bob, _) = talking().await;
     let mut reader = Reader::new(&bob).await;
     assert_eq!(kinds(&reader.poll().await), ["conversation.created", "message.created"]);
@@ -133,7 +133,7 @@ async fn a_client_that_loses_its_sockets_in_a_burst_is_whole_after_one_poll() {
         }
         sent
     };
-    let unsteady = async {
+    let reconnecting = async {
         let mut pushed = Vec::new();
         for _ in 0..6 {
             let mut socket = live.open(&bob).await;
@@ -142,7 +142,7 @@ async fn a_client_that_loses_its_sockets_in_a_burst_is_whole_after_one_poll() {
         is_over.set(true);
         (live.open(&bob).await, pushed)
     };
-    let (sent, (mut last, mut pushed)) = tokio::join!(burst, unsteady);
+    let (sent, (mut last, mut pushed)) = tokio::join!(burst, reconnecting);
     pushed.extend(last.news().await);
 
     let polled = reader.poll().await;

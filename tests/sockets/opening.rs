@@ -1,4 +1,4 @@
-//! Who gets a socket.
+//! Handshakes with tokens, tickets and subprotocols.
 
 use domain::id::Clock;
 use edge::app::App;
@@ -17,8 +17,8 @@ async fn ticket(user: &Actor) -> String {
     text(&answer.data()["ticket"])
 }
 
-/// The socket is its user's.
-async fn works(live: &Live, mut socket: Socket, user: &Actor) {
+/// Asserts that the socket gets its user's events.
+async fn assert_works(live: &Live, mut socket: Socket, user: &Actor) {
     let carol = live.user("carol").await;
     let sent = carol.send(&user.id, "to whom?").await.expect(201);
     assert_eq!(socket.event("message.created").await["data"]["message"]["id"], sent.id());
@@ -31,27 +31,27 @@ async fn a_token_a_ticket_or_a_subprotocol_opens_a_socket() {
 
     let (socket, answer) = live.dial(&format!("?token={token}"), None).await.unwrap();
     assert_eq!(answer.headers().get("sec-websocket-protocol"), None);
-    works(&live, socket, &alice).await;
+    assert_works(&live, socket, &alice).await;
 
     let (socket, answer) = live.dial(&format!("?ticket={}", ticket(&alice).await), None).await.unwrap();
     assert_eq!(answer.headers().get("sec-websocket-protocol"), None);
-    works(&live, socket, &alice).await;
+    assert_works(&live, socket, &alice).await;
 
     for protocols in [format!("tidings, {token}"), format!("tidings,{token}")] {
         let (socket, answer) = live.dial("", Some(&protocols)).await.unwrap();
         assert_eq!(answer.headers()["sec-websocket-protocol"], "tidings");
-        works(&live, socket, &alice).await;
+        assert_works(&live, socket, &alice).await;
     }
 
-    // A browser that names the subprotocol with its ticket wants it answered too.
+    // A browser that offers the subprotocol with its ticket requires it in the answer.
     let query = format!("?ticket={}", ticket(&alice).await);
     let (socket, answer) = live.dial(&query, Some("tidings")).await.unwrap();
     assert_eq!(answer.headers()["sec-websocket-protocol"], "tidings");
-    works(&live, socket, &alice).await;
+    assert_works(&live, socket, &alice).await;
 }
 
 #[tokio::test]
-async fn what_proves_nothing_is_refused_with_401() {
+async fn invalid_credentials_are_refused_with_401() {
     let live = Live::start().await;
     let alice = live.user("alice").await;
     let expires = days_from_now(1);
@@ -80,7 +80,7 @@ async fn what_proves_nothing_is_refused_with_401() {
 }
 
 #[tokio::test]
-async fn of_many_who_use_a_ticket_one_gets_in() {
+async fn a_ticket_opens_one_socket_even_if_used_concurrently() {
     let live = Live::start().await;
     let query = format!("?ticket={}", ticket(&live.user("alice").await).await);
     let tries = (0..8).map(|_| live.dial(&query, None));
@@ -89,7 +89,7 @@ async fn of_many_who_use_a_ticket_one_gets_in() {
 }
 
 #[tokio::test]
-async fn a_ticket_holds_for_30_seconds() {
+async fn a_ticket_is_valid_for_30_seconds() {
     let live = Live::start().await;
     let token = live.token("alice");
     let caller = live.stack.app.verifier.verify(&token).await.unwrap();
@@ -102,7 +102,7 @@ async fn a_ticket_holds_for_30_seconds() {
     }
 }
 
-/// The stack's functions so many seconds ago.
+/// Returns the stack's app with a clock that is this many seconds slow.
 fn ago(live: &Live, seconds: i64) -> App {
     use aws_sdk_dynamodb::config::{BehaviorVersion, Builder, Credentials, Region};
     let config = Builder::new()

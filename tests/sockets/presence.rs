@@ -1,4 +1,4 @@
-//! Who hears that someone comes, goes, or does not want to be disturbed.
+//! Presence: which users see that a user is online, offline or away.
 
 use std::time::Duration;
 
@@ -7,39 +7,39 @@ use serde_json::json;
 
 use super::*;
 
-/// How long nothing must happen for it to count as not happening.
+/// How long a test waits before it asserts that nothing was pushed.
 const QUIET: Duration = Duration::from_millis(200);
 
-/// The next event of presence: whose, and what they show.
-async fn heard(socket: &mut Socket) -> (String, String) {
+/// Returns the user and the status of the next presence event.
+async fn next_presence(socket: &mut Socket) -> (String, String) {
     let data = socket.event("presence").await["data"].take();
     (text(&data["user_id"]), text(&data["status"]))
 }
 
-fn shows(user: &str, status: &str) -> (String, String) {
+fn presence(user: &str, status: &str) -> (String, String) {
     (user.to_owned(), status.to_owned())
 }
 
-/// What one user sees of another.
-async fn seen(viewer: &Actor, user: &str) -> Value {
+/// Returns the presence of `user` as `viewer` sees it.
+async fn presence_seen_by(viewer: &Actor, user: &str) -> Value {
     viewer.get(&format!("/api/presence?user_ids={user}")).await.expect(200).list()[0].clone()
 }
 
-async fn nothing(socket: &mut Socket) {
+async fn assert_quiet(socket: &mut Socket) {
     tokio::time::sleep(QUIET).await;
-    let heard = socket.all().await;
-    assert!(heard.is_empty(), "{heard:?}");
+    let pushed = socket.all().await;
+    assert!(pushed.is_empty(), "{pushed:?}");
 }
 
 #[tokio::test]
-async fn peers_hear_of_the_first_socket_and_of_the_end_of_the_last() {
+async fn peers_are_notified_of_new_sockets_and_of_the_last_closing() {
     let (live, alice, bob, _) = talking().await;
-    let mut watching = live.open(&alice).await;
-    assert_eq!(seen(&alice, "bob").await["status"], "offline");
+    let mut peer = live.open(&alice).await;
+    assert_eq!(presence_seen_by(&alice, "bob").await["status"], "offline");
 
     let expires = live.from_now(600_000);
     let first = live.open_with(&live.token_until("bob", expires)).await;
-    let event = watching.event("presence").await;
+    let event = peer.event("presence").await;
     let until = Timestamp::from_millis(expires.seconds() * 1000).to_string();
     let expected = json!({
         "user_id": "bob",
@@ -53,42 +53,42 @@ async fn peers_hear_of_the_first_socket_and_of_the_end_of_the_last() {
     assert!(event["id"].is_string() && event["occurred_at"].is_string());
 
     let second = live.open(&bob).await;
-    assert_eq!(heard(&mut watching).await, shows("bob", "online"));
+    assert_eq!(next_presence(&mut peer).await, presence("bob", "online"));
     second.close().await;
-    nothing(&mut watching).await;
-    assert_eq!(seen(&alice, "bob").await["status"], "online");
+    assert_quiet(&mut peer).await;
+    assert_eq!(presence_seen_by(&alice, "bob").await["status"], "online");
 
-    // Killed, not closed.
+    // The connection breaks, without a close frame.
     drop(first);
-    let event = watching.event("presence").await;
+    let event = peer.event("presence").await;
     assert_eq!((&event["data"]["status"], &event["data"]["expires_at"]), (&json!("offline"), &Value::Null));
-    assert_eq!(event["data"]["last_seen_at"], seen(&alice, "bob").await["last_seen_at"]);
+    assert_eq!(event["data"]["last_seen_at"], presence_seen_by(&alice, "bob").await["last_seen_at"]);
     assert!(event["data"]["last_seen_at"].is_string());
-    assert_eq!(seen(&alice, "bob").await["status"], "offline");
-    nothing(&mut watching).await;
+    assert_eq!(presence_seen_by(&alice, "bob").await["status"], "offline");
+    assert_quiet(&mut peer).await;
 }
 
 #[tokio::test]
-async fn closing_the_last_socket_is_being_offline_at_once_whatever_came_before() {
+async fn closing_the_last_socket_sets_the_user_offline_at_once() {
     let (live, alice, bob, _) = talking().await;
-    let mut watching = live.open(&alice).await;
+    let mut peer = live.open(&alice).await;
     let mut socket = live.open(&bob).await;
-    assert_eq!(heard(&mut watching).await, shows("bob", "online"));
-    // A poll, as after any reconnecting, and a wish: each alone counts as being there.
+    assert_eq!(next_presence(&mut peer).await, presence("bob", "online"));
+    // The user polls, as after each reconnect, and sets a status: either makes a user online.
     harness::live::Reader::new(&bob).await.poll().await;
     socket.ask(&json!({"action": "presence", "status": "away"})).await;
-    assert_eq!(heard(&mut watching).await, shows("bob", "away"));
+    assert_eq!(next_presence(&mut peer).await, presence("bob", "away"));
     socket.close().await;
-    assert_eq!(heard(&mut watching).await, shows("bob", "offline"));
-    assert_eq!(seen(&alice, "bob").await["status"], "offline");
+    assert_eq!(next_presence(&mut peer).await, presence("bob", "offline"));
+    assert_eq!(presence_seen_by(&alice, "bob").await["status"], "offline");
 
-    // Who comes back by polling is back.
+    // A user who polls again is no longer offline.
     harness::live::Reader::new(&bob).await.poll().await;
-    assert_eq!(seen(&alice, "bob").await["status"], "away");
+    assert_eq!(presence_seen_by(&alice, "bob").await["status"], "away");
 }
 
 #[tokio::test]
-async fn a_change_is_pushed_and_the_conversation_is_named_to_those_in_it() {
+async fn a_change_is_pushed_and_names_the_conversation_only_to_its_participants() {
     let (live, alice, bob, conversation) = talking().await;
     let carol = live.user("carol").await;
     let stranger = live.user("dave").await;
@@ -97,7 +97,7 @@ async fn a_change_is_pushed_and_the_conversation_is_named_to_those_in_it() {
     let mut strangers = live.open(&stranger).await;
     let mut bobs = live.open(&bob).await;
     for socket in [&mut alices, &mut carols] {
-        assert_eq!(heard(socket).await, shows("bob", "online"));
+        assert_eq!(next_presence(socket).await, presence("bob", "online"));
     }
 
     let change = json!({"status": "do_not_disturb", "current_conversation_id": conversation});
@@ -114,13 +114,13 @@ async fn a_change_is_pushed_and_the_conversation_is_named_to_those_in_it() {
         }
     }
 
-    // Whoever does not want to be seen is not.
+    // A user can appear offline.
     bob.json("PUT", "/api/presence", &json!({"status": "offline"})).await.expect(200);
     for socket in [&mut alices, &mut carols] {
         let data = socket.event("presence").await["data"].take();
         assert_eq!((&data["status"], &data["expires_at"]), (&json!("offline"), &Value::Null));
     }
-    nothing(&mut strangers).await;
+    assert_quiet(&mut strangers).await;
 }
 
 #[tokio::test]
@@ -133,16 +133,16 @@ async fn a_block_hides_presence_and_typing_in_both_directions() {
         let typing = json!({"conversation_id": conversation, "is_typing": true});
         user.post("/api/typing", &typing).await.expect(200);
     }
-    nothing(&mut alices).await;
-    nothing(&mut bobs).await;
+    assert_quiet(&mut alices).await;
+    assert_quiet(&mut bobs).await;
     for (viewer, user) in [(&alice, "bob"), (&bob, "alice")] {
         let hidden = json!({
             "user_id": user, "status": "offline", "last_seen_at": null, "current_conversation_id": null,
         });
-        assert_eq!(seen(viewer, user).await, hidden);
+        assert_eq!(presence_seen_by(viewer, user).await, hidden);
     }
 
     bob.unblock("alice").await.expect(200);
     bob.json("PUT", "/api/presence", &json!({"status": "online"})).await.expect(200);
-    assert_eq!(heard(&mut alices).await, shows("bob", "online"));
+    assert_eq!(next_presence(&mut alices).await, presence("bob", "online"));
 }

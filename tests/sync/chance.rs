@@ -1,5 +1,5 @@
-//! Whatever four people do with each other, a group and a room, at random: their clients follow. On good days and bad
-//! ones, on machines whose clocks differ, and where the group is large.
+//! Random actions of four users in direct conversations, a group and a room keep their clients up to date: on a healthy
+//! and on a faulty database, despite clock skew, and in a large group.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::direct::text;
 
 const PEOPLE: [&str; 4] = ["alice", "bob", "carol", "dave"];
 
-/// What a database does on a bad day.
+/// The faults of a database on a bad day.
 fn bad_day() -> Faults {
     Faults {
         conflict_per_item: 0.01,
@@ -24,8 +24,8 @@ fn bad_day() -> Faults {
     }
 }
 
-/// Four people, the machines that serve them, and what they have in common.
-struct Life {
+/// Four users, the machines that serve them, and their group and room.
+struct Simulation {
     machines: Vec<World>,
     actors: [Actor; 4],
     group: String,
@@ -33,15 +33,15 @@ struct Life {
     dice: Dice,
 }
 
-impl Life {
-    /// One whose group has so many others in it.
+impl Simulation {
+    /// Creates a simulation whose group has `crowd` further participants.
     async fn new(machines: Vec<World>, crowd: usize, seed: u64) -> Self {
         let actors = machines[0].users(PEOPLE).await;
-        let mut with = vec!["bob".to_owned(), "carol".to_owned()];
+        let mut others = vec!["bob".to_owned(), "carol".to_owned()];
         for n in 0..crowd {
-            with.push(machines[0].user(&format!("user{n:03}")).await.id);
+            others.push(machines[0].user(&format!("user{n:03}")).await.id);
         }
-        let group = actors[0].group("Trip", &with.iter().map(String::as_str).collect::<Vec<_>>()).await;
+        let group = actors[0].group("Trip", &others.iter().map(String::as_str).collect::<Vec<_>>()).await;
         let room = actors[1].room("Lobby").await;
         Self { machines, actors, group, room, dice: Dice(seed * 0x9E37_79B9) }
     }
@@ -50,11 +50,11 @@ impl Life {
         &some[self.dice.below(some.len())]
     }
 
-    /// Something that someone may do; being refused is part of life, and so is a database that is away.
+    /// Performs a random action of a random user. It may be refused, or fail with 503.
     async fn step(&mut self) {
         let machine = self.dice.below(self.machines.len());
-        let who = self.dice.below(4);
-        let (actor, other) = (self.machines[machine].stranger(PEOPLE[who]), *self.pick(&PEOPLE));
+        let user = self.dice.below(4);
+        let (actor, other) = (self.machines[machine].stranger(PEOPLE[user]), *self.pick(&PEOPLE));
         let direct = json!({"type": "direct", "participant_ids": [other]});
         let (group, room) = (self.group.clone(), self.room.clone());
         let id = [&group, &group, &room][self.dice.below(3)].as_str();
@@ -74,7 +74,7 @@ impl Life {
         assert!([200, 201, 400, 403, 404, 409, 503].contains(&answer.status), "{answer:?}");
     }
 
-    /// Something that someone may do with what they see.
+    /// Performs a random action on a conversation or message that the user sees.
     async fn change(&mut self, actor: &Actor, number: usize) -> Answer {
         let inbox = actor.get("/api/messages/inbox").await;
         if inbox.status != 200 || inbox.list().is_empty() {
@@ -96,8 +96,8 @@ impl Life {
         }
     }
 
-    /// Goes on for so many steps, and checks everyone's clients after some of them.
-    async fn goes_on(&mut self, steps: usize, faults: &Faults) {
+    /// Performs at least `steps` random actions, and checks all clients after every one to three of them.
+    async fn run(&mut self, steps: usize, faults: &Faults) {
         let actors = self.actors.clone();
         let mut all = Audience::of(&actors.each_ref(), self.dice.0).await;
         let world = self.machines[0].clone();
@@ -105,13 +105,13 @@ impl Life {
         while step < steps {
             let some = 1 + self.dice.below(3);
             all.verify(async {
-                world.wire.suffer(faults.clone(), (step + 1) as u64 * 7_919);
+                world.wire.inject(faults.clone(), (step + 1) as u64 * 7_919);
                 for _ in 0..some {
                     self.step().await;
                 }
                 world.wire.heal();
-                let teller = &self.machines[step % self.machines.len()];
-                teller.fan_out(&self.group).await;
+                let worker = &self.machines[step % self.machines.len()];
+                worker.fan_out(&self.group).await;
             })
             .await;
             step += some;
@@ -120,36 +120,36 @@ impl Life {
 }
 
 #[tokio::test]
-async fn whatever_four_people_do_keeps_clients_up_to_date() {
+async fn random_actions_keep_clients_up_to_date() {
     for seed in 1..5 {
-        // Every other time clients that load hear nothing of what was before.
+        // With a window of 0, fresh cursors return no earlier events.
         let world = World::new().await.settling_after(if seed % 2 == 0 { 0 } else { 15_000 });
-        Life::new(vec![world], 0, seed).await.goes_on(60, &Faults::default()).await;
+        Simulation::new(vec![world], 0, seed).await.run(60, &Faults::default()).await;
     }
 }
 
 #[tokio::test]
-async fn whatever_they_do_on_a_bad_day_keeps_clients_up_to_date() {
+async fn random_actions_on_a_faulty_database_keep_clients_up_to_date() {
     for seed in 1..4 {
         let world = World::new().await;
-        Life::new(vec![world], 0, seed).await.goes_on(40, &bad_day()).await;
+        Simulation::new(vec![world], 0, seed).await.run(40, &bad_day()).await;
     }
 }
 
 #[tokio::test]
-async fn whatever_they_do_keeps_clients_up_to_date_though_clocks_differ() {
+async fn random_actions_keep_clients_up_to_date_despite_clock_skew() {
     for seed in 1..5 {
         let world = World::new().await;
         let machines = vec![world.clone(), world.with_clock_off_by(4_000), world.with_clock_off_by(-3_000)];
-        Life::new(machines, 0, seed).await.goes_on(60, &Faults::default()).await;
+        Simulation::new(machines, 0, seed).await.run(60, &Faults::default()).await;
     }
 }
 
 #[tokio::test]
-async fn whatever_they_do_in_a_large_group_keeps_clients_up_to_date() {
+async fn random_actions_in_a_large_group_keep_clients_up_to_date() {
     for seed in 1..3 {
         let world = World::new().await;
         let machines = vec![world.clone(), world.with_clock_off_by(4_000)];
-        Life::new(machines, 23, seed).await.goes_on(40, &Faults::default()).await;
+        Simulation::new(machines, 23, seed).await.run(40, &Faults::default()).await;
     }
 }

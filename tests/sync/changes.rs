@@ -1,4 +1,4 @@
-//! Messages that are edited, deleted and brought back: clients follow, and so do the previews of their inboxes.
+//! Edits, deletions and restores of messages keep clients and the previews in their inboxes up to date.
 
 use harness::sync::Audience;
 use harness::{Actor, World};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 const NAMES: [&str; 3] = ["alice", "bob", "carol"];
 
-/// Three people, and a conversation of the first two; `carol` looks on from outside, or takes part in a group.
+/// Creates three users and a conversation of Alice and Bob. Carol participates only if it is a group.
 async fn conversation(world: &World, kind: &str) -> ([Actor; 3], String, Audience) {
     let people = world.users(NAMES).await;
     let [alice, bob, carol] = &people;
@@ -29,7 +29,7 @@ async fn conversation(world: &World, kind: &str) -> ([Actor; 3], String, Audienc
 
 const KINDS: [&str; 3] = ["direct", "group", "room"];
 
-/// The preview of the only row that someone has.
+/// Returns the preview of a user's only row.
 async fn preview(actor: &Actor) -> Value {
     actor.inbox().await[0]["last_message"].clone()
 }
@@ -61,7 +61,7 @@ async fn edits_keep_clients_up_to_date() {
 }
 
 #[tokio::test]
-async fn edits_of_what_another_has_deleted_stay_out_of_sight() {
+async fn changes_in_a_deleted_conversation_stay_hidden() {
     for kind in KINDS {
         let world = World::new().await;
         let ([alice, bob, _], id, mut all) = conversation(&world, kind).await;
@@ -97,7 +97,7 @@ async fn deleting_for_everyone_keeps_clients_up_to_date() {
         all.verify(alice.unsend(&ids[3])).await.expect(200);
         all.verify(alice.edit(&ids[3], "too late")).await.refused(409, "conflict");
         all.verify(bob.unsend(&ids[1])).await.refused(403, "not_the_sender");
-        // Nobody polls between what is sent and what becomes of it.
+        // No client polls between these calls.
         let unseen = async {
             let id = alice.say(&id, "never seen").await.expect(201).id();
             alice.edit(&id, "nor so").await.expect(200);
@@ -111,7 +111,7 @@ async fn deleting_for_everyone_keeps_clients_up_to_date() {
 }
 
 #[tokio::test]
-async fn an_admin_deletes_what_others_said() {
+async fn an_admin_can_delete_messages_of_others() {
     let world = World::new().await;
     let ([alice, bob, carol], id, mut all) = conversation(&world, "group").await;
     let message = all.verify(bob.say(&id, "hm")).await.expect(201).id();
@@ -132,7 +132,7 @@ async fn deleting_for_oneself_keeps_clients_up_to_date() {
         all.verify(bob.hide(&ids[3])).await.expect(200);
         all.verify(bob.hide(&ids[3])).await.expect(200);
         assert_eq!((bob.unread().await, preview(&bob).await), (2, json!("m2")));
-        // The preview follows what it shows now, and not what it has shown.
+        // The preview follows the message that it shows now, and not the hidden one.
         all.verify(alice.edit(&ids[2], "m2, edited")).await.expect(200);
         all.verify(alice.edit(&ids[3], "m3, edited")).await.expect(200);
         assert_eq!((preview(&bob).await, preview(&alice).await), (json!("m2, edited"), json!("m3, edited")));
@@ -155,9 +155,9 @@ async fn deleting_for_oneself_keeps_clients_up_to_date() {
 }
 
 #[tokio::test]
-async fn what_one_has_deleted_stays_away_from_clients_that_load_later() {
+async fn hidden_messages_stay_hidden_from_clients_that_load_later() {
     for kind in KINDS {
-        // Whoever loads hears nothing of what was before.
+        // With a window of 0, fresh cursors return no earlier events.
         let world = World::new().await.settling_after(0);
         let ([alice, bob, _], id, mut all) = conversation(&world, kind).await;
         let older = all.verify(alice.say(&id, "older")).await.expect(201).id();
@@ -172,7 +172,7 @@ async fn what_one_has_deleted_stays_away_from_clients_that_load_later() {
 }
 
 #[tokio::test]
-async fn what_an_operator_brings_back_is_there_again() {
+async fn restoring_messages_keeps_clients_up_to_date() {
     for kind in KINDS {
         let world = World::new().await;
         let ([alice, bob, _], id, mut all) = conversation(&world, kind).await;
@@ -205,7 +205,7 @@ async fn what_an_operator_brings_back_is_there_again() {
 }
 
 #[tokio::test]
-async fn changes_hold_though_clocks_differ() {
+async fn changes_keep_clients_up_to_date_despite_clock_skew() {
     for (kind, ahead) in KINDS.into_iter().flat_map(|kind| [(kind, 4_000), (kind, -4_000)]) {
         let world = World::new().await;
         let ([alice, bob, _], id, mut all) = conversation(&world, kind).await;

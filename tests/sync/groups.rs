@@ -1,4 +1,4 @@
-//! Groups: clients follow who comes and goes, what changes, and what is said.
+//! Groups: joining and leaving, changes, messages and reads keep clients up to date.
 
 use harness::World;
 use harness::sync::Audience;
@@ -52,7 +52,7 @@ async fn changes_of_a_group_keep_clients_up_to_date() {
     all.verify(bob.set_admin(&trip, "bob", false)).await.refused(409, "conflict");
     all.verify(bob.add(&trip, &["carol"])).await.expect(200);
     all.verify(bob.add(&trip, &["carol"])).await.expect(200);
-    // What changes of a row that is not in the inbox shows once it is there again.
+    // Changes of a hidden row show once the row is back in the inbox.
     all.verify(carol.forget(&trip)).await.expect(200);
     all.verify(bob.change(&trip, &json!({"name": "Ours", "photo_url": "https://a.example/2.png"})))
         .await
@@ -71,7 +71,7 @@ async fn changes_of_a_group_keep_clients_up_to_date() {
 }
 
 #[tokio::test]
-async fn who_comes_and_goes_keeps_clients_up_to_date() {
+async fn joining_and_leaving_keep_clients_up_to_date() {
     let world = World::new().await;
     let [alice, bob, carol, dave] = world.users(NAMES).await;
     let mut all = Audience::of(&[&alice, &bob, &carol, &dave], 3).await;
@@ -84,7 +84,7 @@ async fn who_comes_and_goes_keeps_clients_up_to_date() {
     all.verify(dave.mark(&second)).await.expect(200);
     all.verify(alice.remove(&trip, "dave")).await.expect(200);
     all.verify(alice.say(&trip, "without dave")).await.expect(201);
-    // Who returns begins anew, and sees nothing of what was.
+    // A user who is added again starts anew and sees no earlier messages.
     all.verify(alice.add(&trip, &["dave"])).await.expect(200);
     all.verify(alice.say(&trip, "with dave")).await.expect(201);
     all.verify(async {
@@ -94,11 +94,11 @@ async fn who_comes_and_goes_keeps_clients_up_to_date() {
         bob.say(&trip, "and back").await.expect(201);
     })
     .await;
-    // Out of sight, and out.
+    // Dave deletes the conversation, and then leaves.
     all.verify(dave.forget(&trip)).await.expect(200);
     all.verify(dave.remove(&trip, "dave")).await.expect(200);
     all.verify(alice.add(&trip, &["dave"])).await.expect(200);
-    // The last admin hands over.
+    // When the last admin leaves, another participant becomes admin.
     all.verify(alice.remove(&trip, "alice")).await.expect(200);
     assert_eq!(bob.get(&format!("/api/conversations/{trip}")).await.data()["is_admin"], true);
     all.verify(bob.add(&trip, &["alice"])).await.expect(200);
@@ -109,7 +109,7 @@ async fn who_comes_and_goes_keeps_clients_up_to_date() {
 }
 
 #[tokio::test]
-async fn what_is_said_and_read_keeps_clients_up_to_date() {
+async fn messages_and_reads_keep_clients_up_to_date() {
     let world = World::new().await;
     let [alice, bob, carol, dave] = world.users(NAMES).await;
     let mut all = Audience::of(&[&alice, &bob, &carol, &dave], 4).await;
@@ -129,7 +129,7 @@ async fn what_is_said_and_read_keeps_clients_up_to_date() {
     let page = format!("/api/conversations/{trip}/messages?limit=2&mark_read=true&before={}", ids[3]);
     all.verify(alice.get(&page)).await.expect(200);
     all.verify(dave.mark(&ids[4])).await.refused(403, "not_a_participant");
-    // Deleted for oneself, and brought back by whoever writes first.
+    // A conversation that was deleted for oneself returns with the next message.
     all.verify(bob.forget(&trip)).await.expect(200);
     all.verify(bob.read_all(&trip)).await.expect(200);
     let back = all.verify(alice.say(&trip, "it returns")).await.expect(201).id();
@@ -148,7 +148,7 @@ async fn what_is_said_and_read_keeps_clients_up_to_date() {
 }
 
 #[tokio::test]
-async fn a_group_holds_though_clocks_differ() {
+async fn group_changes_keep_clients_up_to_date_despite_clock_skew() {
     for ahead in [4_000, -4_000] {
         let world = World::new().await;
         let [alice, bob, carol, _] = world.users(NAMES).await;
@@ -160,7 +160,7 @@ async fn a_group_holds_though_clocks_differ() {
         all.verify(alice.change(&trip, &json!({"name": "The trip"}))).await.expect(200);
         all.verify(bob_there.say(&trip, "there")).await.expect(201);
         all.verify(carol.say(&trip, "here")).await.expect(201);
-        // Out of sight, out, and in again.
+        // Bob deletes the conversation, leaves, and is added again.
         all.verify(bob_there.forget(&trip)).await.expect(200);
         all.verify(bob.remove(&trip, "bob")).await.expect(200);
         all.verify(alice.add(&trip, &["bob"])).await.expect(200);
@@ -174,7 +174,7 @@ async fn a_group_holds_though_clocks_differ() {
 }
 
 #[tokio::test]
-async fn what_is_opened_again_stays_though_clocks_differ() {
+async fn a_reopened_conversation_stays_despite_clock_skew() {
     for ahead in [4_000, -4_000] {
         let world = World::new().await;
         let (alice, bob) = world.two().await;

@@ -1,13 +1,13 @@
-//! Large conversations: once every change has reached everyone, clients show what there is.
+//! Large conversations: clients are up to date after each fan-out.
 
 use harness::sync::Audience;
 use harness::{Actor, Answer, World};
 use serde_json::{Value, json};
 
-/// Those who only make a group large.
+/// How many further participants make a group large.
 const CROWD: usize = 23;
 
-/// Four people whose clients are followed, and so many users beside them.
+/// Creates four users, whose clients are checked, and `crowd` others.
 async fn people(world: &World, crowd: usize) -> ([Actor; 4], Vec<String>) {
     let people = world.users(["alice", "bob", "carol", "dave"]).await;
     let mut names = Vec::new();
@@ -21,17 +21,17 @@ fn with<'a>(some: &[&'a str], crowd: &'a [String]) -> Vec<&'a str> {
     some.iter().copied().chain(crowd.iter().map(String::as_str)).collect()
 }
 
-/// Someone does something, and then it reaches everyone.
-async fn brought(world: &World, conversation: &str, action: impl Future<Output = Answer>) -> Answer {
+/// Performs an action and fans it out.
+async fn and_fan_out(world: &World, conversation: &str, action: impl Future<Output = Answer>) -> Answer {
     let answer = action.await;
     world.fan_out(conversation).await;
     answer
 }
 
-/// Does something in a large conversation and checks that everyone's clients follow; it must end with that status.
+/// Performs an action in a large conversation, expects this status, and checks that all clients are up to date.
 macro_rules! verify {
     ($all:ident, $world:ident, $id:expr, $action:expr, $status:expr) => {
-        $all.verify(brought(&$world, $id, $action)).await.expect($status)
+        $all.verify(and_fan_out(&$world, $id, $action)).await.expect($status)
     };
 }
 
@@ -71,7 +71,7 @@ async fn a_large_group_keeps_clients_up_to_date() {
 }
 
 #[tokio::test]
-async fn what_happens_before_it_reaches_all_comes_in_one_go() {
+async fn one_fan_out_delivers_all_pending_changes() {
     let world = World::new().await;
     let ([alice, bob, carol, dave], crowd) = people(&world, CROWD).await;
     let mut all = Audience::of(&[&alice, &bob, &carol, &dave], 2).await;
@@ -113,7 +113,7 @@ async fn a_group_that_grows_and_shrinks_keeps_clients_up_to_date() {
     let world = World::new().await;
     let ([alice, bob, carol, dave], crowd) = people(&world, 22).await;
     let mut all = Audience::of(&[&alice, &bob, &carol, &dave], 3).await;
-    // Twenty-four, and one more.
+    // The group has 24 participants, and later one more.
     let trip = all.verify(alice.group("Trip", &with(&["bob"], &crowd))).await;
     let id = trip.as_str();
     verify!(all, world, id, bob.say(id, "small"), 201);
@@ -130,7 +130,7 @@ async fn a_group_that_grows_and_shrinks_keeps_clients_up_to_date() {
 }
 
 #[tokio::test]
-async fn everyone_sees_how_many_they_are() {
+async fn everyone_sees_the_participant_count() {
     let world = World::new().await;
     let ([alice, ..], crowd) = people(&world, 60).await;
     let id = alice.group("Trip", &with(&["bob"], &crowd)).await;
@@ -166,7 +166,7 @@ async fn a_large_room_keeps_clients_up_to_date() {
 }
 
 #[tokio::test]
-async fn a_large_group_holds_though_clocks_differ() {
+async fn a_large_group_keeps_clients_up_to_date_despite_clock_skew() {
     for ahead in [4_000, -4_000] {
         let world = World::new().await;
         let ([alice, bob, carol, _], crowd) = people(&world, CROWD).await;
@@ -175,12 +175,12 @@ async fn a_large_group_holds_though_clocks_differ() {
         let there = other.stranger("alice");
         let trip = all.verify(there.group("Trip", &with(&["bob"], &crowd[..22]))).await;
         let id = trip.as_str();
-        // It grows under one clock and is told under another.
+        // The group grows under one clock, and its changes are fanned out under another.
         all.verify(there.remove(id, &crowd[0])).await.expect(200);
         verify!(all, world, id, alice.add(id, &[&crowd[0], &crowd[22]]), 200);
         verify!(all, other, id, alice.add(id, &["carol"]), 200);
         verify!(all, other, id, carol.say(id, "told there"), 201);
-        // Out of sight, back again, promoted, out, and in.
+        // Bob's row is hidden and returns. Then he becomes an admin, leaves, and is added again.
         verify!(all, world, id, bob.forget(id), 200);
         verify!(all, other, id, alice.say(id, "it returns"), 201);
         verify!(all, world, id, alice.set_admin(id, "bob", true), 200);

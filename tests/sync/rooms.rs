@@ -1,4 +1,4 @@
-//! Rooms: clients follow who comes and goes; what was said before one joined is loaded.
+//! Rooms: joining and leaving keep clients up to date. Clients load the messages from before they joined.
 
 use harness::World;
 use harness::sync::Audience;
@@ -30,7 +30,7 @@ async fn rooms_keep_clients_up_to_date() {
     all.verify(carol.join(&lobby)).await.expect(200);
     all.verify(bob.say(&lobby, "with carol")).await.expect(201);
     all.verify(alice.remove(&lobby, "carol")).await.expect(200);
-    // A room without its creator, who finds it as it was.
+    // The creator leaves the room and rejoins it.
     all.verify(alice.leave(&lobby)).await.expect(200);
     all.verify(bob.say(&lobby, "alone")).await.expect(201);
     all.verify(alice.join(&lobby)).await.expect(200);
@@ -49,7 +49,7 @@ async fn rooms_keep_clients_up_to_date() {
 }
 
 #[tokio::test]
-async fn whoever_joins_is_shown_the_last_hundred() {
+async fn users_who_join_see_the_last_hundred_messages() {
     let world = World::new().await;
     let [alice, bob, _] = world.users(NAMES).await;
     let lobby = alice.room("Lobby").await;
@@ -63,7 +63,7 @@ async fn whoever_joins_is_shown_the_last_hundred() {
     let path = format!("/api/conversations/{lobby}/messages?limit=100");
     let shown: Vec<Value> = bob.pages(&path).await.into_iter().rev().flatten().collect();
     assert_eq!((shown.len(), texts(&shown)[0], texts(&shown)[99]), (100, "m3", "m102"));
-    // What was there before changes for him as well, and what he is not shown does not.
+    // Bob's client follows changes of the earlier messages that he sees, and of no others.
     all.verify(alice.edit(&ids[102], "the newest")).await.expect(200);
     all.verify(alice.edit(&ids[3], "the oldest")).await.expect(200);
     all.verify(alice.edit(&ids[2], "out of sight")).await.expect(200);
@@ -75,7 +75,7 @@ async fn whoever_joins_is_shown_the_last_hundred() {
 }
 
 #[tokio::test]
-async fn whoever_joins_again_is_not_shown_what_they_deleted() {
+async fn users_who_rejoin_do_not_see_messages_that_they_hid() {
     let world = World::new().await;
     let [alice, bob, _] = world.users(NAMES).await;
     let lobby = alice.room("Lobby").await;
@@ -87,7 +87,7 @@ async fn whoever_joins_again_is_not_shown_what_they_deleted() {
     all.verify(bob.leave(&lobby)).await.expect(200);
     let row = all.verify(bob.join(&lobby)).await.expect(200);
     assert_eq!(row.data()["last_message"], "older");
-    // The preview follows what it shows.
+    // The preview follows the message that it shows.
     all.verify(alice.edit(&older, "edited")).await.expect(200);
     assert_eq!(bob.inbox().await[0]["last_message"], "edited");
 }

@@ -1,22 +1,22 @@
-//! Who is let in, and what the functions are told of it.
+//! Handshakes: which succeed, and the events that the functions get.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
 
 #[tokio::test]
-async fn a_socket_opens_with_the_events_of_aws() {
+async fn opening_a_socket_sends_the_events_of_aws() {
     let mut served = serve(Limits::default()).await;
     let headers = [("user-agent", "plain/1"), ("x-many", "1"), ("x-many", "2")];
     let (_socket, _) = served.try_open("?token=al%20ice&n=1&n=2", &headers).await.unwrap();
 
-    let asked = served.authorizations.recv().await.unwrap();
-    assert_eq!(asked.type_.as_deref(), Some("REQUEST"));
+    let authorization = served.authorizations.recv().await.unwrap();
+    assert_eq!(authorization.type_.as_deref(), Some("REQUEST"));
     let arn = "arn:aws:execute-api:us-east-1:000000000000:local/test/$connect";
-    assert_eq!(asked.method_arn.as_deref(), Some(arn));
-    assert_eq!(asked.query_string_parameters.first("token"), Some("al ice"));
-    assert_eq!(asked.headers.get("user-agent").unwrap(), "plain/1");
-    assert_eq!(asked.request_context.stage.as_deref(), Some("test"));
+    assert_eq!(authorization.method_arn.as_deref(), Some(arn));
+    assert_eq!(authorization.query_string_parameters.first("token"), Some("al ice"));
+    assert_eq!(authorization.headers.get("user-agent").unwrap(), "plain/1");
+    assert_eq!(authorization.request_context.stage.as_deref(), Some("test"));
 
     let event = served.next("CONNECT").await;
     assert_eq!(event.headers.get_all("x-many").iter().count(), 2);
@@ -41,7 +41,7 @@ async fn a_socket_opens_with_the_events_of_aws() {
 }
 
 #[tokio::test]
-async fn handshakes_are_refused_as_the_functions_say() {
+async fn the_functions_decide_how_handshakes_are_refused() {
     let mut served = serve(Limits { integration: Duration::from_millis(300), ..Limits::default() }).await;
     for (query, status, connects) in [
         ("?token=bad", 401, false),
@@ -65,12 +65,12 @@ async fn handshakes_are_refused_as_the_functions_say() {
             served.next("CONNECT").await;
         }
     }
-    served.quiet().await;
+    served.assert_quiet().await;
     assert_eq!(served.gateway.open(), 0);
 }
 
 #[tokio::test]
-async fn what_is_no_handshake_is_refused() {
+async fn invalid_handshakes_are_refused() {
     let served = serve(Limits::default()).await;
     let answer = plain(&served.address, "GET /ws").await;
     assert!(answer.starts_with("HTTP/1.1 426") && answer.contains("upgrade: websocket"), "{answer}");
@@ -79,7 +79,7 @@ async fn what_is_no_handshake_is_refused() {
 }
 
 #[tokio::test]
-async fn the_subprotocol_is_the_connect_functions_choice() {
+async fn the_connect_function_chooses_the_subprotocol() {
     let served = serve(Limits::default()).await;
     let offered = [("sec-websocket-protocol", "tidings, secret")];
     let (_socket, response) = served.try_open("?protocol=tidings&status=204", &offered).await.unwrap();
@@ -87,7 +87,7 @@ async fn the_subprotocol_is_the_connect_functions_choice() {
     assert_eq!(response.headers().get("sec-websocket-protocol").unwrap(), "tidings");
     assert!(!response.headers().contains_key("x-other"));
     let refused = served.try_open("", &offered).await;
-    assert!(matches!(refused, Err(Error::Protocol(_))), "the client wants one of its offers: {refused:?}");
+    assert!(matches!(refused, Err(Error::Protocol(_))), "the client requires one of its offers: {refused:?}");
 }
 
 #[tokio::test]
@@ -111,11 +111,11 @@ const RAW: &str = "GET /ws?connect=waits HTTP/1.1\r\nhost: local\r\nconnection: 
 async fn no_message_overtakes_the_handshake() {
     let mut served = serve(Limits::default()).await;
     let mut stream = tokio::net::TcpStream::connect(&served.address).await.unwrap();
-    // A client that does not wait for the answer: the text "hi", masked with zeros, right behind the handshake.
+    // A client that does not wait for the answer sends the text "hi", masked with zeros, right after the handshake.
     let early = [RAW.as_bytes(), &[0x81, 0x82, 0, 0, 0, 0, b'h', b'i']].concat();
     stream.write_all(&early).await.unwrap();
     served.next("CONNECT").await;
-    served.quiet().await;
+    served.assert_quiet().await;
     served.gate.add_permits(1);
     assert_eq!(served.next("MESSAGE").await.body.as_deref(), Some("hi"));
     let mut answer = [0; 1024];
@@ -126,13 +126,13 @@ async fn no_message_overtakes_the_handshake() {
 }
 
 #[tokio::test]
-async fn a_client_that_gives_up_while_it_is_let_in_is_disconnected() {
+async fn a_client_that_hangs_up_during_the_handshake_is_disconnected() {
     let mut served = serve(Limits::default()).await;
     let mut stream = tokio::net::TcpStream::connect(&served.address).await.unwrap();
     stream.write_all(RAW.as_bytes()).await.unwrap();
     let id = served.next("CONNECT").await.request_context.connection_id.unwrap();
     drop(stream);
-    served.quiet().await;
+    served.assert_quiet().await;
     served.gate.add_permits(1);
     assert_eq!(served.disconnected(&id).await.0, 1006);
     assert_eq!(served.gateway.open(), 0);

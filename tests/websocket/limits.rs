@@ -1,13 +1,13 @@
-//! What API Gateway allows, and how it ends what exceeds it.
+//! API Gateway's limits, and how it closes sockets that exceed them.
 
-use local::websocket::{BUFFERED, FRAME, MESSAGE};
+use local::websocket::limits::{BUFFERED, FRAME, MESSAGE};
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::protocol::frame::Frame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 
 use super::*;
 
-/// Sends a text in frames of those sizes. A gateway that has had enough may not read all of it.
+/// Sends a text in frames of these sizes. Errors are ignored: the gateway may close the socket before the last frame.
 async fn say_in_frames(socket: &mut Socket, sizes: &[usize]) {
     for (at, size) in sizes.iter().enumerate() {
         let kind = if at == 0 { Data::Text } else { Data::Continue };
@@ -31,7 +31,7 @@ async fn frames_and_messages_of_the_largest_size_pass() {
 }
 
 #[tokio::test]
-async fn larger_ones_end_the_socket() {
+async fn larger_frames_and_messages_close_the_socket() {
     let mut served = serve(Limits::default()).await;
     for sizes in [[FRAME + 1].as_slice(), &[10, FRAME + 1], &[FRAME, FRAME, FRAME, FRAME, 1], &[20 * MESSAGE]]
     {
@@ -41,11 +41,11 @@ async fn larger_ones_end_the_socket() {
         assert_eq!(served.disconnected(&id).await.0, 1009);
         assert_eq!(served.post(&id, "late").await, "GoneException");
     }
-    served.quiet().await;
+    served.assert_quiet().await;
 }
 
 #[tokio::test]
-async fn a_post_over_the_limit_is_refused_and_the_socket_lives() {
+async fn a_post_over_the_limit_is_refused_and_the_socket_stays_open() {
     let mut served = serve(Limits::default()).await;
     let (mut socket, id) = served.open().await;
     assert_eq!(served.post(&id, vec![b'x'; MESSAGE + 1]).await, "PayloadTooLargeException");
@@ -54,7 +54,7 @@ async fn a_post_over_the_limit_is_refused_and_the_socket_lives() {
 }
 
 #[tokio::test]
-async fn what_is_not_text_ends_the_socket() {
+async fn anything_but_valid_text_closes_the_socket() {
     let mut served = serve(Limits::default()).await;
     let (mut socket, id) = served.open().await;
     socket.send(Message::binary(vec![1, 2, 3])).await.unwrap();
@@ -103,7 +103,7 @@ async fn pings_and_posts_keep_a_socket_open() {
 }
 
 #[tokio::test]
-async fn a_socket_has_its_time() {
+async fn a_socket_is_closed_at_its_maximum_age() {
     let mut served = serve(Limits { life: Duration::from_millis(300), ..Limits::default() }).await;
     let (mut socket, id) = served.open().await;
     let talk = async {
@@ -121,7 +121,7 @@ async fn a_socket_has_its_time() {
 }
 
 #[tokio::test]
-async fn a_client_that_does_not_read_holds_up_nobody() {
+async fn a_client_that_does_not_read_delays_no_other() {
     let mut served = serve(Limits::default()).await;
     let (mut stuck, id) = served.open().await;
     let (mut other, other_id) = served.open().await;
@@ -132,11 +132,11 @@ async fn a_client_that_does_not_read_holds_up_nobody() {
             "posted" => accepted += 1,
             full => break assert_eq!(full, "LimitExceededException"),
         }
-        assert!(accepted < 10_000, "nothing is bounded");
+        assert!(accepted < 10_000, "the buffer is not bounded");
     }
     assert_eq!(served.post(&other_id, "hello").await, "posted");
     assert_eq!(text(&mut other).await, "hello");
-    // Once it reads, it gets all that was taken, in order, and more is taken.
+    // Once the client reads, it gets all accepted posts in order, and new posts are accepted.
     for number in 0..accepted {
         assert_eq!(text(&mut stuck).await.trim_end(), number.to_string());
     }
@@ -145,10 +145,10 @@ async fn a_client_that_does_not_read_holds_up_nobody() {
 }
 
 #[tokio::test]
-async fn small_messages_are_counted_too() {
+async fn small_messages_count_towards_the_limit() {
     let mut served = serve(Limits::default()).await;
     let (_stuck, id) = served.open().await;
-    // Fill the path to the client first, then what is left of the buffer.
+    // Fill the path to the client first, then the rest of the buffer.
     while served.post(&id, vec![b' '; 60_000]).await == "posted" {}
     let mut accepted = 0;
     while served.post(&id, "x").await == "posted" {
@@ -159,7 +159,7 @@ async fn small_messages_are_counted_too() {
 }
 
 #[tokio::test]
-async fn a_stuck_socket_ends_in_time() {
+async fn a_stuck_socket_is_closed_in_time() {
     let limits =
         Limits { idle: Duration::from_secs(1), closing: Duration::from_millis(200), ..Limits::default() };
     let mut served = serve(limits).await;

@@ -3,7 +3,7 @@
 use super::*;
 
 #[tokio::test]
-async fn a_connection_can_be_looked_at() {
+async fn a_connection_can_be_inspected() {
     let mut served = serve(Limits::default()).await;
     let (mut socket, _) = served.try_open("", &[("user-agent", "plain/1")]).await.unwrap();
     let context = served.next("CONNECT").await.request_context;
@@ -21,7 +21,7 @@ async fn a_connection_can_be_looked_at() {
 }
 
 #[tokio::test]
-async fn what_was_posted_arrives_before_the_end() {
+async fn posts_arrive_before_the_close_frame() {
     let mut served = serve(Limits::default()).await;
     let (mut socket, id) = served.open().await;
     for number in 0..20 {
@@ -34,11 +34,11 @@ async fn what_was_posted_arrives_before_the_end() {
     let normally = (1000, "Connection Closed Normally".to_owned());
     assert_eq!(closed(&mut socket).await, normally);
     assert_eq!(served.disconnected(&id).await, (1000, normally.1));
-    served.quiet().await;
+    served.assert_quiet().await;
 }
 
 #[tokio::test]
-async fn what_is_gone_is_gone_for_every_method() {
+async fn every_method_answers_gone_for_a_closed_connection() {
     let mut served = serve(Limits::default()).await;
     let (socket, id) = served.open().await;
     drop(socket);
@@ -83,7 +83,7 @@ async fn ids_may_be_encoded_and_calls_unsigned() {
 }
 
 #[tokio::test]
-async fn a_stop_closes_every_socket() {
+async fn stopping_closes_every_socket() {
     let mut served = serve(Limits::default()).await;
     let mut sockets = Vec::new();
     for _ in 0..5 {
@@ -97,22 +97,22 @@ async fn a_stop_closes_every_socket() {
     }
     timeout(PATIENCE, stop).await.unwrap().unwrap();
     assert_eq!(served.gateway.open(), 0);
-    // Their disconnect functions are done by now, each once.
-    let mut told = Vec::new();
+    // By now the disconnect function has run once for each socket.
+    let mut disconnected = Vec::new();
     while let Ok(event) = served.events.try_recv() {
         assert_eq!(event.request_context.disconnect_status_code, Some(1001));
-        told.push(event.request_context.connection_id.unwrap());
+        disconnected.push(event.request_context.connection_id.unwrap());
     }
-    told.sort();
+    disconnected.sort();
     let mut ids: Vec<_> = sockets.into_iter().map(|(_, id)| id).collect();
     ids.sort();
-    assert_eq!(told, ids);
+    assert_eq!(disconnected, ids);
     let refused = served.try_open("", &[]).await;
     assert!(matches!(refused, Err(Error::Http(response)) if response.status() == 503));
 }
 
 #[tokio::test]
-async fn a_stop_waits_only_so_long() {
+async fn stopping_does_not_wait_forever() {
     let limits = Limits { closing: Duration::from_millis(200), ..Limits::default() };
     let mut served = serve(limits).await;
     let (_stuck, id) = served.open().await;

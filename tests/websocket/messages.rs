@@ -1,9 +1,9 @@
-//! What clients say, and what becomes of it.
+//! Messages from clients and the calls of functions that they cause.
 
 use super::*;
 
 #[tokio::test]
-async fn messages_go_by_their_action() {
+async fn messages_are_routed_by_their_action() {
     let mut served = serve(Limits::default()).await;
     let (mut socket, id) = served.open().await;
     let mut ids = Vec::new();
@@ -31,29 +31,29 @@ async fn messages_go_by_their_action() {
     ids.sort();
     ids.dedup();
     assert_eq!(ids.len(), 16);
-    // No answer's body was sent: the next thing that comes is this.
+    // No answer's body was sent to the client: this post is the first text.
     served.post(&id, "first").await;
     assert_eq!(text(&mut socket).await, "first");
 }
 
 #[tokio::test]
-async fn a_failure_is_told_to_the_client() {
+async fn the_client_gets_an_error_when_its_function_fails() {
     let mut served = serve(Limits { integration: Duration::from_millis(300), ..Limits::default() }).await;
     let (mut socket, id) = served.open().await;
     for body in ["fails", "panics", "hangs"] {
         say(&mut socket, body).await;
         let request_id = served.next("MESSAGE").await.request_context.request_id;
-        let told: serde_json::Value = serde_json::from_str(&text(&mut socket).await).unwrap();
+        let error: serde_json::Value = serde_json::from_str(&text(&mut socket).await).unwrap();
         let expected =
             json!({ "message": "Internal server error", "connectionId": id, "requestId": request_id });
-        assert_eq!(told, expected);
+        assert_eq!(error, expected);
     }
     say(&mut socket, "the socket is still open").await;
     served.next("MESSAGE").await;
 }
 
 #[tokio::test]
-async fn messages_run_side_by_side_up_to_a_limit() {
+async fn messages_run_concurrently_up_to_a_limit() {
     let mut served = serve(Limits { concurrent: 2, ..Limits::default() }).await;
     let (mut socket, id) = served.open().await;
     for _ in 0..3 {
@@ -61,7 +61,7 @@ async fn messages_run_side_by_side_up_to_a_limit() {
     }
     served.next("MESSAGE").await;
     served.next("MESSAGE").await;
-    served.quiet().await;
+    served.assert_quiet().await;
     assert_eq!(served.post(&id, "meanwhile").await, "posted");
     assert_eq!(text(&mut socket).await, "meanwhile");
     served.gate.add_permits(1);
@@ -72,7 +72,7 @@ async fn messages_run_side_by_side_up_to_a_limit() {
 }
 
 #[tokio::test]
-async fn messages_of_one_socket_do_not_hold_up_another() {
+async fn messages_of_one_socket_do_not_delay_another() {
     let mut served = serve(Limits { concurrent: 1, ..Limits::default() }).await;
     let (mut busy, _) = served.open().await;
     let (mut other, _) = served.open().await;
@@ -83,7 +83,7 @@ async fn messages_of_one_socket_do_not_hold_up_another() {
 }
 
 #[tokio::test]
-async fn the_end_is_told_once_with_its_code() {
+async fn the_disconnect_function_runs_once_with_the_close_code() {
     use tokio_tungstenite::tungstenite::protocol::CloseFrame;
     let mut served = serve(Limits::default()).await;
 
@@ -101,12 +101,12 @@ async fn the_end_is_told_once_with_its_code() {
     drop(socket);
     assert_eq!(served.disconnected(&id).await.0, 1006);
 
-    served.quiet().await;
+    served.assert_quiet().await;
     assert_eq!(served.gateway.open(), 0);
 }
 
 #[tokio::test]
-async fn the_disconnect_function_knows_who_it_was() {
+async fn the_disconnect_function_gets_the_authorizers_context() {
     let mut served = serve(Limits::default()).await;
     let (socket, _) = served.open().await;
     drop(socket);

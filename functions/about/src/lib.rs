@@ -1,5 +1,5 @@
-//! `GET /health`: whether a function can do its work; the API's document and a page to read it by; and in AWS whatever no
-//! other function's routes take, which is 404.
+//! `GET /health`, the `OpenAPI` document, and a page to read it. In AWS this function also gets every request for an
+//! unknown route, and answers 404.
 
 use std::time::Duration;
 
@@ -13,10 +13,10 @@ use edge::app::App;
 use edge::problem::Problem;
 use http::header;
 
-/// How long the database may take.
-const PATIENCE: Duration = Duration::from_secs(2);
-/// 2025-01-01: no clock that is set stands before it. Ids and the lives of tokens come from the clock.
-const LATEST_WRONG: Timestamp = Timestamp::from_millis(1_735_689_600_000);
+/// The time limit of the database read.
+const READ_TIMEOUT: Duration = Duration::from_secs(2);
+/// 2025-01-01: an earlier time means that the clock was never set. Ids and token lifetimes depend on the clock.
+const EARLIEST_PLAUSIBLE: Timestamp = Timestamp::from_millis(1_735_689_600_000);
 
 /// The function's routes.
 pub fn routes() -> Router<App> {
@@ -26,26 +26,26 @@ pub fn routes() -> Router<App> {
         .route("/docs", get(docs))
 }
 
-/// The API's document, as it is kept.
+/// Returns the `OpenAPI` document of `docs/openapi.json`.
 async fn document() -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "application/json")], include_str!("../../../docs/openapi.json"))
 }
 
-/// A page that shows the document. It fetches nothing else, so it works offline.
+/// Returns a page that shows the document. It loads nothing else, so it works offline.
 async fn docs() -> impl IntoResponse {
     Html(include_str!("docs.html"))
 }
 
-/// Checks that the table answers a read, which it does only while it is active, and that the clock was set. Costs half a
-/// read unit. No token: whoever watches has none.
+/// Checks that the table answers a read, which it does only while it is active, and that the clock is set. Costs half a
+/// read unit. Needs no token, because monitors have none.
 ///
 /// # Errors
-/// `Unhealthy` where one of them is not so.
+/// `Unhealthy` if one of the checks fails.
 async fn health(State(app): State<App>) -> Result<impl IntoResponse, Problem> {
-    let read = tokio::time::timeout(PATIENCE, app.store.reach()).await;
-    let read = read.unwrap_or_else(|_| Err(Error::Unavailable("no answer in time".into())));
-    let is_set = app.store.now() > LATEST_WRONG;
-    let found = match (read, is_set) {
+    let read = tokio::time::timeout(READ_TIMEOUT, app.store.reach()).await;
+    let read = read.unwrap_or_else(|_| Err(Error::Unavailable("the database read timed out".into())));
+    let clock_is_set = app.store.now() > EARLIEST_PLAUSIBLE;
+    let (detail, cause) = match (read, clock_is_set) {
         (Ok(()), true) => {
             let checked = r#"{"status": "ok", "checks": {"database": "ok", "clock": "ok"}}"#;
             return Ok(([(header::CONTENT_TYPE, "application/json")], checked));
@@ -54,5 +54,5 @@ async fn health(State(app): State<App>) -> Result<impl IntoResponse, Problem> {
         (Err(error), true) => ("The database does not answer. The clock is set.", error.into()),
         (Err(error), false) => ("The database does not answer. The clock is not set.", error.into()),
     };
-    Err(Error::Unhealthy(found.0, found.1).into())
+    Err(Error::Unhealthy(detail, cause).into())
 }

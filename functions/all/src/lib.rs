@@ -1,10 +1,10 @@
-//! Every function by its name: for the binary that is all of them, and for the local stack.
+//! All functions by name, for the Lambda binary and for the local stack.
 
 use axum::Router;
 use edge::app::App;
 use edge::run;
 
-/// The functions that answer HTTP requests, each with its routes.
+/// The HTTP functions with their routes.
 #[must_use]
 pub fn http() -> Vec<(&'static str, Router<App>)> {
     vec![
@@ -33,13 +33,13 @@ pub fn http() -> Vec<(&'static str, Router<App>)> {
 /// The functions of the `WebSocket` API.
 pub const SOCKETS: [&str; 4] = ["ws-authorizer", "ws-connect", "ws-disconnect", "ws-message"];
 
-/// The functions that the table's stream wakes.
+/// The functions that the table's stream invokes.
 pub const STREAM: [&str; 1] = ["fan-out"];
 
-/// Runs a function in Lambda, until Lambda ends it.
+/// Runs a function in Lambda until Lambda stops the process.
 ///
 /// # Errors
-/// What kept it from starting; that there is no such function, for one.
+/// The reason why it did not start, for example an unknown name.
 pub fn start(function: &str) -> Result<(), lambda_http::Error> {
     match function {
         "ws-authorizer" => run::run_events(ws_authorizer::handle),
@@ -49,7 +49,7 @@ pub fn start(function: &str) -> Result<(), lambda_http::Error> {
         "fan-out" => run::run_events(fan_out::handle),
         _ => {
             let found = http().into_iter().find(|(name, _)| *name == function);
-            let (_, routes) = found.ok_or_else(|| format!("there is no function {function:?}"))?;
+            let (_, routes) = found.ok_or_else(|| format!("unknown function {function:?}"))?;
             run::run(routes)
         }
     }

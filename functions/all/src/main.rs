@@ -1,7 +1,7 @@
-//! The binary of every Lambda function. It is the one that Lambda was told to start: its handler, `_HANDLER`.
+//! The binary of all Lambda functions. Lambda's variable `_HANDLER` names the one to run.
 
 fn main() -> Result<(), lambda_http::Error> {
     let function =
-        edge::app::variable("_HANDLER").ok_or("_HANDLER, which says which function this is, is not set")?;
+        edge::app::variable("_HANDLER").ok_or("_HANDLER, the name of the function to run, is not set")?;
     functions::start(&function)
 }

@@ -1,6 +1,6 @@
 //! Accounts: `POST /api/auth/register`, `/login` and `/change-password`, `DELETE /api/users/me`.
 //!
-//! All that needs a password's hash is here, for that takes memory and time.
+//! Every call that hashes a password is in this function, because hashing needs more memory and time than other calls.
 
 mod passwords;
 
@@ -34,7 +34,7 @@ pub fn routes() -> Router<App> {
         .route("/api/users/me", delete(delete_account))
 }
 
-/// What an account is made from.
+/// The details of a new account.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Registration {
@@ -44,23 +44,26 @@ pub struct Registration {
     full_name: Option<Name>,
 }
 
-/// What someone signs in with: either a username or an e-mail address.
+/// The credentials of a login: either a username or an e-mail address, and the password.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(transform = has_one_name)]
+#[schemars(transform = exactly_one_name)]
 pub struct Login {
     username: Option<String>,
     email: Option<String>,
     password: Password,
 }
 
-/// Says in the schema what no field says alone.
-fn has_one_name(schema: &mut Schema) {
-    let one = |name: &str, other: &str| json!({"properties": {name: {"type": "string"}, other: {"type": "null"}}, "required": [name]});
+/// Adds the rule across fields to the schema: either a username or an e-mail address.
+fn exactly_one_name(schema: &mut Schema) {
+    let one = |name: &str, other: &str| {
+        let properties = json!({name: {"type": "string"}, other: {"type": "null"}});
+        json!({"properties": properties, "required": [name]})
+    };
     schema.insert("anyOf".to_owned(), json!([one("username", "email"), one("email", "username")]));
 }
 
-/// Another password, and the one before it.
+/// The current and the new password.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PasswordChange {
@@ -68,7 +71,7 @@ pub struct PasswordChange {
     new_password: NewPassword,
 }
 
-/// What deleting an account asks for.
+/// The password that confirms the deletion of an account.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "AccountDeletion")]
@@ -76,7 +79,7 @@ pub struct Deletion {
     password: Password,
 }
 
-/// A pair of tokens, and whose they are.
+/// A pair of tokens and their user.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "Session")]
 pub struct LoggedIn {
@@ -85,7 +88,7 @@ pub struct LoggedIn {
     user: UserView,
 }
 
-/// Makes an account under a random user id.
+/// Creates an account with a random user id.
 async fn register(
     State(app): State<App>,
     from: ClientAddress,
@@ -108,7 +111,8 @@ async fn register(
     Ok(Reply::created(UserView::own(registered.user, registered.profile), "Registered."))
 }
 
-/// Begins a session. Whoever does not get in is not told why: the calls, the work and the answer are the same.
+/// Starts a session. An unknown name and a wrong password cannot be told apart: the database calls, the hashing and the
+/// response are the same.
 async fn login(
     State(app): State<App>,
     from: ClientAddress,
@@ -120,13 +124,13 @@ async fn login(
     };
     let admitted = app.store.admit_login(&name, from);
     let ((), found) = tokio::try_join!(admitted, app.store.account_named(&name))?;
-    let Registered { user, account, profile } = checked(found, login.password).await?;
+    let Registered { user, account, profile } = authenticated(found, login.password).await?;
     let session = app.store.begin_session(&user, &account).await?;
     let tokens = app.tokens(&session, &profile)?;
     Ok(Reply::ok(LoggedIn { tokens, user: UserView::own(user, profile) }, "Logged in."))
 }
 
-/// Sets another password, and ends all sessions of the account but the caller's.
+/// Changes the password and ends all sessions of the account except the caller's.
 async fn change_password(
     State(app): State<App>,
     caller: Caller,
@@ -138,7 +142,7 @@ async fn change_password(
     Ok(Reply::ok((), "Password changed."))
 }
 
-/// Deletes the caller's account, once they have left all groups and rooms.
+/// Removes the caller from all groups and rooms, then deletes their account.
 async fn delete_account(
     State(app): State<App>,
     caller: Caller,
@@ -151,15 +155,15 @@ async fn delete_account(
     Ok(Reply::ok((), "Account deleted."))
 }
 
-/// The caller's account, if the password is its own.
+/// Returns the caller's account if the password is correct.
 async fn account_of(app: &App, caller: &Caller, password: Password) -> Result<Account, Error> {
     let admitted = app.store.admit_password(&caller.user);
     let ((), found) = tokio::try_join!(admitted, app.store.account_of(&caller.user))?;
-    Ok(checked(found, password).await?.account)
+    Ok(authenticated(found, password).await?.account)
 }
 
-/// Someone, if there is such an account and the password is its own.
-async fn checked(found: Option<Registered>, password: Password) -> Result<Registered, Error> {
-    let is_right = passwords::is_right(found.as_ref().map(|found| &found.account.hash), password).await?;
-    found.filter(|_| is_right).ok_or(Error::NotAuthenticated("The name or the password is wrong."))
+/// Returns the account if there is one and the password is correct.
+async fn authenticated(found: Option<Registered>, password: Password) -> Result<Registered, Error> {
+    let is_correct = passwords::is_correct(found.as_ref().map(|found| &found.account.hash), password).await?;
+    found.filter(|_| is_correct).ok_or(Error::NotAuthenticated("The name or the password is wrong."))
 }

@@ -1,6 +1,7 @@
 //! Passwords and their hashes: argon2id (RFC 9106) with 19 MiB, two passes and one lane.
 //!
-//! Invariant: a password is neither shown nor logged, and an unknown account costs the same work as a known one.
+//! Invariant: passwords are never logged. An unknown account costs the same work as a known one, so that response times
+//! do not reveal which accounts exist.
 
 use std::fmt;
 
@@ -14,18 +15,18 @@ use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use unicode_normalization::UnicodeNormalization;
 
-/// Characters of a new password.
+/// Length of a new password, in characters.
 const LENGTHS: std::ops::RangeInclusive<usize> = 8..=128;
 const MEMORY_KIB: u32 = 19_456;
 const PASSES: u32 = 2;
 const LANES: u32 = 1;
-/// What a password is compared with where there is no account. No password has this hash.
-const NOBODY: &str =
+/// The hash to verify against when there is no account. It matches no password.
+const DUMMY_HASH: &str =
     "$argon2id$v=19$m=19456,t=2,p=1$bm9ib2R5IGlzIGhlcmU$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
-/// Hashes are computed by so many at once, for each takes 19 MiB; the others wait.
-static AT_WORK: Semaphore = Semaphore::const_new(4);
+/// Limits concurrent hashes, because each needs 19 MiB. Further ones wait.
+static HASHING_SLOTS: Semaphore = Semaphore::const_new(4);
 
-/// A password as someone typed it, in NFC (RFC 8265, section 4.2): keyboards differ in how they send one character.
+/// A password in NFC (RFC 8265, section 4.2), because keyboards differ in how they encode the same character.
 #[derive(Clone, Deserialize, JsonSchema)]
 #[serde(from = "String")]
 #[schemars(inline, extend("format" = "password"))]
@@ -43,7 +44,7 @@ impl fmt::Debug for Password {
     }
 }
 
-/// A password that may be set: 8-128 characters (Unicode scalar values, as typed).
+/// A new password: 8-128 characters (Unicode scalar values, counted before normalisation).
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(try_from = "String")]
 #[schemars(inline, extend("format" = "password", "minLength" = LENGTHS.start(), "maxLength" = LENGTHS.end()))]
@@ -55,31 +56,31 @@ impl TryFrom<String> for NewPassword {
         if LENGTHS.contains(&text.chars().count()) {
             Ok(Self(text.into()))
         } else {
-            Err("a password has 8-128 characters")
+            Err("a password must have 8-128 characters")
         }
     }
 }
 
-/// The hash of a new password, with a salt of its own.
+/// Hashes a new password with a random salt.
 ///
 /// # Errors
-/// `Internal` where there is no memory or no randomness.
+/// `Internal` if memory or randomness is unavailable.
 pub(crate) async fn hash(NewPassword(password): NewPassword) -> Result<PasswordHash, Error> {
-    computed(move || {
+    run_hashing(move || {
         let hash = argon2()?.hash_password(password.0.as_bytes()).map_err(internal)?;
         Ok(PasswordHash(hash.to_string()))
     })
     .await
 }
 
-/// Whether a password is the one of a hash; `None` stands for that of an account that does not exist, and takes as
-/// long.
+/// Verifies a password against a hash. `None` means that the account does not exist: the result is `false`, after the
+/// same work.
 ///
 /// # Errors
-/// `Internal` where there is no memory, or the hash is none.
-pub(crate) async fn is_right(hash: Option<&PasswordHash>, password: Password) -> Result<bool, Error> {
-    let hash = hash.map_or(NOBODY, |PasswordHash(hash)| hash).to_owned();
-    computed(move || verify(&hash, &password)).await
+/// `Internal` if memory is unavailable or the hash is malformed.
+pub(crate) async fn is_correct(hash: Option<&PasswordHash>, password: Password) -> Result<bool, Error> {
+    let hash = hash.map_or(DUMMY_HASH, |PasswordHash(hash)| hash).to_owned();
+    run_hashing(move || verify(&hash, &password)).await
 }
 
 fn verify(hash: &str, password: &Password) -> Result<bool, Error> {
@@ -90,11 +91,11 @@ fn verify(hash: &str, password: &Password) -> Result<bool, Error> {
     }
 }
 
-/// Does the work off the threads that serve.
-async fn computed<T: Send + 'static>(
+/// Runs the work on a blocking thread, so that it does not stall other requests.
+async fn run_hashing<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Error> {
-    let _turn = AT_WORK.acquire().await.map_err(Error::internal)?;
+    let _slot = HASHING_SLOTS.acquire().await.map_err(Error::internal)?;
     spawn_blocking(work).await.map_err(Error::internal)?
 }
 
@@ -116,29 +117,33 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_hash_knows_its_password() {
+    async fn a_hash_matches_only_its_password() {
         let hash = hash(new("corre\u{301}ct horse")).await.unwrap();
-        for (password, right) in [("corréct horse", true), ("correct horse", false), ("", false)] {
-            assert_eq!(is_right(Some(&hash), password.to_owned().into()).await.unwrap(), right, "{password}");
+        for (password, correct) in [("corréct horse", true), ("correct horse", false), ("", false)] {
+            assert_eq!(
+                is_correct(Some(&hash), password.to_owned().into()).await.unwrap(),
+                correct,
+                "{password}"
+            );
         }
         assert!(hash.0.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"));
         assert_eq!(format!("{hash:?} {:?}", new("corréct horse")), "PasswordHash NewPassword(Password)");
     }
 
     #[tokio::test]
-    async fn nobody_costs_the_same_work() {
+    async fn an_unknown_account_costs_the_same_work() {
         let hash = hash(new("long enough")).await.unwrap();
         let form = |hash: &str| {
             let parts: Vec<_> = hash.split('$').collect();
             (parts[..4].join("$"), parts[5].len())
         };
-        assert_eq!(form(NOBODY), form(&hash.0));
-        // A hash that is not well-formed would be an error, before any work is done.
-        assert!(!is_right(None, "long enough".to_owned().into()).await.unwrap());
+        assert_eq!(form(DUMMY_HASH), form(&hash.0));
+        // A malformed hash would be an error, before any work is done.
+        assert!(!is_correct(None, "long enough".to_owned().into()).await.unwrap());
     }
 
     #[test]
-    fn a_new_password_has_a_length() {
+    fn a_new_password_has_8_to_128_characters() {
         for (text, fits) in [("é".repeat(8), true), ("é".repeat(7), false), ("x".repeat(128), true)] {
             assert_eq!(NewPassword::try_from(text.clone()).is_ok(), fits, "{text}");
         }

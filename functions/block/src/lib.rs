@@ -15,7 +15,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use store::Blocked;
 
-/// What the list is called in its cursors.
+/// The list's name in its cursors.
 const LIST: &str = "blocked";
 
 /// The function's routes.
@@ -26,23 +26,23 @@ pub fn routes() -> Router<App> {
         .route("/api/messages/blocked-users", get(blocked))
 }
 
-/// Whom to block.
+/// The user to block.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Block {
     blocked_user_id: UserId,
 }
 
-/// Which page of the list.
+/// The page to return.
 #[derive(Deserialize, JsonSchema)]
 pub struct Page {
     #[serde(default)]
     limit: Limit,
-    /// The `next_cursor` of the page before.
+    /// The `next_cursor` of the previous page.
     cursor: Option<String>,
 }
 
-/// Blocks a user: neither can write to the other in their direct conversation.
+/// Blocks a user: neither can send to the other in their direct conversation.
 async fn block(
     State(app): State<App>,
     caller: Caller,
@@ -55,7 +55,7 @@ async fn block(
     Ok(Reply::ok((), "User blocked."))
 }
 
-/// Takes the caller's own block back.
+/// Removes the caller's block of a user.
 async fn unblock(
     State(app): State<App>,
     caller: Caller,
@@ -65,7 +65,7 @@ async fn unblock(
     Ok(Reply::ok((), "User unblocked."))
 }
 
-/// A page of those whom the caller has blocked.
+/// Returns a page of the users whom the caller has blocked.
 async fn blocked(
     State(app): State<App>,
     caller: Caller,

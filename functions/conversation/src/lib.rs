@@ -16,14 +16,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use store::{PageBounds, PageOfMessages, Target};
 
-/// The function's routes. In the template both methods of the first path name its parameter `id`.
+/// The function's routes. The first path's parameter is named `id`, as in the template, where `DELETE` shares the path.
 pub fn routes() -> Router<App> {
     Router::new()
         .route("/api/messages/conversation/{id}", get(conversation))
         .route("/api/conversations/{id}/messages", get(messages))
 }
 
-/// Which page of a conversation.
+/// The page of a conversation to return.
 #[derive(Deserialize, JsonSchema)]
 pub struct Page {
     #[serde(default)]
@@ -34,21 +34,21 @@ pub struct Page {
     before: Option<MessageId>,
     /// The page begins just after this message.
     after: Option<MessageId>,
-    /// The `next_cursor` of the page before.
+    /// The `next_cursor` of the previous page.
     cursor: Option<String>,
-    /// Whether to mark it read up to the newest message on the page.
+    /// Whether to mark the conversation as read up to the newest message on the page.
     mark_read: Option<bool>,
 }
 
-/// Where a page ended, and in which direction it goes on.
+/// Where a page ended, and the direction of the next one.
 #[derive(Serialize, Deserialize)]
 enum Position {
     Older(Stamp),
     Newer(Stamp, Option<Stamp>),
 }
 
-/// The direct conversation with a user: its newest page, or the one around the bounds. Marks it read unless told
-/// otherwise. An empty list where there is none yet.
+/// Returns a page of the direct conversation with a user, by default the newest, and marks it as read unless
+/// `mark_read` is false. Without a conversation the page is empty.
 async fn conversation(
     State(app): State<App>,
     caller: Caller,
@@ -61,7 +61,7 @@ async fn conversation(
     Ok(found.unwrap_or_else(|| Reply::page(Vec::new(), None)))
 }
 
-/// A page of any conversation of the caller's. Marks it read only where told to.
+/// Returns a page of any of the caller's conversations. Marks it as read only if `mark_read` is true.
 async fn messages(
     State(app): State<App>,
     caller: Caller,
@@ -94,7 +94,7 @@ async fn read_page(
     Ok(Some(Reply::page(found.shown_to(reader), cursor)))
 }
 
-/// What the list is called in its cursors.
+/// The list's name in its cursors.
 fn list_of(conversation: &ConversationId) -> String {
     format!("messages {conversation}")
 }
@@ -108,7 +108,7 @@ fn bounds(
     let limit = page.limit.get();
     let offset = page.offset.get();
     if let Some(cursor) = page.cursor {
-        // All but the limit is in the cursor: what else stands beside it belongs to the first page.
+        // The cursor contains everything but the limit. Other parameters belong to the first page.
         let (before, after) = match app.cursors.open(reader, &list_of(conversation), &cursor)? {
             Position::Older(before) => (Some(before), None),
             Position::Newer(after, before) => (before, Some(after)),
@@ -117,7 +117,7 @@ fn bounds(
     }
     let stamp = |field: &str, id: Option<MessageId>| match id {
         Some(id) if id.conversation != *conversation => {
-            Err(Error::field(field, "The message is not one of this conversation."))
+            Err(Error::field(field, "The message is not in this conversation."))
         }
         id => Ok(id.map(|id| id.stamp)),
     };
@@ -125,13 +125,13 @@ fn bounds(
     if after.is_some() && offset > 0 {
         return Err(Error::field(
             "offset",
-            "An offset counts back from the newest message: send it without after.",
+            "The offset counts back from the newest message: it cannot be combined with after.",
         ));
     }
     Ok(PageBounds { before, after, offset, limit })
 }
 
-/// Marks the conversation read up to the newest message on the page, if anything is unread.
+/// Marks the conversation as read up to the newest message on the page, if anything is unread.
 async fn mark_page_read(
     app: &App,
     reader: &UserId,
@@ -139,7 +139,7 @@ async fn mark_page_read(
     page: &mut PageOfMessages,
 ) -> Result<(), Error> {
     let Some(newest) = page.messages.last().map(|message| message.id.stamp) else { return Ok(()) };
-    // A large conversation's row may not count yet what is on the page.
+    // In a large conversation the row may lag behind the messages on the page.
     let nothing_unread = page.row.unread == 0 && page.row.head >= Some(newest);
     if nothing_unread || page.row.has_read(newest) {
         return Ok(());

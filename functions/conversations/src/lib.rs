@@ -1,4 +1,4 @@
-//! Conversations and who takes part: `POST /api/conversations`, `GET` and `PATCH /api/conversations/{id}`, and
+//! Conversations and their participants: `POST /api/conversations`, `GET` and `PATCH /api/conversations/{id}`, and
 //! `/api/conversations/{id}/participants`.
 
 use axum::Router;
@@ -29,21 +29,21 @@ pub fn routes() -> Router<App> {
         .route("/api/conversations/{id}/participants/{user_id}", patch(set_role).delete(remove))
 }
 
-/// What may be made; people make rooms of their own.
+/// The type of a new conversation. Rooms are created with `POST /api/rooms`.
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[schemars(rename = "NewConversationType")]
 pub enum NewKind {
-    /// With one other user.
+    /// A conversation with one other user.
     Direct,
-    /// With those whom its admins add.
+    /// A conversation whose admins add the participants.
     Group,
 }
 
-/// A conversation to open or make.
+/// A direct conversation to open, or a group to create.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(rename = "NewConversation", transform = depends_on_the_type)]
+#[schemars(rename = "NewConversation", transform = rules_of_each_type)]
 pub struct New {
     r#type: NewKind,
     name: Option<Name>,
@@ -51,8 +51,8 @@ pub struct New {
     client_conversation_id: Option<ClientId>,
 }
 
-/// Says in the schema what no field says alone.
-fn depends_on_the_type(schema: &mut Schema) {
+/// Adds the rules across fields to the schema: what each type requires.
+fn rules_of_each_type(schema: &mut Schema) {
     let direct = json!({
         "type": {"const": "direct"},
         "name": {"type": "null"},
@@ -63,7 +63,7 @@ fn depends_on_the_type(schema: &mut Schema) {
     schema.insert("anyOf".to_owned(), choices);
 }
 
-/// 201 with the caller's row of the new conversation; 200 where it was there before.
+/// Opens a direct conversation or creates a group. Returns the caller's row: 201 if it is new, 200 if it existed.
 async fn create(
     State(app): State<App>,
     caller: Caller,
@@ -75,87 +75,84 @@ async fn create(
             let client_id = client_conversation_id.map(String::from);
             app.store.create_group(&caller, NewGroup { name, participants, client_id }).await?
         }
-        (NewKind::Group, None, _) => return Err(Error::field("name", "A group has a name.").into()),
+        (NewKind::Group, None, _) => return Err(Error::field("name", "A group needs a name.").into()),
         (NewKind::Direct, Some(_), _) => {
-            return Err(Error::field("name", "A direct conversation has no name of its own.").into());
+            return Err(Error::field("name", "A direct conversation cannot have a name.").into());
         }
         (NewKind::Direct, None, [peer]) => app.store.open_direct(&caller, peer).await?,
         (NewKind::Direct, None, _) => {
-            return Err(
-                Error::field("participant_ids", "A direct conversation is with one other user.").into()
-            );
+            return Err(Error::field("participant_ids", "A direct conversation needs one other user.").into());
         }
     };
-    Ok(answered(&app, &mut opened).await)
+    Ok(reply(&app, &mut opened).await)
 }
 
-async fn answered(app: &App, opened: &mut Opened) -> Reply<ConversationView> {
+async fn reply(app: &App, opened: &mut Opened) -> Reply<ConversationView> {
     app.push.deliver(&app.store, std::mem::take(&mut opened.delivery)).await;
     if opened.is_new {
         Reply::created(opened.shown(), "Conversation created.")
     } else {
-        Reply::ok(opened.shown(), "This conversation was there before.")
+        Reply::ok(opened.shown(), "The conversation already exists.")
     }
 }
 
-/// Which page of the participants.
+/// The page of participants to return.
 #[derive(Deserialize, JsonSchema)]
 pub struct Page {
     limit: Option<Limit>,
-    /// The `next_cursor` of the page before.
+    /// The `next_cursor` of the previous page.
     cursor: Option<String>,
 }
 
-/// A conversation: the caller's row, and a page of its participants.
+/// A conversation: the caller's row and a page of participants.
 #[derive(Serialize, JsonSchema)]
-#[schemars(rename = "ConversationDetails")]
-pub struct Shown {
+pub struct ConversationDetails {
     #[serde(flatten)]
     row: ConversationView,
     description: Option<Description>,
     participants: Vec<ParticipantView>,
 }
 
-/// The conversation with up to 100 of its participants, unless fewer are asked for.
+/// Returns a conversation with a page of its participants, by default up to 100.
 async fn show(
     State(app): State<App>,
     caller: Caller,
     Path(conversation): Path<ConversationId>,
     Query(page): Query<Page>,
-) -> Result<Reply<Shown>, Problem> {
+) -> Result<Reply<ConversationDetails>, Problem> {
     let list = format!("participants {conversation}");
     let after = page.cursor.map(|cursor| app.cursors.open(&caller.user, &list, &cursor)).transpose()?;
     let limit = page.limit.map_or(Limit::MAX, Limit::get);
     let found = app.store.overview(&caller.user, &conversation, after, limit).await?;
     let next = found.next.map(|user| app.cursors.seal(&caller.user, &list, &user)).transpose()?;
     let row = found.row.shown(&conversation);
-    let shown = Shown { row, description: found.description, participants: found.participants };
+    let shown = ConversationDetails { row, description: found.description, participants: found.participants };
     Ok(Reply::page(shown, next))
 }
 
-/// What an admin changes.
+/// The details to change. An absent field stays as it is; null removes a description or photo.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[expect(clippy::option_option, reason = "left alone, taken away, or set")]
+#[expect(clippy::option_option, reason = "absent, null, or a value")]
 #[schemars(rename = "ConversationChange")]
 pub struct Change {
     name: Option<Name>,
-    #[serde(default, deserialize_with = "taken_away_or_set")]
+    #[serde(default, deserialize_with = "null_or_value")]
     #[schemars(with = "Option<Description>")]
     description: Option<Option<Description>>,
-    #[serde(default, deserialize_with = "taken_away_or_set")]
+    #[serde(default, deserialize_with = "null_or_value")]
     #[schemars(with = "Option<Picture>")]
     photo_url: Option<Option<Picture>>,
 }
 
-#[expect(clippy::option_option, reason = "left alone, taken away, or set")]
-fn taken_away_or_set<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+#[expect(clippy::option_option, reason = "absent, null, or a value")]
+fn null_or_value<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     from: D,
 ) -> Result<Option<Option<T>>, D::Error> {
     Option::deserialize(from).map(Some)
 }
 
-/// Changes the name, the description or the photo, for an admin. A description or photo of null is taken away.
+/// Changes the name, description or photo. Admins only.
 async fn change(
     State(app): State<App>,
     caller: Caller,
@@ -178,14 +175,14 @@ async fn row(
     Ok(Reply::ok(row.shown(conversation), "OK"))
 }
 
-/// Whom to add.
+/// The users to add.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Newcomers {
     user_ids: Vec<UserId>,
 }
 
-/// Adds participants, for an admin; the caller's row. They see what is sent from now on.
+/// Adds participants and returns the caller's row. Admins only. New participants see the messages sent from now on.
 async fn add(
     State(app): State<App>,
     caller: Caller,
@@ -197,7 +194,7 @@ async fn add(
     Ok(row(&app, &caller, &conversation).await?)
 }
 
-/// Removes a participant: the caller themselves, or another where the caller is an admin.
+/// Removes a participant. Users may remove themselves; admins may remove anyone.
 async fn remove(
     State(app): State<App>,
     caller: Caller,
@@ -208,14 +205,14 @@ async fn remove(
     Ok(Reply::ok((), "OK"))
 }
 
-/// What a participant is to be.
+/// The new role of a participant.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Role {
     is_admin: bool,
 }
 
-/// Makes a participant an admin, or no longer one; for an admin.
+/// Makes a participant an admin, or revokes the role. Admins only.
 async fn set_role(
     State(app): State<App>,
     caller: Caller,

@@ -1,4 +1,4 @@
-//! The Lambda function `conversation`.
+//! The Lambda function `conversations`.
 
 fn main() -> Result<(), lambda_http::Error> {
     edge::run::run(conversations::routes())

@@ -21,26 +21,26 @@ pub fn routes() -> Router<App> {
         .route("/api/messages/{id}", delete(delete_message))
 }
 
-/// For whom a message is deleted.
+/// The users for whom a message is deleted.
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[schemars(rename = "DeletionScope")]
 pub enum Scope {
-    /// For everyone.
+    /// Deletes the message for everyone.
     #[default]
     Everyone,
-    /// For the caller alone.
+    /// Hides the message from the caller only.
     Me,
 }
 
-/// How a message is deleted.
+/// How to delete a message.
 #[derive(Deserialize, JsonSchema)]
 pub struct Deletion {
     #[serde(default)]
     scope: Scope,
 }
 
-/// Deletes a message. What is left of it where it was deleted for everyone, nothing where it is hidden from the caller.
+/// Deletes a message for everyone and returns what remains of it, or hides it from the caller and returns null.
 async fn delete_message(
     State(app): State<App>,
     caller: Caller,
@@ -51,8 +51,8 @@ async fn delete_message(
         Scope::Everyone => {
             let changed = app.store.delete_message(&caller.user, &message).await?;
             app.push.deliver(&app.store, changed.delivery).await;
-            let left = changed.message.shown_to(&caller.user, &changed.reads);
-            Ok(Reply::ok(Some(left), "Message deleted."))
+            let remains = changed.message.shown_to(&caller.user, &changed.reads);
+            Ok(Reply::ok(Some(remains), "Message deleted."))
         }
         Scope::Me => {
             let changed = app.store.hide_message(&caller.user, &message).await?;
@@ -62,7 +62,8 @@ async fn delete_message(
     }
 }
 
-/// Hides the conversation and its history up to now from the caller alone; the next message brings it back.
+/// Removes a conversation from the caller's inbox and hides its history so far from them. The next message brings the
+/// conversation back, without that history.
 async fn delete_conversation(
     State(app): State<App>,
     caller: Caller,

@@ -1,4 +1,4 @@
-//! `PATCH /api/messages/{id}`: gives a message another text.
+//! `PATCH /api/messages/{id}`: edits a message.
 
 use axum::Router;
 use axum::extract::State;
@@ -18,7 +18,7 @@ pub fn routes() -> Router<App> {
     Router::new().route("/api/messages/{id}", patch(edit))
 }
 
-/// A message's new text.
+/// The new text of a message.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "MessageEdit")]
@@ -26,7 +26,7 @@ pub struct Edit {
     message_text: Text,
 }
 
-/// The message as it is now, for its sender. The same text again changes nothing.
+/// Changes a message's text and returns the message. Only its sender may; an equal text changes nothing.
 async fn edit(
     State(app): State<App>,
     caller: Caller,

@@ -18,31 +18,31 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use store::QueuePosition;
 
-/// What the list is called in its cursors.
+/// The list's name in its cursors.
 const LIST: &str = "events";
-/// Milliseconds between polls while a conversation is lively, and when nothing happens.
-const LIVELY: u32 = 1_000;
-const QUIET: u32 = 30_000;
-/// Polls without news after which the pace slows down.
-const PATIENCE: u32 = 5;
+/// Milliseconds until the next poll: the minimum while events arrive, the maximum after many empty polls.
+const MIN_DELAY: u32 = 1_000;
+const MAX_DELAY: u32 = 30_000;
+/// Empty polls in a row before the delay grows.
+const FAST_POLLS: u32 = 5;
 
 /// The function's routes.
 pub fn routes() -> Router<App> {
     Router::new().route("/api/events", get(events))
 }
 
-/// Which page of the queue.
+/// The page of the queue to return.
 #[derive(Deserialize, JsonSchema)]
 pub struct Page {
     #[serde(default)]
     limit: Limit,
-    /// The `cursor` of the poll before.
+    /// The `cursor` of the previous poll.
     cursor: Option<String>,
 }
 
-/// What a poll gives: events in the order of their ids, and when to come again.
+/// The result of a poll: events in the order of their ids, and when to poll again.
 #[derive(Serialize, JsonSchema)]
-#[expect(clippy::struct_field_names, reason = "the API's names")]
+#[expect(clippy::struct_field_names, reason = "the API's field names")]
 pub struct Events {
     events: Vec<EventView>,
     cursor: String,
@@ -50,7 +50,8 @@ pub struct Events {
     poll_after_ms: u32,
 }
 
-/// The events after a cursor, each once. Without one: no events, and a cursor that stands a few seconds back.
+/// Returns the events after a cursor, each once. Without a cursor it returns no events, only a cursor that starts a few
+/// seconds back.
 async fn events(
     State(app): State<App>,
     caller: Caller,
@@ -62,12 +63,13 @@ async fn events(
     };
     let from = position(&app, &caller.user, &cursor)?;
     let minute = u32::try_from(app.store.now().seconds() / 60).unwrap_or(u32::MAX);
-    // Once a minute a poll writes that its user is there, beside reading.
-    let is_noted = from.present == minute;
-    let noted = async { if is_noted { Ok(()) } else { app.store.record_poll(&caller.user).await } };
-    let (poll, noted) = futures_util::join!(app.store.poll(&caller.user, from, page.limit.get()), noted);
+    // Once a minute, a poll also writes the user's presence.
+    let is_recorded = from.present == minute;
+    let recorded = async { if is_recorded { Ok(()) } else { app.store.record_poll(&caller.user).await } };
+    let (poll, recorded) =
+        futures_util::join!(app.store.poll(&caller.user, from, page.limit.get()), recorded);
     let mut poll = poll?;
-    if noted.is_ok() {
+    if recorded.is_ok() {
         poll.position.present = minute;
     }
     Ok(answer(&app, &caller.user, poll.events, &poll.position, poll.has_more)?)
@@ -88,16 +90,16 @@ fn answer(
     position: &QueuePosition,
     has_more: bool,
 ) -> Result<Reply<Events>, Error> {
-    let poll_after_ms = pace(position.idle.into());
+    let poll_after_ms = poll_delay(position.idle.into());
     meter::measure(Metric::PollAfter, f64::from(poll_after_ms));
     let cursor = app.cursors.seal_bytes(user, LIST, &position.to_bytes())?;
     Ok(Reply::ok(Events { events, cursor, has_more, poll_after_ms }, "OK"))
 }
 
-/// Milliseconds until the next poll, after so many that brought nothing: slower by half each time.
-fn pace(idle: u32) -> u32 {
-    let slower = idle.saturating_sub(PATIENCE).min(20);
-    (0..slower).fold(LIVELY, |pace, _| pace * 3 / 2).min(QUIET)
+/// Milliseconds until the next poll, after a number of empty polls in a row: each one beyond [`FAST_POLLS`] adds half.
+fn poll_delay(empty_polls: u32) -> u32 {
+    let steps = empty_polls.saturating_sub(FAST_POLLS).min(20);
+    (0..steps).fold(MIN_DELAY, |delay, _| delay * 3 / 2).min(MAX_DELAY)
 }
 
 #[cfg(test)]
@@ -105,9 +107,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_pace_goes_from_a_second_to_half_a_minute() {
-        let paces: Vec<_> = (0..20).map(pace).collect();
-        assert!(paces.is_sorted());
-        assert_eq!((paces[0], paces[5], paces[6], pace(255)), (1_000, 1_000, 1_500, 30_000));
+    fn the_poll_delay_grows_from_1_to_30_seconds() {
+        let delays: Vec<_> = (0..20).map(poll_delay).collect();
+        assert!(delays.is_sorted());
+        assert_eq!((delays[0], delays[5], delays[6], poll_delay(255)), (1_000, 1_000, 1_500, 30_000));
     }
 }

@@ -1,7 +1,7 @@
-//! The table's stream: large conversations whose logs have grown.
+//! The handler of the table's stream: fans out the changes of large conversations.
 //!
-//! Invariant: a record says no more than that there is something to do; what there is the conversation's own
-//! checkpoint tells.
+//! Invariant: a record is only a wake-up call. What is left to fan out follows from the conversation's checkpoint, so a
+//! repeated or late record does no harm.
 
 use std::collections::BTreeMap;
 
@@ -17,29 +17,29 @@ use observe::metrics::Metric;
 use serde_dynamo::AttributeValue;
 use store::{FannedOut, logged_conversation, table};
 
-/// Conversations that are worked on at once. Each writes to many participants side by side already.
-const SIDE_BY_SIDE: usize = 4;
+/// How many conversations are fanned out concurrently. Each already writes to many participants at once.
+const CONCURRENT_CONVERSATIONS: usize = 4;
 
-/// Brings each conversation of a batch up to date, once, and names the records of those that failed: Lambda goes on
-/// from the first of them. What it then hands over again is done already, and costs a read.
+/// Fans out each conversation of a batch of records once, and reports the records of those that failed. Lambda retries
+/// from the first of these on; a conversation that is already done then costs one read.
 ///
 /// # Errors
-/// None: what fails is in the answer.
+/// None: failures are in the response.
 pub async fn handle(app: App, event: Event) -> Result<DynamoDbEventResponse, String> {
     meter::note_field("route", "stream");
     meter::note_field("records", event.records.len());
-    let mut woken: BTreeMap<ConversationId, Vec<EventRecord>> = BTreeMap::new();
+    let mut records_of: BTreeMap<ConversationId, Vec<EventRecord>> = BTreeMap::new();
     for record in event.records {
         if let Some(conversation) = conversation(&record) {
-            woken.entry(conversation).or_default().push(record);
+            records_of.entry(conversation).or_default().push(record);
         }
     }
-    let outcomes = stream::iter(woken).map(|(conversation, records)| {
+    let outcomes = stream::iter(records_of).map(|(conversation, records)| {
         let app = &app;
         async move { (fan_out(app, &conversation).await, conversation, records) }
     });
     let mut response = DynamoDbEventResponse::default();
-    let mut outcomes = outcomes.buffer_unordered(SIDE_BY_SIDE);
+    let mut outcomes = outcomes.buffer_unordered(CONCURRENT_CONVERSATIONS);
     while let Some((outcome, conversation, records)) = outcomes.next().await {
         let Err(error) = outcome else { continue };
         meter::failed(&error);
@@ -50,11 +50,11 @@ pub async fn handle(app: App, event: Event) -> Result<DynamoDbEventResponse, Str
     Ok(response)
 }
 
-/// Fans the changes of a large conversation out to all of its participants, from its checkpoint on. Running it again, or
-/// twice at once, changes nothing.
+/// Fans out the changes of a large conversation to all its participants, from its checkpoint on. Idempotent, also when
+/// run concurrently.
 ///
 /// # Errors
-/// `Unavailable` where the database is, or an entry of the log cannot be read yet.
+/// `Unavailable` if the database is, or a log entry cannot be read yet.
 pub async fn fan_out(app: &App, conversation: &ConversationId) -> Result<(), Error> {
     meter::note(conversation);
     let mut is_first = true;
@@ -65,7 +65,7 @@ pub async fn fan_out(app: &App, conversation: &ConversationId) -> Result<(), Err
             failure.map_or(Ok(()), Err)?;
         }
         app.store.complete_batch(&batch).await?;
-        // The batches after the first are younger.
+        // The first batch has the oldest change, and so the greatest lag.
         if is_first && let Some(since) = batch.since() {
             meter::measure_between(Metric::FanOutLag, since, app.store.now());
         }
@@ -80,7 +80,7 @@ fn failure(record: EventRecord) -> DynamoDbBatchItemFailure {
     failure
 }
 
-/// The conversation that a record is of, if its log has grown.
+/// The conversation of a record, if the record is a new entry of its log.
 fn conversation(record: &EventRecord) -> Option<ConversationId> {
     let text = |name| match record.change.keys.get(name) {
         Some(AttributeValue::S(text)) => Some(text),

@@ -21,7 +21,7 @@ pub fn routes() -> Router<App> {
         .route("/api/messages/{id}/receipts", get(receipts))
 }
 
-/// Moves the caller's watermark to a message, never back; gives it as it stands.
+/// Moves the caller's watermark forward to a message, never back. Returns the current watermark.
 async fn mark_as_read(
     State(app): State<App>,
     caller: Caller,
@@ -32,7 +32,7 @@ async fn mark_as_read(
     Ok(Reply::ok(marked.watermark, "Marked as read."))
 }
 
-/// Marks everything in a conversation read.
+/// Marks everything in a conversation as read.
 async fn read_all(
     State(app): State<App>,
     caller: Caller,
@@ -43,7 +43,7 @@ async fn read_all(
     Ok(Reply::ok(marked.watermark, "Marked as read."))
 }
 
-/// Who has read a message, and when.
+/// Returns who has read a message, and when.
 async fn receipts(
     State(app): State<App>,
     caller: Caller,

@@ -1,4 +1,4 @@
-//! `PUT` and `GET /api/presence`: what the caller shows, and what others do.
+//! `PUT` and `GET /api/presence`: sets the caller's presence and looks up that of others.
 
 use axum::Router;
 use axum::extract::State;
@@ -14,7 +14,7 @@ use edge::reply::Reply;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-/// Users that one call looks up at most.
+/// The most users per look-up.
 const MAX_USERS: usize = 100;
 
 /// The function's routes.
@@ -22,7 +22,7 @@ pub fn routes() -> Router<App> {
     Router::new().route("/api/presence", put(set).get(look_up))
 }
 
-/// What to show.
+/// The caller's new presence.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "PresenceChange")]
@@ -31,9 +31,9 @@ pub struct Change {
     current_conversation_id: Option<ConversationId>,
 }
 
-/// Whose presence is asked for.
+/// The users to look up.
 #[derive(Deserialize, JsonSchema)]
-pub struct Wanted {
+pub struct PresenceQuery {
     /// 1-100 users, separated by commas.
     #[schemars(regex(
         pattern = r"^[\s,]*[0-9A-Za-z_.@|:-]{1,128}(\s*,[\s,]*[0-9A-Za-z_.@|:-]{1,128}){0,99}[\s,]*$"
@@ -41,7 +41,7 @@ pub struct Wanted {
     user_ids: String,
 }
 
-/// Sets what the caller shows, and tells the peers of their latest conversations.
+/// Sets the caller's presence and pushes it to the peers of their latest direct conversations.
 async fn set(
     State(app): State<App>,
     caller: Caller,
@@ -53,13 +53,13 @@ async fn set(
     Ok(Reply::ok(shown, "OK"))
 }
 
-/// What some users show to the caller, in the order asked for.
+/// Returns the presence of some users as the caller may see it, in the order of the query.
 async fn look_up(
     State(app): State<App>,
     caller: Caller,
-    Query(wanted): Query<Wanted>,
+    Query(query): Query<PresenceQuery>,
 ) -> Result<Reply<Vec<PresenceView>>, Problem> {
-    let ids = wanted.user_ids.split(',').map(str::trim).filter(|id| !id.is_empty());
+    let ids = query.user_ids.split(',').map(str::trim).filter(|id| !id.is_empty());
     let users = ids.map(|id| id.parse().map_err(|e| Error::field("user_ids", format!("{e}"))));
     let users = users.collect::<Result<Vec<UserId>, _>>()?;
     if users.is_empty() || users.len() > MAX_USERS {

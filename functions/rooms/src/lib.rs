@@ -18,7 +18,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use store::{RoomUser, RoomView};
 
-/// What the list is called in its cursors.
+/// The list's name in its cursors.
 const LIST: &str = "rooms";
 
 /// The function's routes.
@@ -31,7 +31,7 @@ pub fn routes() -> Router<App> {
         .route("/api/rooms/{id}/users", get(users))
 }
 
-/// A room to make.
+/// A room to create.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "NewRoom")]
@@ -40,7 +40,7 @@ pub struct New {
     description: Option<Description>,
 }
 
-/// 201 with the creator's row of the new room.
+/// Creates a room, with the caller as its admin. Returns 201 with their row.
 async fn create(
     State(app): State<App>,
     caller: Caller,
@@ -52,16 +52,16 @@ async fn create(
     Ok(Reply::created(row, "Room created."))
 }
 
-/// Which page of a list.
+/// The page of a list to return.
 #[derive(Deserialize, JsonSchema)]
 pub struct Page {
     #[serde(default)]
     limit: Limit,
-    /// The `next_cursor` of the page before.
+    /// The `next_cursor` of the previous page.
     cursor: Option<String>,
 }
 
-/// A page of all rooms, in the order of their names.
+/// Returns a page of all rooms, ordered by name.
 async fn list(
     State(app): State<App>,
     caller: Caller,
@@ -73,7 +73,7 @@ async fn list(
     Ok(Reply::page(rooms, next))
 }
 
-/// Joins; the caller's row. Its last 100 messages are shown.
+/// Joins a room, from its last 100 messages on. Returns the caller's row.
 async fn join(
     State(app): State<App>,
     caller: Caller,
@@ -85,7 +85,7 @@ async fn join(
     Ok(Reply::ok(row, "OK"))
 }
 
-/// Leaves.
+/// Leaves a room.
 async fn leave(
     State(app): State<App>,
     caller: Caller,
@@ -99,7 +99,7 @@ async fn leave(
     Ok(Reply::ok((), "OK"))
 }
 
-/// Deletes the room for everyone in it; for its creator.
+/// Deletes the room for everyone in it. Its creator only.
 async fn remove(
     State(app): State<App>,
     caller: Caller,
@@ -110,7 +110,7 @@ async fn remove(
     Ok(Reply::ok((), "Room deleted."))
 }
 
-/// A page of who is in the room, those online first.
+/// Returns a page of the users in a room, those online first.
 async fn users(
     State(app): State<App>,
     caller: Caller,

@@ -1,4 +1,4 @@
-//! The Lambda function `conversation`.
+//! The Lambda function `rooms`.
 
 fn main() -> Result<(), lambda_http::Error> {
     edge::run::run(rooms::routes())

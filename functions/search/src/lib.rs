@@ -1,4 +1,4 @@
-//! `GET /api/messages/search`: the caller's messages that hold some words, newest first.
+//! `GET /api/messages/search`: the messages the caller can see that contain all words of a query, newest first.
 
 use axum::Router;
 use axum::extract::State;
@@ -18,7 +18,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use store::{Hit, SearchScope};
 
-/// Characters of a query at most.
+/// Maximum length of a query, in characters.
 const MAX_QUERY: usize = 500;
 
 /// The function's routes.
@@ -26,31 +26,31 @@ pub fn routes() -> Router<App> {
     Router::new().route("/api/messages/search", get(search))
 }
 
-/// What to search for, and which page of it.
+/// A message search, and the page of hits to return.
 #[derive(Deserialize, JsonSchema)]
 pub struct Search {
-    /// Words and "quoted phrases". The parameter `query` is taken for it as well.
+    /// Words and "quoted phrases". The parameter `query` is accepted as an alias.
     #[schemars(required, length(min = 1, max = MAX_QUERY), regex(pattern = "[^\\s\"“”„]"))]
     q: Option<String>,
     #[schemars(skip)]
     query: Option<String>,
     #[serde(default)]
     limit: Limit,
-    /// The `next_cursor` of the page before.
+    /// The `next_cursor` of the previous page.
     cursor: Option<String>,
-    /// In one conversation only.
+    /// Only messages in this conversation.
     conversation_id: Option<ConversationId>,
-    /// Of one sender only.
+    /// Only messages of this sender.
     from: Option<UserId>,
-    /// Sent before this time.
+    /// Only messages sent before this time.
     #[schemars(extend("format" = "date-time"))]
     before: Option<String>,
-    /// Sent after this time.
+    /// Only messages sent after this time.
     #[schemars(extend("format" = "date-time"))]
     after: Option<String>,
 }
 
-/// A message that was found, and where in its text: ranges `[start, end)` of Unicode scalar values.
+/// A message that matches, and where: `highlights` are ranges `[start, end)` of its text, in Unicode scalar values.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "SearchHit")]
 pub struct HitView {
@@ -59,7 +59,8 @@ pub struct HitView {
     highlights: Vec<[u32; 2]>,
 }
 
-/// A page of hits. It may be empty and still go on: a call reads only so many messages.
+/// Returns a page of hits. A page may be empty and still have a `next_cursor`, because each call reads a limited number
+/// of messages.
 async fn search(
     State(app): State<App>,
     caller: Caller,
@@ -70,7 +71,7 @@ async fn search(
         return Err(Error::field("q", "A query has at most 500 characters.").into());
     }
     let query =
-        TextQuery::parse(&text).ok_or_else(|| Error::field("q", "There is nothing to search for."))?;
+        TextQuery::parse(&text).ok_or_else(|| Error::field("q", "Send at least one word to search for."))?;
     let scope = SearchScope {
         before: time("before", search.before.as_deref())?,
         after: time("after", search.after.as_deref())?,
@@ -78,10 +79,10 @@ async fn search(
         from: search.from,
     };
     let list = format!("search {scope:?} {text}").replace('\0', " ");
-    let pass = search.cursor.map(|cursor| app.cursors.open(&caller.user, &list, &cursor)).transpose()?;
+    let progress = search.cursor.map(|cursor| app.cursors.open(&caller.user, &list, &cursor)).transpose()?;
     let limit = search.limit.get();
-    let found = app.store.search(&caller.user, &query, &scope, limit, pass.unwrap_or_default()).await?;
-    let next = found.next.map(|pass| app.cursors.seal(&caller.user, &list, &pass)).transpose()?;
+    let found = app.store.search(&caller.user, &query, &scope, limit, progress.unwrap_or_default()).await?;
+    let next = found.next.map(|progress| app.cursors.seal(&caller.user, &list, &progress)).transpose()?;
     let shown = |hit: Hit| HitView {
         message: hit.message.shown_to(&caller.user, &hit.reads),
         highlights: hit.highlights.into_iter().map(|range| [range.start, range.end]).collect(),
@@ -90,6 +91,6 @@ async fn search(
 }
 
 fn time(field: &str, text: Option<&str>) -> Result<Option<Timestamp>, Error> {
-    let malformed = || Error::field(field, "A time is of the form 2026-01-31T12:00:00Z.");
+    let malformed = || Error::field(field, "Send a time of the form 2026-01-31T12:00:00Z.");
     text.map(|text| Timestamp::parse(text).ok_or_else(malformed)).transpose()
 }

@@ -16,7 +16,7 @@ pub fn routes() -> Router<App> {
     Router::new().route("/api/messages/send", post(send))
 }
 
-/// 201 with the message; 200 with the first one where the same `client_message_id` was sent before.
+/// Sends a message: 201 with the message, or 200 with the original if its `client_message_id` was sent before.
 async fn send(
     State(app): State<App>,
     caller: Caller,
@@ -29,7 +29,7 @@ async fn send(
         }
         Sent::Duplicate(message) => {
             let reads = app.store.read_state(&caller.user, &message).await?;
-            Ok(Reply::ok(message.shown_to(&caller.user, &reads), "This message was sent before."))
+            Ok(Reply::ok(message.shown_to(&caller.user, &reads), "The message was already sent."))
         }
     }
 }

@@ -1,6 +1,6 @@
-//! Sessions of those who registered here: `POST /api/auth/refresh` and `/logout`.
+//! Sessions of users who registered here: `POST /api/auth/refresh` and `/logout`.
 //!
-//! Neither asks for an access token: the refresh token says whose it is.
+//! Neither needs an access token, because the refresh token identifies its user.
 
 use axum::Router;
 use axum::extract::State;
@@ -26,14 +26,14 @@ pub struct Body {
     refresh_token: String,
 }
 
-/// A new pair of tokens; for a token that was just replaced, the pair that replaced it.
+/// Returns a new pair of tokens. A token that was just replaced gets the pair that replaced it again.
 async fn refresh(State(app): State<App>, Json(body): Json<Body>) -> Result<Reply<Tokens>, Problem> {
     let token = open_refresh_token(&app.cursors, &body.refresh_token)?;
     let (session, registered) = app.store.refresh(&token).await?;
     Ok(Reply::ok(app.tokens(&session, &registered.profile)?, "OK"))
 }
 
-/// Ends the session of a token. Its access tokens hold until they expire.
+/// Ends the session of a refresh token. Its access tokens stay valid until they expire.
 async fn logout(State(app): State<App>, Json(body): Json<Body>) -> Result<Reply<()>, Problem> {
     let token = open_refresh_token(&app.cursors, &body.refresh_token)?;
     app.store.end_session(&token.user, &token.session).await?;

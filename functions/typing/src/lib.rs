@@ -1,4 +1,4 @@
-//! `POST /api/typing`: the caller types, or has stopped.
+//! `POST /api/typing`: signals that the caller is typing, or has stopped.
 
 use axum::Router;
 use axum::extract::State;
@@ -17,18 +17,19 @@ pub fn routes() -> Router<App> {
     Router::new().route("/api/typing", post(typing))
 }
 
-/// A typing signal, as HTTP and sockets carry it.
+/// A typing signal.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "TypingSignal")]
 pub struct Signal {
-    /// Where.
+    /// The conversation in which the caller is typing.
     pub conversation_id: ConversationId,
-    /// Whether they type.
+    /// False if the caller has stopped.
     pub is_typing: bool,
 }
 
-/// Passes the signal on. It ends by itself after 6 s; where a block stands nobody hears of it.
+/// Sends the signal to the other participants. It expires after 6 s. In a blocked direct
+/// conversation, and in conversations of more than 24 participants, it is dropped.
 async fn typing(
     State(app): State<App>,
     caller: Caller,

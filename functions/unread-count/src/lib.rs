@@ -1,4 +1,4 @@
-//! `GET /api/messages/unread-count`: unread messages in all, and how many conversations have some.
+//! `GET /api/messages/unread-count`: the number of unread messages, and of conversations that have any.
 
 use axum::Router;
 use axum::extract::State;

@@ -1,4 +1,4 @@
-//! People: `GET` and `PATCH /api/users/me`, `GET /api/users/{id}`, `GET /api/users?q=`.
+//! Users: `GET` and `PATCH /api/users/me`, `GET /api/users/{id}`, `GET /api/users?q=`.
 
 use axum::Router;
 use axum::extract::State;
@@ -16,7 +16,7 @@ use edge::reply::Reply;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-/// Characters of a query at most.
+/// Maximum length of a query, in characters.
 const MAX_QUERY: usize = 200;
 
 /// The function's routes.
@@ -27,7 +27,7 @@ pub fn routes() -> Router<App> {
         .route("/api/users", get(people))
 }
 
-/// Whom to look for, and which page of them.
+/// A user search, and the page of users to return.
 #[derive(Deserialize, JsonSchema)]
 pub struct Search {
     /// The start of a username or of a word of a name.
@@ -35,17 +35,18 @@ pub struct Search {
     q: String,
     #[serde(default)]
     limit: Limit,
-    /// The `next_cursor` of the page before.
+    /// The `next_cursor` of the previous page.
     cursor: Option<String>,
 }
 
-/// The caller's profile, kept up to date with what their token says; made at the first call.
+/// Returns the caller's profile. The first call creates it. For users who did not register here, each call updates it
+/// from the token.
 async fn me(State(app): State<App>, caller: Caller) -> Result<Reply<UserView>, Problem> {
     let profile = app.store.ensure_user(&caller).await?;
     Ok(Reply::ok(UserView::own(caller.user, profile), "OK"))
 }
 
-/// Changes the caller's name or picture, here and in the rows of those they write with.
+/// Changes the caller's name or picture, in their profile and in their peers' inbox rows.
 async fn change_me(
     State(app): State<App>,
     caller: Caller,
@@ -56,7 +57,7 @@ async fn change_me(
     Ok(Reply::ok(UserView::own(caller.user, profile), "Profile changed."))
 }
 
-/// Someone's profile.
+/// Returns the profile of a user.
 async fn user(
     State(app): State<App>,
     _caller: Caller,
@@ -66,7 +67,8 @@ async fn user(
     Ok(Reply::ok(UserView::other(user, profile), "OK"))
 }
 
-/// A page of people by the starts of their names. It may be shorter than asked for and still go on.
+/// Returns a page of users, found by the start of a username or of a word of their name. A page may be shorter than its
+/// limit and still have a `next_cursor`.
 async fn people(
     State(app): State<App>,
     caller: Result<Caller, Problem>,

@@ -1,4 +1,4 @@
-//! The authorizer of the `WebSocket` API: who opens a socket.
+//! The authorizer of the `WebSocket` API: authenticates the client that opens a socket.
 
 use aws_lambda_events::apigw::{
     ApiGatewayCustomAuthorizerPolicy, ApiGatewayCustomAuthorizerRequestTypeRequest,
@@ -10,13 +10,13 @@ use edge::app::App;
 use edge::socket;
 use observe::meter;
 
-/// The only error that API Gateway answers with 401.
+/// The only error text that API Gateway turns into 401.
 const UNAUTHORIZED: &str = "Unauthorized";
 
-/// Lets a caller in, with their identity for all later events of the socket.
+/// Lets a caller open a socket, and passes their identity to all its later events.
 ///
 /// # Errors
-/// `Unauthorized` where neither token nor ticket holds; another text for a fault of ours.
+/// `Unauthorized` if neither token nor ticket is valid; an error code if the fault is ours.
 pub async fn handle(
     app: App,
     event: ApiGatewayCustomAuthorizerRequestTypeRequest,
@@ -24,14 +24,14 @@ pub async fn handle(
     meter::note_field("route", "authorizer");
     meter::note_field("gateway_request_id", event.request_context.request_id.as_deref());
     let query = &event.query_string_parameters;
-    let caller = match socket::opener(&app, query.first("token"), query.first("ticket"), &event.headers).await
-    {
+    let (token, ticket) = (query.first("token"), query.first("ticket"));
+    let caller = match socket::authenticate(&app, token, ticket, &event.headers).await {
         Ok(caller) => caller,
         Err(error @ Error::NotAuthenticated(_)) => {
             meter::failed(&error);
             return Err(UNAUTHORIZED.to_owned());
         }
-        Err(error) => return Err(socket::fault(&error)),
+        Err(error) => return Err(socket::log_fault(&error)),
     };
     let mut statement = IamPolicyStatement::default();
     statement.action = vec!["execute-api:Invoke".to_owned()];
@@ -43,6 +43,6 @@ pub async fn handle(
     let mut response = ApiGatewayCustomAuthorizerResponse::default();
     response.principal_id = Some(caller.user.to_string());
     response.policy_document = policy;
-    response.context = socket::context_of(&caller).map_err(|error| socket::fault(&error))?;
+    response.context = socket::context_of(&caller).map_err(|error| socket::log_fault(&error))?;
     Ok(response)
 }

@@ -3,19 +3,19 @@
 use aws_lambda_events::apigw::{ApiGatewayProxyResponse, ApiGatewayWebsocketProxyRequest};
 use domain::error::Error;
 use edge::app::App;
-use edge::socket::{PROTOCOL, SocketEvent, accepted, fault};
+use edge::socket::{PROTOCOL, SocketEvent, accepted, log_fault};
 use observe::meter;
 use observe::metrics::Metric;
 
-/// Keeps the socket, and tells the peers that its user is there.
+/// Stores the socket and publishes its user's presence.
 ///
 /// # Errors
-/// A text for a fault of ours: API Gateway refuses the handshake.
+/// An error code if the fault is ours; API Gateway then refuses the handshake.
 pub async fn handle(
     app: App,
     event: ApiGatewayWebsocketProxyRequest,
 ) -> Result<ApiGatewayProxyResponse, String> {
-    connect(&app, event).await.map_err(|error| fault(&error))
+    connect(&app, event).await.map_err(|error| log_fault(&error))
 }
 
 async fn connect(

@@ -3,19 +3,19 @@
 use aws_lambda_events::apigw::{ApiGatewayProxyResponse, ApiGatewayWebsocketProxyRequest};
 use domain::error::Error;
 use edge::app::App;
-use edge::socket::{SocketEvent, accepted, fault};
+use edge::socket::{SocketEvent, accepted, log_fault};
 use observe::meter;
 use observe::metrics::Metric;
 
-/// Forgets the socket and, where it was the last, tells the peers that its user has left.
+/// Deletes the socket and, if it was the user's last, publishes that they are offline.
 ///
 /// # Errors
-/// A text for a fault of ours.
+/// An error code if the fault is ours.
 pub async fn handle(
     app: App,
     event: ApiGatewayWebsocketProxyRequest,
 ) -> Result<ApiGatewayProxyResponse, String> {
-    disconnect(&app, event).await.map_err(|error| fault(&error))
+    disconnect(&app, event).await.map_err(|error| log_fault(&error))
 }
 
 async fn disconnect(

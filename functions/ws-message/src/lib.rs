@@ -1,4 +1,4 @@
-//! Frames from clients: the same actions as over HTTP, by the same code.
+//! Frames from clients: the same actions as over HTTP, with the same code.
 
 use aws_lambda_events::apigw::{ApiGatewayProxyResponse, ApiGatewayWebsocketProxyRequest};
 use domain::caller::Caller;
@@ -9,33 +9,33 @@ use domain::message::Draft;
 use domain::presence::Status;
 use edge::app::App;
 use edge::extract::from_object;
-use edge::socket::{SocketEvent, accepted, fault};
+use edge::socket::{SocketEvent, accepted, log_fault};
 use observe::meter;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use store::Sent;
 
-/// Does what a frame asks for, and answers on the same socket. A frame that fails leaves the socket open.
+/// Performs the action of a frame and answers on the same socket. A frame that fails leaves the socket open.
 ///
 /// # Errors
-/// A text for a fault of ours.
+/// An error code if the fault is ours.
 pub async fn handle(
     app: App,
     event: ApiGatewayWebsocketProxyRequest,
 ) -> Result<ApiGatewayProxyResponse, String> {
     let SocketEvent { connection, caller, body, .. } =
-        SocketEvent::read(event).map_err(|error| fault(&error))?;
+        SocketEvent::read(event).map_err(|error| log_fault(&error))?;
     if caller.expires <= app.store.now() {
         app.push.close_expired(&connection).await;
         return Ok(accepted());
     }
-    let answer = Frame::read(&body).answered(&app, &caller).await;
-    app.push.answer(&connection, &answer).await.map_err(|error| fault(&error))?;
+    let answer = Frame::read(&body).answer(&app, &caller).await;
+    app.push.answer(&connection, &answer).await.map_err(|error| log_fault(&error))?;
     Ok(accepted())
 }
 
-/// What a frame may ask for.
+/// The actions of frames.
 const ACTIONS: [&str; 5] = ["send", "mark_as_read", "typing", "presence", "ping"];
 
 /// A frame: `{"action", "ref"?, …}`.
@@ -46,7 +46,7 @@ struct Frame {
     fields: Option<Map<String, Value>>,
 }
 
-/// Up to where the user has read.
+/// The newest message that the user has read.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MarkAsRead {
@@ -61,7 +61,7 @@ pub struct Typing {
     is_typing: bool,
 }
 
-/// What the user shows.
+/// The user's new presence.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Presence {
@@ -69,7 +69,7 @@ pub struct Presence {
     current_conversation_id: Option<ConversationId>,
 }
 
-/// Nothing.
+/// A ping, which has no fields.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Ping {}
@@ -82,14 +82,14 @@ impl Frame {
         Self { action, reference, fields: Some(fields) }
     }
 
-    async fn answered(self, app: &App, caller: &Caller) -> Value {
+    async fn answer(self, app: &App, caller: &Caller) -> Value {
         let (action, reference) = (self.action.clone(), self.reference.clone());
-        match self.done(app, caller).await {
+        match self.perform(app, caller).await {
             Ok(None) => json!({"type": "pong", "ref": reference}),
             Ok(Some(data)) => json!({"type": "ack", "action": action, "ref": reference, "data": data}),
             Err(error) => {
                 if error.status().is_server_error() {
-                    let _ = fault(&error);
+                    let _ = log_fault(&error);
                 } else {
                     meter::failed(&error);
                 }
@@ -99,8 +99,8 @@ impl Frame {
         }
     }
 
-    /// What the frame asks for; `None` where that is a pong.
-    async fn done(self, app: &App, caller: &Caller) -> Result<Option<Value>, Error> {
+    /// Performs the action and returns the data of its acknowledgement; `None` for a ping, whose answer is a pong.
+    async fn perform(self, app: &App, caller: &Caller) -> Result<Option<Value>, Error> {
         let invalid = |message: &str| Error::Invalid { field: None, message: message.to_owned() };
         let fields = self.fields.ok_or_else(|| invalid("The frame is not a JSON object."))?;
         let action = self.action.as_str().ok_or_else(|| Error::field("action", "The action is missing."))?;
@@ -130,7 +130,7 @@ impl Frame {
                 Ok(Some(json!(shown)))
             }
             "ping" => from_object(fields).map(|Ping {}| None),
-            _ => Err(Error::field("action", "There is no such action.")),
+            _ => Err(Error::field("action", "Unknown action.")),
         }
     }
 }

@@ -1,4 +1,5 @@
-//! `POST /api/ws-ticket`: a ticket that opens one socket, for clients whose URLs are logged.
+//! `POST /api/ws-ticket`: issues a ticket that opens one socket, for clients whose URLs are logged and so must not
+//! contain a token.
 
 use axum::Router;
 use axum::extract::State;
@@ -17,14 +18,14 @@ pub fn routes() -> Router<App> {
     Router::new().route("/api/ws-ticket", post(ticket))
 }
 
-/// A ticket, and the seconds it holds.
+/// A ticket, and the seconds until it expires.
 #[derive(Serialize, JsonSchema)]
 pub struct Ticket {
     ticket: String,
     expires_in: i64,
 }
 
-/// One use, 30 s.
+/// Issues a ticket that is valid once, for 30 s.
 async fn ticket(State(app): State<App>, caller: Caller) -> Result<Reply<Ticket>, Problem> {
     let ticket = socket::issue_ticket(&app, &caller).await?;
     Ok(Reply::created(Ticket { ticket, expires_in: TICKET_LIFE }, "Ticket issued."))

@@ -1,13 +1,13 @@
-//! What people say in the room: of four subjects, in thirteen languages.
+//! What people say in the lively room: about four subjects, in thirteen languages.
 
-/// A way to talk about food, the weather, journeys and words. In all texts `{dish}`, `{place}` and `{n}` stand for
-/// one of the dishes, one of the places, and a small number.
+/// Texts about food, the weather, journeys and words. The placeholders `{dish}`, `{place}` and `{n}` stand for one of
+/// the dishes, one of the places, and a small number.
 pub(super) struct Language {
-    /// What is asked of each subject.
+    /// Questions about each subject.
     pub(super) asks: [[&'static str; 2]; 4],
-    /// What is answered.
+    /// Answers about each subject.
     pub(super) answers: [[&'static str; 3]; 4],
-    /// What ends an exchange.
+    /// Messages that end an exchange.
     pub(super) ends: [&'static str; 4],
     pub(super) dishes: [&'static str; 4],
     pub(super) places: [&'static str; 4],

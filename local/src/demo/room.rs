@@ -1,4 +1,4 @@
-//! A lively room in which all write, each in their own languages, and a quiet one.
+//! The demo's rooms: a lively one, in which each person writes in their own languages, and a quiet one.
 
 use std::borrow::Cow;
 
@@ -7,13 +7,13 @@ use super::languages::{
     ARABIC, CHINESE, ENGLISH, FRENCH, GERMAN, GREEK, HEBREW, HINDI, JAPANESE, KOREAN, Language, RUSSIAN,
     SPANISH, THAI,
 };
-use super::scene::{Act, Deed, Place, Scene, say};
+use super::scene::{Action, Place, Scene, Step, say};
 
-/// Joins when two thirds are said: of those, all but the last hundred are hidden from them.
+/// Joins after two thirds of the messages, and sees only the last hundred of these.
 const LATECOMER: &str = "mei";
 const HOST: &str = "eleni";
 
-/// Who speaks what.
+/// The people and their languages.
 const VOICES: [(&str, [&Language; 2]); 8] = [
     ("alice", [&GERMAN, &ENGLISH]),
     ("bob", [&ENGLISH, &ENGLISH]),
@@ -25,7 +25,7 @@ const VOICES: [(&str, [&Language; 2]); 8] = [
     (LATECOMER, [&CHINESE, &THAI]),
 ];
 
-/// Who reads for the last time, so many messages before the end.
+/// When each person reads for the last time: the number of messages that follow.
 const LAST_READ: [(usize, &str); 8] = [
     (57, "carol"),
     (31, "farah"),
@@ -37,8 +37,8 @@ const LAST_READ: [(usize, &str); 8] = [
     (0, "yuki"),
 ];
 
-/// What is said once, in equal distances.
-const ONCE: [(&str, &str); 24] = [
+/// Messages that are each sent once, at equal distances.
+const SPECIAL: [(&str, &str); 24] = [
     ("eleni", "Welcome to Café Babel! Καλώς ήρθατε! Write in any language: someone will understand. ☕"),
     ("priya", "👋🏾👋🏽👋🏼👋🏻 सबको नमस्ते!"),
     ("bob", "The whole family is here this weekend 👨‍👩‍👧‍👦 plus 👩🏿‍🦱 and the dog 🐕‍🦺"),
@@ -81,63 +81,64 @@ const ONCE: [(&str, &str); 24] = [
     ("carol", "https://www.openstreetmap.org/#map=17/36.5297/-6.2924 👈🏽 aquí, a las nueve"),
 ];
 
-/// The rooms, with so many messages in the lively one.
+/// Returns the rooms, with `messages` messages in the lively one.
 pub(super) fn all(messages: usize) -> Vec<Scene> {
     let about = "Write in any language. Someone will understand. 🌍";
     let lively = Place::Room(HOST, "Café Babel", about);
     let quiet = Place::Room("bob", "Quiet corner", "For those who would rather read.");
     let silence =
-        vec![("bob", say("Shh.")), ("farah", Deed::Join), ("farah", say("🤫")), ("bob", Deed::Read)];
+        vec![("bob", say("Shh.")), ("farah", Action::Join), ("farah", say("🤫")), ("bob", Action::Read)];
     vec![
-        Scene { place: lively, began: 9_300, ended: 1, acts: Talk::of(messages).acts() },
-        Scene { place: quiet, began: 8_000, ended: 7_400, acts: silence },
+        Scene { place: lively, began: 9_300, ended: 1, steps: Talk::new(messages).steps() },
+        Scene { place: quiet, began: 8_000, ended: 7_400, steps: silence },
     ]
 }
 
-/// The talk in the lively room, as it comes about.
+/// Generates the conversation in the lively room.
 struct Talk {
-    /// How many messages it will have.
+    /// The number of messages to generate.
     messages: usize,
     dice: Dice,
-    acts: Vec<Act>,
-    said: usize,
-    /// How much of [`ONCE`] is said.
-    once: usize,
-    /// Who is there; the latecomer is the last of [`VOICES`].
+    steps: Vec<Step>,
+    /// The number of messages so far.
+    sent: usize,
+    /// How many of [`SPECIAL`] have been sent.
+    special: usize,
+    /// How many of [`VOICES`] are in the room; the latecomer is the last of them.
     people: usize,
 }
 
 impl Talk {
-    fn of(messages: usize) -> Self {
-        let acts = VOICES.iter().filter(|(who, _)| *who != HOST && *who != LATECOMER);
-        let acts = acts.map(|(who, _)| (*who, Deed::Join)).collect();
-        Self { messages, dice: Dice::seeded(2_026), acts, said: 0, once: 0, people: VOICES.len() - 1 }
+    fn new(messages: usize) -> Self {
+        let joining = VOICES.iter().filter(|(who, _)| *who != HOST && *who != LATECOMER);
+        let steps = joining.map(|(who, _)| (*who, Action::Join)).collect();
+        Self { messages, dice: Dice::seeded(2_026), steps, sent: 0, special: 0, people: VOICES.len() - 1 }
     }
 
-    fn acts(mut self) -> Vec<Act> {
-        while self.said < self.messages {
+    fn steps(mut self) -> Vec<Step> {
+        while self.sent < self.messages {
             self.exchange();
         }
-        self.acts
+        self.steps
     }
 
-    /// A question and what comes of it.
+    /// Adds a question, answers to it, and sometimes a message that ends the exchange.
     fn exchange(&mut self) {
         let subject = self.dice.below(4);
-        let (asker, tongues) = VOICES[self.dice.below(self.people)];
-        let language = self.dice.pick(&tongues);
-        let question = self.said;
+        let (asker, languages) = VOICES[self.dice.below(self.people)];
+        let language = self.dice.pick(&languages);
+        let question = self.sent;
         let opening = self.dice.pick(&language.asks[subject]);
         self.speak(asker, language, opening, None);
-        let mut before = vec![opening];
+        let mut used = vec![opening];
         for _ in 0..=self.dice.below(6) {
-            let (who, tongues) = VOICES[self.dice.below(self.people)];
-            let language = self.dice.pick(&tongues);
+            let (who, languages) = VOICES[self.dice.below(self.people)];
+            let language = self.dice.pick(&languages);
             let answer = self.dice.pick(&language.answers[subject]);
-            if who != asker && !before.contains(&answer) {
-                let answered = self.dice.once_in(4).then_some(question);
-                self.speak(who, language, answer, answered);
-                before.push(answer);
+            if who != asker && !used.contains(&answer) {
+                let reply_to = self.dice.once_in(4).then_some(question);
+                self.speak(who, language, answer, reply_to);
+                used.push(answer);
             }
         }
         if self.dice.once_in(2) {
@@ -146,64 +147,68 @@ impl Talk {
         }
     }
 
-    /// Says something; now and then somebody regrets it.
-    fn speak(&mut self, who: &'static str, language: &Language, text: &str, answered: Option<usize>) {
-        self.come_in();
-        self.say_once();
-        if self.said >= self.messages {
+    /// Adds a message; sometimes it is then edited, deleted or hidden.
+    fn speak(&mut self, who: &'static str, language: &Language, text: &str, reply_to: Option<usize>) {
+        self.add_latecomer();
+        self.add_special();
+        if self.sent >= self.messages {
             return;
         }
-        let text = self.filled(text, language);
-        let number = self.said;
+        let text = self.fill_in(text, language);
+        let number = self.sent;
         self.push(
             who,
-            match answered {
-                Some(question) => Deed::Answer(question, Cow::Owned(text.clone())),
-                None => Deed::Say(Cow::Owned(text.clone())),
+            match reply_to {
+                Some(question) => Action::Answer(question, Cow::Owned(text.clone())),
+                None => Action::Say(Cow::Owned(text.clone())),
             },
         );
         match self.dice.below(400) {
             0..8 => {
                 let more = self.dice.pick(&language.ends);
-                self.acts.push((who, Deed::Edit(number, format!("{text} {more}").into())));
+                self.steps.push((who, Action::Edit(number, format!("{text} {more}").into())));
             }
-            8..13 => self.acts.push((who, Deed::Delete(number))),
-            13 => self.acts.push((HOST, Deed::Delete(number))),
-            14 => self.acts.push(("alice", Deed::Hide(number))),
+            8..13 => self.steps.push((who, Action::Delete(number))),
+            13 => self.steps.push((HOST, Action::Delete(number))),
+            14 => self.steps.push(("alice", Action::Hide(number))),
             _ => {}
         }
     }
 
-    fn push(&mut self, who: &'static str, deed: Deed) {
-        self.acts.push((who, deed));
-        self.said += 1;
-        let left = self.messages - self.said;
+    /// Adds a message, and the people who then read.
+    fn push(&mut self, who: &'static str, action: Action) {
+        self.steps.push((who, action));
+        self.sent += 1;
+        let left = self.messages - self.sent;
         let readers = LAST_READ.iter().filter(|(before, _)| *before == left);
-        self.acts.extend(readers.map(|(_, reader)| (*reader, Deed::Read)));
+        self.steps.extend(readers.map(|(_, reader)| (*reader, Action::Read)));
         if left > 100 && self.dice.once_in(20) {
             let (reader, _) = VOICES[self.dice.below(self.people)];
-            self.acts.push((reader, Deed::Read));
+            self.steps.push((reader, Action::Read));
         }
     }
 
-    fn come_in(&mut self) {
-        if self.people < VOICES.len() && self.said * 3 >= self.messages * 2 {
-            self.acts.push((LATECOMER, Deed::Join));
+    /// Adds the latecomer once two thirds of the messages are sent.
+    fn add_latecomer(&mut self) {
+        if self.people < VOICES.len() && self.sent * 3 >= self.messages * 2 {
+            self.steps.push((LATECOMER, Action::Join));
             self.people = VOICES.len();
         }
     }
 
-    fn say_once(&mut self) {
-        if let Some((who, text)) = ONCE.get(self.once)
-            && self.said < self.messages
-            && self.once * self.messages <= self.said * ONCE.len()
+    /// Adds the next of the special messages if it is due.
+    fn add_special(&mut self) {
+        if let Some((who, text)) = SPECIAL.get(self.special)
+            && self.sent < self.messages
+            && self.special * self.messages <= self.sent * SPECIAL.len()
         {
-            self.once += 1;
+            self.special += 1;
             self.push(who, say(text));
         }
     }
 
-    fn filled(&mut self, text: &str, language: &Language) -> String {
+    /// Replaces the placeholders of a text.
+    fn fill_in(&mut self, text: &str, language: &Language) -> String {
         let number = 2 + self.dice.below(28);
         text.replace("{dish}", self.dice.pick(&language.dishes))
             .replace("{place}", self.dice.pick(&language.places))

@@ -1,22 +1,22 @@
-//! What two write to each other, and the groups.
+//! The demo's direct conversations and groups.
 
-use super::scene::Deed::{Add, Clear, Delete, Describe, Hide, Leave, Promote, Read, Show};
+use super::scene::Action::{Add, Clear, Delete, Describe, Hide, Leave, Promote, Read, Show};
 use super::scene::Place::{Direct, Group};
-use super::scene::{Act, Place, Scene, answer, edit, say};
+use super::scene::{Place, Scene, Step, answer, edit, say};
 
 const PICTURE: &str =
     "https://upload.wikimedia.org/wikipedia/commons/4/47/PNG_transparency_demonstration_1.png";
 
-/// All of them, with the minutes from which until which they went.
+/// Returns all scenes, with the minutes since they began and ended.
 pub(super) fn all() -> Vec<Scene> {
-    let scenes: [(Place, i64, i64, Vec<Act>); 17] = [
+    let scenes: [(Place, i64, i64, Vec<Step>); 17] = [
         (Direct("alice", "bob"), 9_000, 3, boxes()),
         (Direct("alice", "carol"), 7_900, 45, meeting()),
         (Direct("alice", "eleni"), 4_300, 190, island()),
         (Direct("alice", "farah"), 2_900, 65, bakery()),
         (Direct("alice", "mei"), 1_500, 20, picture()),
         (Direct("alice", "priya"), 6_000, 11, release()),
-        // Opened, and nothing written yet: only Alice has it.
+        // Opened, but without a message yet: only Alice has it in her inbox.
         (Direct("alice", "yuki"), 30, 29, Vec::new()),
         (Direct("bob", "yuki"), 5_000, 720, photos()),
         (Direct("bob", "priya"), 3_100, 140, report()),
@@ -29,11 +29,11 @@ pub(super) fn all() -> Vec<Scene> {
         (Group("alice", "Moving day 📦", &["bob", "carol", "eleni", "priya"]), 8_800, 6, moving()),
         (Group("carol", "Book club 📚", &["alice", "bob", "priya", "yuki"]), 50, 49, Vec::new()),
     ];
-    let scene = |(place, began, ended, acts)| Scene { place, began, ended, acts };
+    let scene = |(place, began, ended, steps)| Scene { place, began, ended, steps };
     scenes.into_iter().map(scene).collect()
 }
 
-fn boxes() -> Vec<Act> {
+fn boxes() -> Vec<Step> {
     vec![
         ("alice", say("Good morning! Did the boxes arrive?")),
         ("bob", Read),
@@ -58,7 +58,7 @@ fn boxes() -> Vec<Act> {
     ]
 }
 
-fn meeting() -> Vec<Act> {
+fn meeting() -> Vec<Step> {
     vec![
         ("carol", say("¿Vienes mañana a la reunión?")),
         ("alice", Read),
@@ -74,7 +74,7 @@ fn meeting() -> Vec<Act> {
     ]
 }
 
-fn island() -> Vec<Act> {
+fn island() -> Vec<Step> {
     vec![
         ("eleni", say("Καλημέρα! Θα έρθεις τελικά στη Νάξο;")),
         ("alice", Read),
@@ -90,7 +90,7 @@ fn island() -> Vec<Act> {
     ]
 }
 
-fn bakery() -> Vec<Act> {
+fn bakery() -> Vec<Step> {
     vec![
         ("farah", say("صباح الخير يا أليس! هل وصلت الرسالة؟")),
         ("alice", Read),
@@ -104,7 +104,7 @@ fn bakery() -> Vec<Act> {
     ]
 }
 
-fn picture() -> Vec<Act> {
+fn picture() -> Vec<Step> {
     vec![
         ("alice", say("Did you find the dice we lost?")),
         ("mei", Read),
@@ -114,7 +114,7 @@ fn picture() -> Vec<Act> {
     ]
 }
 
-fn release() -> Vec<Act> {
+fn release() -> Vec<Step> {
     vec![
         (
             "priya",
@@ -140,7 +140,7 @@ fn release() -> Vec<Act> {
     ]
 }
 
-fn photos() -> Vec<Act> {
+fn photos() -> Vec<Step> {
     vec![
         ("bob", say("東京の写真をありがとう")),
         ("yuki", Read),
@@ -154,7 +154,7 @@ fn photos() -> Vec<Act> {
     ]
 }
 
-fn report() -> Vec<Act> {
+fn report() -> Vec<Step> {
     vec![
         (
             "priya",
@@ -174,7 +174,7 @@ fn report() -> Vec<Act> {
     ]
 }
 
-fn match_day() -> Vec<Act> {
+fn match_day() -> Vec<Step> {
     vec![
         ("carol", say("¿Viste el partido?")),
         ("bob", Read),
@@ -189,8 +189,8 @@ fn match_day() -> Vec<Act> {
     ]
 }
 
-/// Carol deletes the conversation, and sees of it what is written later.
-fn deleted_by_carol() -> Vec<Act> {
+/// Carol deletes the conversation, and then sees only later messages.
+fn deleted_by_carol() -> Vec<Step> {
     vec![
         ("eleni", say("Έχεις ακόμα το βιβλίο μου;")),
         ("carol", Read),
@@ -204,7 +204,7 @@ fn deleted_by_carol() -> Vec<Act> {
 }
 
 /// Farah deletes a message for herself.
-fn coffee() -> Vec<Act> {
+fn coffee() -> Vec<Step> {
     vec![
         ("eleni", say("Кофе или чай?")),
         ("farah", Read),
@@ -217,7 +217,7 @@ fn coffee() -> Vec<Act> {
     ]
 }
 
-fn characters() -> Vec<Act> {
+fn characters() -> Vec<Step> {
     vec![
         ("mei", say("“手纸”在日语里真的是信的意思吗？")),
         ("yuki", Read),
@@ -230,7 +230,7 @@ fn characters() -> Vec<Act> {
     ]
 }
 
-fn emoji() -> Vec<Act> {
+fn emoji() -> Vec<Step> {
     vec![
         ("mei", say("👩🏻‍🍳🍜❓")),
         ("priya", Read),
@@ -242,7 +242,7 @@ fn emoji() -> Vec<Act> {
     ]
 }
 
-fn cinema() -> Vec<Act> {
+fn cinema() -> Vec<Step> {
     vec![
         ("farah", say("On va voir le film libanais, jeudi ?")),
         ("carol", Read),
@@ -254,8 +254,8 @@ fn cinema() -> Vec<Act> {
     ]
 }
 
-/// Two admins; Farah joins later, and Carol leaves.
-fn moving() -> Vec<Act> {
+/// A group with two admins; Farah is added later, and Carol leaves.
+fn moving() -> Vec<Step> {
     vec![
         ("alice", Describe("Everything about Saturday: who carries what, and who brings cake.")),
         ("alice", Promote("bob")),

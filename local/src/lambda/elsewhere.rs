@@ -1,4 +1,4 @@
-//! Functions behind an Invoke API: `cargo lambda watch`, `sam local start-lambda`.
+//! Functions behind an Invoke API, such as `cargo lambda watch` or `sam local start-lambda`.
 //! (`docs.aws.amazon.com/lambda/latest/api/API_Invoke.html`.)
 
 use std::time::Duration;
@@ -11,22 +11,22 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 
+use super::failure::{Failure, PAYLOAD};
 use super::processes::message;
-use super::{Failure, PAYLOAD};
 
-/// An Invoke API; clones share their connections.
+/// A client of an Invoke API; clones share their connections.
 #[derive(Debug, Clone)]
-pub struct Elsewhere {
-    /// Without a slash at its end.
+pub struct InvokeApi {
+    /// The base URL, without a trailing slash.
     url: String,
     client: Client<HttpConnector, Full<Bytes>>,
 }
 
-impl Elsewhere {
-    /// The Invoke API at an `http` URL. Requests are not signed, so it is not that of AWS.
+impl InvokeApi {
+    /// Creates a client for the Invoke API at an `http` URL. Requests are not signed, so AWS would refuse them.
     ///
     /// # Errors
-    /// Where the URL is not one.
+    /// If the URL is invalid, is not an `http` URL, or has a query.
     pub fn new(url: &str) -> Result<Self, Source> {
         let parsed: Uri = url.parse()?;
         if parsed.scheme_str() != Some("http") || parsed.query().is_some() {
@@ -36,16 +36,17 @@ impl Elsewhere {
         Ok(Self { url: url.trim_end_matches('/').to_owned(), client })
     }
 
-    /// Has it invoke a function, which `cargo lambda` calls by its binary and SAM by its name in the template.
+    /// Invokes a function by its binary's name, which `cargo lambda` knows, or else (after a 404) by its name in the
+    /// template, which SAM knows.
     pub(super) async fn invoke(&self, name: &str, event: Bytes, limit: Duration) -> Result<Bytes, Failure> {
-        let both = async {
+        let attempts = async {
             let (status, answer) = self.post(name, event.clone()).await?;
             if status != StatusCode::NOT_FOUND {
                 return answer;
             }
             self.post(&resource(name), event).await?.1
         };
-        tokio::time::timeout(limit, both).await.unwrap_or(Err(Failure::Timeout))
+        tokio::time::timeout(limit, attempts).await.unwrap_or(Err(Failure::Timeout))
     }
 
     async fn post(&self, name: &str, event: Bytes) -> Result<(StatusCode, Result<Bytes, Failure>), Failure> {
@@ -62,13 +63,13 @@ impl Elsewhere {
             Ok(body)
         } else {
             let text = String::from_utf8_lossy(&body);
-            Err(Failure::Broken(format!("the Invoke API answers {}: {text}", parts.status)))
+            Err(Failure::Broken(format!("the Invoke API returned {}: {text}", parts.status)))
         };
         Ok((parts.status, answer))
     }
 }
 
-/// A function's name in the template: `MarkAsRead` of `mark-as-read`.
+/// Returns a function's name in the template: `MarkAsRead` for `mark-as-read`.
 pub(super) fn resource(name: &str) -> String {
     let capital = |word: &str| word[..1].to_uppercase() + &word[1..];
     name.split('-').filter(|word| !word.is_empty()).map(capital).collect()

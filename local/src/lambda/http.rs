@@ -1,8 +1,8 @@
-//! The HTTP half of API Gateway: requests as events of payload format 2.0, and their answers.
+//! The HTTP half of API Gateway: converts requests to events of payload format 2.0, and answers to responses.
 //! (`docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html`.)
 //!
-//! Where a function has no answer, API Gateway has one of its own: 500, or 503 where it took too long. Its body is
-//! `{"message"}` alone; here it has the fields of the other problems as well.
+//! If a function has no answer, API Gateway responds with 500, or with 503 after a timeout. Its body contains only
+//! `message`; here the body has all fields of a problem.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -25,16 +25,17 @@ use edge::problem::Problem;
 use http_body_util::LengthLimitError;
 use serde_json::{Map, Value, json};
 
+use super::Lambda;
 use super::elsewhere::resource;
-use super::{Failure, Lambda};
+use super::failure::Failure;
 use crate::websocket::request_time;
 
-/// The largest body of a request, in bytes (API Gateway's quota).
+/// Size limit of a request's body, in bytes (API Gateway's quota).
 const BODY: usize = 10 * 1024 * 1024;
-/// The routes are those of the template.
+/// The template, from which the routes are taken.
 const TEMPLATE: &str = include_str!("../../../infra/template.yaml");
 
-/// The template's routes, each answered by its function; `rest` answers all others.
+/// Returns a router that forwards the template's routes to their functions, and all other requests to `rest`.
 pub(crate) fn routes(lambda: &Lambda, rest: &Router) -> Router {
     let names = functions::http().into_iter().map(|(name, _)| name);
     let names: BTreeMap<String, &'static str> = names.map(|name| (resource(name), name)).collect();
@@ -62,7 +63,7 @@ pub(crate) fn routes(lambda: &Lambda, rest: &Router) -> Router {
     router.method_not_allowed_fallback(unknown).fallback_service(rest.clone())
 }
 
-/// Function, method and path of each HTTP event of a template.
+/// Returns function, method and path of each HTTP event of a template.
 fn declared(template: &str) -> impl Iterator<Item = (&str, &str, &str)> {
     let mut function = "";
     template.lines().filter_map(move |line| {
@@ -92,16 +93,16 @@ async fn forward(
         {
             return Error::TooLarge;
         }
-        Error::Invalid { field: None, message: format!("The body broke off: {error}") }
+        Error::Invalid { field: None, message: format!("The body is incomplete: {error}") }
     })?;
     let parameters: BTreeMap<&str, &str> = parameters.iter().collect();
     let event = event(id, route, &parameters, &parts, &body);
     match lambda.invoke(function, &event).await {
         Ok(answer) => {
-            response(answer).ok_or_else(|| Error::internal(format!("{function}: an answer that is none")))
+            response(answer).ok_or_else(|| Error::internal(format!("{function}: the answer is invalid")))
         }
         Err(failure) => {
-            tracing::warn!(function, request_id = id, %failure, "a function has no answer");
+            tracing::warn!(function, request_id = id, %failure, "an invocation failed");
             Err(match failure {
                 Failure::TooLarge => Error::TooLarge,
                 Failure::Timeout => Error::Unavailable(failure.to_string().into()),
@@ -111,7 +112,7 @@ async fn forward(
     }
 }
 
-/// What the function is given.
+/// Returns the event for a request.
 fn event(id: &str, route: &str, parameters: &BTreeMap<&str, &str>, request: &Parts, body: &Bytes) -> Value {
     let now = Clock::default().now();
     let peer = request.extensions.get::<ConnectInfo<SocketAddr>>();
@@ -119,7 +120,7 @@ fn event(id: &str, route: &str, parameters: &BTreeMap<&str, &str>, request: &Par
     let headers = headers(&request.headers, &peer);
     let host = headers.get("host").and_then(Value::as_str).unwrap_or("localhost");
     let route = format!("{} {route}", request.method);
-    // API Gateway decodes the path, and leaves the query as it is.
+    // API Gateway decodes the path but not the query.
     let path = decoded(request.uri.path());
     let query = request.uri.query().unwrap_or_default();
     let mut event = json!({
@@ -157,7 +158,7 @@ fn event(id: &str, route: &str, parameters: &BTreeMap<&str, &str>, request: &Par
         event["pathParameters"] = json!(parameters);
     }
     if !query.is_empty() {
-        event["queryStringParameters"] = one_each(query);
+        event["queryStringParameters"] = joined(query);
     }
     if !body.is_empty() {
         let text = std::str::from_utf8(body).ok().filter(|_| is_text(&request.headers));
@@ -167,8 +168,8 @@ fn event(id: &str, route: &str, parameters: &BTreeMap<&str, &str>, request: &Par
     event
 }
 
-/// Values of the same name are joined by commas.
-fn one_each(query: &str) -> Value {
+/// Parses a query; joins values of the same name by commas.
+fn joined(query: &str) -> Value {
     let mut values = BTreeMap::<_, String>::new();
     for (name, value) in form_urlencoded::parse(query.as_bytes()) {
         let values = values.entry(name).or_default();
@@ -197,7 +198,7 @@ fn decoded(path: &str) -> String {
     percent_encoding::percent_decode_str(path).decode_utf8_lossy().into_owned()
 }
 
-/// Whether API Gateway hands a body over as it is, not in base64.
+/// Whether API Gateway passes a body on as text, not in base64.
 fn is_text(headers: &HeaderMap) -> bool {
     let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
@@ -205,7 +206,7 @@ fn is_text(headers: &HeaderMap) -> bool {
     listed || kind.starts_with("text/") || kind.ends_with("+json") || kind.ends_with("+xml")
 }
 
-/// The answer to the client, unless the function's is none.
+/// Converts a function's answer to a response; `None` if the answer is invalid.
 fn response(answer: ApiGatewayV2httpResponse) -> Option<Response> {
     let status =
         u16::try_from(answer.status_code).ok().and_then(|status| StatusCode::from_u16(status).ok())?;

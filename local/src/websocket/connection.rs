@@ -1,6 +1,6 @@
-//! The connections: what is known of each, what waits to be sent, and how its socket is told to end.
+//! The connections: the origin, the queue of outgoing messages, and the ending of each.
 //!
-//! Invariant: nobody waits here. A post is taken or refused at once, however slow the client is.
+//! Invariant: nothing blocks here. A post is queued or refused immediately, however slow the client is.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,9 +15,9 @@ use domain::time::Timestamp;
 use tokio::time::Instant;
 
 use super::ending::Ending;
-use super::{BUFFER, BUFFERED};
+use super::limits::{BUFFER, BUFFERED};
 
-/// Who opened a connection, from where and when.
+/// The id of a connection, and when, from where and by whom it was opened.
 #[derive(Debug)]
 pub(super) struct Origin {
     pub(super) id: String,
@@ -27,7 +27,7 @@ pub(super) struct Origin {
     pub(super) authorizer: ApiGatewayRequestAuthorizer,
 }
 
-/// A connection that its connect function has let in.
+/// A connection that its connect function has accepted.
 #[derive(Debug)]
 pub(super) struct Connection {
     pub(super) origin: Origin,
@@ -38,12 +38,13 @@ pub(super) struct Connection {
 #[derive(Debug)]
 struct State {
     queue: VecDeque<Bytes>,
-    /// Bytes and messages that have not reached the client's machine: the queue, and the one being written.
+    /// Size of the messages that are not sent yet: the queue, and the message being written.
     bytes: usize,
+    /// Number of these messages.
     messages: usize,
-    /// Set once: the socket ends when the queue is empty, and takes no more.
+    /// Set at most once. From then on posts are refused, and the socket closes when the queue is empty.
     ending: Option<Ending>,
-    /// Messages whose functions run.
+    /// Number of messages whose functions are running.
     running: usize,
     active: Instant,
     waker: Option<Waker>,
@@ -52,14 +53,14 @@ struct State {
 /// Why a post is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Refused {
-    /// The connection has ended, or is about to.
+    /// The connection has ended or is ending.
     Gone,
-    /// The client does not read.
+    /// The queue is full because the client does not read.
     Full,
 }
 
-/// What a socket is to do next.
-pub(super) enum Order {
+/// What a socket must do next.
+pub(super) enum Command {
     Send(Bytes),
     End(Ending),
 }
@@ -83,7 +84,7 @@ impl Connection {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Queues a message. One always fits where none waits.
+    /// Queues a message, of any size if no other message is queued or being written.
     pub(super) fn post(&self, message: Bytes) -> Result<(), Refused> {
         let mut state = self.state();
         if state.ending.is_some() {
@@ -100,7 +101,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Has the socket end once the queue is empty. The first ending holds.
+    /// Closes the socket once the queue is empty. The first ending counts.
     pub(super) fn end(&self, ending: &Ending) -> Result<(), Refused> {
         let mut state = self.state();
         if state.ending.is_some() {
@@ -111,65 +112,65 @@ impl Connection {
         Ok(())
     }
 
-    /// How the socket was told to end.
+    /// Returns the ending, if one is set.
     pub(super) fn ending(&self) -> Option<Ending> {
         self.state().ending.clone()
     }
 
-    /// The socket has ended: nothing more is taken, and what waited is dropped.
-    pub(super) fn ended(&self, ending: &Ending) {
+    /// Marks the socket as ended: refuses further posts and drops the queue.
+    pub(super) fn mark_ended(&self, ending: &Ending) {
         let mut state = self.state();
         state.ending.get_or_insert_with(|| ending.clone());
         state.queue = VecDeque::new();
         state.waker = None;
     }
 
-    /// Whom to wake once there is something to do.
-    pub(super) fn wake_with(&self, waker: &Waker) {
+    /// Sets the waker of the socket's task, which is woken when there is something to do.
+    pub(super) fn set_waker(&self, waker: &Waker) {
         let mut state = self.state();
         if !state.waker.as_ref().is_some_and(|known| known.will_wake(waker)) {
             state.waker = Some(waker.clone());
         }
     }
 
-    /// What to do next, if anything.
-    pub(super) fn order(&self) -> Option<Order> {
+    /// Takes the next message from the queue, or else returns the ending, if one is set.
+    pub(super) fn next_command(&self) -> Option<Command> {
         let mut state = self.state();
-        let message = state.queue.pop_front().map(Order::Send);
-        message.or_else(|| state.ending.clone().map(Order::End))
+        let message = state.queue.pop_front().map(Command::Send);
+        message.or_else(|| state.ending.clone().map(Command::End))
     }
 
-    /// A message of that size is written.
-    pub(super) fn sent(&self, bytes: usize) {
+    /// Records that a message of this size has been written.
+    pub(super) fn mark_sent(&self, bytes: usize) {
         let mut state = self.state();
         state.bytes -= bytes;
         state.messages -= 1;
         state.active = Instant::now();
     }
 
-    /// A frame has come in.
-    pub(super) fn received(&self) {
+    /// Records that a frame has been received.
+    pub(super) fn mark_received(&self) {
         self.state().active = Instant::now();
     }
 
-    /// When something last went either way.
-    pub(super) fn active(&self) -> Instant {
+    /// Returns the time of the last activity in either direction.
+    pub(super) fn last_active(&self) -> Instant {
         self.state().active
     }
 
-    /// Whether so many messages' functions run that the next must wait, or there is to be no next.
-    pub(super) fn holds_back(&self, concurrent: usize) -> bool {
+    /// Whether reading must pause: too many functions are running, or the socket is ending.
+    pub(super) fn pauses_reading(&self, concurrent: usize) -> bool {
         let state = self.state();
         state.running >= concurrent || state.ending.is_some()
     }
 
-    /// A message's function starts.
-    pub(super) fn starts(&self) {
+    /// Records that a message's function starts.
+    pub(super) fn start_message(&self) {
         self.state().running += 1;
     }
 
-    /// A message's function has ended.
-    pub(super) fn finishes(&self) {
+    /// Records that a message's function has ended.
+    pub(super) fn finish_message(&self) {
         let mut state = self.state();
         state.running -= 1;
         state.wake();
@@ -199,12 +200,12 @@ impl Connections {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a connection. Where the gateway has stopped meanwhile, it ends at once.
+    /// Adds a connection, which ends immediately if the gateway has stopped meanwhile.
     pub(super) fn open(&self, origin: Origin) -> Arc<Connection> {
         let connection = Arc::new(Connection::new(origin));
         let mut table = self.table();
         if table.closed {
-            // A new connection takes its first ending.
+            // Cannot fail: a new connection has no ending yet.
             let _ = connection.end(&Ending::GOING_AWAY);
         }
         table.open.insert(connection.origin.id.clone(), Arc::clone(&connection));
@@ -224,11 +225,11 @@ impl Connections {
     }
 
     /// Whether new sockets are refused.
-    pub(super) fn closed(&self) -> bool {
+    pub(super) fn is_closed(&self) -> bool {
         self.table().closed
     }
 
-    /// Ends every connection, and any that comes later.
+    /// Ends every connection. Later ones end immediately.
     pub(super) fn end_all(&self, ending: &Ending) {
         let mut table = self.table();
         table.closed = true;
@@ -238,7 +239,8 @@ impl Connections {
     }
 }
 
-/// An id as API Gateway's are: 11 bytes, 16 characters with one `=`. Clients of the management API must encode it.
+/// Returns an id in API Gateway's form: 11 random bytes as 16 characters with one `=`, which clients of the management
+/// API must percent-encode.
 pub(super) fn id() -> String {
     let mut bytes = [0; 11];
     bytes[..8].copy_from_slice(&random().to_be_bytes());

@@ -1,27 +1,27 @@
-//! Why sockets end: the code and the reason that both the client and the disconnect function are given.
+//! Why sockets end: the close code and reason, which both the client and the disconnect function receive.
 
 use std::borrow::Cow;
 
 use tokio_tungstenite::tungstenite::error::{Error, ProtocolError};
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
-/// The end of a socket.
+/// The close code and reason of a socket.
 #[derive(Debug, Clone)]
 pub(super) struct Ending {
     pub(super) code: u16,
     pub(super) reason: Cow<'static, str>,
-    /// Whether the gateway ends it, so the client must be told.
+    /// Whether the gateway closes the socket, and so must send a close frame.
     ours: bool,
 }
 
 impl Ending {
-    /// Too long idle, too old, or the gateway stops.
+    /// The socket was idle too long or is too old, or the gateway stops.
     pub(super) const GOING_AWAY: Self = Self::ours(1001, "Going away");
-    /// The management API was asked to.
+    /// The management API closed the connection.
     pub(super) const DELETED: Self = Self::ours(1000, "Connection Closed Normally");
-    /// A binary frame, which API Gateway does not take.
+    /// The client sent a binary frame, which API Gateway does not accept.
     pub(super) const BINARY: Self = Self::ours(1003, "Binary frames are not supported");
-    /// The client is gone without a word.
+    /// The client disappeared without a close frame.
     pub(super) const LOST: Self =
         Self { code: 1006, reason: Cow::Borrowed("Connection closed abnormally"), ours: false };
 
@@ -33,7 +33,7 @@ impl Ending {
         Self { code, reason: Cow::Borrowed(reason), ours: true }
     }
 
-    /// The client has sent a close frame.
+    /// Returns the ending for a client's close frame.
     pub(super) fn by_client(frame: Option<CloseFrame>) -> Self {
         let (code, reason) = match frame {
             Some(frame) => (frame.code.into(), frame.reason.as_str().to_owned().into()),
@@ -42,7 +42,7 @@ impl Ending {
         Self { code, reason, ours: false }
     }
 
-    /// Reading has failed.
+    /// Returns the ending for a failed read.
     pub(super) fn by_error(error: &Error) -> Self {
         match error {
             Error::Capacity(_) => Self::TOO_BIG,
@@ -53,7 +53,7 @@ impl Ending {
         }
     }
 
-    /// The close frame to send, where the client has not sent one.
+    /// Returns the close frame to send; `None` if the client closed the socket or is gone.
     pub(super) fn frame(&self) -> Option<CloseFrame> {
         let reason = self.reason.as_ref().into();
         self.ours.then(|| CloseFrame { code: self.code.into(), reason })

@@ -1,4 +1,4 @@
-//! The events that functions are given, in the shapes of AWS.
+//! The events that functions receive, in AWS's form.
 
 use std::collections::HashMap;
 
@@ -16,14 +16,14 @@ use time::macros::format_description;
 
 use super::connection::{Origin, id};
 use super::ending::Ending;
-use super::{Api, Inner};
+use super::gateway::{Api, Inner};
 
-/// The ARN that an authorizer's policy must allow.
+/// Returns the ARN that an authorizer's policy must allow.
 pub(super) fn connect_arn(api: &Api) -> String {
     format!("arn:aws:execute-api:us-east-1:000000000000:{}/{}/$connect", api.id, api.stage)
 }
 
-/// What the authorizer is given.
+/// Returns the authorizer's event.
 pub(super) fn authorization(
     api: &Api,
     origin: &Origin,
@@ -48,7 +48,7 @@ pub(super) fn authorization(
     event
 }
 
-/// What the connect function is given.
+/// Returns the connect function's event.
 pub(super) fn connect(gateway: &Inner, origin: &Origin, request: &Parts) -> ApiGatewayWebsocketProxyRequest {
     let mut event = event(gateway, origin, "CONNECT", "$connect");
     event.headers = request.headers.clone();
@@ -58,7 +58,7 @@ pub(super) fn connect(gateway: &Inner, origin: &Origin, request: &Parts) -> ApiG
     event
 }
 
-/// What the message function is given.
+/// Returns the message function's event.
 pub(super) fn message(gateway: &Inner, origin: &Origin, body: String) -> ApiGatewayWebsocketProxyRequest {
     let mut event = event(gateway, origin, "MESSAGE", route(&gateway.api, &body));
     event.request_context.message_id = Some(id());
@@ -66,7 +66,7 @@ pub(super) fn message(gateway: &Inner, origin: &Origin, body: String) -> ApiGate
     event
 }
 
-/// What the disconnect function is given.
+/// Returns the disconnect function's event.
 pub(super) fn disconnect(
     gateway: &Inner,
     origin: &Origin,
@@ -103,7 +103,7 @@ fn event(gateway: &Inner, origin: &Origin, kind: &str, route: &str) -> ApiGatewa
     event
 }
 
-/// The route key of `$request.body.action`.
+/// Returns the route key that a message's `action` selects (`$request.body.action`).
 fn route<'a>(api: &'a Api, body: &str) -> &'a str {
     #[derive(Deserialize)]
     struct Body {
@@ -122,7 +122,7 @@ fn query(request: &Parts) -> QueryMap {
     values.into()
 }
 
-/// As API Gateway writes it, `09/Feb/2024:18:23:28 +0000`.
+/// Formats a time as API Gateway does: `09/Feb/2024:18:23:28 +0000`.
 pub(crate) fn request_time(time: Timestamp) -> String {
     let format = format_description!("[day]/[month repr:short]/[year]:[hour]:[minute]:[second] +0000");
     let time = OffsetDateTime::from_unix_timestamp(time.seconds()).ok();
@@ -134,12 +134,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_written_as_in_logs() {
+    fn times_have_the_format_of_access_logs() {
         assert_eq!(request_time(Timestamp::from_millis(1_707_503_008_941)), "09/Feb/2024:18:23:28 +0000");
     }
 
     #[test]
-    fn a_route_is_a_known_action_or_the_default() {
+    fn known_actions_are_routes_and_all_others_are_the_default() {
         let api = Api {
             id: String::new(),
             stage: String::new(),

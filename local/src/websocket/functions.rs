@@ -1,4 +1,4 @@
-//! The four functions behind a gateway, and how long it waits for them.
+//! The four functions behind a gateway, and how it calls them with a time limit.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -9,26 +9,28 @@ use aws_lambda_events::apigw::{
     ApiGatewayProxyResponse, ApiGatewayWebsocketProxyRequest,
 };
 
-/// What a function's call comes to; an error is the function's message.
+/// The future result of a function; an error is the function's error message.
 type Answer<A> = Pin<Box<dyn Future<Output = Result<A, String>> + Send>>;
 
-/// A function: code in this process, or whatever calls code elsewhere.
+/// A function: code that runs in this process, or that invokes a function elsewhere.
 pub type Call<E, A> = Arc<dyn Fn(E) -> Answer<A> + Send + Sync>;
 
-/// The functions of an API. Make each with [`call`].
+/// The functions of an API, each created by [`call`].
 #[derive(Clone)]
 pub struct Functions {
-    /// The REQUEST authorizer of `$connect`. Its error `Unauthorized` refuses with 401, any other with 500.
+    /// The REQUEST authorizer of `$connect`. Its error `Unauthorized` refuses the handshake with 401, any other error
+    /// with 500.
     pub authorize: Call<ApiGatewayCustomAuthorizerRequestTypeRequest, ApiGatewayCustomAuthorizerResponse>,
-    /// `$connect`: a status other than 2xx refuses with that status.
+    /// The function of `$connect`. A status other than 2xx refuses the handshake with that status.
     pub connect: Call<ApiGatewayWebsocketProxyRequest, ApiGatewayProxyResponse>,
-    /// `$disconnect`: its answer changes nothing.
+    /// The function of `$disconnect`. Its answer is ignored.
     pub disconnect: Call<ApiGatewayWebsocketProxyRequest, ApiGatewayProxyResponse>,
-    /// Every message, whatever its route. There are no route responses, so only its failure is told to the client.
+    /// The function of all messages, whatever their route. There are no route responses, so the client learns only of
+    /// failures.
     pub message: Call<ApiGatewayWebsocketProxyRequest, ApiGatewayProxyResponse>,
 }
 
-/// An async closure as a [`Call`].
+/// Wraps an async closure as a [`Call`].
 pub fn call<E, A, F>(function: impl Fn(E) -> F + Send + Sync + 'static) -> Call<E, A>
 where
     F: Future<Output = Result<A, String>> + Send + 'static,
@@ -41,11 +43,12 @@ where
 pub(crate) enum Failure {
     #[error("{0}")]
     Error(String),
-    #[error("it took too long")]
+    #[error("the function timed out")]
     Timeout,
 }
 
-/// Calls a function in a task of its own: it runs on where nobody waits any more, and its panic is its own.
+/// Calls a function in a separate task, so that it continues after the time limit, and its panic does not reach the
+/// caller.
 pub(crate) async fn invoke<E, A>(function: &Call<E, A>, event: E, limit: Duration) -> Result<A, Failure>
 where
     E: Send + 'static,
@@ -55,7 +58,7 @@ where
     let run = tokio::spawn(async move { function(event).await });
     match tokio::time::timeout(limit, run).await {
         Ok(Ok(answer)) => answer.map_err(Failure::Error),
-        Ok(Err(_)) => Err(Failure::Error("it panicked".to_owned())),
+        Ok(Err(_)) => Err(Failure::Error("the function panicked".to_owned())),
         Err(_) => Err(Failure::Timeout),
     }
 }

@@ -1,7 +1,7 @@
-//! How a socket is opened: the authorizer, the connect function, and only then the answer to the client.
+//! Opens a socket: calls the authorizer, then the connect function, and only then answers the client.
 //!
-//! Invariant: once the connect function has let a connection in, one task sees it through to its disconnect
-//! function, even where the client has given up on the handshake.
+//! Invariant: once the connect function has accepted a connection, one task runs it until its disconnect function has
+//! been called, even if the client has given up on the handshake.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -20,13 +20,14 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use super::connection::{Connection, Origin, id};
 use super::ending::Ending;
 use super::functions::{Failure, invoke};
+use super::gateway::{Gateway, Running, json};
 use super::policy::{self, Denied};
-use super::{Gateway, Running, events, json, socket};
+use super::{events, socket};
 
-/// Characters of the longest URL that API Gateway takes.
+/// Length limit of a URL in API Gateway, in characters.
 const URL: usize = 4096;
 
-/// Why a handshake is refused. Clients see the status; browsers not even that.
+/// Why a handshake is refused. Clients see the status; scripts in browsers do not.
 #[derive(Debug, Clone, Copy)]
 struct Refusal(StatusCode, &'static str);
 
@@ -53,7 +54,7 @@ impl Refusal {
     }
 }
 
-/// Opens a socket, or refuses to.
+/// Opens a socket or refuses the handshake.
 pub(super) async fn upgrade(State(gateway): State<Gateway>, request: Request) -> Response {
     let (mut parts, _) = request.into_parts();
     let (accept, upgraded) = match check(&gateway, &mut parts) {
@@ -61,14 +62,14 @@ pub(super) async fn upgrade(State(gateway): State<Gateway>, request: Request) ->
         Err(refusal) => return refusal.response(&id()),
     };
     let (answer, answered) = oneshot::channel();
-    tokio::spawn(see_through(gateway, parts, accept, upgraded, answer));
+    tokio::spawn(run(gateway, parts, accept, upgraded, answer));
     answered.await.unwrap_or_else(|_| Refusal::INTERNAL.response(&id()))
 }
 
-/// Whether this is a handshake: the value of `Sec-WebSocket-Accept`, and the promise of the socket.
+/// Checks that a request is a handshake. Returns the value for `Sec-WebSocket-Accept`, and the pending upgrade.
 fn check(gateway: &Gateway, parts: &mut Parts) -> Result<(HeaderValue, OnUpgrade), Refusal> {
     let headers = &parts.headers;
-    if gateway.0.connections.closed() {
+    if gateway.0.connections.is_closed() {
         return Err(Refusal::CLOSED);
     }
     if parts.uri.path_and_query().is_some_and(|url| url.as_str().len() > URL) {
@@ -86,14 +87,14 @@ fn check(gateway: &Gateway, parts: &mut Parts) -> Result<(HeaderValue, OnUpgrade
     Ok((accept, upgraded))
 }
 
-/// Whether a header's comma-separated list has the word.
+/// Whether a header's comma-separated list contains the word.
 fn lists(headers: &HeaderMap, name: &HeaderName, word: &str) -> bool {
     let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
     values.flat_map(|value| value.split(',')).any(|item| item.trim().eq_ignore_ascii_case(word))
 }
 
-/// The whole life of a socket.
-async fn see_through(
+/// Runs a socket from its handshake to its disconnect function.
+async fn run(
     gateway: Gateway,
     request: Parts,
     accept: HeaderValue,
@@ -101,7 +102,7 @@ async fn see_through(
     answer: oneshot::Sender<Response>,
 ) {
     let _running = Running::new(&gateway);
-    // In a box of its own, so that an open socket does not carry the room that its handshake needed.
+    // Boxed, so that the future of an open socket does not reserve memory for its handshake.
     let Some(connection) = Box::pin(open(&gateway, request, accept, answer)).await else { return };
     match upgraded.await {
         Ok(upgraded) => socket::run(&gateway, &connection, upgraded).await,
@@ -109,7 +110,7 @@ async fn see_through(
     }
 }
 
-/// Answers the handshake.
+/// Authorizes and answers the handshake. Returns the connection if it is accepted.
 async fn open(
     gateway: &Gateway,
     request: Parts,
@@ -117,15 +118,15 @@ async fn open(
     answer: oneshot::Sender<Response>,
 ) -> Option<Arc<Connection>> {
     let mut origin = origin(gateway, &request);
-    let admitted = match authorize(gateway, &origin, &request).await {
+    let accepted = match authorize(gateway, &origin, &request).await {
         Ok(authorizer) => {
             origin.authorizer = authorizer;
             connect(gateway, &origin, &request).await
         }
         Err(refusal) => Err(refusal),
     };
-    // Where nobody waits for the answer any more, the connection's socket fails.
-    match admitted {
+    // If the client no longer waits for the answer, the upgrade fails later.
+    match accepted {
         Ok(protocol) => {
             let connection = gateway.0.connections.open(origin);
             let _ = answer.send(switching(accept, protocol));
@@ -172,7 +173,7 @@ async fn authorize(
     }
 }
 
-/// Asks the connect function: the subprotocol it chose, or why not.
+/// Calls the connect function. Returns the subprotocol that it chose, or why it refuses the connection.
 async fn connect(
     gateway: &Gateway,
     origin: &Origin,
@@ -187,7 +188,7 @@ async fn connect(
         })?;
     match u16::try_from(answer.status_code).ok().and_then(|status| StatusCode::from_u16(status).ok()) {
         Some(status) if status.is_success() => Ok(protocol(&answer)),
-        // A 1xx would not be the last word on the handshake.
+        // A 1xx is no final answer to a handshake.
         Some(status) if !status.is_informational() => {
             Err(Refusal(status, status.canonical_reason().unwrap_or("Refused")))
         }

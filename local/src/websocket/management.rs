@@ -1,6 +1,6 @@
-//! The management API, `@connections`, as the SDK's client calls it.
+//! The management API, `@connections`, for the SDK's client.
 //!
-//! Invariant: an id that is not of an open connection gets 410 (`GoneException`), for every method.
+//! Invariant: every method answers 410 (`GoneException`) if the id is not that of an open connection.
 
 use std::sync::Arc;
 
@@ -16,9 +16,10 @@ use serde_json::json;
 
 use super::connection::{Connection, Refused};
 use super::ending::Ending;
-use super::{Gateway, MESSAGE, json};
+use super::gateway::{Gateway, json};
+use super::limits::MESSAGE;
 
-/// Why a call fails, by the name that the SDK knows it by.
+/// Why a call fails. The SDK recognises the exception by its name.
 #[derive(Debug, Clone, Copy)]
 enum Exception {
     Gone,
@@ -33,13 +34,17 @@ impl IntoResponse for Exception {
         let (status, name, message) = match self {
             Self::Gone => (StatusCode::GONE, "GoneException", "Gone"),
             Self::LimitExceeded => {
-                (StatusCode::TOO_MANY_REQUESTS, "LimitExceededException", "The client's buffer is full")
+                (StatusCode::TOO_MANY_REQUESTS, "LimitExceededException", "The connection's queue is full")
             }
-            Self::PayloadTooLarge => {
-                (StatusCode::PAYLOAD_TOO_LARGE, "PayloadTooLargeException", "The message is over 128 KB")
-            }
+            Self::PayloadTooLarge => (
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "PayloadTooLargeException",
+                "The message is larger than 128 KB",
+            ),
             Self::Forbidden => (StatusCode::FORBIDDEN, "ForbiddenException", "Forbidden"),
-            Self::BadRequest => (StatusCode::BAD_REQUEST, "BadRequestException", "A message is UTF-8 text"),
+            Self::BadRequest => {
+                (StatusCode::BAD_REQUEST, "BadRequestException", "The message is not valid UTF-8")
+            }
         };
         let name = [(HeaderName::from_static("x-amzn-errortype"), name)];
         (status, name, json(&json!({ "message": message }))).into_response()
@@ -58,7 +63,7 @@ impl From<Refused> for Exception {
 pub(super) fn routes(gateway: Gateway) -> Router {
     let methods = || -> MethodRouter<Gateway> { get(show).post(post).delete(delete) };
     Router::new()
-        // Not `/@connections/{id}`: clients may well encode the `@`.
+        // Not `/@connections/{id}`, because some clients percent-encode the `@`.
         .route("/{kind}/{id}", methods())
         .route("/{stage}/{kind}/{id}", methods())
         .fallback(async || Exception::Forbidden)
@@ -66,7 +71,7 @@ pub(super) fn routes(gateway: Gateway) -> Router {
         .with_state(gateway)
 }
 
-/// The connection of a path's segments.
+/// Finds the connection that a path names.
 fn find(gateway: &Gateway, path: &[(String, String)]) -> Result<Arc<Connection>, Exception> {
     let connection = |id: &str| gateway.0.connections.find(id).ok_or(Exception::Gone);
     let segments: Vec<_> = path.iter().map(|(_, segment)| segment.as_str()).collect();
@@ -97,7 +102,7 @@ async fn post(
 
 async fn show(State(gateway): State<Gateway>, Path(path): Segments) -> Result<Response, Exception> {
     let connection = find(&gateway, &path)?;
-    let idle = i64::try_from(connection.active().elapsed().as_millis()).unwrap_or(i64::MAX);
+    let idle = i64::try_from(connection.last_active().elapsed().as_millis()).unwrap_or(i64::MAX);
     let origin = &connection.origin;
     Ok(json(&json!({
         "connectedAt": origin.connected_at,

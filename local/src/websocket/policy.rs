@@ -1,6 +1,6 @@
-//! What an authorizer's answer comes to.
+//! Evaluates an authorizer's answer.
 //!
-//! Invariant: whatever is not plainly allowed is refused.
+//! Invariant: everything that the policy does not explicitly allow is refused, as in IAM.
 
 use std::collections::HashMap;
 
@@ -8,16 +8,16 @@ use aws_lambda_events::apigw::{ApiGatewayCustomAuthorizerResponse, ApiGatewayReq
 use aws_lambda_events::iam::{IamPolicyEffect, IamPolicyStatement};
 use serde_json::Value;
 
-/// Why nobody is let in.
+/// Why a connection is refused.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Denied {
     /// The policy does not allow it.
     Forbidden,
-    /// The answer is not one that API Gateway takes.
+    /// The answer is not valid for API Gateway.
     Malformed,
 }
 
-/// The fields of `requestContext.authorizer`, where the policy allows the ARN.
+/// Returns the fields of `requestContext.authorizer` if the policy allows the ARN.
 pub(super) fn evaluate(
     answer: ApiGatewayCustomAuthorizerResponse,
     arn: &str,
@@ -25,10 +25,10 @@ pub(super) fn evaluate(
     let principal = answer.principal_id.filter(|id| !id.is_empty()).ok_or(Denied::Malformed)?;
     let mut fields = context(answer.context)?;
     let statements = answer.policy_document.statement;
-    let says = |effect: &IamPolicyEffect| {
+    let has = |effect: &IamPolicyEffect| {
         statements.iter().any(|statement| statement.effect == *effect && covers(statement, arn))
     };
-    if says(&IamPolicyEffect::Deny) || !says(&IamPolicyEffect::Allow) {
+    if has(&IamPolicyEffect::Deny) || !has(&IamPolicyEffect::Allow) {
         return Err(Denied::Forbidden);
     }
     fields.insert("principalId".to_owned(), principal.into());
@@ -37,7 +37,7 @@ pub(super) fn evaluate(
     Ok(authorizer)
 }
 
-/// API Gateway hands scalars on as strings, and takes nothing else.
+/// Converts the context's values to strings, as API Gateway does. Values other than scalars are invalid.
 fn context(context: Value) -> Result<HashMap<String, Value>, Denied> {
     let entries = match context {
         Value::Null => return Ok(HashMap::new()),
@@ -63,9 +63,9 @@ fn covers(statement: &IamPolicyStatement, arn: &str) -> bool {
         && statement.resource.iter().any(|pattern| matches(pattern.as_bytes(), arn.as_bytes()))
 }
 
-/// `*` stands for any characters, `?` for one.
+/// Whether a pattern matches: `*` matches any characters, `?` matches one.
 fn matches(pattern: &[u8], text: &[u8]) -> bool {
-    // Where the last `*` was, and how much of the text it stands for so far.
+    // Position of the last `*`, and the end of the text that it matches so far.
     let mut star = None;
     let (mut p, mut t) = (0, 0);
     while t < text.len() {
@@ -79,9 +79,9 @@ fn matches(pattern: &[u8], text: &[u8]) -> bool {
                 t += 1;
             }
             _ => {
-                let Some((at, taken)) = star else { return false };
-                star = Some((at, taken + 1));
-                (p, t) = (at + 1, taken + 1);
+                let Some((at, end)) = star else { return false };
+                star = Some((at, end + 1));
+                (p, t) = (at + 1, end + 1);
             }
         }
     }
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_deny_outweighs_and_silence_denies() {
+    fn a_deny_overrides_an_allow_and_the_default_is_deny() {
         let allow = statement("Allow", "execute-api:Invoke", ARN);
         let deny = statement("Deny", "*", "*");
         let elsewhere = statement("Allow", "execute-api:*", "arn:aws:execute-api:*/prod/*");
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn the_context_is_made_of_strings() {
+    fn context_values_become_strings() {
         let allow = json!([statement("Allow", "execute-api:Invoke", "*")]);
         let context = json!({ "name": "Alice", "exp": 12, "admin": true, "none": null });
         let fields = evaluate(answer(&allow, &context), ARN).unwrap().fields;

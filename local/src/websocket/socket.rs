@@ -1,7 +1,7 @@
-//! An open socket: one task that reads, writes and keeps its times.
+//! An open socket: one task reads, writes, and enforces the time limits.
 //!
-//! Invariant: a message leaves the queue only for the wire, in the order of the posts, and nothing follows a close
-//! frame.
+//! Invariant: messages are sent in the order of their posts, a message leaves the queue only to be sent, and nothing is
+//! sent after a close frame.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -22,17 +22,19 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 
-use super::connection::{Connection, Order};
+use super::connection::{Command, Connection};
 use super::ending::Ending;
+use super::events;
 use super::functions::invoke;
-use super::{FRAME, Gateway, Limits, MESSAGE, Running, events};
+use super::gateway::{Gateway, Running};
+use super::limits::{FRAME, Limits, MESSAGE};
 
-/// What a socket reads at once. Idle ones hold it, so it is small.
+/// Size of the read buffer in bytes. Idle sockets keep it, so it is small.
 const READ: usize = 2 * 1024;
-/// What a socket writes at most before the client reads: a frame, and room for pongs.
+/// Size limit of the write buffer in bytes: one frame, and room for pongs.
 const WRITE: usize = 2 * FRAME;
 
-/// Runs a socket until it ends, and the disconnect function after it.
+/// Runs a socket until it ends, and then its disconnect function.
 pub(super) async fn run(gateway: &Gateway, connection: &Arc<Connection>, upgraded: Upgraded) {
     let limits = gateway.0.limits;
     let mut socket = Socket::new(upgraded, connection, limits).await;
@@ -42,14 +44,14 @@ pub(super) async fn run(gateway: &Gateway, connection: &Arc<Connection>, upgrade
             Event::End(ending) => break ending,
         }
     };
-    let close = Box::pin(timeout(limits.closing, socket.hang_up(&ending)));
+    let close = Box::pin(timeout(limits.closing, socket.close(&ending)));
     let (_, ()) = tokio::join!(close, Box::pin(disconnect(gateway, connection, &ending)));
 }
 
-/// Forgets a connection and tells its disconnect function.
+/// Removes a connection and calls its disconnect function.
 pub(super) async fn disconnect(gateway: &Gateway, connection: &Connection, ending: &Ending) {
     let inner = &gateway.0;
-    connection.ended(ending);
+    connection.mark_ended(ending);
     inner.connections.remove(&connection.origin.id);
     let event = events::disconnect(inner, &connection.origin, ending);
     if let Err(failure) = invoke(&inner.functions.disconnect, event, inner.limits.integration).await {
@@ -57,9 +59,9 @@ pub(super) async fn disconnect(gateway: &Gateway, connection: &Connection, endin
     }
 }
 
-/// Hands a message to its function, in a task of its own.
+/// Calls the message function with a message, in a separate task.
 fn deliver(gateway: &Gateway, connection: &Arc<Connection>, body: String) {
-    connection.starts();
+    connection.start_message();
     let running = Running::new(gateway);
     let connection = Arc::clone(connection);
     tokio::spawn(async move {
@@ -71,10 +73,10 @@ fn deliver(gateway: &Gateway, connection: &Arc<Connection>, body: String) {
             let id = &connection.origin.id;
             let text =
                 json!({ "message": "Internal server error", "connectionId": id, "requestId": request_id });
-            // A client that is gone or does not read does not learn of it.
+            // Fails if the client is gone or does not read: then it does not learn of the error.
             let _ = connection.post(text.to_string().into());
         }
-        connection.finishes();
+        connection.finish_message();
     });
 }
 
@@ -86,15 +88,15 @@ enum Event {
 struct Socket {
     stream: WebSocketStream<TokioIo<Upgraded>>,
     sending: Option<Sending>,
-    /// A frame that the library has handed back, as pongs fill its buffer.
-    refused: Option<Message>,
+    /// A frame that the library did not accept because pongs fill its buffer.
+    unsent: Option<Message>,
     timer: Pin<Box<Sleep>>,
-    /// When an ordered end no longer waits for what is left to be sent.
-    cut: Option<Instant>,
+    /// Once an ending is set: when to close even if messages remain unsent.
+    deadline: Option<Instant>,
     limits: Limits,
 }
 
-/// A message on its way, in frames.
+/// A message that is being sent in frames.
 struct Sending {
     rest: Bytes,
     size: usize,
@@ -102,7 +104,7 @@ struct Sending {
 }
 
 impl Sending {
-    fn frame(&mut self) -> Option<Frame> {
+    fn next_frame(&mut self) -> Option<Frame> {
         if self.begun && self.rest.is_empty() {
             return None;
         }
@@ -124,11 +126,11 @@ impl Socket {
         let stream = TokioIo::new(upgraded);
         let stream = WebSocketStream::from_raw_socket(stream, Role::Server, Some(config)).await;
         let timer = Box::pin(sleep_until(connection.opened + limits.idle.min(limits.life)));
-        Self { stream, sending: None, refused: None, timer, cut: None, limits }
+        Self { stream, sending: None, unsent: None, timer, deadline: None, limits }
     }
 
     fn poll(&mut self, cx: &mut Context<'_>, connection: &Connection) -> Poll<Event> {
-        connection.wake_with(cx.waker());
+        connection.set_waker(cx.waker());
         if let Poll::Ready(ending) = self.poll_send(cx, connection) {
             return Poll::Ready(Event::End(ending));
         }
@@ -138,37 +140,37 @@ impl Socket {
         self.poll_time(cx, connection).map(Event::End)
     }
 
-    /// Sends what is queued; ready once the socket is to end.
+    /// Sends the queued messages. Ready once the socket must end.
     fn poll_send(&mut self, cx: &mut Context<'_>, connection: &Connection) -> Poll<Ending> {
         loop {
             if let Some(sending) = &mut self.sending {
                 let size = sending.size;
                 let Ok(()) = ready!(self.poll_frames(cx)) else { return Poll::Ready(Ending::LOST) };
-                connection.sent(size);
+                connection.mark_sent(size);
                 self.sending = None;
             }
-            match connection.order() {
-                Some(Order::Send(message)) => {
+            match connection.next_command() {
+                Some(Command::Send(message)) => {
                     let size = message.len();
                     self.sending = Some(Sending { rest: message, size, begun: false });
                 }
-                Some(Order::End(ending)) => return Poll::Ready(ending),
+                Some(Command::End(ending)) => return Poll::Ready(ending),
                 None => return Poll::Pending,
             }
         }
     }
 
-    /// Writes the frames of the message on its way.
+    /// Writes the frames of the message that is being sent.
     fn poll_frames(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         loop {
             ready!(Pin::new(&mut self.stream).poll_ready(cx))?;
-            let next = self.sending.as_mut().and_then(Sending::frame).map(Message::Frame);
-            let Some(frame) = self.refused.take().or(next) else {
+            let next = self.sending.as_mut().and_then(Sending::next_frame).map(Message::Frame);
+            let Some(frame) = self.unsent.take().or(next) else {
                 return Pin::new(&mut self.stream).poll_flush(cx);
             };
             match Pin::new(&mut self.stream).start_send(frame) {
                 Err(Error::WriteBufferFull(frame)) => {
-                    self.refused = Some(*frame);
+                    self.unsent = Some(*frame);
                     ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
                 }
                 done => done?,
@@ -176,10 +178,10 @@ impl Socket {
         }
     }
 
-    /// Reads the next message; pings are answered on the way.
+    /// Reads the next message, and answers pings meanwhile.
     fn poll_receive(&mut self, cx: &mut Context<'_>, connection: &Connection) -> Poll<Event> {
         loop {
-            if connection.holds_back(self.limits.concurrent) {
+            if connection.pauses_reading(self.limits.concurrent) {
                 return Poll::Pending;
             }
             let message = match ready!(Pin::new(&mut self.stream).poll_next(cx)) {
@@ -187,7 +189,7 @@ impl Socket {
                 Some(Err(error)) => return Poll::Ready(Event::End(Ending::by_error(&error))),
                 None => return Poll::Ready(Event::End(Ending::LOST)),
             };
-            connection.received();
+            connection.mark_received();
             match message {
                 Message::Text(text) => return Poll::Ready(Event::Message(text)),
                 Message::Binary(_) => return Poll::Ready(Event::End(Ending::BINARY)),
@@ -197,46 +199,49 @@ impl Socket {
         }
     }
 
-    /// Ready once the socket has been idle for too long, is too old, or has had its time to end.
+    /// Ready once the socket has been idle for too long, is too old, or has not closed within its deadline.
     fn poll_time(&mut self, cx: &mut Context<'_>, connection: &Connection) -> Poll<Ending> {
-        let ordered = connection.ending();
-        if ordered.is_some() && self.cut.is_none() {
-            let cut = Instant::now() + self.limits.closing;
-            self.cut = Some(cut);
-            self.timer.as_mut().reset(cut);
+        let ending = connection.ending();
+        if ending.is_some() && self.deadline.is_none() {
+            let deadline = Instant::now() + self.limits.closing;
+            self.deadline = Some(deadline);
+            self.timer.as_mut().reset(deadline);
         }
         loop {
             ready!(self.timer.as_mut().poll(cx));
-            let due = match self.cut {
-                Some(cut) => cut,
-                None => (connection.active() + self.limits.idle).min(connection.opened + self.limits.life),
+            let due = match self.deadline {
+                Some(deadline) => deadline,
+                None => {
+                    (connection.last_active() + self.limits.idle).min(connection.opened + self.limits.life)
+                }
             };
             if Instant::now() >= due {
-                return Poll::Ready(ordered.unwrap_or(Ending::GOING_AWAY));
+                return Poll::Ready(ending.unwrap_or(Ending::GOING_AWAY));
             }
             self.timer.as_mut().reset(due);
         }
     }
 
-    /// Says goodbye, and waits for the client to do so. Where its frames can no longer be read, what it still sends is
-    /// taken in: were the socket dropped with something unread, the client might be told of a reset instead.
-    async fn hang_up(mut self, ending: &Ending) -> Result<(), Error> {
+    /// Sends a close frame, unless the client closed first, and waits until the client has closed. Also discards bytes
+    /// that can no longer be parsed as frames: dropping a socket with unread bytes could reset the connection before
+    /// the client has read the close frame.
+    async fn close(mut self, ending: &Ending) -> Result<(), Error> {
         match ending.frame() {
             Some(frame) => self.stream.send(Message::Close(Some(frame))).await?,
             None => SinkExt::<Message>::flush(&mut self.stream).await?,
         }
-        let mut legible = !self.stream.is_terminated();
-        while legible {
+        let mut is_readable = !self.stream.is_terminated();
+        while is_readable {
             match self.stream.next().await {
                 Some(Ok(_)) => {}
-                Some(Err(_)) => legible = false,
+                Some(Err(_)) => is_readable = false,
                 None => break,
             }
         }
         let stream = self.stream.get_mut();
         stream.shutdown().await?;
         let mut scratch = vec![0; READ];
-        while !legible && stream.read(&mut scratch).await? > 0 {}
+        while !is_readable && stream.read(&mut scratch).await? > 0 {}
         Ok(())
     }
 }

@@ -1,6 +1,6 @@
-//! Accounts of those who registered here: usernames, e-mail addresses, and what the store keeps of a password.
+//! Accounts of users who registered here: usernames, e-mail addresses and password hashes.
 //!
-//! Invariant: passwords and their hashes are never shown, not even by `Debug`.
+//! Invariant: `Debug` never shows a password hash, so none can end up in a log.
 
 use std::fmt;
 
@@ -12,26 +12,26 @@ use unicode_normalization::char::is_combining_mark;
 use crate::name::Name;
 use crate::text::folded_name;
 
-/// Characters of a username at most.
+/// Maximum length of a username, in characters.
 const MAX_USERNAME: usize = 50;
-/// Bytes of an e-mail address at most (RFC 5321, section 4.5.3.1.3, without the angle brackets).
+/// Maximum length of an e-mail address, in bytes (RFC 5321, section 4.5.3.1.3, without the angle brackets).
 const MAX_EMAIL: usize = 254;
 
-/// A username: 1-50 letters and digits of any script and `_ . -`, of which the first is a letter or a digit. Kept in
-/// NFC.
+/// A username: 1-50 letters, combining marks and digits of any script, and `_ . -`. It begins with a letter or a digit.
+/// Stored in NFC.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 #[schemars(extend("maxLength" = MAX_USERNAME, "pattern" = r"^[\p{L}\p{N}][\p{L}\p{M}\p{N}_.-]*$"))]
 pub struct Username(String);
 
 impl Username {
-    /// The username as it is compared with others.
+    /// The folded form, by which usernames are compared.
     #[must_use]
     pub fn unique(&self) -> UniqueName {
         UniqueName { kind: "username", folded: folded_name(&self.0) }
     }
 
-    /// The username as a name, for those who gave no other.
+    /// The username as a display name, for users without a full name.
     #[must_use]
     pub fn as_name(&self) -> Option<Name> {
         Name::shortened(&self.0)
@@ -45,7 +45,7 @@ impl TryFrom<String> for Username {
         let allowed = |c: char| c.is_alphanumeric() || is_combining_mark(c) || "_.-".contains(c);
         let is_word =
             |form: &str| form.chars().next().is_some_and(char::is_alphanumeric) && form.chars().all(allowed);
-        // The folded form as well: some letters stand for several words.
+        // The folded form must be a word, too: some characters fold to several words.
         if name.chars().count() <= MAX_USERNAME && is_word(&name) && is_word(&folded_name(&name)) {
             Ok(Self(name))
         } else {
@@ -60,15 +60,16 @@ impl From<Username> for String {
     }
 }
 
-/// An e-mail address, as far as it can be checked without writing to it: one `@` with something on either side,
-/// neither spaces nor controls, at most 254 bytes.
+/// An e-mail address. Only its form is checked: one `@` with text on both sides, no white space or control characters,
+/// at most 254 bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 #[schemars(extend("maxLength" = MAX_EMAIL, "pattern" = r"^[^@\s\x00-\x1f\x7f-\x9f]+@[^@\s\x00-\x1f\x7f-\x9f]+$"))]
 pub struct EmailAddress(String);
 
 impl EmailAddress {
-    /// The address as it is compared with others. Whose server tells `A@x.example` from `a@x.example` is out of luck.
+    /// The folded form, by which addresses are compared. `A@x.example` and `a@x.example` count as the same address,
+    /// even if their server distinguishes them.
     #[must_use]
     pub fn unique(&self) -> UniqueName {
         UniqueName { kind: "email", folded: folded_name(&self.0) }
@@ -88,7 +89,7 @@ impl TryFrom<String> for EmailAddress {
         if text.len() <= MAX_EMAIL && is_address(&text) && is_address(&folded_name(&text)) {
             Ok(Self(text))
         } else {
-            Err("an e-mail address is of the form name@domain, without spaces, of up to 254 bytes")
+            Err("an e-mail address has the form name@domain, without spaces, and at most 254 bytes")
         }
     }
 }
@@ -99,7 +100,7 @@ impl From<EmailAddress> for String {
     }
 }
 
-/// What only one account may have: a username or an e-mail address, folded.
+/// A name that only one account may have: a username or an e-mail address, folded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UniqueName {
     kind: &'static str,
@@ -107,8 +108,8 @@ pub struct UniqueName {
 }
 
 impl UniqueName {
-    /// What someone signs in with: an e-mail address where it has an `@`, else a username. What can be neither is
-    /// a name that nobody has, so that it costs what any unknown name does.
+    /// Interprets the text that a user signs in with: an e-mail address if it contains an `@`, else a username. An
+    /// invalid text becomes a name that no account has, so that it is handled like any unknown name.
     #[must_use]
     pub fn to_sign_in(text: &str) -> Self {
         let (kind, unique) = if text.contains('@') {
@@ -126,7 +127,7 @@ impl fmt::Display for UniqueName {
     }
 }
 
-/// A password's hash, a PHC string. It is not shown.
+/// The hash of a password, as a PHC string. `Debug` hides it.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PasswordHash(pub String);
 
@@ -136,16 +137,16 @@ impl fmt::Debug for PasswordHash {
     }
 }
 
-/// What the store holds of an account, beside its user's profile.
+/// An account, as the store holds it beside the user's profile.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Account {
-    /// The username, which the profile shows.
+    /// The username. The profile shows it.
     pub username: Username,
-    /// The e-mail address, which only its user sees.
+    /// The e-mail address. Only its user sees it.
     pub email: EmailAddress,
-    /// The password's hash.
+    /// The hash of the password.
     pub hash: PasswordHash,
-    /// Rises with each change of the password; sessions hold while theirs is the same.
+    /// Rises with each change of the password. A session is valid only for the version that it is bound to.
     pub password_version: u64,
 }
 
@@ -180,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn one_signs_in_with_either() {
+    fn users_sign_in_with_a_username_or_an_email_address() {
         assert_eq!(UniqueName::to_sign_in("BOB").to_string(), "username#bob");
         assert_eq!(UniqueName::to_sign_in("Bob@X.example").to_string(), "email#bob@x.example");
         for neither in ["", "a b", "a@@b", &"ﷺ".repeat(9_000), "username#bob"] {

@@ -1,15 +1,15 @@
-//! Client addresses, which rate limits go by.
+//! Client addresses, by which requests are rate-limited.
 
 use std::fmt::{self, Display};
 use std::net::{IpAddr, Ipv6Addr};
 
-/// Where a request comes from, as API Gateway or the connection says; headers are not asked, for anyone can write
-/// them. An IPv6 address stands for its network of 64 bits, which one client has to itself.
+/// The address that a request comes from, according to API Gateway or the connection. Headers are not trusted, because
+/// any client can set them. An IPv6 address is cut to its /64 network, because one client controls all of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClientAddress(IpAddr);
 
 impl ClientAddress {
-    /// The address, with an IPv6 one cut to its network.
+    /// Cuts an IPv6 address to its /64 network, and converts an IPv4-mapped one to IPv4.
     #[must_use]
     pub fn of(address: IpAddr) -> Self {
         match address.to_canonical() {

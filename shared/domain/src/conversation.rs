@@ -1,4 +1,4 @@
-//! Conversations: a user's own row of each, and what groups and rooms have in common for all their participants.
+//! Conversations: each user's own row of a conversation, and the data that all participants of a group or room share.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -9,16 +9,17 @@ use crate::name::{Name, Picture};
 use crate::time::{Timestamp, millis};
 use crate::user::Profile;
 
-/// Participants up to which a change is one transaction (of at most 100 items). Above that it is committed first, and
-/// brought to each of them afterwards.
+/// The maximum number of participants for whom a change commits in one transaction (of at most 100 items). In a larger
+/// conversation the change commits first, and is fanned out to the participants afterwards.
 pub const SMALL: usize = 24;
-/// Participants of a group or room at most.
+/// Maximum number of participants of a group or room.
 pub const MAX_PARTICIPANTS: u64 = 1_000;
-/// Participants up to which all learn of each other's reading; above, a page of messages says it.
+/// The maximum number of participants for whom `message.read` is published to the others. In a larger conversation,
+/// clients learn the read state from pages of messages.
 pub const MAX_READ_EVENTS: usize = 8;
-/// Participants up to which a message says how many have read it.
+/// The maximum number of participants for whom a message shows how many of them have read it.
 pub const MAX_COUNTED_READERS: u64 = 100;
-/// Characters of a description at most.
+/// Maximum length of a description, in characters.
 const MAX_DESCRIPTION: usize = 500;
 
 /// A description of 1-500 characters.
@@ -46,109 +47,109 @@ impl From<Description> for String {
 
 /// A participant's row of a conversation, as the store holds it beside its key.
 ///
-/// `head` never decreases. A row without `activity` is hidden: deleted by its owner, opened by the other, or there only
-/// to carry a block.
+/// Invariant: `head` never decreases, so that no message is applied twice or out of order. A row without `activity` is
+/// hidden: its owner deleted the conversation, only the peer has opened it, or the row exists only to hold a block.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-#[expect(clippy::struct_excessive_bools, reason = "each is an attribute of its own")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a separate attribute of the item")]
 pub struct Row {
     /// The other participant of a direct conversation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub peer: Option<UserId>,
-    /// Their name, or the group's or room's.
+    /// The name of the peer, or of the group or room.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<Name>,
-    /// Their picture, or the group's.
+    /// The picture of the peer, or of the group or room.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub picture: Option<Picture>,
-    /// The version of the other's profile that these are from.
+    /// The version of the peer's profile that `name` and `picture` are copied from.
     #[serde(skip_serializing_if = "is_zero")]
     pub name_version: u64,
-    /// The newest message that the row has taken in.
+    /// The newest message that was applied to the row.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub head: Option<Stamp>,
-    /// Where the row stands in the inbox; absent while it is hidden.
+    /// The row's position in the inbox; absent while the row is hidden.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub activity: Option<Stamp>,
     /// The message that the inbox shows.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_id: Option<Stamp>,
-    /// The first characters of its text.
+    /// The preview of that message.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_text: Option<String>,
-    /// Whether its sender is the row's owner.
+    /// Whether the owner sent that message.
     pub last_mine: bool,
-    /// Unread messages.
+    /// The number of unread messages.
     #[serde(rename = "n")]
     pub unread: u64,
     /// The owner's read watermark.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub read: Option<Stamp>,
-    /// The other's read watermark, in a direct conversation.
+    /// The peer's read watermark, in a direct conversation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub peer_read: Option<Stamp>,
-    /// Messages up to here are hidden from the owner: they deleted the conversation then, or joined it later.
+    /// Messages up to this one are hidden from the owner, who deleted the conversation then or joined it later.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cleared: Option<Stamp>,
-    /// The event that told of its deletion; what comes later has greater ids.
+    /// The event that published the row's deletion. Later events have greater ids.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hidden_at: Option<Stamp>,
-    /// The owner has blocked the other.
+    /// The owner has blocked the peer.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub blocked_by_me: bool,
-    /// The other has blocked the owner.
+    /// The peer has blocked the owner.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub blocked_by_peer: bool,
     /// The owner is an admin of the group or room.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub admin: bool,
-    /// Participants of the group or room.
+    /// The number of participants of the group or room.
     #[serde(rename = "people", skip_serializing_if = "is_zero")]
     pub participant_count: u64,
-    /// The newest change of a large conversation that the row has taken in.
+    /// The newest change of a large conversation that was applied to the row.
     #[serde(skip_serializing_if = "is_zero")]
     pub seq: u64,
-    /// The latest event about the conversation, beside those of its newest message, that what comes later must be
-    /// above.
+    /// The latest event about the conversation, apart from those of its newest message. Later events must have greater
+    /// ids.
     #[serde(rename = "told", skip_serializing_if = "Option::is_none")]
     pub latest_event: Option<Stamp>,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it")]
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde requires this signature")]
 fn is_zero(number: &u64) -> bool {
     *number == 0
 }
 
 impl Row {
-    /// A hidden row of a direct conversation, before anything happened.
+    /// The hidden row of a direct conversation in which nothing has happened yet.
     #[must_use]
     pub fn between(peer: &UserId, profile: &Profile) -> Self {
-        Self { peer: Some(peer.clone()), ..Self::default() }.showing(profile)
+        Self { peer: Some(peer.clone()), ..Self::default() }.with_profile(profile)
     }
 
-    /// The row with the other's name and picture.
+    /// The row with the peer's name and picture, from the peer's profile.
     #[must_use]
-    pub fn showing(self, profile: &Profile) -> Self {
+    pub fn with_profile(self, profile: &Profile) -> Self {
         let (name, picture) = (profile.shown_name(), profile.picture.clone());
         Self { name, picture, name_version: profile.version, ..self }
     }
 
-    /// Whether either has blocked the other.
+    /// Whether one of the two participants has blocked the other.
     #[must_use]
     pub fn is_blocked(&self) -> bool {
         self.blocked_by_me || self.blocked_by_peer
     }
 
-    /// What the next event about the conversation must be above: the events of its newest message, and those by which
-    /// the row came and went.
+    /// The id that the next event about the conversation must be above. It covers the events of the newest message, the
+    /// latest other event, and the deletion of the row.
     #[must_use]
     pub fn event_floor(&self) -> Option<Stamp> {
         self.head.map(|head| head.plus(2)).max(self.latest_event).max(self.hidden_at)
     }
 
-    /// The row once its owner is told something.
+    /// The row after an event about the conversation was published to its owner.
     #[must_use]
-    pub fn published(self, event: Stamp) -> Self {
+    pub fn with_event(self, event: Stamp) -> Self {
         Self { latest_event: self.latest_event.max(Some(event)), ..self }
     }
 
@@ -158,21 +159,21 @@ impl Row {
         self.cleared.is_none_or(|cleared| cleared < message)
     }
 
-    /// Whether the owner has read up to a message.
+    /// Whether the owner has read a message, i.e. the watermark has reached it.
     #[must_use]
     pub fn has_read(&self, message: Stamp) -> bool {
         self.read.is_some_and(|read| message <= read)
     }
 
-    /// Whether a message of another's is among the unread.
+    /// Whether `unread` includes a message of another user.
     #[must_use]
     pub fn counts(&self, message: Stamp) -> bool {
         self.head >= Some(message) && !self.has_read(message) && self.shows(message)
     }
 
-    /// The row once it has taken in a new message.
+    /// The row after a new message was applied to it.
     #[must_use]
-    pub fn with(self, message: &Message, is_mine: bool) -> Self {
+    pub fn with_message(self, message: &Message, is_mine: bool) -> Self {
         let stamp = message.id.stamp;
         let counts = !is_mine && !message.is_deleted() && !self.has_read(stamp);
         Self {
@@ -186,9 +187,9 @@ impl Row {
         }
     }
 
-    /// The row with what all have in common as it stands.
+    /// The row with the current name, picture and participant count of the group or room.
     #[must_use]
-    pub fn up_to_date(self, meta: Meta) -> Self {
+    pub fn with_meta(self, meta: Meta) -> Self {
         Self {
             name: Some(meta.name),
             picture: meta.picture,
@@ -197,7 +198,7 @@ impl Row {
         }
     }
 
-    /// The row as the inbox shows it.
+    /// The row as the API shows it.
     #[must_use]
     pub fn shown(&self, conversation: &ConversationId) -> ConversationView {
         let message = |stamp| MessageId { conversation: conversation.clone(), stamp };
@@ -227,7 +228,7 @@ impl Row {
     }
 }
 
-/// An inbox row as the API shows it.
+/// A conversation, as the user's inbox shows it.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 #[schemars(rename = "Conversation")]
 pub struct ConversationView {
@@ -249,51 +250,52 @@ pub struct ConversationView {
     is_admin: bool,
 }
 
-/// What all participants of a group or room have in common, as the store holds it beside its key.
+/// The data that all participants of a group or room share, as the store holds it beside its key.
 ///
-/// Every change raises `seq` and `head`; one of the participants raises `members`, too.
+/// Invariant: every change raises `seq` and `latest_event`, and a change of participants also raises `membership`, so
+/// that a conditional write can detect what has changed since the last read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Meta {
-    /// Its name.
+    /// The name.
     pub name: Name,
-    /// What it is about.
+    /// The description, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<Description>,
-    /// Its picture.
+    /// The picture, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub picture: Option<Picture>,
-    /// Who made it.
+    /// The user who created it.
     pub creator: UserId,
-    /// When it was made.
+    /// When it was created.
     #[serde(with = "millis")]
     pub created_at: Timestamp,
     /// The number of the latest change.
     pub seq: u64,
-    /// The number of the latest change of participants.
+    /// How often the participants have changed.
     #[serde(rename = "members")]
     pub membership: u64,
-    /// How many participants there are.
+    /// The number of participants.
     #[serde(rename = "people")]
     pub participant_count: u64,
-    /// The id of the latest event. (A row's `head` is something else: its newest message.)
+    /// The id of the latest event. The attribute is called `head`, but a row's `head` is its newest message.
     #[serde(rename = "head")]
     pub latest_event: Stamp,
     /// The newest message.
     #[serde(rename = "last", default, skip_serializing_if = "Option::is_none")]
     pub newest_message: Option<Stamp>,
-    /// The first change after which it had more than 24 participants: from then on changes are logged.
+    /// The change that exceeded 24 participants, if there was one. This change and all later ones are logged.
     #[serde(rename = "large", default, skip_serializing_if = "Option::is_none")]
     pub large_since: Option<u64>,
-    /// It is being made, and participants are still to come.
+    /// The group is being created: some participants are not added yet.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unfinished: bool,
-    /// It was deleted.
+    /// The group or room was deleted.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub deleted: bool,
 }
 
 impl Meta {
-    /// A conversation that is made now by its only participant.
+    /// A new conversation, with its creator as the only participant.
     #[must_use]
     pub fn new(name: Name, creator: UserId, now: Timestamp, latest_event: Stamp) -> Self {
         Self {
@@ -313,7 +315,7 @@ impl Meta {
         }
     }
 
-    /// The row of someone who joins with the next change, whose first event is `at`.
+    /// The row of a user who joins with the next change, whose first event is `at`.
     #[must_use]
     pub fn new_row(&self, at: Stamp) -> Row {
         Row {
@@ -337,32 +339,32 @@ pub struct Participant {
     /// When they joined.
     #[serde(with = "millis")]
     pub joined_at: Timestamp,
-    /// Messages up to here are hidden from them: they came later.
+    /// Messages up to this one are hidden from them, because they joined later.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<Stamp>,
     /// Their read watermark.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub read: Option<Stamp>,
-    /// When it moved there, in milliseconds.
+    /// When the watermark moved there, in milliseconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub read_at: Option<i64>,
 }
 
 impl Participant {
-    /// Whether they could see a message from the beginning.
+    /// Whether they could see a message at first. They may have hidden it since.
     #[must_use]
     pub fn sees(&self, message: Stamp) -> bool {
         self.from.is_none_or(|from| from < message)
     }
 }
 
-/// Where a user has read up to, and what is unread after it.
+/// How far a user has read a conversation, and how many messages are unread.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Watermark {
     /// The conversation.
     pub conversation_id: ConversationId,
-    /// The newest message that counts as read; null before the first.
+    /// The newest message that counts as read; null if there is none.
     pub message_id: Option<MessageId>,
-    /// Unread messages of the conversation.
+    /// The number of unread messages of the conversation.
     pub unread_count: u64,
 }

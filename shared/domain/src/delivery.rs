@@ -1,61 +1,62 @@
-//! Events on their way to their receivers: into queues, and to the sockets that are open.
+//! Events to deliver: into their receivers' queues, and to open sockets.
 
 use crate::event::{Event, EventView};
 use crate::id::{Stamp, UserId};
 use crate::time::Timestamp;
 
-/// Milliseconds that a handshake may take (API Gateway's limit of an integration).
+/// Maximum duration of a handshake, in milliseconds (API Gateway's limit for an integration).
 const HANDSHAKE: i64 = 30_000;
 
 /// An event for one receiver's queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutgoingEvent {
-    /// The user whose queue it goes into.
+    /// The user whose queue stores the event.
     pub receiver: UserId,
-    /// Its place in the queue.
+    /// The event's position in the queue.
     pub id: Stamp,
     /// The event.
     pub event: Event,
 }
 
 impl OutgoingEvent {
-    /// An event for a receiver's queue.
+    /// Addresses an event to a receiver's queue.
     #[must_use]
     pub fn new(receiver: UserId, id: Stamp, event: Event) -> Self {
         Self { receiver, id, event }
     }
 }
 
-/// An open socket, as it is stored.
+/// An open socket, as the store holds it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Socket {
-    /// API Gateway's id for it.
+    /// API Gateway's id of the connection.
     pub connection: String,
     /// When it was opened.
     pub since: Timestamp,
-    /// When its token expires, or API Gateway ends it.
+    /// When its token expires or API Gateway closes it, whichever comes first.
     pub until: Timestamp,
 }
 
 impl Socket {
-    /// Whether a push that finds it gone means that: one that races the handshake is told the same.
+    /// Whether 410 Gone means that the socket is closed. During the handshake, API Gateway answers a push with 410 as
+    /// well.
     #[must_use]
     pub fn is_settled(&self, now: Timestamp) -> bool {
         self.since.millis() + HANDSHAKE < now.millis()
     }
 }
 
-/// Events, and who holds sockets for them.
+/// Events to push, and their receivers' sockets.
 #[derive(Debug, Clone, Default)]
 pub struct Delivery {
-    /// Each with its receiver.
+    /// Each event with its receiver.
     pub events: Vec<(UserId, EventView)>,
     /// The sockets of each receiver.
     pub sockets: Vec<(UserId, Vec<Socket>)>,
 }
 
 impl Delivery {
-    /// The events as their receivers see them; nothing where no receiver holds a socket.
+    /// Converts events to the form that their receivers see. Empty if no receiver has a socket.
     #[must_use]
     pub fn new(events: Vec<OutgoingEvent>, sockets: Vec<(UserId, Vec<Socket>)>) -> Self {
         if sockets.iter().all(|(_, sockets)| sockets.is_empty()) {

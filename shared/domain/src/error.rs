@@ -1,28 +1,28 @@
-//! Every way a call can fail, with its HTTP status and its stable code.
+//! The errors of all calls, each with its HTTP status and stable code.
 
 use http::StatusCode;
 
-/// The cause of a failure, kept for the log and never shown to clients.
+/// The cause of a failure. It is logged and never sent to clients.
 pub type Source = Box<dyn std::error::Error + Send + Sync>;
 
 /// Why a call was refused or failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// 400: the input is not of the documented form.
+    /// 400: the input does not have the documented form.
     #[error("{message}")]
     Invalid {
-        /// The offending field, where there is one.
+        /// The invalid field, if there is one.
         field: Option<String>,
-        /// What is wrong with it, for people.
+        /// A message for people that describes the problem.
         message: String,
     },
-    /// 401: no token, or one that does not hold.
+    /// 401: the token is missing or invalid.
     #[error("{0}")]
     NotAuthenticated(&'static str),
-    /// 403: not the caller's conversation, whether it exists or not.
+    /// 403: the caller is not a participant of the conversation, whether it exists or not.
     #[error("You are not a participant of this conversation.")]
     NotAParticipant,
-    /// 403: one of the two has blocked the other.
+    /// 403: one of the two users has blocked the other.
     #[error("Messages between you and this user are blocked.")]
     Blocked,
     /// 403: only the sender may do this to a message.
@@ -34,43 +34,43 @@ pub enum Error {
     /// 404: no such route, user, message or room.
     #[error("{0}")]
     NotFound(&'static str),
-    /// 409: a name, username or e-mail address that is to be unique is taken.
+    /// 409: another room or account has the name, username or e-mail address, which must be unique.
     #[error("{0}")]
     AlreadyExists(&'static str),
-    /// 409: what is asked for does not go with how things stand.
+    /// 409: the request conflicts with the current state.
     #[error("{0}")]
     Conflict(&'static str),
-    /// 410: what the cursor would go on with is no longer kept.
-    #[error("The cursor is too old. Load the inbox again, and go on from a new one.")]
+    /// 410: the events that follow the cursor are no longer kept.
+    #[error("The cursor is too old. Get a new cursor, then load the inbox again.")]
     CursorExpired,
-    /// 413: the body has more than 256 KiB.
+    /// 413: the body is larger than 256 KiB.
     #[error("The body is larger than 256 KiB.")]
     TooLarge,
-    /// 415: the body is of a type that this call does not read.
+    /// 415: the call does not accept the content type of the body. Contains the types that it accepts.
     #[error("The content type is not supported: send {0}.")]
     UnsupportedMediaType(&'static str),
-    /// 429: too many in too short a time; again after so many seconds.
+    /// 429: a rate limit was exceeded. Contains the seconds until the next request is allowed.
     #[error("Too many requests. Try again in {0} s.")]
     RateLimited(u64),
-    /// 500: a fault of ours.
+    /// 500: a fault of the server.
     #[error("Something went wrong on our side.")]
     Internal(#[source] Source),
-    /// 503: the database throttles or is away; nothing was half-done.
+    /// 503: the database throttles or is unavailable. No change was made in part.
     #[error("The service is busy. Try again in a moment.")]
     Unavailable(#[source] Source),
-    /// 503: what `/health` found; with what is told of it.
+    /// 503: a check of `/health` failed. Contains the message for the client.
     #[error("{0}")]
     Unhealthy(&'static str, #[source] Source),
 }
 
 impl Error {
-    /// A refused field, with what is wrong with it.
+    /// An invalid field, and what is wrong with it.
     #[must_use]
     pub fn field(field: &str, message: impl Into<String>) -> Self {
         Self::Invalid { field: Some(field.to_owned()), message: message.into() }
     }
 
-    /// A fault of ours, with its source for the log.
+    /// A fault of the server, with its cause for the log.
     pub fn internal(source: impl Into<Source>) -> Self {
         Self::Internal(source.into())
     }
@@ -95,7 +95,7 @@ impl Error {
         }
     }
 
-    /// The stable code for machines.
+    /// The stable, machine-readable code.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {

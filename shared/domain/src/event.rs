@@ -1,4 +1,4 @@
-//! Events: what a user should learn of, in the words of the contract's section 6.
+//! Events: the changes that a user's devices learn of (contract, section 6).
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -10,7 +10,8 @@ use crate::message::{Message, MessageView, ReadState};
 use crate::presence::PresenceView;
 use crate::time::{Timestamp, millis};
 
-/// A change that a user's devices learn of. Stored in the user's queue in the transaction that makes the change.
+/// A change that a user's devices learn of. It is written to the user's queue in the transaction that makes the change;
+/// only a typing signal changes nothing and is written alone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type")]
 pub enum Event {
@@ -19,38 +20,38 @@ pub enum Event {
     MessageCreated {
         /// The message.
         message: Message,
-        /// In a conversation of so many that nobody counts its readers.
+        /// Whether the conversation is too large for its messages to show a read count.
         #[serde(rename = "crowd", default, skip_serializing_if = "std::ops::Not::not")]
         uncounted: bool,
     },
-    /// A message's text was changed, or brought back.
+    /// A message was edited, or restored after a deletion.
     #[serde(rename = "message.updated")]
     MessageUpdated {
-        /// The message as it is now.
+        /// The message after the change.
         message: Message,
-        /// Who had read it.
+        /// The read state of the message.
         reads: ReadState,
-        /// Where it was brought back: what is unread to the receiver now. What was told before holds no longer.
+        /// If the message was restored: the receiver's unread count, which replaces every earlier one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         unread: Option<Unread>,
     },
     /// A message was deleted for everyone, or hidden from the receiver alone.
     #[serde(rename = "message.deleted")]
     MessageDeleted {
-        /// What is left of it.
+        /// The message without its content.
         message: Message,
-        /// Who had read it.
+        /// The read state of the message.
         reads: ReadState,
-        /// From the receiver alone.
+        /// Whether it is hidden from the receiver alone.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         only_me: bool,
-        /// What is unread to the receiver now.
+        /// The receiver's unread count after the deletion.
         unread: Unread,
     },
-    /// Someone has read up to a message.
+    /// A user has read up to a message.
     #[serde(rename = "message.read")]
     MessageRead {
-        /// Where.
+        /// The conversation.
         conversation: ConversationId,
         /// The reader.
         user: UserId,
@@ -59,85 +60,85 @@ pub enum Event {
         /// When it was read.
         #[serde(with = "millis")]
         at: Timestamp,
-        /// On the reader's own devices: what is unread now.
+        /// For the reader's own devices: the unread count after reading.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         unread: Option<Unread>,
     },
-    /// A row appeared in the inbox.
+    /// A row appeared in the receiver's inbox.
     #[serde(rename = "conversation.created")]
     ConversationCreated {
-        /// Which.
+        /// The conversation.
         conversation: ConversationId,
         /// The receiver's row after the change.
         row: Box<Row>,
     },
-    /// Some of what a row shows of a conversation has changed.
+    /// Fields of a conversation have changed.
     #[serde(rename = "conversation.updated")]
     ConversationUpdated {
-        /// Which.
+        /// The conversation.
         conversation: ConversationId,
-        /// What has changed, by the names of the API.
+        /// The changed fields, under their names in the API.
         changes: Map<String, Value>,
         /// Rises with each change.
         version: u64,
     },
-    /// A row is gone from the inbox.
+    /// A row disappeared from the receiver's inbox.
     #[serde(rename = "conversation.deleted")]
     ConversationDeleted {
-        /// Which.
+        /// The conversation.
         conversation: ConversationId,
     },
-    /// Someone has joined a group or room.
+    /// A user has joined a group or room.
     #[serde(rename = "participant.joined")]
     ParticipantJoined {
-        /// Which.
+        /// The conversation.
         conversation: ConversationId,
-        /// Who.
+        /// The user who joined.
         user: UserId,
-        /// Who did it: themselves, or who added them.
+        /// The user who added them; the same user if they joined by themselves.
         by: UserId,
     },
-    /// Someone has left a group or room.
+    /// A user has left a group or room.
     #[serde(rename = "participant.left")]
     ParticipantLeft {
-        /// Which.
+        /// The conversation.
         conversation: ConversationId,
-        /// Who.
+        /// The user who left.
         user: UserId,
-        /// Who did it: themselves, or who removed them.
+        /// The user who removed them; the same user if they left by themselves.
         by: UserId,
     },
-    /// Someone types, or has stopped. Passing: a reader who comes later does not hear of it.
+    /// A user is typing, or has stopped. Ephemeral: polls do not return it after it has expired.
     #[serde(rename = "typing")]
     Typing {
-        /// Where.
+        /// The conversation.
         conversation: ConversationId,
-        /// Who.
+        /// The user.
         user: UserId,
-        /// Whether they do.
+        /// Whether the user is typing.
         is_typing: bool,
-        /// When it ends by itself.
+        /// When the signal expires.
         #[serde(with = "millis")]
         until: Timestamp,
     },
 }
 
-/// An unread count, and what it holds for.
+/// An unread count, and the messages that it covers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unread {
-    /// Unread messages.
+    /// The number of unread messages.
     #[serde(rename = "n")]
     pub count: u64,
-    /// The newest message that this counts.
+    /// The newest message that the count covers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub head: Option<Stamp>,
-    /// The watermark after which it counts.
+    /// The read watermark, after which the count begins.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub read: Option<Stamp>,
 }
 
 impl Unread {
-    /// What a row says.
+    /// The unread count of a row.
     #[must_use]
     pub fn of(row: &Row) -> Self {
         Self { count: row.unread, head: row.head, read: row.read }
@@ -162,9 +163,9 @@ struct UnreadView {
 }
 
 impl Event {
-    /// Whether it has passed by a time.
+    /// Whether the event has expired. Only typing signals expire.
     #[must_use]
-    pub fn is_over(&self, now: Timestamp) -> bool {
+    pub fn is_expired(&self, now: Timestamp) -> bool {
         matches!(self, Self::Typing { until, .. } if *until <= now)
     }
 
@@ -200,13 +201,13 @@ impl Event {
                 ("message.deleted", conversation, data)
             }
             Self::MessageRead { conversation, user, message, at, unread } => {
-                let public = |stamp| MessageId { conversation: conversation.clone(), stamp };
+                let message_id = |stamp| MessageId { conversation: conversation.clone(), stamp };
                 let data = Data::Read {
                     user_id: user,
-                    message_id: public(message),
+                    message_id: message_id(message),
                     read_at: at,
                     unread_count: unread.map(|unread| unread.count),
-                    counted_to: unread.and_then(|unread| unread.head).map(public),
+                    counted_to: unread.and_then(|unread| unread.head).map(message_id),
                 };
                 ("message.read", conversation, data)
             }
@@ -242,11 +243,11 @@ impl Event {
     }
 }
 
-/// An event as the API and the sockets show it.
+/// An event, as polls return it and sockets receive it.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 #[schemars(rename = "Event")]
 pub struct EventView {
-    /// Its place in the queue.
+    /// The event's id, which orders the queue.
     pub id: Stamp,
     #[serde(rename = "type")]
     kind: &'static str,
@@ -259,21 +260,21 @@ pub struct EventView {
 }
 
 impl EventView {
-    /// A change of someone's presence. It is in no queue: sockets alone hear of it.
+    /// A change of a user's presence. It is pushed to sockets only, and never stored in a queue.
     #[must_use]
     pub fn presence(id: Stamp, presence: PresenceView, expires_at: Option<Timestamp>) -> Self {
         let data = Some(Data::Presence { presence, expires_at });
         Self { id, kind: "presence", conversation_id: None, occurred_at: id.time(), data, truncated: false }
     }
 
-    /// The event without its data, where that is too large for a frame: the client polls for it.
+    /// The event without its data, which is too large for a frame: the client polls for it.
     #[must_use]
     pub fn truncated(&self) -> Self {
         Self { data: None, truncated: true, ..self.clone() }
     }
 }
 
-/// What an event tells.
+/// The data of an event.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 #[serde(untagged)]
 #[schemars(inline)]
@@ -282,7 +283,7 @@ enum Data {
     Message {
         message: MessageView,
     },
-    /// Whether it is gone for the receiver alone, and what is unread since.
+    /// The deleted message, the scope of the deletion, and the receiver's unread count after it.
     #[schemars(title = "Deleted")]
     Deleted {
         message: MessageView,
@@ -290,7 +291,7 @@ enum Data {
         #[serde(flatten)]
         unread: UnreadView,
     },
-    /// What is unread since.
+    /// The restored message, and the receiver's unread count after it.
     #[schemars(title = "Restored")]
     Restored {
         message: MessageView,

@@ -1,18 +1,18 @@
-//! Input that arrives as JSON or as a form.
+//! Request bodies that are accepted as JSON and as a form.
 
 use serde::de::DeserializeOwned;
 
 use crate::error::Error;
 
-/// What can be read from a JSON object or a form.
+/// A request body that can be parsed from a JSON object or a form.
 pub trait FromFields: Sized {
-    /// The fields, each a text.
+    /// The fields, each of them a string.
     type Fields: DeserializeOwned;
-    /// Their names, so that a form's others can be left out.
+    /// The names of the fields. Other fields of a form are ignored.
     const NAMES: &'static [&'static str];
-    /// Checks the fields.
+    /// Validates the fields.
     ///
     /// # Errors
-    /// `Invalid`, with the field that is wrong.
+    /// `Invalid`, with the name of the invalid field.
     fn from_fields(fields: Self::Fields) -> Result<Self, Error>;
 }

@@ -1,6 +1,6 @@
-//! Every id, and the only place that reads the clock and randomness.
+//! All ids, and the only place that reads the clock and generates randomness.
 //!
-//! Invariant: the text forms compare byte by byte as the values do, so an id can be a sort key as it is.
+//! Invariant: the text form of an id sorts byte by byte as its value does, so an id can be part of a sort key as it is.
 
 use std::fmt;
 use std::str::FromStr;
@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use crate::time::Timestamp;
 
-/// Base64 whose alphabet is in ASCII order: unlike base64url, its text sorts as its bytes do.
+/// Base64 with its alphabet in ASCII order: unlike base64url, the text sorts as the bytes do.
 pub const ORDERED: GeneralPurpose = GeneralPurpose::new(
     &match Alphabet::new("-0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz") {
         Ok(alphabet) => alphabet,
@@ -26,12 +26,12 @@ pub const ORDERED: GeneralPurpose = GeneralPurpose::new(
     NO_PAD,
 );
 
-/// Why a text is not an id; the message is for people.
+/// The reason why a text is not an id, as a message for people.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct MalformedId(pub &'static str);
 
-/// Derives the serde and `Display` halves of an id that has a text form and a parser.
+/// Implements the serde conversions and `Debug` for an id that implements `FromStr` and `Display`.
 macro_rules! text_form {
     ($id:ident) => {
         impl TryFrom<String> for $id {
@@ -67,7 +67,7 @@ impl UserId {
         &self.0
     }
 
-    /// The id of someone who registers here: 122 random bits, so nobody chooses or foresees it.
+    /// A new id for a user who registers here. It has 122 random bits, so nobody can choose or guess it.
     #[must_use]
     pub fn random() -> Self {
         Self(request_token().into())
@@ -92,14 +92,14 @@ impl fmt::Display for UserId {
     }
 }
 
-/// The id of a session: from a login until its refresh tokens end. Random, 36 characters.
+/// The id of a session, i.e. of a login and the refresh tokens that follow it: a random UUID of 36 characters.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct SessionId(Arc<str>);
 text_form!(SessionId);
 
 impl SessionId {
-    /// A new one.
+    /// A new session id.
     #[must_use]
     pub fn random() -> Self {
         Self(request_token().into())
@@ -110,8 +110,8 @@ impl FromStr for SessionId {
     type Err = MalformedId;
     fn from_str(text: &str) -> Result<Self, MalformedId> {
         let allowed = |b: u8| b.is_ascii_hexdigit() || b == b'-';
-        let is_one = text.len() == 36 && text.bytes().all(allowed);
-        if is_one { Ok(Self(text.into())) } else { Err(MalformedId("not a session's id")) }
+        let is_valid = text.len() == 36 && text.bytes().all(allowed);
+        if is_valid { Ok(Self(text.into())) } else { Err(MalformedId("not a session id")) }
     }
 }
 
@@ -121,26 +121,26 @@ impl fmt::Display for SessionId {
     }
 }
 
-/// Bytes in a conversation's id: 144 bits, so that no one finds two pairs of users with one id.
+/// Bytes of the digest in a conversation id: 144 bits, so that nobody can find two pairs of users with the same id.
 const CONVERSATION_BYTES: usize = 18;
 const CONVERSATION_LENGTH: usize = 25;
 
-/// What a conversation is.
+/// The type of a conversation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[schemars(rename = "ConversationType")]
 pub enum ConversationKind {
-    /// Two people.
+    /// Between two users.
     Direct,
-    /// Those whom its admins have added.
+    /// For the users whom its admins have added.
     Group,
-    /// Whoever joins.
+    /// Open to every user.
     Room,
 }
 
-/// A conversation's id: `d` and a digest of its two users, or `g` or `r` and what no one can guess.
+/// A conversation's id: `d` (direct), `g` (group) or `r` (room), and a digest.
 ///
-/// A direct conversation's id follows from its two users, so neither a send nor a page looks it up.
+/// The id of a direct conversation is computed from its two users, so neither a send nor a page needs a look-up.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 #[schemars(extend("pattern" = "^[dgr][-0-9A-Z_a-z]{24}$"))]
@@ -148,20 +148,20 @@ pub struct ConversationId(Arc<str>);
 text_form!(ConversationId);
 
 impl ConversationId {
-    /// The direct conversation of two users, in either order.
+    /// The id of the direct conversation of two users, in either order.
     #[must_use]
     pub fn direct(one: &UserId, other: &UserId) -> Self {
         let (first, second) = if one <= other { (one, other) } else { (other, one) };
         Self::digest('d', b"tidings direct conversation\0", [first.as_str(), second.as_str()])
     }
 
-    /// The group that a user makes under an id of their client's: the same again when they try again.
+    /// The id of the group that a user creates with a client id. A retry with the same client id gets the same id.
     #[must_use]
     pub fn group(creator: &UserId, client_id: &str) -> Self {
         Self::digest('g', b"tidings group\0", [creator.as_str(), client_id])
     }
 
-    /// A new group or room.
+    /// A new random id for a group or room.
     #[must_use]
     pub fn new(kind: ConversationKind) -> Self {
         let letter = match kind {
@@ -182,7 +182,7 @@ impl ConversationId {
         Self(format!("{letter}{}", ORDERED.encode(&context.finish().as_ref()[..CONVERSATION_BYTES])).into())
     }
 
-    /// What it is.
+    /// The type of the conversation.
     #[must_use]
     pub fn kind(&self) -> ConversationKind {
         match self.0.as_bytes().first() {
@@ -222,13 +222,13 @@ impl fmt::Display for ConversationId {
     }
 }
 
-/// Where the version and the variant stand in a `UUIDv7` (RFC 9562, section 5.7), and the bits between them.
+/// The version and variant bits of a `UUIDv7` (RFC 9562, section 5.7), and masks for the bits below and between them.
 const VERSION: u128 = 0x7 << 76;
 const VARIANT: u128 = 0b10 << 62;
 const LOW: u128 = (1 << 62) - 1;
 const MIDDLE: u128 = (1 << 12) - 1;
 
-/// A `UUIDv7` as a place in time: 22 characters that sort as it does. Messages and events are ordered by it.
+/// A `UUIDv7` in 22 characters that sort by time. It orders messages and events.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 #[schemars(rename = "EventId", extend("pattern" = "^[-0-9A-Z_a-z]{8}[R-U][-0-9A-Z_a-z][159DHLPTXaeimquy][-0-9A-Z_a-z]{10}[-FVk]$"))]
@@ -236,13 +236,13 @@ pub struct Stamp(u128);
 text_form!(Stamp);
 
 impl Stamp {
-    /// The time in it, in milliseconds.
+    /// The time of the stamp, to the millisecond.
     #[must_use]
     pub fn time(self) -> Timestamp {
         Timestamp::from_millis(i64::try_from(self.0 >> 80).unwrap_or(i64::MAX))
     }
 
-    /// The lowest stamp of that millisecond.
+    /// The lowest stamp of a millisecond.
     #[must_use]
     pub fn first_of(time: Timestamp) -> Self {
         Self::from_ordinal(u128::from(time.millis().max(0).unsigned_abs()) << 74)
@@ -260,13 +260,13 @@ impl Stamp {
         Self::from_ordinal(self.ordinal().saturating_sub(1))
     }
 
-    /// Its 16 bytes (RFC 9562, section 4).
+    /// The 16 bytes of the UUID (RFC 9562, section 4).
     #[must_use]
     pub fn to_bytes(self) -> [u8; 16] {
         self.0.to_be_bytes()
     }
 
-    /// Reads 16 bytes; `None` where they are no `UUIDv7`.
+    /// Parses 16 bytes; `None` if they are not a `UUIDv7`.
     #[must_use]
     pub fn from_bytes(bytes: [u8; 16]) -> Option<Self> {
         let value = u128::from_be_bytes(bytes);
@@ -274,7 +274,7 @@ impl Stamp {
         is_v7.then_some(Self(value))
     }
 
-    /// Its 122 bits without the version and the variant: stamps are numbered without a gap.
+    /// The 122 bits other than version and variant. They number all stamps without a gap.
     fn ordinal(self) -> u128 {
         (self.0 >> 80) << 74 | ((self.0 >> 64) & MIDDLE) << 62 | (self.0 & LOW)
     }
@@ -299,14 +299,14 @@ impl fmt::Display for Stamp {
     }
 }
 
-/// A message's public id: its conversation's id and its stamp, so that it is found without a look-up.
+/// A message's id: the id of its conversation and its stamp, so that the message is found without a look-up.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 #[schemars(extend("pattern" = "^[dgr][-0-9A-Z_a-z]{24}[-0-9A-Z_a-z]{8}[R-U][-0-9A-Z_a-z][159DHLPTXaeimquy][-0-9A-Z_a-z]{10}[-FVk]$"))]
 pub struct MessageId {
-    /// The conversation that holds the message.
+    /// The conversation that contains the message.
     pub conversation: ConversationId,
-    /// The message's place in it.
+    /// The message's position in the conversation.
     pub stamp: Stamp,
 }
 text_form!(MessageId);
@@ -329,34 +329,34 @@ impl fmt::Display for MessageId {
     }
 }
 
-/// The clock of this process. Nothing else reads the time or makes ids.
+/// The clock of a process. Invariant: nothing else reads the time or makes stamps, so that tests can control both.
 #[derive(Debug, Clone, Default)]
 pub struct Clock {
     offset_ms: i64,
-    /// When it stands.
-    stands_at: Option<Timestamp>,
-    /// Kept so that a process's own sends within a millisecond are not in one another's way.
+    /// The time at which the clock stands still, in tests.
+    frozen_at: Option<Timestamp>,
+    /// The last stamp, so that stamps which a process makes within one millisecond ascend.
     last: Arc<Mutex<Option<Stamp>>>,
 }
 
 impl Clock {
-    /// A clock that is off by so many milliseconds, as a badly set machine's is.
+    /// A clock that is off by some milliseconds, like that of a badly set machine.
     #[must_use]
     pub fn off_by(millis: i64) -> Self {
         Self { offset_ms: millis, ..Self::default() }
     }
 
-    /// A clock that stands, where a test is about time.
+    /// A clock that stands still, for tests that depend on time.
     #[must_use]
-    pub fn standing_at(time: Timestamp) -> Self {
-        Self { stands_at: Some(time), ..Self::default() }
+    pub fn frozen_at(time: Timestamp) -> Self {
+        Self { frozen_at: Some(time), ..Self::default() }
     }
 
-    /// The time, to the millisecond.
+    /// The current time, to the millisecond.
     #[must_use]
-    #[expect(clippy::disallowed_methods, reason = "the one place that reads the clock")]
+    #[expect(clippy::disallowed_methods, reason = "the only place that reads the clock")]
     pub fn now(&self) -> Timestamp {
-        if let Some(time) = self.stands_at {
+        if let Some(time) = self.frozen_at {
             return time;
         }
         let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
@@ -364,18 +364,18 @@ impl Clock {
         Timestamp::from_millis(millis.saturating_add(self.offset_ms))
     }
 
-    /// A new stamp of this moment; those that a process makes in one millisecond ascend.
+    /// A new stamp of the current time. Stamps that a process makes within one millisecond ascend.
     #[must_use]
     pub fn stamp(&self) -> Stamp {
         self.stamp_above(None)
     }
 
-    /// A new stamp of this moment or, where that would not be above `floor`, one just above it.
+    /// A new stamp of the current time or, if that is not above `floor`, one just above `floor`.
     ///
-    /// The step is random, so that two machines that stand behind one `floor` do not choose the same.
+    /// The step is random, so that two machines whose clocks are behind the same `floor` choose different stamps.
     #[must_use]
     pub fn stamp_above(&self, floor: Option<Stamp>) -> Stamp {
-        // 64 random bits of the 74 below the millisecond.
+        // Fills 64 of the 74 bits below the millisecond with random bits.
         let fresh = Stamp::first_of(self.now()).plus(random());
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let stamp = match floor.max(last.filter(|last| last.time() <= fresh.time())) {
@@ -389,23 +389,24 @@ impl Clock {
 
 /// 64 random bits.
 #[must_use]
-#[expect(clippy::disallowed_methods, reason = "the one place that makes randomness")]
+#[expect(clippy::disallowed_methods, reason = "the only place that generates randomness")]
 pub fn random() -> u64 {
-    // A UUIDv4 has 122 random bits: its upper half holds 60, the lower half 62 below the variant.
+    // A UUIDv4 has 60 random bits in its upper half and 62 in its lower half. After the rotation, each fixed bit of one
+    // half meets a random bit of the other.
     let (high, low) = Uuid::new_v4().as_u64_pair();
     high.rotate_left(32) ^ low
 }
 
-/// 32 random bytes from the system, for a secret.
+/// A new secret: 64 hexadecimal characters with 244 random bits.
 #[must_use]
-#[expect(clippy::disallowed_methods, reason = "the one place that makes randomness")]
+#[expect(clippy::disallowed_methods, reason = "the only place that generates randomness")]
 pub fn random_secret() -> String {
     format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple())
 }
 
-/// A token of 36 characters, new each time, that names one request to the database or one of a client.
+/// A new random UUID of 36 characters, such as the id of a request.
 #[must_use]
-#[expect(clippy::disallowed_methods, reason = "the one place that makes randomness")]
+#[expect(clippy::disallowed_methods, reason = "the only place that generates randomness")]
 pub fn request_token() -> String {
     Uuid::new_v4().to_string()
 }
@@ -428,7 +429,7 @@ mod tests {
     }
 
     #[test]
-    fn lengths_keep_users_apart() {
+    fn users_with_the_same_concatenated_ids_have_different_conversations() {
         assert_ne!(
             ConversationId::direct(&user("ab"), &user("c")),
             ConversationId::direct(&user("a"), &user("bc"))
@@ -436,16 +437,16 @@ mod tests {
     }
 
     #[test]
-    fn ids_have_one_text_only() {
+    fn each_id_has_only_one_text_form() {
         let id = ConversationId::direct(&user("alice"), &user("bob"));
         let message = MessageId { conversation: id, stamp: Clock::default().stamp() };
         assert_eq!(message.to_string().parse(), Ok(message.clone()));
         let text = message.to_string();
         let (head, last) = text.split_at(text.len() - 1);
-        let other: Vec<_> =
+        let others: Vec<_> =
             "-0AZaz_9".chars().filter(|c| c.to_string() != last).map(|c| format!("{head}{c}")).collect();
-        let known = other.iter().filter_map(|t| t.parse::<MessageId>().ok()).filter(|m| *m == message);
-        assert_eq!(known.count(), 0);
+        let equal = others.iter().filter_map(|t| t.parse::<MessageId>().ok()).filter(|m| *m == message);
+        assert_eq!(equal.count(), 0);
         for bad in ["", "zzz", "é", &format!("{text}x"), &text[1..]] {
             assert!(bad.parse::<MessageId>().is_err(), "{bad}");
         }
@@ -453,13 +454,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn text_sorts_as_the_value(a in any::<u128>(), b in any::<u128>()) {
+        fn the_text_of_a_stamp_sorts_as_its_value(a in any::<u128>(), b in any::<u128>()) {
             let (a, b) = (Stamp(a), Stamp(b));
             prop_assert_eq!(a.cmp(&b), a.to_string().cmp(&b.to_string()));
         }
 
         #[test]
-        fn a_step_goes_up_and_keeps_the_form(millis in 0i64..1 << 47, start in 0u64..1 << 62, step in 1u64..1 << 62) {
+        fn adding_a_step_ascends(millis in 0i64..1 << 47, start in 0u64..1 << 62, step in 1u64..1 << 62) {
             let from = Stamp::first_of(Timestamp::from_millis(millis)).plus(start);
             let to = from.plus(step);
             prop_assert!(to > from && to.previous() >= from && to.previous() < to);
@@ -468,14 +469,14 @@ mod tests {
     }
 
     #[test]
-    fn a_full_stamp_carries_into_its_time() {
+    fn the_last_stamp_of_a_millisecond_is_followed_by_the_first_of_the_next() {
         let next = Stamp::first_of(Timestamp::from_millis(1001));
         assert_eq!(next.previous().time(), Timestamp::from_millis(1000));
         assert_eq!(next.previous().plus(1), next);
     }
 
     #[test]
-    fn a_clock_that_is_behind_still_goes_up() {
+    fn a_clock_that_is_behind_still_makes_greater_stamps() {
         let ahead = Clock::default().stamp();
         let behind = Clock::off_by(-60_000);
         let next = behind.stamp_above(Some(ahead));

@@ -1,6 +1,7 @@
-//! The words and rules of Tidings: ids, times, texts, names, messages, conversations, users, events, errors and limits.
+//! The domain types and rules of Tidings: ids, times, texts, names, messages, conversations, users, events, errors and
+//! limits.
 //!
-//! It does no I/O. It must not know the database's SDK, HTTP frameworks, or the crates above it.
+//! This crate does no I/O. It must not depend on the database's SDK, HTTP frameworks, or the crates above it.
 
 pub mod account;
 pub mod address;

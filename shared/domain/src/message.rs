@@ -1,4 +1,4 @@
-//! Messages: what a client may send, what the store holds, what the API shows.
+//! Messages: drafts as clients send them, messages as the store holds them, and views as the API shows them.
 
 use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
@@ -10,15 +10,15 @@ use crate::id::{ConversationId, MessageId, Stamp, UserId};
 use crate::name::{WEB_URL, is_web_url};
 use crate::time::Timestamp;
 
-/// Characters (Unicode scalar values) of a message at most.
+/// Maximum length of a message's text, in characters (Unicode scalar values).
 const MAX_TEXT: usize = 10_000;
-/// Bytes of an attachment's URL at most.
+/// Maximum length of an attachment's URL, in bytes.
 const MAX_URL: usize = 2_048;
-/// Characters of an attachment's type at most.
+/// Maximum length of an attachment's type, in characters.
 const MAX_ATTACHMENT_TYPE: usize = 100;
-/// Characters of a client's id for a message at most.
+/// Maximum length of a client id, in characters.
 const MAX_CLIENT_ID: usize = 64;
-/// Characters of the preview in an inbox row.
+/// Length of the preview in an inbox row, in characters.
 const PREVIEW: usize = 100;
 
 /// A message's text: up to 10,000 characters (Unicode scalar values).
@@ -44,7 +44,7 @@ impl From<Text> for String {
     }
 }
 
-/// A client's own id for what it makes: 1-64 characters.
+/// An idempotency key that the client chooses: 1-64 characters.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(try_from = "String")]
 #[schemars(extend("minLength" = 1, "maxLength" = MAX_CLIENT_ID))]
@@ -56,7 +56,7 @@ impl TryFrom<String> for ClientId {
         if (1..=MAX_CLIENT_ID).contains(&id.chars().count()) {
             Ok(Self(id))
         } else {
-            Err("a client's id has 1-64 characters")
+            Err("a client id has 1-64 characters")
         }
     }
 }
@@ -67,84 +67,84 @@ impl From<ClientId> for String {
     }
 }
 
-/// Whom a message goes to.
+/// The destination of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Destination {
     /// A user, in the direct conversation with them.
     User(UserId),
-    /// A conversation of the sender's.
+    /// A conversation that the sender takes part in.
     Conversation(ConversationId),
 }
 
-/// What a message says, as it was sent.
+/// The content of a message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Content {
-    /// The text; empty only beside an attachment.
+    /// The text. It is empty if the message has only an attachment, or was deleted.
     pub text: String,
-    /// An absolute http(s) URL.
+    /// The URL of the attachment: absolute http(s).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attachment_url: Option<String>,
-    /// What the attachment is, in the client's words.
+    /// The type of the attachment, as the client named it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attachment_type: Option<String>,
-    /// The message of the same conversation that this one answers.
+    /// The message of the same conversation that this one replies to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reply_to: Option<Stamp>,
-    /// The sender's own id for the message.
+    /// The sender's idempotency key for the message.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_message_id: Option<String>,
 }
 
-/// A valid message on its way. Read from the fields of `POST /api/messages/send`; each check is made here.
+/// A valid message that is not sent yet: the validated fields of `POST /api/messages/send`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Draft {
-    /// Whom it goes to.
+    /// The destination.
     pub destination: Destination,
-    /// What it says. `reply_to` is filled in by [`Draft::content_in`].
+    /// The content, in which [`Draft::content_in`] fills in `reply_to`.
     content: Content,
     reply_to: Option<MessageId>,
 }
 
-/// The fields of a message, as a client sends them.
+/// A message to send.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-#[schemars(rename = "NewMessage", transform = has_an_address_and_something_to_say)]
+#[schemars(rename = "NewMessage", transform = add_rules_across_fields)]
 pub struct DraftFields {
-    /// Whom it goes to, in the direct conversation with them.
+    /// The user to send to, in the direct conversation with them. Send this or `conversation_id`, not both.
     recipient_id: Option<UserId>,
-    /// Or where it goes.
+    /// The conversation to send to.
     conversation_id: Option<ConversationId>,
-    /// What it says.
+    /// The text. Required without an attachment.
     #[schemars(length(max = MAX_TEXT))]
     message_text: Option<String>,
-    /// An absolute http(s) URL.
+    /// The URL of an attachment: absolute http(s).
     #[schemars(length(max = MAX_URL), extend("format" = "uri", "pattern" = WEB_URL))]
     attachment_url: Option<String>,
-    /// What the attachment is, in the client's words; beside an `attachment_url` only.
+    /// The type of the attachment, in any form. Allowed only with an `attachment_url`.
     #[schemars(length(min = 1, max = MAX_ATTACHMENT_TYPE))]
     attachment_type: Option<String>,
-    /// The message of the same conversation that this one answers.
+    /// The message of the same conversation that this one replies to.
     reply_to: Option<MessageId>,
-    /// The sender's own id: the same again in the same conversation, within 24 hours, is the same message.
+    /// An idempotency key. A send with the same key to the same conversation within 24 hours returns the first message.
     #[schemars(length(min = 1, max = MAX_CLIENT_ID))]
     client_message_id: Option<String>,
 }
 
-/// Says in the schema what no field says alone.
-fn has_an_address_and_something_to_say(schema: &mut Schema) {
-    let is =
+/// Adds the rules that concern several fields to the schema.
+fn add_rules_across_fields(schema: &mut Schema) {
+    let present =
         |name: &str| json!({"properties": {name: {"type": "string", "minLength": 1}}, "required": [name]});
     // An empty field of a form counts as absent.
-    let is_not = |name: &str| json!({"properties": {name: {"enum": [null, ""]}}});
+    let absent = |name: &str| json!({"properties": {name: {"enum": [null, ""]}}});
     schema.insert(
         "allOf".to_owned(),
         json!([
             {"anyOf": [
-                {"allOf": [is("recipient_id"), is_not("conversation_id")]},
-                {"allOf": [is("conversation_id"), is_not("recipient_id")]},
+                {"allOf": [present("recipient_id"), absent("conversation_id")]},
+                {"allOf": [present("conversation_id"), absent("recipient_id")]},
             ]},
-            {"anyOf": [is("message_text"), is("attachment_url")]},
-            {"anyOf": [is("attachment_url"), is_not("attachment_type")]},
+            {"anyOf": [present("message_text"), present("attachment_url")]},
+            {"anyOf": [present("attachment_url"), absent("attachment_type")]},
         ]),
     );
 }
@@ -162,14 +162,14 @@ impl FromFields for Draft {
     ];
 
     fn from_fields(fields: DraftFields) -> Result<Self, Error> {
-        let refused = |field, message| Err(Error::field(field, message));
+        let invalid = |field, message| Err(Error::field(field, message));
         let destination = match (fields.recipient_id, fields.conversation_id) {
             (Some(user), None) => Destination::User(user),
             (None, Some(conversation)) => Destination::Conversation(conversation),
             (Some(_), Some(_)) => {
-                return refused("conversation_id", "Send recipient_id or conversation_id, not both.");
+                return invalid("conversation_id", "Send recipient_id or conversation_id, not both.");
             }
-            (None, None) => return refused("recipient_id", "Send recipient_id or conversation_id."),
+            (None, None) => return invalid("recipient_id", "Send recipient_id or conversation_id."),
         };
         let text = fields.message_text.unwrap_or_default();
         let content = Content {
@@ -179,47 +179,47 @@ impl FromFields for Draft {
             reply_to: None,
             client_message_id: fields.client_message_id,
         };
-        content.checked()?;
+        content.validate()?;
         Ok(Self { destination, content, reply_to: fields.reply_to })
     }
 }
 
 impl Content {
-    fn checked(&self) -> Result<(), Error> {
-        let refused = |field, message| Err(Error::field(field, message));
+    fn validate(&self) -> Result<(), Error> {
+        let invalid = |field, message| Err(Error::field(field, message));
         let length = |text: &String| text.chars().count();
         if self.text.is_empty() && self.attachment_url.is_none() {
-            return refused("message_text", "The text is missing or empty.");
+            return invalid("message_text", "The text is missing or empty.");
         }
         if length(&self.text) > MAX_TEXT {
-            return refused("message_text", "A text has at most 10,000 characters.");
+            return invalid("message_text", "A text has at most 10,000 characters.");
         }
         if self.attachment_url.as_ref().is_some_and(|url| !is_web_url(url, MAX_URL)) {
-            return refused(
+            return invalid(
                 "attachment_url",
-                "An attachment is an absolute http(s) URL of up to 2,048 bytes.",
+                "An attachment_url is an absolute http(s) URL of at most 2,048 bytes.",
             );
         }
         if let Some(kind) = &self.attachment_type
             && (self.attachment_url.is_none() || !(1..=MAX_ATTACHMENT_TYPE).contains(&length(kind)))
         {
-            return refused(
+            return invalid(
                 "attachment_type",
-                "A type has 1-100 characters and stands beside an attachment_url.",
+                "An attachment_type has 1-100 characters and requires an attachment_url.",
             );
         }
         if self.client_message_id.as_ref().is_some_and(|id| !(1..=MAX_CLIENT_ID).contains(&length(id))) {
-            return refused("client_message_id", "A client_message_id has 1-64 characters.");
+            return invalid("client_message_id", "A client_message_id has 1-64 characters.");
         }
         Ok(())
     }
 }
 
 impl Draft {
-    /// What the message says once its conversation is known.
+    /// Returns the content, once the conversation is known.
     ///
     /// # Errors
-    /// `Invalid` where it answers a message of another conversation.
+    /// `Invalid` if it replies to a message of another conversation.
     pub fn content_in(self, conversation: &ConversationId) -> Result<Content, Error> {
         let reply_to = match self.reply_to {
             Some(id) if id.conversation == *conversation => Some(id.stamp),
@@ -235,44 +235,44 @@ impl Draft {
 /// A message as the store holds it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Message {
-    /// Where it is.
+    /// The id, which also names the conversation.
     pub id: MessageId,
-    /// Who sent it.
+    /// The user who sent it.
     pub sender: UserId,
-    /// Who gets it, in a direct conversation.
+    /// The user who receives it; only in a direct conversation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recipient: Option<UserId>,
-    /// What it says; nothing once it is deleted.
+    /// The content; without text and attachment once the message is deleted.
     pub content: Content,
-    /// Rises with each change, from 1.
+    /// Starts at 1 and rises with each change.
     pub version: u32,
-    /// When its text was last changed, in milliseconds.
+    /// When its text was last edited, in milliseconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub edited_at: Option<i64>,
-    /// When it was deleted for everyone, in milliseconds.
+    /// When it was deleted for everyone, in milliseconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deleted_at: Option<i64>,
 }
 
-/// Who has read a message, as it shows.
+/// The read state of a message, as the API shows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReadState {
-    /// Every other participant who could see it has.
+    /// Whether every other participant who could see it has read it.
     pub read: bool,
-    /// When its recipient did, in a direct conversation.
+    /// When the recipient read it, in milliseconds since 1970; only in a direct conversation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<i64>,
-    /// How many others have; `None` in conversations of more than 100.
+    /// How many other participants have read it; `None` in conversations of more than 100.
     pub count: Option<u32>,
 }
 
 impl ReadState {
-    /// Nobody has.
+    /// Nobody has read it.
     pub const UNREAD: Self = Self { read: false, at: None, count: Some(0) };
-    /// Nobody has, in a conversation where nobody counts.
+    /// Nobody has read it, in a conversation that is too large for a read count.
     pub const UNCOUNTED: Self = Self { read: false, at: None, count: None };
 
-    /// Of a direct conversation, by when the recipient read it.
+    /// The state of a message of a direct conversation, from when the recipient read it.
     #[must_use]
     pub fn direct(read_at: Option<Timestamp>) -> Self {
         let read = read_at.is_some();
@@ -293,23 +293,23 @@ impl Message {
         self.deleted_at.is_some()
     }
 
-    /// The other participant of its direct conversation.
+    /// The participant of a direct conversation who is not `user`; `None` in groups and rooms.
     #[must_use]
     pub fn other_than(&self, user: &UserId) -> Option<&UserId> {
         self.recipient.as_ref().map(|recipient| if recipient == user { &self.sender } else { recipient })
     }
 
-    /// The message with another text.
+    /// The message with a new text.
     ///
     /// # Errors
-    /// `Invalid` where the text is empty without an attachment, or too long.
+    /// `Invalid` if the text is too long, or empty without an attachment.
     pub fn edited(&self, text: String, now: Timestamp) -> Result<Self, Error> {
         let content = Content { text, ..self.content.clone() };
-        content.checked()?;
+        content.validate()?;
         Ok(Self { content, version: self.version + 1, edited_at: Some(now.millis()), ..self.clone() })
     }
 
-    /// The message without what it said.
+    /// The message after a deletion for everyone: without text and attachment.
     #[must_use]
     pub fn deleted(&self, now: Timestamp) -> Self {
         let content = Content {
@@ -321,7 +321,7 @@ impl Message {
         Self { content, version: self.version + 1, deleted_at: Some(now.millis()), ..self.clone() }
     }
 
-    /// The message with what it said before it was deleted.
+    /// The message with the content that it had before its deletion.
     #[must_use]
     pub fn restored(&self, content: Content) -> Self {
         Self { content, version: self.version + 1, deleted_at: None, ..self.clone() }
@@ -356,7 +356,7 @@ impl Message {
     }
 }
 
-/// A message as the API shows it.
+/// A message, as a participant sees it.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 #[schemars(rename = "Message")]
 pub struct MessageView {
@@ -390,7 +390,7 @@ mod tests {
     }
 
     #[test]
-    fn a_draft_has_one_address_and_something_to_say() {
+    fn a_draft_needs_one_destination_and_some_content() {
         assert!(draft(json!({"recipient_id": "bob", "message_text": "x"})).is_ok());
         assert!(draft(json!({"recipient_id": "bob", "attachment_url": "https://a.example/cat.png"})).is_ok());
         for bad in [
@@ -410,8 +410,8 @@ mod tests {
 
     #[test]
     fn length_is_counted_in_scalar_values() {
-        let of = |n: usize| draft(json!({"recipient_id": "bob", "message_text": "😀".repeat(n)}));
-        assert!(of(10_000).is_ok());
-        assert!(of(10_001).is_err());
+        let with_length = |n: usize| draft(json!({"recipient_id": "bob", "message_text": "😀".repeat(n)}));
+        assert!(with_length(10_000).is_ok());
+        assert!(with_length(10_001).is_err());
     }
 }

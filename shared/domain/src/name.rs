@@ -1,15 +1,15 @@
-//! Names and picture URLs, as users, groups and rooms have them.
+//! Names and picture URLs of users, groups and rooms.
 
 use std::fmt;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Characters of a name at most.
+/// Maximum length of a name, in characters.
 const MAX_NAME: usize = 100;
-/// Bytes of a picture's URL at most: it is copied into inbox rows, which stay below a write unit.
+/// Maximum length of a picture's URL, in bytes. It is copied into inbox rows, which must each fit into one write unit.
 const MAX_PICTURE: usize = 500;
-/// What a web URL begins with, as a pattern of the API's document; the rest of the check is [`is_web_url`].
+/// The beginning of a web URL, as a pattern for the OpenAPI document. [`is_web_url`] makes the full check.
 pub const WEB_URL: &str = "^[Hh][Tt][Tt][Pp][Ss]?://";
 
 /// A name of 1-100 characters.
@@ -19,7 +19,7 @@ pub const WEB_URL: &str = "^[Hh][Tt][Tt][Pp][Ss]?://";
 pub struct Name(String);
 
 impl Name {
-    /// The name in a token, cut to its first 100 characters; `None` where it is empty.
+    /// Trims a text from a token or a username, and cuts it to 100 characters; `None` if nothing is left.
     #[must_use]
     pub fn shortened(text: &str) -> Option<Self> {
         let name: String = text.trim().chars().take(MAX_NAME).collect();
@@ -50,20 +50,20 @@ impl fmt::Display for Name {
     }
 }
 
-/// Whether a text is an absolute http(s) URL (RFC 3986) of at most so many bytes.
+/// Whether a text is an absolute http(s) URL (RFC 3986) of at most `max_bytes` bytes.
 #[must_use]
 pub fn is_web_url(text: &str, max_bytes: usize) -> bool {
     let Ok(url) = text.parse::<http::Uri>() else { return false };
     let Some(authority) = url.authority() else { return false };
     let address = authority.as_str().rsplit('@').next().unwrap_or_default();
-    let names_a_port = address.len() > authority.host().len();
+    let has_port = address.len() > authority.host().len();
     text.len() <= max_bytes
         && matches!(url.scheme_str(), Some("http" | "https"))
         && !authority.host().is_empty()
-        && (!names_a_port || authority.port_u16().is_some())
+        && (!has_port || authority.port_u16().is_some())
 }
 
-/// A picture's URL: absolute http(s), up to 500 bytes.
+/// A picture's URL: absolute http(s), at most 500 bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 #[schemars(extend("format" = "uri", "pattern" = WEB_URL, "maxLength" = MAX_PICTURE))]
@@ -75,7 +75,7 @@ impl TryFrom<String> for Picture {
         if is_web_url(&text, MAX_PICTURE) {
             Ok(Self(text))
         } else {
-            Err("a picture is an absolute http(s) URL of up to 500 bytes")
+            Err("a picture is an absolute http(s) URL of at most 500 bytes")
         }
     }
 }

@@ -1,7 +1,7 @@
-//! Finding people: the words that they are found by, and what is looked for.
+//! User search: the words that users are found by, and queries.
 //!
-//! Words are compared as message search compares them: without case, and without accents where a letter has them
-//! (see [`crate::text`]).
+//! Words are compared as in message search: without case, and without accents on the letters of some scripts (see
+//! [`crate::text`]).
 
 use std::collections::BTreeSet;
 
@@ -10,26 +10,26 @@ use unicode_normalization::char::is_combining_mark;
 use crate::text::{begins_with, folded};
 use crate::user::Profile;
 
-/// Words that a user is found by at most: each is an item that is written with the profile.
+/// Maximum number of words that a user is found by: each is an item that is written with the profile.
 const MAX_WORDS: usize = 12;
-/// Characters of a word that count: words stand in keys.
+/// Maximum length of a word, in characters. Longer words are cut, because words are part of keys.
 const MAX_LENGTH: usize = 40;
-/// Words of a query at most; the others are ignored.
+/// Maximum number of terms of a query. Further terms are ignored.
 const MAX_TERMS: usize = 8;
 
-/// The words that a user is found by, in their order: the username, and every word of the name. A word that has
-/// others within (`Jean-Luc`, `O'Neil`) is also found by those.
+/// Returns the words that a user is found by, sorted: the username, and every word of the name. A word with several
+/// parts (`Jean-Luc`, `O'Neil`) is also found by its later parts.
 #[must_use]
 pub fn words_of(profile: &Profile) -> BTreeSet<String> {
-    let username = profile.username.clone().map(|username| word(&String::from(username)));
+    let username = profile.username.clone().map(|username| normalized(&String::from(username)));
     let name = profile.name.clone().map(String::from).unwrap_or_default();
-    let parts = name.split_whitespace().flat_map(|part| starts(part).map(|at| word(&part[at..])));
-    // The username first, so that it is never the one left out.
+    let parts = name.split_whitespace().flat_map(|part| word_starts(part).map(|at| normalized(&part[at..])));
+    // The username comes first, so that it is never cut off.
     username.into_iter().chain(parts).filter(|word| !word.is_empty()).take(MAX_WORDS).collect()
 }
 
-/// Where words begin within a part of a name.
-fn starts(part: &str) -> impl Iterator<Item = usize> + '_ {
+/// Returns the positions in a part of a name at which words begin.
+fn word_starts(part: &str) -> impl Iterator<Item = usize> + '_ {
     let mut inside = false;
     part.char_indices().filter_map(move |(at, c)| {
         let begins = !inside && c.is_alphanumeric();
@@ -38,42 +38,42 @@ fn starts(part: &str) -> impl Iterator<Item = usize> + '_ {
     })
 }
 
-/// A word as it is compared; empty where there is nothing but signs.
-fn word(text: &str) -> String {
+/// A word in the form that is compared; empty if it has no letters or digits.
+fn normalized(text: &str) -> String {
     folded(text.trim_start_matches(|c: char| !c.is_alphanumeric())).chars().take(MAX_LENGTH).collect()
 }
 
-/// What is looked for: the starts of words, all of which someone must have.
+/// A query: beginnings of words, all of which a user must match.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PeopleQuery {
     terms: Vec<String>,
 }
 
 impl PeopleQuery {
-    /// Reads a query; `None` where nothing is left to look for.
+    /// Parses a query; `None` if it has no terms.
     #[must_use]
     pub fn parse(query: &str) -> Option<Self> {
-        let terms = query.split_whitespace().map(word).filter(|term| !term.is_empty());
+        let terms = query.split_whitespace().map(normalized).filter(|term| !term.is_empty());
         let terms: BTreeSet<String> = terms.take(MAX_TERMS).collect();
         (!terms.is_empty()).then(|| Self { terms: terms.into_iter().collect() })
     }
 
-    /// The term that is looked up: the longest, for fewest people have it.
+    /// The term to look up: the longest, because it matches the fewest users.
     #[must_use]
     pub fn longest(&self) -> &str {
         self.terms.iter().max_by_key(|term| term.chars().count()).map_or("", String::as_str)
     }
 
-    /// Whether the entry of one of a user's words is the one to show them by: they have all terms, and none of their
-    /// words before it begins with the longest.
+    /// Whether a user is a hit at the directory entry of one of their `words`. They must match all terms, and `entry`
+    /// must be their first word that begins with the longest term, so that no user is found twice.
     #[must_use]
     pub fn finds(&self, entry: &str, words: &BTreeSet<String>) -> bool {
-        let shown_by = words.iter().find(|word| begins_with(word, self.longest()));
-        shown_by.is_some_and(|word| word == entry)
+        let first_match = words.iter().find(|word| begins_with(word, self.longest()));
+        first_match.is_some_and(|word| word == entry)
             && self.terms.iter().all(|term| words.iter().any(|word| begins_with(word, term)))
     }
 
-    /// Whether all of it is one term, which nearly every entry that begins with it is found by.
+    /// Whether the query is a single term. Nearly every entry that begins with the term is then a hit.
     #[must_use]
     pub fn is_one_term(&self) -> bool {
         self.terms.len() == 1
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn all_terms_must_be_there_and_one_entry_shows_a_user() {
+    fn all_terms_must_match_and_a_user_is_found_once() {
         let words: BTreeSet<String> = words("Anna Annika Berg").into_iter().collect();
         let found = |query: &str| {
             let query = PeopleQuery::parse(query).unwrap();

@@ -1,4 +1,4 @@
-//! Presence: who is there, as far as they let others know.
+//! Presence: whether users are online, as far as they let others know.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -6,27 +6,27 @@ use serde::{Deserialize, Serialize};
 use crate::id::{ConversationId, UserId};
 use crate::time::{Timestamp, millis};
 
-/// Milliseconds that a poll counts as being online.
-pub const POLL_COUNTS: i64 = 90_000;
+/// Milliseconds for which a user counts as online after a poll.
+pub const ONLINE_AFTER_POLL: i64 = 90_000;
 
-/// What someone shows.
+/// The status that a user shows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(rename = "PresenceStatus")]
 pub enum Status {
-    /// There.
+    /// Online.
     #[default]
     Online,
-    /// There, and busy elsewhere.
+    /// Online, but busy elsewhere.
     Away,
-    /// There, and not to be disturbed.
+    /// Online, but not to be disturbed.
     DoNotDisturb,
-    /// Not there, or not to be seen.
+    /// Offline, or invisible.
     Offline,
 }
 
 impl Status {
-    /// Its name in the API.
+    /// The name in the API.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -38,37 +38,37 @@ impl Status {
     }
 }
 
-/// What is stored of someone's presence.
+/// A user's presence, as the store holds it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Presence {
-    /// What they chose to show.
+    /// The status that the user chose.
     #[serde(default)]
     pub status: Status,
-    /// The conversation that they look at.
+    /// The conversation that the user is looking at.
     #[serde(default)]
     pub conversation: Option<ConversationId>,
-    /// When they polled last, to the minute.
+    /// When a poll of the user was last recorded. A poll is recorded about once a minute.
     #[serde(default)]
     pub polled: Option<Millis>,
-    /// When their last socket closed.
+    /// When the user's last socket closed.
     #[serde(default)]
     pub left: Option<Millis>,
 }
 
-/// A stored time.
+/// A stored time, in milliseconds since 1970.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Millis(#[serde(with = "millis")] pub Timestamp);
 
 impl Presence {
-    /// Until when they count as online, given until when their sockets hold.
+    /// The time until which the user counts as online. `sockets` is the time until which their sockets are valid.
     #[must_use]
     pub fn online_until(&self, sockets: Option<Timestamp>) -> Option<Timestamp> {
-        let polling = self.polled.map(|Millis(at)| Timestamp::from_millis(at.millis() + POLL_COUNTS));
+        let polling = self.polled.map(|Millis(at)| Timestamp::from_millis(at.millis() + ONLINE_AFTER_POLL));
         polling.max(sockets)
     }
 
-    /// The presence as someone sees it who may: `shares` says whether they are in the conversation it names.
+    /// The presence, for a viewer who may see it. `shares` decides whether the viewer learns the current conversation.
     #[must_use]
     pub fn shown(
         &self,
@@ -82,7 +82,7 @@ impl Presence {
         PresenceView {
             user_id: user,
             status: if is_online { self.status } else { Status::Offline },
-            // Whoever chose not to be seen is not seen polling either.
+            // The time of the last poll must not reveal a user who chose to appear offline.
             last_seen_at: self
                 .polled
                 .max(self.left)
@@ -93,7 +93,7 @@ impl Presence {
     }
 }
 
-/// Someone's presence as the API shows it.
+/// A user's presence, as another user sees it.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 #[schemars(rename = "Presence")]
 pub struct PresenceView {
@@ -104,13 +104,13 @@ pub struct PresenceView {
 }
 
 impl PresenceView {
-    /// What they show.
+    /// The status that is shown.
     #[must_use]
     pub fn status(&self) -> Status {
         self.status
     }
 
-    /// What someone sees who may not know.
+    /// The presence, for a viewer who may not see it: offline.
     #[must_use]
     pub fn hidden(user_id: UserId) -> Self {
         Self { user_id, status: Status::Offline, last_seen_at: None, current_conversation_id: None }

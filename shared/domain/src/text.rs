@@ -1,7 +1,7 @@
-//! Text search: what counts as the same text, and where a query is found in it.
+//! Text search: which texts count as equal, and where a text matches a query.
 //!
-//! Texts are compared after NFKD and full case folding (Unicode 3.13, D145), without the combining marks on Latin,
-//! Greek, Cyrillic, Arabic and Hebrew letters. A match is told in Unicode scalar values of the text as it was sent.
+//! Texts are compared after NFKD and full case folding (compare Unicode 3.13, D146), without the combining marks on
+//! Latin, Greek, Cyrillic, Arabic and Hebrew letters. Matches are ranges of Unicode scalar values of the text as sent.
 
 use std::ops::Range;
 
@@ -11,13 +11,13 @@ use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::{canonical_combining_class, is_combining_mark};
 use unicode_script::{Script, UnicodeScript};
 
-/// Canonical combining class of a virama: it binds letters into one syllable, of which a part may be searched for.
+/// Canonical combining class of a virama. It joins letters to a syllable, but a search may match a part of it.
 const VIRAMA: u8 = 9;
 
-/// A text made comparable, with the way back to the characters it came from.
+/// A text in comparable form, with the origin of each byte.
 struct Folded {
     text: String,
-    /// For each byte of `text`, the character of the original that it came from.
+    /// For each byte of `text`, the index of the original character that it came from.
     origin: Vec<u32>,
 }
 
@@ -34,16 +34,16 @@ impl Folded {
         }
         reorder_marks(&mut chars);
         let mut folded = Self { text: String::with_capacity(original.len()), origin: Vec::new() };
-        let mut strips = false;
+        let mut strips_marks = false;
         for (c, index) in chars {
             if is_combining_mark(c) {
-                if strips {
+                if strips_marks {
                     continue;
                 }
             } else {
-                strips = loses_marks(c);
+                strips_marks = ignores_marks(c);
             }
-            // Any run of white space is one space, so that a phrase is found across line breaks.
+            // A run of white space becomes one space, so that a phrase is found across line breaks.
             let c = if c.is_whitespace() { ' ' } else { c };
             if c == ' ' && folded.text.ends_with(' ') {
                 continue;
@@ -54,7 +54,7 @@ impl Folded {
         folded
     }
 
-    /// Whether a match that ends here leaves no mark of its last letter behind.
+    /// Whether a match that ends at `end` includes all combining marks of its last letter.
     fn is_whole_letter(&self, end: usize) -> bool {
         self.text[end..]
             .chars()
@@ -63,7 +63,7 @@ impl Folded {
     }
 }
 
-/// Puts runs of combining marks into canonical order (Unicode 3.11, D109): each character was decomposed alone.
+/// Puts runs of combining marks into canonical order (Unicode 3.11, D109), because each character was decomposed alone.
 fn reorder_marks(chars: &mut [(char, u32)]) {
     for run in chars.chunk_by_mut(|(a, _), (b, _)| {
         canonical_combining_class(*a) != 0 && canonical_combining_class(*b) != 0
@@ -72,7 +72,7 @@ fn reorder_marks(chars: &mut [(char, u32)]) {
     }
 }
 
-fn loses_marks(letter: char) -> bool {
+fn ignores_marks(letter: char) -> bool {
     letter.is_ascii_alphabetic()
         || matches!(
             letter.script(),
@@ -80,37 +80,37 @@ fn loses_marks(letter: char) -> bool {
         )
 }
 
-/// A text as search compares it; see the top of this file.
+/// A text in the form that search compares; see the module documentation.
 #[must_use]
 pub fn folded(text: &str) -> String {
     Folded::of(text).text
 }
 
-/// Whether one folded text begins with another, and not in the middle of a letter and its marks.
+/// Whether a folded text begins with another one that includes all combining marks of its last letter.
 #[must_use]
 pub fn begins_with(text: &str, start: &str) -> bool {
     let rest = text.strip_prefix(start).map(|rest| rest.chars().next());
     rest.is_some_and(|next| next.is_none_or(|next| matches!(canonical_combining_class(next), 0 | VIRAMA)))
 }
 
-/// A name as it is compared where it must be unique: after NFKC and full case folding (Unicode 3.13, D146). Unlike in
-/// search, accents matter.
+/// A unique name in the form that is compared: after NFKC and full case folding (Unicode 3.13, D146). Unlike in search,
+/// accents matter.
 #[must_use]
 pub fn folded_name(name: &str) -> String {
     name.nfd().default_case_fold().nfkd().default_case_fold().nfkc().collect()
 }
 
-/// A search query: words and `"quoted phrases"`, all of which a text must hold, anywhere.
+/// A search query: words and `"quoted phrases"`, all of which a text must contain, anywhere.
 pub struct TextQuery {
     terms: Vec<memmem::Finder<'static>>,
 }
 
 impl TextQuery {
-    /// Reads a query; `None` where nothing is left to search for.
+    /// Parses a query; `None` if it has no terms.
     #[must_use]
     pub fn parse(query: &str) -> Option<Self> {
         let mut terms = Vec::new();
-        // Every second part stands in quotation marks; the last may lack its closing one.
+        // Every second part is quoted. The last one may lack its closing quotation mark.
         for (index, part) in query.split(['"', '“', '”', '„']).enumerate() {
             if index % 2 == 1 {
                 terms.push(Folded::of(part.trim()).text);
@@ -125,8 +125,8 @@ impl TextQuery {
         (!terms.is_empty()).then_some(Self { terms })
     }
 
-    /// Where the query is found, as ascending ranges `[start, end)` of characters that neither touch nor overlap;
-    /// `None` where a term is missing.
+    /// Returns the matches as ascending ranges `[start, end)` of characters, which neither touch nor overlap; `None` if
+    /// a term is missing.
     #[must_use]
     pub fn find_in(&self, text: &str) -> Option<Vec<Range<u32>>> {
         let folded = Folded::of(text);
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_look_the_same_are_the_same() {
+    fn unique_names_are_compared_without_case_but_with_accents() {
         for (one, other) in
             [("Ünal", "u\u{308}NAL"), ("straße", "STRASSE"), ("ﬁn", "FIN"), ("Ａｌｉｃｅ", "alice")]
         {
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn a_start_ends_with_a_whole_letter() {
+    fn a_prefix_must_include_all_marks_of_its_last_letter() {
         assert!(begins_with(&folded("Zoë"), &folded("zoe")));
         assert!(begins_with(&folded("が"), &folded("が")) && !begins_with(&folded("がく"), &folded("か")));
     }
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_to_search_for_is_no_query() {
+    fn a_query_without_terms_is_none() {
         for query in ["", "   ", "\"\"", "\" \"", "\u{301}"].iter().take(4) {
             assert!(TextQuery::parse(query).is_none(), "{query:?}");
         }
@@ -234,12 +234,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_text_holds_its_own_parts(text in "\\PC{1,40}", start in 0usize..40, length in 1usize..10) {
+        fn every_part_of_a_text_is_found_in_it(text in "\\PC{1,40}", start in 0usize..40, length in 1usize..10) {
             let part: String = text.chars().skip(start).take(length).filter(|c| !"\"“”„".contains(*c)).collect();
             let whole: String = text.chars().filter(|c| !"\"“”„".contains(*c)).collect();
-            // A part that begins or ends inside a letter is another text.
-            let split = |text: &str| text.chars().any(is_combining_mark);
-            if let Some(query) = TextQuery::parse(&part) && !split(&whole.nfkd().collect::<String>()) {
+            // A part that separates a letter from its marks is a different text.
+            let has_marks = |text: &str| text.chars().any(is_combining_mark);
+            if let Some(query) = TextQuery::parse(&part) && !has_marks(&whole.nfkd().collect::<String>()) {
                 let found = query.find_in(&whole);
                 prop_assert!(found.is_some(), "{part:?} in {whole:?}");
                 let length = u32::try_from(whole.chars().count()).unwrap();

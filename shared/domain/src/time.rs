@@ -1,4 +1,4 @@
-//! Times as the API shows them: RFC 3339 in UTC with milliseconds.
+//! Times, which the API shows in RFC 3339 form, in UTC and with milliseconds.
 
 use std::fmt;
 
@@ -8,12 +8,12 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
 
-/// Milliseconds since 1970, shown as `2026-01-31T12:00:00.123Z`.
+/// A time in milliseconds since 1970, shown as `2026-01-31T12:00:00.123Z`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Timestamp(i64);
 
 impl Timestamp {
-    /// The time so many milliseconds after 1970.
+    /// Converts milliseconds since 1970.
     #[must_use]
     pub const fn from_millis(millis: i64) -> Self {
         Self(millis)
@@ -31,7 +31,7 @@ impl Timestamp {
         self.0.div_euclid(1000)
     }
 
-    /// Reads an RFC 3339 time in any offset, cut to milliseconds; `None` where it is not one.
+    /// Parses an RFC 3339 time with any offset, cut to milliseconds; `None` if it is malformed.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let nanos = OffsetDateTime::parse(text, &Rfc3339).ok()?.unix_timestamp_nanos();
@@ -71,23 +71,23 @@ impl JsonSchema for Timestamp {
     }
 }
 
-/// As the store holds it, the number of milliseconds: `#[serde(with = "millis")]`.
+/// The form of a time in the store, a number of milliseconds: `#[serde(with = "millis")]`.
 pub mod millis {
     use super::{Deserialize, Deserializer, Serializer, Timestamp};
 
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
-    /// Writes the number.
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde requires this signature")]
+    /// Serializes the milliseconds.
     ///
     /// # Errors
-    /// Those of the serializer.
+    /// The errors of the serializer.
     pub fn serialize<S: Serializer>(time: &Timestamp, to: S) -> Result<S::Ok, S::Error> {
         to.serialize_i64(time.0)
     }
 
-    /// Reads the number.
+    /// Deserializes the milliseconds.
     ///
     /// # Errors
-    /// Those of the deserializer.
+    /// The errors of the deserializer.
     pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Timestamp, D::Error> {
         i64::deserialize(from).map(Timestamp)
     }
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn any_offset_is_read() {
+    fn any_offset_is_parsed() {
         assert_eq!(Timestamp::parse("2026-01-31T14:00:00.1239+02:00"), Some(Timestamp(1_769_860_800_123)));
         for bad in ["2026-01-31", "yesterday", "", "2026-13-01T00:00:00Z"] {
             assert_eq!(Timestamp::parse(bad), None);

@@ -1,4 +1,4 @@
-//! Users' profiles: what the store holds, what a user may change, what the API shows.
+//! User profiles: as the store holds them, as users change them, and as the API shows them.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -9,7 +9,7 @@ use crate::id::UserId;
 use crate::name::{Name, Picture};
 use crate::time::{Timestamp, millis};
 
-/// What is known of a user, as the store holds it beside the id.
+/// A user's profile, as the store holds it beside the user's id.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Profile {
     /// The full name.
@@ -21,36 +21,36 @@ pub struct Profile {
     /// When the user was first seen.
     #[serde(with = "millis")]
     pub created_at: Timestamp,
-    /// The username of someone who registered here.
+    /// The username, if the user registered here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub username: Option<Username>,
-    /// Their e-mail address, which nobody else sees. Those who have none came with a token from elsewhere.
+    /// The e-mail address, which only the user sees. Users who came with a token from elsewhere have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub email: Option<EmailAddress>,
-    /// Rises with each change of the name or the picture.
+    /// Rises with each change of the profile.
     #[serde(default)]
     pub version: u64,
-    /// The change that made this version has not reached all rows of others yet.
+    /// Whether the latest change has not been copied to the rows of all peers yet.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub spreading: bool,
 }
 
 impl Profile {
-    /// The profile of someone first seen now.
+    /// The profile of a user who is first seen now.
     #[must_use]
     pub fn new(name: Option<Name>, picture: Option<Picture>, now: Timestamp) -> Self {
         let (username, email) = (None, None);
         Self { name, picture, created_at: now, username, email, version: 1, spreading: false }
     }
 
-    /// The profile of someone first seen now, from what their token says.
+    /// The profile of a user who is first seen now, from the token's claims.
     #[must_use]
     pub fn of(caller: &Caller, now: Timestamp) -> Self {
         Self::new(caller.name.clone(), caller.picture.clone(), now)
     }
 
-    /// The profile with what the token says now; what it does not say stays, as does all of the profile of someone
-    /// who registered here.
+    /// The profile, updated from the token's claims. Fields without a claim stay. The profile of a user who registered
+    /// here stays as it is.
     #[must_use]
     pub fn refreshed(&self, caller: &Caller) -> Self {
         if self.email.is_some() {
@@ -63,7 +63,7 @@ impl Profile {
         }
     }
 
-    /// The profile after a change; what the change does not say stays.
+    /// The profile after a change. Fields that the change does not contain stay.
     #[must_use]
     pub fn changed(&self, change: &ProfileChange) -> Self {
         Self {
@@ -73,39 +73,39 @@ impl Profile {
         }
     }
 
-    /// The profile without anything that tells who it is, as of an account that goes.
+    /// The profile without name, picture and username, for an account that is being deleted.
     #[must_use]
     pub fn nameless(&self) -> Self {
         Self { name: None, picture: None, username: None, ..self.clone() }
     }
 
-    /// The name that others see: the full name or, where there is none, the username.
+    /// The name that others see: the full name or, if there is none, the username.
     #[must_use]
     pub fn shown_name(&self) -> Option<Name> {
         self.name.clone().or_else(|| self.username.as_ref().and_then(Username::as_name))
     }
 }
 
-/// What a user changes of their profile.
+/// A change of the user's own profile. Missing fields stay as they are.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ProfileChange {
-    #[serde(default, deserialize_with = "given")]
+    #[serde(default, deserialize_with = "present")]
     #[schemars(with = "Name")]
     full_name: Option<Name>,
-    /// Null takes the picture away.
-    #[serde(default, deserialize_with = "given")]
+    /// The URL of the new picture. Null removes the picture.
+    #[serde(default, deserialize_with = "present")]
     #[schemars(with = "Option<Picture>")]
-    #[expect(clippy::option_option, reason = "not said, none, and one")]
+    #[expect(clippy::option_option, reason = "missing, null, or a picture")]
     avatar_url: Option<Option<Picture>>,
 }
 
-/// A field that is there, so that null is not the same as one that is missing.
-fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(from: D) -> Result<Option<T>, D::Error> {
+/// Deserializes a field that is present, so that null differs from a missing field.
+fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(from: D) -> Result<Option<T>, D::Error> {
     T::deserialize(from).map(Some)
 }
 
-/// A user as the API shows them.
+/// A user's profile, as the API shows it.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 #[schemars(rename = "User")]
 pub struct UserView {
@@ -114,22 +114,22 @@ pub struct UserView {
     full_name: Option<Name>,
     avatar_url: Option<Picture>,
     created_at: Timestamp,
-    /// Only in one's own.
+    /// Shown only to the user themselves.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<EmailAddress>")]
-    #[expect(clippy::option_option, reason = "not shown, none, and one")]
+    #[expect(clippy::option_option, reason = "not shown, none, or an address")]
     email: Option<Option<EmailAddress>>,
 }
 
 impl UserView {
-    /// Oneself. Users who came with a token from elsewhere have neither username nor e-mail address here.
+    /// The view for the user themselves. Users who came with a token from elsewhere have no username or e-mail address.
     #[must_use]
     pub fn own(id: UserId, profile: Profile) -> Self {
         let email = Some(profile.email.clone());
         Self { email, ..Self::other(id, profile) }
     }
 
-    /// Someone else: without the e-mail address.
+    /// The view for other users, without the e-mail address.
     #[must_use]
     pub fn other(id: UserId, profile: Profile) -> Self {
         let Profile { name, picture, created_at, username, .. } = profile;

@@ -1,4 +1,4 @@
-//! What a function holds, and how it starts.
+//! The state that every function shares, and how a function starts.
 
 use std::sync::Arc;
 
@@ -20,66 +20,66 @@ use crate::page::CursorKey;
 use crate::push::Push;
 use crate::tokens::Tokens;
 
-/// What every function holds: built once, cloned for each request.
+/// The state of a function: built once at its start, cloned for each request.
 #[derive(Clone)]
 pub struct App {
-    /// The table.
+    /// The DynamoDB table.
     pub store: Store,
-    /// The way to the sockets.
+    /// Pushes events to sockets.
     pub push: Push,
-    /// Who is calling.
+    /// Verifies the bearer tokens of callers.
     pub verifier: Arc<Verifier>,
-    /// What signs the tokens of those who registered here.
+    /// Signs the access tokens of users who registered here; `None` without an HS256 secret.
     pub signer: Option<Arc<Signer>>,
-    /// Whether people may register.
+    /// Whether registration is on.
     pub registration: bool,
-    /// Whether users may be searched for.
+    /// Whether user search is on.
     pub directory: bool,
-    /// What signs cursors, tickets and refresh tokens.
+    /// Signs cursors, tickets and refresh tokens.
     pub cursors: Arc<CursorKey>,
-    /// Whether answers say what they cost, in `Server-Timing`.
+    /// Whether responses report their database cost in `Server-Timing`.
     pub metered: bool,
-    /// What is told of each request.
+    /// Records one observation per request.
     pub observer: Observer,
 }
 
-/// What an operator sets, from the environment.
-#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
+/// The operator's settings, from the environment.
+#[expect(clippy::struct_excessive_bools, reason = "the switches are independent")]
 pub struct Settings {
-    /// `TIDINGS_TABLE`, `tidings` unless set.
+    /// `TIDINGS_TABLE`: the table's name, `tidings` by default.
     pub table: String,
-    /// `TIDINGS_JWT_SECRET`: the HS256 secret, at least 32 bytes; without it no HS256 token holds.
+    /// `TIDINGS_JWT_SECRET`: the HS256 secret, at least 32 bytes; without it every HS256 token is refused.
     pub jwt_secret: Option<String>,
-    /// `TIDINGS_JWKS_URL`: where the keys are whose RS256, ES256 and `EdDSA` tokens hold.
+    /// `TIDINGS_JWKS_URL`: the key set that verifies RS256, ES256 and `EdDSA` tokens.
     pub jwks_url: Option<JwksUrl>,
     /// `TIDINGS_JWT_ISSUER`: the `iss` that tokens must have.
     pub jwt_issuer: Option<String>,
     /// `TIDINGS_JWT_AUDIENCE`: the `aud` that tokens must have.
     pub jwt_audience: Option<String>,
-    /// `TIDINGS_SECRET`: the key of cursors, tickets and refresh tokens.
+    /// `TIDINGS_SECRET`: the secret behind cursors, tickets and refresh tokens.
     pub secret: String,
-    /// `TIDINGS_SECRET_PREVIOUS`: the one before it, whose cursors still hold.
+    /// `TIDINGS_SECRET_PREVIOUS`: the secret before it; what that one signed stays valid.
     pub previous_secret: Option<String>,
     /// `TIDINGS_PUSH_ENDPOINT`: the `https` URL of the `WebSocket` API's stage; without it there are no sockets.
     pub push_endpoint: Option<String>,
-    /// `TIDINGS_RATE_LIMITS=off`: nothing limits how often things may be done.
+    /// Whether rate limits apply: yes, unless `TIDINGS_RATE_LIMITS=off`.
     pub limited: bool,
-    /// `TIDINGS_REGISTRATION=off`: nobody may register.
+    /// Whether users may register: yes, unless `TIDINGS_REGISTRATION=off`.
     pub registration: bool,
-    /// `TIDINGS_DIRECTORY=off`: users cannot be searched for.
+    /// Whether users may search for others: yes, unless `TIDINGS_DIRECTORY=off`.
     pub directory: bool,
-    /// `TIDINGS_METER=on`: answers say what they cost.
+    /// Whether responses report their database cost: only with `TIDINGS_METER=on`.
     pub metered: bool,
 }
 
-/// A variable of the environment; set and empty counts as unset.
+/// An environment variable. An empty one counts as unset.
 #[must_use]
 pub fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 impl Settings {
-    /// Reads the environment. `secret` is asked for the secrets that are not set, by name; it may have none.
+    /// Reads the environment. `secret` looks up a secret that is not set there, by name, and may return `None`.
     ///
     /// # Errors
     /// A sentence that names the variable that is missing, too short or malformed.
@@ -104,12 +104,12 @@ impl Settings {
             return Err(format!("TIDINGS_JWT_SECRET needs at least {MIN_SECRET} bytes").into());
         }
         if settings.jwt_secret.is_none() && settings.jwks_url.is_none() {
-            return Err("neither TIDINGS_JWT_SECRET nor TIDINGS_JWKS_URL is set: no token would hold".into());
+            return Err("neither TIDINGS_JWT_SECRET nor TIDINGS_JWKS_URL is set: no token is accepted".into());
         }
         Ok(settings)
     }
 
-    /// The verifier of the tokens that these settings accept.
+    /// A verifier for the tokens that these settings accept.
     #[must_use]
     pub fn verifier(&self, clock: Clock) -> Verifier {
         let (issuer, audience) = (self.jwt_issuer.clone(), self.jwt_audience.clone());
@@ -118,7 +118,7 @@ impl Settings {
 }
 
 impl App {
-    /// An app on a database configuration and, where there can be sockets, one for pushes.
+    /// An app from a DynamoDB configuration and, if there are sockets, one for the API that pushes to them.
     #[must_use]
     pub fn new(
         config: aws_sdk_dynamodb::config::Builder,
@@ -147,7 +147,7 @@ impl App {
         }
     }
 
-    /// The tokens of a session's generation.
+    /// Issues the token pair for the current generation of a session.
     ///
     /// # Errors
     /// Those of [`Tokens::issue`].
@@ -155,10 +155,10 @@ impl App {
         Tokens::issue(self.signer.as_deref(), &self.cursors, session, profile, self.store.now())
     }
 
-    /// The app of a function in Lambda, from its environment, with a warm connection.
+    /// The app of a Lambda function, from its environment, with open connections.
     ///
     /// # Errors
-    /// A sentence that names the variable that is missing.
+    /// A sentence that names the variable that is missing, too short or malformed.
     pub async fn from_env() -> Result<Self, Source> {
         let settings = Settings::from_env(|_| Ok(None))?;
         let aws = sdk_config()?;
@@ -176,18 +176,18 @@ impl App {
     }
 }
 
-/// The SDK's configuration from what Lambda sets in a function's environment, with one TLS client for all. The SDK's
-/// own loader would look for profiles and for roles to assume as well, which no function has: it and what it brings
-/// along are a tenth of a function's size.
+/// The SDK configuration from the variables that Lambda sets, with one TLS client for all SDK clients. The SDK's own
+/// loader would also look for profiles and for roles to assume. No function has these, and the loader with its
+/// dependencies makes up a tenth of a function's size.
 fn sdk_config() -> Result<SdkConfig, Source> {
-    let set = |name: &str| variable(name).ok_or_else(|| format!("{name} is not set"));
-    let (id, secret) = (set("AWS_ACCESS_KEY_ID")?, set("AWS_SECRET_ACCESS_KEY")?);
-    // They hold for as long as Lambda keeps the process.
+    let required = |name: &str| variable(name).ok_or_else(|| format!("{name} is not set"));
+    let (id, secret) = (required("AWS_ACCESS_KEY_ID")?, required("AWS_SECRET_ACCESS_KEY")?);
+    // They stay valid for as long as Lambda keeps the process.
     let credentials = Credentials::new(id, secret, variable("AWS_SESSION_TOKEN"), None, "environment");
     Ok(SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
         .credentials_provider(SharedCredentialsProvider::new(credentials))
-        .region(Region::new(set("AWS_REGION")?))
+        .region(Region::new(required("AWS_REGION")?))
         .http_client(HttpClient::new().tls_provider(Provider::Rustls(CryptoMode::AwsLc)).build_https())
         .build())
 }

@@ -1,7 +1,8 @@
-//! Who is calling: bearer tokens, signed with our secret or by an issuer elsewhere.
+//! Authentication: bearer tokens, signed with our secret or by an external issuer.
 //!
-//! Invariant: the algorithm is ours to choose, never the token's. HS256 goes with the shared secret alone, every other
-//! one with the key that is for it alone; without a shared secret no HS256 token holds.
+//! Invariant: the verifier chooses the algorithm, never the token; otherwise a forger could pick a weaker one. HS256 is
+//! verified with the shared secret only, and each public key serves one algorithm. Without a shared secret every HS256
+//! token is refused.
 
 use std::time::Duration;
 
@@ -17,16 +18,16 @@ use serde_json::Value;
 use crate::jwks::{Jwks, JwksUrl};
 use crate::token::{Token, bytes, object};
 
-/// Milliseconds by which the clocks of issuer and verifier may differ.
+/// Allowed clock difference between issuer and verifier, in milliseconds.
 const LEEWAY: f64 = 30_000.0;
-/// Fewest bytes of an HS256 secret (RFC 7518, section 3.2: as long as the hash).
+/// Minimum length of an HS256 secret, in bytes (RFC 7518, section 3.2: as long as the hash).
 pub const MIN_SECRET: usize = 32;
 
-/// The claims that we read. `sub` is the user's id; `name` and `picture` fill the profile where they are usable.
+/// The claims that we read. `sub` is the user id. `name` and `picture` fill the profile if they are usable.
 #[derive(Deserialize)]
 struct Claims {
     sub: UserId,
-    /// Seconds; RFC 7519 allows parts of them.
+    /// In seconds; RFC 7519 allows fractions.
     exp: f64,
     nbf: Option<f64>,
     #[serde(default)]
@@ -37,21 +38,21 @@ struct Claims {
     name: Value,
     #[serde(default)]
     picture: Value,
-    /// Only in tokens that the login here has issued. Not `sid`, which other issuers use.
+    /// Set only in tokens issued by our own login. The name is not `sid`, because other issuers use that.
     #[serde(default)]
     tidings_session: Option<SessionId>,
 }
 
 impl Claims {
-    /// Whether they hold at a time (RFC 7519, sections 4.1.4 and 4.1.5).
-    fn hold_at(&self, now: Timestamp) -> bool {
-        #[expect(clippy::cast_precision_loss, reason = "a number of milliseconds has less than 53 bits")]
+    /// Checks `exp` and `nbf` at a time, with leeway (RFC 7519, sections 4.1.4 and 4.1.5).
+    fn are_valid_at(&self, now: Timestamp) -> bool {
+        #[expect(clippy::cast_precision_loss, reason = "a time in milliseconds has fewer than 53 bits")]
         let now = now.millis() as f64;
         now < self.exp * 1000.0 + LEEWAY && self.nbf.is_none_or(|nbf| nbf * 1000.0 <= now + LEEWAY)
     }
 
-    /// Whether the token is meant for an audience, alone or among others (RFC 7519, section 4.1.3).
-    fn are_for(&self, audience: &str) -> bool {
+    /// Whether `aud` names an audience, alone or among others (RFC 7519, section 4.1.3).
+    fn have_audience(&self, audience: &str) -> bool {
         match &self.aud {
             Value::String(only) => only == audience,
             Value::Array(all) => all.iter().any(|one| one == audience),
@@ -68,7 +69,7 @@ impl From<Claims> for Caller {
             name: claims.name.as_str().and_then(Name::shortened),
             #[expect(
                 clippy::cast_possible_truncation,
-                reason = "a time too far away is cut to the last there is"
+                reason = "a time out of range saturates to the nearest possible one"
             )]
             expires: Timestamp::from_millis((claims.exp * 1000.0) as i64),
             picture: claims.picture.as_str().and_then(|url| Picture::try_from(url.to_owned()).ok()),
@@ -76,7 +77,7 @@ impl From<Claims> for Caller {
     }
 }
 
-/// The claims of a token that we sign.
+/// The claims of a token signed here.
 #[derive(Serialize)]
 struct OwnClaims<'a> {
     sub: &'a str,
@@ -91,18 +92,18 @@ struct OwnClaims<'a> {
     tidings_session: Option<&'a SessionId>,
 }
 
-/// Checks tokens (RFC 7519), of our own secret and of an issuer elsewhere.
+/// Verifies tokens (RFC 7519) that were signed with our secret or by an external issuer.
 pub struct Verifier {
     secret: Option<DecodingKey>,
-    elsewhere: Option<Jwks>,
+    jwks: Option<Jwks>,
     issuer: Option<String>,
     audience: Option<String>,
     clock: Clock,
 }
 
 impl Verifier {
-    /// A verifier by the settings: HS256 where there is a secret, RS256, ES256 and `EdDSA` where there is a URL of
-    /// keys; issuer and audience are enforced for all of them where given.
+    /// A verifier that accepts HS256 if there is a secret, and RS256, ES256 and `EdDSA` if there is a key set. Issuer
+    /// and audience, if given, are enforced for every token.
     #[must_use]
     pub fn new(
         secret: Option<&str>,
@@ -112,29 +113,29 @@ impl Verifier {
         clock: Clock,
     ) -> Self {
         let secret = secret.map(|secret| DecodingKey::from_secret(secret.as_bytes()));
-        Self { secret, elsewhere: keys.map(Jwks::at), issuer, audience, clock }
+        Self { secret, jwks: keys.map(Jwks::at), issuer, audience, clock }
     }
 
-    /// Lets time pass for the issuer's keys: they become so much older. For tests, which do not wait.
-    pub fn grow_older(&self, by: Duration) {
-        if let Some(keys) = &self.elsewhere {
-            keys.grow_older(by);
+    /// Makes the issuer's cached keys older by a duration, for tests that cannot wait.
+    pub fn age_keys(&self, by: Duration) {
+        if let Some(keys) = &self.jwks {
+            keys.age(by);
         }
     }
 
-    /// The user of a token.
+    /// Verifies a token and returns its caller.
     ///
     /// # Errors
-    /// `NotAuthenticated` for a token that is malformed, expired, not yet valid, wrongly signed, of another
-    /// algorithm, issuer or audience, or whose `sub` is not a user id. `Unavailable` where it takes the issuer's
-    /// keys, and those could never be fetched.
+    /// `NotAuthenticated` if the token is malformed, expired, not yet valid, wrongly signed, of another algorithm,
+    /// issuer or audience, or its `sub` is not a user id. `Unavailable` if verifying needs the issuer's keys and no
+    /// fetch has succeeded yet.
     pub async fn verify(&self, token: &str) -> Result<Caller, Error> {
         let refused = || Error::NotAuthenticated("The token is not valid.");
         let token = Token::parse(token).ok_or_else(refused)?;
-        let is_signed = match (token.algorithm, &self.secret, &self.elsewhere) {
+        let is_signed = match (token.algorithm, &self.secret, &self.jwks) {
             (Algorithm::HS256, Some(secret), _) => token.is_signed(Algorithm::HS256, secret),
             (Algorithm::RS256 | Algorithm::ES256 | Algorithm::EdDSA, _, Some(keys)) => {
-                keys.have_signed(&token).await?
+                keys.verify(&token).await?
             }
             _ => false,
         };
@@ -142,17 +143,17 @@ impl Verifier {
             return Err(refused());
         }
         let claims: Claims = bytes(token.payload).and_then(|json| object(&json)).ok_or_else(refused)?;
-        let holds = claims.hold_at(self.clock.now())
+        let is_valid = claims.are_valid_at(self.clock.now())
             && self.issuer.as_ref().is_none_or(|issuer| claims.iss == issuer.as_str())
-            && self.audience.as_ref().is_none_or(|audience| claims.are_for(audience));
-        let caller = if holds { Caller::from(claims) } else { return Err(refused()) };
-        // Nobody else's token is one of our sessions.
+            && self.audience.as_ref().is_none_or(|audience| claims.have_audience(audience));
+        let caller = if is_valid { Caller::from(claims) } else { return Err(refused()) };
+        // Only HS256 tokens are ours: an external issuer must not name one of our sessions.
         let session = caller.session.filter(|_| token.algorithm == Algorithm::HS256);
         Ok(Caller { session, ..caller })
     }
 }
 
-/// Signs tokens (RFC 7519, HS256) that a [`Verifier`] of the same secret accepts.
+/// Signs tokens (RFC 7519, HS256) that a [`Verifier`] with the same secret accepts.
 pub struct Signer {
     key: EncodingKey,
     issuer: Option<String>,
@@ -160,7 +161,7 @@ pub struct Signer {
 }
 
 impl Signer {
-    /// A signer whose tokens name an issuer and an audience where these are given.
+    /// A signer whose tokens carry the issuer and the audience, if given.
     #[must_use]
     pub fn hs256(secret: &[u8], issuer: Option<&str>, audience: Option<&str>) -> Self {
         let _ = jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER.install_default();
@@ -168,10 +169,11 @@ impl Signer {
         Self { key: EncodingKey::from_secret(secret), issuer: issuer.map(own), audience: audience.map(own) }
     }
 
-    /// A token for a user, valid until a time (cut to seconds). The same arguments give the same token.
+    /// Signs a token for a user that expires at a time (rounded down to seconds). Deterministic: the same arguments
+    /// return the same token.
     ///
     /// # Errors
-    /// `Internal` where signing fails.
+    /// `Internal` if signing fails.
     pub fn sign(
         &self,
         user: &UserId,
@@ -191,10 +193,10 @@ impl Signer {
     }
 }
 
-/// An HS256 token for a user, valid until a time, without issuer and audience.
+/// Signs an HS256 token for a user that expires at a time, without issuer and audience.
 ///
 /// # Errors
-/// `Internal` where signing fails.
+/// `Internal` if signing fails.
 pub fn sign(secret: &[u8], user: &UserId, name: Option<&str>, expires: Timestamp) -> Result<String, Error> {
     Signer::hs256(secret, None, None).sign(user, name, None, expires)
 }

@@ -1,4 +1,4 @@
-//! The boundary around every route: answers for unknown routes, request ids, the meter, and one log line per request.
+//! The boundary around every route: responses to unknown routes, request ids, the meter, and one log line per request.
 
 use std::time::Instant;
 
@@ -22,8 +22,8 @@ use tracing::{Instrument as _, Span};
 use crate::app::App;
 use crate::problem::{Cause, Problem};
 
-/// Adds the boundary to a set of routes: problem answers for unknown routes and methods, request ids, the
-/// meter, one observation for each request and one log entry more for each fault.
+/// Wraps routes in the boundary: 404 for unknown routes and methods, request ids, the meter, one observation per
+/// request, and one more log line per server error.
 pub fn boundary(routes: Router<App>, app: App) -> Router {
     let unknown = || async { Problem::from(Error::NotFound("There is no such route.")) };
     routes
@@ -33,7 +33,7 @@ pub fn boundary(routes: Router<App>, app: App) -> Router {
         .with_state(app)
 }
 
-/// What a decoded path cannot hold as it is (RFC 3986, section 3.3).
+/// The characters that must be percent-encoded in a path (RFC 3986, section 3.3).
 const ESCAPED: AsciiSet = percent_encoding::CONTROLS
     .add(b' ')
     .add(b'"')
@@ -48,13 +48,13 @@ const ESCAPED: AsciiSet = percent_encoding::CONTROLS
     .add(b'{')
     .add(b'}');
 
-/// A request of Lambda's with its path as it was sent. API Gateway's HTTP APIs decode it, and `lambda_http` takes it
-/// for encoded: a second decoding, and what looks like a query or like `..`, would make another path of it.
+/// Percent-encodes the path of a Lambda request again. HTTP APIs of API Gateway decode the path, but `lambda_http`
+/// treats it as encoded. Without this, a second decoding, or a decoded `?` or `..`, would turn it into another path.
 #[must_use]
-pub fn path_as_sent(mut request: lambda_http::Request) -> lambda_http::Request {
+pub fn with_encoded_path(mut request: lambda_http::Request) -> lambda_http::Request {
     let decoded = request.raw_http_path();
     let mut target = percent_encoding::utf8_percent_encode(decoded, &ESCAPED).to_string();
-    // Behind such a path the query has been lost; no route has one.
+    // If the decoded path contains `?` or `#`, the query was not parsed correctly. No route matches such a path.
     let query = request.uri().query().filter(|_| !decoded.contains(['?', '#']));
     if let Some(query) = query {
         target.push('?');
@@ -70,14 +70,14 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const TRACE_ID: HeaderName = HeaderName::from_static("x-amzn-trace-id");
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
-/// What one request took of the database, for whoever stands in front of the boundary.
+/// The database cost of one request, in the extensions of its response, for layers outside the boundary.
 #[derive(Debug, Clone, Copy)]
 pub struct Observed(pub meter::Reading);
 
 async fn observed(State(app): State<App>, request: Request, next: Next) -> Response {
     let began = Instant::now();
-    let names = Names::of(&request);
-    let span = names.span();
+    let log_fields = LogFields::of(&request);
+    let span = log_fields.span();
     let meter = Meter::default();
     let request = async {
         let mut response = next.run(request).await;
@@ -88,15 +88,15 @@ async fn observed(State(app): State<App>, request: Request, next: Next) -> Respo
     };
     let mut response = meter.watch(request.instrument(span)).await;
     let reading = meter.read();
-    let mut seen = meter.observation();
-    seen.add(Metric::Latency, meter::millis(began.elapsed()));
-    seen.fields.insert("status".to_owned(), response.status().as_u16().into());
+    let mut observation = meter.observation();
+    observation.add(Metric::Latency, meter::millis(began.elapsed()));
+    observation.fields.insert("status".to_owned(), response.status().as_u16().into());
     if let Some(bytes) = response.body().size_hint().exact() {
-        seen.fields.insert("response_bytes".to_owned(), bytes.into());
+        observation.fields.insert("response_bytes".to_owned(), bytes.into());
     }
-    let request_id = names.request_id.clone();
-    names.add_to(&mut seen);
-    app.observer.record(&seen, app.store.now());
+    let request_id = log_fields.request_id.clone();
+    log_fields.add_to(&mut observation);
+    app.observer.record(&observation, app.store.now());
     response.extensions_mut().insert(Observed(reading));
     let headers = response.headers_mut();
     if let Ok(value) = HeaderValue::from_str(&request_id) {
@@ -110,8 +110,8 @@ async fn observed(State(app): State<App>, request: Request, next: Next) -> Respo
     response
 }
 
-/// What a request is called in the log.
-struct Names {
+/// The fields that identify a request in the log.
+struct LogFields {
     request_id: String,
     lambda_request_id: Option<String>,
     trace_id: Option<String>,
@@ -119,9 +119,9 @@ struct Names {
     route: String,
 }
 
-impl Names {
-    /// The names of a request: API Gateway's id where it has one, and the route as it is declared. What a client has
-    /// written into the path, which may be anything, is not among them.
+impl LogFields {
+    /// The fields of a request: the ids of API Gateway and Lambda, if any, the method, and the route as declared. The
+    /// path itself is left out, because a client may put anything into it.
     fn of(request: &Request) -> Self {
         let extensions = request.extensions();
         let gateway = match extensions.get::<RequestContext>() {
@@ -142,15 +142,15 @@ impl Names {
         }
     }
 
-    /// Around the request: faults and warnings are logged with its names.
+    /// A span that adds these fields to everything logged during the request.
     fn span(&self) -> Span {
         let Self { request_id, trace_id, route, .. } = self;
         tracing::error_span!("request", request_id, trace_id, route)
     }
 
-    fn add_to(self, seen: &mut Observation) {
+    fn add_to(self, observation: &mut Observation) {
         let Self { request_id, lambda_request_id, trace_id, method, route } = self;
-        let mut add = |name: &str, value: Value| drop(seen.fields.insert(name.to_owned(), value));
+        let mut add = |name: &str, value: Value| drop(observation.fields.insert(name.to_owned(), value));
         add("request_id", request_id.into());
         add("method", method.into());
         add("route", route.into());
@@ -170,10 +170,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_request_is_named_as_the_gateway_and_lambda_name_it() {
+    fn a_request_keeps_the_ids_of_api_gateway_and_lambda() {
         let mut request = Request::new(axum::body::Body::empty());
         *request.method_mut() = "EXPLODE".parse().unwrap();
-        assert_eq!(Names::of(&request).request_id.len(), 36);
+        assert_eq!(LogFields::of(&request).request_id.len(), 36);
         let mut gateway = lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpRequestContext::default();
         gateway.request_id = Some("JKJaXmPLvHcESHA=".to_owned());
         let mut lambda = Context::default();
@@ -184,8 +184,8 @@ mod tests {
         *request.headers_mut() = headers;
         request.extensions_mut().insert(RequestContext::ApiGatewayV2(gateway));
         request.extensions_mut().insert(lambda);
-        let mut seen = Observation::default();
-        Names::of(&request).add_to(&mut seen);
+        let mut observation = Observation::default();
+        LogFields::of(&request).add_to(&mut observation);
         let expected = serde_json::json!({
             "request_id": "JKJaXmPLvHcESHA=",
             "lambda_request_id": "8476a536-e9f4-11e8-9739-2dfe598c3fcd",
@@ -193,6 +193,6 @@ mod tests {
             "method": "other",
             "route": "unknown",
         });
-        assert_eq!(Value::Object(seen.fields), expected);
+        assert_eq!(Value::Object(observation.fields), expected);
     }
 }

@@ -1,7 +1,7 @@
-//! Extractors: what a handler takes as arguments. Each rejection is a [`Problem`].
+//! Extractors: the arguments of handlers. Each rejection is a [`Problem`].
 //!
-//! Checks come in the contract's order: route, token, size, type, form. A handler keeps it by the order of its
-//! arguments: `Caller` first, the body last.
+//! Invariant: checks run in the contract's order (route, token, size, type, form), because clients rely on it. A
+//! handler ensures it by the order of its arguments: `Caller` first, the body last.
 
 use std::fmt::Display;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -24,10 +24,10 @@ use serde_urlencoded::Deserializer as Pairs;
 use crate::app::App;
 use crate::problem::Problem;
 
-/// Most bytes of a body (contract, section 2: 256 KiB).
+/// Maximum size of a body, in bytes (contract, section 2: 256 KiB).
 pub const MAX_BODY: usize = 256 * 1024;
-/// Most bytes that are read and thrown away of a body that is too large, so that its sender hears the answer;
-/// API Gateway's own limit.
+/// How many bytes of an oversized body to read and discard, so that its sender gets to read the response. It is API
+/// Gateway's own limit.
 const MAX_DRAINED: usize = 10 * 1024 * 1024;
 
 impl FromRequestParts<App> for Caller {
@@ -46,7 +46,7 @@ impl FromRequestParts<App> for Caller {
     }
 }
 
-/// The client's address, by API Gateway's word or else the connection's.
+/// The client's address: from API Gateway if the request came through it, else that of the connection.
 #[must_use]
 pub fn client_address(extensions: &Extensions) -> ClientAddress {
     let gateway = match extensions.get::<RequestContext>() {
@@ -55,7 +55,7 @@ pub fn client_address(extensions: &Extensions) -> ClientAddress {
     };
     let gateway = gateway.and_then(|address| address.parse().ok());
     let connection = || extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
-    // Without either, all clients share one bucket of each limit by address.
+    // Without either, all clients share one token bucket per address limit.
     ClientAddress::of(gateway.or_else(connection).unwrap_or(Ipv4Addr::LOCALHOST.into()))
 }
 
@@ -66,7 +66,7 @@ impl FromRequestParts<App> for ClientAddress {
     }
 }
 
-/// A path's one parameter, which parses; anything else is 400.
+/// The only parameter of a path, parsed. A value that does not parse is 400.
 #[derive(Debug)]
 pub struct Path<T>(pub T);
 
@@ -79,7 +79,7 @@ impl<T: FromStr<Err: Display> + Noted + Send> FromRequestParts<App> for Path<T> 
     }
 }
 
-/// A path's two parameters, which parse; anything else is 400.
+/// The two parameters of a path, parsed. A value that does not parse is 400.
 #[derive(Debug)]
 pub struct PathPair<A, B>(pub A, pub B);
 
@@ -98,13 +98,13 @@ where
 }
 
 fn parameter<T: FromStr<Err: Display> + Noted>(parameter: Option<(&str, &str)>) -> Result<T, Error> {
-    let (name, value) = parameter.ok_or_else(|| Error::internal("the route has no such parameter"))?;
+    let (name, value) = parameter.ok_or_else(|| Error::internal("the route has too few parameters"))?;
     let id = value.parse().map_err(|e: T::Err| Error::field(name, e.to_string()))?;
     meter::note(&id);
     Ok(id)
 }
 
-/// The query string; unknown parameters are ignored, bad ones are 400.
+/// The query string, parsed. Unknown parameters are ignored; malformed ones are 400.
 #[derive(Debug)]
 pub struct Query<T>(pub T);
 
@@ -119,7 +119,7 @@ fn form_pairs(text: &str) -> form_urlencoded::Parse<'_> {
     form_urlencoded::parse(text.as_bytes())
 }
 
-/// A JSON body; unknown fields are refused where its type says so.
+/// A JSON body. Unknown fields are refused if its type has `deny_unknown_fields`.
 #[derive(Debug)]
 pub struct Json<T>(pub T);
 
@@ -137,11 +137,11 @@ impl<T: DeserializeOwned> FromRequest<App> for Json<T> {
 
 /// A JSON body, or the same fields as a form (`application/x-www-form-urlencoded`, `multipart/form-data`).
 ///
-/// Unknown form fields are ignored, and empty ones count as absent: browsers send every field of a form.
+/// Unknown form fields are ignored. Empty ones count as absent, because browsers send every field of a form.
 #[derive(Debug)]
 pub struct JsonOrForm<T>(pub T);
 
-const SENDABLE: &str = "application/json, application/x-www-form-urlencoded or multipart/form-data";
+const SUPPORTED_TYPES: &str = "application/json, application/x-www-form-urlencoded or multipart/form-data";
 
 impl<T: FromFields> FromRequest<App> for JsonOrForm<T> {
     type Rejection = Problem;
@@ -158,7 +158,7 @@ impl<T: FromFields> FromRequest<App> for JsonOrForm<T> {
                 form_pairs(text).into_owned().map(|(name, text)| (name, text.into_bytes())).collect()
             }
             "multipart/form-data" => parts_of(Request::from_parts(parts, body.into()), app).await?,
-            _ => return Err(Error::UnsupportedMediaType(SENDABLE).into()),
+            _ => return Err(Error::UnsupportedMediaType(SUPPORTED_TYPES).into()),
         };
         Ok(Self(T::from_fields(from_form::<T>(pairs)?)?))
     }
@@ -180,7 +180,7 @@ async fn parts_of(request: Request, app: &App) -> Result<Vec<(String, Vec<u8>)>,
 
 fn from_form<T: FromFields>(pairs: Vec<(String, Vec<u8>)>) -> Result<T::Fields, Error> {
     let mut object = serde_json::Map::new();
-    // A field that we do not read may hold anything, a file for one.
+    // Unknown fields may contain anything, such as a file.
     for (name, bytes) in pairs.into_iter().filter(|(name, _)| T::NAMES.contains(&name.as_str())) {
         let text = String::from_utf8(bytes).map_err(|_| Error::field(&name, "The field is not UTF-8."))?;
         if !text.is_empty() {
@@ -190,23 +190,23 @@ fn from_form<T: FromFields>(pairs: Vec<(String, Vec<u8>)>) -> Result<T::Fields, 
     parsed(serde_json::Value::Object(object))
 }
 
-/// Reads all of a body, or says that it is too large once its sender has been heard out.
+/// Reads a whole body. An oversized one is refused only after up to [`MAX_DRAINED`] bytes were read.
 async fn read_body(mut body: axum::body::Body) -> Result<Bytes, Error> {
     let mut kept = Vec::new();
-    let mut seen = 0;
+    let mut length = 0;
     while let Some(frame) = body.frame().await {
-        let frame =
-            frame.map_err(|e| Error::Invalid { field: None, message: format!("The body broke off: {e}") })?;
+        let frame = frame
+            .map_err(|e| Error::Invalid { field: None, message: format!("The body is incomplete: {e}") })?;
         let Ok(data) = frame.into_data() else { continue };
-        seen += data.len();
-        if seen <= MAX_BODY {
+        length += data.len();
+        if length <= MAX_BODY {
             kept.extend_from_slice(&data);
-        } else if seen > MAX_DRAINED {
+        } else if length > MAX_DRAINED {
             break;
         }
     }
-    meter::note_field("request_bytes", seen);
-    if seen > MAX_BODY { Err(Error::TooLarge) } else { Ok(kept.into()) }
+    meter::note_field("request_bytes", length);
+    if length > MAX_BODY { Err(Error::TooLarge) } else { Ok(kept.into()) }
 }
 
 fn content_type(headers: &HeaderMap) -> String {
@@ -220,7 +220,7 @@ fn is_json(headers: &HeaderMap) -> bool {
 }
 
 fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
-    // serde would take an array for the fields in their order.
+    // serde would accept an array with the fields in order.
     if body.trim_ascii_start().first() == Some(&b'[') {
         return Err(Error::Invalid { field: None, message: "The body is not a JSON object.".into() });
     }
@@ -230,17 +230,17 @@ fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
     Ok(value)
 }
 
-/// Reads a JSON object whose fields are known.
+/// Parses the fields of a JSON object.
 ///
 /// # Errors
-/// `Invalid`, with the field that is wrong.
+/// `Invalid`, with the first field that does not parse.
 pub fn from_object<T: DeserializeOwned>(
     fields: serde_json::Map<String, serde_json::Value>,
 ) -> Result<T, Error> {
     parsed(serde_json::Value::Object(fields))
 }
 
-/// Parses into a type whose constructors are the checks; a refusal names the field.
+/// Deserialises into a type whose constructors check their input. An error names the field.
 fn parsed<'de, T: DeserializeOwned, D: serde::Deserializer<'de>>(from: D) -> Result<T, Error> {
     serde_path_to_error::deserialize(from).map_err(|error| {
         let path = error.path().to_string();
@@ -256,7 +256,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_address_is_what_the_gateway_says_else_the_connection() {
+    fn the_client_address_is_the_gateways_or_else_the_connections() {
         let mut extensions = Extensions::new();
         let shown = |extensions: &Extensions| client_address(extensions).to_string();
         assert_eq!(shown(&extensions), "127.0.0.1");

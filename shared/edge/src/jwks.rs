@@ -1,7 +1,9 @@
-//! The keys of an issuer elsewhere: a JSON Web Key Set (RFC 7517), fetched when it is needed and kept for a while.
+//! The keys of an external issuer: a JSON Web Key Set (RFC 7517), fetched on demand and cached.
 //!
-//! Invariants: a key is for one algorithm, which follows from its kind. However many tokens come, and whatever keys
-//! they name, there is one fetch at a time, and none so soon after another. Keys once had serve until newer ones are.
+//! Invariant: each key serves one algorithm, which follows from its type; otherwise a token could choose a weaker one.
+//!
+//! Invariant: one fetch runs at a time, and a cool-down follows each, however many tokens arrive and whatever keys they
+//! name; otherwise forged tokens could flood the issuer. Cached keys stay in use until a later fetch succeeds.
 
 use std::net::IpAddr;
 use std::str::FromStr;
@@ -23,31 +25,31 @@ use tokio::time::{Instant, timeout};
 
 use crate::token::{Token, bytes, object};
 
-/// How long keys are taken to be the issuer's current ones.
+/// How long fetched keys count as current.
 const FRESH: Duration = Duration::from_mins(10);
-/// How long nothing is fetched after a fetch, successful or not.
+/// The pause after a fetch, successful or not.
 const COOL_DOWN: Duration = Duration::from_secs(30);
-/// The same while there are no keys at all, and so nobody gets in.
+/// The pause while there are no keys, so that callers are not locked out for longer than necessary.
 const COOL_DOWN_WITHOUT: Duration = Duration::from_secs(5);
-/// How long a fetch may take.
-const PATIENCE: Duration = Duration::from_secs(2);
-/// Most bytes of a key set.
+/// The time limit of a fetch.
+const FETCH_TIMEOUT: Duration = Duration::from_secs(2);
+/// Maximum size of a key set, in bytes.
 const MAX_BYTES: usize = 256 * 1024;
-/// Most keys that one token is tried on: those that share an id, or where it names none.
+/// The most keys to try on one token, when several share the id that it names or it names none.
 const MAX_TRIED: usize = 8;
-/// Fewest bits of an RSA modulus (RFC 7518, section 3.3).
+/// Minimum length of an RSA modulus, in bits (RFC 7518, section 3.3).
 const MIN_RSA_BITS: usize = 2048;
-/// Bytes of a coordinate on P-256 (RFC 7518, section 6.2.1.2) and of an Ed25519 key (RFC 8037, section 2).
+/// Length of a P-256 coordinate (RFC 7518, section 6.2.1.2) and of an Ed25519 key (RFC 8037, section 2), in bytes.
 const COORDINATE: usize = 32;
 
-/// Where a key set is: `https`, or `http` at a loopback address.
+/// The URL of a key set: `https`, or `http` with a loopback host.
 #[derive(Debug, Clone)]
 pub struct JwksUrl(http::Uri);
 
 impl FromStr for JwksUrl {
     type Err = &'static str;
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let malformed = "a key set is at an https URL, or at an http URL of this machine";
+        let malformed = "a key set needs an https URL, or an http URL with a loopback host";
         let url: http::Uri = text.parse().map_err(|_| malformed)?;
         let host = url.host().unwrap_or_default();
         let is_allowed = match url.scheme_str() {
@@ -64,7 +66,7 @@ fn is_loopback(host: &str) -> bool {
     host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }
 
-/// The members of a key (RFC 7517, section 4, and RFC 7518, section 6) that we read.
+/// The members of a JSON Web Key that we read (RFC 7517, section 4, and RFC 7518, section 6).
 #[derive(Deserialize)]
 struct Jwk {
     kty: String,
@@ -79,7 +81,7 @@ struct Jwk {
     y: Option<String>,
 }
 
-/// A public key with the one algorithm it is for.
+/// A public key and its only algorithm.
 struct Key {
     kid: Option<String>,
     algorithm: Algorithm,
@@ -87,7 +89,7 @@ struct Key {
 }
 
 impl Key {
-    /// Reads a key; `None` for one that we have no use for: of another kind, for something else, or too weak.
+    /// Parses a key; `None` if it is malformed, too weak, of an unsupported type, or not for verifying signatures.
     fn parse(json: &str) -> Option<Self> {
         let jwk: Jwk = object(json.as_bytes())?;
         let member = |text: &Option<String>| bytes(text.as_deref()?);
@@ -115,147 +117,151 @@ impl Key {
     }
 }
 
-/// Bits of a number, big-endian.
+/// The bit length of a big-endian number.
 fn bits(number: &[u8]) -> usize {
     let zeros = number.iter().take_while(|byte| **byte == 0).count();
     let first = number.get(zeros).map_or(0, |byte| byte.leading_zeros() as usize);
     8 * (number.len() - zeros) - first
 }
 
-/// The keys of an issuer that we have a use for.
+/// The usable keys of an issuer.
 struct KeySet(Vec<Key>);
 
 impl KeySet {
-    /// Reads a key set; keys that we have no use for are left out (RFC 7517, section 5).
+    /// Parses a key set and skips unusable keys (RFC 7517, section 5).
     fn parse(json: &[u8]) -> Option<Self> {
         #[derive(Deserialize)]
-        struct Listed {
+        struct Document {
             keys: Vec<Box<RawValue>>,
         }
-        let listed: Listed = object(json)?;
-        Some(Self(listed.keys.iter().filter_map(|key| Key::parse(key.get())).collect()))
+        let document: Document = object(json)?;
+        Some(Self(document.keys.iter().filter_map(|key| Key::parse(key.get())).collect()))
     }
 
-    /// Whether one of the keys has signed a token; `None` where the key may be one that we have not heard of: the
-    /// one it names is not here or, where it names none, no key for its algorithm has signed it.
-    fn have_signed(&self, token: &Token) -> Option<bool> {
-        let is_meant =
+    /// Whether one of the keys signed a token. `None` if a newer key may have signed it: the key that the token names
+    /// is missing here or, if it names none, no key for its algorithm verifies it.
+    fn verify(&self, token: &Token) -> Option<bool> {
+        let matches =
             |key: &&Key| key.algorithm == token.algorithm && (token.kid.is_none() || key.kid == token.kid);
-        let mut meant = self.0.iter().filter(is_meant).take(MAX_TRIED).peekable();
-        let is_known = token.kid.is_some() && meant.peek().is_some();
-        let is_signed = meant.any(|key| token.is_signed(key.algorithm, &key.public));
+        let mut candidates = self.0.iter().filter(matches).take(MAX_TRIED).peekable();
+        let is_known = token.kid.is_some() && candidates.peek().is_some();
+        let is_signed = candidates.any(|key| token.is_signed(key.algorithm, &key.public));
         (is_signed || is_known).then_some(is_signed)
     }
 }
 
-/// What has been fetched, and when that may be done again.
+/// The fetched keys, and when the next fetch is due and allowed.
 #[derive(Default)]
-struct Had {
+struct Cache {
     keys: Option<Arc<KeySet>>,
     fresh_until: Option<Instant>,
-    quiet_until: Option<Instant>,
+    cool_down_until: Option<Instant>,
 }
 
-/// The key set of an issuer, as it was lately.
+/// The cached key set of an issuer.
 #[derive(Clone)]
 pub struct Jwks(Arc<Shared>);
 
 struct Shared {
     url: JwksUrl,
-    had: RwLock<Had>,
-    /// Held by the one fetch there is.
-    flight: Arc<Mutex<()>>,
+    cache: RwLock<Cache>,
+    /// Held during a fetch, so that only one runs at a time.
+    fetch_lock: Arc<Mutex<()>>,
 }
 
 impl Jwks {
-    /// The key set at a URL, of which nothing is fetched yet.
+    /// The key set at a URL. Fetches nothing yet.
     #[must_use]
     pub fn at(url: JwksUrl) -> Self {
-        Self(Arc::new(Shared { url, had: RwLock::default(), flight: Arc::default() }))
+        Self(Arc::new(Shared { url, cache: RwLock::default(), fetch_lock: Arc::default() }))
     }
 
-    /// Lets time pass: what has been fetched becomes so much older. For tests, which do not wait.
-    pub(crate) fn grow_older(&self, by: Duration) {
-        let mut had = self.0.had.write().unwrap_or_else(PoisonError::into_inner);
-        had.fresh_until = had.fresh_until.and_then(|until| until.checked_sub(by));
-        had.quiet_until = had.quiet_until.and_then(|until| until.checked_sub(by));
+    /// Makes the cache older by a duration, for tests that cannot wait.
+    pub(crate) fn age(&self, by: Duration) {
+        let mut cache = self.0.cache.write().unwrap_or_else(PoisonError::into_inner);
+        cache.fresh_until = cache.fresh_until.and_then(|until| until.checked_sub(by));
+        cache.cool_down_until = cache.cool_down_until.and_then(|until| until.checked_sub(by));
     }
 
-    /// Whether the issuer has signed a token. Waits for a fetch at most once where nothing is amiss: the first time,
-    /// when the keys are old, and when the token's key is not among them.
+    /// Whether the issuer signed a token. Usually waits for one fetch at most: the first time, when the keys are stale,
+    /// or when the token's key is not among them.
     ///
     /// # Errors
-    /// `Unavailable` where the keys could never be fetched.
-    pub(crate) async fn have_signed(&self, token: &Token<'_>) -> Result<bool, Error> {
-        let keys = match self.had() {
+    /// `Unavailable` if no fetch has succeeded yet.
+    pub(crate) async fn verify(&self, token: &Token<'_>) -> Result<bool, Error> {
+        let keys = match self.cached() {
             (Some(keys), true) => keys,
             (Some(_), false) => {
-                // Who comes while another one asks goes on with the old keys.
-                if let Ok(flight) = self.0.flight.clone().try_lock_owned() {
-                    self.fetch(flight).await;
+                // While another caller fetches, use the stale keys.
+                if let Ok(guard) = self.0.fetch_lock.clone().try_lock_owned() {
+                    self.fetch(guard).await;
                 }
                 self.keys()?
             }
-            (None, _) => self.fetched().await?,
+            (None, _) => self.refreshed().await?,
         };
-        match keys.have_signed(token) {
+        match keys.verify(token) {
             Some(verdict) => Ok(verdict),
-            None => Ok(self.fetched().await?.have_signed(token).unwrap_or(false)),
+            None => Ok(self.refreshed().await?.verify(token).unwrap_or(false)),
         }
     }
 
-    /// The keys, and whether they are fresh.
-    fn had(&self) -> (Option<Arc<KeySet>>, bool) {
-        let had = self.0.had.read().unwrap_or_else(PoisonError::into_inner);
-        (had.keys.clone(), had.fresh_until.is_some_and(|until| Instant::now() < until))
+    /// The cached keys, and whether they are fresh.
+    fn cached(&self) -> (Option<Arc<KeySet>>, bool) {
+        let cache = self.0.cache.read().unwrap_or_else(PoisonError::into_inner);
+        (cache.keys.clone(), cache.fresh_until.is_some_and(|until| Instant::now() < until))
     }
 
     fn keys(&self) -> Result<Arc<KeySet>, Error> {
-        self.had().0.ok_or_else(|| Error::Unavailable("the issuer's keys could not be fetched".into()))
+        self.cached().0.ok_or_else(|| Error::Unavailable("the issuer's keys could not be fetched".into()))
     }
 
-    /// The keys after a fetch, be it another's; as they are where it is too soon for one.
-    async fn fetched(&self) -> Result<Arc<KeySet>, Error> {
-        let flight = self.0.flight.clone().lock_owned().await;
-        self.fetch(flight).await;
+    /// Waits for a fetch, possibly another caller's, and returns the keys. During the cool-down it returns the cached
+    /// ones.
+    async fn refreshed(&self) -> Result<Arc<KeySet>, Error> {
+        let guard = self.0.fetch_lock.clone().lock_owned().await;
+        self.fetch(guard).await;
         self.keys()
     }
 
-    /// Fetches the keys, unless it is too soon. A caller who goes away does not end it: it would begin anew for each.
-    async fn fetch(&self, flight: OwnedMutexGuard<()>) {
-        let quiet_until = self.0.had.read().unwrap_or_else(PoisonError::into_inner).quiet_until;
-        if quiet_until.is_some_and(|until| Instant::now() < until) {
+    /// Fetches the keys, unless the cool-down lasts. The fetch continues when its caller goes away: otherwise each
+    /// caller that gives up early would start it again.
+    async fn fetch(&self, guard: OwnedMutexGuard<()>) {
+        let cool_down_until = self.0.cache.read().unwrap_or_else(PoisonError::into_inner).cool_down_until;
+        if cool_down_until.is_some_and(|until| Instant::now() < until) {
             return;
         }
         let shared = Arc::clone(&self.0);
         let fetching = tokio::spawn(async move {
-            let _flight = flight;
-            let answer = timeout(PATIENCE, download(&shared.url)).await;
-            let keys = answer.unwrap_or_else(|_| Err("no answer in time".into()));
-            shared.take_in(keys);
+            let _guard = guard;
+            let response = timeout(FETCH_TIMEOUT, download(&shared.url)).await;
+            let keys = response.unwrap_or_else(|_| Err("the fetch timed out".into()));
+            shared.update(keys);
         });
         let _ = fetching.await;
     }
 }
 
 impl Shared {
-    fn take_in(&self, fetched: Result<KeySet, Source>) {
+    fn update(&self, fetched: Result<KeySet, Source>) {
         let now = Instant::now();
-        let mut had = self.had.write().unwrap_or_else(PoisonError::into_inner);
+        let mut cache = self.cache.write().unwrap_or_else(PoisonError::into_inner);
         match fetched {
             Ok(keys) => {
-                had.keys = Some(Arc::new(keys));
-                had.fresh_until = Some(now + FRESH);
+                cache.keys = Some(Arc::new(keys));
+                cache.fresh_until = Some(now + FRESH);
             }
             Err(error) => tracing::warn!(error, url = %self.url.0, "the issuer's keys could not be fetched"),
         }
-        had.quiet_until = Some(now + if had.keys.is_some() { COOL_DOWN } else { COOL_DOWN_WITHOUT });
+        let pause = if cache.keys.is_some() { COOL_DOWN } else { COOL_DOWN_WITHOUT };
+        cache.cool_down_until = Some(now + pause);
     }
 }
 
-/// Fetches a key set, from that URL alone: a redirect is a failure.
+/// Fetches a key set from this URL only: a redirect is an error.
 async fn download(url: &JwksUrl) -> Result<KeySet, Source> {
-    // A connection of its own: one kept for so long is seldom still good. The certificates are read once.
+    // Opens a new connection each time: one kept since the last fetch would rarely still be open. The root
+    // certificates are read once.
     let connector = Connector::builder().tls_provider(Provider::Rustls(CryptoMode::AwsLc)).build();
     let mut request = HttpRequest::get(url.0.to_string())?;
     request.headers_mut().insert("accept", "application/jwk-set+json, application/json");

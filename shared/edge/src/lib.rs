@@ -1,6 +1,7 @@
-//! The edge: HTTP requests, tokens, cursors, sockets and pushes, and how a function starts.
+//! The edge: HTTP requests, tokens, cursors, sockets, pushes, and the start of a function.
 //!
-//! It turns requests into domain values and results into answers. It must not know keys, items or the routes.
+//! It turns requests into domain values and results into responses. It must not know the table's keys, items or the
+//! routes.
 
 pub mod app;
 pub mod auth;

@@ -1,7 +1,7 @@
-//! Pages of lists: limits, offsets and cursors.
+//! Paging: limits, offsets and cursors.
 //!
-//! Invariant: a cursor holds only for the user and the list it was issued for. It is opaque and signed; what the
-//! database calls its last evaluated key never leaves the process.
+//! Invariant: a cursor is valid only for the user and the list it was issued for, because its signature covers both. It
+//! is opaque to clients, and DynamoDB's `LastEvaluatedKey` never leaves the process.
 
 use aws_lc_rs::{constant_time, hmac};
 use base64::Engine as _;
@@ -11,17 +11,17 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-/// How many entries a page may have: 1-100, 50 unless told.
+/// The most entries a page may have: 1-100, by default 50.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(try_from = "i64")]
 #[schemars(inline, extend("minimum" = 1, "maximum" = Self::MAX, "default" = Self::default().get()))]
 pub struct Limit(u8);
 
 impl Limit {
-    /// The greatest.
+    /// The highest limit.
     pub const MAX: usize = 100;
 
-    /// The number.
+    /// The number of entries.
     #[must_use]
     pub fn get(self) -> usize {
         usize::from(self.0)
@@ -39,22 +39,22 @@ impl TryFrom<i64> for Limit {
     fn try_from(number: i64) -> Result<Self, Self::Error> {
         match u8::try_from(number) {
             Ok(number @ 1..=100) => Ok(Self(number)),
-            _ => Err("a limit is a number from 1 to 100"),
+            _ => Err("a limit must be a number from 1 to 100"),
         }
     }
 }
 
-/// Entries to pass over at most.
+/// The highest offset.
 const MAX_OFFSET: u16 = 10_000;
 
-/// How many entries to pass over: 0-10,000.
+/// The number of entries to skip: 0-10,000.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(try_from = "i64")]
 #[schemars(inline, extend("minimum" = 0, "maximum" = MAX_OFFSET, "default" = 0))]
 pub struct Offset(u16);
 
 impl Offset {
-    /// The number.
+    /// The number of entries.
     #[must_use]
     pub fn get(self) -> usize {
         usize::from(self.0)
@@ -66,7 +66,7 @@ impl TryFrom<i64> for Offset {
     fn try_from(number: i64) -> Result<Self, Self::Error> {
         match u16::try_from(number) {
             Ok(number @ 0..=MAX_OFFSET) => Ok(Self(number)),
-            _ => Err("an offset is a number from 0 to 10,000"),
+            _ => Err("an offset must be a number from 0 to 10,000"),
         }
     }
 }
@@ -74,28 +74,28 @@ impl TryFrom<i64> for Offset {
 const VERSION: u8 = 1;
 const TAG: usize = 16;
 
-/// The keys that sign cursors, tickets and refresh tokens, derived from secrets: one signs, and the one before it still holds.
+/// The keys of cursors, tickets and refresh tokens, derived from secrets. The first key signs; all of them verify.
 pub struct CursorKey {
     keys: Vec<(u8, hmac::Key)>,
 }
 
-/// Why a cursor does not hold.
+/// Why a cursor was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BadCursor {
     /// It was altered, or issued for another user or list.
     Foreign,
-    /// It was signed with a key that is no longer in use.
+    /// Its key is not, or no longer, in use.
     Retired,
 }
 
 impl From<BadCursor> for Error {
     fn from(_: BadCursor) -> Self {
-        Self::field("cursor", "The cursor is not one of this list.")
+        Self::field("cursor", "The cursor is not valid for this list.")
     }
 }
 
 impl CursorKey {
-    /// Derives the keys from `TIDINGS_SECRET` and, while it is being replaced, the one before it.
+    /// Derives the keys from `TIDINGS_SECRET` and, during a rotation, from the secret before it.
     #[must_use]
     pub fn derive(secrets: &[&[u8]]) -> Self {
         let key = |secret: &&[u8]| {
@@ -106,28 +106,27 @@ impl CursorKey {
         Self { keys: secrets.iter().map(key).collect() }
     }
 
-    /// A cursor of a user's list at a position.
+    /// Signs a position in a user's list as a cursor.
     ///
     /// # Errors
-    /// `Internal` where the position does not serialise.
+    /// `Internal` if the position cannot be serialised.
     pub fn seal<T: Serialize>(&self, user: &UserId, list: &str, position: &T) -> Result<String, Error> {
         self.seal_bytes(user, list, &serde_json::to_vec(position).map_err(Error::internal)?)
     }
 
-    /// The position in a cursor.
+    /// Verifies a cursor and returns its position.
     ///
     /// # Errors
-    /// `Invalid` for a cursor that was altered, or issued for another user or list.
+    /// `Invalid` if the cursor was altered, issued for another user or list, or signed with a key no longer in use.
     pub fn open<T: DeserializeOwned>(&self, user: &UserId, list: &str, cursor: &str) -> Result<T, Error> {
         let position = self.open_bytes(user, list, cursor)?;
         serde_json::from_slice(&position).map_err(|_| BadCursor::Foreign.into())
     }
 
-    /// What [`seal`](Self::seal) gives, with the user in front: for tokens that come without another that says who
-    /// it is.
+    /// Like [`seal`](Self::seal), with the user id added, for tokens that a client sends without an access token.
     ///
     /// # Errors
-    /// `Internal` where the content does not serialise.
+    /// `Internal` if the content cannot be serialised.
     pub fn seal_with_user<T: Serialize>(
         &self,
         user: &UserId,
@@ -138,7 +137,8 @@ impl CursorKey {
         Ok(ORDERED.encode(format!("{user} {sealed}")))
     }
 
-    /// The user and the content of what was sealed with the user; `None` where it does not hold.
+    /// Verifies a token of [`seal_with_user`](Self::seal_with_user) and returns its user and content; `None` if it is
+    /// not valid.
     #[must_use]
     pub fn open_with_user<T: DeserializeOwned>(&self, kind: &str, token: &str) -> Option<(UserId, T)> {
         let text = String::from_utf8(ORDERED.decode(token).ok()?).ok()?;
@@ -148,13 +148,13 @@ impl CursorKey {
         Some((user, content))
     }
 
-    /// Signed bytes: the version, the key's id, the bytes, and 16 bytes of an HMAC-SHA-256 over the user, the list
-    /// and all of these.
+    /// Signs a position given as bytes. The cursor has the version, the key's id, the position, and the first 16 bytes
+    /// of an HMAC-SHA-256 over the user, the list and all before it.
     ///
     /// # Errors
-    /// `Internal` where there is no key.
+    /// `Internal` if there is no key.
     pub fn seal_bytes(&self, user: &UserId, list: &str, position: &[u8]) -> Result<String, Error> {
-        let (id, key) = self.keys.first().ok_or_else(|| Error::internal("there is no key for cursors"))?;
+        let (id, key) = self.keys.first().ok_or_else(|| Error::internal("no key to sign cursors with"))?;
         let mut bytes = Vec::with_capacity(position.len() + 2 + TAG);
         bytes.extend_from_slice(&[VERSION, *id]);
         bytes.extend_from_slice(position);
@@ -163,10 +163,10 @@ impl CursorKey {
         Ok(ORDERED.encode(bytes))
     }
 
-    /// The bytes that were signed.
+    /// Verifies a cursor of [`seal_bytes`](Self::seal_bytes) and returns its position.
     ///
     /// # Errors
-    /// Says why they do not hold.
+    /// The reason why the cursor was refused.
     pub fn open_bytes(&self, user: &UserId, list: &str, cursor: &str) -> Result<Vec<u8>, BadCursor> {
         let bytes = ORDERED.decode(cursor).map_err(|_| BadCursor::Foreign)?;
         let (body, signature) = bytes.split_last_chunk::<TAG>().ok_or(BadCursor::Foreign)?;
@@ -181,7 +181,7 @@ impl CursorKey {
 
 fn tag(key: &hmac::Key, user: &UserId, list: &str, body: &[u8]) -> hmac::Tag {
     let mut context = hmac::Context::with_key(key);
-    // Neither a user id nor a list's name holds a zero byte.
+    // A zero byte ends each part: neither user ids nor list names contain one.
     for part in [user.as_str().as_bytes(), list.as_bytes()] {
         context.update(part);
         context.update(&[0]);
@@ -195,7 +195,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cursor_holds_for_its_user_and_list_only() {
+    fn a_cursor_is_valid_only_for_its_user_and_list() {
         let key = CursorKey::derive(&[b"secret"]);
         let (alice, bob): (UserId, UserId) = ("alice".parse().unwrap(), "bob".parse().unwrap());
         let cursor = key.seal(&alice, "inbox", &("there", 7)).unwrap();

@@ -1,7 +1,7 @@
-//! The answer to a failed request: problem details (RFC 9457) with `success`, `code` and `message` added.
+//! The response to a failed request: problem details (RFC 9457) plus `success`, `code` and `message`.
 //!
-//! Invariant: the cause of a server error is logged once, at the boundary, and never sent to the client. It travels
-//! there beside the response, as a [`Cause`].
+//! Invariant: the cause of a server error is logged once, at the boundary, and never sent to the client, because it may
+//! contain internals. It reaches the boundary in the response's extensions, as a [`Cause`].
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ impl From<Error> for Problem {
     }
 }
 
-/// The body of a failed answer.
+/// The body of an error response (RFC 9457).
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "Problem")]
 pub struct ProblemBody<'a> {
@@ -37,7 +37,7 @@ pub struct ProblemBody<'a> {
     errors: Option<[FieldProblem<'a>; 1]>,
 }
 
-/// A field that was refused, and the reason.
+/// A refused field and the reason.
 #[derive(Serialize, JsonSchema)]
 pub struct FieldProblem<'a> {
     field: &'a str,

@@ -1,4 +1,4 @@
-//! The envelope of a successful answer.
+//! The envelope of a successful response.
 
 use axum::response::{IntoResponse, Response};
 use domain::error::Error;
@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::problem::Problem;
 
-/// The envelope of a successful answer: `{"success": true, "data", "message"}` and what lists add.
+/// A successful response: `{"success": true, "data", "message"}`. Lists add `next_cursor`, the inbox also `total`.
 #[derive(Debug, Serialize)]
 pub struct Reply<T> {
     #[serde(skip)]
@@ -16,7 +16,7 @@ pub struct Reply<T> {
     data: T,
     message: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[expect(clippy::option_option, reason = "not a list, the end of one, and not the end")]
+    #[expect(clippy::option_option, reason = "not a list, the last page, or a next page")]
     next_cursor: Option<Option<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     total: Option<u64>,
@@ -28,19 +28,19 @@ impl<T: Serialize> Reply<T> {
         Self { status: StatusCode::OK, success: true, data, message, next_cursor: None, total: None }
     }
 
-    /// 201 with what was created.
+    /// 201 with the created data.
     pub fn created(data: T, message: &'static str) -> Self {
         Self { status: StatusCode::CREATED, ..Self::ok(data, message) }
     }
 
-    /// 200 with a page of a list; `next` goes on, `None` is the end.
+    /// 200 with a page of a list; `next` is the cursor of the next page, `None` on the last one.
     pub fn page(data: T, next: Option<String>) -> Self {
         Self { next_cursor: Some(next), ..Self::ok(data, "OK") }
     }
 
-    /// Adds how many there are in all.
+    /// Adds the total number of entries in the list.
     #[must_use]
-    pub fn of(self, total: u64) -> Self {
+    pub fn with_total(self, total: u64) -> Self {
         Self { total: Some(total), ..self }
     }
 }

@@ -1,4 +1,4 @@
-//! Running a function in Lambda: its start, and its events.
+//! Running a function in Lambda.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -17,17 +17,18 @@ use tower::util::MapRequest;
 use tracing::Instrument as _;
 
 use crate::app::App;
-use crate::boundary::{boundary, path_as_sent};
+use crate::boundary::{boundary, with_encoded_path};
 
-/// Runs an HTTP function in Lambda: all of its `main`.
+/// Runs an HTTP function in Lambda; its `main` calls only this.
 ///
 /// # Errors
-/// What kept it from starting; Lambda logs it.
+/// The reason why it did not start; Lambda logs it.
 pub fn run(routes: Router<App>) -> Result<(), lambda_http::Error> {
-    start(async |app| lambda_http::run(MapRequest::new(boundary(routes, app), path_as_sent)).await)
+    start(async |app| lambda_http::run(MapRequest::new(boundary(routes, app), with_encoded_path)).await)
 }
 
-/// Runs a function that handles events, of the `WebSocket` API or of the table's stream, in Lambda: all of its `main`.
+/// Runs a function in Lambda that handles events of the `WebSocket` API or of the table's stream; its `main` calls only
+/// this.
 ///
 /// # Errors
 /// The reason why it did not start; Lambda logs it.
@@ -39,7 +40,7 @@ where
     A: Serialize,
     F: Future<Output = Result<A, String>> + Send + 'static,
 {
-    // Erased here, so that Lambda's runtime is compiled once and not for each function.
+    // Erases the handler's type, so that Lambda's runtime is compiled once instead of once per function.
     run_json_events(Box::new(move |app, event| match serde_json::from_value(event) {
         Ok(event) => {
             let call = handler(app, event);
@@ -62,8 +63,8 @@ fn run_json_events(handler: JsonHandler) -> Result<(), lambda_http::Error> {
     })
 }
 
-/// Calls a function that is given events, and takes what was seen of it as one observation: under the name of a function
-/// where the process has several, with Lambda's ids where there are any.
+/// Runs a call of an event function and records it as one observation, with Lambda's ids if there are any. A process
+/// that runs several functions names the `function`.
 ///
 /// # Errors
 /// Those of the call.
@@ -84,16 +85,16 @@ pub async fn observed<A>(
         call.await
     };
     let answer = meter.watch(call.instrument(span)).await;
-    let mut seen = meter.observation();
-    seen.add(Metric::Latency, meter::millis(began.elapsed()));
+    let mut observation = meter.observation();
+    observation.add(Metric::Latency, meter::millis(began.elapsed()));
     if let Some(trace_id) = trace_id {
-        seen.fields.insert("trace_id".to_owned(), trace_id.into());
+        observation.fields.insert("trace_id".to_owned(), trace_id.into());
     }
     if in_lambda {
-        seen.fields.insert("lambda_request_id".to_owned(), request_id.as_str().into());
+        observation.fields.insert("lambda_request_id".to_owned(), request_id.as_str().into());
     }
-    seen.fields.insert("request_id".to_owned(), request_id.into());
-    app.observer.record(&seen, app.store.now());
+    observation.fields.insert("request_id".to_owned(), request_id.into());
+    app.observer.record(&observation, app.store.now());
     answer
 }
 

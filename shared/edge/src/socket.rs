@@ -1,7 +1,7 @@
-//! Who opens a socket, and how the four socket functions know.
+//! Authentication of sockets, and their events as the four socket functions read them.
 //!
-//! Invariant: the identity is set once, by the authorizer, and API Gateway hands it to every later event: a frame
-//! costs no look-up.
+//! Invariant: only the authorizer sets the identity, once. API Gateway adds it to every later event of the socket, so
+//! that a frame needs no look-up.
 
 use aws_lambda_events::apigw::{ApiGatewayProxyResponse, ApiGatewayWebsocketProxyRequest};
 use domain::caller::Caller;
@@ -17,13 +17,13 @@ use serde_json::Value;
 
 use crate::app::App;
 
-/// The subprotocol, named before the token where that comes as one.
+/// The subprotocol. A client that sends its token as a subprotocol names this one first.
 pub const PROTOCOL: &str = "tidings";
 const PROTOCOLS: &str = "sec-websocket-protocol";
-/// What tickets are called in their signatures.
-const LIST: &str = "ticket";
+/// The purpose that tickets are signed for.
+const KIND: &str = "ticket";
 
-/// Who holds a socket, as the authorizer's context carries it: texts only.
+/// The user of a socket, serialised to text, because the authorizer's context takes no objects.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Identity {
     user: UserId,
@@ -50,34 +50,36 @@ impl From<&Caller> for Identity {
     }
 }
 
-/// What a ticket says.
+/// The signed content of a ticket.
 #[derive(Serialize, Deserialize)]
 struct Ticket {
     id: String,
     identity: Identity,
 }
 
-/// A ticket for a caller: their id and a signed one-time id, which the store keeps for 30 s.
+/// Issues a ticket that opens one socket for a caller. It contains their identity and a one-time id, signed; the store
+/// keeps the one-time id for 30 s.
 ///
 /// # Errors
-/// `Unavailable` where the database is.
+/// `Unavailable` if the database is.
 pub async fn issue_ticket(app: &App, caller: &Caller) -> Result<String, Error> {
     let ticket = Ticket { id: id::request_token(), identity: caller.into() };
     app.store.add_ticket(&caller.user, &ticket.id).await?;
-    app.cursors.seal_with_user(&caller.user, LIST, &ticket)
+    app.cursors.seal_with_user(&caller.user, KIND, &ticket)
 }
 
 async fn use_ticket(app: &App, ticket: &str) -> Result<Caller, Error> {
     let refused = || Error::NotAuthenticated("The ticket is not valid.");
-    let (user, ticket) = app.cursors.open_with_user::<Ticket>(LIST, ticket).ok_or_else(refused)?;
+    let (user, ticket) = app.cursors.open_with_user::<Ticket>(KIND, ticket).ok_or_else(refused)?;
     if app.store.use_ticket(&user, &ticket.id).await? { Ok(ticket.identity.into()) } else { Err(refused()) }
 }
 
-/// Who opens a socket: by `?token=`, by `?ticket=`, or by the subprotocols `tidings, TOKEN`.
+/// Authenticates the client that opens a socket, by `?token=`, `?ticket=` or the subprotocols `tidings, TOKEN`.
 ///
 /// # Errors
-/// `NotAuthenticated` where none of them holds; `Unavailable` where the issuer's keys or the database are.
-pub async fn opener(
+/// `NotAuthenticated` if it sends none of these, or one that is not valid; `Unavailable` if the issuer's keys or the
+/// database are.
+pub async fn authenticate(
     app: &App,
     token: Option<&str>,
     ticket: Option<&str>,
@@ -94,29 +96,29 @@ pub async fn opener(
         }
     };
     meter::note_caller(&caller.user);
-    // The leeway that verifying allows would only open a socket that its first frame ends.
+    // Without leeway: the first frame would close a socket whose token has expired.
     if caller.expires <= app.store.now() {
         return Err(Error::NotAuthenticated("The token has expired."));
     }
     Ok(caller)
 }
 
-/// The authorizer's context for a caller.
+/// The authorizer's context that carries a caller's identity.
 ///
 /// # Errors
-/// `Internal` where it does not serialise.
+/// `Internal` if it cannot be serialised.
 pub fn context_of(caller: &Caller) -> Result<Value, Error> {
     let identity = serde_json::to_string(&Identity::from(caller)).map_err(Error::internal)?;
     Ok(serde_json::json!({ "identity": identity }))
 }
 
-/// An event of a socket, as far as the functions need it.
+/// The parts of a socket event that the functions need.
 pub struct SocketEvent {
     /// API Gateway's id for the socket.
     pub connection: String,
-    /// Who holds it.
+    /// The socket's user.
     pub caller: Caller,
-    /// The frame, where it is one.
+    /// The frame's text; empty if the event is not a frame.
     pub body: String,
     /// Whether the client asked for the subprotocol.
     pub wants_protocol: bool,
@@ -125,14 +127,14 @@ pub struct SocketEvent {
 }
 
 impl SocketEvent {
-    /// Reads an event of API Gateway.
+    /// Reads an event from API Gateway.
     ///
     /// # Errors
-    /// `Internal` where the authorizer's context or the connection is missing: the API is set up wrongly.
+    /// `Internal` if the authorizer's context or the connection id is missing: the API is misconfigured.
     pub fn read(event: ApiGatewayWebsocketProxyRequest) -> Result<Self, Error> {
         let context = event.request_context.authorizer.fields;
         let identity = context.get("identity").and_then(Value::as_str);
-        let identity = identity.ok_or_else(|| Error::internal("no identity in the context"))?;
+        let identity = identity.ok_or_else(|| Error::internal("no identity in the authorizer's context"))?;
         let identity: Identity = serde_json::from_str(identity).map_err(Error::internal)?;
         let identity: Caller = identity.into();
         let connection = event.request_context.connection_id;
@@ -144,7 +146,7 @@ impl SocketEvent {
         let protocols =
             event.headers.get(PROTOCOLS).and_then(|value| value.to_str().ok()).unwrap_or_default();
         Ok(Self {
-            connection: connection.ok_or_else(|| Error::internal("an event without a connection"))?,
+            connection: connection.ok_or_else(|| Error::internal("an event without a connection id"))?,
             caller: identity,
             body: event.body.unwrap_or_default(),
             wants_protocol: protocols.split(',').any(|name| name.trim() == PROTOCOL),
@@ -153,7 +155,7 @@ impl SocketEvent {
     }
 }
 
-/// The answer to API Gateway: all went well.
+/// The successful response to API Gateway, status 200.
 #[must_use]
 pub fn accepted() -> ApiGatewayProxyResponse {
     let mut response = ApiGatewayProxyResponse::default();
@@ -161,10 +163,10 @@ pub fn accepted() -> ApiGatewayProxyResponse {
     response
 }
 
-/// A fault, for API Gateway and for the log.
+/// Logs a fault and returns its code, the error text for API Gateway.
 #[must_use]
-pub fn fault(error: &Error) -> String {
+pub fn log_fault(error: &Error) -> String {
     meter::failed(error);
-    tracing::error!(code = error.code(), error = reason(error), "a socket's function failed");
+    tracing::error!(code = error.code(), error = reason(error), "a socket function failed");
     error.code().to_owned()
 }

@@ -1,4 +1,4 @@
-//! JSON Web Tokens in their parts (RFC 7515), before any key has verified them.
+//! Parsing JSON Web Tokens (RFC 7515), before any key has verified them.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -6,33 +6,34 @@ use jsonwebtoken::{Algorithm, DecodingKey};
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, Deserializer, IgnoredAny};
 
-/// The members of a header (RFC 7515, section 4) that we read. Of the others none is asked for a key: not `jwk`, not
-/// `jku`, not `x5c`.
+/// The members of a header that we read (RFC 7515, section 4).
+///
+/// Invariant: a key is never taken from the token itself (`jwk`, `jku`, `x5c`), because a forger could put one there.
 #[derive(Deserialize)]
-struct Head {
+struct Header {
     alg: Algorithm,
     kid: Option<String>,
-    /// Whether it demands extensions. We know none.
-    #[serde(default, deserialize_with = "is_there")]
+    /// Whether it requires extensions. None are supported.
+    #[serde(default, deserialize_with = "is_present")]
     crit: bool,
 }
 
-fn is_there<'de, D: Deserializer<'de>>(value: D) -> Result<bool, D::Error> {
+fn is_present<'de, D: Deserializer<'de>>(value: D) -> Result<bool, D::Error> {
     IgnoredAny::deserialize(value).map(|_| true)
 }
 
-/// Reads base64url without padding, in its one form (RFC 7515, section 2).
+/// Decodes base64url without padding (RFC 7515, section 2); non-canonical encodings are refused.
 pub(crate) fn bytes(text: &str) -> Option<Vec<u8>> {
     URL_SAFE_NO_PAD.decode(text).ok()
 }
 
-/// Reads a JSON object whose members that we know appear once; serde would take an array for one as well.
+/// Parses a JSON object. Refuses duplicates of known members, and arrays, which serde alone would accept.
 pub(crate) fn object<T: DeserializeOwned>(json: &[u8]) -> Option<T> {
     let is_object = json.trim_ascii_start().first() == Some(&b'{');
     is_object.then(|| serde_json::from_slice(json).ok()).flatten()
 }
 
-/// A token in its parts (RFC 7515, section 7.1), none of which is to be believed before a key has been asked.
+/// A parsed token (RFC 7515, section 7.1). Nothing in it can be trusted until a key has verified it.
 pub(crate) struct Token<'a> {
     /// The algorithm it names.
     pub(crate) algorithm: Algorithm,
@@ -45,30 +46,30 @@ pub(crate) struct Token<'a> {
 }
 
 impl<'a> Token<'a> {
-    /// Takes a token apart; `None` for what is none, names an algorithm that nobody knows, or demands an extension.
+    /// Parses a token; `None` if it is malformed, names an unknown algorithm, or requires an extension.
     pub(crate) fn parse(text: &'a str) -> Option<Self> {
         let (signed, signature) = text.rsplit_once('.')?;
-        let (head, payload) = signed.split_once('.')?;
-        let head: Head = object(&bytes(head)?)?;
-        let whole = !payload.contains('.') && !head.crit;
-        whole.then_some(Self {
-            algorithm: head.alg,
-            kid: head.kid,
+        let (header, payload) = signed.split_once('.')?;
+        let header: Header = object(&bytes(header)?)?;
+        let is_valid = !payload.contains('.') && !header.crit;
+        is_valid.then_some(Self {
+            algorithm: header.alg,
+            kid: header.kid,
             signed: signed.as_bytes(),
             signature,
             payload,
         })
     }
 
-    /// A token of those parts alone, for signatures over anything.
+    /// A token with only these parts, to test signatures over any bytes.
     #[cfg(test)]
     pub(crate) fn over(signed: &'a [u8], algorithm: Algorithm, signature: &'a str) -> Self {
         Self { algorithm, kid: None, signed, signature, payload: "" }
     }
 
-    /// Whether a key has signed it by an algorithm, which must be the one it names.
+    /// Whether a key signed the token with an algorithm, which must be the one that the token names.
     pub(crate) fn is_signed(&self, algorithm: Algorithm, key: &DecodingKey) -> bool {
-        // jsonwebtoken panics at its first use without a provider; installing it twice is an error to ignore.
+        // jsonwebtoken panics without a provider. Installing it again is an error that can be ignored.
         let _ = jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER.install_default();
         self.algorithm == algorithm
             && jsonwebtoken::crypto::verify(self.signature, self.signed, key, algorithm).unwrap_or(false)

@@ -14,21 +14,21 @@ use crate::page::CursorKey;
 /// The purpose that refresh tokens are signed for.
 const KIND: &str = "refresh";
 
-/// The signed content of a refresh token, beside its user: session and generation.
+/// The signed content of a refresh token besides its user: session and generation.
 #[derive(Serialize, Deserialize)]
 struct Content(SessionId, u64);
 
 /// Verifies a refresh token and reads its content.
 ///
 /// # Errors
-/// `NotAuthenticated` where it was not issued here, or with a secret that is no longer in use.
+/// `NotAuthenticated` if it was not issued here, or its secret is no longer in use.
 pub fn open_refresh_token(keys: &CursorKey, token: &str) -> Result<RefreshToken, Error> {
     let opened = keys.open_with_user(KIND, token);
     let (user, Content(session, generation)) = opened.ok_or_else(session_ended)?;
     Ok(RefreshToken { user, session, generation })
 }
 
-/// A pair of tokens, as the API shows it (RFC 6749, section 5.1).
+/// A pair of tokens (RFC 6749, section 5.1).
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Tokens {
     access_token: String,
@@ -39,10 +39,11 @@ pub struct Tokens {
 }
 
 impl Tokens {
-    /// Issues the tokens of a session's generation. The same generation and profile name give the same tokens.
+    /// Issues the token pair for the current generation of a session. Deterministic: the same generation and profile
+    /// name return the same tokens.
     ///
     /// # Errors
-    /// `NotFound` where this deployment signs no tokens, `Internal` where signing fails.
+    /// `NotFound` if this deployment signs no tokens, `Internal` if signing fails.
     pub fn issue(
         signer: Option<&Signer>,
         keys: &CursorKey,
@@ -53,7 +54,7 @@ impl Tokens {
         let expires = Timestamp::from_millis(session.rotated_at.millis() + ACCESS_LIFE * 1000);
         let name = profile.shown_name().map(String::from);
         let content = Content(session.id.clone(), session.generation);
-        // Without a shared secret, all users come from another issuer.
+        // Without a shared secret, all users come from an external issuer.
         let signer = signer.ok_or(Error::NotFound("There is no such route."))?;
         Ok(Self {
             access_token: signer.sign(&session.user, name.as_deref(), Some(&session.id), expires)?,

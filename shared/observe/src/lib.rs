@@ -1,6 +1,6 @@
-//! What operators see: the meter of a request, the metrics, and the log.
+//! Observability: the meter of a request, the metrics, and the log.
 //!
-//! It must not know the table, the SDK or HTTP: whoever makes a call reports it to the [`meter`].
+//! This crate must not depend on the table, the SDK or HTTP. The crates above it report their calls to the [`meter`].
 
 pub mod log;
 pub mod meter;

@@ -1,8 +1,8 @@
-//! What a request costs: database calls, the longest chain of calls that waited for one another, and units.
+//! The meter of a request: its database calls, the longest chain of sequential calls, and capacity units.
 //!
-//! The store's interceptor reports every call, so no call can be forgotten. A call is attributed to the request whose
-//! task makes it; calls made side by side with `join!` count one in the chain. A request's ids and outcome are noted here
-//! as well. Outside of a request all of this does nothing.
+//! The store's interceptor reports every call, so no call can be forgotten. A call counts for the request whose task
+//! makes it. Concurrent calls (`join!`) count as one in the chain. The meter also collects the ids and the outcome of
+//! the request. Outside of a request, all functions do nothing.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,39 +19,39 @@ tokio::task_local! {
     static CURRENT: Meter;
 }
 
-/// Counts the database calls of one request.
+/// The meter of one request. Clones share their state.
 #[derive(Debug, Clone, Default)]
 pub struct Meter(Arc<Counts>);
 
 #[derive(Debug, Default)]
 struct Counts {
     calls: AtomicU32,
-    /// The longest chain among the calls that have ended.
+    /// The longest chain of sequential calls that have ended.
     depth: AtomicU32,
-    /// Units in hundredths: the engine counts halves, and atomics count whole numbers.
+    /// Capacity units in hundredths: the engine counts in halves, and atomics are integers.
     read: AtomicU64,
     written: AtomicU64,
-    waiting: Mutex<Waiting>,
-    noted: Mutex<Observation>,
+    wait_time: Mutex<WaitTime>,
+    observation: Mutex<Observation>,
 }
 
-/// The time during which at least one call was under way.
+/// The time during which at least one call was in flight.
 #[derive(Debug, Default)]
-struct Waiting {
-    under_way: u32,
+struct WaitTime {
+    in_flight: u32,
     since: Option<Instant>,
     total: Duration,
 }
 
-impl Waiting {
+impl WaitTime {
     fn begin(&mut self) {
-        self.under_way += 1;
+        self.in_flight += 1;
         self.since.get_or_insert_with(Instant::now);
     }
 
     fn end(&mut self) {
-        self.under_way = self.under_way.saturating_sub(1);
-        if self.under_way == 0
+        self.in_flight = self.in_flight.saturating_sub(1);
+        if self.in_flight == 0
             && let Some(since) = self.since.take()
         {
             self.total += since.elapsed();
@@ -59,14 +59,14 @@ impl Waiting {
     }
 }
 
-/// What a request took so far.
+/// The database costs of a request so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Reading {
-    /// The time that it waited for the database.
+    /// The time during which the request waited for the database.
     pub waited: Duration,
-    /// Database calls, repeated ones included.
+    /// Database calls, including retries.
     pub calls: u32,
-    /// The longest chain of calls that waited for one another.
+    /// The length of the longest chain of sequential calls.
     pub depth: u32,
     /// Read capacity units.
     pub rcu: f64,
@@ -75,7 +75,7 @@ pub struct Reading {
 }
 
 impl Reading {
-    /// The value of a `Server-Timing` header (W3C Server Timing).
+    /// Formats the costs as a `Server-Timing` header (W3C Server Timing).
     #[must_use]
     pub fn server_timing(&self) -> String {
         let Self { waited, calls, depth, rcu, wcu } = self;
@@ -85,27 +85,27 @@ impl Reading {
 }
 
 impl Meter {
-    /// Runs a request with its calls counted here.
+    /// Runs a request, and measures it with this meter.
     pub async fn watch<F: Future>(&self, request: F) -> F::Output {
         CURRENT.scope(self.clone(), request).await
     }
 
-    /// What was noted, and what the database took.
+    /// Returns what was observed of the request, including its database costs.
     #[must_use]
     pub fn observation(&self) -> Observation {
-        let mut seen = self.0.noted.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        self.read().add_to(&mut seen);
-        seen
+        let mut observation = self.0.observation.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        self.read().add_to(&mut observation);
+        observation
     }
 
-    /// What has been counted.
+    /// Returns the database costs so far.
     #[must_use]
     pub fn read(&self) -> Reading {
         let units = |hundredths: &AtomicU64| {
             f64::from(u32::try_from(hundredths.load(Ordering::Relaxed)).unwrap_or(u32::MAX)) / 100.0
         };
         Reading {
-            waited: self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner).total,
+            waited: self.0.wait_time.lock().unwrap_or_else(PoisonError::into_inner).total,
             calls: self.0.calls.load(Ordering::Relaxed),
             depth: self.0.depth.load(Ordering::Relaxed),
             rcu: units(&self.0.read),
@@ -115,31 +115,31 @@ impl Meter {
 }
 
 impl Reading {
-    /// Adds what the database took to what a request was seen to do.
-    fn add_to(&self, seen: &mut Observation) {
+    /// Adds the database costs to the observation of a request.
+    fn add_to(&self, observation: &mut Observation) {
         if self.calls == 0 {
             return;
         }
-        seen.fields.insert("database_depth".to_owned(), self.depth.into());
-        seen.add(Metric::DatabaseCalls, self.calls.into());
-        seen.add(Metric::DatabaseTime, millis(self.waited));
+        observation.fields.insert("database_depth".to_owned(), self.depth.into());
+        observation.add(Metric::DatabaseCalls, self.calls.into());
+        observation.add(Metric::DatabaseTime, millis(self.waited));
         for (metric, units) in [(Metric::ReadUnits, self.rcu), (Metric::WriteUnits, self.wcu)] {
             if units > 0.0 {
-                seen.add(metric, units);
+                observation.add(metric, units);
             }
         }
     }
 }
 
-/// A duration in milliseconds, to the microsecond.
+/// Converts a duration to milliseconds, rounded to microseconds.
 #[must_use]
 pub fn millis(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1_000_000.0).round() / 1000.0
 }
 
-/// An id that the log may show.
+/// An id that may appear in the log.
 pub trait Noted {
-    /// The fields of the log that it fills.
+    /// The log fields that contain the id.
     fn fields(&self) -> Vec<(&'static str, String)>;
 }
 
@@ -161,68 +161,72 @@ impl Noted for MessageId {
     }
 }
 
-/// Notes what the current request is about.
+/// Notes an id that the current request is about.
 pub fn note(id: &impl Noted) {
-    with(|seen| id.fields().into_iter().for_each(|(name, value)| add_field(seen, name, value)));
+    update(|observation| {
+        id.fields().into_iter().for_each(|(name, value)| add_field(observation, name, value));
+    });
 }
 
-/// Notes who makes the current request.
+/// Notes the caller of the current request.
 pub fn note_caller(user: &UserId) {
-    with(|seen| add_field(seen, "user", user.to_string()));
+    update(|observation| add_field(observation, "user", user.to_string()));
 }
 
-/// Notes something else of the current request that comes from us, or from AWS.
+/// Notes another field of the current request. The value must come from our code or from AWS, not from a client.
 pub fn note_field(name: &'static str, value: impl Into<Value>) {
-    with(|seen| drop(seen.fields.insert(name.to_owned(), value.into())));
+    update(|observation| drop(observation.fields.insert(name.to_owned(), value.into())));
 }
 
-/// Names the function that serves the current request, where the process has several.
+/// Sets the function that serves the current request, in a process with several functions.
 pub fn serve_as(function: &'static str) {
-    with(|seen| seen.function = Some(function));
+    update(|observation| observation.function = Some(function));
 }
 
-/// The function that serves the current request, where the process has several.
+/// Returns the function that serves the current request, in a process with several functions.
 #[must_use]
 pub fn serving() -> Option<&'static str> {
     let function =
-        |Meter(counts): &Meter| counts.noted.lock().unwrap_or_else(PoisonError::into_inner).function;
+        |Meter(counts): &Meter| counts.observation.lock().unwrap_or_else(PoisonError::into_inner).function;
     CURRENT.try_with(function).ok().flatten()
 }
 
-/// Counts one of a metric in the current request.
+/// Adds one to a metric of the current request.
 pub fn count(metric: Metric) {
     measure(metric, 1.0);
 }
 
-/// Adds a value, in the metric's unit, to the current request.
+/// Adds a value, in the metric's unit, to a metric of the current request.
 pub fn measure(metric: Metric, value: f64) {
-    with(|seen| seen.add(metric, value));
+    update(|observation| observation.add(metric, value));
 }
 
-/// Adds the time between two moments to the current request; none where clocks differ so much that it were negative.
+/// Adds the time between two moments to a metric of the current request. A negative time counts as zero: the clocks of
+/// two machines may differ.
 pub fn measure_between(metric: Metric, since: Timestamp, until: Timestamp) {
     let between = u64::try_from(until.millis().saturating_sub(since.millis())).unwrap_or_default();
     let between = Duration::from_millis(between);
     measure(metric, if metric.unit() == Unit::Seconds { between.as_secs_f64() } else { millis(between) });
 }
 
-/// Counts the failure of the current request, or of a frame in it.
+/// Counts the failure of the current request or of a frame, and notes its code.
 pub fn failed(error: &Error) {
-    with(|seen| {
+    update(|observation| {
         let is_ours = error.status().is_server_error();
-        seen.add(if is_ours { Metric::ServerErrors } else { Metric::ClientErrors }, 1.0);
-        seen.fields.insert("code".to_owned(), error.code().into());
+        observation.add(if is_ours { Metric::ServerErrors } else { Metric::ClientErrors }, 1.0);
+        observation.fields.insert("code".to_owned(), error.code().into());
     });
 }
 
-fn with(change: impl FnOnce(&mut Observation)) {
-    let _ = CURRENT
-        .try_with(|Meter(counts)| change(&mut counts.noted.lock().unwrap_or_else(PoisonError::into_inner)));
+fn update(change: impl FnOnce(&mut Observation)) {
+    let _ = CURRENT.try_with(|Meter(counts)| {
+        change(&mut counts.observation.lock().unwrap_or_else(PoisonError::into_inner));
+    });
 }
 
-/// Sets a field, or makes it a list where the request is about several.
-fn add_field(seen: &mut Observation, name: &str, value: String) {
-    let field = seen.fields.entry(name).or_insert_with(|| value.as_str().into());
+/// Sets a field. If the field has another value already, it becomes a list of the different values.
+fn add_field(observation: &mut Observation, name: &str, value: String) {
+    let field = observation.fields.entry(name).or_insert_with(|| value.as_str().into());
     match field {
         Value::Array(values) if values.iter().all(|known| *known != value) => values.push(value.into()),
         Value::String(known) if *known != value => *field = vec![field.take(), value.into()].into(),
@@ -230,28 +234,28 @@ fn add_field(seen: &mut Observation, name: &str, value: String) {
     }
 }
 
-/// The length of the longest chain of calls that have ended in the current request; `None` outside of a request.
+/// Returns the length of the longest chain of sequential calls that have ended in the current request; `None` outside
+/// of a request.
 ///
-/// To be asked when a call starts and not when it is sent: of two calls made side by side, one may end before the
-/// other is sent.
+/// Read it when a call starts, not when it is sent: of two concurrent calls, one may end before the other is sent.
 #[must_use]
 pub fn depth() -> Option<u32> {
     CURRENT.try_with(|Meter(counts)| counts.depth.load(Ordering::Relaxed)).ok()
 }
 
-/// Counts a database call that is sent now.
+/// Counts a database call that is being sent.
 pub fn attempt_began() {
     let _ = CURRENT.try_with(|Meter(counts)| {
         counts.calls.fetch_add(1, Ordering::Relaxed);
-        counts.waiting.lock().unwrap_or_else(PoisonError::into_inner).begin();
+        counts.wait_time.lock().unwrap_or_else(PoisonError::into_inner).begin();
     });
 }
 
-/// Counts the end of a database call, which made a chain of `depth` calls.
+/// Records the end of a database call, which is the last of a chain of `depth` calls.
 pub fn attempt_ended(depth: u32) {
     let _ = CURRENT.try_with(|Meter(counts)| {
         counts.depth.fetch_max(depth, Ordering::Relaxed);
-        counts.waiting.lock().unwrap_or_else(PoisonError::into_inner).end();
+        counts.wait_time.lock().unwrap_or_else(PoisonError::into_inner).end();
     });
 }
 

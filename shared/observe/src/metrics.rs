@@ -1,8 +1,11 @@
-//! The metrics: what is counted, and how it is shown to CloudWatch and to Prometheus.
+//! Metrics: what is measured, and how it is published to CloudWatch and Prometheus.
 //!
-//! Invariant: both show the same observations. A request gives one when it ends; it becomes one line of JSON, which is
-//! the request's log entry and its metrics at once (Amazon CloudWatch, "Embedded metric format"), and it is added to the
-//! totals that Prometheus reads. Neither holds a text, a token or an address: values are numbers, fields are ids.
+//! Each request makes one observation when it ends. The observation becomes one line of JSON, which is both the
+//! request's log entry and its metrics (Amazon CloudWatch, "Embedded metric format"), and is added to the totals that
+//! Prometheus reads.
+//!
+//! Invariant: neither contains a text, a token or an address, because both leave the process. Values are numbers;
+//! fields are ids, numbers, times, and names from our code.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -17,67 +20,67 @@ use serde_json::{Map, Value, json};
 pub const NAMESPACE: &str = "Tidings";
 /// The content type of [`Observer::prometheus`] (Prometheus, "Exposition formats").
 pub const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
-/// Values of one metric in a line at most (the embedded metric format's limit).
+/// Maximum number of values of one metric in a line (the embedded metric format's limit). Further values are left out.
 const VALUES: usize = 100;
-/// What a request is counted under that no function serves.
+/// The function name of requests that no function serves.
 const GATEWAY: &str = "Gateway";
 
-/// What is counted or measured. Its name in CloudWatch is that of the variant.
+/// A metric. Its name in CloudWatch is the name of the variant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Metric {
-    /// From the request's arrival at the function to its answer.
+    /// The time from a request's arrival at the function to its response.
     Latency,
-    /// Requests and frames that were refused: 4xx.
+    /// Requests and frames that were refused (4xx).
     ClientErrors,
-    /// Requests and frames that failed by a fault of ours or of the database: 5xx.
+    /// Requests and frames that failed because of the server or the database (5xx).
     ServerErrors,
-    /// Calls of the database, repeated ones included.
+    /// Database calls, including retries.
     DatabaseCalls,
-    /// How long a request waited for the database.
+    /// The time during which a request waited for the database.
     DatabaseTime,
     /// Read capacity units.
     ReadUnits,
     /// Write capacity units.
     WriteUnits,
-    /// Calls of the database that another transaction was in the way of.
+    /// Database calls that conflicted with another transaction.
     Conflicts,
-    /// Calls of the database that repeated another.
+    /// Retries of database calls.
     Retries,
-    /// Messages that were sent; retries of one count once.
+    /// Messages sent. Retries of a send are not counted.
     MessagesSent,
-    /// Sockets that opened.
+    /// Sockets opened.
     SocketsOpened,
-    /// Sockets that closed.
+    /// Sockets closed.
     SocketsClosed,
-    /// How long a socket lived that closed.
+    /// The lifetime of a closed socket.
     SocketLife,
-    /// Sockets that opened soon after their user's last one had closed.
+    /// Sockets opened soon after the user's last socket had closed.
     Reconnections,
-    /// Events that reached a socket.
+    /// Events pushed to a socket.
     PushesSent,
-    /// Events whose socket was gone.
+    /// Pushes to a socket that was gone.
     PushesGone,
-    /// Events that failed to reach a socket, or took too long.
+    /// Pushes that failed, and sockets whose pushes took too long.
     PushesFailed,
-    /// The age of the oldest change of a large conversation when it had been brought to everyone.
+    /// The age of a large conversation's oldest change when its fan-out was complete.
     FanOutLag,
-    /// How long a poll was asked to wait before the next one.
+    /// The delay before the next poll, as requested from the client.
     PollAfter,
 }
 
-/// What a metric's values are.
+/// The unit of a metric's values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unit {
-    /// A number of things; a request's values add up.
+    /// A number of things. The values of a request are added up.
     Count,
-    /// Milliseconds; each value counts by itself.
+    /// Milliseconds. Each value of a request is kept.
     Milliseconds,
-    /// Seconds; each value counts by itself.
+    /// Seconds. Each value of a request is kept.
     Seconds,
 }
 
 impl Unit {
-    /// Its name in CloudWatch.
+    /// The name in CloudWatch.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -99,14 +102,14 @@ impl Unit {
         }
     }
 
-    /// What one of it is in the base unit of Prometheus.
-    fn in_base(self) -> f64 {
+    /// The factor that converts a value to the base unit of Prometheus.
+    fn base_factor(self) -> f64 {
         if self == Self::Milliseconds { 0.001 } else { 1.0 }
     }
 }
 
 impl Metric {
-    /// All of them.
+    /// All metrics, in order.
     pub const ALL: [Self; 19] = [
         Self::Latency,
         Self::ClientErrors,
@@ -129,13 +132,13 @@ impl Metric {
         Self::PollAfter,
     ];
 
-    /// Its name in CloudWatch.
+    /// The name in CloudWatch.
     #[must_use]
     pub fn name(self) -> String {
         format!("{self:?}")
     }
 
-    /// What its values are.
+    /// The unit of the values.
     #[must_use]
     pub fn unit(self) -> Unit {
         match self {
@@ -145,41 +148,41 @@ impl Metric {
         }
     }
 
-    /// Whether CloudWatch has it for each function by itself. The others it has for the table alone, for each metric of
-    /// each function has its price; by function they can be had from the lines.
+    /// Whether CloudWatch has the metric per function. It has the other metrics per table only, because each metric of
+    /// each function costs money; the log lines contain them per function.
     #[must_use]
     pub fn is_by_function(self) -> bool {
         matches!(self, Self::Latency | Self::ClientErrors | Self::ServerErrors)
     }
 
-    /// What it says, in a sentence.
+    /// The description, in one sentence.
     fn help(self) -> &'static str {
         match self {
-            Self::Latency => "From a request's arrival at the function to its answer.",
+            Self::Latency => "The time from a request's arrival at the function to its response.",
             Self::ClientErrors => "Requests and frames that were refused (4xx).",
             Self::ServerErrors => "Requests and frames that failed (5xx).",
-            Self::DatabaseCalls => "Calls of the database, repeated ones included.",
-            Self::DatabaseTime => "How long a request waited for the database.",
+            Self::DatabaseCalls => "Database calls, including retries.",
+            Self::DatabaseTime => "The time during which a request waited for the database.",
             Self::ReadUnits => "Read capacity units.",
             Self::WriteUnits => "Write capacity units.",
-            Self::Conflicts => "Calls of the database that another transaction was in the way of.",
-            Self::Retries => "Calls of the database that repeated another.",
-            Self::MessagesSent => "Messages that were sent.",
-            Self::SocketsOpened => "Sockets that opened.",
-            Self::SocketsClosed => "Sockets that closed.",
-            Self::SocketLife => "How long a socket lived that closed.",
-            Self::Reconnections => "Sockets that opened soon after their user's last one had closed.",
-            Self::PushesSent => "Events that reached a socket.",
-            Self::PushesGone => "Events whose socket was gone.",
-            Self::PushesFailed => "Events that failed to reach a socket, or took too long.",
+            Self::Conflicts => "Database calls that conflicted with another transaction.",
+            Self::Retries => "Retries of database calls.",
+            Self::MessagesSent => "Messages sent.",
+            Self::SocketsOpened => "Sockets opened.",
+            Self::SocketsClosed => "Sockets closed.",
+            Self::SocketLife => "The lifetime of a closed socket.",
+            Self::Reconnections => "Sockets opened soon after the user's last socket had closed.",
+            Self::PushesSent => "Events pushed to a socket.",
+            Self::PushesGone => "Pushes to a socket that was gone.",
+            Self::PushesFailed => "Pushes that failed, and sockets whose pushes took too long.",
             Self::FanOutLag => {
-                "Age of a large conversation's oldest change when it had been brought to everyone."
+                "The age of a large conversation's oldest change when its fan-out was complete."
             }
-            Self::PollAfter => "How long a poll was asked to wait before the next one.",
+            Self::PollAfter => "The delay before the next poll, as requested from the client.",
         }
     }
 
-    /// Its name in Prometheus: `tidings_messages_sent_total`, `tidings_latency_seconds`.
+    /// The name in Prometheus, such as `tidings_messages_sent_total` or `tidings_latency_seconds`.
     #[must_use]
     pub fn prometheus(self) -> String {
         let mut name = "tidings".to_owned();
@@ -193,19 +196,19 @@ impl Metric {
     }
 }
 
-/// What one request was seen to do.
+/// The values and log fields of one request.
 #[derive(Debug, Clone, Default)]
 pub struct Observation {
-    /// The function that served it, where the process has several.
+    /// The function that served it, in a process with several functions.
     pub function: Option<&'static str>,
-    /// Its values: of a count one, their sum.
+    /// The values of each metric. A count has a single value, the sum.
     pub values: BTreeMap<Metric, Vec<f64>>,
-    /// What its log entry says beside them.
+    /// The other fields of its log entry.
     pub fields: Map<String, Value>,
 }
 
 impl Observation {
-    /// Adds to a metric: to its sum where it is a count, else one more value.
+    /// Adds a value to a metric: to the sum of a count, else as one more value.
     pub fn add(&mut self, metric: Metric, value: f64) {
         let values = self.values.entry(metric).or_default();
         match values.first_mut() {
@@ -215,107 +218,108 @@ impl Observation {
     }
 }
 
-/// All the observations of a metric and a function so far.
+/// The sum of all observations of a metric and a function so far.
 #[derive(Debug, Default)]
 struct Total {
     count: u64,
     sum: f64,
-    /// How many were in each bucket, and in none before it.
+    /// The number of values in each bucket, without those of lower buckets.
     buckets: Vec<u64>,
 }
 
 type Totals = BTreeMap<(Metric, Cow<'static, str>), Total>;
 
-/// Where lines are written to, and the table that tells one deployment's from another's.
-struct Lines {
+/// The output for lines, and the name of the table, which distinguishes deployments.
+struct LineOutput {
     table: String,
-    to: Box<dyn Write + Send>,
+    writer: Box<dyn Write + Send>,
 }
 
 #[derive(Default)]
-struct Seen {
+struct State {
     totals: Totals,
-    lines: Option<Lines>,
+    lines: Option<LineOutput>,
 }
 
-/// What takes the observations of a process; clones are the same one.
+/// Collects the observations of a process. Clones share their state.
 #[derive(Clone)]
 pub struct Observer {
     function: Cow<'static, str>,
-    seen: Arc<Mutex<Seen>>,
+    state: Arc<Mutex<State>>,
 }
 
 impl Default for Observer {
     fn default() -> Self {
-        Self { function: GATEWAY.into(), seen: Arc::default() }
+        Self { function: GATEWAY.into(), state: Arc::default() }
     }
 }
 
 impl Observer {
-    /// An observer of one function, as the processes in Lambda are.
+    /// An observer for a process that runs a single function, as in Lambda.
     #[must_use]
     pub fn of(function: String) -> Self {
         Self { function: function.into(), ..Self::default() }
     }
 
-    /// From now on writes a line for each observation, as the functions do in Lambda.
-    pub fn print_to(&self, table: &str, to: impl Write + Send + 'static) {
-        self.seen().lines = Some(Lines { table: table.to_owned(), to: Box::new(to) });
+    /// From now on, writes a line for each observation, as in Lambda.
+    pub fn print_to(&self, table: &str, writer: impl Write + Send + 'static) {
+        self.state().lines = Some(LineOutput { table: table.to_owned(), writer: Box::new(writer) });
     }
 
-    fn seen(&self) -> MutexGuard<'_, Seen> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes the observation of a request that ended now. What cannot be written is lost: no request fails for that.
+    /// Records the observation of a request that ended at `now`. A line that cannot be written is lost, because no
+    /// request should fail for it.
     pub fn record(&self, observation: &Observation, now: Timestamp) {
         let function = observation.function.map_or_else(|| self.function.clone(), Cow::Borrowed);
-        let mut seen = self.seen();
-        if let Some(Lines { table, to }) = &mut seen.lines {
+        let mut state = self.state();
+        if let Some(LineOutput { table, writer }) = &mut state.lines {
             let mut line = line(observation, &function, table, now).to_string();
             line.push('\n');
-            // Before the answer: a function is frozen after it.
-            let _ = to.write_all(line.as_bytes()).and_then(|()| to.flush());
+            // Flushed before the response is sent, because Lambda freezes the function afterwards.
+            let _ = writer.write_all(line.as_bytes()).and_then(|()| writer.flush());
         }
         for (metric, values) in &observation.values {
-            let total = seen.totals.entry((*metric, function.clone())).or_default();
+            let total = state.totals.entry((*metric, function.clone())).or_default();
             let bounds = metric.unit().buckets();
             total.buckets.resize(bounds.len(), 0);
             for value in values {
                 total.count += 1;
                 total.sum += value;
-                if let Some(at) = bounds.iter().position(|bound| value <= bound) {
-                    total.buckets[at] += 1;
+                if let Some(index) = bounds.iter().position(|bound| value <= bound) {
+                    total.buckets[index] += 1;
                 }
             }
         }
     }
 
-    /// The totals as Prometheus reads them (text format 0.0.4). Counts are counters, durations histograms in seconds.
+    /// Formats the totals for Prometheus (text format 0.0.4): counts as counters, durations as histograms in seconds.
     #[must_use]
     pub fn prometheus(&self) -> String {
-        let seen = self.seen();
-        let totals = &seen.totals;
+        let state = self.state();
+        let totals = &state.totals;
         let mut text = String::new();
         for metric in Metric::ALL {
             let (name, unit) = (metric.prometheus(), metric.unit());
             let kind = if unit == Unit::Count { "counter" } else { "histogram" };
             let _ = writeln!(text, "# HELP {name} {}\n# TYPE {name} {kind}", metric.help());
             for ((_, function), total) in
-                totals.range((metric, "".into())..).take_while(|((of, _), _)| *of == metric)
+                totals.range((metric, "".into())..).take_while(|((other, _), _)| *other == metric)
             {
                 let label = function.replace('\\', r"\\").replace('"', "\\\"").replace('\n', r"\n");
                 let label = format!("function=\"{label}\"");
-                let sum = total.sum * unit.in_base();
+                let sum = total.sum * unit.base_factor();
                 if unit == Unit::Count {
                     let _ = writeln!(text, "{name}{{{label}}} {sum}");
                     continue;
                 }
-                let mut below = 0;
+                let mut cumulative = 0;
                 for (bound, count) in unit.buckets().iter().zip(&total.buckets) {
-                    below += count;
-                    let bound = bound * unit.in_base();
-                    let _ = writeln!(text, "{name}_bucket{{{label},le=\"{bound}\"}} {below}");
+                    cumulative += count;
+                    let bound = bound * unit.base_factor();
+                    let _ = writeln!(text, "{name}_bucket{{{label},le=\"{bound}\"}} {cumulative}");
                 }
                 let count = total.count;
                 let _ = writeln!(text, "{name}_bucket{{{label},le=\"+Inf\"}} {count}");
@@ -326,10 +330,10 @@ impl Observer {
     }
 }
 
-/// The line of an observation: its fields, its values, and what CloudWatch is to make of these.
+/// The line of an observation: its fields, its values, and the definitions of the metrics for CloudWatch.
 fn line(observation: &Observation, function: &str, table: &str, now: Timestamp) -> Value {
     let mut line = observation.fields.clone();
-    // By these two Lambda tells the level of a line from standard output.
+    // Lambda reads the level of a line on standard output from these two fields.
     line.insert("timestamp".to_owned(), json!(now));
     line.insert("level".to_owned(), json!("INFO"));
     line.insert("function".to_owned(), json!(function));
@@ -360,14 +364,14 @@ mod tests {
     const NOW: Timestamp = Timestamp::from_millis(1_769_860_800_123);
 
     #[test]
-    fn a_line_says_what_cloudwatch_is_to_make_of_it() {
-        let mut seen = Observation::default();
-        seen.fields.insert("status".to_owned(), json!(201));
-        seen.add(Metric::Latency, 8.25);
-        seen.add(Metric::DatabaseCalls, 1.0);
-        seen.add(Metric::DatabaseCalls, 2.0);
-        seen.add(Metric::FanOutLag, 5.0);
-        seen.add(Metric::FanOutLag, 7.0);
+    fn a_line_defines_its_metrics_for_cloudwatch() {
+        let mut observation = Observation::default();
+        observation.fields.insert("status".to_owned(), json!(201));
+        observation.add(Metric::Latency, 8.25);
+        observation.add(Metric::DatabaseCalls, 1.0);
+        observation.add(Metric::DatabaseCalls, 2.0);
+        observation.add(Metric::FanOutLag, 5.0);
+        observation.add(Metric::FanOutLag, 7.0);
         let expected = json!({
             "timestamp": "2026-01-31T12:00:00.123Z", "level": "INFO", "function": "dev-Send", "table": "dev-Table",
             "status": 201, "Latency": 8.25, "DatabaseCalls": 3.0, "FanOutLag": [5.0, 7.0],
@@ -378,24 +382,24 @@ mod tests {
                     {"Name": "DatabaseCalls", "Unit": "Count"}, {"Name": "FanOutLag", "Unit": "Milliseconds"}]},
             ]},
         });
-        assert_eq!(line(&seen, "dev-Send", "dev-Table", NOW), expected);
+        assert_eq!(line(&observation, "dev-Send", "dev-Table", NOW), expected);
     }
 
     #[test]
-    fn a_line_holds_no_more_values_than_cloudwatch_takes() {
-        let mut seen = Observation::default();
-        (0..150).for_each(|lag| seen.add(Metric::FanOutLag, f64::from(lag)));
-        let line = line(&seen, "FanOut", "tidings", NOW);
+    fn a_line_has_at_most_100_values_of_a_metric() {
+        let mut observation = Observation::default();
+        (0..150).for_each(|lag| observation.add(Metric::FanOutLag, f64::from(lag)));
+        let line = line(&observation, "FanOut", "tidings", NOW);
         assert_eq!(line["FanOutLag"].as_array().unwrap().len(), 100);
     }
 
     #[test]
-    fn a_histogram_counts_what_is_up_to_each_bound() {
+    fn the_buckets_of_a_histogram_are_cumulative() {
         let observer = Observer::default();
         for latency in [0.4, 1.0, 3.0, 40_000.0] {
-            let mut seen = Observation { function: Some("Send"), ..Observation::default() };
-            seen.add(Metric::Latency, latency);
-            observer.record(&seen, NOW);
+            let mut observation = Observation { function: Some("Send"), ..Observation::default() };
+            observation.add(Metric::Latency, latency);
+            observer.record(&observation, NOW);
         }
         let text = observer.prometheus();
         for line in [
@@ -413,7 +417,7 @@ mod tests {
     }
 
     #[test]
-    fn every_metric_has_a_name_of_its_own() {
+    fn the_names_of_metrics_are_unique() {
         let mut names: Vec<_> = Metric::ALL.into_iter().map(Metric::prometheus).collect();
         assert!(Metric::ALL.is_sorted());
         names.sort();

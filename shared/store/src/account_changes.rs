@@ -1,4 +1,4 @@
-//! Changing an account's password, and deleting the account.
+//! Changing an account's password, and deleting accounts.
 
 use async_recursion::async_recursion as boxed;
 use domain::account::{Account, PasswordHash, UniqueName};
@@ -13,7 +13,7 @@ use crate::item::{Write, from_item};
 use crate::transact::{Commit, Transaction};
 use crate::{profiles, sessions};
 
-/// What a write is about.
+/// Identifies the account's write in a refusal.
 #[derive(Clone, PartialEq)]
 enum Target {
     Account,
@@ -21,23 +21,23 @@ enum Target {
 }
 
 impl Store {
-    /// Changes a password that was checked against `account`, and ends all sessions but one: they rest on the
-    /// version that it raises.
+    /// Changes a password that was verified against `account`, and ends all sessions of the user except `kept`: a
+    /// session is valid only for the password version that it was bound to, and this raises the version.
     ///
     /// # Errors
-    /// `NotAuthenticated` where the account has gone, or its password changed since.
+    /// `NotAuthenticated` if the account was deleted or its password has changed since.
     #[boxed]
     pub async fn change_password(
         &self,
         user: &UserId,
         account: &Account,
         hash: PasswordHash,
-        but: Option<&SessionId>,
+        kept: Option<&SessionId>,
     ) -> Result<(), Error> {
         let began = Instant::now();
         let version = account.password_version;
         loop {
-            let own = match but {
+            let item = match kept {
                 Some(session) => self.get(sessions::key(user, session), true).await?,
                 None => None,
             };
@@ -45,30 +45,31 @@ impl Store {
             let change = Write::put(key(user), &changed)?.if_still("password_version", Some(&version));
             let mut transaction = Transaction::new();
             transaction.add(Target::Account, change);
-            // One that has ended stays so.
-            if let (Some(session), Some(_)) = (but, own.filter(|own| sessions::rests_on(own, version))) {
+            // Do not revive a session that has already ended.
+            if let (Some(session), Some(_)) = (kept, item.filter(|item| sessions::rests_on(item, version))) {
                 transaction.add(Target::Other, sessions::keep(user, session, version));
             }
             let Commit::Refused(refusals) = self.commit(transaction, began).await? else { return Ok(()) };
             if let Some((_, found)) = refusals.into_iter().find(|(target, _)| *target == Target::Account) {
                 let committed = found.map(from_item::<Account>).transpose()?;
-                return if committed == Some(changed) { Ok(()) } else { Err(gone()) };
+                return if committed == Some(changed) { Ok(()) } else { Err(account_changed()) };
             }
         }
     }
 
-    /// Deletes an account whose password was checked: account, profile, guards, entries of the directory and
-    /// sessions, and its name in the rows of others. Messages stay.
+    /// Deletes an account whose password was verified: account, profile, guards, directory entries and sessions, and
+    /// the user's name in the rows of others. Their messages stay.
     ///
-    /// The name goes first. If the call dies half-way, the account is there without one, and can be deleted again.
+    /// The name is removed first. If the call fails half-way, the account still exists, without a name, and can be
+    /// deleted again.
     ///
     /// # Errors
-    /// `NotAuthenticated` where the account has gone, or its password changed since.
+    /// `NotAuthenticated` if the account was deleted or its password has changed since.
     #[boxed]
     pub async fn delete_account(&self, user: &UserId, account: &Account) -> Result<(), Error> {
         let began = Instant::now();
         loop {
-            let profile = self.revise(user, || Err(gone()), Profile::nameless).await?;
+            let profile = self.revise(user, || Err(account_changed()), Profile::nameless).await?;
             self.end_sessions(user).await?;
             let guard = |name: &UniqueName| Write::delete(guard_key(name)).if_still("user", Some(user));
             let account_write = Write::delete(key(user));
@@ -85,16 +86,16 @@ impl Store {
             );
             let Commit::Refused(refusals) = self.commit(transaction, began).await? else { return Ok(()) };
             match refusals.into_iter().find(|(target, _)| *target == Target::Account) {
-                // It is gone already: by an attempt whose answer was lost, or by another call.
+                // Already deleted: by an earlier attempt whose response was lost, or by another call.
                 Some((_, None)) => return Ok(()),
-                Some((_, Some(_))) => return Err(gone()),
-                // Its profile was changed meanwhile.
+                Some((_, Some(_))) => return Err(account_changed()),
+                // The profile has changed meanwhile: try again.
                 None => {}
             }
         }
     }
 }
 
-fn gone() -> Error {
-    Error::NotAuthenticated("The account is gone, or its password has changed.")
+fn account_changed() -> Error {
+    Error::NotAuthenticated("The account was deleted, or its password has changed.")
 }

@@ -1,7 +1,8 @@
-//! Accounts of those who registered here, and the guards that keep usernames and e-mail addresses unique.
+//! Accounts of registered users, and the guards that keep usernames and e-mail addresses unique.
 //!
-//! Invariant: a profile with an e-mail address, its account and its two guards are made in one transaction, and go in
-//! one. A password changes by its version, on which every session of the account rests.
+//! Invariant: a profile with an e-mail address, its account and its two guards are created in one transaction and
+//! deleted in one, so a name is reserved exactly while its account exists. Every password change raises the password
+//! version, which ends the sessions that are bound to the old one.
 
 use async_recursion::async_recursion as boxed;
 use domain::account::{Account, UniqueName};
@@ -24,29 +25,29 @@ pub(crate) fn guard_key(name: &UniqueName) -> Key {
     Key { pk: format!("N#{name}"), sk: "GUARD".into() }
 }
 
-/// What a guard holds beside its key.
+/// The attributes of a guard, without its key.
 #[derive(Serialize, Deserialize)]
 struct Guard {
     user: UserId,
 }
 
-/// An account that exists, whose, and their profile.
+/// A registered user: id, account and profile.
 #[derive(Debug, Clone)]
 pub struct Registered {
-    /// Whose it is.
+    /// The user's id.
     pub user: UserId,
     /// The account.
     pub account: Account,
-    /// Their profile.
+    /// The profile.
     pub profile: Profile,
 }
 
-/// Refuses unless the password is still the one of a version.
+/// Checks that the account still has a password version.
 pub(crate) fn check(user: &UserId, password_version: u64) -> Write {
     Write::check(key(user)).if_still("password_version", Some(&password_version))
 }
 
-/// What a write of a registration is about.
+/// Identifies the writes of a registration in a refusal.
 #[derive(Clone, PartialEq)]
 enum Target {
     Username,
@@ -55,21 +56,21 @@ enum Target {
 }
 
 impl Store {
-    /// Makes an account and its user's profile.
+    /// Creates an account and its user's profile.
     ///
-    /// A call whose answer was lost is repeated under the same id, and finds its own work done. A client who asks
-    /// again is told that the name is taken.
+    /// Succeeds if an earlier attempt for the same user id has committed and its response was lost. A client that
+    /// registers again gets `AlreadyExists`: each request has a new user id.
     ///
     /// # Errors
-    /// `AlreadyExists` where someone has the username or the e-mail address.
+    /// `AlreadyExists` if the username or the e-mail address is taken.
     #[boxed]
     pub async fn register(&self, new: &Registered) -> Result<(), Error> {
         let Registered { user, account, profile } = new;
         let guard = Guard { user: user.clone() };
         let mut transaction = Transaction::new();
-        let guarded = |name: &UniqueName| Ok(Write::put(guard_key(name), &guard)?.if_missing("pk"));
-        transaction.add(Target::Username, guarded(&account.username.unique())?);
-        transaction.add(Target::Email, guarded(&account.email.unique())?);
+        let put_guard = |name: &UniqueName| Ok(Write::put(guard_key(name), &guard)?.if_missing("pk"));
+        transaction.add(Target::Username, put_guard(&account.username.unique())?);
+        transaction.add(Target::Email, put_guard(&account.email.unique())?);
         transaction.add(Target::Other, Write::put(key(user), account)?.if_missing("pk"));
         transaction.add(Target::Other, Write::put(profiles::key(user), profile)?.if_missing("pk"));
         transaction.add_all(Target::Other, directory::replace(user, None, Some(profile))?);
@@ -78,20 +79,21 @@ impl Store {
         };
         for (target, guard) in refusals {
             match target {
-                // An attempt whose answer was lost has committed.
+                // An earlier attempt has committed, and its response was lost.
                 Target::Username if guard.map(holder).transpose()?.as_ref() == Some(user) => return Ok(()),
                 Target::Username => return Err(Error::AlreadyExists("This username is taken.")),
                 Target::Email => return Err(Error::AlreadyExists("This e-mail address is taken.")),
                 Target::Other => {}
             }
         }
-        Err(Error::internal("a new user's id is in use"))
+        Err(Error::internal("the id of a new user is already in use"))
     }
 
-    /// The account of a username or e-mail address. An unknown one makes the same calls as a known one.
+    /// Returns the account with a username or e-mail address. An unknown name costs the same calls as a known one, so
+    /// the response time does not reveal which names exist.
     ///
     /// # Errors
-    /// `Unavailable` where the database is.
+    /// `Unavailable` if the database is unavailable.
     #[boxed]
     pub async fn account_named(&self, name: &UniqueName) -> Result<Option<Registered>, Error> {
         let guard = self.get(guard_key(name), true).await?;
@@ -99,10 +101,10 @@ impl Store {
         self.account_of(&user.unwrap_or_else(UserId::random)).await
     }
 
-    /// A user's account; `None` for those who came with a token from elsewhere.
+    /// Returns a user's account; `None` for a user who did not register here.
     ///
     /// # Errors
-    /// `Unavailable` where the database is.
+    /// `Unavailable` if the database is unavailable.
     #[boxed]
     pub async fn account_of(&self, user: &UserId) -> Result<Option<Registered>, Error> {
         let items = self.get_all(vec![key(user), profiles::key(user)]).await?;
@@ -114,7 +116,7 @@ fn holder(guard: Item) -> Result<UserId, Error> {
     Ok(from_item::<Guard>(guard)?.user)
 }
 
-/// The account and profile among some items of a user.
+/// Finds the account and the profile among a user's items; `None` unless both are there.
 pub(crate) fn registered(user: &UserId, items: Vec<Item>) -> Result<Option<Registered>, Error> {
     let (mut account, mut profile) = (None, None);
     for item in items {

@@ -1,7 +1,7 @@
-//! Blocks: two flags on both rows, so that a send's own conditions refuse a blocked message.
+//! Blocks: a flag on each of the two users' rows, so that the conditions of a send refuse a blocked message.
 //!
-//! Invariant: a row that is missing is made, hidden, by the block that comes first; a send makes rows only where
-//! there are none. So no race gets a message past a block.
+//! Invariant: a block creates the rows that are missing, as hidden rows, and a send creates rows only if there are
+//! none. So a message that races with a block cannot get past it.
 
 use async_recursion::async_recursion as boxed;
 use domain::caller::Caller;
@@ -29,9 +29,9 @@ struct Stored {
     at: Timestamp,
 }
 
-/// Someone whom a user has blocked.
+/// A user whom the caller has blocked.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
-#[expect(clippy::struct_field_names, reason = "the API's names")]
+#[expect(clippy::struct_field_names, reason = "the API's field names")]
 #[schemars(rename = "BlockedUser")]
 pub struct Blocked {
     user_id: UserId,
@@ -40,10 +40,10 @@ pub struct Blocked {
 }
 
 impl Store {
-    /// Blocks a user. Doing it again changes nothing.
+    /// Blocks a user. Blocking again changes nothing.
     ///
     /// # Errors
-    /// `NotFound` where there is no such user.
+    /// `NotFound` if there is no such user, `NotAuthenticated` if the caller's account was deleted.
     #[boxed]
     pub async fn block(&self, caller: &Caller, other: &UserId) -> Result<(), Error> {
         let began = Instant::now();
@@ -53,8 +53,8 @@ impl Store {
             let their_profile = find(other).ok_or(Error::NotFound("There is no such user."))?;
             let mut writes = Vec::new();
             let now = self.clock.now();
-            let (my_profile, known) = profiles::known_or_created(caller, find(&caller.user), now)?;
-            writes.extend(known);
+            let (my_profile, profile_writes) = profiles::known_or_created(caller, find(&caller.user), now)?;
+            writes.extend(profile_writes);
             let conversation = ConversationId::direct(&caller.user, other);
             let row = |owner: &UserId, peer: &UserId, profile: &Profile, flag: &str| {
                 Write::update(inbox::key(owner, &conversation))
@@ -76,14 +76,14 @@ impl Store {
         }
     }
 
-    /// Takes one's own block back; the other's stays. Without a block nothing changes.
+    /// Removes the user's block of `other`; a block in the other direction stays. Without a block nothing changes.
     ///
     /// # Errors
-    /// `Unavailable` where the database is.
+    /// `Unavailable` if the database is unavailable.
     #[boxed]
     pub async fn unblock(&self, user: &UserId, other: &UserId) -> Result<(), Error> {
         if user == other {
-            // Nobody blocks themselves; and the two rows would be one.
+            // Users cannot block themselves, and one transaction must not write the same row twice.
             return Ok(());
         }
         let conversation = ConversationId::direct(user, other);
@@ -92,15 +92,15 @@ impl Store {
             Write::update(inbox::key(user, &conversation)).remove("blocked_by_me").if_present("pk"),
             Write::update(inbox::key(other, &conversation)).remove("blocked_by_peer").if_present("pk"),
         ];
-        // A refusal says that there was no block.
+        // A refusal means that there was no block.
         self.commit(writes.into(), Instant::now()).await.map(|_| ())
     }
 
-    /// A page of those whom a user has blocked, in the order of their ids, after one of them; and whether there
-    /// may be more.
+    /// Returns a page of the users whom a user has blocked, ordered by id, beginning after `after`. The second value
+    /// is the `after` of the next page; `None` at the end.
     ///
     /// # Errors
-    /// `Unavailable` where the database is.
+    /// `Unavailable` if the database is unavailable.
     #[boxed]
     pub async fn blocked(
         &self,

@@ -1,6 +1,7 @@
-//! The change log of a large conversation, and how far it was fanned out.
+//! The change log of a large conversation, and the checkpoint of its fan-out.
 //!
-//! Invariant: entries are numbered without a gap, by the conversation's `seq`.
+//! Invariant: entries are numbered by the conversation's `seq`, without a gap, so a reader notices an entry that it
+//! cannot see yet.
 
 use domain::error::Error;
 use domain::id::{ConversationId, Stamp, UserId};
@@ -10,12 +11,12 @@ use serde::{Deserialize, Serialize};
 use crate::item::{Key, Write};
 use crate::partition;
 
-/// Seconds that an entry is kept.
+/// Seconds for which an entry is kept: 30 days.
 const LOG_LIFE: i64 = 30 * 24 * 3600;
-/// What the sort keys of the log begin with; the table's stream wakes for nothing else.
+/// The prefix of the log's sort keys. Only new items with this prefix wake the fan-out.
 pub const LOG: &str = "L#";
 
-/// The conversation whose log holds an item of this key; `None` for every other kind of item.
+/// Returns the conversation whose log contains the item with this key; `None` if the item is not a log entry.
 #[must_use]
 pub fn logged_conversation(pk: &str, sk: &str) -> Option<ConversationId> {
     sk.strip_prefix(LOG)?;
@@ -30,7 +31,7 @@ pub(crate) fn checkpoint_key(conversation: &ConversationId) -> Key {
     Key { pk: partition::of_conversation(conversation), sk: "FANOUT".into() }
 }
 
-/// A change of a large conversation.
+/// A change of a large conversation, as its log stores it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Change {
     Sent {
@@ -54,20 +55,20 @@ pub(crate) enum Change {
         user: UserId,
         by: UserId,
         people: u64,
-        /// Who became an admin thereby.
+        /// The participant who became an admin because the last admin left.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         successor: Option<UserId>,
     },
-    /// What has changed, by the names of the API.
+    /// Details changed. `changes` is a JSON object with the API's field names.
     Updated {
         changes: String,
     },
-    /// Someone became an admin, or is no longer one.
+    /// A participant became an admin, or is no longer one.
     Role {
         user: UserId,
         is_admin: bool,
     },
-    /// Nothing that all have to learn of.
+    /// A change without events for the other participants.
     Quiet,
     /// The room was deleted.
     Closed,
@@ -84,8 +85,8 @@ impl Change {
         }
     }
 
-    /// How many events it may take to tell someone of it.
-    pub(crate) fn events(&self) -> usize {
+    /// The number of events per participant that a batch reserves for the change.
+    pub(crate) fn event_count(&self) -> usize {
         match self {
             Self::Joined { users, .. } => users.len() + 1,
             Self::Quiet => 0,
@@ -102,8 +103,8 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    /// When the change was made: to the millisecond by the message's stamp, else to the second.
-    pub(crate) fn made(&self) -> Timestamp {
+    /// When the change was made: to the millisecond for a sent message, else to the second.
+    pub(crate) fn made_at(&self) -> Timestamp {
         match self.change {
             Change::Sent { message } => message.time(),
             _ => Timestamp::from_millis((self.expires - LOG_LIFE) * 1000),
@@ -116,7 +117,7 @@ pub(crate) struct Checkpoint {
     pub(crate) seq: u64,
 }
 
-/// Puts a change into the log of a large conversation, under its number.
+/// Appends a change to the log of a large conversation, as entry number `seq`.
 pub(crate) fn entry(
     conversation: &ConversationId,
     seq: u64,
@@ -132,7 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_log_item_names_its_conversation_and_nothing_else_does() {
+    fn only_the_key_of_a_log_entry_names_a_logged_conversation() {
         let id = ConversationId::new(domain::id::ConversationKind::Group);
         let pk = format!("C#{id}");
         assert_eq!(logged_conversation(&pk, "L#000000000001"), Some(id.clone()));

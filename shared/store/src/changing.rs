@@ -1,8 +1,8 @@
-//! A message that is to be changed, with all that a change has to know about it.
+//! Loads a message for an edit, a deletion or a restore, and builds the writes that these have in common.
 //!
-//! Invariant: a change commits under the version of the message that it read. A row that shows the message shows its new
-//! text, an unread count excludes it once it is deleted, and the queue of a direct conversation, which holds texts,
-//! holds no old one.
+//! Invariant: a change commits only if the message still has the version that was read, so no change overwrites
+//! another. Every row that shows the message gets its new text, unread counts exclude it once it is deleted, and the
+//! queues of a direct conversation, which hold texts, keep no old text.
 
 use domain::conversation::Row;
 use domain::delivery::Delivery;
@@ -20,7 +20,7 @@ use crate::reads::Reads;
 use crate::transact::{Refusals, Transaction};
 use crate::{inbox, profiles, queue};
 
-/// A changed message, who has read it, and the events to push.
+/// A changed message, its read state, and the events to push.
 pub struct Changed {
     /// The message after the change.
     pub message: Message,
@@ -30,19 +30,19 @@ pub struct Changed {
     pub delivery: Delivery,
 }
 
-/// A message that is to be changed, as it was read.
+/// A message to change, and what was read with it.
 pub(crate) struct MessageToChange {
-    /// The caller's row, or the sender's where an operator restores it.
+    /// The caller's row; the sender's when an operator restores the message.
     pub(crate) row: Row,
     pub(crate) stored: StoredMessage,
     pub(crate) group: Option<Group>,
     pub(crate) reads: ReadState,
 }
 
-/// What a write of a change is about.
+/// Identifies a write of a change in a refusal.
 #[derive(Clone, Default, PartialEq)]
 pub(crate) enum ChangeTarget {
-    /// The row of a participant.
+    /// A participant's row.
     Row(UserId),
     #[default]
     Other,
@@ -60,7 +60,7 @@ impl MessageToChange {
         self.group.as_ref().is_some_and(Group::is_large)
     }
 
-    /// The participants who can see the message, and so receive the event of its change.
+    /// The participants who can see the message, and so receive the event of the change.
     pub(crate) fn audience(&self, caller: &UserId) -> Vec<UserId> {
         if let Some(group) = &self.group {
             let audience = group.participants.iter().filter(|(_, part)| part.sees(self.id().stamp));
@@ -70,25 +70,25 @@ impl MessageToChange {
         [Some(caller), other].into_iter().flatten().cloned().collect()
     }
 
-    /// Whether it is the newest message of the conversation.
+    /// Whether the message is the newest of its conversation.
     pub(crate) fn is_newest(&self) -> bool {
         let newest = self.group.as_ref().map_or(self.row.head, |group| group.meta.newest_message);
         newest == Some(self.id().stamp)
     }
 
-    /// The id that the next event must be above.
+    /// The stamp that the id of the next event must exceed.
     pub(crate) fn event_floor(&self) -> Option<Stamp> {
         self.row.event_floor().max(self.group.as_ref().map(|group| group.meta.latest_event))
     }
 
-    /// The message without a change.
+    /// The outcome when there is nothing to change.
     pub(crate) fn unchanged(self) -> Changed {
         Changed { message: self.stored.message, reads: self.reads, delivery: Delivery::default() }
     }
 }
 
 impl Store {
-    /// Reads a message that someone wants to change.
+    /// Loads a message that the caller wants to change.
     pub(crate) async fn message_to_change(
         &self,
         caller: &UserId,
@@ -107,7 +107,7 @@ impl Store {
         Ok(MessageToChange { row, stored, group, reads })
     }
 
-    /// The group or room of a message with all its participants; `None` in a direct conversation.
+    /// Reads a message's group or room with all participants; `None` in a direct conversation.
     pub(crate) async fn whole_group(&self, id: &MessageId) -> Result<Option<Group>, Error> {
         if id.conversation.is_direct() {
             return Ok(None);
@@ -115,7 +115,7 @@ impl Store {
         self.group(&id.conversation, participants::ALL, true).await
     }
 
-    /// The rows of those who can see a message, as they stand.
+    /// Reads, consistently, the rows of the participants who can see a message.
     pub(crate) async fn rows_of_audience(
         &self,
         subject: &MessageToChange,
@@ -127,7 +127,7 @@ impl Store {
         rows.into_iter().map(|item| Ok((profiles::owner(&item)?, from_item(item)?))).collect()
     }
 
-    /// Adds a change to the group's own items: its `META` and, in a large one, its log.
+    /// Adds the writes of a group's own items: `META` and, in a large conversation, the log entry.
     pub(crate) fn log_change(
         &self,
         transaction: &mut ChangeTransaction,
@@ -145,12 +145,12 @@ impl Store {
         Ok(())
     }
 
-    /// Whether an event of that id may still be in a queue.
+    /// Whether an event with this id may still be in a queue.
     pub(crate) fn is_queued(&self, stamp: Stamp) -> bool {
         queue::is_kept(stamp, self.clock.now())
     }
 
-    /// The removal of an earlier edit's event from a queue that holds its text.
+    /// Removes the event of the previous edit, and with it the old text, from a user's queue in a direct conversation.
     pub(crate) fn unqueue_old_edit(&self, subject: &MessageToChange, user: &UserId) -> Option<Write> {
         let old = subject.stored.notes.updated_by.filter(|old| self.is_queued(*old));
         let old = old.filter(|_| subject.group.is_none());
@@ -158,8 +158,8 @@ impl Store {
     }
 }
 
-/// When the caller's bucket of writes is full again, where their row was refused.
-pub(crate) fn own_bucket(caller: &UserId, refusals: Refusals<ChangeTarget>) -> Option<i64> {
+/// When the caller's bucket of writes is full again, if their row was refused and has one.
+pub(crate) fn caller_full_at(caller: &UserId, refusals: Refusals<ChangeTarget>) -> Option<i64> {
     let own = refusals.into_iter().find(|(target, _)| *target == ChangeTarget::Row(caller.clone()));
     own.and_then(|(_, item)| full_at(&item?, &limits::WRITES))
 }

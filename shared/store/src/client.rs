@@ -1,4 +1,4 @@
-//! The store: a client of the one table, and the calls that everything else is made of.
+//! The store: a client of the table, and the database calls that all other files use.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -22,46 +22,47 @@ use crate::failure::failed_call;
 use crate::item::{Attribute, Item, Key, Write, to_item};
 use crate::metering::Metering;
 
-/// How long one attempt of a call may take before its answer counts as lost.
-const ATTEMPT: Duration = Duration::from_millis(1500);
-/// The oldest attempt to commit that is still sent.
+/// The timeout of one attempt of a call, after which its response counts as lost.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(1500);
+/// The age from which an attempt to commit is no longer sent.
 pub(crate) const MAX_AGE: Duration = Duration::from_secs(5);
-/// Milliseconds after which every write that was sent has committed or never will: three times the age of the oldest
-/// attempt, for clocks that differ.
+/// Milliseconds after which every write that was sent has committed or never will: three times the maximum age of an
+/// attempt, to allow for clock skew.
 pub const WINDOW_MILLIS: i64 = 15_000;
 const _: () = assert!(WINDOW_MILLIS as u128 == 3 * MAX_AGE.as_millis());
-/// How often a read is tried; writes are repeated by [`Store::commit`] alone.
-const READ_ATTEMPTS: u32 = 4;
+/// The maximum attempts of a read or of a single-item write. [`Store::commit`] retries transactions by itself.
+const MAX_ATTEMPTS: u32 = 4;
 
-/// The table, and the clock that orders what is written to it.
+/// The table, and the clock whose stamps order messages and events.
 #[derive(Clone)]
 pub struct Store {
-    /// For reads: the SDK repeats what fails in passing.
+    /// For reads and single-item writes: the SDK retries transient failures.
     pub(crate) db: Client,
-    /// For transactions: each attempt is ours.
+    /// For transactions: the SDK never retries, [`Store::commit`] does.
     pub(crate) once: Client,
     pub(crate) table: String,
     pub(crate) clock: Clock,
-    /// Whether there can be sockets to push to.
+    /// Whether to look up the sockets of receivers, to push events to them.
     pub(crate) pushes: bool,
-    /// Whether limits on how often things may be done hold.
+    /// Whether rate limits are enforced.
     pub(crate) limited: bool,
-    /// Milliseconds that readers of queues wait for what was stamped and has not committed.
+    /// Milliseconds by which readers of queues lag behind, for events that are stamped but not committed yet.
     pub(crate) window: i64,
 }
 
 impl Store {
-    /// A store on a table, by whatever endpoint, credentials and HTTP client the configuration has.
+    /// Creates a store on a table. `config` supplies the endpoint, the credentials and the HTTP client; `pushes` tells
+    /// whether there can be sockets to push events to.
     #[must_use]
     pub fn new(config: aws_sdk_dynamodb::config::Builder, table: String, clock: Clock, pushes: bool) -> Self {
-        let timeouts = TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT).build();
+        let timeouts = TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT_TIMEOUT).build();
         let config = config.timeout_config(timeouts).interceptor(Metering);
-        let reads = RetryConfig::standard()
-            .with_max_attempts(READ_ATTEMPTS)
+        let retries = RetryConfig::standard()
+            .with_max_attempts(MAX_ATTEMPTS)
             .with_initial_backoff(Duration::from_millis(25))
             .with_max_backoff(Duration::from_millis(200));
         Self {
-            db: Client::from_conf(config.clone().retry_config(reads).build()),
+            db: Client::from_conf(config.clone().retry_config(retries).build()),
             once: Client::from_conf(config.retry_config(RetryConfig::disabled()).build()),
             table,
             clock,
@@ -71,59 +72,61 @@ impl Store {
         }
     }
 
-    /// The same store, whose readers wait so many milliseconds for late events instead of [`WINDOW_MILLIS`].
+    /// Returns the store with another window: its queue readers allow `window` milliseconds, instead of
+    /// [`WINDOW_MILLIS`], for events that commit late.
     #[must_use]
     pub fn settling_after(self, window: i64) -> Self {
         Self { window, ..self }
     }
 
-    /// The same store by another clock.
+    /// Returns the store with another clock.
     #[must_use]
     pub fn with_clock(self, clock: Clock) -> Self {
         Self { clock, ..self }
     }
 
-    /// The same store, which looks for no sockets: what it does is in the queues, and nothing is pushed.
+    /// Returns the store without pushes: events go to the queues alone, and sockets are not looked up.
     #[must_use]
     pub fn without_pushes(self) -> Self {
         Self { pushes: false, ..self }
     }
 
-    /// The same store, with or without limits on how often things may be done.
+    /// Returns the store with rate limits on or off.
     #[must_use]
     pub fn limited(self, limited: bool) -> Self {
         Self { limited, ..self }
     }
 
-    /// Takes a token of a limit in a write of the item that holds its bucket, last seen to be full at `known`.
+    /// Makes a write take a token from the bucket in its item, unless rate limits are off. `known` is the time at
+    /// which the bucket is full again, as last read; `None` if unknown.
     ///
     /// # Errors
-    /// `RateLimited` where none is left.
+    /// `RateLimited` if no token is left.
     pub(crate) fn limit(&self, write: Write, limit: &RateLimit, known: Option<i64>) -> Result<Write, Error> {
         if self.limited { Ok(write.take(limit, limit.take(known, self.clock.now())?)) } else { Ok(write) }
     }
 
-    /// The time by its clock.
+    /// The current time of the store's clock.
     #[must_use]
     pub fn now(&self) -> Timestamp {
         self.clock.now()
     }
 
-    /// Opens the connection before the first request needs it, with a read that finds nothing.
+    /// Opens the connection before the first request needs it, by reading an item that does not exist.
     #[boxed]
     pub async fn warm_up(&self) {
-        if let Err(error) = self.get(nothing(), false).await {
+        if let Err(error) = self.get(absent_key(), false).await {
             tracing::warn!(error = reason(&error), "the table does not answer yet");
         }
     }
 
-    /// Reads what is not there, once: only an active table answers that.
+    /// Checks that the table is active, with one attempt to read an item that does not exist.
     ///
     /// # Errors
-    /// `Unavailable` where the database is, `Internal` where it has no such table.
+    /// `Unavailable` if the database is unavailable, `Internal` if it has no such table.
     #[boxed]
     pub async fn reach(&self) -> Result<(), Error> {
-        let get = self.once.get_item().table_name(&self.table).set_key(Some(nothing().attributes()));
+        let get = self.once.get_item().table_name(&self.table).set_key(Some(absent_key().attributes()));
         Box::pin(get.send()).await.map(|_| ()).map_err(failed_call)
     }
 
@@ -132,16 +135,17 @@ impl Store {
         Ok(Box::pin(get.consistent_read(consistent).send()).await.map_err(failed_call)?.item)
     }
 
-    /// Puts an item that stands alone.
+    /// Puts a single item, without a transaction.
     pub(crate) async fn put(&self, key: Key, body: &impl Serialize) -> Result<(), Error> {
         let put = self.db.put_item().table_name(&self.table).set_item(Some(to_item(&key, body)?));
         Box::pin(put.send()).await.map(|_| ()).map_err(failed_call)
     }
 
-    /// Changes an item that stands alone under its condition: gives it as it is then, or the one in the way.
+    /// Updates a single item under the write's condition. Returns the updated item or, if the condition failed, the
+    /// item that was found.
     pub(crate) async fn update_one(&self, write: Write) -> Result<Result<Item, Option<Item>>, Error> {
         let update = write.build(&self.table).map_err(Error::internal)?.update;
-        let update = update.ok_or_else(|| Error::internal("only an update is one"))?;
+        let update = update.ok_or_else(|| Error::internal("the write is not an update"))?;
         let call = self
             .db
             .update_item()
@@ -157,7 +161,7 @@ impl Store {
             Ok(done) => Ok(Ok(done.attributes.unwrap_or_default())),
             Err(SdkError::ServiceError(error)) if error.err().is_conditional_check_failed_exception() => {
                 let UpdateItemError::ConditionalCheckFailedException(failed) = error.into_err() else {
-                    return Err(Error::internal("another error than it said"));
+                    return Err(Error::internal("the error is not of the kind that it reports"));
                 };
                 Ok(Err(failed.item))
             }
@@ -165,7 +169,7 @@ impl Store {
         }
     }
 
-    /// Sets one attribute of an item that stands alone.
+    /// Sets one attribute of a single item, without a condition.
     pub(crate) async fn set_one(&self, key: Key, name: &str, value: &impl Attribute) -> Result<(), Error> {
         let update = self.db.update_item().table_name(&self.table).set_key(Some(key.attributes()));
         let update = update.update_expression("SET #name = :value").expression_attribute_names("#name", name);
@@ -178,25 +182,25 @@ impl Store {
         Box::pin(delete.send()).await.map(|_| ()).map_err(failed_call)
     }
 
-    /// The items of up to 100 keys as they stand, in no order; those that are missing are left out.
+    /// Reads the items of up to 100 keys, consistently and in no order; missing items are left out.
     pub(crate) async fn get_all(&self, keys: Vec<Key>) -> Result<Vec<Item>, Error> {
         let mut items = Vec::with_capacity(keys.len());
-        // DynamoDB refuses a key that is asked for twice.
+        // DynamoDB rejects a request with duplicate keys.
         let keys: BTreeMap<_, _> = keys.iter().map(|key| ((&key.pk, &key.sk), key.attributes())).collect();
-        let mut wanted: Vec<Item> = keys.into_values().collect();
-        while !wanted.is_empty() {
-            let keys = KeysAndAttributes::builder().set_keys(Some(wanted)).consistent_read(true);
+        let mut remaining: Vec<Item> = keys.into_values().collect();
+        while !remaining.is_empty() {
+            let keys = KeysAndAttributes::builder().set_keys(Some(remaining)).consistent_read(true);
             let keys = keys.build().map_err(Error::internal)?;
             let got = self.db.batch_get_item().request_items(&self.table, keys).send().await;
             let got = got.map_err(failed_call)?;
             items.extend(got.responses.into_iter().flatten().flat_map(|(_, items)| items));
-            let left = got.unprocessed_keys.and_then(|mut tables| tables.remove(&self.table));
-            wanted = left.map(|keys| keys.keys).unwrap_or_default();
+            let unprocessed = got.unprocessed_keys.and_then(|mut tables| tables.remove(&self.table));
+            remaining = unprocessed.map(|keys| keys.keys).unwrap_or_default();
         }
         Ok(items)
     }
 
-    /// A query of the items of a partition whose sort keys are from `low` to `high`, both included.
+    /// A query for the items of a partition with sort keys from `low` to `high`, both included.
     pub(crate) fn between(&self, partition: &str, low: &str, high: &str) -> QueryFluentBuilder {
         self.db
             .query()
@@ -206,7 +210,7 @@ impl Store {
             .expression_attribute_values(":high", high.attribute())
     }
 
-    /// A query of the items of a partition whose sort keys begin with a prefix.
+    /// A query for the items of a partition with sort keys that begin with `prefix`.
     pub(crate) fn prefixed(&self, partition: &str, prefix: &str) -> QueryFluentBuilder {
         self.db
             .query()
@@ -215,7 +219,7 @@ impl Store {
             .expression_attribute_values(":sk", prefix.attribute())
     }
 
-    /// Up to `count` items of a query, over as many pages as that takes; and whether there may be more.
+    /// Reads up to `count` items of a query, over as many pages as needed, and whether there may be more.
     pub(crate) async fn query_up_to(
         &self,
         query: QueryFluentBuilder,
@@ -224,7 +228,7 @@ impl Store {
         let mut query = query.table_name(&self.table);
         let mut items = Vec::new();
         loop {
-            // DynamoDB's own limit of a page is 1 MB: a greater number asks for all.
+            // A count too large for an `i32` sets no limit: DynamoDB ends each page at 1 MB anyway.
             let missing = i32::try_from(count - items.len()).ok();
             let page = Box::pin(query.clone().set_limit(missing).send()).await.map_err(failed_call)?;
             items.extend(page.items.unwrap_or_default());
@@ -236,13 +240,13 @@ impl Store {
         }
     }
 
-    /// All items of a query.
+    /// Reads all items of a query.
     pub(crate) async fn query_all(&self, query: QueryFluentBuilder) -> Result<Vec<Item>, Error> {
         Ok(self.query_up_to(query, usize::MAX).await?.0)
     }
 }
 
-/// The key of no item.
-fn nothing() -> Key {
+/// A key that no item has.
+fn absent_key() -> Key {
     Key { pk: "-".into(), sk: "-".into() }
 }

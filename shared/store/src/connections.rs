@@ -1,7 +1,7 @@
-//! Sockets, and the tickets that open them.
+//! Sockets (WebSocket connections), and the tickets that open them.
 //!
-//! Invariant: a stored socket is a hint. One that is gone is forgotten at the first push that fails; what it
-//! missed is in the queue.
+//! Invariant: a stored socket is only a hint. A push that finds it closed deletes it; no event is lost, because the
+//! queue has all of them.
 
 use async_recursion::async_recursion as boxed;
 use domain::delivery::Socket;
@@ -18,9 +18,9 @@ use crate::item::{Item, Key, Write, from_item, suffix};
 use crate::partition;
 use crate::transact::Commit;
 
-/// Milliseconds that a socket is kept: API Gateway ends it after two hours.
+/// Milliseconds for which a socket is stored: API Gateway closes connections after two hours.
 const LIFE: i64 = (2 * 60 + 10) * 60 * 1000;
-/// Seconds that a ticket holds.
+/// Seconds for which a ticket is valid.
 pub const TICKET_LIFE: i64 = 30;
 
 fn key(user: &UserId, connection: &str) -> Key {
@@ -31,7 +31,7 @@ fn ticket_key(user: &UserId, ticket: &str) -> Key {
     Key { pk: partition::of_user(user), sk: format!("T#{ticket}") }
 }
 
-/// What the item of a socket holds beside its key.
+/// The attributes of a socket's item, without its key.
 #[derive(Serialize, Deserialize)]
 struct Stored {
     #[serde(with = "millis")]
@@ -47,10 +47,10 @@ struct StoredTicket {
 }
 
 impl Store {
-    /// Keeps a socket until API Gateway has ended it.
+    /// Stores a socket for as long as API Gateway may keep it open. `token_expires` is the end of the user's token.
     ///
     /// # Errors
-    /// `Unavailable` where the database is.
+    /// `Unavailable` if the database is unavailable.
     #[boxed]
     pub async fn add_socket(
         &self,
@@ -60,21 +60,22 @@ impl Store {
     ) -> Result<(), Error> {
         let now = self.clock.now();
         let end = Timestamp::from_millis(now.millis() + LIFE);
-        // Its item outlives its token: the next push finds it, says so and closes it.
+        // The item outlives the token: the first push after that tells the client and closes the socket.
         let stored = Stored { since: now, until: token_expires.min(end), expires: end.seconds() + 1 };
         self.put(key(user, connection), &stored).await
     }
 
-    /// Forgets a socket.
+    /// Deletes a socket's item.
     ///
     /// # Errors
-    /// `Unavailable` where the database is.
+    /// `Unavailable` if the database is unavailable.
     #[boxed]
     pub async fn remove_socket(&self, user: &UserId, connection: &str) -> Result<(), Error> {
         self.remove(key(user, connection)).await
     }
 
-    /// The sockets of some users, read side by side. A push is a shortcut: where they cannot be read there are none.
+    /// Reads the sockets of some users concurrently. A user whose sockets cannot be read is left out: pushes are only
+    /// a shortcut to the queue.
     pub(crate) async fn sockets_of(&self, users: &[&UserId]) -> Vec<(UserId, Vec<Socket>)> {
         if !self.pushes {
             return Vec::new();
@@ -86,37 +87,37 @@ impl Store {
         let with_user = users.into_iter().zip(found).filter_map(|(user, sockets)| match sockets {
             Ok(sockets) => Some((user.clone(), sockets)),
             Err(error) => {
-                tracing::warn!(error = reason(&error), "sockets cannot be read: nothing is pushed");
+                tracing::warn!(error = reason(&error), "cannot read sockets: nothing is pushed");
                 None
             }
         });
         with_user.collect()
     }
 
-    /// A user's sockets as they are stored, those whose tokens have expired included.
+    /// Returns a user's stored sockets, those with expired tokens included.
     ///
     /// # Errors
-    /// `Unavailable` where the database is.
+    /// `Unavailable` if the database is unavailable.
     #[boxed]
     pub async fn sockets(&self, user: &UserId) -> Result<Vec<Socket>, Error> {
         let query = self.prefixed(&partition::of_user(user), "W#");
         self.query_all(query).await?.into_iter().map(read).collect()
     }
 
-    /// Keeps a ticket that opens one socket.
+    /// Stores a ticket, which opens one socket.
     ///
     /// # Errors
-    /// `Unavailable` where the database is.
+    /// `Unavailable` if the database is unavailable.
     #[boxed]
     pub async fn add_ticket(&self, user: &UserId, ticket: &str) -> Result<(), Error> {
         let expires = self.clock.now().seconds() + TICKET_LIFE;
         self.put(ticket_key(user, ticket), &StoredTicket { expires }).await
     }
 
-    /// Uses a ticket up; `false` where it was used before, or has expired.
+    /// Consumes a ticket. Returns `false` if it is unknown, was used before or has expired.
     ///
     /// # Errors
-    /// `Unavailable` where the database is.
+    /// `Unavailable` if the database is unavailable.
     #[boxed]
     pub async fn use_ticket(&self, user: &UserId, ticket: &str) -> Result<bool, Error> {
         let key = ticket_key(user, ticket);

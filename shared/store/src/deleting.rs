@@ -1,4 +1,4 @@
-//! Deleting messages for everyone or for oneself, and restoring them.
+//! Deleting messages, for everyone or for one user, and restoring them.
 
 use async_recursion::async_recursion as boxed;
 use domain::conversation::{Row, SMALL};
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use crate::change_log::Change;
-use crate::changing::{ChangeTarget, ChangeTransaction, Changed, MessageToChange, own_bucket};
+use crate::changing::{ChangeTarget, ChangeTransaction, Changed, MessageToChange, caller_full_at};
 use crate::client::Store;
 use crate::item::{Key, Write, from_item};
 use crate::messages::StoredMessage;
@@ -20,14 +20,14 @@ use crate::reads::Reads;
 use crate::transact::{Commit, Transaction};
 use crate::{inbox, partition, queue};
 
-/// Seconds that the content of a deleted message can be restored: 30 days.
-const RECOVERABLE: i64 = 30 * 24 * 3600;
+/// Seconds for which a deleted message can be restored: 30 days.
+const RECOVERY_PERIOD: i64 = 30 * 24 * 3600;
 
 fn recovery_key(id: &MessageId) -> Key {
     Key { pk: partition::of_conversation(&id.conversation), sk: format!("D#{}", id.stamp) }
 }
 
-/// The content of a deleted message.
+/// The content of a deleted message, kept for a restore.
 #[derive(Serialize, Deserialize)]
 struct Recoverable {
     content: Content,
@@ -36,10 +36,10 @@ struct Recoverable {
 }
 
 impl Store {
-    /// Deletes a message for everyone. Its content is kept apart for 30 days. Doing it again changes nothing.
+    /// Deletes a message for everyone. Its content can be restored for 30 days. Deleting again changes nothing.
     ///
     /// # Errors
-    /// `NotAParticipant`, `NotFound`, `NotTheSender` where the caller is neither its sender nor an admin, `RateLimited`.
+    /// `NotAParticipant`, `NotFound`, `NotTheSender` if the caller is neither the sender nor an admin, `RateLimited`.
     #[boxed]
     pub async fn delete_message(&self, caller: &UserId, id: &MessageId) -> Result<Changed, Error> {
         let began = Instant::now();
@@ -56,14 +56,14 @@ impl Store {
             let now = self.clock.now();
             let deleted = message.deleted(now);
             let at = self.clock.stamp_above(subject.event_floor());
-            let kept = Recoverable {
+            let recoverable = Recoverable {
                 content: message.content.clone(),
                 by: caller.clone(),
-                expires: now.seconds() + RECOVERABLE,
+                expires: now.seconds() + RECOVERY_PERIOD,
             };
             let mut transaction = Transaction::new();
             transaction.add(ChangeTarget::Other, subject.stored.replaced(&deleted, None)?);
-            transaction.add(ChangeTarget::Other, Write::put(recovery_key(id), &kept)?);
+            transaction.add(ChangeTarget::Other, Write::put(recovery_key(id), &recoverable)?);
             self.log_change(&mut transaction, &subject, at, &Change::Deleted { message: id.stamp })?;
             let mut events = Vec::new();
             if subject.is_large() {
@@ -81,12 +81,12 @@ impl Store {
                 Commit::Done(delivery) => {
                     return Ok(Changed { message: deleted, reads: subject.reads, delivery });
                 }
-                Commit::Refused(refusals) => full_at = own_bucket(caller, refusals),
+                Commit::Refused(refusals) => full_at = caller_full_at(caller, refusals),
             }
         }
     }
 
-    /// Hides a message from the caller alone. Doing it again changes nothing.
+    /// Hides a message from the caller alone. Hiding again changes nothing.
     ///
     /// # Errors
     /// `NotAParticipant`, `NotFound`, `RateLimited`.
@@ -107,11 +107,11 @@ impl Store {
             }
             let mut transaction = Transaction::new();
             transaction
-                .add(ChangeTarget::Other, stored.listing("hidden_by", &stored.notes.hidden_by, caller));
+                .add(ChangeTarget::Other, stored.add_to_list("hidden_by", &stored.notes.hidden_by, caller));
             let at = self.clock.stamp_above(row.event_floor());
-            let mut after = without(&stored, caller, &row).published(at);
+            let mut after = row_without(&stored, caller, &row).with_event(at);
             if row.last_id == Some(id.stamp) {
-                let previous = self.shown_below(caller, &row, id).await?;
+                let previous = self.newest_visible_below(caller, &row, id).await?;
                 (after.last_id, after.last_text) = (None, None);
                 if let Some(previous) = previous {
                     after.last_id = Some(previous.message.id.stamp);
@@ -129,13 +129,13 @@ impl Store {
             let events = vec![OutgoingEvent::new(caller.clone(), at, event)];
             match self.commit_and_publish(transaction, events, began).await? {
                 Commit::Done(delivery) => return Ok(Changed { message, reads, delivery }),
-                Commit::Refused(refusals) => full_at = own_bucket(caller, refusals),
+                Commit::Refused(refusals) => full_at = caller_full_at(caller, refusals),
             }
         }
     }
 
-    /// The newest message below one that a user sees.
-    async fn shown_below(
+    /// Returns the newest message below `id` that a user can see.
+    async fn newest_visible_below(
         &self,
         user: &UserId,
         row: &Row,
@@ -158,21 +158,21 @@ impl Store {
     /// Restores the content of a deleted message, for an operator.
     ///
     /// # Errors
-    /// `NotFound` where none of its content is kept, or it is not deleted.
+    /// `NotFound` if the message is not deleted, or its content is no longer kept.
     #[boxed]
     pub async fn restore_message(&self, id: &MessageId) -> Result<Changed, Error> {
         let began = Instant::now();
         loop {
-            let (stored, kept, group) = tokio::try_join!(
+            let (stored, recoverable, group) = tokio::try_join!(
                 self.stored_message(id),
                 self.get(recovery_key(id), true),
                 self.whole_group(id)
             )?;
-            let unknown = || Error::NotFound("Nothing is kept of such a message.");
-            let kept: Recoverable = from_item(kept.ok_or_else(unknown)?)?;
-            let stored = stored.filter(|stored| stored.message.is_deleted()).ok_or_else(unknown)?;
-            if kept.expires < self.clock.now().seconds() {
-                return Err(unknown());
+            let not_found = || Error::NotFound("No deleted message with this id can be restored.");
+            let recoverable: Recoverable = from_item(recoverable.ok_or_else(not_found)?)?;
+            let stored = stored.filter(|stored| stored.message.is_deleted()).ok_or_else(not_found)?;
+            if recoverable.expires < self.clock.now().seconds() {
+                return Err(not_found());
             }
             let sender = stored.message.sender.clone();
             let row = self.row(&sender, &id.conversation).await?.unwrap_or_default();
@@ -180,7 +180,7 @@ impl Store {
                 Some(group) => Reads::of_group(group).state_of(&stored.message),
                 None => self.state_of(&sender, &row, &stored.message).await?,
             };
-            let restored = stored.message.restored(kept.content);
+            let restored = stored.message.restored(recoverable.content);
             let subject = MessageToChange { row, stored, group, reads };
             let at = self.clock.stamp_above(subject.event_floor());
             let mut transaction = Transaction::new();
@@ -190,7 +190,7 @@ impl Store {
             let mut events = Vec::new();
             if !subject.is_large() {
                 for (user, row) in self.rows_of_audience(&subject, &sender).await? {
-                    let mut after = row.clone().published(at.plus(1));
+                    let mut after = row.clone().with_event(at.plus(1));
                     let is_hidden = subject.stored.is_hidden_by(&user);
                     if row.last_id == Some(id.stamp) {
                         after.last_text = Some(restored.preview());
@@ -213,7 +213,7 @@ impl Store {
     }
 }
 
-/// The deletion of a message in a conversation of up to 24.
+/// The deletion of a message in a conversation of up to 24 participants.
 struct Deletion<'a> {
     store: &'a Store,
     caller: &'a UserId,
@@ -223,7 +223,7 @@ struct Deletion<'a> {
 }
 
 impl Deletion<'_> {
-    /// Adds the audience's rows, and removes the text from their queues. Returns the events of it.
+    /// Adds the writes of the audience's rows, and removes the text from their queues. Returns the events to publish.
     async fn add_rows(
         &self,
         transaction: &mut ChangeTransaction,
@@ -232,7 +232,7 @@ impl Deletion<'_> {
         let Self { store, caller, subject, deleted, at } = self;
         let (id, mut events) = (subject.id(), Vec::new());
         for (user, row) in store.rows_of_audience(subject, caller).await? {
-            let after = without(&subject.stored, &user, &row).published(at.plus(1));
+            let after = row_without(&subject.stored, &user, &row).with_event(at.plus(1));
             let write = inbox::replace(inbox::key(&user, &id.conversation), &row, &after);
             let write = if user == **caller { store.limit(write, &limits::WRITES, full_at)? } else { write };
             transaction.add(ChangeTarget::Row(user.clone()), write);
@@ -251,8 +251,8 @@ impl Deletion<'_> {
     }
 }
 
-/// A row once a message is deleted: it no longer counts it, and shows no text of it.
-fn without(stored: &StoredMessage, user: &UserId, row: &Row) -> Row {
+/// Returns the row after a message's deletion: it no longer counts the message as unread, nor shows its text.
+fn row_without(stored: &StoredMessage, user: &UserId, row: &Row) -> Row {
     let Message { id, sender, .. } = &stored.message;
     let mut after = row.clone();
     if row.last_id == Some(id.stamp) {

@@ -1,4 +1,4 @@
-//! A group's or room's name, description and picture.
+//! Changing a group's or room's name, description and picture.
 
 use async_recursion::async_recursion as boxed;
 use domain::conversation::{Description, Meta, SMALL};
@@ -17,19 +17,19 @@ use crate::participants::Group;
 use crate::transact::{Commit, Transaction};
 use crate::{inbox, room_names};
 
-/// What is to change of a group or room. `Some(None)` takes something away.
+/// A change of a group's or room's details. `None` leaves a detail as it is, `Some(None)` removes it.
 #[derive(Debug, Clone, Default)]
 pub struct Details {
-    /// Its name.
+    /// The name, which cannot be removed.
     pub name: Option<Name>,
-    /// What it is about.
+    /// The description.
     pub description: Option<Option<Description>>,
-    /// Its picture.
+    /// The picture.
     pub picture: Option<Option<Picture>>,
 }
 
 impl Details {
-    /// What is different from how things are, by the names of the API.
+    /// Returns the details that differ from the current ones, under the API's field names.
     fn changes(&self, meta: &Meta) -> Map<String, Value> {
         let mut changes = Map::new();
         if let Some(name) = self.name.as_ref().filter(|name| **name != meta.name) {
@@ -44,17 +44,17 @@ impl Details {
         changes
     }
 
-    fn written(&self, meta: Write) -> Write {
+    fn set_in_meta(&self, meta: Write) -> Write {
         let meta = match &self.description {
             Some(Some(description)) => meta.set("description", &String::from(description.clone())),
             Some(None) => meta.remove("description"),
             None => meta,
         };
-        self.in_row(meta)
+        self.set_in_row(meta)
     }
 
-    /// The name and picture, which rows have, too.
-    fn in_row(&self, row: Write) -> Write {
+    /// Sets the name and the picture, which rows hold as well.
+    fn set_in_row(&self, row: Write) -> Write {
         let row = row.set_some("name", self.name.as_ref());
         match &self.picture {
             Some(Some(picture)) => row.set("picture", picture),
@@ -64,7 +64,7 @@ impl Details {
     }
 }
 
-/// What a write of a change is about.
+/// Identifies a write in a refusal.
 #[derive(Clone, Default, PartialEq)]
 enum Target {
     /// The list entry that guards a room's name.
@@ -77,7 +77,7 @@ impl Store {
     /// Changes a group's or room's name, description or picture.
     ///
     /// # Errors
-    /// `NotAParticipant`, `NotAnAdmin`, `AlreadyExists` where another room has the name.
+    /// `NotAParticipant`, `NotAnAdmin`, `AlreadyExists` if another room has the name.
     #[boxed]
     pub async fn change_details(
         &self,
@@ -97,7 +97,7 @@ impl Store {
             let at = self.clock.stamp_above(Some(group.meta.latest_event));
             let seq = group.meta.seq + 1;
             let mut transaction = Transaction::new();
-            transaction.add(Target::Other, details.written(group.change(conversation, at.plus(1))));
+            transaction.add(Target::Other, details.set_in_meta(group.change(conversation, at.plus(1))));
             let mut events = Vec::new();
             if conversation.kind() == ConversationKind::Room
                 && let Some(name) = &details.name
@@ -113,7 +113,7 @@ impl Store {
                 for (user, _) in &group.participants {
                     let row = Write::update(inbox::key(user, conversation)).if_present("pk");
                     if details.name.is_some() || details.picture.is_some() {
-                        transaction.add(Target::Other, details.in_row(row));
+                        transaction.add(Target::Other, details.set_in_row(row));
                     }
                     let event = Event::ConversationUpdated {
                         conversation: conversation.clone(),
@@ -125,7 +125,7 @@ impl Store {
             }
             match self.commit_and_publish(transaction, events, began).await? {
                 Commit::Done(delivery) => return Ok(delivery),
-                // If the conversation itself has changed, too, the name is looked at again under what it is then.
+                // If `META` was refused as well, it has changed: check the name again, against the new state.
                 Commit::Refused(refusals) => {
                     if refusals.iter().all(|(target, _)| *target == Target::RoomName) {
                         return Err(room_names::TAKEN);

@@ -1,7 +1,8 @@
-//! The directory: an entry for each word that a user is found by.
+//! The user directory: an entry for each word by which a user can be found.
 //!
-//! Invariant: entries are written in the transaction that writes the profile they come from. Each holds all of the
-//! user's words and what is shown of them, so that one query answers a search, however many users there are.
+//! Invariant: entries are written in the same transaction as the profile they come from, so they always agree with
+//! it. Each entry holds all of the user's words and the profile to show, so one query answers a search, however many
+//! users there are.
 
 use std::collections::BTreeSet;
 
@@ -15,28 +16,28 @@ use serde::{Deserialize, Serialize};
 use crate::client::Store;
 use crate::item::{Item, Key, Write, from_item, text};
 
-/// Entries that a search reads at most; what it leaves is in its cursor.
+/// The maximum number of entries that one search reads; its cursor continues after them.
 const MAX_READ: usize = 400;
-/// Entries that are read at once where most of them may be of people without the other terms.
+/// Entries read per query if there are several terms, as most entries may lack the other terms.
 const CHUNK: usize = 100;
 
 pub(crate) fn key(word: &str, user: &UserId) -> Key {
     Key { pk: partition(word), sk: format!("{word}#{user}") }
 }
 
-/// One for each first character: words that begin alike stand together.
+/// One partition per first character, so that words with the same beginning are in the same partition.
 fn partition(word: &str) -> String {
     format!("S#{}", word.chars().next().unwrap_or_default())
 }
 
-/// What an entry holds beside its key.
+/// The attributes of an entry, without its key.
 #[derive(Serialize, Deserialize)]
 struct Entry {
     words: BTreeSet<String>,
     profile: Profile,
 }
 
-/// Where a page of people ended.
+/// The position at which a page of users ended.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct PeoplePosition {
     word: String,
@@ -46,12 +47,12 @@ pub struct PeoplePosition {
 impl PeoplePosition {
     fn of(item: &Item) -> Result<Self, Error> {
         let (word, user) =
-            text(item, "sk")?.rsplit_once('#').ok_or_else(|| Error::internal("an entry without a user"))?;
+            text(item, "sk")?.rsplit_once('#').ok_or_else(|| Error::internal("an entry has no user"))?;
         Ok(Self { word: word.to_owned(), user: user.parse().map_err(Error::internal)? })
     }
 }
 
-/// Replaces the entries of a profile by those of another; `None` stands for none.
+/// Replaces the entries of one profile by those of another; `None` is a profile without entries.
 pub(crate) fn replace(
     user: &UserId,
     before: Option<&Profile>,
@@ -71,11 +72,11 @@ pub(crate) fn replace(
 }
 
 impl Store {
-    /// People who have all terms of a query, after a position, in the order of the words they are found by. A page
-    /// may be shorter than `limit` and still go on.
+    /// Returns users who match all terms of a query, ordered by the word that was found, and the position of the next
+    /// page; `None` at the end. A page may be shorter than `limit` although there are more.
     ///
     /// # Errors
-    /// `Unavailable` where the database is.
+    /// `Unavailable` if the database is unavailable.
     #[boxed]
     pub async fn find_people(
         &self,

@@ -19,27 +19,27 @@ use crate::item::{Write, from_item, full_at};
 use crate::transact::{Commit, Refusals, Transaction};
 use crate::{inbox, queue};
 
-/// An edit in progress: what its refusals have said about the participants' rows.
+/// An edit in progress, and what its refusals have revealed about the participants' rows.
 struct Editing<'a> {
     store: &'a Store,
     caller: &'a UserId,
     id: &'a MessageId,
     /// When the caller's bucket of writes is full again.
     full_at: Option<i64>,
-    /// Those whose rows show another message.
+    /// Participants whose rows show another message.
     showing_another: HashSet<UserId>,
-    /// Those who have deleted the conversation since the message, and so receive no event of it.
+    /// Participants who have deleted the conversation since the message was sent, and so receive no event.
     cleared: HashSet<UserId>,
-    /// The next event id must be above this one.
+    /// The stamp that the id of the next event must exceed.
     floor: Option<Stamp>,
 }
 
 impl Store {
-    /// Replaces a message's text. The same text again changes nothing.
+    /// Replaces a message's text. The same text changes nothing.
     ///
     /// # Errors
-    /// `NotAParticipant`, `NotFound`, `NotTheSender`, `Blocked` in a direct conversation with a block, `Conflict` where the
-    /// message is deleted, `Invalid` where the text is empty or too long, `RateLimited`.
+    /// `NotAParticipant`, `NotFound`, `NotTheSender`, `Blocked` if either user of a direct conversation has blocked the
+    /// other, `Conflict` if the message is deleted, `Invalid` if the text is empty or too long, `RateLimited`.
     #[boxed]
     pub async fn edit_message(&self, caller: &UserId, id: &MessageId, text: &str) -> Result<Changed, Error> {
         let began = Instant::now();
@@ -62,7 +62,7 @@ impl Store {
             if edited.content == message.content {
                 return Ok(subject.unchanged());
             }
-            let (transaction, events) = editing.attempt(&subject, &edited)?;
+            let (transaction, events) = editing.build(&subject, &edited)?;
             match self.commit_and_publish(transaction, events, began).await? {
                 Commit::Done(delivery) => {
                     return Ok(Changed { message: edited, reads: subject.reads, delivery });
@@ -74,8 +74,8 @@ impl Store {
 }
 
 impl Editing<'_> {
-    /// The writes and events of the edited message, by what is known of the participants' rows.
-    fn attempt(
+    /// Builds the writes and events of the edit from what is known of the participants' rows.
+    fn build(
         &self,
         subject: &MessageToChange,
         edited: &Message,
@@ -108,8 +108,8 @@ impl Editing<'_> {
         Ok((transaction, events))
     }
 
-    /// Those whose rows are taken to show the message. Of others' rows no more is known than that most show the newest
-    /// message.
+    /// The participants whose rows are assumed to show the message. The rows of others are not read: most show the
+    /// newest message, and a refusal corrects a wrong assumption.
     fn rows_showing_it(&self, subject: &MessageToChange) -> HashSet<UserId> {
         let mut showing: HashSet<UserId> = HashSet::new();
         if !subject.is_large() {
@@ -130,8 +130,9 @@ impl Editing<'_> {
         at: Stamp,
     ) {
         let showing = self.rows_showing_it(subject);
-        // The queue of a direct conversation holds the text: only for a peer who still sees the message, and below the
-        // event by which they delete the conversation.
+        // In a direct conversation, the event puts the text into the peer's queue. So it commits only if the peer still
+        // sees the message, and raises their `latest_event`, so that a later deletion of the conversation gets a
+        // higher event id.
         let peer = edited.other_than(self.caller).filter(|peer| !self.cleared.contains(*peer));
         let others = showing.iter().filter(|user| *user != self.caller);
         for user in others.chain(peer.filter(|peer| !showing.contains(*peer))) {
@@ -175,7 +176,7 @@ impl Editing<'_> {
                 ChangeTarget::Row(user) if user == *self.caller => {
                     self.full_at = item.and_then(|item| full_at(&item, &limits::WRITES));
                 }
-                // Their row shows another message, or none, or they have deleted the conversation since.
+                // The row shows another message or none, or its owner has deleted the conversation since.
                 ChangeTarget::Row(user) => {
                     let row: Row = item.map(from_item).transpose()?.unwrap_or_default();
                     self.floor = self.floor.max(row.latest_event);

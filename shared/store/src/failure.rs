@@ -1,9 +1,9 @@
-//! Which failures of the database may pass.
+//! Tells transient failures of the database from permanent ones.
 
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use domain::error::Error;
 
-/// Whether a call failed for want of capacity or of an answer, rather than for what it asked.
+/// Whether a call failed because of throttling, a server error or a lost response, and may succeed if it is retried.
 pub(crate) fn is_transient<E: ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
     match error {
         SdkError::ServiceError(service) => {
@@ -19,7 +19,7 @@ pub(crate) fn is_transient<E: ProvideErrorMetadata>(error: &SdkError<E>) -> bool
     }
 }
 
-/// The error of a failed call: `Unavailable` where it may pass, else `Internal`.
+/// The error of a failed call: `Unavailable` if the failure is transient, else `Internal`.
 pub(crate) fn failed_call<E>(error: SdkError<E>) -> Error
 where
     E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_reason_names_the_failure_and_shows_no_item() {
+    fn a_logged_reason_names_the_failure_and_leaks_no_item() {
         let reason_of = CancellationReason::builder().item("text", AttributeValue::S("a secret".to_owned()));
         let cancelled = TransactionCanceledException::builder()
             .cancellation_reasons(reason_of.code("ItemCollectionSizeLimitExceeded").build())

@@ -1,9 +1,9 @@
-//! Large conversations: changes are committed with an entry of the conversation's log, and brought to each participant
-//! afterwards.
+//! Fan-out of large conversations: a change commits with an entry of the conversation's log, and is applied to each
+//! participant's row and queue afterwards.
 //!
-//! Invariant: entries are numbered without a gap, and each participant's row says which it has taken in. The row and the
-//! events of some entries are one transaction, conditioned on the row as it was read. So two workers at once are
-//! harmless, a worker that dies is followed by one that goes on, and nothing is told twice.
+//! Invariant: entries are numbered without a gap, and a row's `seq` is the last entry that was applied to it. A row and
+//! the events of the entries applied to it commit in one transaction, conditioned on the row as it was read. So two
+//! workers may run at once, another worker can continue where one died, and no event is published twice.
 
 use std::collections::HashMap;
 
@@ -28,45 +28,49 @@ use crate::reads::Reads;
 use crate::transact::Commit;
 use crate::{inbox, profiles};
 
-/// Participants who are told side by side.
-const AT_ONCE: usize = 16;
-/// Participants whose rows are read at once: the keys of one `BatchGetItem`.
-const ROWS: usize = 100;
-/// Events of one participant that are told in one transaction (of at most 100 items).
-const EVENTS: usize = 90;
+/// Participants whose transactions run concurrently.
+const CONCURRENCY: usize = 16;
+/// Participants whose rows are read in one call: the maximum of a `BatchGetItem`.
+const ROWS_PER_READ: usize = 100;
+/// Events of one participant in a batch, which commit in one transaction (of at most 100 items).
+const EVENTS_PER_BATCH: usize = 90;
 
-/// Some changes of a large conversation, and what is needed to fan them out.
+/// Consecutive changes of a large conversation, and what their fan-out needs.
 pub struct ChangeBatch {
     conversation: ConversationId,
     changes: Vec<(u64, Change)>,
-    /// When the first of them was made.
+    /// When the first change was made.
     since: Option<Timestamp>,
-    /// What was told to all at once, while the conversation was small, is below.
+    /// The new events get greater ids than this: it is above all events that were published while the conversation was
+    /// small.
     latest_event: Stamp,
     participants: Vec<UserId>,
     reads: Reads,
     uncounted: bool,
 }
 
-/// The messages that a batch is about, as they stood after the rows that are to take them in: a row that is as it was
-/// read has not been told of anything newer about them.
+/// The messages of a batch, with their read states.
+///
+/// Invariant: they are read after the rows that they are applied to. So a row that has not changed since it was read
+/// has not received a newer version of any of them.
 type Messages = HashMap<Stamp, (StoredMessage, ReadState)>;
 
-/// A participant's row after some changes, and what they are told.
+/// A participant's row after some changes, and the events to publish to them.
 struct RowUpdate {
     row: Row,
     events: Vec<Event>,
-    /// Some of what counts as unread was taken away or brought back.
-    recounts: bool,
+    /// Unread messages were deleted or restored, so the row's unread count must be counted anew.
+    needs_recount: bool,
+    /// The room was deleted.
     closed: bool,
 }
 
 impl Store {
-    /// Reads the next changes of a large conversation that have not been fanned out; `None` once all have been. Their
-    /// receivers are in the batch.
+    /// Reads the next changes of a large conversation that have not been fanned out, with their receivers; `None` if
+    /// there are none.
     ///
     /// # Errors
-    /// `Unavailable` where the database is, or an entry of the log cannot be read yet: call it again.
+    /// `Unavailable` if the database is unavailable, or an entry of the log cannot be read yet: call it again.
     #[boxed]
     pub async fn next_batch(&self, conversation: &ConversationId) -> Result<Option<ChangeBatch>, Error> {
         let (group, checkpoint) = tokio::try_join!(
@@ -82,15 +86,15 @@ impl Store {
         }
         let batch = self.batch(conversation, &group, done).await?;
         if batch.changes.is_empty() {
-            return Err(Error::Unavailable("a change is not to be read yet".into()));
+            return Err(Error::Unavailable("an entry of the change log cannot be read yet".into()));
         }
         Ok(Some(batch))
     }
 
-    /// Notes that all participants have a batch.
+    /// Moves the checkpoint past a batch that has been fanned out to all participants.
     ///
     /// # Errors
-    /// `Unavailable` where the database is.
+    /// `Unavailable` if the database is unavailable.
     #[boxed]
     pub async fn complete_batch(&self, batch: &ChangeBatch) -> Result<(), Error> {
         let Some((last, _)) = batch.changes.last() else { return Ok(()) };
@@ -99,7 +103,7 @@ impl Store {
         self.commit(vec![checkpoint].into(), Instant::now()).await.map(|_| ())
     }
 
-    /// The changes after a number that fit into a transaction, without a gap.
+    /// Reads the changes after number `done`, without a gap, as many as fit into one transaction.
     async fn batch(
         &self,
         conversation: &ConversationId,
@@ -108,17 +112,17 @@ impl Store {
     ) -> Result<ChangeBatch, Error> {
         let low = change_log::log_key(conversation, done + 1);
         let query = self.between(&low.pk, &low.sk, &format!("{}~", change_log::LOG)).consistent_read(true);
-        let (items, _) = self.query_up_to(query, EVENTS).await?;
+        let (items, _) = self.query_up_to(query, EVENTS_PER_BATCH).await?;
         let (mut changes, mut events, mut since) = (Vec::new(), 0, None);
-        // Of what came since the participants were read, those who joined in the meantime would learn nothing.
+        // Stop at the `seq` that was read with the participants: those who have joined since are not in this batch.
         for (item, seq) in items.into_iter().zip(done + 1..=group.meta.seq) {
             let follows = text(&item, "sk")? == change_log::log_key(conversation, seq).sk;
             let entry: Entry = from_item(item)?;
-            events += entry.change.events();
-            if !follows || (events > EVENTS && !changes.is_empty()) {
+            events += entry.change.event_count();
+            if !follows || (events > EVENTS_PER_BATCH && !changes.is_empty()) {
                 break;
             }
-            since.get_or_insert_with(|| entry.made());
+            since.get_or_insert_with(|| entry.made_at());
             changes.push((seq, entry.change));
         }
         Ok(ChangeBatch {
@@ -132,7 +136,7 @@ impl Store {
         })
     }
 
-    /// The messages of a batch as they stand.
+    /// Reads the messages of a batch, consistently.
     async fn messages_of(&self, batch: &ChangeBatch) -> Result<Messages, Error> {
         let stamps = batch.changes.iter().filter_map(|(_, change)| change.message());
         let id = |stamp| MessageId { conversation: batch.conversation.clone(), stamp };
@@ -148,7 +152,8 @@ impl Store {
     /// Fans a batch out to up to 100 of its participants.
     ///
     /// # Errors
-    /// `Unavailable` where the database is; the others of them have the batch all the same.
+    /// `Unavailable` if the rows or the messages cannot be read. If a participant's transaction fails, the others get
+    /// the batch all the same, and [`FannedOut::failure`] is set.
     #[boxed]
     pub async fn fan_out_to(&self, batch: &ChangeBatch, users: &[UserId]) -> Result<FannedOut, Error> {
         let keys = users.iter().map(|user| inbox::key(user, &batch.conversation)).collect();
@@ -156,13 +161,13 @@ impl Store {
         let rows = rows.into_iter().map(|item| Ok((profiles::owner(&item)?, from_item::<Row>(item)?)));
         let rows = rows.collect::<Result<Vec<_>, Error>>()?;
         let mut fanned_out = FannedOut::default();
-        if rows.iter().all(|(_, row)| batch.is_known_to(row)) {
+        if rows.iter().all(|(_, row)| batch.is_applied_to(row)) {
             return Ok(fanned_out);
         }
         let messages = &self.messages_of(batch).await?;
         let calls = rows.into_iter().map(|(user, row)| self.fan_out_to_one(batch, messages, user, row));
-        let mut calls = stream::iter(calls.collect::<Vec<_>>()).buffer_unordered(AT_ONCE);
-        // A participant whose transaction fails must not keep the others waiting.
+        let mut calls = stream::iter(calls.collect::<Vec<_>>()).buffer_unordered(CONCURRENCY);
+        // One participant's failed transaction must not hold up the others.
         while let Some(outcome) = calls.next().await {
             match outcome {
                 Ok(delivery) => fanned_out.delivery.extend(delivery),
@@ -172,7 +177,7 @@ impl Store {
         Ok(fanned_out)
     }
 
-    /// Fans a batch out to one participant, unless they have it.
+    /// Fans a batch out to one participant, unless they have all of it.
     async fn fan_out_to_one(
         &self,
         batch: &ChangeBatch,
@@ -180,49 +185,50 @@ impl Store {
         user: UserId,
         mut row: Row,
     ) -> Result<Delivery, Error> {
-        let mut later = None;
+        let mut reread = None;
         loop {
             let began = Instant::now();
-            let mut taken = batch.taken_in(later.as_ref().unwrap_or(messages), &user, &row);
-            if taken.row == (Row { seq: taken.row.seq, ..row.clone() }) && taken.events.is_empty() {
-                // All of it is known, or nothing of it is for them.
+            let mut update = batch.apply(reread.as_ref().unwrap_or(messages), &user, &row);
+            if update.row == (Row { seq: update.row.seq, ..row.clone() }) && update.events.is_empty() {
+                // The row has all of the batch, or none of it concerns this participant.
                 return Ok(Delivery::default());
             }
-            if taken.recounts
-                && let Some(head) = taken.row.head
+            if update.needs_recount
+                && let Some(head) = update.row.head
             {
-                let low = taken.row.read.max(taken.row.cleared);
+                let low = update.row.read.max(update.row.cleared);
                 let low = low.unwrap_or_else(|| Stamp::first_of(Timestamp::from_millis(0)));
                 let between = (low, head);
-                taken.row.unread = if low >= head {
+                update.row.unread = if low >= head {
                     0
                 } else {
-                    self.unread_between(&user, &batch.conversation, &taken.row, between).await?.1
+                    self.unread_between(&user, &batch.conversation, &update.row, between).await?.1
                 };
             }
-            let (writes, events) = self.taking(batch, &user, &row, taken);
+            let (writes, events) = self.update_writes(batch, &user, &row, update);
             if let Commit::Done(delivery) = self.commit_and_publish(writes.into(), events, began).await? {
                 return Ok(delivery);
             }
             match self.row(&user, &batch.conversation).await? {
-                Some(now) => {
-                    row = now;
-                    later = Some(self.messages_of(batch).await?);
+                Some(current) => {
+                    row = current;
+                    reread = Some(self.messages_of(batch).await?);
                 }
-                // Whoever has left is told nothing.
+                // The participant has left: there is nothing to publish.
                 None => return Ok(Delivery::default()),
             }
         }
     }
 
-    fn taking(
+    /// Returns the writes and the events that apply an update to a participant's row.
+    fn update_writes(
         &self,
         batch: &ChangeBatch,
         user: &UserId,
         before: &Row,
-        taken: RowUpdate,
+        update: RowUpdate,
     ) -> (Vec<Write>, Vec<OutgoingEvent>) {
-        let RowUpdate { row: mut after, events, closed, .. } = taken;
+        let RowUpdate { row: mut after, events, closed, .. } = update;
         let conversation = &batch.conversation;
         let first = self.clock.stamp_above(before.event_floor().max(Some(batch.latest_event)));
         let (unread, last) = (Unread::of(&after), events.len() as u64);
@@ -248,9 +254,10 @@ impl Store {
         };
         let row = row.if_still_number("seq", before.seq);
         let mut writes = vec![row];
-        let appears = i64::from(after.activity.is_some() && !closed) - i64::from(before.activity.is_some());
-        if appears != 0 {
-            writes.push(inbox::count_rows(user, appears));
+        let visible_rows =
+            i64::from(after.activity.is_some() && !closed) - i64::from(before.activity.is_some());
+        if visible_rows != 0 {
+            writes.push(inbox::count_rows(user, visible_rows));
         }
         if closed {
             writes.push(Write::delete(participants::key(conversation, user)));
@@ -259,47 +266,48 @@ impl Store {
     }
 }
 
-/// The outcome of a fan-out to some participants.
+/// The outcome of fanning a batch out to some participants.
 #[derive(Default)]
 pub struct FannedOut {
     /// The events to push.
     pub delivery: Delivery,
-    /// The failure of a participant's transaction, if there was one: the batch must be fanned out again.
+    /// The failure of a participant's transaction, if one failed: the batch must be fanned out again.
     pub failure: Option<Error>,
 }
 
 impl ChangeBatch {
-    /// The participants, in groups that [`Store::fan_out_to`] takes.
+    /// The participants, in chunks of the size that [`Store::fan_out_to`] accepts.
     pub fn receivers(&self) -> impl Iterator<Item = &[UserId]> {
-        self.participants.chunks(ROWS)
+        self.participants.chunks(ROWS_PER_READ)
     }
 
-    /// When the first of its changes was made.
+    /// When the first change of the batch was made.
     #[must_use]
     pub fn since(&self) -> Option<Timestamp> {
         self.since
     }
 
-    /// Whether a row has taken in all of it.
-    fn is_known_to(&self, row: &Row) -> bool {
+    /// Whether all changes of the batch have been applied to a row.
+    fn is_applied_to(&self, row: &Row) -> bool {
         self.changes.last().is_none_or(|(seq, _)| *seq <= row.seq)
     }
 
-    /// A participant's row once it has taken in what it has not yet.
-    fn taken_in(&self, messages: &Messages, user: &UserId, row: &Row) -> RowUpdate {
-        let mut taken = RowUpdate { row: row.clone(), events: Vec::new(), recounts: false, closed: false };
+    /// Applies to a participant's row the changes that it does not have yet.
+    fn apply(&self, messages: &Messages, user: &UserId, row: &Row) -> RowUpdate {
+        let mut update =
+            RowUpdate { row: row.clone(), events: Vec::new(), needs_recount: false, closed: false };
         let mut people = None;
         for (seq, change) in self.changes.iter().filter(|(seq, _)| *seq > row.seq) {
-            taken.row.seq = *seq;
+            update.row.seq = *seq;
             let found = change.message().filter(|stamp| row.shows(*stamp));
             if let Some(found) = found.and_then(|stamp| messages.get(&stamp)) {
-                self.take_message(&mut taken, user, change, found);
+                self.apply_message(&mut update, user, change, found);
                 continue;
             }
             match change {
                 Change::Joined { users, by, people: count } => {
                     let others = users.iter().filter(|other| *other != user);
-                    taken.events.extend(others.map(|other| Event::ParticipantJoined {
+                    update.events.extend(others.map(|other| Event::ParticipantJoined {
                         conversation: self.conversation.clone(),
                         user: other.clone(),
                         by: by.clone(),
@@ -307,39 +315,39 @@ impl ChangeBatch {
                     people = Some((*seq, *count));
                 }
                 Change::Left { user: other, by, people: count, successor } => {
-                    taken.events.push(self.left(other, by));
+                    update.events.push(self.left(other, by));
                     if successor.as_ref() == Some(user) {
-                        taken.events.push(self.role(true, *seq));
+                        update.events.push(self.role(true, *seq));
                     }
                     people = Some((*seq, *count));
                 }
                 Change::Role { user: other, is_admin } if other == user => {
-                    taken.events.push(self.role(*is_admin, *seq));
+                    update.events.push(self.role(*is_admin, *seq));
                 }
                 Change::Updated { changes } => {
                     let changes: Map<String, Value> = serde_json::from_str(changes).unwrap_or_default();
-                    inbox::apply(&mut taken.row, &changes);
-                    taken.events.push(self.updated(changes, *seq));
+                    inbox::apply(&mut update.row, &changes);
+                    update.events.push(self.updated(changes, *seq));
                 }
                 Change::Closed => {
                     let conversation = self.conversation.clone();
-                    taken.events.push(Event::ConversationDeleted { conversation });
-                    taken.closed = true;
+                    update.events.push(Event::ConversationDeleted { conversation });
+                    update.closed = true;
                 }
                 _ => {}
             }
         }
-        if let Some((seq, count)) = people.filter(|_| !taken.closed) {
+        if let Some((seq, count)) = people.filter(|_| !update.closed) {
             let changes = Map::from_iter([("participant_count".to_owned(), json!(count))]);
-            taken.row.participant_count = count;
-            taken.events.push(self.updated(changes, seq));
+            update.row.participant_count = count;
+            update.events.push(self.updated(changes, seq));
         }
-        taken
+        update
     }
 
-    fn take_message(
+    fn apply_message(
         &self,
-        taken: &mut RowUpdate,
+        update: &mut RowUpdate,
         user: &UserId,
         change: &Change,
         (stored, reads): &(StoredMessage, ReadState),
@@ -348,33 +356,33 @@ impl ChangeBatch {
         let (is_mine, is_hidden) = (message.sender == *user, stored.is_hidden_by(user));
         if let Change::Sent { .. } = change {
             if is_hidden {
-                taken.row.head = Some(message.id.stamp);
+                update.row.head = Some(message.id.stamp);
                 return;
             }
-            let appears = taken.row.activity.is_none();
-            taken.row = std::mem::take(&mut taken.row).with(message, is_mine);
+            let appears = update.row.activity.is_none();
+            update.row = std::mem::take(&mut update.row).with_message(message, is_mine);
             if appears {
-                let row = Box::new(taken.row.clone());
-                taken
+                let row = Box::new(update.row.clone());
+                update
                     .events
                     .push(Event::ConversationCreated { conversation: self.conversation.clone(), row });
             }
-            taken.events.push(Event::MessageCreated { message: message.clone(), uncounted: self.uncounted });
+            update.events.push(Event::MessageCreated { message: message.clone(), uncounted: self.uncounted });
             return;
         }
-        if taken.row.last_id == Some(message.id.stamp) {
-            taken.row.last_text = Some(message.preview());
+        if update.row.last_id == Some(message.id.stamp) {
+            update.row.last_text = Some(message.preview());
         }
-        if !matches!(change, Change::Edited { .. }) && !is_mine && taken.row.counts(message.id.stamp) {
-            taken.recounts = true;
+        if !matches!(change, Change::Edited { .. }) && !is_mine && update.row.counts(message.id.stamp) {
+            update.needs_recount = true;
         }
         if is_hidden {
             return;
         }
         let (message, reads) = (message.clone(), reads.clone());
-        // What is unread is filled in once it is known.
+        // A placeholder: `update_writes` fills in the unread count.
         let unread = Unread { count: 0, head: None, read: None };
-        taken.events.push(match change {
+        update.events.push(match change {
             Change::Deleted { .. } => Event::MessageDeleted { message, reads, only_me: false, unread },
             Change::Restored { .. } => Event::MessageUpdated { message, reads, unread: Some(unread) },
             _ => Event::MessageUpdated { message, reads, unread: None },

@@ -1,4 +1,4 @@
-//! Making groups.
+//! Creating groups.
 
 use std::collections::HashSet;
 
@@ -19,32 +19,32 @@ use crate::opening::Opened;
 use crate::transact::{Commit, Transaction};
 use crate::{inbox, participants};
 
-/// A group that is to be made.
+/// A group to create.
 #[derive(Debug, Clone)]
 pub struct NewGroup {
-    /// Its name.
+    /// The name.
     pub name: Name,
-    /// Who takes part, beside its creator.
+    /// The participants, without the creator.
     pub participants: Vec<UserId>,
-    /// The client's own id for it: again, the same group.
+    /// The client's idempotency key: the same key of the same creator returns the same group.
     pub client_id: Option<String>,
 }
 
-/// What a write of a new group is about.
+/// Identifies a write of a new group in a refusal.
 #[derive(Clone, Default, PartialEq)]
 enum Target {
-    /// The totals of its creator, which hold the bucket of new conversations.
+    /// The creator's totals, which hold the bucket of new conversations.
     CreatorsTotals,
     #[default]
     Other,
 }
 
 impl Store {
-    /// Makes a group with its creator as its admin.
+    /// Creates a group with the caller as its admin.
     ///
     /// # Errors
-    /// `NotFound` for an unknown participant, `Blocked` where one of them has blocked the caller, `Invalid` where there are
-    /// too many, `RateLimited`.
+    /// `NotFound` if a participant does not exist, `Blocked` if one of them has blocked the caller, `Invalid` if there
+    /// are too many, `NotAParticipant` if the caller has left the group with that client id, `RateLimited`.
     #[boxed]
     pub async fn create_group(&self, caller: &Caller, new: NewGroup) -> Result<Opened, Error> {
         let began = Instant::now();
@@ -61,7 +61,7 @@ impl Store {
             || ConversationId::new(ConversationKind::Group),
             |id| ConversationId::group(&caller.user, id),
         );
-        if let Some(opened) = self.made_before(caller, &conversation, &others).await? {
+        if let Some(opened) = self.existing_group(caller, &conversation, &others).await? {
             return Ok(opened);
         }
         self.check_may_add(caller, &others, "participant_ids").await?;
@@ -69,10 +69,10 @@ impl Store {
         let mut bucket_full_at = None;
         loop {
             let (now, at) = (self.clock.now(), self.clock.stamp());
-            let first_ones = people.min(SMALL as u64);
+            let initial_count = people.min(SMALL as u64);
             let is_large = people > SMALL as u64;
             let meta = Meta {
-                participant_count: first_ones,
+                participant_count: initial_count,
                 large_since: is_large.then_some(2),
                 unfinished: is_large,
                 ..Meta::new(new.name.clone(), caller.user.clone(), now, at.plus(1))
@@ -99,11 +99,11 @@ impl Store {
             }
             match self.commit_and_publish(transaction, events, began).await? {
                 Commit::Done(mut delivery) => {
-                    delivery.extend(self.finish(caller, &conversation, &others).await?);
+                    delivery.extend(self.add_remaining(caller, &conversation, &others).await?);
                     return Ok(Opened { conversation, row: own, is_new: true, delivery });
                 }
                 Commit::Refused(refusals) => {
-                    if let Some(opened) = self.made_before(caller, &conversation, &others).await? {
+                    if let Some(opened) = self.existing_group(caller, &conversation, &others).await? {
                         return Ok(opened);
                     }
                     let totals = refusals.into_iter().find(|(target, _)| *target == Target::CreatorsTotals);
@@ -114,8 +114,9 @@ impl Store {
         }
     }
 
-    /// The group that an earlier call under the same client id made; where that call died half-way, completed.
-    async fn made_before(
+    /// Returns the group that an earlier call with the same client id created; adds the remaining participants if that
+    /// call died half-way.
+    async fn existing_group(
         &self,
         caller: &Caller,
         conversation: &ConversationId,
@@ -125,15 +126,15 @@ impl Store {
         let Some(meta) = meta else { return Ok(None) };
         let row = row.ok_or(Error::NotAParticipant)?;
         let delivery = if meta.unfinished {
-            self.finish(caller, conversation, others).await?
+            self.add_remaining(caller, conversation, others).await?
         } else {
             Delivery::default()
         };
         Ok(Some(Opened { conversation: conversation.clone(), row, is_new: false, delivery }))
     }
 
-    /// Adds those who did not fit into the transaction that made a group.
-    async fn finish(
+    /// Adds the participants that did not fit into the transaction that created the group.
+    async fn add_remaining(
         &self,
         caller: &Caller,
         conversation: &ConversationId,

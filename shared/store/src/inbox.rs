@@ -1,7 +1,7 @@
-//! Inbox rows, the totals beside them, and the unread counts over them.
+//! Inbox rows, the number of a user's visible rows, and unread counts.
 //!
-//! Invariant: a row's `activity` is present exactly while the row is visible, and `TOTALS` counts those rows; both
-//! change in one transaction. `n > 0` exactly while the row is in the sparse index "unread".
+//! Invariant: a row has `activity` exactly while it is visible, and `TOTALS` counts the visible rows. Both change in
+//! one transaction, so the total is exact. `n > 0` exactly while the row is in the sparse index "unread".
 
 use async_recursion::async_recursion as boxed;
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -21,21 +21,21 @@ use crate::item::{Attribute, Item, Key, Write, from_item, suffix};
 use crate::partition;
 use crate::transact::Commit;
 
-/// The index that orders a user's visible rows by their latest activity.
+/// The index that orders a user's visible rows by latest activity.
 pub(crate) const ACTIVITY: &str = "activity";
 /// The sparse index of a user's rows with unread messages.
 pub(crate) const UNREAD: &str = "unread";
-/// The constant sort key of that index: a key that changed with the count would cost two writes.
+/// The constant sort key of index "unread": a key that changed with the count would cost two writes.
 pub(crate) const UNREAD_MARK: &str = "U";
 
-/// The attribute of a row that holds [`Row::latest_event`].
+/// The row attribute that holds [`Row::latest_event`].
 pub(crate) const LATEST_EVENT: &str = "told";
 
 pub(crate) fn key(user: &UserId, conversation: &ConversationId) -> Key {
     Key { pk: partition::of_user(user), sk: format!("C#{conversation}") }
 }
 
-/// The partition key of a user's rows, as an attribute.
+/// The partition key of a user's items, as an attribute.
 pub(crate) fn partition_of(user: &UserId) -> AttributeValue {
     partition::of_user(user).attribute()
 }
@@ -44,12 +44,12 @@ pub(crate) fn totals_key(user: &UserId) -> Key {
     Key { pk: partition::of_user(user), sk: "TOTALS".into() }
 }
 
-/// Adds to the number of a user's visible rows.
+/// Adds `change` to the number of a user's visible rows.
 pub(crate) fn count_rows(user: &UserId, change: i64) -> Write {
     Write::update(totals_key(user)).add("rows", change)
 }
 
-/// Writes what has changed of a row, if all that counts in it is as it was read.
+/// Writes the differences between two versions of a row, under the conditions of [`unless_changed`].
 pub(crate) fn replace(key: Key, before: &Row, after: &Row) -> Write {
     let mut write = unless_changed(Write::update(key), before).set("n", &after.unread);
     write = if after.unread > 0 { write.set("unread", UNREAD_MARK) } else { write.remove("unread") };
@@ -85,7 +85,7 @@ pub(crate) fn replace(key: Key, before: &Row, after: &Row) -> Write {
     write
 }
 
-/// Only if all that counts in a row is as it was read.
+/// Condition: the row exists, and its messages, visibility, watermark, unread count and latest event are as read.
 pub(crate) fn unless_changed(write: Write, row: &Row) -> Write {
     write
         .if_present("pk")
@@ -98,7 +98,7 @@ pub(crate) fn unless_changed(write: Write, row: &Row) -> Write {
         .if_still_number("n", row.unread)
 }
 
-/// Takes changes of a group or room, by the names of the API, into a row.
+/// Applies changes of a group or room, under the API's field names, to a row.
 pub(crate) fn apply(row: &mut Row, changes: &Map<String, Value>) {
     let text = |field: &str| changes.get(field).and_then(Value::as_str).map(ToOwned::to_owned);
     if let Some(name) = text("name").and_then(|name| Name::try_from(name).ok()) {
@@ -109,7 +109,7 @@ pub(crate) fn apply(row: &mut Row, changes: &Map<String, Value>) {
     }
 }
 
-/// The conversation whose row an item is.
+/// The conversation of a row's item.
 pub(crate) fn conversation_of(item: &Item) -> Result<ConversationId, Error> {
     suffix(item, "sk", "C#")?.parse().map_err(Error::internal)
 }
@@ -118,7 +118,7 @@ fn read_row(item: Item) -> Result<(ConversationId, Row), Error> {
     Ok((conversation_of(&item)?, from_item(item)?))
 }
 
-/// Where a page of the inbox ended.
+/// The position at which a page of the inbox ended.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct InboxPosition {
     activity: Stamp,
@@ -127,21 +127,21 @@ pub struct InboxPosition {
 
 /// A page of the inbox.
 pub struct InboxPage {
-    /// The rows, latest activity first.
+    /// The rows, most recently active first.
     pub rows: Vec<(ConversationId, Row)>,
-    /// Where to go on; `None` at the end.
+    /// The position of the next page; `None` at the end.
     pub next: Option<InboxPosition>,
-    /// Visible rows in all.
+    /// The number of all visible rows.
     pub total: u64,
 }
 
-/// A user's unread messages.
+/// A user's unread counts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(rename = "UnreadCount")]
 pub struct Unread {
-    /// Unread messages in all.
+    /// Unread messages in all conversations.
     pub unread_count: u64,
-    /// Conversations that have some.
+    /// Conversations with unread messages.
     pub conversations: u64,
 }
 
@@ -156,10 +156,11 @@ struct UnreadEntry {
 }
 
 impl Store {
-    /// A page of a user's inbox after a position, with `offset` rows passed over.
+    /// Returns a page of a user's inbox, most recently active first. It begins after the position `after` and skips
+    /// `offset` rows.
     ///
     /// # Errors
-    /// `Unavailable` where the database is.
+    /// `Unavailable` if the database is unavailable.
     #[boxed]
     pub async fn inbox(
         &self,
@@ -182,7 +183,7 @@ impl Store {
         Ok(InboxPage { rows, next, total })
     }
 
-    /// Up to `count` rows of the index "activity", and whether there may be more.
+    /// Reads up to `count` rows from index "activity", and whether there may be more.
     async fn rows_by_activity(
         &self,
         user: &UserId,
@@ -205,10 +206,10 @@ impl Store {
         self.query_up_to(query, count).await
     }
 
-    /// A user's unread messages, summed over the conversations that have some.
+    /// Returns a user's unread counts, summed over index "unread".
     ///
     /// # Errors
-    /// `Unavailable` where the database is.
+    /// `Unavailable` if the database is unavailable.
     #[boxed]
     pub async fn unread(&self, user: &UserId) -> Result<Unread, Error> {
         let query = self
@@ -224,18 +225,19 @@ impl Store {
         Ok(Unread { unread_count: counts.iter().sum(), conversations: counts.len() as u64 })
     }
 
-    /// A user's row of a conversation, as it stands; `None` where it is not theirs.
+    /// Reads a user's row of a conversation, consistently; `None` if they have none.
     ///
     /// # Errors
-    /// `Unavailable` where the database is.
+    /// `Unavailable` if the database is unavailable.
     #[boxed]
     pub async fn row(&self, user: &UserId, conversation: &ConversationId) -> Result<Option<Row>, Error> {
         let item = self.get(key(user, conversation), true).await?;
         item.map(from_item).transpose()
     }
 
-    /// A user's row of a conversation as it was of late, for half the price.
-    pub(crate) async fn row_of_late(
+    /// Reads a user's row of a conversation with an eventually consistent read: half the price, but the row may be
+    /// stale.
+    pub(crate) async fn possibly_stale_row(
         &self,
         user: &UserId,
         conversation: &ConversationId,
@@ -244,7 +246,8 @@ impl Store {
         item.map(from_item).transpose()
     }
 
-    /// All rows of a user as they stand, hidden ones included, in the order of their ids.
+    /// Reads all of a user's rows consistently, hidden ones included, ordered by conversation id. Only the attributes
+    /// named below are filled in.
     pub(crate) async fn rows(&self, user: &UserId) -> Result<Vec<(ConversationId, Row)>, Error> {
         let query = self
             .prefixed(&partition::of_user(user), "C#")
@@ -253,7 +256,7 @@ impl Store {
         self.query_all(query).await?.into_iter().map(read_row).collect()
     }
 
-    /// Those with whom a user has a direct conversation.
+    /// Reads a user's direct conversations, with the other user of each.
     pub(crate) async fn peers(&self, user: &UserId) -> Result<Vec<(ConversationId, UserId)>, Error> {
         let rows = self.rows(user).await?;
         Ok(rows.into_iter().filter_map(|(conversation, row)| Some((conversation, row.peer?))).collect())
@@ -262,7 +265,7 @@ impl Store {
     /// Hides a conversation and its history up to now from one user.
     ///
     /// # Errors
-    /// `NotAParticipant` where it is not theirs.
+    /// `NotAParticipant` if the user does not take part in it.
     #[boxed]
     pub async fn delete_conversation(
         &self,
@@ -278,7 +281,7 @@ impl Store {
             if row.activity.is_none() {
                 return Ok(Delivery::default());
             }
-            // A large conversation's row may not have taken in yet what is there to be hidden.
+            // The row of a large conversation may lag behind: hide messages that are not fanned out yet as well.
             let last = row.head.max(meta.as_ref().and_then(|meta| meta.newest_message));
             let event_id = self.clock.stamp_above(row.event_floor().max(meta.map(|meta| meta.latest_event)));
             let hide = Write::update(key(user, conversation))

@@ -1,7 +1,7 @@
-//! Keys, attributes and writes: the few lines that every item's file builds on.
+//! Keys, attributes and writes: what the files of all items build on.
 //!
-//! Invariant: attribute names and values always travel as placeholders, so none can be a reserved word or break
-//! out of an expression.
+//! Invariant: expressions name attributes and values only by placeholders, so no name clashes with a reserved word and
+//! no value can break out of an expression.
 
 use std::collections::HashMap;
 
@@ -18,7 +18,7 @@ use domain::time::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// An item as the SDK has it.
+/// An item in the SDK's form.
 pub(crate) type Item = HashMap<String, AttributeValue>;
 
 /// An item's primary key.
@@ -29,7 +29,7 @@ pub(crate) struct Key {
 }
 
 impl Key {
-    /// Whether an item is the one of this key.
+    /// Whether an item has this key.
     pub(crate) fn is_of(&self, item: &Item) -> bool {
         text(item, "pk").is_ok_and(|pk| pk == self.pk) && text(item, "sk").is_ok_and(|sk| sk == self.sk)
     }
@@ -39,7 +39,7 @@ impl Key {
     }
 }
 
-/// What can stand in an attribute.
+/// A value that an attribute can hold.
 pub(crate) trait Attribute {
     fn attribute(&self) -> AttributeValue;
 }
@@ -90,33 +90,33 @@ impl Attribute for Picture {
     }
 }
 
-/// The item of a key and a body.
+/// Builds an item from its key and its body.
 pub(crate) fn to_item<T: Serialize>(key: &Key, body: &T) -> Result<Item, Error> {
     let mut item: Item = serde_dynamo::to_item(body).map_err(Error::internal)?;
     item.extend(key.attributes());
     Ok(item)
 }
 
-/// Reads what an item holds beside its key.
+/// Reads the body of an item.
 pub(crate) fn from_item<T: DeserializeOwned>(item: Item) -> Result<T, Error> {
     serde_dynamo::from_item(item).map_err(Error::internal)
 }
 
-/// The text of an attribute that every item of its kind has.
+/// Returns a text attribute, which every item of its kind has.
 pub(crate) fn text<'a>(item: &'a Item, name: &'static str) -> Result<&'a str, Error> {
     match item.get(name) {
         Some(AttributeValue::S(text)) => Ok(text),
-        _ => Err(Error::internal(format!("an item has no text in {name}"))),
+        _ => Err(Error::internal(format!("an item has no text attribute {name}"))),
     }
 }
 
-/// The rest of a key behind its prefix, which every item of its kind has.
+/// Returns a key attribute without its prefix, which every item of its kind has.
 pub(crate) fn suffix<'a>(item: &'a Item, name: &'static str, prefix: &str) -> Result<&'a str, Error> {
     let key = text(item, name)?;
     key.strip_prefix(prefix).ok_or_else(|| Error::internal(format!("a key does not begin with {prefix}")))
 }
 
-/// When a bucket of an item is full again, if it was ever taken from.
+/// When the bucket in an item is full again, in milliseconds since 1970; `None` if no token was ever taken.
 pub(crate) fn full_at(item: &Item, limit: &RateLimit) -> Option<i64> {
     item.get(limit.bucket)?.as_n().ok()?.parse().ok()
 }
@@ -128,7 +128,7 @@ enum Operation {
     Check,
 }
 
-/// One write of a transaction, or a condition on an item that it leaves alone.
+/// One write of a transaction, or a condition check on an item that it does not change.
 pub(crate) struct Write {
     operation: Operation,
     key: Key,
@@ -160,17 +160,17 @@ impl Write {
         Ok(Self::new(Operation::Put(to_item(&key, body)?), key))
     }
 
-    /// Changes an item, or makes it.
+    /// Updates an item, or creates it.
     pub(crate) fn update(key: Key) -> Self {
         Self::new(Operation::Update, key)
     }
 
-    /// Deletes an item, if it is there.
+    /// Deletes an item, if it exists.
     pub(crate) fn delete(key: Key) -> Self {
         Self::new(Operation::Delete, key)
     }
 
-    /// Only checks an item.
+    /// Checks conditions on an item without changing it.
     pub(crate) fn check(key: Key) -> Self {
         Self::new(Operation::Check, key)
     }
@@ -194,7 +194,7 @@ impl Write {
         self
     }
 
-    /// Sets an attribute where there is something to set.
+    /// Sets an attribute if there is a value.
     pub(crate) fn set_some(self, name: &str, value: Option<&impl Attribute>) -> Self {
         match value {
             Some(value) => self.set(name, value),
@@ -202,7 +202,7 @@ impl Write {
         }
     }
 
-    /// Sets an attribute, or takes it away where there is nothing to set.
+    /// Sets an attribute, or removes it if there is no value.
     pub(crate) fn set_or_remove(self, name: &str, value: Option<&impl Attribute>) -> Self {
         match value {
             Some(value) => self.set(name, value),
@@ -210,7 +210,7 @@ impl Write {
         }
     }
 
-    /// Sets an attribute unless the item has it.
+    /// Sets an attribute if there is a value and the item does not have the attribute yet.
     pub(crate) fn set_if_missing(mut self, name: &str, value: Option<&impl Attribute>) -> Self {
         let Some(value) = value else { return self };
         let (name, value) = (self.name(name), self.value(value.attribute()));
@@ -218,35 +218,35 @@ impl Write {
         self
     }
 
-    /// Adds to a number; one that is missing counts as zero.
+    /// Adds to a number; a missing one counts as zero.
     pub(crate) fn add(mut self, name: &str, number: i64) -> Self {
         let (name, value) = (self.name(name), self.value(number.attribute()));
         self.adds.push(format!("{name} {value}"));
         self
     }
 
-    /// Takes an attribute away.
+    /// Removes an attribute.
     pub(crate) fn remove(mut self, name: &str) -> Self {
         let name = self.name(name);
         self.removes.push(name);
         self
     }
 
-    /// Only if the item has the attribute.
+    /// Condition: the item has the attribute.
     pub(crate) fn if_present(mut self, name: &str) -> Self {
         let name = self.name(name);
         self.conditions.push(format!("attribute_exists({name})"));
         self
     }
 
-    /// Only if the item is missing or has no such attribute.
+    /// Condition: the item does not exist or does not have the attribute.
     pub(crate) fn if_missing(mut self, name: &str) -> Self {
         let name = self.name(name);
         self.conditions.push(format!("attribute_not_exists({name})"));
         self
     }
 
-    /// Only if the attribute is as it was read.
+    /// Condition: the attribute is as it was read; with `None`, it is missing.
     pub(crate) fn if_still(mut self, name: &str, read: Option<&impl Attribute>) -> Self {
         let Some(read) = read else { return self.if_missing(name) };
         let (name, value) = (self.name(name), self.value(read.attribute()));
@@ -254,7 +254,7 @@ impl Write {
         self
     }
 
-    /// Only if the number is as it was read, where a missing one was read as zero.
+    /// Condition: the number is as it was read; a missing one counts as zero.
     pub(crate) fn if_still_number(mut self, name: &str, read: u64) -> Self {
         if read > 0 {
             return self.if_still(name, Some(&read));
@@ -264,21 +264,21 @@ impl Write {
         self
     }
 
-    /// Only if the attribute is missing or below a value. (A comparison with a missing attribute is false.)
+    /// Condition: the attribute is missing or below a value. (DynamoDB's comparison with a missing attribute is false.)
     pub(crate) fn if_below(mut self, name: &str, value: &impl Attribute) -> Self {
         let (name, value) = (self.name(name), self.value(value.attribute()));
         self.conditions.push(format!("(attribute_not_exists({name}) OR {name} < {value})"));
         self
     }
 
-    /// Only if the attribute is above a number.
+    /// Condition: the attribute is above a number.
     pub(crate) fn if_after(mut self, name: &str, number: i64) -> Self {
         let (name, value) = (self.name(name), self.value(number.attribute()));
         self.conditions.push(format!("{name} > {value}"));
         self
     }
 
-    /// Only if there is no such item, or one that has expired: DynamoDB deletes those late.
+    /// Condition: the item does not exist or has expired. DynamoDB deletes expired items late.
     pub(crate) fn if_gone(mut self, now: Timestamp) -> Self {
         let (pk, expires) = (self.name("pk"), self.name("expires"));
         let now = self.value(now.seconds().attribute());
@@ -286,14 +286,14 @@ impl Write {
         self
     }
 
-    /// Takes a token from a bucket of the item, if the bucket is as [`Take`] says.
+    /// Takes a token from a bucket in the item, on the condition that the bucket is in the state of `take`.
     pub(crate) fn take(mut self, limit: &RateLimit, take: Take) -> Self {
         match take {
             Take::FromFull { full_at } => {
                 let now = full_at - limit.every;
                 self.if_below(limit.bucket, &now).set(limit.bucket, &full_at)
             }
-            Take::FromRest { from, to } => {
+            Take::FromPartial { from, to } => {
                 let name = self.name(limit.bucket);
                 let (from, to) = (self.value(from.attribute()), self.value(to.attribute()));
                 self.conditions.push(format!("{name} BETWEEN {from} AND {to}"));
@@ -308,21 +308,21 @@ impl Write {
         clauses.map(|(verb, parts)| format!("{verb} {}", parts.join(", "))).collect::<Vec<_>>().join(" ")
     }
 
-    /// The write as the SDK takes it. A failed condition gives the item in its way back.
+    /// Converts the write to the SDK's form. If a condition fails, DynamoDB returns the item that it found.
     pub(crate) fn build(self, table: &str) -> Result<TransactWriteItem, BuildError> {
         let update = self.update_expression();
         let condition = (!self.conditions.is_empty()).then(|| self.conditions.join(" AND "));
         let names = (!self.names.is_empty()).then_some(self.names);
         let values = (!self.values.is_empty()).then_some(self.values);
-        let tell = Some(ReturnValuesOnConditionCheckFailure::AllOld);
-        /// The parts that the four builders of the SDK have in common.
+        let on_failure = Some(ReturnValuesOnConditionCheckFailure::AllOld);
+        /// Sets what the SDK's four builders have in common.
         macro_rules! filled {
             ($builder:expr) => {
                 $builder
                     .table_name(table)
                     .set_expression_attribute_names(names)
                     .set_expression_attribute_values(values)
-                    .set_return_values_on_condition_check_failure(tell)
+                    .set_return_values_on_condition_check_failure(on_failure)
             };
         }
         let item = TransactWriteItem::builder();
@@ -355,7 +355,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_update_says_what_it_changes_and_when() {
+    fn an_update_builds_its_expressions() {
         let key = Key { pk: "P".into(), sk: "S".into() };
         let write = Write::update(key)
             .set("head", "m2")

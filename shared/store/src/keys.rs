@@ -1,4 +1,4 @@
-//! Every key of the table, in one snapshot.
+//! A snapshot of most key formats of the table.
 
 use domain::account::UniqueName;
 use domain::id::{Clock, ConversationId, MessageId, SessionId, Stamp, UserId};
@@ -6,7 +6,7 @@ use domain::id::{Clock, ConversationId, MessageId, SessionId, Stamp, UserId};
 use crate::{accounts, buckets, directory, inbox, messages, profiles, queue, reads, sending, sessions};
 
 #[test]
-fn every_key_of_the_table() {
+fn the_keys_of_the_table() {
     let (alice, bob): (UserId, UserId) = ("alice".parse().unwrap(), "bob".parse().unwrap());
     let conversation = ConversationId::direct(&alice, &bob);
     let stamp = Stamp::first_of(Clock::default().now()).plus(1);

@@ -1,36 +1,38 @@
-//! The store: one DynamoDB table, every kind of item in it, and the transactions that change them.
+//! The store: one DynamoDB table, the items in it, and the transactions that change them.
 //!
-//! It must not know HTTP, tokens or sockets' frames.
+//! The crate knows nothing of HTTP, access tokens or WebSocket frames.
 //!
 //! | item | partition key | sort key | file |
 //! | --- | --- | --- | --- |
 //! | profile | `U#user` | `PROFILE` | `profiles.rs` |
-//! | number of visible rows | `U#user` | `TOTALS` | `inbox.rs` |
+//! | number of a user's visible inbox rows | `U#user` | `TOTALS` | `inbox.rs` |
 //! | inbox row | `U#user` | `C#conversation` | `inbox.rs` |
-//! | account of someone who registered here | `U#user` | `ACCOUNT` | `accounts.rs` |
-//! | guard of a username or an e-mail address | `N#kind#folded` | `GUARD` | `accounts.rs` |
+//! | account of a registered user | `U#user` | `ACCOUNT` | `accounts.rs` |
+//! | guard: reserves a username or an e-mail address | `N#kind#folded` | `GUARD` | `accounts.rs` |
 //! | session: a family of refresh tokens | `U#user` | `F#session` | `sessions.rs` |
-//! | entry of the directory | `S#first character` | `word#user` | `directory.rs` |
-//! | bucket of a limit | `L#what#whose` | `BUCKET` | `buckets.rs` |
+//! | entry of the user directory | `S#first character` | `word#user` | `directory.rs` |
+//! | bucket of a rate limit | `L#operation#subject` | `BUCKET` | `buckets.rs` |
 //! | block | `U#user` | `B#other` | `blocks.rs` |
 //! | presence | `U#user` | `PRESENCE` | `presences.rs` |
-//! | socket | `U#user` | `W#connection` | `connections.rs` |
+//! | socket (WebSocket connection) | `U#user` | `W#connection` | `connections.rs` |
 //! | ticket for a socket | `U#user` | `T#ticket` | `connections.rs` |
-//! | event | `Q#user` | `E#stamp` | `events.rs` |
+//! | event | `Q#user` | `E#stamp` | `queue.rs` |
 //! | message | `C#conversation` | `M#stamp` | `messages.rs` |
 //! | receipt: a move of a read watermark | `C#conversation` | `R#stamp#user` | `reads.rs` |
 //! | group or room | `C#conversation` | `META` | `participants.rs` |
 //! | participant | `C#conversation` | `P#user` | `participants.rs` |
-//! | what a deleted message said | `C#conversation` | `D#stamp` | `deleting.rs` |
-//! | name of a room, and its place in their list | `ROOMS` | `N#name#digest` | `rooms.rs` |
-//! | change of a large conversation | `C#conversation` | `L#number` | `change_log.rs` |
-//! | how far these were brought to all | `C#conversation` | `FANOUT` | `change_log.rs` |
-//! | send key | `C#conversation` | `K#user#client_message_id` | `sending.rs` |
+//! | content of a deleted message | `C#conversation` | `D#stamp` | `deleting.rs` |
+//! | name of a room, and its entry in the list of rooms | `ROOMS` | `N#name#digest` | `room_names.rs` |
+//! | entry of a large conversation's change log | `C#conversation` | `L#number` | `change_log.rs` |
+//! | checkpoint of the fan-out of that log | `C#conversation` | `FANOUT` | `change_log.rs` |
+//! | send key: the idempotency key of a send | `C#conversation` | `K#user#client_message_id` | `sending.rs` |
 //!
-//! Index "activity" (`pk`, `activity`) orders the visible rows, index "unread" (`pk`, `unread`) holds those with
-//! unread messages. In AWS both lag behind the table: nothing exact rests on them alone.
+//! Index "activity" (`pk`, `activity`) orders the visible rows; index "unread" (`pk`, `unread`) holds the rows with
+//! unread messages. In AWS both lag behind the table, so nothing that must be exact relies on them alone.
 //!
-//! Invariant: keys are formatted here and nowhere else, and every change is one transaction.
+//! Invariant: only this crate formats keys, so a key has one format everywhere. Every change commits in one
+//! transaction, so it takes effect entirely or not at all; the fan-out of a large conversation, and of a new name to
+//! other users' rows, follows in transactions of its own.
 
 mod account_changes;
 mod accounts;

@@ -1,7 +1,7 @@
-//! Who takes part in a group or room: adding, removing, leaving, and roles.
+//! Participants of groups and rooms: adding, removing, leaving, and roles.
 //!
-//! Invariant: a change of participants commits under the `seq` that was read together with them. So two admins who remove
-//! each other, or the last two who leave, do so one after the other, and a group always has an admin.
+//! Invariant: a change of participants commits only if `seq` is as it was read together with them. So two admins who
+//! remove each other, or the last two who leave, do so one after the other, and a group always has an admin.
 
 use std::collections::HashSet;
 
@@ -23,15 +23,15 @@ use crate::participants::{self, Group, changed};
 use crate::transact::Commit;
 use crate::{inbox, profiles, reads};
 
-/// Participants who join a large group in one transaction (of at most 100 items, four for each).
+/// Users who join a large group in one transaction (of at most 100 items, four for each user).
 pub(crate) const JOINS_AT_ONCE: usize = 24;
 
 pub(crate) fn too_many(field: &str) -> Error {
     Error::field(field, "A group has at most 1,000 participants.")
 }
 
-/// The participant and the row of someone who joins, and the event of it. One more row in their inbox is to be counted
-/// beside these.
+/// Returns the writes of a joining user's own items, and their event. The caller must count the new row with
+/// [`inbox::count_rows`].
 pub(crate) fn joining(
     conversation: &ConversationId,
     user: &UserId,
@@ -56,7 +56,7 @@ pub(crate) fn joining(
 }
 
 impl Store {
-    /// Refuses users who do not exist, or who have blocked the caller.
+    /// Refuses users who do not exist or have blocked the caller, and the caller.
     pub(crate) async fn check_may_add(
         &self,
         caller: &Caller,
@@ -64,7 +64,7 @@ impl Store {
         field: &str,
     ) -> Result<(), Error> {
         if users.contains(&caller.user) {
-            return Err(Error::field(field, "You take part already."));
+            return Err(Error::field(field, "You are already a participant."));
         }
         for users in users.chunks(50) {
             let keys = users.iter().flat_map(|user| {
@@ -87,12 +87,12 @@ impl Store {
         Ok(())
     }
 
-    /// Adds participants to a group. Those who take part already are passed over. Up to 24 participants each joins in a
-    /// transaction of their own.
+    /// Adds users to a group. Those who already take part are skipped. While the group has fewer than 24 participants,
+    /// each user joins in a transaction of their own.
     ///
     /// # Errors
-    /// `NotAParticipant`, `NotAnAdmin`; `NotFound` for an unknown user, `Blocked` where one of them has blocked the caller,
-    /// `Invalid` in a room, which people join themselves, or where there would be too many.
+    /// `NotAParticipant`, `NotAnAdmin`; `NotFound` if a user does not exist, `Blocked` if one of them has blocked the
+    /// caller, `Conflict` in a room, which users join themselves, `Invalid` if there would be too many participants.
     #[boxed]
     pub async fn add_participants(
         &self,
@@ -104,13 +104,13 @@ impl Store {
         let me = self.participant(conversation, &caller.user).await?;
         Group::require_admin(me.as_ref())?;
         if conversation.kind() == ConversationKind::Room {
-            return Err(Error::Conflict("People join a room themselves."));
+            return Err(Error::Conflict("Users join a room themselves."));
         }
         let mut seen = HashSet::from([caller.user.clone()]);
         let users: Vec<UserId> = users.into_iter().filter(|user| seen.insert(user.clone())).collect();
         self.check_may_add(caller, &users, "user_ids").await?;
         if users.len() > JOINS_AT_ONCE {
-            // Before the first of them joins.
+            // Check the total before the first of them joins.
             let group =
                 self.group(conversation, participants::ALL, true).await?.ok_or(Error::NotAParticipant)?;
             let new = users.iter().filter(|user| group.find(user).is_none()).count() as u64;
@@ -125,47 +125,48 @@ impl Store {
         Ok(delivery)
     }
 
-    /// Adds up to 24. Where the group is being made, of so many `in_all`, nobody needs to be told that they joined.
+    /// Adds up to 24 users. While a group is being created, `final_count` is the number of participants that it will
+    /// have, and no `participant.joined` is published.
     pub(crate) async fn add_some(
         &self,
         by: &UserId,
         conversation: &ConversationId,
         users: &[UserId],
-        in_all: Option<u64>,
+        final_count: Option<u64>,
     ) -> Result<Delivery, Error> {
         let mut delivery = Delivery::default();
         let mut began = Instant::now();
         loop {
             let group = self.group(conversation, SMALL, true).await?.ok_or(Error::NotAParticipant)?;
-            let there = self.parts_in(&group, conversation, users.iter().chain([by])).await?;
-            if !there.contains(by) {
+            let current = self.participants_among(&group, conversation, users.iter().chain([by])).await?;
+            if !current.contains(by) {
                 return Err(Error::NotAParticipant);
             }
-            let missing: Vec<&UserId> = users.iter().filter(|user| !there.contains(*user)).collect();
+            let missing: Vec<&UserId> = users.iter().filter(|user| !current.contains(*user)).collect();
             let Some(first) = missing.first() else { return Ok(delivery) };
             let is_large = group.is_large() || group.meta.participant_count >= SMALL as u64;
-            let some = if is_large { missing.clone() } else { vec![*first] };
-            let people = group.meta.participant_count + some.len() as u64;
+            let new_users = if is_large { missing.clone() } else { vec![*first] };
+            let people = group.meta.participant_count + new_users.len() as u64;
             if people > MAX_PARTICIPANTS {
                 return Err(too_many("user_ids"));
             }
             let at = self.clock.stamp_above(Some(group.meta.latest_event));
-            let row = group.new_row(at, in_all.unwrap_or(people));
-            let rows = some.iter().map(|user| ((*user).clone(), row.clone())).collect();
-            let by = in_all.is_none().then_some(by);
+            let row = group.new_row(at, final_count.unwrap_or(people));
+            let rows = new_users.iter().map(|user| ((*user).clone(), row.clone())).collect();
+            let by = final_count.is_none().then_some(by);
             let (writes, events) = self.adding(conversation, &group, rows, by, at)?;
             if let Commit::Done(pushes) = self.commit_and_publish(writes.into(), events, began).await? {
                 delivery.extend(pushes);
                 began = Instant::now();
-                if some.len() == missing.len() {
+                if new_users.len() == missing.len() {
                     return Ok(delivery);
                 }
             }
         }
     }
 
-    /// Which of up to 100 users take part, no older than the group that was read.
-    async fn parts_in(
+    /// Reads which of up to 100 users take part, no older than `group`. The result may contain other participants.
+    async fn participants_among(
         &self,
         group: &Group,
         conversation: &ConversationId,
@@ -178,8 +179,8 @@ impl Store {
         self.get_all(keys).await?.iter().map(participants::user_of).collect()
     }
 
-    /// The writes and events of some who join: those of each and, up to 24, of everyone else. `by` is whoever adds them;
-    /// without, nobody else is told.
+    /// Returns the writes and events of joining users: their own and, in a conversation of up to 24 participants, those
+    /// of everyone else. `by` is the user who adds them; with `None`, no `participant.joined` is published.
     pub(crate) fn adding(
         &self,
         conversation: &ConversationId,
@@ -220,11 +221,11 @@ impl Store {
         Ok((writes, events))
     }
 
-    /// Takes a participant out of a group or room: themselves, or another by an admin. Where a group's last admin leaves,
-    /// whoever has taken part the longest becomes its admin.
+    /// Removes a participant from a group or room. Participants may remove themselves, admins may remove anyone. If a
+    /// group's last admin leaves, the longest-standing participant becomes its admin.
     ///
     /// # Errors
-    /// `NotAParticipant`, `NotAnAdmin`, `NotFound` where the other does not take part.
+    /// `NotAParticipant`, `NotAnAdmin`, `NotFound` if `leaver` does not take part.
     #[boxed]
     pub async fn remove_participant(
         &self,
@@ -235,7 +236,8 @@ impl Store {
         self.not_direct(caller, conversation).await?;
         let began = Instant::now();
         loop {
-            // Before the rest: who has just been removed must not commit under what they have changed since.
+            // Read the group first: a caller who is removed between the two reads must not commit under the `seq` that
+            // their removal has raised.
             let mut group = self.group(conversation, SMALL, true).await?.ok_or(Error::NotAParticipant)?;
             let (me, them, row) = tokio::try_join!(
                 self.part_in(&group, conversation, caller),
@@ -246,26 +248,26 @@ impl Store {
             if caller != leaver {
                 Group::require_admin(Some(&me))?;
             }
-            let not_there = Error::NotFound("There is no such participant.");
-            let (Some(them), Some(row)) = (them, row) else { return Err(not_there) };
-            // Only an admin's leaving may need a successor among all.
-            let is_handed_over = them.admin && conversation.kind() == ConversationKind::Group;
-            if is_handed_over && !group.is_complete {
+            let not_found = Error::NotFound("There is no such participant.");
+            let (Some(them), Some(row)) = (them, row) else { return Err(not_found) };
+            // An admin's successor may be any participant, so all of them are needed.
+            let may_need_successor = them.admin && conversation.kind() == ConversationKind::Group;
+            if may_need_successor && !group.is_complete {
                 group.participants = self.participants_after(conversation, None, participants::ALL).await?.0;
                 group.is_complete = true;
             }
             let (writes, events) =
-                self.leaving(conversation, &group, (leaver, caller), &row, is_handed_over)?;
+                self.leaving(conversation, &group, (leaver, caller), &row, may_need_successor)?;
             if let Commit::Done(delivery) = self.commit_and_publish(writes.into(), events, began).await? {
                 return Ok(delivery);
             }
         }
     }
 
-    /// Takes someone out of all groups and rooms.
+    /// Removes a user from all groups and rooms.
     ///
     /// # Errors
-    /// `Unavailable` where the database is: those that were left stay left.
+    /// `Unavailable` if the database is unavailable; the user may have left some of them by then.
     #[boxed]
     pub async fn leave_all(&self, user: &UserId) -> Result<Delivery, Error> {
         let mut delivery = Delivery::default();
@@ -275,7 +277,7 @@ impl Store {
             }
             match self.remove_participant(user, &conversation, user).await {
                 Ok(pushes) => delivery.extend(pushes),
-                // They were taken out meanwhile.
+                // The user has ceased to be a participant meanwhile.
                 Err(Error::NotAParticipant | Error::NotFound(_)) => {}
                 Err(error) => return Err(error),
             }
@@ -289,10 +291,10 @@ impl Store {
         group: &Group,
         (leaver, by): (&UserId, &UserId),
         row: &Row,
-        is_handed_over: bool,
+        may_need_successor: bool,
     ) -> Result<(Vec<Write>, Vec<OutgoingEvent>), Error> {
         let others = || group.participants.iter().filter(|(user, _)| user != leaver);
-        let has_admin = !is_handed_over || others().any(|(_, participant)| participant.admin);
+        let has_admin = !may_need_successor || others().any(|(_, participant)| participant.admin);
         let longest = others().min_by_key(|(user, participant)| (participant.joined_at, user.clone()));
         let successor = longest.filter(|_| !has_admin).map(|(user, _)| user);
         let at = self.clock.stamp_above(row.event_floor().max(Some(group.meta.latest_event)));
@@ -348,11 +350,11 @@ impl Store {
         Ok((writes, events))
     }
 
-    /// Makes a participant of a group an admin, or no longer one.
+    /// Gives a participant of a group the admin role, or takes it away.
     ///
     /// # Errors
-    /// `NotAParticipant`, `NotAnAdmin`, `NotFound` where the other does not take part, `Conflict` where the group would be
-    /// without an admin, or is a room, whose admin is its creator.
+    /// `NotAParticipant`, `NotAnAdmin`, `NotFound` if `user` does not take part, `Conflict` if the group would have no
+    /// admin, or in a room, whose only admin is its creator.
     #[boxed]
     pub async fn set_admin(
         &self,
@@ -368,7 +370,7 @@ impl Store {
             let group = group.ok_or(Error::NotAParticipant)?;
             Group::require_admin(group.find(caller))?;
             if conversation.kind() == ConversationKind::Room {
-                return Err(Error::Conflict("The admin of a room is its creator."));
+                return Err(Error::Conflict("The only admin of a room is its creator."));
             }
             let them = group.find(user).ok_or(Error::NotFound("There is no such participant."))?;
             if them.admin == is_admin {
@@ -377,7 +379,7 @@ impl Store {
             if !is_admin
                 && group.participants.iter().filter(|(_, participant)| participant.admin).count() == 1
             {
-                return Err(Error::Conflict("A group needs an admin. Make somebody else one first."));
+                return Err(Error::Conflict("A group needs an admin. Make someone else an admin first."));
             }
             let at = self.clock.stamp_above(Some(group.meta.latest_event));
             let seq = group.meta.seq + 1;

@@ -1,7 +1,7 @@
-//! Messages and pages of them.
+//! Messages: their items, and the queries that read pages of them.
 //!
-//! Invariant: within a conversation the order of stamps is the order of commit, so a page never changes behind a
-//! reader who has passed it.
+//! Invariant: within a conversation, messages commit in the order of their stamps. So no new message can appear on a
+//! page that a reader has already passed.
 
 use async_recursion::async_recursion as boxed;
 use domain::conversation::Row;
@@ -22,16 +22,16 @@ fn sort_key(stamp: Stamp) -> String {
     format!("M#{stamp}")
 }
 
-/// The sort keys of the first and the last message above and below two stamps; `None` where none can be between.
+/// The lowest and the highest sort key of messages strictly between two stamps; `None` if no stamp is between them.
 ///
-/// `BETWEEN` includes both ends and must not be empty.
+/// `BETWEEN` includes both ends, and DynamoDB rejects an empty range.
 pub(crate) fn between(above: Option<Stamp>, below: Option<Stamp>) -> Option<(String, String)> {
     let low = above.map_or("M#".to_owned(), |above| sort_key(above.plus(1)));
     let high = below.map_or("M#~".to_owned(), |below| sort_key(below.previous()));
     (low <= high).then_some((low, high))
 }
 
-/// What the item of a message holds beside its key.
+/// The attributes of a message, without its key.
 #[derive(Serialize, Deserialize)]
 struct Stored {
     sender: UserId,
@@ -43,21 +43,21 @@ struct Stored {
     edited_at: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     deleted_at: Option<i64>,
-    /// Those who have deleted it for themselves.
+    /// The users who deleted the message for themselves.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     hidden_by: Vec<UserId>,
-    /// Those whose row shows it though there are newer ones, which they have deleted for themselves.
+    /// The users whose row shows the message although it is not the newest: they deleted the newer ones for themselves.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     shown_by: Vec<UserId>,
-    /// The latest event that carries its text to a queue, where that is not the first.
+    /// The event of the latest edit. In the queues of a direct conversation it holds the text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     updated_by: Option<Stamp>,
-    /// Rises with each change of what is above and not part of the message.
+    /// Rises with each change of `hidden_by` or `shown_by`, which `version` does not count.
     #[serde(default)]
     touched: u64,
 }
 
-/// What the item of a message says beside the message.
+/// The attributes of a message's item that are not part of the message.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Notes {
     pub(crate) hidden_by: Vec<UserId>,
@@ -78,24 +78,24 @@ impl StoredMessage {
         self.notes.hidden_by.contains(user)
     }
 
-    /// Puts the message anew, told of by an event that carries its text, if nothing has changed since it was read.
+    /// Replaces the message, unless its item has changed since it was read. `updated_by` is the event of an edit.
     pub(crate) fn replaced(&self, message: &Message, updated_by: Option<Stamp>) -> Result<Write, Error> {
         let notes = Notes { updated_by, ..self.notes.clone() };
-        Ok(self.unchanged(put(message, notes)?))
+        Ok(self.if_unchanged(put(message, notes)?))
     }
 
-    /// Adds a user to one of the lists, if nothing has changed since it was read.
-    pub(crate) fn listing(&self, list: &str, known: &[UserId], user: &UserId) -> Write {
+    /// Adds a user to the attribute `list`, which held `known`, unless the item has changed since it was read.
+    pub(crate) fn add_to_list(&self, list: &str, known: &[UserId], user: &UserId) -> Write {
         let users: Vec<UserId> = known.iter().chain([user]).cloned().collect();
-        self.unchanged(Write::update(key(&self.message.id)).set(list, users.as_slice()).add("touched", 1))
+        self.if_unchanged(Write::update(key(&self.message.id)).set(list, users.as_slice()).add("touched", 1))
     }
 
-    /// Notes that a user's row shows it though there are newer ones: whoever changes it must know.
+    /// Records that a user's row shows the message although it is not the newest: an edit must update that row.
     pub(crate) fn shown_by(&self, user: &UserId) -> Write {
-        self.listing("shown_by", &self.notes.shown_by, user)
+        self.add_to_list("shown_by", &self.notes.shown_by, user)
     }
 
-    fn unchanged(&self, write: Write) -> Write {
+    fn if_unchanged(&self, write: Write) -> Write {
         write
             .if_still("version", Some(&u64::from(self.message.version)))
             .if_still("touched", Some(&self.notes.touched))
@@ -120,17 +120,17 @@ fn put(message: &Message, notes: Notes) -> Result<Write, Error> {
     Write::put(key(&id), &stored)
 }
 
-/// Puts a new message; refused where its id is taken.
+/// Puts a new message. Refused if its id is taken.
 pub(crate) fn create(message: &Message) -> Result<Write, Error> {
     Ok(put(message, Notes::default())?.if_missing("pk"))
 }
 
-/// Reads a message from its item.
+/// Parses a message from its item.
 pub(crate) fn read(item: Item) -> Result<Message, Error> {
     read_stored(item).map(|stored| stored.message)
 }
 
-/// Reads a message with its notes.
+/// Parses a message with its notes.
 pub(crate) fn read_stored(item: Item) -> Result<StoredMessage, Error> {
     let conversation = suffix(&item, "pk", "C#")?.parse().map_err(Error::internal)?;
     let id = MessageId { conversation, stamp: stamp_of(&item)? };
@@ -150,48 +150,49 @@ pub(crate) fn read_stored(item: Item) -> Result<StoredMessage, Error> {
     Ok(StoredMessage { message, notes: Notes { hidden_by, shown_by, updated_by, touched } })
 }
 
-/// Whether a message's item says that someone has deleted it for themselves.
+/// Whether a user has deleted a message for themselves, by the message's item.
 pub(crate) fn is_hidden_by(item: &Item, user: &UserId) -> bool {
     let list = item.get("hidden_by").and_then(|list| list.as_l().ok());
     list.is_some_and(|list| list.iter().any(|id| id.as_s().is_ok_and(|id| id == user.as_str())))
 }
 
-/// The stamp in the sort key of a message's item.
+/// Parses the stamp in a message's sort key.
 pub(crate) fn stamp_of(item: &Item) -> Result<Stamp, Error> {
     suffix(item, "sk", "M#")?.parse().map_err(Error::internal)
 }
 
-/// The text of a message's item, which search reads without the rest.
+/// The text of a message, from its item or a projection of it.
 pub(crate) fn text_of(item: &Item) -> &str {
     let content = item.get("content").and_then(|content| content.as_m().ok());
     let text = content.and_then(|content| content.get("text")).and_then(|text| text.as_s().ok());
     text.map_or("", String::as_str)
 }
 
-/// Which messages of a conversation a page is of. Bounds are excluded.
+/// The bounds of a page of messages. `before` and `after` are exclusive.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct PageBounds {
-    /// Only older ones.
+    /// Only messages older than this one.
     pub before: Option<Stamp>,
-    /// Only newer ones; the page then goes on towards the newest.
+    /// Only messages newer than this one, the oldest of them first.
     pub after: Option<Stamp>,
-    /// How many of the newest to pass over.
+    /// The number of newest messages to skip; 0 with `after`.
     pub offset: usize,
-    /// How many at most.
+    /// The maximum number of messages.
     pub limit: usize,
 }
 
 impl Store {
-    /// A message; `None` where there is none.
+    /// Returns a message as it is now; `None` if it does not exist.
     ///
     /// # Errors
-    /// `Unavailable` where the database is.
+    /// `Unavailable` if the database is unavailable.
     #[boxed]
     pub async fn message(&self, id: &MessageId) -> Result<Option<Message>, Error> {
         self.get(key(id), true).await?.map(read).transpose()
     }
 
-    /// The messages within bounds: newest first, or oldest first after one; with `offset` passed over.
+    /// Returns the items of the messages within bounds, newest first or, with `after`, oldest first; and whether there
+    /// may be more.
     pub(crate) async fn messages_in(
         &self,
         conversation: &ConversationId,
@@ -206,8 +207,8 @@ impl Store {
         Ok((items.split_off(bounds.offset.min(items.len())), more))
     }
 
-    /// How many messages of others a user has not read once their watermark stands at `read`, up to the row's
-    /// `head`; `None` where there is no message at `read`.
+    /// Counts the messages, up to the row's `head`, that are unread once the user's watermark is at `read`; `None` if
+    /// there is no message at `read`.
     pub(crate) async fn count_unread(
         &self,
         user: &UserId,
@@ -218,14 +219,14 @@ impl Store {
         if row.head == Some(read) {
             return Ok(Some(0));
         }
-        // A large conversation's row may not have taken in yet what is read.
+        // The row of a large conversation may lag behind the message that is marked as read.
         let head = row.head.max(Some(read)).unwrap_or(read);
         let (first, unread) = self.unread_between(user, conversation, row, (read, head)).await?;
         Ok((first == Some(read)).then_some(unread))
     }
 
-    /// The first message from `low` on, and how many of those after `low` up to `high` are others', there, and shown
-    /// to a user.
+    /// Returns the first message at or after `low`, and the number of messages after `low` up to `high` that can count
+    /// as unread: sent by others, not deleted, and visible to the user.
     pub(crate) async fn unread_between(
         &self,
         user: &UserId,
@@ -242,17 +243,17 @@ impl Store {
         for item in &items {
             let stamp = stamp_of(item)?;
             first = first.or(Some(stamp));
-            let counts = stamp > low
+            let is_unread = stamp > low
                 && text(item, "sender")? != user.as_str()
                 && row.shows(stamp)
                 && !item.contains_key("deleted_at")
                 && !is_hidden_by(item, user);
-            unread += u64::from(counts);
+            unread += u64::from(is_unread);
         }
         Ok((first, unread))
     }
 
-    /// The newest messages of a conversation below one, newest first, with their notes.
+    /// Returns the newest messages below a stamp, newest first, with their notes.
     pub(crate) async fn messages_below(
         &self,
         conversation: &ConversationId,
@@ -263,20 +264,20 @@ impl Store {
         self.messages_in(conversation, bounds).await?.0.into_iter().map(read_stored).collect()
     }
 
-    /// A message with its notes, as it stands.
+    /// Returns a message with its notes, as they are now.
     pub(crate) async fn stored_message(&self, id: &MessageId) -> Result<Option<StoredMessage>, Error> {
         self.get(key(id), true).await?.map(read_stored).transpose()
     }
 
-    /// A message for one of its conversation's participants.
+    /// Returns a message and the reader's row of its conversation.
     ///
     /// # Errors
-    /// `NotAParticipant` for everyone else, whether it exists or not; `NotFound` where it does not, or the reader
-    /// has deleted it, alone or with the conversation.
+    /// `NotAParticipant` if the reader does not take part in the conversation, whether the message exists or not;
+    /// `NotFound` if it does not exist or is not visible to the reader.
     pub(crate) async fn message_for(&self, reader: &UserId, id: &MessageId) -> Result<(Row, Message), Error> {
         let (row, found) = tokio::try_join!(self.row(reader, &id.conversation), self.get(key(id), false))?;
         let row = row.ok_or(Error::NotAParticipant)?;
-        // Half the price of a consistent read, which only a message that has just been sent needs.
+        // Half the price of a consistent read. Only a message that was just sent needs one.
         let stored = match found {
             Some(item) => Some(read_stored(item)?),
             None => self.stored_message(id).await?,

@@ -22,14 +22,14 @@ use aws_smithy_types::config_bag::{ConfigBag, Storable, StoreReplace};
 use observe::meter;
 use observe::metrics::Metric;
 
-/// A call's place in the chain, kept from its start to its end.
+/// The state of a call: its depth in the request's chain of calls, and the attempts so far.
 #[derive(Debug, Clone)]
-struct Place {
+struct CallState {
     depth: u32,
     attempts: u32,
 }
 
-impl Storable for Place {
+impl Storable for CallState {
     type Storer = StoreReplace<Self>;
 }
 
@@ -37,7 +37,7 @@ impl Storable for Place {
 #[derive(Debug)]
 pub(crate) struct Metering;
 
-/// Asks for the consumed capacity in whichever of the inputs it is.
+/// Requests the consumed capacity, whichever of the kinds the input is.
 macro_rules! ask_for_capacity {
     ($input:expr, $($kind:ty),+) => {$(
         if let Some(input) = $input.downcast_mut::<$kind>() {
@@ -78,7 +78,7 @@ impl Intercept for Metering {
         config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         if let Some(depth) = meter::depth() {
-            config.interceptor_state().store_put(Place { depth, attempts: 0 });
+            config.interceptor_state().store_put(CallState { depth, attempts: 0 });
         }
         Ok(())
     }
@@ -90,11 +90,11 @@ impl Intercept for Metering {
         config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         meter::attempt_began();
-        if let Some(Place { depth, attempts }) = config.load::<Place>().cloned() {
+        if let Some(CallState { depth, attempts }) = config.load::<CallState>().cloned() {
             if attempts > 0 {
                 meter::count(Metric::Retries);
             }
-            config.interceptor_state().store_put(Place { depth, attempts: attempts + 1 });
+            config.interceptor_state().store_put(CallState { depth, attempts: attempts + 1 });
         }
         Ok(())
     }
@@ -105,7 +105,7 @@ impl Intercept for Metering {
         _: &RuntimeComponents,
         config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        let Some(Place { depth, attempts }) = config.load::<Place>() else { return Ok(()) };
+        let Some(CallState { depth, attempts }) = config.load::<CallState>() else { return Ok(()) };
         meter::attempt_ended(depth + attempts);
         let output = match context.output_or_error() {
             Some(Ok(output)) => output,
@@ -140,7 +140,7 @@ fn units<'a>(capacities: impl IntoIterator<Item = &'a ConsumedCapacity>) -> f64 
     capacities.into_iter().filter_map(|capacity| capacity.capacity_units).sum()
 }
 
-/// Whether another transaction was in a call's way.
+/// Whether a call failed because it conflicted with another transaction.
 fn is_conflict(error: &CallError) -> bool {
     if let Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) = error.downcast_ref() {
         let reasons = cancelled.cancellation_reasons.as_deref().unwrap_or_default();

@@ -15,42 +15,43 @@ use crate::item::{Write, full_at};
 use crate::transact::{Commit, Transaction};
 use crate::{inbox, profiles};
 
-/// A conversation that was opened: its id, the caller's row, and whether it is new.
+/// A conversation that was opened, created or joined.
 pub struct Opened {
-    /// Which.
+    /// The conversation's id.
     pub conversation: ConversationId,
     /// The caller's row.
     pub row: Row,
-    /// Whether it was not there before.
+    /// Whether this call created it or, for a room, joined it.
     pub is_new: bool,
-    /// What is to be pushed.
+    /// The events to push.
     pub delivery: Delivery,
 }
 
 impl Opened {
-    /// The caller's row as the inbox shows it.
+    /// The caller's row as the API shows it.
     #[must_use]
     pub fn shown(&self) -> ConversationView {
         self.row.shown(&self.conversation)
     }
 }
 
-/// What a write of an opened conversation is about.
+/// Identifies the writes of an opening in a refusal.
 #[derive(Clone, Default, PartialEq)]
 enum Target {
-    /// The caller's totals, which hold the bucket of new conversations.
+    /// The caller's `TOTALS`, which hold the bucket that limits new conversations.
     Totals,
     #[default]
     Other,
 }
 
 impl Store {
-    /// Opens the direct conversation with a user: it shows in the caller's inbox, and in the other's with the first
-    /// message. One that is there is given as it is.
+    /// Opens the direct conversation with a user. It appears in the caller's inbox now, and in the peer's with the
+    /// first message. If it is already in the caller's inbox, nothing changes.
     ///
     /// # Errors
-    /// `NotFound` for an unknown user, `Blocked` where a block stands and it is not in the inbox, `Invalid` with oneself,
-    /// `RateLimited`.
+    /// `Invalid` if the peer is the caller, `NotFound` if there is no such user, `Blocked` if either user has blocked
+    /// the other and the conversation is not in the caller's inbox, `NotAuthenticated` if the caller's account was
+    /// deleted, `RateLimited`.
     #[boxed]
     pub async fn open_direct(&self, caller: &Caller, peer: &UserId) -> Result<Opened, Error> {
         if *peer == caller.user {
@@ -60,16 +61,16 @@ impl Store {
         let conversation = ConversationId::direct(&caller.user, peer);
         let mut bucket_full_at = None;
         loop {
-            let both = [&caller.user, peer];
+            let users = [&caller.user, peer];
             let (row, profiles) =
-                tokio::try_join!(self.row(&caller.user, &conversation), self.profiles(&both))?;
+                tokio::try_join!(self.row(&caller.user, &conversation), self.profiles(&users))?;
             if let Some(row) = row.as_ref().filter(|row| row.activity.is_some()) {
                 let (row, delivery) = (row.clone(), Delivery::default());
                 return Ok(Opened { conversation, row, is_new: false, delivery });
             }
             let find = |user: &UserId| profiles.iter().find(|(id, _)| id == user).map(|(_, found)| found);
-            let theirs = find(peer).ok_or(Error::NotFound("There is no such user."))?;
-            let Some(mine) = find(&caller.user) else {
+            let peer_profile = find(peer).ok_or(Error::NotFound("There is no such user."))?;
+            let Some(own_profile) = find(&caller.user) else {
                 self.ensure_user(caller).await?;
                 continue;
             };
@@ -78,13 +79,13 @@ impl Store {
             }
             let before = row.clone();
             let at = self.clock.stamp_above(before.as_ref().and_then(Row::event_floor));
-            let new = || Row::between(peer, theirs);
+            let new = || Row::between(peer, peer_profile);
             let row = Row { activity: Some(at), latest_event: Some(at.plus(1)), ..row.unwrap_or_else(new) };
             let count = inbox::count_rows(&caller.user, 1);
             let mut transaction = Transaction::new();
             transaction.add(Target::Totals, self.limit(count, &limits::CONVERSATIONS, bucket_full_at)?);
             if let Some(before) = &before {
-                let shown = Write::update(inbox::key(&caller.user, &conversation))
+                let show_row = Write::update(inbox::key(&caller.user, &conversation))
                     .set("activity", &at)
                     .set(inbox::LATEST_EVENT, &at.plus(1))
                     .if_present("pk")
@@ -92,16 +93,16 @@ impl Store {
                     .if_still("head", before.head.as_ref())
                     .if_missing("blocked_by_me")
                     .if_missing("blocked_by_peer");
-                transaction.add(Target::Other, shown);
+                transaction.add(Target::Other, show_row);
             } else {
-                let hidden = Row::between(&caller.user, mine);
+                let peer_row = Row::between(&caller.user, own_profile);
                 transaction.add_all(
                     Target::Other,
                     [
                         Write::put(inbox::key(&caller.user, &conversation), &row)?.if_missing("pk"),
-                        Write::put(inbox::key(peer, &conversation), &hidden)?.if_missing("pk"),
-                        profiles::check(&caller.user, mine),
-                        profiles::check(peer, theirs),
+                        Write::put(inbox::key(peer, &conversation), &peer_row)?.if_missing("pk"),
+                        profiles::check(&caller.user, own_profile),
+                        profiles::check(peer, peer_profile),
                     ],
                 );
             }

@@ -1,4 +1,4 @@
-//! A conversation with its participants, as one of them sees it.
+//! Overviews: a conversation and its participants, as one of them sees it.
 
 use std::collections::HashMap;
 
@@ -14,11 +14,11 @@ use serde::Serialize;
 
 use crate::client::Store;
 
-/// A participant as the API shows them.
+/// A participant of a conversation.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 #[schemars(rename = "Participant")]
 pub struct ParticipantView {
-    /// Who.
+    /// The participant's id.
     pub user_id: UserId,
     name: Option<Name>,
     photo_url: Option<Picture>,
@@ -28,20 +28,20 @@ pub struct ParticipantView {
     last_read_at: Option<Timestamp>,
 }
 
-/// A conversation with some of its participants.
+/// A conversation with a page of its participants.
 pub struct Overview {
     /// The caller's row.
     pub row: Row,
-    /// What a group or room is about.
+    /// The description of a group or room.
     pub description: Option<Description>,
-    /// Participants, in the order of their ids.
+    /// The participants: in a group or room ordered by id, in a direct conversation the caller first.
     pub participants: Vec<ParticipantView>,
-    /// After whom to go on, if there are more.
+    /// The `after` of the next page; `None` at the end.
     pub next: Option<UserId>,
 }
 
 impl ParticipantView {
-    /// Someone of whom no more is known than what they have read.
+    /// A participant of whom only the watermark is known.
     fn of(user_id: UserId, last_read_message_id: Option<MessageId>) -> Self {
         Self {
             user_id,
@@ -56,10 +56,11 @@ impl ParticipantView {
 }
 
 impl Store {
-    /// A conversation of the caller's, with up to `limit` participants after one.
+    /// Returns the caller's row of a conversation, with up to `limit` participants after `after`. A direct conversation
+    /// always has both.
     ///
     /// # Errors
-    /// `NotAParticipant` where it is not theirs.
+    /// `NotAParticipant` if the caller does not take part.
     #[boxed]
     pub async fn overview(
         &self,
@@ -80,7 +81,7 @@ impl Store {
                 };
                 views.push(ParticipantView { last_read_at, ..ParticipantView::of(user, read.map(message)) });
             }
-            let participants = self.named(views).await?;
+            let participants = self.with_names(views).await?;
             return Ok(Overview { row, description: None, participants, next: None });
         }
         let (row, meta, (people, more)) = tokio::try_join!(
@@ -90,30 +91,31 @@ impl Store {
         )?;
         let (Some(row), Some(meta)) = (row, meta) else { return Err(Error::NotAParticipant) };
         let next = people.last().filter(|_| more).map(|(user, _)| user.clone());
-        let views = people.into_iter().map(|(user, part)| ParticipantView {
-            is_admin: part.admin,
-            joined_at: Some(part.joined_at),
-            last_read_at: part.read_at.map(Timestamp::from_millis),
-            ..ParticipantView::of(user, part.read.map(message))
+        let views = people.into_iter().map(|(user, participant)| ParticipantView {
+            is_admin: participant.admin,
+            joined_at: Some(participant.joined_at),
+            last_read_at: participant.read_at.map(Timestamp::from_millis),
+            ..ParticipantView::of(user, participant.read.map(message))
         });
-        let participants = self.named(views.collect()).await?;
+        let participants = self.with_names(views.collect()).await?;
         let description = meta.description.clone();
-        Ok(Overview { row: row.up_to_date(meta), description, participants, next })
+        Ok(Overview { row: row.with_meta(meta), description, participants, next })
     }
 
-    /// The caller's row of a group or room, with what all have in common as it stands: in a large one a row lags behind.
+    /// Returns the caller's row of a group or room with the current name, picture and number of participants. In a
+    /// large conversation the stored row may lag behind them.
     ///
     /// # Errors
-    /// `NotAParticipant` where it is not theirs.
+    /// `NotAParticipant` if the caller does not take part.
     #[boxed]
     pub async fn current_row(&self, caller: &UserId, conversation: &ConversationId) -> Result<Row, Error> {
         let (row, meta) = tokio::try_join!(self.row(caller, conversation), self.meta(conversation))?;
         let (Some(row), Some(meta)) = (row, meta) else { return Err(Error::NotAParticipant) };
-        Ok(row.up_to_date(meta))
+        Ok(row.with_meta(meta))
     }
 
-    /// Participants with their names and pictures.
-    async fn named(&self, mut views: Vec<ParticipantView>) -> Result<Vec<ParticipantView>, Error> {
+    /// Fills in the participants' names and pictures.
+    async fn with_names(&self, mut views: Vec<ParticipantView>) -> Result<Vec<ParticipantView>, Error> {
         let users: Vec<&UserId> = views.iter().map(|view| &view.user_id).collect();
         let profiles: HashMap<UserId, Profile> = self.profiles(&users).await?.into_iter().collect();
         for view in &mut views {

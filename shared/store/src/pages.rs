@@ -1,4 +1,4 @@
-//! Pages of messages, with who has read them.
+//! Pages of messages, with their read states.
 
 use async_recursion::async_recursion as boxed;
 use domain::conversation::Row;
@@ -12,13 +12,13 @@ use crate::reads::Reads;
 
 /// A page of messages in ascending order.
 pub struct PageOfMessages {
-    /// The reader's row, as it stood.
+    /// The reader's row, as it was read with the page.
     pub row: Row,
     /// The messages that the reader may see.
     pub messages: Vec<Message>,
-    /// When they were read.
+    /// The watermarks that say who has read the messages, and when.
     pub reads: Reads,
-    /// Where the page's direction goes on, if it may: at the last message that was read, shown or not.
+    /// The last message that the query returned, visible or not: the next page begins after it. `None` at the end.
     pub rest: Option<Stamp>,
 }
 
@@ -32,10 +32,10 @@ impl PageOfMessages {
 }
 
 impl Store {
-    /// A page of a conversation; `None` where it is not the reader's.
+    /// Returns a page of a conversation; `None` if the reader does not take part.
     ///
     /// # Errors
-    /// `Unavailable` where the database is.
+    /// `Unavailable` if the database is unavailable.
     #[boxed]
     pub async fn page(
         &self,
@@ -51,15 +51,15 @@ impl Store {
         let Some(row) = row else { return Ok(None) };
         let (items, more) = found;
         let end = items.last().map(stamp_of).transpose()?;
-        // Going back, a message that is cleared has only cleared ones before it.
+        // Everything older than a cleared message is cleared, too.
         let rest = end.filter(|end| more && (bounds.after.is_some() || row.shows(*end)));
-        let shown = items.into_iter().filter(|item| !is_hidden_by(item, reader));
-        let mut messages = shown.map(read).collect::<Result<Vec<_>, _>>()?;
+        let visible = items.into_iter().filter(|item| !is_hidden_by(item, reader));
+        let mut messages = visible.map(read).collect::<Result<Vec<_>, _>>()?;
         messages.retain(|message| row.shows(message.id.stamp));
         if bounds.after.is_none() {
             messages.reverse();
         }
-        reads.know(reader, &row);
+        reads.set_direct_watermarks(reader, &row);
         self.complete_reads(&mut reads, conversation, &messages).await?;
         Ok(Some(PageOfMessages { row, messages, reads, rest }))
     }

@@ -1,7 +1,8 @@
-//! Groups and rooms: what their participants have in common, and who they are.
+//! Groups and rooms: the data that their participants share, and the participants.
 //!
-//! Invariant: every change raises `seq` and `head` of `META` in its own transaction, and one of the participants
-//! `members`, too. Who commits under the `members` they have read tells exactly those who take part.
+//! Invariant: every change raises `seq` and `head` of `META` in its own transaction, and a change of participants also
+//! raises `members`. So a transaction that is conditioned on the `members` it has read notifies exactly the users who
+//! take part when it commits.
 
 use domain::conversation::{Meta, Participant, Row, SMALL};
 use domain::error::Error;
@@ -13,7 +14,7 @@ use crate::client::Store;
 use crate::item::{Item, Key, Write, from_item, suffix, text};
 use crate::partition;
 
-/// Reads all participants.
+/// The `limit` that reads all participants.
 pub(crate) const ALL: usize = usize::MAX;
 
 pub(crate) fn meta_key(conversation: &ConversationId) -> Key {
@@ -24,13 +25,13 @@ pub(crate) fn key(conversation: &ConversationId, user: &UserId) -> Key {
     Key { pk: partition::of_conversation(conversation), sk: format!("P#{user}") }
 }
 
-/// A group or room as it was read.
+/// A group or room, as it was read.
 #[derive(Debug, Clone)]
 pub(crate) struct Group {
     pub(crate) meta: Meta,
-    /// In the order of their ids; no more of them than were asked for.
+    /// Ordered by id, up to the `limit` of the read.
     pub(crate) participants: Vec<(UserId, Participant)>,
-    /// Whether these are all.
+    /// Whether `participants` contains all of them.
     pub(crate) is_complete: bool,
 }
 
@@ -43,7 +44,7 @@ impl Group {
         self.meta.large_since.is_some()
     }
 
-    /// Refuses whoever is not an admin.
+    /// Refuses everyone who is not an admin.
     pub(crate) fn require_admin(actor: Option<&Participant>) -> Result<(), Error> {
         match actor {
             None => Err(Error::NotAParticipant),
@@ -52,19 +53,19 @@ impl Group {
         }
     }
 
-    /// The change of a conversation's participants to so many.
+    /// A change of the participants, after which there are `people` of them.
     pub(crate) fn recount(&self, conversation: &ConversationId, latest_event: Stamp, people: u64) -> Write {
         let meta = self.change(conversation, latest_event).set("people", &people).add("members", 1);
-        // Now that there are more than 24, this and every later change is logged.
+        // The change that exceeds 24 participants, and every later one, goes into the change log.
         if people > SMALL as u64 && !self.is_large() { meta.set("large", &(self.meta.seq + 1)) } else { meta }
     }
 
-    /// The row of someone who joins with the next change, which leaves so many participants.
+    /// The row of a user who joins with the next change, after which there are `participant_count` participants.
     pub(crate) fn new_row(&self, at: Stamp, participant_count: u64) -> Row {
         Row { participant_count, seq: self.meta.seq + 1, ..self.meta.new_row(at) }
     }
 
-    /// Raises what every change raises, on the condition that `seq` is as it was read.
+    /// The update of `META` that every change makes: raises `seq` and `head`, if `seq` is as it was read.
     pub(crate) fn change(&self, conversation: &ConversationId, latest_event: Stamp) -> Write {
         Write::update(meta_key(conversation))
             .set("head", &latest_event)
@@ -74,7 +75,7 @@ impl Group {
     }
 }
 
-/// The event of changes, by the names of the API.
+/// A `conversation.updated` event. The changes have the API's field names.
 pub(crate) fn changed(
     conversation: &ConversationId,
     changes: impl IntoIterator<Item = (&'static str, Value)>,
@@ -84,7 +85,7 @@ pub(crate) fn changed(
     Event::ConversationUpdated { conversation: conversation.clone(), changes, version }
 }
 
-/// Whose part an item is.
+/// Parses the user in a participant's sort key.
 pub(crate) fn user_of(item: &Item) -> Result<UserId, Error> {
     suffix(item, "sk", "P#")?.parse().map_err(Error::internal)
 }
@@ -94,7 +95,7 @@ fn read_participant(item: Item) -> Result<(UserId, Participant), Error> {
 }
 
 impl Store {
-    /// A group or room with up to `limit` participants; `None` where there is none, or no longer.
+    /// Returns a group or room with up to `limit` participants; `None` if it does not exist or was deleted.
     pub(crate) async fn group(
         &self,
         conversation: &ConversationId,
@@ -105,30 +106,30 @@ impl Store {
         Ok(group.filter(|group| !group.meta.deleted))
     }
 
-    /// The same, though it be deleted.
+    /// Like [`Store::group`], but also returns a deleted one.
     pub(crate) async fn group_even_deleted(
         &self,
         conversation: &ConversationId,
         limit: usize,
         consistent: bool,
     ) -> Result<Option<Group>, Error> {
-        // What the conversation is sorts just before who takes part.
+        // `META` sorts just before the participants (`P#…`).
         let query = self
             .between(&partition::of_conversation(conversation), "META", "P#~")
             .consistent_read(consistent);
-        // One more than is wanted tells whether these are all: a query that has found just enough cannot say.
+        // `META`, and one participant more than `limit`: a query that stops at its limit may or may not be at the end.
         let (mut items, _) = self.query_up_to(query, limit.saturating_add(2)).await?;
         if items.is_empty() || text(&items[0], "sk")? != "META" {
             return Ok(None);
         }
-        let others = items.split_off(1);
+        let rest = items.split_off(1);
         let Some(meta) = items.pop().map(from_item).transpose()? else { return Ok(None) };
-        let is_complete = others.len() <= limit;
-        let participants = others.into_iter().take(limit).map(read_participant).collect::<Result<_, _>>()?;
+        let is_complete = rest.len() <= limit;
+        let participants = rest.into_iter().take(limit).map(read_participant).collect::<Result<_, _>>()?;
         Ok(Some(Group { meta, participants, is_complete }))
     }
 
-    /// Someone's part in a group or room, as it stands.
+    /// Returns a participant of a group or room as they are now; `None` if the user does not take part.
     pub(crate) async fn participant(
         &self,
         conversation: &ConversationId,
@@ -138,8 +139,8 @@ impl Store {
         item.map(from_item).transpose()
     }
 
-    /// Refuses direct conversations: their participants stay, and they have no admins. Strangers do not learn that the
-    /// conversation exists.
+    /// Refuses direct conversations, which have no admins and whose participants never change. A caller who does not
+    /// take part gets `NotAParticipant`, and so does not learn that the conversation exists.
     pub(crate) async fn not_direct(
         &self,
         caller: &UserId,
@@ -152,7 +153,8 @@ impl Store {
         Err(Error::NotAnAdmin)
     }
 
-    /// Someone's part, no older than the group that was read: what commits under the group's `seq` may rest on it.
+    /// Returns a participant who was read no earlier than the group: a transaction that is conditioned on the group's
+    /// `seq` may rely on it.
     pub(crate) async fn part_in(
         &self,
         group: &Group,
@@ -165,7 +167,7 @@ impl Store {
         self.participant(conversation, user).await
     }
 
-    /// Up to `limit` participants after one, in the order of their ids; and whether there may be more.
+    /// Returns up to `limit` participants after a user, ordered by id, and whether there may be more.
     pub(crate) async fn participants_after(
         &self,
         conversation: &ConversationId,
@@ -178,7 +180,7 @@ impl Store {
         Ok((items.into_iter().map(read_participant).collect::<Result<_, _>>()?, more))
     }
 
-    /// What the participants of a group or room have in common, as it stands.
+    /// Returns `META` of a group or room as it is now; `None` if it does not exist or was deleted.
     pub(crate) async fn meta(&self, conversation: &ConversationId) -> Result<Option<Meta>, Error> {
         let item = self.get(meta_key(conversation), true).await?;
         Ok(item.map(from_item).transpose()?.filter(|meta: &Meta| !meta.deleted))

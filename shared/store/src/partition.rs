@@ -1,4 +1,4 @@
-//! The partition keys that items of several kinds share.
+//! The partition keys that several kinds of items share.
 
 use domain::id::{ConversationId, UserId};
 

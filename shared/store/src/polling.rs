@@ -1,8 +1,8 @@
-//! Polling: reading a queue from a cursor's position on.
+//! Polling: reads a queue from a cursor's position on.
 //!
-//! Invariant: a reader that follows its cursor gets each event once, though an event that was stamped earlier may
-//! commit later. Writers stamp an event in the attempt that writes it and give up after 5 s; a cursor's position
-//! stays 15 s behind, and the cursor names what it has delivered since.
+//! Invariant: a reader that follows its cursor gets each event exactly once, although an event with an earlier stamp
+//! may commit later. Writers stamp an event in the attempt that writes it, and give up after 5 s. So the cursor's
+//! position stays 15 s behind, and the cursor lists the events that it has delivered above the position.
 
 use std::collections::{HashMap, HashSet};
 
@@ -19,9 +19,10 @@ use crate::item::{Attribute, Item, Key, from_item, suffix, text};
 use crate::queue::{self, QueuedEvent, RETENTION, StoredEvent};
 use crate::{inbox, messages};
 
-/// Delivered events that a cursor names at most: a URL and its headers end at 10 KB.
-const NAMED: usize = 600;
-/// What a poll has read beside the queue.
+/// The most delivered events that a cursor lists: API Gateway limits a URL and its headers to 10 KB.
+const MAX_TAGS: usize = 600;
+
+/// The items that a poll has read besides the queue.
 #[derive(Default)]
 struct Resolved {
     messages: HashMap<MessageId, Message>,
@@ -30,53 +31,54 @@ struct Resolved {
 }
 
 impl Resolved {
-    /// A message that is not deleted, and that its reader may still see: who has left a group sees nothing of it.
-    fn shown(&self, id: &MessageId) -> Option<&Message> {
+    /// Returns a message if it is not deleted and the reader may see it. A user who has left a group sees none of its
+    /// messages.
+    fn visible(&self, id: &MessageId) -> Option<&Message> {
         let message = self.messages.get(id).filter(|message| !message.is_deleted())?;
-        let sees = id.conversation.is_direct()
+        let may_see = id.conversation.is_direct()
             || self.rows.get(&id.conversation).is_some_and(|row| row.shows(id.stamp));
-        sees.then_some(message)
+        may_see.then_some(message)
     }
 }
 
-/// The event, with what was found; `None` where it is not to be told any more.
-fn resolve(event: QueuedEvent, found: &Resolved) -> Option<Event> {
+/// Completes an event with the messages that it refers to; `None` if it must no longer be delivered.
+fn resolve(event: QueuedEvent, resolved: &Resolved) -> Option<Event> {
     match event {
         QueuedEvent::Whole(Event::ConversationCreated { conversation, mut row }) => {
             let last = row.last_id.map(|stamp| MessageId { conversation: conversation.clone(), stamp });
-            row.last_text = last.map(|id| found.shown(&id).map_or_else(String::new, Message::preview));
+            row.last_text = last.map(|id| resolved.visible(&id).map_or_else(String::new, Message::preview));
             Some(Event::ConversationCreated { conversation, row })
         }
         QueuedEvent::Whole(event) => Some(event),
         QueuedEvent::Created { created, uncounted } => {
-            let message = found.shown(&created)?.clone();
+            let message = resolved.visible(&created)?.clone();
             Some(Event::MessageCreated { message, uncounted })
         }
         QueuedEvent::Updated { updated, reads, unread } => {
-            let message = found.shown(&updated)?.clone();
+            let message = resolved.visible(&updated)?.clone();
             Some(Event::MessageUpdated { message, reads, unread })
         }
     }
 }
 
-/// Where a reader stands in their queue.
+/// A reader's position in their queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QueuePosition {
-    /// All up to here was delivered, and nothing more will come.
+    /// Every event up to here has been delivered, and no further event can commit below it.
     settled: Stamp,
-    /// What was delivered above it.
-    delivered: Vec<Name>,
-    /// Polls in a row that brought nothing.
+    /// The tags of the events that were delivered above `settled`.
+    delivered: Vec<Tag>,
+    /// The number of consecutive polls that returned no events, up to 255.
     pub idle: u8,
-    /// The minute in which the reader's presence was last written.
+    /// The minute since 1970 in which the reader's presence was last written.
     pub present: u32,
 }
 
 impl QueuePosition {
-    /// The bytes that a cursor carries: 16 of the position, 1, 4, and 7 for each delivered event.
+    /// Encodes the position for a cursor: 16 bytes for `settled`, 1 for `idle`, 4 for `present`, and 7 for each tag.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(21 + NAME * self.delivered.len());
+        let mut bytes = Vec::with_capacity(21 + TAG_BYTES * self.delivered.len());
         bytes.extend_from_slice(&self.settled.to_bytes());
         bytes.push(self.idle);
         bytes.extend_from_slice(&self.present.to_be_bytes());
@@ -84,13 +86,13 @@ impl QueuePosition {
         bytes
     }
 
-    /// Reads them; `None` where they are not of that form.
+    /// Decodes the bytes of [`Self::to_bytes`]; `None` if they are malformed.
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let (settled, rest) = bytes.split_first_chunk::<16>()?;
         let (idle, rest) = rest.split_first()?;
         let (present, rest) = rest.split_first_chunk::<4>()?;
-        let (delivered, []) = rest.as_chunks::<NAME>() else { return None };
+        let (delivered, []) = rest.as_chunks::<TAG_BYTES>() else { return None };
         Some(Self {
             settled: Stamp::from_bytes(*settled)?,
             delivered: delivered.to_vec(),
@@ -99,52 +101,53 @@ impl QueuePosition {
         })
     }
 
-    /// What was delivered above a position and is not among what a read has `seen`: it lies further on, or has not
-    /// come yet to where the read was answered.
-    fn out_of_sight(&self, seen: &[Stamp], position: Stamp) -> impl Iterator<Item = Name> {
-        let seen: HashSet<Name> = seen.iter().map(|id| name(*id)).collect();
-        let is_above = move |name: &Name| {
-            second_of(*name, self.settled) >= position.time().seconds() && !seen.contains(name)
+    /// Returns the tags of events that were delivered above `position` and that a read has not `seen`: it ended before
+    /// them, or came from a replica that lags.
+    fn delivered_unseen(&self, seen: &[Stamp], position: Stamp) -> impl Iterator<Item = Tag> {
+        let seen: HashSet<Tag> = seen.iter().map(|id| tag(*id)).collect();
+        let is_above = move |tag: &Tag| {
+            second_of(*tag, self.settled) >= position.time().seconds() && !seen.contains(tag)
         };
         self.delivered.iter().copied().filter(is_above)
     }
 }
 
-/// Bytes of the name of a delivered event.
-const NAME: usize = 7;
-/// What a cursor calls a delivered event: the low bits of its id's second, and the last bytes of the id, random, so
-/// that two ids of one second hardly ever share them.
-type Name = [u8; NAME];
+/// Bytes of a tag.
+const TAG_BYTES: usize = 7;
+/// The short form of a delivered event's id in a cursor: the low 16 bits of its second, and the last 5 bytes of the id.
+/// These are random, so two ids of one second almost never share a tag.
+type Tag = [u8; TAG_BYTES];
 
-fn name(id: Stamp) -> Name {
-    let mut name = [0; NAME];
-    name[..2].copy_from_slice(&low_bits(id.time().seconds()).to_be_bytes());
-    name[2..].copy_from_slice(&id.to_bytes()[11..]);
-    name
+fn tag(id: Stamp) -> Tag {
+    let mut tag = [0; TAG_BYTES];
+    tag[..2].copy_from_slice(&low_bits(id.time().seconds()).to_be_bytes());
+    tag[2..].copy_from_slice(&id.to_bytes()[11..]);
+    tag
 }
 
 fn low_bits(seconds: i64) -> u16 {
     u16::try_from(seconds & 0xffff).unwrap_or_default()
 }
 
-/// The second of a named event, which is at or after the position that it was delivered above.
-fn second_of([high, low, ..]: Name, position: Stamp) -> i64 {
+/// Restores the second of a tag's event, which is at or after the position above which it was delivered.
+fn second_of([high, low, ..]: Tag, position: Stamp) -> i64 {
     let from = position.time().seconds();
     from + i64::from(u16::from_be_bytes([high, low]).wrapping_sub(low_bits(from)))
 }
 
-/// What a poll brought.
+/// The result of a poll.
 pub struct Poll {
-    /// The events, in the order of their ids.
+    /// The events, ordered by id.
     pub events: Vec<EventView>,
-    /// Where the reader now stands.
+    /// The reader's new position.
     pub position: QueuePosition,
-    /// Whether there are more to be had at once.
+    /// Whether another poll right now would return more events.
     pub has_more: bool,
 }
 
 impl Store {
-    /// Where a reader begins who has read nothing: a window back, so that what a lagging index did not show comes.
+    /// Returns the position of a reader who has read nothing: one window back, so that polls deliver what a lagging
+    /// index did not show.
     #[must_use]
     pub fn queue_start(&self) -> QueuePosition {
         let settled = Stamp::first_of(self.settled_time());
@@ -155,10 +158,10 @@ impl Store {
         Timestamp::from_millis(self.clock.now().millis() - self.window)
     }
 
-    /// Up to `limit` events after a position.
+    /// Returns up to `limit` events after a position.
     ///
     /// # Errors
-    /// `CursorExpired` where the position is older than events are kept.
+    /// `CursorExpired` if the position is older than 7 days, for which events are kept.
     #[boxed]
     pub async fn poll(&self, user: &UserId, from: QueuePosition, limit: usize) -> Result<Poll, Error> {
         let now = self.clock.now();
@@ -171,46 +174,47 @@ impl Store {
             .key_condition_expression("pk = :pk AND sk > :sk")
             .expression_attribute_values(":pk", queue::partition(user).attribute())
             .expression_attribute_values(":sk", queue::sort_key(from.settled).attribute());
-        // The window is that of the time before the read: what commits after it must still be above the position.
+        // Computed before the read: an event that commits after the read must still be above the position.
         let window = Stamp::first_of(self.settled_time());
-        // One more than is wanted says whether there is more.
-        let (items, cut) = self.query_up_to(query, limit + from.delivered.len() + 1).await?;
+        // One item more than needed says whether there are more.
+        let (items, has_more_items) = self.query_up_to(query, limit + from.delivered.len() + 1).await?;
 
-        let known: HashSet<Name> = from.delivered.iter().copied().collect();
+        let known: HashSet<Tag> = from.delivered.iter().copied().collect();
         let (mut seen, mut fresh) = (Vec::new(), Vec::new());
         for item in items {
             let id: Stamp = suffix(&item, "sk", "E#")?.parse().map_err(Error::internal)?;
-            if known.contains(&name(id)) {
+            if known.contains(&tag(id)) {
                 seen.push(id);
             } else {
                 fresh.push((id, item));
             }
         }
-        let named = seen.iter().filter(|id| **id > window).count() + from.out_of_sight(&seen, window).count();
-        let room = NAMED.saturating_sub(named);
-        let taken = fresh.len().min(limit).min(room);
-        let is_rest = cut || taken < fresh.len();
-        let end = if taken < fresh.len() { fresh[taken].0.previous() } else { items_end(&seen, &fresh) };
-        let settled = if is_rest { window.min(end) } else { window }.max(from.settled);
-        fresh.truncate(taken);
+        let tag_count =
+            seen.iter().filter(|id| **id > window).count() + from.delivered_unseen(&seen, window).count();
+        let room = MAX_TAGS.saturating_sub(tag_count);
+        let count = fresh.len().min(limit).min(room);
+        let has_more = has_more_items || count < fresh.len();
+        let end = if count < fresh.len() { fresh[count].0.previous() } else { last_id(&seen, &fresh) };
+        let settled = if has_more { window.min(end) } else { window }.max(from.settled);
+        fresh.truncate(count);
 
-        let taken = fresh.iter().map(|(id, _)| *id);
-        let named = seen.iter().copied().chain(taken).filter(|id| *id > settled).map(name);
-        let delivered: Vec<Name> = named.chain(from.out_of_sight(&seen, settled)).collect();
-        let events = self.shown(user, fresh, now).await?;
+        let fresh_ids = fresh.iter().map(|(id, _)| *id);
+        let tags = seen.iter().copied().chain(fresh_ids).filter(|id| *id > settled).map(tag);
+        let delivered: Vec<Tag> = tags.chain(from.delivered_unseen(&seen, settled)).collect();
+        let events = self.event_views(user, fresh, now).await?;
         let idle = if events.is_empty() { from.idle.saturating_add(1) } else { 0 };
-        Ok(Poll { events, position: QueuePosition { settled, delivered, idle, ..from }, has_more: is_rest })
+        Ok(Poll { events, position: QueuePosition { settled, delivered, idle, ..from }, has_more })
     }
 
-    /// The events of items as their reader sees them; those that have passed are left out.
-    async fn shown(
+    /// Converts queue items to events as their reader sees them. Expired events are left out.
+    async fn event_views(
         &self,
         user: &UserId,
         items: Vec<(Stamp, Item)>,
         now: Timestamp,
     ) -> Result<Vec<EventView>, Error> {
-        let mut kept = Vec::with_capacity(items.len());
-        let mut found = Resolved::default();
+        let mut queued = Vec::with_capacity(items.len());
+        let mut resolved = Resolved::default();
         for (id, item) in items {
             let stored: StoredEvent = from_item(item)?;
             let event: QueuedEvent = serde_json::from_str(&stored.event).map_err(Error::internal)?;
@@ -218,40 +222,40 @@ impl Store {
                 Event::MessageCreated { message, .. } | Event::MessageUpdated { message, .. },
             ) = &event
             {
-                found.messages.insert(message.id.clone(), message.clone());
+                resolved.messages.insert(message.id.clone(), message.clone());
             }
             if stored.expires >= now.seconds() {
-                kept.push((id, event));
+                queued.push((id, event));
             }
         }
-        let wanted = kept.iter().filter_map(|(_, event)| event.referenced_message());
-        let wanted: HashSet<MessageId> = wanted.filter(|id| !found.messages.contains_key(id)).collect();
-        self.find(user, &wanted, &mut found).await?;
-        let whole = kept.into_iter().filter_map(|(id, event)| {
-            let event = resolve(event, &found)?;
-            (!event.is_over(now)).then(|| event.shown_to(user, id))
+        let missing = queued.iter().filter_map(|(_, event)| event.referenced_message());
+        let missing: HashSet<MessageId> = missing.filter(|id| !resolved.messages.contains_key(id)).collect();
+        self.load_messages(user, &missing, &mut resolved).await?;
+        let views = queued.into_iter().filter_map(|(id, event)| {
+            let event = resolve(event, &resolved)?;
+            (!event.is_expired(now)).then(|| event.shown_to(user, id))
         });
-        Ok(whole.collect())
+        Ok(views.collect())
     }
 
-    /// Reads messages, and a reader's rows of the groups and rooms they are in.
-    async fn find(
+    /// Reads messages, and the reader's rows of their groups and rooms, into `resolved`.
+    async fn load_messages(
         &self,
         user: &UserId,
-        wanted: &HashSet<MessageId>,
-        found: &mut Resolved,
+        ids: &HashSet<MessageId>,
+        resolved: &mut Resolved,
     ) -> Result<(), Error> {
         let shared: HashSet<&ConversationId> =
-            wanted.iter().map(|id| &id.conversation).filter(|id| !id.is_direct()).collect();
+            ids.iter().map(|id| &id.conversation).filter(|id| !id.is_direct()).collect();
         let keys: Vec<Key> =
-            wanted.iter().map(messages::key).chain(shared.iter().map(|id| inbox::key(user, id))).collect();
+            ids.iter().map(messages::key).chain(shared.iter().map(|id| inbox::key(user, id))).collect();
         for keys in keys.chunks(100) {
             for item in self.get_all(keys.to_vec()).await? {
                 if text(&item, "sk")?.starts_with("M#") {
                     let message = messages::read(item)?;
-                    found.messages.insert(message.id.clone(), message);
+                    resolved.messages.insert(message.id.clone(), message);
                 } else {
-                    found.rows.insert(inbox::conversation_of(&item)?, from_item(item)?);
+                    resolved.rows.insert(inbox::conversation_of(&item)?, from_item(item)?);
                 }
             }
         }
@@ -259,8 +263,8 @@ impl Store {
     }
 }
 
-/// The last of the items that were read.
-fn items_end(seen: &[Stamp], fresh: &[(Stamp, Item)]) -> Stamp {
+/// The highest id among the items that were read.
+fn last_id(seen: &[Stamp], fresh: &[(Stamp, Item)]) -> Stamp {
     let first = Stamp::first_of(Timestamp::from_millis(0));
     let fresh = fresh.last().map_or(first, |(id, _)| *id);
     seen.last().copied().unwrap_or(first).max(fresh)

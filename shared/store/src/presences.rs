@@ -1,6 +1,7 @@
-//! Presence: one item per user, beside their sockets.
+//! Presence: one item per user, in the same partition as their sockets.
 //!
-//! Invariant: nobody learns of anyone's presence without a direct conversation with them, free of blocks.
+//! Invariant: only the peers of a user's direct conversations learn the user's presence, unless there is a block. The
+//! users of a room are the exception: their list shows each one's status, and nothing else.
 
 use async_recursion::async_recursion as boxed;
 use domain::conversation::Row;
@@ -19,25 +20,25 @@ use crate::client::Store;
 use crate::item::{Key, Write, from_item, text};
 use crate::{connections, inbox, partition};
 
-/// Peers that hear of a change: those of the latest conversations.
-const PEERS: usize = 50;
-/// Milliseconds after the end of someone's last socket in which another one is the same client, back again.
-const BACK_AGAIN: i64 = 120_000;
+/// The most peers to notify of a change: those of the latest direct conversations.
+const MAX_PEERS: usize = 50;
+/// Milliseconds after the end of a user's last socket within which a new one counts as a reconnection.
+const RECONNECTION: i64 = 120_000;
 
 fn key(user: &UserId) -> Key {
     Key { pk: partition::of_user(user), sk: "PRESENCE".into() }
 }
 
-/// What is known of a user's user_presence.
+/// A user's presence item and sockets.
 #[derive(Default)]
 struct UserPresence {
     presence: Presence,
     sockets: Vec<Socket>,
 }
 
-/// The peers of someone's latest conversations who hold sockets.
-struct Watchers {
-    /// The watched one's rows of the conversations with them.
+/// The peers of a user's latest direct conversations who have sockets.
+struct Observers {
+    /// The user's rows of these conversations, by peer.
     rows: Vec<(UserId, Row)>,
     sockets: Vec<(UserId, Vec<Socket>)>,
 }
@@ -49,19 +50,19 @@ impl UserPresence {
 }
 
 impl Store {
-    /// Notes that a user polls. Once a minute is enough.
+    /// Records that a user is polling. One call per minute is enough.
     ///
     /// # Errors
-    /// `Unavailable` where the database is.
+    /// `Unavailable` if the database is unavailable.
     #[boxed]
     pub async fn record_poll(&self, user: &UserId) -> Result<(), Error> {
         self.set_one(key(user), "polled", &self.clock.now()).await
     }
 
-    /// What the users show to a viewer, in the order asked for.
+    /// Returns what users show to a viewer, in the order of `users`. Users whom the viewer may not see appear offline.
     ///
     /// # Errors
-    /// `Unavailable` where the database is.
+    /// `Unavailable` if the database is unavailable.
     #[boxed]
     pub async fn presence(&self, viewer: &UserId, users: &[UserId]) -> Result<Vec<PresenceView>, Error> {
         let rows = users.iter().filter(|user| *user != viewer);
@@ -73,9 +74,9 @@ impl Store {
         let rows = rows.into_iter().map(from_item::<Row>).collect::<Result<Vec<_>, _>>()?;
         let now = self.clock.now();
         let shown = users.iter().zip(found).map(|(user, found)| {
-            let may =
+            let may_see =
                 user == viewer || rows.iter().any(|row| row.peer.as_ref() == Some(user) && !row.is_blocked());
-            if !may {
+            if !may_see {
                 return PresenceView::hidden(user.clone());
             }
             let between = ConversationId::direct(viewer, user);
@@ -85,7 +86,7 @@ impl Store {
         Ok(shown.collect())
     }
 
-    /// What a user shows to those who are in a room with them.
+    /// Returns what a user shows to the other users of a room.
     pub(crate) async fn presence_of(&self, user: &UserId) -> Result<PresenceView, Error> {
         let found = self.user_presence(user, false).await?;
         Ok(found.presence.shown(user.clone(), found.sockets_until(), self.clock.now(), |_| false))
@@ -104,10 +105,11 @@ impl Store {
         Ok(found)
     }
 
-    /// Sets what a user shows, and tells the peers of their latest conversations who hold sockets.
+    /// Sets a user's status and current conversation, and notifies the peers of their latest direct conversations who
+    /// have sockets. Counts as a poll.
     ///
     /// # Errors
-    /// `NotAParticipant` where the conversation is not theirs.
+    /// `NotAParticipant` if the user does not take part in `conversation`.
     #[boxed]
     pub async fn set_presence(
         &self,
@@ -127,40 +129,40 @@ impl Store {
         self.publish_presence(user).await
     }
 
-    /// Notes that a user's socket has closed and, where it was the last, that they have left: what they polled
-    /// before counts no longer, and their peers are told.
+    /// Records that a user's socket has closed. If it was the last one, the user is offline at once, even after a
+    /// recent poll, and their peers are notified.
     ///
     /// # Errors
-    /// `Unavailable` where the database is.
+    /// `Unavailable` if the database is unavailable.
     #[boxed]
     pub async fn record_disconnect(&self, user: &UserId) -> Result<Delivery, Error> {
         let (found, now) = (self.user_presence(user, true).await?, self.clock.now());
         if found.sockets_until().is_some_and(|until| until > now) {
             return Ok(Delivery::default());
         }
-        let leaving = Write::update(key(user)).set("left", &now).remove("polled");
-        self.commit(vec![leaving].into(), Instant::now()).await?;
+        let update = Write::update(key(user)).set("left", &now).remove("polled");
+        self.commit(vec![update].into(), Instant::now()).await?;
         Ok(self.publish_presence(user).await?.1)
     }
 
-    /// Tells a user's peers what they show now that a socket of theirs has opened.
+    /// Notifies a user's peers after one of the user's sockets has opened.
     ///
     /// # Errors
-    /// `Unavailable` where the database is.
+    /// `Unavailable` if the database is unavailable.
     #[boxed]
     pub async fn record_connect(&self, user: &UserId) -> Result<Delivery, Error> {
         let (found, _, delivery) = self.presence_delivery(user).await?;
-        let left = found.presence.left.map(|Millis(at)| self.clock.now().millis() - at.millis());
-        if found.sockets.len() == 1 && left.is_some_and(|ago| ago < BACK_AGAIN) {
+        let offline_for = found.presence.left.map(|Millis(at)| self.clock.now().millis() - at.millis());
+        if found.sockets.len() == 1 && offline_for.is_some_and(|millis| millis < RECONNECTION) {
             meter::count(Metric::Reconnections);
         }
         Ok(delivery)
     }
 
-    /// Tells a user's peers what they show now.
+    /// Notifies a user's peers of the user's presence, and returns the user's own view of it.
     ///
     /// # Errors
-    /// `Unavailable` where the database is.
+    /// `Unavailable` if the database is unavailable.
     #[boxed]
     pub async fn publish_presence(&self, user: &UserId) -> Result<(PresenceView, Delivery), Error> {
         let (_, own, delivery) = self.presence_delivery(user).await?;
@@ -171,11 +173,11 @@ impl Store {
         &self,
         user: &UserId,
     ) -> Result<(UserPresence, PresenceView, Delivery), Error> {
-        // What has just changed is what is told: no read here may lag.
-        let (found, Watchers { rows, sockets }) =
-            tokio::try_join!(self.user_presence(user, true), self.watchers(user))?;
+        // A consistent read: the caller has just changed what is published here.
+        let (found, Observers { rows, sockets }) =
+            tokio::try_join!(self.user_presence(user, true), self.observers(user))?;
         let now = self.clock.now();
-        // Whoever does not want to be seen does not show until when they are there, either.
+        // A user who chose to appear offline must not reveal until when they are online, either.
         let until = found.presence.online_until(found.sockets_until());
         let until = until.filter(|until| *until > now && found.presence.status != Status::Offline);
         let id = self.clock.stamp();
@@ -190,19 +192,19 @@ impl Store {
         Ok((found, own, delivery))
     }
 
-    /// Who is to be told of a user. The index says who their peers are; whether a block stands, the rows themselves.
-    async fn watchers(&self, user: &UserId) -> Result<Watchers, Error> {
+    /// Finds the peers to notify. The index lists them; whether there is a block is read from the rows themselves.
+    async fn observers(&self, user: &UserId) -> Result<Observers, Error> {
         let (mut peers, mut after) = (Vec::new(), None);
-        // Groups and rooms stand between them.
+        // The inbox also contains groups and rooms, which have no peer.
         loop {
-            let page = self.inbox(user, after, 0, PEERS).await?;
+            let page = self.inbox(user, after, 0, MAX_PEERS).await?;
             peers.extend(page.rows.into_iter().filter_map(|(_, row)| row.peer));
             after = page.next;
-            if after.is_none() || peers.len() >= PEERS {
+            if after.is_none() || peers.len() >= MAX_PEERS {
                 break;
             }
         }
-        peers.truncate(PEERS);
+        peers.truncate(MAX_PEERS);
         let peers: Vec<&UserId> = peers.iter().collect();
         let mut sockets = self.sockets_of(&peers).await;
         sockets.retain(|(_, sockets)| !sockets.is_empty());
@@ -210,6 +212,6 @@ impl Store {
         let rows = self.get_all(keys.collect()).await?;
         let rows = rows.into_iter().map(from_item::<Row>).collect::<Result<Vec<_>, Error>>()?;
         let rows = rows.into_iter().filter_map(|row| Some((row.peer.clone()?, row))).collect();
-        Ok(Watchers { rows, sockets })
+        Ok(Observers { rows, sockets })
     }
 }

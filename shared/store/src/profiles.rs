@@ -1,9 +1,8 @@
-//! Users' profiles.
+//! Users' profiles, whose names and pictures are copied into the rows of their peers.
 //!
-//! Invariant: each change raises the profile's version, and says that it is spreading until it has reached the rows
-//! of others; one that died half-way is spread by the next look at the profile. A row takes a name only from a later
-//! version than its own, and is made only with the name that the profile has at that moment. So changes that cross
-//! end right.
+//! Invariant: every row ends with the name of the latest version, even if changes race. Each change raises the version
+//! and sets `spreading` until it has reached all rows; if a call fails half-way, the next one that revises the profile
+//! completes it. A row takes a name only from a later version than its own, and is created only with the current name.
 
 use async_recursion::async_recursion as boxed;
 use domain::caller::Caller;
@@ -22,7 +21,7 @@ use crate::item::{Item, Key, Write, from_item, suffix};
 use crate::transact::Commit;
 use crate::{directory, inbox, partition};
 
-/// Rows of others that are written side by side when a name changes.
+/// Rows of peers that are updated in parallel when a name changes.
 const RENAMES_AT_ONCE: usize = 8;
 
 pub(crate) fn key(user: &UserId) -> Key {
@@ -30,38 +29,38 @@ pub(crate) fn key(user: &UserId) -> Key {
 }
 
 impl Store {
-    /// The caller's profile, made from their token if they were never seen, and kept up to date with it unless they
-    /// registered here.
+    /// Returns the caller's profile. Creates it from the token if there is none, and updates it from the token unless
+    /// the caller registered here.
     ///
     /// # Errors
-    /// `NotAuthenticated` where the caller registered here and the account is gone.
+    /// `NotAuthenticated` if the caller registered here and the account was deleted.
     #[boxed]
     pub async fn ensure_user(&self, caller: &Caller) -> Result<Profile, Error> {
         let first = || first_of(caller, self.clock.now());
         self.revise(&caller.user, first, |profile| profile.refreshed(caller)).await
     }
 
-    /// Changes the caller's profile.
+    /// Changes the caller's profile and returns it.
     ///
     /// # Errors
-    /// `NotAuthenticated` where the caller registered here and the account is gone.
+    /// `NotAuthenticated` if the caller registered here and the account was deleted.
     #[boxed]
     pub async fn change_profile(&self, caller: &Caller, change: &ProfileChange) -> Result<Profile, Error> {
         let first = || first_of(caller, self.clock.now());
         self.revise(&caller.user, first, |profile| profile.changed(change)).await
     }
 
-    /// A user's profile, as it was of late; `None` where there is no such user.
+    /// Returns a user's profile, by an eventually consistent read; `None` if there is no such user.
     ///
     /// # Errors
-    /// `Unavailable` where the database is.
+    /// `Unavailable` if the database is unavailable.
     #[boxed]
     pub async fn profile(&self, user: &UserId) -> Result<Option<Profile>, Error> {
         self.get(key(user), false).await?.map(from_item).transpose()
     }
 
-    /// The one way in which a profile changes: with its entries in the directory, and then in the rows of others.
-    /// `first` makes the profile of someone never seen.
+    /// The only way to change a profile: updates it together with its directory entries, and then the rows of peers.
+    /// `first` creates the profile of a user who has none.
     pub(crate) async fn revise(
         &self,
         user: &UserId,
@@ -77,15 +76,15 @@ impl Store {
                 }
                 continue;
             };
-            let known: Profile = from_item(item)?;
-            let changed = change(&known);
-            let next = if changed == known {
-                known
+            let current: Profile = from_item(item)?;
+            let changed = change(&current);
+            let next = if changed == current {
+                current
             } else {
-                let next = Profile { version: known.version + 1, spreading: true, ..changed };
+                let next = Profile { version: current.version + 1, spreading: true, ..changed };
                 let write = Write::put(key(user), &next)?.if_present("pk");
-                let mut writes = vec![write.if_still_number("version", known.version)];
-                writes.extend(directory::replace(user, Some(&known), Some(&next))?);
+                let mut writes = vec![write.if_still_number("version", current.version)];
+                writes.extend(directory::replace(user, Some(&current), Some(&next))?);
                 if let Commit::Refused(_) = self.commit(writes.into(), began).await? {
                     continue;
                 }
@@ -99,7 +98,7 @@ impl Store {
         }
     }
 
-    /// Writes a name and picture into the rows of those whom the user writes with.
+    /// Copies a name and picture into the rows of the user's peers.
     async fn spread(&self, user: &UserId, profile: &Profile) -> Result<(), Error> {
         let peers = self.peers(user).await?;
         let name = profile.shown_name();
@@ -117,51 +116,51 @@ impl Store {
                 version: profile.version,
             };
             let events = vec![OutgoingEvent::new(peer.clone(), self.clock.stamp(), event)];
-            // Whoever is not told now by a push finds it in the queue.
+            // The event is not pushed: peers find it in their queues.
             self.commit_and_publish(vec![row].into(), events, Instant::now()).await.map(|_| ())
         });
         let mut renames = stream::iter(renames.collect::<Vec<_>>()).buffer_unordered(RENAMES_AT_ONCE);
         while let Some(renamed) = renames.next().await {
             renamed?;
         }
-        // Refused where there is a later change: it spreads itself.
+        // Refused if there is a later change, whose own call spreads it.
         let done = Write::update(key(user)).remove("spreading").if_present("pk");
         let done = done.if_still_number("version", profile.version);
         self.commit(vec![done].into(), Instant::now()).await.map(|_| ())
     }
 
-    /// The profiles of some users (at most 100) in one call; those unknown are left out.
+    /// Returns the profiles of up to 100 users, in no order. Unknown users are left out.
     pub(crate) async fn profiles(&self, users: &[&UserId]) -> Result<Vec<(UserId, Profile)>, Error> {
         let items = self.get_all(users.iter().map(|user| key(user)).collect()).await?;
         items.into_iter().map(|item| Ok((owner(&item)?, from_item(item)?))).collect()
     }
 }
 
-/// Whose item it is.
+/// Parses the user in an item's partition key.
 pub(crate) fn owner(item: &Item) -> Result<UserId, Error> {
     suffix(item, "pk", "U#")?.parse().map_err(Error::internal)
 }
 
-/// The profile of someone first seen now.
+/// Builds the profile of a caller who has none.
 ///
 /// # Errors
-/// `NotAuthenticated` where they registered here: then their profile is missing because they have gone.
+/// `NotAuthenticated` if the caller registered here: the profile is missing because the account was deleted.
 pub(crate) fn first_of(caller: &Caller, now: Timestamp) -> Result<Profile, Error> {
     match caller.session {
         None => Ok(Profile::of(caller, now)),
-        Some(_) => Err(Error::NotAuthenticated("The account is gone.")),
+        Some(_) => Err(Error::NotAuthenticated("The account was deleted.")),
     }
 }
 
-/// Makes a profile, if it is still missing, and its entries in the directory.
+/// Creates a profile, if there is none, and its directory entries.
 pub(crate) fn create(user: &UserId, profile: &Profile) -> Result<Vec<Write>, Error> {
     let mut writes = vec![Write::put(key(user), profile)?.if_missing("pk")];
     writes.extend(directory::replace(user, None, Some(profile))?);
     Ok(writes)
 }
 
-/// The profile of a caller, and what a transaction that copies its name must write: a check that a known one is still
-/// as it was read, or the profile of someone first seen now.
+/// Returns the caller's profile, and the writes for a transaction that copies its name: a check that a known profile
+/// has not changed, or the creation of a new one.
 ///
 /// # Errors
 /// Those of [`first_of`].
@@ -178,7 +177,7 @@ pub(crate) fn known_or_created(
     Ok((first, writes))
 }
 
-/// Refuses unless a profile is as it was read: a row that is made with its name gets the next one, too.
+/// Checks that a profile has not changed since it was read, so that a later change also finds the new row.
 pub(crate) fn check(user: &UserId, profile: &Profile) -> Write {
     Write::check(key(user)).if_present("pk").if_still_number("version", profile.version)
 }

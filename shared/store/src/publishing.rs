@@ -1,4 +1,4 @@
-//! Publishing: events commit with the change they tell of, and the sockets to push them to are read beside it.
+//! Publishing: commits a change together with its events, and reads the sockets to push them to in parallel.
 
 use domain::delivery::{Delivery, OutgoingEvent};
 use domain::error::Error;
@@ -10,7 +10,7 @@ use crate::queue;
 use crate::transact::{Commit, Transaction};
 
 impl Store {
-    /// Commits a transaction with the events that it publishes, and reads their receivers' sockets beside it.
+    /// Commits a transaction together with its events, and reads the receivers' sockets in parallel.
     ///
     /// # Errors
     /// Those of [`Store::commit`].
@@ -31,7 +31,7 @@ impl Store {
         })
     }
 
-    /// The delivery of events that have committed.
+    /// Returns the delivery of events that have already been committed.
     pub(crate) async fn delivery_of(&self, events: Vec<OutgoingEvent>) -> Delivery {
         let sockets = self.receivers_sockets(&events).await;
         Delivery::new(events, sockets)

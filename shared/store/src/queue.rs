@@ -1,6 +1,8 @@
-//! Event queues: one item per change and receiver, written in the transaction that makes the change.
+//! Event queues: one item per event and receiver, written in the transaction that makes the change. A typing signal
+//! changes nothing and is written alone.
 //!
-//! Invariant: a queue holds no text of a message that could not be deleted with it. See [`QueuedEvent::of`].
+//! Invariant: a queue holds no message text that cannot be deleted together with the message, so no poll returns a
+//! deleted text. See [`QueuedEvent::of`].
 
 use domain::delivery::OutgoingEvent;
 use domain::error::Error;
@@ -12,10 +14,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::item::{Key, Write};
 
-/// Seconds that an event is kept: 7 days.
+/// Seconds for which an event is kept: 7 days.
 pub(crate) const RETENTION: i64 = 7 * 24 * 3600;
-/// Bytes of an item up to which an event is kept whole: one write unit.
-const WHOLE: usize = 1024;
+/// The maximum size, in bytes, of an item that contains a whole event: larger ones cost more than one write unit.
+const MAX_WHOLE: usize = 1024;
+
 pub(crate) fn key(user: &UserId, id: Stamp) -> Key {
     Key { pk: partition(user), sk: sort_key(id) }
 }
@@ -28,17 +31,17 @@ pub(crate) fn sort_key(id: Stamp) -> String {
     format!("E#{id}")
 }
 
-/// What the item of an event holds beside its key.
+/// The attributes of an event, without its key.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct StoredEvent {
     pub(crate) event: String,
     pub(crate) expires: i64,
 }
 
-/// What an event's item says: the event or, where that is large or a group's, the message to read it from.
+/// An event as a queue stores it: whole or, if it is large or must not hold the text, as a reference to its message.
 #[derive(Serialize, Deserialize)]
 #[serde(untagged)]
-#[expect(clippy::large_enum_variant, reason = "most are whole events")]
+#[expect(clippy::large_enum_variant, reason = "most of them are whole events")]
 pub(crate) enum QueuedEvent {
     Whole(Event),
     Created {
@@ -55,8 +58,8 @@ pub(crate) enum QueuedEvent {
 }
 
 impl QueuedEvent {
-    /// What is kept of an event. No text of a message is kept where it could not be taken back with it: in the queues of
-    /// many, in rows that appear, and where it was brought back.
+    /// Converts an event for storage. The message text is left out where a deletion does not reach it: in groups and
+    /// rooms, in rows that appear, and in restored messages.
     pub(crate) fn of(event: Event) -> Self {
         match event {
             Event::MessageCreated { message, uncounted } if !message.id.conversation.is_direct() => {
@@ -75,7 +78,7 @@ impl QueuedEvent {
         }
     }
 
-    /// The same without the message itself.
+    /// Replaces the message by a reference to it.
     fn reference(self) -> Self {
         match self {
             Self::Whole(Event::MessageCreated { message, uncounted }) => {
@@ -84,11 +87,11 @@ impl QueuedEvent {
             Self::Whole(Event::MessageUpdated { message, reads, unread }) => {
                 Self::Updated { updated: message.id, reads, unread }
             }
-            kept => kept,
+            other => other,
         }
     }
 
-    /// The message that has to be read before it can be shown.
+    /// The message to read before the event can be delivered.
     pub(crate) fn referenced_message(&self) -> Option<MessageId> {
         match self {
             Self::Created { created: id, .. } | Self::Updated { updated: id, .. } => Some(id.clone()),
@@ -106,7 +109,7 @@ pub(crate) fn enqueue(event: &OutgoingEvent) -> Result<Write, Error> {
     Write::put(key, &body)
 }
 
-/// The key and the body of an event's item.
+/// The key and the attributes of an event's item.
 pub(crate) fn item_of(
     OutgoingEvent { receiver, id, event }: &OutgoingEvent,
 ) -> Result<(Key, StoredEvent), Error> {
@@ -118,13 +121,13 @@ pub(crate) fn item_of(
     let queued = QueuedEvent::of(event.clone());
     let mut json = serde_json::to_string(&queued).map_err(Error::internal)?;
     let size = json.len() + key.pk.len() + key.sk.len() + "pkskeventexpires".len() + 21;
-    if size > WHOLE {
+    if size > MAX_WHOLE {
         json = serde_json::to_string(&queued.reference()).map_err(Error::internal)?;
     }
     Ok((key, StoredEvent { event: json, expires }))
 }
 
-/// Whether an event of that id may still be in a queue.
+/// Whether the event with an id may still be in a queue.
 pub(crate) fn is_kept(id: Stamp, now: Timestamp) -> bool {
     id.time().seconds() + RETENTION >= now.seconds()
 }

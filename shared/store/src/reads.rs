@@ -1,7 +1,7 @@
 //! Read watermarks, and when they moved.
 //!
-//! Invariant: a watermark never goes back, and each of its moves leaves one receipt at the message it moved to. A
-//! message was read at the first move at or past it, so no message is written when it is read.
+//! Invariant: a watermark never moves back, and each move leaves one receipt at the message that it moved to. A message
+//! was read at the first move to it or past it, so marking as read writes to no message.
 
 use async_recursion::async_recursion as boxed;
 use domain::conversation::{MAX_COUNTED_READERS, MAX_READ_EVENTS, Participant, Row, Watermark};
@@ -30,14 +30,14 @@ fn sort_key(message: Stamp) -> String {
     format!("R#{message}")
 }
 
-/// What the item of a receipt holds beside its key.
+/// The attributes of a receipt, without its key.
 #[derive(Serialize, Deserialize)]
 struct Stored {
     #[serde(with = "millis")]
     at: Timestamp,
 }
 
-/// The receipt of a move, unless there is one of an earlier move to the same message.
+/// Writes the receipt of a move, unless an earlier move to the same message has left one.
 pub(crate) fn first_receipt(
     conversation: &ConversationId,
     message: Stamp,
@@ -47,36 +47,36 @@ pub(crate) fn first_receipt(
     Write::update(key(conversation, message, reader)).set_if_missing("at", Some(&at))
 }
 
-/// Moves that are read at once where the first look at them was too short.
-const MOVES_AT_ONCE: usize = 100;
+/// The most moves that one query reads where the number needed is unknown.
+const MOVES_PER_QUERY: usize = 100;
 
-/// Up to where to read.
+/// Where to move a watermark.
 #[derive(Debug, Clone, Copy)]
 pub enum Target {
-    /// That message, which must exist.
+    /// To this message, which must exist.
     Message(Stamp),
-    /// All there is.
+    /// To the newest message.
     Newest,
 }
 
-/// A watermark that was to be moved.
+/// The outcome of marking as read.
 pub struct Marked {
-    /// The watermark as it stands.
+    /// The current watermark.
     pub watermark: Watermark,
-    /// When it moved; `None` where it stood there or beyond.
+    /// When this call moved it; `None` if it was already at the target or past it.
     pub moved_at: Option<Timestamp>,
-    /// What is to be pushed.
+    /// The events to push.
     pub delivery: Delivery,
 }
 
-/// Who has read a message, and when.
+/// A user who has read a message, and when.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Receipt {
     user_id: UserId,
     read_at: Timestamp,
 }
 
-/// One move of a watermark.
+/// One move of a watermark, as its receipt records it.
 #[derive(Debug, Clone)]
 struct Move {
     message: Stamp,
@@ -86,7 +86,7 @@ struct Move {
 
 impl Move {
     fn read(item: Item) -> Result<Self, Error> {
-        let malformed = || Error::internal("the key of a receipt is malformed");
+        let malformed = || Error::internal("malformed key of a receipt");
         let (message, reader) = suffix(&item, "sk", "R#")?.split_once('#').ok_or_else(malformed)?;
         let message = message.parse().map_err(Error::internal)?;
         let reader = reader.parse().map_err(Error::internal)?;
@@ -94,11 +94,11 @@ impl Move {
     }
 }
 
-/// What is known of someone's reading.
+/// A participant's read watermark.
 #[derive(Debug)]
 struct Reader {
     user: UserId,
-    /// Messages up to here they could not see.
+    /// They could not see messages up to this one.
     from: Option<Stamp>,
     read: Option<Stamp>,
 }
@@ -117,20 +117,21 @@ impl Reader {
 #[derive(Debug, Default)]
 pub struct Reads {
     readers: Vec<Reader>,
-    /// In a conversation of so many that nobody counts.
+    /// Whether the conversation has too many participants (more than 100) to count readers.
     uncounted: bool,
-    /// Ascending; all there are from just above `since` to the last of them.
+    /// Ascending by message. Complete above `since`, up to the last one.
     moves: Vec<Move>,
+    /// Moves to this message or below it may be missing. `None`: no move is missing below the last one.
     since: Option<Stamp>,
 }
 
 impl Reads {
-    /// Without any move yet, of which those below a message do not matter.
-    pub(crate) fn nothing_below(message: Stamp) -> Self {
+    /// Starts without watermarks and moves. Moves below `message` will not be needed.
+    pub(crate) fn starting_at(message: Stamp) -> Self {
         Self { since: Some(message), ..Self::default() }
     }
 
-    /// Those of a group or room.
+    /// The watermarks of a group or room.
     pub(crate) fn of_group(group: &Group) -> Self {
         let reader = |(user, participant): &(UserId, Participant)| Reader {
             user: user.clone(),
@@ -141,14 +142,15 @@ impl Reads {
         Self { readers: group.participants.iter().map(reader).collect(), uncounted, ..Self::default() }
     }
 
-    /// Learns both watermarks from a reader's row of a direct conversation.
-    pub(crate) fn know(&mut self, reader: &UserId, row: &Row) {
+    /// Sets both watermarks of a direct conversation from a reader's row.
+    pub(crate) fn set_direct_watermarks(&mut self, reader: &UserId, row: &Row) {
         if let Some(peer) = &row.peer {
             let both = [(reader.clone(), row.read), (peer.clone(), row.peer_read)];
             self.readers = both.map(|(user, read)| Reader { user, from: None, read }).into();
         }
     }
 
+    /// When a reader first moved to a message or past it; `None` if the move is not loaded.
     fn first_move(&self, reader: &UserId, message: Stamp) -> Option<Timestamp> {
         if self.since.is_some_and(|since| message <= since) {
             return None;
@@ -156,7 +158,7 @@ impl Reads {
         self.moves.iter().find(|read| read.message >= message && read.reader == *reader).map(|read| read.at)
     }
 
-    /// Who has read a message.
+    /// Returns who has read a message: in a direct conversation with the time, else with the number of readers.
     #[must_use]
     pub fn state_of(&self, message: &Message) -> ReadState {
         let stamp = message.id.stamp;
@@ -165,13 +167,13 @@ impl Reads {
             let has_read = others.any(|reader| reader.user == *recipient && reader.has_read(stamp));
             return ReadState::direct(has_read.then(|| self.first_move(recipient, stamp)).flatten());
         }
-        let somebody = others.peek().is_some();
+        let has_others = others.peek().is_some();
         let (read, unread): (Vec<&Reader>, _) = others.partition(|reader| reader.has_read(stamp));
         let count = u32::try_from(read.len()).ok().filter(|_| !self.uncounted);
-        ReadState { read: somebody && unread.is_empty(), at: None, count }
+        ReadState { read: has_others && unread.is_empty(), at: None, count }
     }
 
-    /// Whether one of the messages is read, and its time is to be told and not known.
+    /// Whether one of the direct messages has been read at a time that the loaded moves do not tell.
     fn lacks_times(&self, messages: &[Message]) -> bool {
         messages.iter().any(|message| {
             let stamp = message.id.stamp;
@@ -183,7 +185,7 @@ impl Reads {
         })
     }
 
-    /// Takes in that a reader has just moved their watermark.
+    /// Records that a reader has just moved their watermark.
     pub fn moved(&mut self, reader: &UserId, message: Stamp, at: Timestamp) {
         if let Some(known) = self.readers.iter_mut().find(|known| known.user == *reader) {
             known.read = Some(message);
@@ -194,7 +196,8 @@ impl Reads {
 }
 
 impl Store {
-    /// The watermarks or the moves about a page, as far as they can be had without waiting for its messages.
+    /// Reads the watermarks of a group or room, or the moves around a page of a direct conversation, as far as possible
+    /// in parallel with the page itself.
     pub(crate) async fn reads_about(
         &self,
         conversation: &ConversationId,
@@ -209,7 +212,7 @@ impl Store {
             let (items, _) = self.moves(conversation, Some(after), None, limit, false).await?;
             return Ok(Reads { moves: read_moves(items)?, since: Some(after), ..Reads::default() });
         }
-        // One move at or past the page's end tells of its last messages.
+        // The first moves past the end of the page say when its last messages were read.
         let ((older, more), (newer, _)) = tokio::try_join!(
             self.moves(conversation, None, bounds.before, limit + bounds.offset, false),
             async {
@@ -226,7 +229,7 @@ impl Store {
         Ok(Reads { moves, since, ..Reads::default() })
     }
 
-    /// Up to `limit` moves: ascending from a message, or descending below one.
+    /// Reads up to `limit` moves, ascending from a message or descending below one; and whether there may be more.
     async fn moves(
         &self,
         conversation: &ConversationId,
@@ -246,7 +249,7 @@ impl Store {
         self.query_up_to(query, limit).await
     }
 
-    /// When someone's watermark moved to a message.
+    /// Returns when a reader's watermark moved to exactly this message, by an eventually consistent read.
     pub(crate) async fn moved_at(
         &self,
         conversation: &ConversationId,
@@ -257,7 +260,7 @@ impl Store {
         Ok(item.map(from_item::<Stored>).transpose()?.map(|stored| stored.at))
     }
 
-    /// Reads on, as it stands, where the first look was too short to tell when a message was read.
+    /// Reads moves consistently until it is known when each of the messages was read, if the loaded moves do not tell.
     pub(crate) async fn complete_reads(
         &self,
         reads: &mut Reads,
@@ -269,10 +272,10 @@ impl Store {
         reads.moves.clear();
         reads.since = Some(from.previous());
         while reads.lacks_times(messages) {
-            let (items, more) = self.moves(conversation, Some(from), None, MOVES_AT_ONCE, true).await?;
+            let (items, more) = self.moves(conversation, Some(from), None, MOVES_PER_QUERY, true).await?;
             let mut moves = read_moves(items)?;
             let last = moves.last().filter(|_| more).map(|read| read.message);
-            // The next look begins at the last message again: the other's move to it may still be missing.
+            // The next query begins at the last message again: the other participant's move to it may be missing.
             moves.retain(|read| {
                 !reads.moves.iter().any(|m| m.message == read.message && m.reader == read.reader)
             });
@@ -287,10 +290,10 @@ impl Store {
 
     /// Moves a user's read watermark forward. A target at or below it changes nothing.
     ///
-    /// `known` is the row, where the caller has just read it.
+    /// `known` is the user's row, if it has just been read.
     ///
     /// # Errors
-    /// `NotAParticipant` where the conversation is not theirs, `NotFound` where the target does not exist.
+    /// `NotAParticipant` if the user does not take part, `NotFound` if the target does not exist.
     #[boxed]
     pub async fn mark_read(
         &self,
@@ -306,7 +309,8 @@ impl Store {
         self.mark(user, conversation, target, known).await
     }
 
-    /// The group or room; whole where all of its participants learn of each other's reading.
+    /// Reads a group or room (`None` for a direct conversation). It is complete only if it has at most 8 participants,
+    /// who are notified of each other's reading.
     async fn group_with_read_events(
         &self,
         conversation: &ConversationId,
@@ -340,24 +344,24 @@ impl Store {
             };
             let target = match target {
                 Target::Message(stamp) => Some(stamp),
-                // A large conversation's row may not have taken in yet what is read.
+                // The row of a large conversation may lag behind the newest message.
                 Target::Newest => {
                     let last = group.as_ref().and_then(|group| group.meta.newest_message);
                     row.head.max(last.filter(|last| row.shows(*last)))
                 }
             };
             let group = group.filter(|group| group.is_complete);
-            let stands = |read: Option<Stamp>, unread: u64| Watermark {
+            let watermark_at = |read: Option<Stamp>, unread: u64| Watermark {
                 conversation_id: conversation.clone(),
                 message_id: read.map(|stamp| MessageId { conversation: conversation.clone(), stamp }),
                 unread_count: unread,
             };
             let Some(target) = target.filter(|target| !row.has_read(*target)) else {
-                let (watermark, delivery) = (stands(row.read, row.unread), Delivery::default());
+                let (watermark, delivery) = (watermark_at(row.read, row.unread), Delivery::default());
                 return Ok(Marked { watermark, moved_at: None, delivery });
             };
             if was_known && row.head < Some(target) {
-                // The row was read before the message came.
+                // The row was read before the message was sent.
                 continue;
             }
             let unread = self.count_unread(user, conversation, &row, target).await?;
@@ -366,11 +370,16 @@ impl Store {
             let (writes, events) =
                 self.read_writes(user, conversation, &row, group.as_ref(), (target, at), unread)?;
             if let Commit::Done(delivery) = self.commit_and_publish(writes.into(), events, began).await? {
-                return Ok(Marked { watermark: stands(Some(target), unread), moved_at: Some(at), delivery });
+                return Ok(Marked {
+                    watermark: watermark_at(Some(target), unread),
+                    moved_at: Some(at),
+                    delivery,
+                });
             }
         }
     }
 
+    /// The writes and events that move a watermark to `target`, after which `unread` messages are unread.
     fn read_writes(
         &self,
         user: &UserId,
@@ -380,7 +389,7 @@ impl Store {
         (target, at): (Stamp, Timestamp),
         unread: u64,
     ) -> Result<(Vec<Write>, Vec<OutgoingEvent>), Error> {
-        let mine = Write::update(inbox::key(user, conversation))
+        let own_row = Write::update(inbox::key(user, conversation))
             .set("read", &target)
             .set("n", &unread)
             .if_still("head", row.head.as_ref())
@@ -388,8 +397,9 @@ impl Store {
             .if_still("cleared", row.cleared.as_ref())
             .if_still_number("n", row.unread)
             .if_present("pk");
-        let mine = if unread == 0 { mine.remove("unread") } else { mine.set("unread", inbox::UNREAD_MARK) };
-        let theirs = match &row.peer {
+        let own_row =
+            if unread == 0 { own_row.remove("unread") } else { own_row.set("unread", inbox::UNREAD_MARK) };
+        let public_watermark = match &row.peer {
             Some(peer) => {
                 Write::update(inbox::key(peer, conversation)).set("peer_read", &target).if_present("pk")
             }
@@ -407,13 +417,13 @@ impl Store {
         };
         let stamp = self.clock.stamp_above(row.event_floor());
         let receipt = Write::put(key(conversation, target, user), &Stored { at })?;
-        // A large conversation's row may not have taken in yet what is read.
+        // The row of a large conversation may lag behind the target.
         let counted = Unread { count: unread, head: row.head.max(Some(target)), read: Some(target) };
-        let mut writes = vec![mine, theirs, receipt];
+        let mut writes = vec![own_row, public_watermark, receipt];
         let mut events = vec![OutgoingEvent::new(user.clone(), stamp, event(Some(counted)))];
         if let Some(group) = group {
-            let members = Write::check(participants::meta_key(conversation));
-            writes.push(members.if_still("members", Some(&group.meta.membership)));
+            let membership = Write::check(participants::meta_key(conversation));
+            writes.push(membership.if_still("members", Some(&group.meta.membership)));
         }
         let people = group.iter().flat_map(|group| group.participants.iter().map(|(id, _)| id));
         let others = people.chain(&row.peer).filter(|other| *other != user);
@@ -424,29 +434,31 @@ impl Store {
     /// Moves a user's read watermark to a message.
     ///
     /// # Errors
-    /// `NotAParticipant` where its conversation is not theirs, `NotFound` where it does not exist.
+    /// `NotAParticipant` if the user does not take part in its conversation, `NotFound` if the message does not exist
+    /// or is not visible to the user.
     #[boxed]
     pub async fn mark_message_read(&self, user: &UserId, id: &MessageId) -> Result<Marked, Error> {
         let target = Target::Message(id.stamp);
-        // What is written is conditioned on the row as read, so half the price of a consistent read will do. Where
-        // nothing is to be written, or the row seems too old, it is read again.
+        // An eventually consistent read costs half and is enough for a write that is conditioned on the row. If nothing
+        // would be written, or the row seems too old, it is read again.
         let (row, group) = tokio::try_join!(
-            self.row_of_late(user, &id.conversation),
+            self.possibly_stale_row(user, &id.conversation),
             self.group_with_read_events(&id.conversation, false)
         )?;
-        let is_news =
+        let moves_watermark =
             |row: &Row| row.head >= Some(id.stamp) && !row.has_read(id.stamp) && row.shows(id.stamp);
-        let known = match row.filter(is_news) {
+        let known = match row.filter(moves_watermark) {
             Some(row) => Some((row, group)),
             None => Some((self.message_for(user, id).await?.0, group)),
         };
         self.mark(user, &id.conversation, target, known).await
     }
 
-    /// Who has read a message, and when; its sender is not among them.
+    /// Returns who has read a message, and when, in the order of reading. The sender is not included.
     ///
     /// # Errors
-    /// `NotAParticipant` where its conversation is not the caller's, `NotFound` where it does not exist.
+    /// `NotAParticipant` if the caller does not take part in its conversation, `NotFound` if the message does not exist
+    /// or is not visible to the caller.
     #[boxed]
     pub async fn receipts(&self, caller: &UserId, id: &MessageId) -> Result<Vec<Receipt>, Error> {
         let (row, message) = self.message_for(caller, id).await?;
@@ -464,23 +476,23 @@ impl Store {
             let moves = self
                 .between(&partition::of_conversation(&id.conversation), &low, "R#~")
                 .consistent_read(true);
-            let (items, more) = self.query_up_to(moves, MOVES_AT_ONCE).await?;
+            let (items, more) = self.query_up_to(moves, MOVES_PER_QUERY).await?;
             let last = items.last().map(|item| text(item, "sk").map(ToOwned::to_owned)).transpose()?;
             for Move { reader, at, .. } in read_moves(items)? {
-                if let Some(place) = missing.iter().position(|user| **user == reader) {
-                    missing.swap_remove(place);
+                if let Some(index) = missing.iter().position(|user| **user == reader) {
+                    missing.swap_remove(index);
                     receipts.push(Receipt { user_id: reader, read_at: at });
                 }
             }
             let Some(last) = last.filter(|_| more) else { break };
-            // The lowest key above it: no user's id has a character below this one.
+            // The next key: `!` sorts below every character of a user id.
             low = format!("{last}!");
         }
         receipts.sort_by_key(|receipt| receipt.read_at);
         Ok(receipts)
     }
 
-    /// Who has read a message; `row` is a participant's, its owner `caller`.
+    /// Returns who has read a message. `row` is the caller's row of its conversation.
     pub(crate) async fn state_of(
         &self,
         caller: &UserId,
@@ -491,16 +503,16 @@ impl Store {
             let group = self.group(&message.id.conversation, participants::ALL, true).await?;
             return Ok(group.as_ref().map(Reads::of_group).unwrap_or_default().state_of(message));
         }
-        let mut reads = Reads::nothing_below(message.id.stamp);
-        reads.know(caller, row);
+        let mut reads = Reads::starting_at(message.id.stamp);
+        reads.set_direct_watermarks(caller, row);
         self.complete_reads(&mut reads, &message.id.conversation, std::slice::from_ref(message)).await?;
         Ok(reads.state_of(message))
     }
 
-    /// Who has read a message of the caller's, as it stands.
+    /// Returns who has read a message by now.
     ///
     /// # Errors
-    /// `NotAParticipant` where its conversation is not theirs.
+    /// `NotAParticipant` if the caller does not take part in its conversation.
     #[boxed]
     pub async fn read_state(&self, caller: &UserId, message: &Message) -> Result<ReadState, Error> {
         let row = self.row(caller, &message.id.conversation).await?.ok_or(Error::NotAParticipant)?;

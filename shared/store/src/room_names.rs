@@ -1,6 +1,6 @@
-//! The list of rooms: one entry per room, whose key is its folded name.
+//! The list of rooms: one entry per room, keyed by its folded name.
 //!
-//! Invariant: a room's name and its entry change in one transaction. So the entry guards the name.
+//! Invariant: a room's name and its entry change in one transaction, so the entry keeps the name unique.
 
 use aws_lc_rs::digest;
 use base64::Engine as _;
@@ -12,18 +12,18 @@ use serde::{Deserialize, Serialize};
 
 use crate::item::{Key, Write};
 
-/// Characters of a folded name by which the list is in order; what makes it unique is the digest behind them.
-const SORTED: usize = 40;
-/// The partition of the list.
+/// Characters of a folded name that order the list. The digest after them makes the key unique.
+const SORTED_CHARS: usize = 40;
+/// The partition key of the list.
 pub(crate) const LIST: &str = "ROOMS";
 
-/// Another room has the name.
-pub(crate) const TAKEN: Error = Error::AlreadyExists("There is a room of this name.");
+/// The error of a name that another room has.
+pub(crate) const TAKEN: Error = Error::AlreadyExists("A room with this name already exists.");
 
 pub(crate) fn key(name: &Name) -> Key {
     let folded = folded_name(&name.to_string());
     let unique = ORDERED.encode(digest::digest(&digest::SHA256, folded.as_bytes()));
-    let sorted: String = folded.chars().take(SORTED).collect();
+    let sorted: String = folded.chars().take(SORTED_CHARS).collect();
     Key { pk: LIST.into(), sk: format!("N#{sorted}#{unique}") }
 }
 
@@ -32,7 +32,7 @@ pub(crate) struct Entry {
     pub(crate) conversation: ConversationId,
 }
 
-/// Gives a room another name.
+/// Moves a room's entry to another name.
 pub(crate) fn renaming(room: &ConversationId, from: &Name, to: &Name) -> Result<Vec<Write>, Error> {
     let old = key(from);
     if old == key(to) {
@@ -41,7 +41,7 @@ pub(crate) fn renaming(room: &ConversationId, from: &Name, to: &Name) -> Result<
     Ok(vec![taking(to, room)?, Write::delete(old)])
 }
 
-/// Gives a name to a room, unless another room has it.
+/// Creates the entry that gives a name to a room. Refused if another room has the name.
 pub(crate) fn taking(name: &Name, room: &ConversationId) -> Result<Write, Error> {
     Ok(Write::put(key(name), &Entry { conversation: room.clone() })?.if_missing("pk"))
 }

@@ -1,6 +1,6 @@
-//! Rooms: conversations that anyone may join, by names that are unique.
+//! Rooms: conversations with unique names that anyone may join.
 //!
-//! Invariant: a room has one entry in the list, whose key is its folded name; so the entry guards the name.
+//! Invariant: a room has exactly one entry in the list of rooms, keyed by its folded name, so its name is unique.
 
 use std::collections::HashSet;
 
@@ -27,23 +27,23 @@ use crate::opening::Opened;
 use crate::transact::{Commit, Transaction};
 use crate::{inbox, participants, profiles, room_names};
 
-/// Messages that someone who joins is shown of what was before.
+/// The number of earlier messages that a user who joins can see.
 const HISTORY: usize = 100;
-/// People whose presence is looked up side by side.
-const LOOKS: usize = 50;
+/// Users whose presence is read in parallel.
+const PRESENCES_AT_ONCE: usize = 50;
 
-/// What a write of a new room is about.
+/// Identifies the writes of a new room in a refusal.
 #[derive(Clone, Default, PartialEq)]
 enum Target {
-    /// The creator's totals, which hold the bucket of new conversations.
+    /// The creator's `TOTALS`, which hold the bucket that limits new conversations.
     Totals,
-    /// The list entry that guards the room's name.
+    /// The list entry that reserves the room's name.
     RoomName,
     #[default]
     Other,
 }
 
-/// A room as the list shows it.
+/// A room in the list of rooms.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 #[schemars(rename = "Room")]
 pub struct RoomView {
@@ -55,11 +55,11 @@ pub struct RoomView {
     is_participant: bool,
 }
 
-/// Where a page of the list of rooms ended.
+/// The end of a page of the list of rooms.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct RoomPosition(String);
 
-/// Someone in a room.
+/// A participant of a room.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct RoomUser {
     user_id: UserId,
@@ -68,14 +68,15 @@ pub struct RoomUser {
     status: Status,
 }
 
-/// Where a page of a room's people ended: whether they were offline, and who.
+/// The end of a page of a room's users: whether the last one appears offline, and their id.
 pub type RoomUserPosition = (bool, UserId);
 
 impl Store {
-    /// Makes a room, whose admin is its creator.
+    /// Creates a room with the caller as its admin.
     ///
     /// # Errors
-    /// `AlreadyExists` where there is a room of that name, `RateLimited`.
+    /// `AlreadyExists` if another room has the name, `NotAuthenticated` if the caller's account was deleted,
+    /// `RateLimited`.
     #[boxed]
     pub async fn create_room(
         &self,
@@ -94,7 +95,8 @@ impl Store {
                 ..Meta::new(name.clone(), caller.user.clone(), now, at.plus(1))
             };
             let row = Row { admin: true, seq: meta.seq, ..meta.new_row(at) };
-            let part = Participant { admin: true, joined_at: now, from: None, read: None, read_at: None };
+            let participant =
+                Participant { admin: true, joined_at: now, from: None, read: None, read_at: None };
             let count = inbox::count_rows(&caller.user, 1);
             let mut transaction = Transaction::new();
             transaction.add(Target::Totals, self.limit(count, &limits::CONVERSATIONS, bucket_full_at)?);
@@ -103,7 +105,7 @@ impl Store {
                 Target::Other,
                 [
                     Write::put(participants::meta_key(&conversation), &meta)?.if_missing("pk"),
-                    Write::put(participants::key(&conversation, &caller.user), &part)?,
+                    Write::put(participants::key(&conversation, &caller.user), &participant)?,
                     Write::put(inbox::key(&caller.user, &conversation), &row)?,
                 ],
             );
@@ -114,7 +116,7 @@ impl Store {
                 Commit::Done(delivery) => return Ok(Opened { conversation, row, is_new: true, delivery }),
                 Commit::Refused(refusals) => {
                     if refusals.iter().any(|(target, _)| *target == Target::RoomName) {
-                        // The room may be our own: from an attempt whose answer was lost.
+                        // It may be this very room, created by an earlier attempt whose response was lost.
                         let row = self.row(&caller.user, &conversation).await?.ok_or(room_names::TAKEN)?;
                         let delivery = self.delivery_of(events).await;
                         return Ok(Opened { conversation, row, is_new: true, delivery });
@@ -127,10 +129,10 @@ impl Store {
         }
     }
 
-    /// A page of all rooms, in the order of their names.
+    /// Returns a page of all rooms, ordered by folded name.
     ///
     /// # Errors
-    /// `Unavailable` where the database is.
+    /// `Unavailable` if the database is unavailable.
     #[boxed]
     pub async fn rooms(
         &self,
@@ -168,10 +170,11 @@ impl Store {
         Ok((rooms, next))
     }
 
-    /// Joins a room: its last 100 messages are shown, and count as read. Doing it again changes nothing.
+    /// Joins a room. Its last 100 messages become visible and count as read. Joining again changes nothing.
     ///
     /// # Errors
-    /// `NotFound` where there is no such room, `Conflict` where it is full.
+    /// `NotFound` if there is no such room, `Conflict` if it is full, `NotAuthenticated` if the caller's account was
+    /// deleted.
     #[boxed]
     pub async fn join(&self, caller: &Caller, room: &ConversationId) -> Result<Opened, Error> {
         let began = Instant::now();
@@ -191,14 +194,14 @@ impl Store {
             if people > MAX_PARTICIPANTS {
                 return Err(Error::Conflict("The room is full."));
             }
-            // After the group: what changes in between is not committed under its `seq`, and then read again.
+            // Read after the group: if anything changes in between, the condition on `seq` fails and all is read again.
             let history = self.messages_below(room, None, HISTORY + 1).await?;
             let newest = history.first().map(|stored| &stored.message);
             if newest.map(|message| message.id.stamp) != group.meta.newest_message {
                 continue;
             }
             let at = self.clock.stamp_above(Some(group.meta.latest_event));
-            // Who was there before may have deleted some of it for themselves.
+            // A former participant may have deleted some of these messages for themselves.
             let last = history.iter().take(HISTORY).find(|stored| !stored.is_hidden_by(&caller.user));
             let row = Row {
                 admin: group.meta.creator == caller.user,
@@ -226,7 +229,7 @@ impl Store {
     /// Deletes a room for everyone in it.
     ///
     /// # Errors
-    /// `NotFound` where there is no such room, `NotAnAdmin` for everyone but its creator.
+    /// `NotFound` if there is no such room, `NotAnAdmin` if the caller is not its creator.
     #[boxed]
     pub async fn delete_room(&self, caller: &UserId, room: &ConversationId) -> Result<Delivery, Error> {
         let began = Instant::now();
@@ -254,8 +257,8 @@ impl Store {
                 for item in rows {
                     let (user, row) = (profiles::owner(&item)?, from_item::<Row>(item)?);
                     writes.push(Write::delete(participants::key(room, &user)));
-                    let gone = Write::delete(inbox::key(&user, room)).if_present("pk");
-                    writes.push(gone.if_still("activity", row.activity.as_ref()));
+                    let delete_row = Write::delete(inbox::key(&user, room)).if_present("pk");
+                    writes.push(delete_row.if_still("activity", row.activity.as_ref()));
                     if row.activity.is_some() {
                         writes.push(inbox::count_rows(&user, -1));
                     }
@@ -269,11 +272,11 @@ impl Store {
         }
     }
 
-    /// A page of who is in a room: those online first, then in the order of their ids. Only who has blocked the other, or
-    /// was, shows as offline.
+    /// Returns a page of a room's users: those online first, then ordered by id. Users who have blocked the caller, or
+    /// whom the caller has blocked, appear offline.
     ///
     /// # Errors
-    /// `NotFound` where there is no such room.
+    /// `NotFound` if there is no such room.
     #[boxed]
     pub async fn room_users(
         &self,
@@ -287,17 +290,17 @@ impl Store {
             _ => None,
         };
         let group = group.ok_or(Error::NotFound("There is no such room."))?;
-        let looks = group.participants.into_iter().map(|(user, _)| async {
+        let lookups = group.participants.into_iter().map(|(user, _)| async {
             let status = self.presence_of(&user).await?.status();
             Ok::<_, Error>((user, status))
         });
-        let mut looks = stream::iter(looks.collect::<Vec<_>>()).buffer_unordered(LOOKS);
+        let mut lookups = stream::iter(lookups.collect::<Vec<_>>()).buffer_unordered(PRESENCES_AT_ONCE);
         let mut people = Vec::new();
-        while let Some(look) = looks.next().await {
-            people.push(look?);
+        while let Some(found) = lookups.next().await {
+            people.push(found?);
         }
-        let there = people.iter().filter(|(_, status)| *status != Status::Offline).map(|(user, _)| user);
-        let blocked = self.blocked_between(caller, there.collect()).await?;
+        let online = people.iter().filter(|(_, status)| *status != Status::Offline).map(|(user, _)| user);
+        let blocked = self.blocked_between(caller, online.collect()).await?;
         let mut people: Vec<_> = people
             .into_iter()
             .map(|(user, status)| {
@@ -306,10 +309,10 @@ impl Store {
             })
             .collect();
         people.sort_by(|(a, _), (b, _)| a.cmp(b));
-        people.retain(|(place, _)| after.as_ref().is_none_or(|after| place > after));
+        people.retain(|(position, _)| after.as_ref().is_none_or(|after| position > after));
         let more = people.len() > limit;
         people.truncate(limit);
-        let next = people.last().filter(|_| more).map(|(place, _)| place.clone());
+        let next = people.last().filter(|_| more).map(|(position, _)| position.clone());
         let users: Vec<&UserId> = people.iter().map(|((_, user), _)| user).collect();
         let profiles = self.profiles(&users).await?;
         let shown = people.iter().map(|((_, user), status)| {
@@ -321,7 +324,7 @@ impl Store {
         Ok((shown.collect(), next))
     }
 
-    /// Those of some users between whom and the caller a block stands.
+    /// Returns the users who have blocked the caller or whom the caller has blocked.
     async fn blocked_between(&self, caller: &UserId, users: Vec<&UserId>) -> Result<HashSet<UserId>, Error> {
         let mut blocked = HashSet::new();
         for users in users.chunks(100) {

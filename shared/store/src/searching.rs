@@ -1,9 +1,11 @@
-//! Searching one's messages, newest first, over all conversations.
+//! Searching a user's messages, newest first, across all conversations.
 //!
-//! A pass finds the best hits below a bound: it reads each conversation backwards until that has no better hit to
-//! give, the liveliest first, and leaves out those that end before the worst hit kept. A call has a budget; a pass
-//! that it cuts short goes on in the next call, through the rows in the order of their ids, which no new message
-//! changes. Nothing is shown before its pass is complete, so the order holds over all pages.
+//! A pass finds the newest hits below a bound. It reads the conversations backwards, most recently active first, each
+//! until it cannot contain a newer hit than those kept, and skips the conversations that ended before the oldest hit
+//! kept. A call has a budget. A pass that exceeds it resumes in the next call and goes through the rows in the order of
+//! their ids, which new messages do not change.
+//!
+//! Invariant: a hit is returned only after its pass is complete, so hits are in order across all pages.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -24,21 +26,21 @@ use crate::messages::{self, StoredMessage};
 use crate::reads::Reads;
 use crate::{participants, partition};
 
-/// Messages that one call reads before it leaves the rest to the next.
+/// Messages that one call reads before it leaves the rest to the next call.
 const BUDGET: usize = 20_000;
-/// Messages of one conversation that are read before its hits are looked at.
+/// Messages of one conversation that are read before its hits are compared with those kept.
 const STRIDE: usize = 5_000;
-/// Messages that one query reads at most: what a search holds in memory.
-const QUERY: usize = 1_000;
-/// Conversations that are read side by side.
+/// The most messages that one query reads, which bounds the memory of a search.
+const MAX_QUERY: usize = 1_000;
+/// Conversations that are read in parallel.
 const AT_ONCE: usize = 8;
-/// Conversations that one call opens.
-const OPENED: usize = 400;
+/// The most conversations that one call scans.
+const MAX_SCANNED: usize = 400;
 
-/// Which messages are searched.
+/// The filters of a search.
 #[derive(Debug, Clone, Default)]
 pub struct SearchScope {
-    /// Only this conversation.
+    /// Only messages of this conversation.
     pub conversation: Option<ConversationId>,
     /// Only messages of this sender.
     pub from: Option<UserId>,
@@ -48,36 +50,36 @@ pub struct SearchScope {
     pub after: Option<Timestamp>,
 }
 
-/// How far a search has come.
+/// The progress of a search, kept in the cursor between two calls.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct SearchProgress {
-    /// Earlier pages have shown what is at or above.
+    /// Earlier pages have returned the hits at or above this stamp.
     below: Option<Stamp>,
-    /// The conversation to go on with, and the message below which; in the order of ids.
+    /// Where to resume an incomplete pass: in this conversation, below this message. Greater ids follow.
     at: Option<(ConversationId, Option<Stamp>)>,
-    /// The best hits so far.
+    /// The newest hits of the incomplete pass so far.
     found: Vec<MessageId>,
 }
 
-/// A message that was found.
+/// A message that matches a search.
 pub struct Hit {
     /// The message.
     pub message: Message,
     /// Who has read it.
     pub reads: ReadState,
-    /// Where in it the query was found, in characters.
+    /// The matching ranges of its text, in Unicode scalar values; the end of a range is exclusive.
     pub highlights: Vec<Range<u32>>,
 }
 
-/// A page of hits, newest first; empty where the call's budget ended before its pass did.
+/// A page of hits, newest first; empty if the call's budget ended before the pass was complete.
 pub struct SearchPage {
     /// The hits.
     pub hits: Vec<Hit>,
-    /// How to go on; `None` at the end.
+    /// Where to resume; `None` at the end.
     pub next: Option<SearchProgress>,
 }
 
-/// The best hits of a pass.
+/// The newest hits of a pass, at most `limit`.
 struct TopHits {
     limit: usize,
     hits: BTreeMap<Stamp, MessageId>,
@@ -91,21 +93,22 @@ impl TopHits {
         }
     }
 
-    /// Whether a message of that stamp would still be kept.
-    fn takes(&self, stamp: Stamp) -> bool {
-        self.hits.len() < self.limit || self.hits.first_key_value().is_none_or(|(worst, _)| stamp > *worst)
+    /// Whether a hit with this stamp would be kept.
+    fn would_keep(&self, stamp: Stamp) -> bool {
+        self.hits.len() < self.limit || self.hits.first_key_value().is_none_or(|(oldest, _)| stamp > *oldest)
     }
 }
 
-/// What one look into a conversation gave.
+/// The result of scanning a part of a conversation.
 struct ScanChunk {
     hits: Vec<MessageId>,
+    /// The number of messages read.
     read: usize,
-    /// Where to read on; `None` at its end.
+    /// The message below which to resume; `None` at the end of the conversation.
     rest: Option<Stamp>,
 }
 
-/// One search, as its looks need it.
+/// The parameters of one search.
 struct Search<'a> {
     store: &'a Store,
     query: &'a TextQuery,
@@ -115,10 +118,10 @@ struct Search<'a> {
 }
 
 impl Store {
-    /// A page of a user's messages that hold a query.
+    /// Returns a page of up to `limit` of the user's messages that match a query.
     ///
     /// # Errors
-    /// `NotAParticipant` where the scope is another's conversation.
+    /// `NotAParticipant` if the scope is a conversation in which the user does not take part.
     #[boxed]
     pub async fn search(
         &self,
@@ -126,18 +129,19 @@ impl Store {
         query: &TextQuery,
         scope: &SearchScope,
         limit: usize,
-        pass: SearchProgress,
+        progress: SearchProgress,
     ) -> Result<SearchPage, Error> {
         let mut rows = self.searchable_rows(user, scope).await?;
         let before = scope.before.map(Stamp::first_of);
-        let top = [pass.below, before].into_iter().flatten().min();
-        // `after` is excluded: its own millisecond is passed over.
+        let top = [progress.below, before].into_iter().flatten().min();
+        // `after` is exclusive: messages of the same millisecond are left out.
         let above =
             scope.after.map(|time| Stamp::first_of(Timestamp::from_millis(time.millis() + 1)).previous());
         let search = Search { store: self, query, from: scope.from.as_ref(), above, limit };
-        let mut pool = TopHits { limit, hits: pass.found.into_iter().map(|id| (id.stamp, id)).collect() };
+        let mut top_hits =
+            TopHits { limit, hits: progress.found.into_iter().map(|id| (id.stamp, id)).collect() };
 
-        let first = match &pass.at {
+        let first = match &progress.at {
             None => {
                 rows.sort_by_key(|(_, row)| std::cmp::Reverse(row.head));
                 None
@@ -147,22 +151,25 @@ impl Store {
                 *at
             }
         };
-        let cut = search.read(&rows, first.or(top), top, &mut pool).await?;
-        let Some(at) = cut else {
-            return self.complete(user, query, pool).await;
+        let resume_at = search.scan_all(&rows, first.or(top), top, &mut top_hits).await?;
+        let Some(at) = resume_at else {
+            return self.complete(user, query, top_hits).await;
         };
-        // The first cut starts the order of ids from its beginning.
-        let at = if pass.at.is_some() {
+        // After its first call, an incomplete pass starts again from the lowest id.
+        let at = if progress.at.is_some() {
             at
         } else {
             rows.iter().map(|(id, _)| (id.clone(), None)).min().unwrap_or(at)
         };
-        let next =
-            SearchProgress { below: pass.below, at: Some(at), found: pool.hits.into_values().collect() };
+        let next = SearchProgress {
+            below: progress.below,
+            at: Some(at),
+            found: top_hits.hits.into_values().collect(),
+        };
         Ok(SearchPage { hits: Vec::new(), next: Some(next) })
     }
 
-    /// The rows whose messages a user may search, in the order of their ids.
+    /// Returns the rows whose messages a user may search, ordered by id.
     async fn searchable_rows(
         &self,
         user: &UserId,
@@ -173,7 +180,7 @@ impl Store {
         } else {
             self.rows(user).await?
         };
-        // A large conversation's row may not have taken in yet what is to be found.
+        // The row of a large conversation may lag behind messages that must be found.
         let now = Stamp::first_of(self.clock.now()).plus(u64::MAX);
         let rows = rows.into_iter().map(|(id, row)| {
             let is_large = row.participant_count > SMALL as u64;
@@ -182,26 +189,31 @@ impl Store {
         Ok(rows.filter(|(_, row)| row.head.is_some_and(|head| row.shows(head))).collect())
     }
 
-    /// The page of a complete pass: its hits as they are now.
-    async fn complete(&self, user: &UserId, query: &TextQuery, pool: TopHits) -> Result<SearchPage, Error> {
-        let full = pool.hits.len() == pool.limit;
-        let below = pool.hits.first_key_value().map(|(stamp, _)| *stamp);
+    /// Returns the page of a complete pass, with the messages as they are now.
+    async fn complete(
+        &self,
+        user: &UserId,
+        query: &TextQuery,
+        top_hits: TopHits,
+    ) -> Result<SearchPage, Error> {
+        let full = top_hits.hits.len() == top_hits.limit;
+        let below = top_hits.hits.first_key_value().map(|(stamp, _)| *stamp);
         let next = full.then(|| SearchProgress { below, ..SearchProgress::default() });
-        let items = self.get_all(pool.hits.values().map(messages::key).collect()).await?;
+        let items = self.get_all(top_hits.hits.values().map(messages::key).collect()).await?;
         let mut found = items.into_iter().map(messages::read_stored).collect::<Result<Vec<_>, _>>()?;
         found.sort_by_key(|stored| stored.message.id.clone());
-        let of_one = found.chunk_by(|a, b| a.message.id.conversation == b.message.id.conversation);
-        let of_one = of_one.map(|messages| self.hits_in(user, query, messages.to_vec()));
-        let mut looks = stream::iter(of_one.collect::<Vec<_>>()).buffer_unordered(AT_ONCE);
-        let mut hits = Vec::with_capacity(pool.limit);
-        while let Some(found) = looks.next().await {
+        let by_conversation = found.chunk_by(|a, b| a.message.id.conversation == b.message.id.conversation);
+        let lookups = by_conversation.map(|messages| self.hits_in(user, query, messages.to_vec()));
+        let mut lookups = stream::iter(lookups.collect::<Vec<_>>()).buffer_unordered(AT_ONCE);
+        let mut hits = Vec::with_capacity(top_hits.limit);
+        while let Some(found) = lookups.next().await {
             hits.append(&mut found?);
         }
         hits.sort_by_key(|hit| std::cmp::Reverse(hit.message.id.stamp));
         Ok(SearchPage { hits, next })
     }
 
-    /// The hits among messages of one conversation, and who has read them.
+    /// Returns the hits among messages of one conversation, with who has read them.
     async fn hits_in(
         &self,
         user: &UserId,
@@ -211,18 +223,18 @@ impl Store {
         let Some(first) = messages.first() else { return Ok(Vec::new()) };
         let MessageId { conversation, stamp } = first.message.id.clone();
         let Some(row) = self.row(user, &conversation).await? else { return Ok(Vec::new()) };
-        let shown = messages
+        let visible = messages
             .into_iter()
             .filter(|stored| row.shows(stored.message.id.stamp) && !stored.is_hidden_by(user));
-        let shown: Vec<Message> = shown.map(|stored| stored.message).collect();
-        let mut reads = Reads::nothing_below(stamp);
+        let visible: Vec<Message> = visible.map(|stored| stored.message).collect();
+        let mut reads = Reads::starting_at(stamp);
         if conversation.is_direct() {
-            reads.know(user, &row);
-            self.complete_reads(&mut reads, &conversation, &shown).await?;
+            reads.set_direct_watermarks(user, &row);
+            self.complete_reads(&mut reads, &conversation, &visible).await?;
         } else if let Some(group) = self.group(&conversation, participants::ALL, false).await? {
             reads = Reads::of_group(&group);
         }
-        let hits = shown.into_iter().filter_map(|message| {
+        let hits = visible.into_iter().filter_map(|message| {
             let highlights = query.find_in(&message.content.text)?;
             Some(Hit { reads: reads.state_of(&message), message, highlights })
         });
@@ -231,49 +243,50 @@ impl Store {
 }
 
 impl Search<'_> {
-    /// Reads conversations in their order into the pool: the first below `first`, the others below `top`. Gives
-    /// where the budget ended, if it did.
-    async fn read(
+    /// Scans conversations in the order of `rows`, the first below `first`, the others below `top`. Returns where to
+    /// resume if the budget is used up, `None` if the pass is complete.
+    async fn scan_all(
         &self,
         rows: &[(ConversationId, Row)],
         first: Option<Stamp>,
         top: Option<Stamp>,
-        pool: &mut TopHits,
+        top_hits: &mut TopHits,
     ) -> Result<Option<(ConversationId, Option<Stamp>)>, Error> {
         let mut read = 0;
-        let looks = rows.iter().enumerate();
-        let looks = looks.map(|(index, (id, row))| self.look(id, row, if index == 0 { first } else { top }));
-        let mut looks = stream::iter(looks.collect::<Vec<_>>()).buffered(AT_ONCE).zip(stream::iter(rows));
-        let mut opened = 0;
-        while let Some((look, (id, row))) = looks.next().await {
-            let mut look = look?;
+        let scans = rows.iter().enumerate();
+        let scans = scans.map(|(index, (id, row))| self.scan(id, row, if index == 0 { first } else { top }));
+        let mut scans = stream::iter(scans.collect::<Vec<_>>()).buffered(AT_ONCE).zip(stream::iter(rows));
+        let mut scanned = 0;
+        while let Some((chunk, (id, row))) = scans.next().await {
+            let mut chunk = chunk?;
             loop {
-                read += look.read;
-                look.hits.into_iter().for_each(|hit| pool.add(hit));
-                let Some(rest) = look.rest.filter(|rest| pool.takes(*rest)) else { break };
+                read += chunk.read;
+                chunk.hits.into_iter().for_each(|hit| top_hits.add(hit));
+                let Some(rest) = chunk.rest.filter(|rest| top_hits.would_keep(*rest)) else { break };
                 if read >= BUDGET {
                     return Ok(Some((id.clone(), Some(rest))));
                 }
-                look = self.look(id, row, Some(rest)).await?;
+                chunk = self.scan(id, row, Some(rest)).await?;
             }
-            opened += 1;
-            // By liveliness, the rows after this one end earlier still; by id, they may not.
-            let Some((next, _)) =
-                rows[opened..].iter().find(|(_, row)| row.head.is_some_and(|head| pool.takes(head)))
+            scanned += 1;
+            // In the order of activity the remaining rows end earlier still; in the order of ids they may not.
+            let Some((next, _)) = rows[scanned..]
+                .iter()
+                .find(|(_, row)| row.head.is_some_and(|head| top_hits.would_keep(head)))
             else {
                 break;
             };
-            if read >= BUDGET || opened >= OPENED {
+            if read >= BUDGET || scanned >= MAX_SCANNED {
                 return Ok(Some((next.clone(), None)));
             }
         }
         Ok(None)
     }
 
-    /// Reads up to a stride of a conversation's messages, newest first below a stamp.
-    async fn look(&self, id: &ConversationId, row: &Row, below: Option<Stamp>) -> Result<ScanChunk, Error> {
+    /// Scans up to `STRIDE` messages of a conversation, newest first, below a stamp.
+    async fn scan(&self, id: &ConversationId, row: &Row, below: Option<Stamp>) -> Result<ScanChunk, Error> {
         let low = row.cleared.max(self.above);
-        let mut look = ScanChunk { hits: Vec::new(), read: 0, rest: None };
+        let mut chunk = ScanChunk { hits: Vec::new(), read: 0, rest: None };
         let mut below = below;
         while let Some(range) = messages::between(low, below) {
             let query = self
@@ -283,29 +296,29 @@ impl Search<'_> {
                 .projection_expression("sk, sender, content.#text")
                 .expression_attribute_names("#text", "text")
                 .scan_index_forward(false);
-            // A common word ends with the first, small reads; a rare one is worth large ones.
-            let count = (look.read * 3).clamp(self.limit.max(50) * 2, QUERY);
+            // A common word needs only the first, small queries; a rare one is worth large ones.
+            let count = (chunk.read * 3).clamp(self.limit.max(50) * 2, MAX_QUERY);
             let (items, more) = self.store.query_up_to(query, count).await?;
-            look.read += items.len();
+            chunk.read += items.len();
             for item in &items {
                 let stamp = messages::stamp_of(item)?;
                 below = Some(stamp);
-                let wanted = match self.from {
+                let is_from_sender = match self.from {
                     Some(from) => text(item, "sender")? == from.as_str(),
                     None => true,
                 };
-                if wanted && self.query.find_in(messages::text_of(item)).is_some() {
-                    look.hits.push(MessageId { conversation: id.clone(), stamp });
+                if is_from_sender && self.query.find_in(messages::text_of(item)).is_some() {
+                    chunk.hits.push(MessageId { conversation: id.clone(), stamp });
                 }
             }
             if !more {
                 break;
             }
-            if look.hits.len() >= self.limit || look.read >= STRIDE {
-                look.rest = below;
+            if chunk.hits.len() >= self.limit || chunk.read >= STRIDE {
+                chunk.rest = below;
                 break;
             }
         }
-        Ok(look)
+        Ok(chunk)
     }
 }

@@ -1,10 +1,10 @@
 //! Sending: the message, every participant's row and event, and the send key in one transaction.
 //!
-//! Invariant: an id is made anew only after a definite cancellation, and always above the one before, so no late
-//! arrival of an older attempt can commit beside it. The rows are first taken to be visible, which costs nothing;
-//! what the refusal says of them decides the next attempt.
+//! Invariant: a new id is made only after a definite cancellation, and always above the one before, so an older attempt
+//! that arrives late cannot also commit. The first attempt assumes that the rows are visible instead of reading them;
+//! the items that a refusal returns decide the next attempt.
 //!
-//! In a conversation of more than 24 the message is committed with an entry of its log; `fan_out.rs` does the rest.
+//! In a conversation of more than 24 the message commits with an entry of the change log; `fan_out.rs` does the rest.
 
 use async_recursion::async_recursion as boxed;
 use domain::caller::Caller;
@@ -28,41 +28,41 @@ use crate::participants::{self, Group};
 use crate::transact::{Commit, Refusals, Transaction};
 use crate::{inbox, messages, partition, profiles};
 
-/// Seconds that a send key is kept: a day, and an hour for clocks that differ.
+/// Seconds for which a send key is kept: a day, and an hour for clock skew.
 const KEY_LIFE: i64 = 25 * 3600;
 
 pub(crate) fn key(conversation: &ConversationId, sender: &UserId, client_id: &str) -> Key {
     Key { pk: partition::of_conversation(conversation), sk: format!("K#{sender}#{client_id}") }
 }
 
-/// What the item of a send key holds beside its key.
+/// The attributes of a send key, without the item's key.
 #[derive(Serialize, Deserialize)]
 struct StoredKey {
     message: Stamp,
     expires: i64,
 }
 
-/// How a send ended.
+/// The outcome of a send.
 #[derive(Debug)]
 pub enum Sent {
-    /// The message was sent; nobody has read it, and this is to be pushed.
+    /// The message was sent: with its read state (nobody has read it yet) and the events to push.
     New(Message, ReadState, Delivery),
-    /// It had been sent before, under the same client id.
+    /// The same client id was sent before, with this message.
     Duplicate(Message),
 }
 
-/// What is known of a participant's row.
+/// The state of a participant's row, as far as it is known.
 #[derive(Clone)]
 enum RowState {
-    /// It is in the inbox, or so we hope.
+    /// It is in the inbox: assumed until a refusal proves otherwise.
     Visible,
-    /// It is there and hidden.
+    /// It exists and is hidden.
     Hidden(Box<Row>),
-    /// There is none, and so there is none of the other's.
+    /// It does not exist, and neither does the other participant's.
     Missing,
 }
 
-/// A participant, in whose row and queue the message is put.
+/// A participant, the sender included, whose row and queue receive the message.
 struct Recipient {
     user: UserId,
     row_state: RowState,
@@ -78,13 +78,13 @@ impl Recipient {
     }
 }
 
-/// What a write of the transaction is about, so that a refusal can be understood.
+/// Identifies the writes of a send in a refusal.
 #[derive(Clone, Copy, Default, PartialEq)]
 enum WriteTarget {
     Message,
-    /// The row of one of the recipients.
+    /// The row of the recipient with this index.
     Row(usize),
-    /// The sender's row of a large conversation, which the fan-out writes.
+    /// The sender's row of a large conversation: proves that they take part. The fan-out updates it.
     Membership,
     Meta,
     Totals,
@@ -94,11 +94,11 @@ enum WriteTarget {
     Other,
 }
 
-/// What a refusal teaches.
+/// What to do after a refusal.
 enum NextStep {
-    /// Another attempt may do.
+    /// Make another attempt.
     TryAgain,
-    /// An attempt whose answer was lost had committed.
+    /// An earlier attempt whose response was lost has committed.
     Committed,
     /// The same client id was sent before, with this message.
     SentBefore(Box<Message>),
@@ -108,9 +108,10 @@ impl Store {
     /// Sends a message.
     ///
     /// # Errors
-    /// `NotFound` for an unknown recipient, `NotAParticipant` for another's conversation, `Blocked` where either has
-    /// blocked the other, `Invalid` for oneself or an answer to a message that is not there; unless the
-    /// same client id was sent before.
+    /// `Invalid` if the recipient is the caller or `reply_to` does not exist, `NotFound` if the recipient does not
+    /// exist, `NotAParticipant` if the caller does not take part, `NotAuthenticated` if the caller's account was
+    /// deleted, `Blocked` if either user has blocked the other, `RateLimited`. A participant who repeats a client id
+    /// gets the first message instead.
     #[boxed]
     pub async fn append_message(&self, caller: &Caller, draft: Draft) -> Result<Sent, Error> {
         let began = Instant::now();
@@ -140,11 +141,11 @@ impl Store {
             recipients: Vec::new(),
             group,
             floor: None,
-            full_at: None,
-            new_full_at: None,
+            writes_full_at: None,
+            conversations_full_at: None,
             profiles: None,
         };
-        sending.take_recipients();
+        sending.set_recipients();
         let sent = sending.run(began).await?;
         match &sent {
             Sent::New(message, ..) => {
@@ -156,37 +157,38 @@ impl Store {
         Ok(sent)
     }
 
-    /// A group or room with its participants, unless there are too many; for one of them.
+    /// Returns a group or room for one of its participants, with all of them if there are at most 24.
     async fn group_of_sender(&self, sender: &UserId, conversation: &ConversationId) -> Result<Group, Error> {
         let group = self.group(conversation, SMALL, true).await?.ok_or(Error::NotAParticipant)?;
-        // Of a large one the sender's row tells whether they take part.
+        // In a large one, a condition on the sender's row checks that they take part.
         if group.is_large() || group.find(sender).is_some() { Ok(group) } else { Err(Error::NotAParticipant) }
     }
 }
 
-/// A send under way, and what its refusals have taught.
+/// A send in progress, and what its refusals have shown.
 struct Sending<'a> {
     store: &'a Store,
     caller: &'a Caller,
-    /// The other, in a direct conversation.
+    /// The other participant of a direct conversation.
     peer: Option<UserId>,
     conversation: ConversationId,
     content: Content,
     recipients: Vec<Recipient>,
-    /// A group or room.
+    /// `None` for a direct conversation.
     group: Option<Group>,
     /// The next id must be above this one.
     floor: Option<Stamp>,
-    /// When the sender's buckets are full again: of sends, and of new conversations.
-    full_at: Option<i64>,
-    new_full_at: Option<i64>,
-    /// The sender's and the recipient's, once rows have to be made.
+    /// When the sender's bucket of writes is full again.
+    writes_full_at: Option<i64>,
+    /// When the sender's bucket of new conversations is full again.
+    conversations_full_at: Option<i64>,
+    /// The profiles of the sender, if there is one, and the recipient: read once rows must be created.
     profiles: Option<(Option<Profile>, Profile)>,
 }
 
 impl Sending<'_> {
-    /// Those in whose rows and queues the message is put.
-    fn take_recipients(&mut self) {
+    /// Sets the participants whose rows and queues this transaction updates: none in a large conversation.
+    fn set_recipients(&mut self) {
         self.recipients = match (&self.group, &self.peer) {
             (Some(group), _) if group.is_large() => Vec::new(),
             (Some(group), _) => group.participants.iter().map(|(user, _)| Recipient::of(user)).collect(),
@@ -205,12 +207,12 @@ impl Sending<'_> {
             };
             let events = self.events(&message);
             match self.store.commit_and_publish(transaction, events, began).await? {
-                Commit::Done(delivery) => return Ok(Sent::New(message, self.unread(), delivery)),
+                Commit::Done(delivery) => return Ok(Sent::New(message, self.initial_reads(), delivery)),
                 Commit::Refused(refusals) => match self.handle_refusals(&message, refusals).await {
                     Ok(NextStep::TryAgain) => {}
                     Ok(NextStep::Committed) => {
                         let delivery = self.store.delivery_of(self.events(&message)).await;
-                        return Ok(Sent::New(message, self.unread(), delivery));
+                        return Ok(Sent::New(message, self.initial_reads(), delivery));
                     }
                     Ok(NextStep::SentBefore(first)) => return Ok(Sent::Duplicate(*first)),
                     Err(refusal) => return self.unless_sent_before(refusal).await,
@@ -219,7 +221,7 @@ impl Sending<'_> {
         }
     }
 
-    fn unread(&self) -> ReadState {
+    fn initial_reads(&self) -> ReadState {
         let uncounted =
             self.group.as_ref().is_some_and(|group| group.meta.participant_count > MAX_COUNTED_READERS);
         if uncounted { ReadState::UNCOUNTED } else { ReadState::UNREAD }
@@ -248,7 +250,7 @@ impl Sending<'_> {
             }
         }
         if let Some(group) = &self.group {
-            self.write_group(group, message, &mut transaction)?;
+            self.add_group_writes(group, message, &mut transaction)?;
         }
         if let Some(client_id) = &self.content.client_message_id {
             let expires = message.id.stamp.time().seconds() + KEY_LIFE;
@@ -258,22 +260,22 @@ impl Sending<'_> {
             transaction.add(WriteTarget::Key, write);
         }
         if let Some(stamp) = self.content.reply_to {
-            let answered = MessageId { conversation: self.conversation.clone(), stamp };
-            transaction.add(WriteTarget::Reply, Write::check(messages::key(&answered)).if_present("pk"));
+            let replied_to = MessageId { conversation: self.conversation.clone(), stamp };
+            transaction.add(WriteTarget::Reply, Write::check(messages::key(&replied_to)).if_present("pk"));
         }
-        if let Some((mine, theirs)) = &self.profiles {
+        if let Some((own_profile, peer_profile)) = &self.profiles {
             let now = self.store.clock.now();
-            let (_, writes) = profiles::known_or_created(self.caller, mine.as_ref(), now)?;
+            let (_, writes) = profiles::known_or_created(self.caller, own_profile.as_ref(), now)?;
             transaction.add_all(WriteTarget::Other, writes);
             if let Some(peer) = &self.peer {
-                transaction.add(WriteTarget::Other, profiles::check(peer, theirs));
+                transaction.add(WriteTarget::Other, profiles::check(peer, peer_profile));
             }
         }
         Ok(transaction)
     }
 
-    /// Adds a message to the items of its group or room.
-    fn write_group(
+    /// Adds the writes of a group's or room's own items.
+    fn add_group_writes(
         &self,
         group: &Group,
         message: &Message,
@@ -297,7 +299,7 @@ impl Sending<'_> {
         transaction.add(WriteTarget::Other, entry);
         let row = inbox::key(&self.caller.user, &self.conversation);
         let row = if self.store.limited {
-            self.store.limit(Write::update(row), &limits::WRITES, self.full_at)?
+            self.store.limit(Write::update(row), &limits::WRITES, self.writes_full_at)?
         } else {
             Write::check(row)
         };
@@ -305,15 +307,15 @@ impl Sending<'_> {
         Ok(())
     }
 
-    /// What everyone learns: of the message and, before it, of a row that appears with it.
+    /// The events of all recipients: the message, and before it the row if it appears with the message.
     fn events(&self, message: &Message) -> Vec<OutgoingEvent> {
-        // Just above the message's id: so a conversation's events, too, are in the order of their commits.
+        // Just above the message's id, so that a conversation's events are also in the order of commits.
         let first = message.id.stamp.plus(1);
         let mut events = Vec::with_capacity(2 * self.recipients.len());
         for recipient in &self.recipients {
             if !recipient.is_visible() {
-                let appearance = self.appearance(recipient, message);
-                events.push(OutgoingEvent::new(recipient.user.clone(), first, appearance));
+                let appeared = self.row_appeared(recipient, message);
+                events.push(OutgoingEvent::new(recipient.user.clone(), first, appeared));
             }
             let event = Event::MessageCreated { message: message.clone(), uncounted: false };
             events.push(OutgoingEvent::new(recipient.user.clone(), first.plus(1), event));
@@ -321,32 +323,32 @@ impl Sending<'_> {
         events
     }
 
-    /// Counts a row that appears; the sender's first message to someone opens a new conversation.
+    /// Counts a row that appears. If the message creates the conversation, also takes a token of the sender's limit.
     fn count_row(&self, recipient: &Recipient) -> Result<Write, Error> {
         let count = inbox::count_rows(&recipient.user, 1);
         if matches!(recipient.row_state, RowState::Missing) && recipient.user == self.caller.user {
-            return self.store.limit(count, &limits::CONVERSATIONS, self.new_full_at);
+            return self.store.limit(count, &limits::CONVERSATIONS, self.conversations_full_at);
         }
         Ok(count)
     }
 
-    /// Takes the message into a participant's row, which must be as it is taken to be.
+    /// Updates a participant's row with the message, on the condition that the row is in the assumed state.
     fn row(&self, recipient: &Recipient, message: &Message) -> Result<Write, Error> {
-        let sends = recipient.user == self.caller.user;
+        let is_sender = recipient.user == self.caller.user;
         let stamp = message.id.stamp;
         let row = Write::update(inbox::key(&recipient.user, &self.conversation))
             .set("head", &stamp)
             .set("activity", &stamp)
             .set("last_id", &stamp)
             .set("last_text", &message.preview())
-            .set("last_mine", &sends);
+            .set("last_mine", &is_sender);
         let row = if self.group.is_none() {
             row.if_missing("blocked_by_me").if_missing("blocked_by_peer")
         } else {
             row
         };
-        let row = if sends {
-            self.store.limit(row, &limits::WRITES, self.full_at)?
+        let row = if is_sender {
+            self.store.limit(row, &limits::WRITES, self.writes_full_at)?
         } else {
             row.add("n", 1).set("unread", inbox::UNREAD_MARK)
         };
@@ -370,74 +372,75 @@ impl Sending<'_> {
         })
     }
 
-    /// A participant's row of a direct conversation before the first message, with the other's profile.
+    /// A participant's row of a direct conversation before the first message, with the other participant's profile.
     fn new_row(&self, recipient: &Recipient) -> Row {
-        let is_mine = recipient.user == self.caller.user;
-        let peer = if is_mine { self.peer.as_ref() } else { Some(&self.caller.user) };
-        let profile = self.profiles.as_ref().map(|(mine, theirs)| match mine {
-            _ if is_mine => theirs.clone(),
-            Some(mine) => mine.clone(),
+        let is_sender = recipient.user == self.caller.user;
+        let peer = if is_sender { self.peer.as_ref() } else { Some(&self.caller.user) };
+        let profile = self.profiles.as_ref().map(|(own_profile, peer_profile)| match own_profile {
+            _ if is_sender => peer_profile.clone(),
+            Some(own_profile) => own_profile.clone(),
             None => Profile::of(self.caller, self.store.clock.now()),
         });
         let row = Row { peer: peer.cloned(), ..Row::default() };
-        profile.map_or(row.clone(), |profile| row.showing(&profile))
+        profile.map_or(row.clone(), |profile| row.with_profile(&profile))
     }
 
-    /// The event of a row that appears with the message: the row as it is after it.
-    fn appearance(&self, recipient: &Recipient, message: &Message) -> Event {
-        let sends = recipient.user == self.caller.user;
+    /// The event of a row that appears with the message, which it already contains.
+    fn row_appeared(&self, recipient: &Recipient, message: &Message) -> Event {
+        let is_sender = recipient.user == self.caller.user;
         let before = match &recipient.row_state {
             RowState::Hidden(row) => (**row).clone(),
             _ => self.new_row(recipient),
         };
-        let row = before.with(message, sends);
+        let row = before.with_message(message, is_sender);
         Event::ConversationCreated { conversation: self.conversation.clone(), row: Box::new(row) }
     }
 
-    /// Learns from a refusal what the next attempt must be like, or that the message was sent, or cannot be.
+    /// Adapts the next attempt to a refusal. Finds out if the message has been sent, and fails if it cannot be.
     async fn handle_refusals(
         &mut self,
         message: &Message,
         refusals: Refusals<WriteTarget>,
     ) -> Result<NextStep, Error> {
         if let Some((_, Some(item))) = refusals.iter().find(|(target, _)| *target == WriteTarget::Message) {
-            // An attempt whose answer was lost had committed; or another's message has this very id.
-            let there = messages::read(item.clone())?;
-            // It may have been edited since.
-            if there.sender == message.sender && (there.version > 1 || there == *message) {
+            // Either an earlier attempt whose response was lost has committed, or another message has the same id.
+            let existing = messages::read(item.clone())?;
+            // The committed message may have been edited since.
+            if existing.sender == message.sender && (existing.version > 1 || existing == *message) {
                 return Ok(NextStep::Committed);
             }
         }
-        let mut regrouped = false;
+        let mut is_group_stale = false;
         for (target, item) in refusals {
             match target {
                 WriteTarget::Row(index) => self.handle_refused_row(index, item)?,
                 WriteTarget::Membership => {
                     let item = item.ok_or(Error::NotAParticipant)?;
-                    self.full_at = full_at(&item, &limits::WRITES);
+                    self.writes_full_at = full_at(&item, &limits::WRITES);
                 }
-                WriteTarget::Meta => regrouped = !self.handle_refused_meta(item)?,
+                WriteTarget::Meta => is_group_stale = !self.handle_refused_meta(item)?,
                 WriteTarget::Totals => {
-                    self.new_full_at = item.and_then(|item| full_at(&item, &limits::CONVERSATIONS));
+                    self.conversations_full_at = item.and_then(|item| full_at(&item, &limits::CONVERSATIONS));
                 }
                 WriteTarget::Key => {
-                    let item =
-                        item.ok_or_else(|| Error::internal("a send key was refused without an item"))?;
+                    let item = item.ok_or_else(|| {
+                        Error::internal("the condition on a send key failed without an item")
+                    })?;
                     return self
                         .first_message(&from_item::<StoredKey>(item)?)
                         .await
                         .map(|first| NextStep::SentBefore(Box::new(first)));
                 }
                 WriteTarget::Reply => {
-                    return Err(Error::field("reply_to", "There is no such message to answer."));
+                    return Err(Error::field("reply_to", "The message to reply to does not exist."));
                 }
                 // The profiles are read again below.
                 WriteTarget::Message | WriteTarget::Other => {}
             }
         }
-        if regrouped {
+        if is_group_stale {
             self.group = Some(self.store.group_of_sender(&self.caller.user, &self.conversation).await?);
-            self.take_recipients();
+            self.set_recipients();
         }
         self.profiles = None;
         if let Some(peer) = &self.peer
@@ -446,13 +449,13 @@ impl Sending<'_> {
             let found = self.store.profiles(&[&self.caller.user, peer]).await?;
             let find =
                 |user: &UserId| found.iter().find(|(id, _)| id == user).map(|(_, profile)| profile.clone());
-            let theirs = find(peer).ok_or(Error::NotFound("There is no such user."))?;
-            self.profiles = Some((find(&self.caller.user), theirs));
+            let peer_profile = find(peer).ok_or(Error::NotFound("There is no such user."))?;
+            self.profiles = Some((find(&self.caller.user), peer_profile));
         }
         Ok(NextStep::TryAgain)
     }
 
-    /// Takes in how the conversation stands; `false` where its participants have to be read again.
+    /// Updates the state of the group or room. Returns `false` if its participants must be read again.
     fn handle_refused_meta(&mut self, item: Option<Item>) -> Result<bool, Error> {
         let meta = item.map(from_item::<Meta>).transpose()?;
         let meta = meta.filter(|meta| !meta.deleted).ok_or(Error::NotAParticipant)?;
@@ -467,7 +470,7 @@ impl Sending<'_> {
         let is_direct = self.group.is_none();
         let Some(recipient) = self.recipients.get_mut(index) else { return Ok(()) };
         let Some(item) = item else {
-            // In a group they have left: the participants have changed, and META is refused as well.
+            // In a group, the user has left: the participants have changed, and `META` is refused as well.
             if is_direct {
                 recipient.row_state = RowState::Missing;
             }
@@ -479,7 +482,7 @@ impl Sending<'_> {
             return Err(Error::Blocked);
         }
         if recipient.user == self.caller.user {
-            self.full_at = bucket_full_at;
+            self.writes_full_at = bucket_full_at;
         }
         self.floor = self.floor.max(row.head).max(row.hidden_at);
         let is_visible = row.activity.is_some();
@@ -487,7 +490,7 @@ impl Sending<'_> {
         Ok(())
     }
 
-    /// The refusal, unless the same client id was sent before: a retry is answered as the first was.
+    /// Fails with a refusal, unless the same client id was sent before: then a retry returns the first message.
     async fn unless_sent_before(&self, refusal: Error) -> Result<Sent, Error> {
         let Some(client_id) = &self.content.client_message_id else { return Err(refusal) };
         let found = self.store.get(key(&self.conversation, &self.caller.user, client_id), true).await?;
@@ -502,6 +505,6 @@ impl Sending<'_> {
     async fn first_message(&self, stored: &StoredKey) -> Result<Message, Error> {
         let id = MessageId { conversation: self.conversation.clone(), stamp: stored.message };
         let message = self.store.message(&id).await?;
-        message.ok_or_else(|| Error::internal("a send key names a message that is not there"))
+        message.ok_or_else(|| Error::internal("the message of a send key does not exist"))
     }
 }

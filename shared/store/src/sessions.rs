@@ -1,7 +1,8 @@
-//! Sessions: the families of refresh tokens.
+//! Sessions: families of refresh tokens.
 //!
-//! Invariant: a session only goes forward, one generation at a time, and holds only while the account's password is
-//! the one it began with. A token of a generation that was replaced ends it, but for the last one within [`GRACE`].
+//! Invariant: a session moves forward only, one generation at a time, and is valid only for the password version that
+//! it is bound to. A token of a replaced generation ends the session, since it may have been stolen; only the token
+//! that was replaced last is still accepted, within [`GRACE`].
 
 use async_recursion::async_recursion as boxed;
 use domain::account::Account;
@@ -19,30 +20,30 @@ use crate::item::{Item, Key, Write, from_item, full_at, text};
 use crate::transact::Commit;
 use crate::{partition, profiles};
 
-/// Sessions that are deleted in one transaction.
-const CHUNK: usize = 100;
+/// Sessions that one transaction deletes.
+const DELETIONS_AT_ONCE: usize = 100;
 
 pub(crate) fn key(user: &UserId, session: &SessionId) -> Key {
     Key { pk: partition::of_user(user), sk: format!("F#{session}") }
 }
 
-/// What the item of a session holds beside its key.
+/// The attributes of a session, without its key.
 #[derive(Serialize, Deserialize)]
 struct Stored {
     generation: u64,
     #[serde(with = "millis")]
     rotated_at: Timestamp,
-    /// The password that it began with, or was kept at.
+    /// The version of the password that the session is bound to.
     password_version: u64,
     expires: i64,
 }
 
-/// Whether a session holds with a version of the password.
+/// Whether a session is bound to a password version.
 pub(crate) fn rests_on(session: &Item, password_version: u64) -> bool {
     from_item::<Stored>(session.clone()).is_ok_and(|stored| stored.password_version == password_version)
 }
 
-/// Keeps a session when the password of a version is replaced.
+/// Keeps a session valid when the password of a version is replaced: binds it to the next version.
 pub(crate) fn keep(user: &UserId, session: &SessionId, password_version: u64) -> Write {
     Write::update(key(user, session))
         .set("password_version", &(password_version + 1))
@@ -50,10 +51,10 @@ pub(crate) fn keep(user: &UserId, session: &SessionId, password_version: u64) ->
 }
 
 impl Store {
-    /// Begins a session of someone whose password was checked against `account`.
+    /// Begins a session of a user whose password was verified against `account`.
     ///
     /// # Errors
-    /// `NotAuthenticated` where the account has gone, or its password changed since.
+    /// `NotAuthenticated` if the account was deleted or its password has changed since.
     #[boxed]
     pub async fn begin_session(&self, user: &UserId, account: &Account) -> Result<Session, Error> {
         let now = self.clock.now();
@@ -72,11 +73,12 @@ impl Store {
         }
     }
 
-    /// Moves a session on to its next generation, or gives the one that a moment ago replaced the token's.
+    /// Moves a session to its next generation. If the token's generation was replaced within [`GRACE`], returns the one
+    /// that replaced it.
     ///
     /// # Errors
-    /// `NotAuthenticated` where the session has ended, or ends because the token was used before; `RateLimited` where
-    /// it was moved on too often.
+    /// `NotAuthenticated` if the session has ended, or ends now because the token was reused; `RateLimited` after too
+    /// many refreshes.
     #[boxed]
     pub async fn refresh(&self, token: &RefreshToken) -> Result<(Session, Registered), Error> {
         let began = Instant::now();
@@ -116,18 +118,18 @@ impl Store {
             {
                 return Ok((session(stored.generation, stored.rotated_at), registered));
             } else {
-                // Two hold tokens of one session: which of them is its user, nobody can tell.
-                tracing::warn!(%user, session = %id, "a refresh token was used again: its session ends");
+                // Two clients hold tokens of this session, and nothing tells which of them is the user's.
+                tracing::warn!(%user, session = %id, "a refresh token was reused: ending its session");
                 self.end_session(user, id).await?;
                 return Err(session_ended());
             }
         }
     }
 
-    /// Ends a session. One that has ended stays so.
+    /// Ends a session. Ending it again changes nothing.
     ///
     /// # Errors
-    /// `Unavailable` where the database is.
+    /// `Unavailable` if the database is unavailable.
     #[boxed]
     pub async fn end_session(&self, user: &UserId, session: &SessionId) -> Result<(), Error> {
         self.remove(key(user, session)).await
@@ -138,12 +140,12 @@ impl Store {
         let query = self.prefixed(&partition::of_user(user), "F#");
         let query = query.consistent_read(true).projection_expression("pk, sk");
         let (items, _) = self.query_up_to(query, usize::MAX).await?;
-        for some in items.chunks(CHUNK) {
-            let ends = some.iter().map(|item| {
+        for chunk in items.chunks(DELETIONS_AT_ONCE) {
+            let deletions = chunk.iter().map(|item| {
                 Ok(Write::delete(Key { pk: text(item, "pk")?.to_owned(), sk: text(item, "sk")?.to_owned() }))
             });
-            let ends: Vec<Write> = ends.collect::<Result<_, Error>>()?;
-            self.commit(ends.into(), Instant::now()).await?;
+            let deletions: Vec<Write> = deletions.collect::<Result<_, Error>>()?;
+            self.commit(deletions.into(), Instant::now()).await?;
         }
         Ok(())
     }

@@ -1,5 +1,5 @@
-//! The table itself: its keys, indexes, stream and time to live, in one place for the local stack and the tests.
-//! `infra/template.yaml` says the same for AWS, and a test compares the two.
+//! The definition of the table: its keys, indexes, stream and time to live, for the local stack and the tests.
+//! `infra/template.yaml` defines the same for AWS, and a test compares the two.
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
@@ -13,7 +13,7 @@ use domain::error::{Error, Source};
 use crate::change_log::LOG;
 use crate::inbox::{ACTIVITY, UNREAD};
 
-/// What index "activity" holds beside the keys: all that the inbox shows.
+/// The non-key attributes of index "activity": everything that the inbox shows.
 pub const ACTIVITY_PROJECTION: [&str; 12] = [
     "peer",
     "name",
@@ -28,34 +28,34 @@ pub const ACTIVITY_PROJECTION: [&str; 12] = [
     "read",
     "cleared",
 ];
-/// The attribute that DynamoDB's time to live looks at, in seconds since 1970.
+/// The attribute for DynamoDB's time to live: the expiry in seconds since 1970.
 pub const EXPIRES: &str = "expires";
 
-/// Seconds for which DynamoDB keeps the records of a stream.
+/// Seconds for which DynamoDB keeps the records of a stream: 24 hours.
 pub const STREAM_LIFE: u64 = 24 * 3600;
 
-/// Whether a record of the stream wakes `fan-out`: only new log items do. Lambda's filter says the same.
+/// Whether a record of the stream wakes `fan-out`: only new log entries do. The Lambda filter is the same.
 ///
-/// `change` is the record's `eventName`, `sk` the sort key of its item.
+/// `change` is the record's `eventName`, `sk` its item's sort key.
 #[must_use]
 pub fn wakes(change: &str, sk: &str) -> bool {
     change == "INSERT" && sk.starts_with(LOG)
 }
 
-/// The table's definition.
+/// Returns the table's definition.
 ///
 /// # Errors
-/// None in practice: every required part is there.
+/// None in practice: every required part is set.
 pub fn definition(table: &str) -> Result<CreateTableInput, Source> {
     let attribute = |name: &str| {
         AttributeDefinition::builder().attribute_name(name).attribute_type(ScalarAttributeType::S).build()
     };
     let key =
         |name: &str, kind: KeyType| KeySchemaElement::builder().attribute_name(name).key_type(kind).build();
-    let index = |name: &str, shown: &[&str]| {
+    let index = |name: &str, projected: &[&str]| {
         let projection = Projection::builder()
             .projection_type(ProjectionType::Include)
-            .set_non_key_attributes(Some(shown.iter().map(ToString::to_string).collect()))
+            .set_non_key_attributes(Some(projected.iter().map(ToString::to_string).collect()))
             .build();
         GlobalSecondaryIndex::builder()
             .index_name(name)
@@ -79,17 +79,17 @@ pub fn definition(table: &str) -> Result<CreateTableInput, Source> {
         .build()?)
 }
 
-/// A record per change, with nothing but the item's key: `fan-out` reads what it needs.
+/// One record per change, with only the item's key: `fan-out` reads the rest.
 fn stream() -> Result<StreamSpecification, Source> {
     let keys = StreamSpecification::builder().stream_enabled(true).stream_view_type(StreamViewType::KeysOnly);
     Ok(keys.build()?)
 }
 
-/// Creates the table where it is missing. Where it was made without its stream, switches that on: nothing was logged
-/// before.
+/// Creates the table if it does not exist. If an existing table has no stream, enables it: such a table has no log
+/// entries yet.
 ///
 /// # Errors
-/// `Unavailable` where the database does not answer, `Internal` where it refuses.
+/// `Unavailable` if the table cannot be created, `Internal` if its stream or time to live cannot be enabled.
 pub async fn create_if_missing(client: &Client, table: &str) -> Result<(), Error> {
     let wanted = definition(table).map_err(Error::Internal)?;
     let created = client
@@ -103,16 +103,16 @@ pub async fn create_if_missing(client: &Client, table: &str) -> Result<(), Error
         .send()
         .await;
     match created {
-        Ok(_) => expire_items(client, table).await,
+        Ok(_) => enable_time_to_live(client, table).await,
         Err(SdkError::ServiceError(error)) if error.err().code() == Some("ResourceInUseException") => {
-            stream_changes(client, table).await
+            enable_stream(client, table).await
         }
         Err(error) => Err(Error::Unavailable(error.into())),
     }
 }
 
-/// Switches the stream of a table on that has none.
-async fn stream_changes(client: &Client, table: &str) -> Result<(), Error> {
+/// Enables the stream of a table that has none.
+async fn enable_stream(client: &Client, table: &str) -> Result<(), Error> {
     let found = client.describe_table().table_name(table).send().await.map_err(Error::internal)?;
     if found.table.and_then(|table| table.stream_specification).is_some_and(|stream| stream.stream_enabled) {
         return Ok(());
@@ -122,13 +122,13 @@ async fn stream_changes(client: &Client, table: &str) -> Result<(), Error> {
     update.send().await.map(|_| ()).map_err(Error::internal)
 }
 
-async fn expire_items(client: &Client, table: &str) -> Result<(), Error> {
-    let on = TimeToLiveSpecification::builder().attribute_name(EXPIRES).enabled(true).build();
-    let on = on.map_err(Error::internal)?;
+async fn enable_time_to_live(client: &Client, table: &str) -> Result<(), Error> {
+    let time_to_live = TimeToLiveSpecification::builder().attribute_name(EXPIRES).enabled(true).build();
+    let time_to_live = time_to_live.map_err(Error::internal)?;
     client
         .update_time_to_live()
         .table_name(table)
-        .time_to_live_specification(on)
+        .time_to_live_specification(time_to_live)
         .send()
         .await
         .map(|_| ())

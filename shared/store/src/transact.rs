@@ -1,8 +1,9 @@
-//! Committing: one transaction is the whole truth, and a lost answer is not a refusal.
+//! Committing: a change is one transaction, and a lost response is not a refusal.
 //!
-//! Invariant: a request whose outcome is unknown is repeated as it is, with the same `ClientRequestToken`, so it takes
-//! effect once. Only a definite cancellation is returned to the caller, who may then build another request. Nothing is
-//! sent once the attempt is [`MAX_AGE`] old: events are stamped when it begins, and readers wait no longer.
+//! Invariant: a request with an unknown outcome is retried unchanged, with the same `ClientRequestToken`, so it takes
+//! effect at most once. Only a definite cancellation is returned to the caller, who may then build another request.
+//! Nothing is sent once the attempt is [`MAX_AGE`] old: its events are stamped after it begins, and readers wait only a
+//! limited time for late events.
 
 use std::time::Duration;
 
@@ -18,8 +19,7 @@ use crate::client::{MAX_AGE, Store};
 use crate::failure::is_transient;
 use crate::item::{Item, Write};
 
-/// Writes that commit together or not at all. Each has a target, which says what it is about, so that a refusal can be
-/// understood.
+/// Writes that commit together or not at all. Each has a target, which identifies it in a refusal.
 pub(crate) struct Transaction<T = ()> {
     targets: Vec<T>,
     writes: Vec<Write>,
@@ -35,7 +35,7 @@ impl<T> Transaction<T> {
         self.writes.push(write);
     }
 
-    /// Adds writes that are all about the same.
+    /// Adds writes with the same target.
     pub(crate) fn add_all(&mut self, target: T, writes: impl IntoIterator<Item = Write>)
     where
         T: Clone,
@@ -50,26 +50,27 @@ impl From<Vec<Write>> for Transaction {
     }
 }
 
-/// The targets whose conditions failed, each with the item found there, if there is one.
+/// The targets of the writes whose conditions failed, each with the item as it is, if it exists.
 pub(crate) type Refusals<T> = Vec<(T, Option<Item>)>;
 
 /// The outcome of a transaction.
 pub(crate) enum Commit<T = (), D = ()> {
-    /// All of it took effect.
+    /// All writes took effect.
     Done(D),
-    /// None of it did: a condition failed.
+    /// No write took effect, because a condition failed.
     Refused(Refusals<T>),
 }
 
-/// The item found by each write of a cancelled transaction whose condition failed; `None` for the other writes.
+/// For each write of a cancelled transaction: the item, if it exists, where the condition failed; `None` elsewhere.
 type Found = Vec<Option<Option<Item>>>;
 
 impl Store {
     /// Commits a transaction.
     ///
     /// # Errors
-    /// `Unavailable` where the database throttles, conflicts or does not answer until the attempt, which began at
-    /// `began`, is too old; whether it took effect is then unknown, but never half of it.
+    /// `Unavailable` if the database throttles, reports conflicts or does not answer until the attempt, which began at
+    /// `began`, is too old. The transaction may then have taken effect, but never in part. `Internal` for any other
+    /// failure.
     pub(crate) async fn commit<T>(
         &self,
         transaction: Transaction<T>,
@@ -81,7 +82,7 @@ impl Store {
         Ok(Commit::Refused(refusals.collect()))
     }
 
-    /// Commits writes; `None` once they have.
+    /// Commits writes. Returns `None` if they took effect.
     async fn commit_writes(&self, writes: Vec<Write>, began: Instant) -> Result<Option<Found>, Error> {
         let items = writes.into_iter().map(|write| write.build(&self.table)).collect::<Result<Vec<_>, _>>();
         let request = self
@@ -91,14 +92,14 @@ impl Store {
             .client_request_token(id::request_token());
         let mut backoff = Backoff::default();
         if began.elapsed() >= MAX_AGE {
-            return Err(Error::Unavailable("the transaction was refused until it was too old".into()));
+            return Err(Error::Unavailable("conditions kept failing until the attempt was too old".into()));
         }
         loop {
             let Err(error) = Box::pin(request.clone().send()).await else { return Ok(None) };
             if let Some(found) = failed_conditions(&error) {
                 return Ok(Some(found));
             }
-            if !may_succeed_later(&error) {
+            if !should_retry(&error) {
                 return Err(Error::internal(error));
             }
             if began.elapsed() + backoff.longest() >= MAX_AGE {
@@ -110,7 +111,7 @@ impl Store {
     }
 }
 
-/// The items found, if a condition failed. A cancellation for a conflict alone is no refusal.
+/// Returns the items found if a condition failed. A cancellation only because of a conflict is not a refusal.
 fn failed_conditions(error: &SdkError<TransactWriteItemsError>) -> Option<Found> {
     let SdkError::ServiceError(service) = error else { return None };
     let TransactWriteItemsError::TransactionCanceledException(cancelled) = service.err() else { return None };
@@ -123,8 +124,8 @@ fn failed_conditions(error: &SdkError<TransactWriteItemsError>) -> Option<Found>
     found.iter().any(Option::is_some).then_some(found)
 }
 
-/// Whether the same request may succeed later, or its answer was lost.
-fn may_succeed_later(error: &SdkError<TransactWriteItemsError>) -> bool {
+/// Whether to retry the same request: it may succeed later, or its response was lost.
+fn should_retry(error: &SdkError<TransactWriteItemsError>) -> bool {
     if let SdkError::ServiceError(service) = error
         && let TransactWriteItemsError::TransactionCanceledException(cancelled) = service.err()
     {
@@ -135,7 +136,7 @@ fn may_succeed_later(error: &SdkError<TransactWriteItemsError>) -> bool {
     is_transient(error)
 }
 
-/// Pauses of up to 10 to 100 ms, growing, with jitter, so that conflicting writers do not meet again.
+/// Pauses with jitter, whose limit grows from 10 to 100 ms, so that conflicting writers do not collide again.
 #[derive(Default)]
 struct Backoff {
     pauses: u32,
@@ -147,8 +148,8 @@ impl Backoff {
     }
 
     async fn pause(&mut self) {
-        let most = u64::try_from(self.longest().as_micros()).unwrap_or(u64::MAX);
+        let longest = u64::try_from(self.longest().as_micros()).unwrap_or(u64::MAX);
         self.pauses += 1;
-        tokio::time::sleep(Duration::from_micros(most / 4 + id::random() % (most * 3 / 4))).await;
+        tokio::time::sleep(Duration::from_micros(longest / 4 + id::random() % (longest * 3 / 4))).await;
     }
 }

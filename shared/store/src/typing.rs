@@ -17,15 +17,15 @@ use crate::client::Store;
 use crate::item::{Write, from_item, full_at};
 use crate::{inbox, queue};
 
-/// How long a typing signal holds.
-const TYPING: Duration = Duration::from_secs(6);
+/// How long a typing signal lasts.
+const LIFE: Duration = Duration::from_secs(6);
 
 impl Store {
-    /// Tells the others of a conversation that someone types, or has stopped. Where a block stands, and in conversations of
-    /// more than 24, nobody hears.
+    /// Notifies the other participants that a user is typing, or has stopped. The signal is dropped in a direct
+    /// conversation with a block and in conversations of more than 24.
     ///
     /// # Errors
-    /// `NotAParticipant` where the conversation is not theirs, `RateLimited`.
+    /// `NotAParticipant` if the user does not take part, `RateLimited`.
     #[boxed]
     pub async fn typing(
         &self,
@@ -37,7 +37,7 @@ impl Store {
         let group = async {
             if conversation.is_direct() { Ok(None) } else { self.group(conversation, SMALL, false).await }
         };
-        let (row, group) = tokio::try_join!(self.note_typing(user, conversation), group)?;
+        let (row, group) = tokio::try_join!(self.typist_row(user, conversation), group)?;
         let row = row.ok_or(Error::NotAParticipant)?;
         let others: Vec<UserId> = match group {
             Some(group) if group.is_complete => {
@@ -46,8 +46,8 @@ impl Store {
             Some(_) => Vec::new(),
             None => row.peer.iter().filter(|_| !row.is_blocked()).cloned().collect(),
         };
-        let holds = i64::try_from(TYPING.as_millis()).unwrap_or_default();
-        let until = Timestamp::from_millis(self.clock.now().millis() + holds);
+        let life = i64::try_from(LIFE.as_millis()).unwrap_or_default();
+        let until = Timestamp::from_millis(self.clock.now().millis() + life);
         let stamp = self.clock.stamp();
         let event =
             Event::Typing { conversation: conversation.clone(), user: user.clone(), is_typing, until };
@@ -64,18 +64,18 @@ impl Store {
         Ok(Delivery::new(events, sockets))
     }
 
-    /// The row of someone who types, with a token taken from it where that is limited.
-    async fn note_typing(&self, user: &UserId, conversation: &ConversationId) -> Result<Option<Row>, Error> {
+    /// Returns the row of a user who is typing, after taking a token of the limit from it.
+    async fn typist_row(&self, user: &UserId, conversation: &ConversationId) -> Result<Option<Row>, Error> {
         if !self.limited {
             return self.row(user, conversation).await;
         }
-        let mut known = None;
+        let mut bucket_full_at = None;
         loop {
             let row = Write::update(inbox::key(user, conversation)).if_present("pk");
-            match self.update_one(self.limit(row, &limits::TYPING, known)?).await? {
+            match self.update_one(self.limit(row, &limits::TYPING, bucket_full_at)?).await? {
                 Ok(item) => return from_item(item).map(Some),
                 Err(None) => return Ok(None),
-                Err(Some(item)) => known = full_at(&item, &limits::TYPING),
+                Err(Some(item)) => bucket_full_at = full_at(&item, &limits::TYPING),
             }
         }
     }

@@ -5,7 +5,7 @@ export type ClientOptions = {
 };
 
 /**
- * Where a user has read up to, and what is unread after it.
+ * How far a user has read a conversation, and how many messages are unread.
  */
 export type Watermark = {
     /**
@@ -13,30 +13,30 @@ export type Watermark = {
      */
     conversation_id: ConversationId;
     /**
-     * The newest message that counts as read; null before the first.
+     * The newest message that counts as read; null if there is none.
      */
     message_id: MessageId | null;
     /**
-     * Unread messages of the conversation.
+     * The number of unread messages of the conversation.
      */
     unread_count: number;
 };
 
 /**
- * A message's public id: its conversation's id and its stamp, so that it is found without a look-up.
+ * A message's id: the id of its conversation and its stamp, so that the message is found without a look-up.
  */
 export type MessageId = string;
 
 /**
- * A conversation's id: `d` and a digest of its two users, or `g` or `r` and what no one can guess.
+ * A conversation's id: `d` (direct), `g` (group) or `r` (room), and a digest.
  *
- * A direct conversation's id follows from its two users, so neither a send nor a page looks it up.
+ * The id of a direct conversation is computed from its two users, so neither a send nor a page needs a look-up.
  */
 export type ConversationId = string;
 
 /**
- * A username: 1-50 letters and digits of any script and `_ . -`, of which the first is a letter or a digit. Kept in
- * NFC.
+ * A username: 1-50 letters, combining marks and digits of any script, and `_ . -`. It begins with a letter or a digit.
+ * Stored in NFC.
  */
 export type Username = string;
 
@@ -46,13 +46,13 @@ export type Username = string;
 export type UserId = string;
 
 /**
- * A user as the API shows them.
+ * A user's profile, as the API shows it.
  */
 export type User = {
     avatar_url: Picture | null;
     created_at: Timestamp;
     /**
-     * Only in one's own.
+     * Shown only to the user themselves.
      */
     email?: EmailAddress | null;
     full_name: Name | null;
@@ -66,8 +66,8 @@ export type User = {
 export type Name = string;
 
 /**
- * An e-mail address, as far as it can be checked without writing to it: one `@` with something on either side,
- * neither spaces nor controls, at most 254 bytes.
+ * An e-mail address. Only its form is checked: one `@` with text on both sides, no white space or control characters,
+ * at most 254 bytes.
  */
 export type EmailAddress = string;
 
@@ -77,40 +77,40 @@ export type EmailAddress = string;
 export type Timestamp = string;
 
 /**
- * A picture's URL: absolute http(s), up to 500 bytes.
+ * A picture's URL: absolute http(s), at most 500 bytes.
  */
 export type Picture = string;
 
 /**
- * A user's unread messages.
+ * A user's unread counts.
  */
 export type UnreadCount = {
     /**
-     * Conversations that have some.
+     * Conversations with unread messages.
      */
     conversations: number;
     /**
-     * Unread messages in all.
+     * Unread messages in all conversations.
      */
     unread_count: number;
 };
 
 /**
- * A typing signal, as HTTP and sockets carry it.
+ * A typing signal.
  */
 export type TypingSignal = {
     /**
-     * Where.
+     * The conversation in which the caller is typing.
      */
     conversation_id: ConversationId;
     /**
-     * Whether they type.
+     * False if the caller has stopped.
      */
     is_typing: boolean;
 };
 
 /**
- * Someone types, or has stopped. Passing.
+ * A user is typing, or has stopped. Expires at `expires_at`.
  */
 export type TypingEvent = {
     conversation_id: ConversationId;
@@ -125,12 +125,12 @@ export type TypingEvent = {
 };
 
 /**
- * A `UUIDv7` as a place in time: 22 characters that sort as it does. Messages and events are ordered by it.
+ * A `UUIDv7` in 22 characters that sort by time. It orders messages and events.
  */
 export type EventId = string;
 
 /**
- * An event that is too large for a frame: a poll has it.
+ * An event that is too large for a frame. Poll for its data.
  */
 export type TruncatedEvent = {
     conversation_id: ConversationId | null;
@@ -141,12 +141,12 @@ export type TruncatedEvent = {
 };
 
 /**
- * A pair of tokens, as the API shows it (RFC 6749, section 5.1).
+ * A pair of tokens (RFC 6749, section 5.1).
  */
 export type Tokens = {
     access_token: string;
     /**
-     * Seconds that the access token still holds.
+     * Seconds until the access token expires.
      */
     expires_in: number;
     refresh_token: string;
@@ -154,7 +154,7 @@ export type Tokens = {
 };
 
 /**
- * A ticket, and the seconds it holds.
+ * A ticket, and the seconds until it expires.
  */
 export type Ticket = {
     expires_in: number;
@@ -167,14 +167,14 @@ export type Ticket = {
 export type Text = string;
 
 /**
- * Tells that the user types, for 6 s, or has stopped.
+ * Signals that the user is typing, for 6 s, or has stopped.
  */
 export type SetTypingFrame = {
     action: 'typing';
     conversation_id: ConversationId;
     is_typing: boolean;
     /**
-     * Anything; the answer has the same.
+     * Any value; the answer repeats it.
      */
     ref?: unknown;
 };
@@ -183,27 +183,27 @@ export type SetTypingAck = {
     action: 'typing';
     data: null;
     /**
-     * Anything; the answer has the same.
+     * Any value; the answer repeats it.
      */
     ref: unknown;
     type: 'ack';
 };
 
 /**
- * Sets what the user shows.
+ * Sets the user's presence.
  */
 export type SetPresenceFrame = {
     action: 'presence';
     current_conversation_id?: ConversationId | null;
     /**
-     * Anything; the answer has the same.
+     * Any value; the answer repeats it.
      */
     ref?: unknown;
     status: PresenceStatus;
 };
 
 /**
- * What someone shows.
+ * The status that a user shows.
  */
 export type PresenceStatus = 'online' | 'away' | 'do_not_disturb' | 'offline';
 
@@ -211,14 +211,14 @@ export type SetPresenceAck = {
     action: 'presence';
     data: Presence;
     /**
-     * Anything; the answer has the same.
+     * Any value; the answer repeats it.
      */
     ref: unknown;
     type: 'ack';
 };
 
 /**
- * Someone's presence as the API shows it.
+ * A user's presence, as another user sees it.
  */
 export type Presence = {
     current_conversation_id: ConversationId | null;
@@ -228,12 +228,12 @@ export type Presence = {
 };
 
 /**
- * A pair of tokens, and whose they are.
+ * A pair of tokens and their user.
  */
 export type Session = {
     access_token: string;
     /**
-     * Seconds that the access token still holds.
+     * Seconds until the access token expires.
      */
     expires_in: number;
     refresh_token: string;
@@ -263,35 +263,35 @@ export type SendFrame = (({
 }) & {
     action: 'send';
     /**
-     * What the attachment is, in the client's words; beside an `attachment_url` only.
+     * The type of the attachment, in any form. Allowed only with an `attachment_url`.
      */
     attachment_type?: string | null;
     /**
-     * An absolute http(s) URL.
+     * The URL of an attachment: absolute http(s).
      */
     attachment_url?: string | null;
     /**
-     * The sender's own id: the same again in the same conversation, within 24 hours, is the same message.
+     * An idempotency key. A send with the same key to the same conversation within 24 hours returns the first message.
      */
     client_message_id?: string | null;
     /**
-     * Or where it goes.
+     * The conversation to send to.
      */
     conversation_id?: ConversationId | null;
     /**
-     * What it says.
+     * The text. Required without an attachment.
      */
     message_text?: string | null;
     /**
-     * Whom it goes to, in the direct conversation with them.
+     * The user to send to, in the direct conversation with them. Send this or `conversation_id`, not both.
      */
     recipient_id?: UserId | null;
     /**
-     * Anything; the answer has the same.
+     * Any value; the answer repeats it.
      */
     ref?: unknown;
     /**
-     * The message of the same conversation that this one answers.
+     * The message of the same conversation that this one replies to.
      */
     reply_to?: MessageId | null;
 };
@@ -300,14 +300,14 @@ export type SendAck = {
     action: 'send';
     data: Message;
     /**
-     * Anything; the answer has the same.
+     * Any value; the answer repeats it.
      */
     ref: unknown;
     type: 'ack';
 };
 
 /**
- * A message as the API shows it.
+ * A message, as a participant sees it.
  */
 export type Message = {
     attachment_type: string | null;
@@ -331,7 +331,7 @@ export type Message = {
 };
 
 /**
- * A message that was found, and where in its text: ranges `[start, end)` of Unicode scalar values.
+ * A message that matches, and where: `highlights` are ranges `[start, end)` of its text, in Unicode scalar values.
  */
 export type SearchHit = {
     attachment_type: string | null;
@@ -359,7 +359,7 @@ export type SearchHit = {
 };
 
 /**
- * Someone in a room.
+ * A participant of a room.
  */
 export type RoomUser = {
     name: Name | null;
@@ -369,7 +369,7 @@ export type RoomUser = {
 };
 
 /**
- * A room as the list shows it.
+ * A room in the list of rooms.
  */
 export type Room = {
     conversation_id: ConversationId;
@@ -386,20 +386,20 @@ export type Room = {
 export type Description = string;
 
 /**
- * What a participant is to be.
+ * The new role of a participant.
  */
 export type Role = {
     is_admin: boolean;
 };
 
 /**
- * What an account is made from.
+ * The details of a new account.
  */
 export type Registration = {
     email: EmailAddress;
     full_name?: Name | null;
     /**
-     * A password that may be set: 8-128 characters (Unicode scalar values, as typed).
+     * A new password: 8-128 characters (Unicode scalar values, counted before normalisation).
      */
     password: string;
     username: Username;
@@ -413,7 +413,7 @@ export type RefreshRequest = {
 };
 
 /**
- * Who has read a message, and when.
+ * A user who has read a message, and when.
  */
 export type Receipt = {
     read_at: Timestamp;
@@ -421,18 +421,18 @@ export type Receipt = {
 };
 
 /**
- * What a user changes of their profile.
+ * A change of the user's own profile. Missing fields stay as they are.
  */
 export type ProfileChange = {
     /**
-     * Null takes the picture away.
+     * The URL of the new picture. Null removes the picture.
      */
     avatar_url?: Picture | null;
     full_name?: Name;
 };
 
 /**
- * The body of a failure.
+ * The body of an error response (RFC 9457).
  */
 export type Problem = {
     code: 'already_exists' | 'blocked' | 'conflict' | 'cursor_expired' | 'internal' | 'invalid_request' | 'not_a_participant' | 'not_an_admin' | 'not_authenticated' | 'not_found' | 'not_the_sender' | 'rate_limited' | 'too_large' | 'unavailable' | 'unsupported_media_type';
@@ -448,7 +448,7 @@ export type Problem = {
 };
 
 /**
- * What is wrong with a field.
+ * A refused field and the reason.
  */
 export type FieldProblem = {
     field: string;
@@ -456,12 +456,12 @@ export type FieldProblem = {
 };
 
 /**
- * What someone shows has changed. Passing, and on sockets only.
+ * A user's presence has changed. Sent over sockets only.
  */
 export type PresenceEvent = {
     conversation_id: null;
     /**
-     * Someone's presence as the API shows it.
+     * A user's presence, as another user sees it.
      */
     data: {
         current_conversation_id: ConversationId | null;
@@ -476,7 +476,7 @@ export type PresenceEvent = {
 };
 
 /**
- * What to show.
+ * The caller's new presence.
  */
 export type PresenceChange = {
     current_conversation_id?: ConversationId | null;
@@ -485,39 +485,39 @@ export type PresenceChange = {
 
 export type Pong = {
     /**
-     * Anything; the answer has the same.
+     * Any value; the answer repeats it.
      */
     ref: unknown;
     type: 'pong';
 };
 
 /**
- * Asks for a sign of life.
+ * Checks the connection.
  */
 export type PingFrame = {
     action: 'ping';
     /**
-     * Anything; the answer has the same.
+     * Any value; the answer repeats it.
      */
     ref?: unknown;
 };
 
 /**
- * Another password, and the one before it.
+ * The current and the new password.
  */
 export type PasswordChange = {
     /**
-     * A password as someone typed it, in NFC (RFC 8265, section 4.2): keyboards differ in how they send one character.
+     * A password in NFC (RFC 8265, section 4.2), because keyboards differ in how they encode the same character.
      */
     current_password: string;
     /**
-     * A password that may be set: 8-128 characters (Unicode scalar values, as typed).
+     * A new password: 8-128 characters (Unicode scalar values, counted before normalisation).
      */
     new_password: string;
 };
 
 /**
- * Someone has left a group or room.
+ * A user has left a group or room.
  */
 export type ParticipantLeftEvent = {
     conversation_id: ConversationId;
@@ -531,7 +531,7 @@ export type ParticipantLeftEvent = {
 };
 
 /**
- * Someone has joined a group or room.
+ * A user has joined a group or room.
  */
 export type ParticipantJoinedEvent = {
     conversation_id: ConversationId;
@@ -545,7 +545,7 @@ export type ParticipantJoinedEvent = {
 };
 
 /**
- * A participant as the API shows them.
+ * A participant of a conversation.
  */
 export type Participant = {
     is_admin: boolean;
@@ -555,20 +555,20 @@ export type Participant = {
     name: Name | null;
     photo_url: Picture | null;
     /**
-     * Who.
+     * The participant's id.
      */
     user_id: UserId;
 };
 
 /**
- * Whom to add.
+ * The users to add.
  */
 export type Newcomers = {
     user_ids: Array<UserId>;
 };
 
 /**
- * A room to make.
+ * A room to create.
  */
 export type NewRoom = {
     description?: Description | null;
@@ -576,7 +576,7 @@ export type NewRoom = {
 };
 
 /**
- * The fields of a message, as a client sends them.
+ * A message to send.
  */
 export type NewMessageForm = (({
     recipient_id: string;
@@ -596,37 +596,37 @@ export type NewMessageForm = (({
     attachment_type?: '';
 }) & {
     /**
-     * What the attachment is, in the client's words; beside an `attachment_url` only.
+     * The type of the attachment, in any form. Allowed only with an `attachment_url`.
      */
     attachment_type?: string | '';
     /**
-     * An absolute http(s) URL.
+     * The URL of an attachment: absolute http(s).
      */
     attachment_url?: string | '';
     /**
-     * The sender's own id: the same again in the same conversation, within 24 hours, is the same message.
+     * An idempotency key. A send with the same key to the same conversation within 24 hours returns the first message.
      */
     client_message_id?: string | '';
     /**
-     * Or where it goes.
+     * The conversation to send to.
      */
     conversation_id?: ConversationId | '';
     /**
-     * What it says.
+     * The text. Required without an attachment.
      */
     message_text?: string | '';
     /**
-     * Whom it goes to, in the direct conversation with them.
+     * The user to send to, in the direct conversation with them. Send this or `conversation_id`, not both.
      */
     recipient_id?: UserId | '';
     /**
-     * The message of the same conversation that this one answers.
+     * The message of the same conversation that this one replies to.
      */
     reply_to?: MessageId | '';
 };
 
 /**
- * The fields of a message, as a client sends them.
+ * A message to send.
  */
 export type NewMessage = (({
     recipient_id: string;
@@ -646,37 +646,37 @@ export type NewMessage = (({
     attachment_type?: '';
 }) & {
     /**
-     * What the attachment is, in the client's words; beside an `attachment_url` only.
+     * The type of the attachment, in any form. Allowed only with an `attachment_url`.
      */
     attachment_type?: string | null;
     /**
-     * An absolute http(s) URL.
+     * The URL of an attachment: absolute http(s).
      */
     attachment_url?: string | null;
     /**
-     * The sender's own id: the same again in the same conversation, within 24 hours, is the same message.
+     * An idempotency key. A send with the same key to the same conversation within 24 hours returns the first message.
      */
     client_message_id?: string | null;
     /**
-     * Or where it goes.
+     * The conversation to send to.
      */
     conversation_id?: ConversationId | null;
     /**
-     * What it says.
+     * The text. Required without an attachment.
      */
     message_text?: string | null;
     /**
-     * Whom it goes to, in the direct conversation with them.
+     * The user to send to, in the direct conversation with them. Send this or `conversation_id`, not both.
      */
     recipient_id?: UserId | null;
     /**
-     * The message of the same conversation that this one answers.
+     * The message of the same conversation that this one replies to.
      */
     reply_to?: MessageId | null;
 };
 
 /**
- * What may be made; people make rooms of their own.
+ * The type of a new conversation. Rooms are created with `POST /api/rooms`.
  */
 export type NewConversationType = 'direct' | 'group';
 
@@ -695,12 +695,12 @@ export type NewConversation = ({
 };
 
 /**
- * A client's own id for what it makes: 1-64 characters.
+ * An idempotency key that the client chooses: 1-64 characters.
  */
 export type ClientId = string;
 
 /**
- * A message's text was changed or, where the unread count is told as well, a deleted message was brought back.
+ * A message was edited or, if `unread_count` is present, a deleted message was restored.
  */
 export type MessageUpdatedEvent = {
     conversation_id: ConversationId;
@@ -718,7 +718,7 @@ export type MessageUpdatedEvent = {
 };
 
 /**
- * Someone has read up to a message. On the reader's own devices with what is unread since.
+ * A user has read up to a message. Their own devices also get `unread_count` and `counted_to`.
  */
 export type MessageReadEvent = {
     conversation_id: ConversationId;
@@ -735,19 +735,19 @@ export type MessageReadEvent = {
 };
 
 /**
- * A message's new text.
+ * The new text of a message.
  */
 export type MessageEdit = {
     message_text: Text;
 };
 
 /**
- * A message was deleted for everyone, or hidden from the receiver alone.
+ * A message was deleted for everyone, or hidden from the receiver only.
  */
 export type MessageDeletedEvent = {
     conversation_id: ConversationId;
     /**
-     * Whether it is gone for the receiver alone, and what is unread since.
+     * The deleted message, the scope of the deletion, and the receiver's unread count after it.
      */
     data: {
         counted_to: MessageId | null;
@@ -781,7 +781,7 @@ export type MarkAsReadFrame = {
     action: 'mark_as_read';
     message_id: MessageId;
     /**
-     * Anything; the answer has the same.
+     * Any value; the answer repeats it.
      */
     ref?: unknown;
 };
@@ -790,7 +790,7 @@ export type MarkAsReadAck = {
     action: 'mark_as_read';
     data: Watermark;
     /**
-     * Anything; the answer has the same.
+     * Any value; the answer repeats it.
      */
     ref: unknown;
     type: 'ack';
@@ -805,7 +805,7 @@ export type Login = ({
 }) & {
     email?: string | null;
     /**
-     * A password as someone typed it, in NFC (RFC 8265, section 4.2): keyboards differ in how they send one character.
+     * A password in NFC (RFC 8265, section 4.2), because keyboards differ in how they encode the same character.
      */
     password: string;
     username?: string | null;
@@ -813,20 +813,20 @@ export type Login = ({
 
 export type FrameError = {
     /**
-     * The frame's, whatever it was.
+     * The frame's `action`, of any JSON type.
      */
     action?: unknown;
     code: 'already_exists' | 'blocked' | 'conflict' | 'cursor_expired' | 'internal' | 'invalid_request' | 'not_a_participant' | 'not_an_admin' | 'not_authenticated' | 'not_found' | 'not_the_sender' | 'rate_limited' | 'too_large' | 'unavailable' | 'unsupported_media_type';
     message: string;
     /**
-     * Anything; the answer has the same.
+     * Any value; the answer repeats it.
      */
     ref?: unknown;
     type: 'error';
 };
 
 /**
- * What a poll gives: events in the order of their ids, and when to come again.
+ * The result of a poll: events in the order of their ids, and when to poll again.
  */
 export type Events = {
     cursor: string;
@@ -836,7 +836,7 @@ export type Events = {
 };
 
 /**
- * A row is gone from the inbox.
+ * A row has left the inbox.
  */
 export type ConversationDeletedEvent = {
     conversation_id: ConversationId;
@@ -849,7 +849,7 @@ export type ConversationDeletedEvent = {
 };
 
 /**
- * Some of what a row shows has changed: what is told, and no more.
+ * A row has changed. Only the changed members are present.
  */
 export type ConversationUpdatedEvent = {
     conversation_id: ConversationId;
@@ -868,12 +868,12 @@ export type ConversationUpdatedEvent = {
 };
 
 /**
- * What a conversation is.
+ * The type of a conversation.
  */
 export type ConversationType = 'direct' | 'group' | 'room';
 
 /**
- * An inbox row as the API shows it.
+ * A conversation, as the user's inbox shows it.
  */
 export type Conversation = {
     conversation_id: ConversationId;
@@ -929,12 +929,12 @@ export type Event = ({
 } & TypingEvent);
 
 /**
- * For whom a message is deleted.
+ * The users for whom a message is deleted.
  */
 export type DeletionScope = 'everyone' | 'me';
 
 /**
- * A conversation: the caller's row, and a page of its participants.
+ * A conversation: the caller's row and a page of participants.
  */
 export type ConversationDetails = {
     conversation_id: ConversationId;
@@ -957,7 +957,7 @@ export type ConversationDetails = {
 };
 
 /**
- * What an admin changes.
+ * The details to change. An absent field stays as it is; null removes a description or photo.
  */
 export type ConversationChange = {
     description?: Description | null;
@@ -966,7 +966,7 @@ export type ConversationChange = {
 };
 
 /**
- * Someone whom a user has blocked.
+ * A user whom the caller has blocked.
  */
 export type BlockedUser = {
     blocked_at: Timestamp;
@@ -975,18 +975,18 @@ export type BlockedUser = {
 };
 
 /**
- * Whom to block.
+ * The user to block.
  */
 export type Block = {
     blocked_user_id: UserId;
 };
 
 /**
- * What deleting an account asks for.
+ * The password that confirms the deletion of an account.
  */
 export type AccountDeletion = {
     /**
-     * A password as someone typed it, in NFC (RFC 8265, section 4.2): keyboards differ in how they send one character.
+     * A password in NFC (RFC 8265, section 4.2), because keyboards differ in how they encode the same character.
      */
     password: string;
 };

@@ -1,10 +1,10 @@
-//! Which keys are taken, and which signatures they make hold.
+//! Which keys are accepted, and which signatures they verify.
 //!
-//! The vectors of Wycheproof that apply are those of the signatures: RSA PKCS #1 v1.5 with SHA-256, ECDSA on P-256 with
-//! raw signatures, Ed25519, each with the JSON Web Key of its group. Other curves, hashes and paddings do not: no key
-//! of ours is for them. Nor do the ones of whole tokens (`json_web_signature_test`), which are not published as a
-//! package: their subjects (keys for another algorithm, use or operation, tampered and malformed tokens, algorithms
-//! confused) are tested with keys of our own, here and in `tests/foreign_tokens`.
+//! These tests run the Wycheproof vectors of the supported signatures: RSA PKCS #1 v1.5 with SHA-256, ECDSA on P-256
+//! with raw signatures, and Ed25519, each with the JSON Web Key of its group. They skip other curves, hashes and
+//! paddings, which no accepted key uses, and the vectors of whole tokens (`json_web_signature_test`), which are not
+//! published as a package. What the latter cover (keys for another algorithm, use or operation, tampered and malformed
+//! tokens, algorithm confusion) is tested with our own keys, here and in `tests/foreign_tokens`.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -26,7 +26,7 @@ fn parsed(jwk: &Value) -> Option<Key> {
     Key::parse(&jwk.to_string())
 }
 
-/// A group's key: its JSON Web Key or, where it has none, its point as one.
+/// The JSON Web Key of a group. For a group without one, builds it from the group's public point.
 fn key_of(group: &Value) -> Value {
     let jwk = [&group["publicKeyJwk"], &group["keyJwk"]].into_iter().find(|jwk| jwk.is_object());
     jwk.cloned().unwrap_or_else(|| {
@@ -35,8 +35,8 @@ fn key_of(group: &Value) -> Value {
     })
 }
 
-/// Checks a file of vectors; gives how many are valid and how many invalid.
-fn agree(vectors: &str, algorithm: Algorithm) -> (usize, usize) {
+/// Checks a file of vectors. Returns the numbers of valid and of invalid signatures.
+fn check(vectors: &str, algorithm: Algorithm) -> (usize, usize) {
     let vectors: Value = serde_json::from_str(vectors).unwrap();
     let (mut valid, mut invalid) = (0, 0);
     for group in vectors["testGroups"].as_array().unwrap() {
@@ -44,45 +44,45 @@ fn agree(vectors: &str, algorithm: Algorithm) -> (usize, usize) {
         assert_eq!(key.algorithm, algorithm);
         for test in group["tests"].as_array().unwrap() {
             let (message, signature) = (hex(&test["msg"]), encoded(&hex(&test["sig"])));
-            let holds = Token::over(&message, algorithm, &signature).is_signed(algorithm, &key.public);
+            let verifies = Token::over(&message, algorithm, &signature).is_signed(algorithm, &key.public);
             match test["result"].as_str().unwrap() {
                 "valid" => valid += 1,
                 "invalid" => invalid += 1,
-                // Sound, but of a form that nobody needs to take.
+                // "acceptable": implementations may accept or refuse it.
                 _ => continue,
             }
-            assert_eq!(holds, test["result"] == "valid", "{test}");
+            assert_eq!(verifies, test["result"] == "valid", "{test}");
         }
     }
     (valid, invalid)
 }
 
 #[test]
-fn ecdsa_signatures_hold_as_wycheproof_says() {
-    let (valid, invalid) = agree(ecdsa::TestName::EcdsaSecp256r1Sha256P1363.json_data(), Algorithm::ES256);
+fn ecdsa_signatures_verify_as_wycheproof_says() {
+    let (valid, invalid) = check(ecdsa::TestName::EcdsaSecp256r1Sha256P1363.json_data(), Algorithm::ES256);
     assert!(valid > 150 && invalid > 80, "{valid} {invalid}");
 }
 
 #[test]
-fn ed25519_signatures_hold_as_wycheproof_says() {
-    let (valid, invalid) = agree(eddsa::TestName::Ed25519.json_data(), Algorithm::EdDSA);
+fn ed25519_signatures_verify_as_wycheproof_says() {
+    let (valid, invalid) = check(eddsa::TestName::Ed25519.json_data(), Algorithm::EdDSA);
     assert!(valid > 80 && invalid > 60, "{valid} {invalid}");
 }
 
 #[test]
-fn rsa_signatures_hold_as_wycheproof_says() {
+fn rsa_signatures_verify_as_wycheproof_says() {
     for name in [
         rsa::TestName::Rsa2048Sha256,
         rsa::TestName::Rsa3072Sha256,
         rsa::TestName::Rsa4096Sha256,
         rsa::TestName::Rsa8192Sha256,
     ] {
-        let (valid, invalid) = agree(name.json_data(), Algorithm::RS256);
+        let (valid, invalid) = check(name.json_data(), Algorithm::RS256);
         assert!(valid > 5 && invalid > 200, "{name:?} {valid} {invalid}");
     }
 }
 
-/// A key of each kind that is taken.
+/// One key of each accepted type.
 fn keys() -> [Value; 3] {
     let (x, y) = (encoded(&[1; 32]), encoded(&[2; 32]));
     [
@@ -99,7 +99,7 @@ fn with(key: &Value, name: &str, value: Value) -> Value {
 }
 
 #[test]
-fn a_key_is_for_the_algorithm_of_its_kind() {
+fn a_key_serves_only_the_algorithm_of_its_type() {
     let algorithms = [Algorithm::RS256, Algorithm::ES256, Algorithm::EdDSA];
     for (key, algorithm) in keys().iter().zip(algorithms) {
         let name = serde_json::to_value(algorithm).unwrap();
@@ -140,7 +140,7 @@ fn a_key_is_for_the_algorithm_of_its_kind() {
 }
 
 #[test]
-fn weak_and_malformed_keys_are_left_out() {
+fn weak_and_malformed_keys_are_refused() {
     let [rsa, ec, ed] = keys();
     let modulus = |first: u8, length: usize| {
         let mut modulus = vec![0xff; length];
@@ -158,7 +158,7 @@ fn weak_and_malformed_keys_are_left_out() {
         }
     }
     assert!(parsed(&with(&ec, "y", encoded(&[2; 31]).into())).is_none());
-    // Long enough together, but not each.
+    // The total length is right, but not that of each coordinate.
     let shifted = with(&with(&ec, "x", encoded(&[1; 31]).into()), "y", encoded(&[2; 33]).into());
     assert!(parsed(&shifted).is_none());
     let text = ec.to_string();
@@ -167,7 +167,7 @@ fn weak_and_malformed_keys_are_left_out() {
 }
 
 #[test]
-fn a_set_keeps_what_can_be_used() {
+fn a_key_set_skips_unusable_keys() {
     let [rsa, ec, ed] = keys();
     let oct = json!({"kty": "oct", "k": encoded(&[7; 32]), "alg": "HS256"});
     let set = json!({"keys": [oct, 7, null, [], {}, rsa, "key", ec, ed, with(&ec, "use", "enc".into())], "more": 1});
@@ -179,7 +179,7 @@ fn a_set_keeps_what_can_be_used() {
 }
 
 #[test]
-fn key_sets_come_safely_or_from_this_machine() {
+fn key_set_urls_are_https_or_loopback() {
     for good in [
         "https://issuer.example/.well-known/jwks.json",
         "https://issuer.example:8443/keys?version=1",
