@@ -181,6 +181,107 @@ async fn a_retry_completes_a_group_whose_creation_was_interrupted() {
 }
 
 #[tokio::test]
+async fn a_retry_adds_only_those_who_were_asked_for_and_may_be_added() {
+    let world = World::new().await;
+    let crowd = world.crowd(30).await;
+    let (creator, last) = (&crowd[0], &crowd[29]);
+    let ids: Vec<&str> = crowd[1..].iter().map(|actor| actor.id.as_str()).collect();
+    let body = |ids: &[&str]| {
+        json!({
+            "type": "group", "name": "Everyone", "participant_ids": ids, "client_conversation_id": "once",
+        })
+    };
+    let make = async |ids: &[&str]| creator.post("/api/conversations", &body(ids)).await;
+    world.wire.away_after(1);
+    make(&ids).await.refused(503, "unavailable");
+    world.wire.heal();
+    for other in ["ghost", "p000x"] {
+        make(&[&ids[..28], &[other]].concat()).await.refused(409, "conflict");
+    }
+    last.block(&creator.id).await.expect(200);
+    make(&ids).await.refused(403, "blocked");
+    assert!(last.inbox().await.iter().all(|row| row["type"] != "group"));
+    last.unblock(&creator.id).await.expect(200);
+    // The order of the list does not matter.
+    let reversed: Vec<&str> = ids.iter().rev().copied().collect();
+    make(&reversed).await.expect(200);
+    let group = make(&ids).await.expect(200).conversation();
+    world.fan_out(&group).await;
+    for actor in &crowd {
+        assert_eq!(actor.row_of(&group).await.unwrap()["participant_count"], 30, "{}", actor.id);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_former_admin_adds_nobody_more() {
+    let world = World::new().await;
+    let (crowd, group) = world.group_of(30).await;
+    crowd[0].set_admin(&group, "p001", true).await.expect(200);
+    for n in 0..240 {
+        world.user(&format!("new{n:03}")).await;
+    }
+    let ids: Vec<String> = (0..240).map(|n| format!("new{n:03}")).collect();
+    let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+    let transactions = || world.wire.calls().iter().filter(|call| *call == "TransactWriteItems").count();
+    let before = transactions();
+    world.wire.inject(Faults { slow: Duration::from_millis(20), ..Faults::default() }, 1);
+    let demotion = async {
+        while transactions() < before + 2 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        crowd[0].set_admin(&group, "p001", false).await.expect(200);
+    };
+    let (added, ()) = join(crowd[1].add(&group, &ids), demotion).await;
+    world.wire.heal();
+    added.refused(403, "not_an_admin");
+    assert!(crowd[0].overview(&group).await["participant_count"].as_u64().unwrap() < 270);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_fan_out_ends_while_messages_keep_coming() {
+    let world = World::new().await;
+    let (crowd, group) = world.group_of(30).await;
+    crowd[0].say(&group, "the first").await.expect(201);
+    let sends = async {
+        for (n, from) in crowd.iter().cycle().enumerate() {
+            say_with_retries(from, &group, &n.to_string()).await;
+        }
+    };
+    let fan_out = tokio::time::timeout(Duration::from_secs(5), world.fan_out(&group));
+    tokio::select! {
+        ended = fan_out => ended.expect("the fan-out ends"),
+        () = sends => {}
+    }
+    // What came after it began wakes it again.
+    world.fan_out(&group).await;
+    checked_history(&crowd[1], &group).await;
+}
+
+#[tokio::test]
+async fn a_fan_out_that_runs_out_of_time_names_its_records() {
+    let world = World::new().await;
+    let (crowd, group) = world.group_of(30).await;
+    crowd[0].say(&group, "hello").await.expect(201);
+    let record = json!({
+        "awsRegion": "us-east-1", "eventID": "1", "eventName": "INSERT", "eventSource": "aws:dynamodb",
+        "dynamodb": {
+            "ApproximateCreationDateTime": 0, "SizeBytes": 1, "StreamViewType": "KEYS_ONLY",
+            "SequenceNumber": "7", "NewImage": {},
+            "Keys": {"pk": {"S": format!("C#{group}")}, "sk": {"S": format!("L#{:020}", 2)}},
+        },
+    });
+    let event = || serde_json::from_value(json!({"Records": [record]})).unwrap();
+    let now = tokio::time::Instant::now();
+    world.wire.inject(Faults { slow: Duration::from_millis(20), ..Faults::default() }, 1);
+    let late = fan_out::handle_until(world.app.clone(), event(), now).await.unwrap();
+    let named: Vec<_> = late.batch_item_failures.iter().map(|failure| &failure.item_identifier).collect();
+    assert_eq!(named, [&Some("7".to_owned())]);
+    world.wire.heal();
+    assert!(fan_out::handle(world.app.clone(), event()).await.unwrap().batch_item_failures.is_empty());
+    assert_eq!(checked_history(&crowd[1], &group).await.len(), 1);
+}
+
+#[tokio::test]
 async fn every_change_reaches_all_clients() {
     let world = World::new().await;
     let (crowd, group) = world.group_of(30).await;

@@ -7,6 +7,7 @@ mod blocks;
 mod budgets;
 mod conventions;
 mod costs;
+mod crowds;
 mod cursors;
 mod deleting;
 mod demo;

@@ -288,3 +288,47 @@ async fn the_cost_of_a_search_does_not_depend_on_the_number_of_users() {
     }
     assert_eq!(costs[0], costs[1]);
 }
+
+/// Returns how many transactions a call makes.
+async fn transactions(world: &World, call: impl Future<Output = harness::Answer>) -> usize {
+    let before = world.wire.calls().len();
+    call.await.expect(200);
+    world.wire.calls()[before..].iter().filter(|call| *call == "TransactWriteItems").count()
+}
+
+#[tokio::test]
+async fn copying_a_name_to_many_goes_on_where_it_stopped() {
+    let world = World::new().await;
+    let star = world.registered("star").await.actor;
+    let crowd = world.crowd(150).await;
+    let open = json!({"type": "direct", "participant_ids": [star.id]});
+    for actor in &crowd {
+        actor.post("/api/conversations", &open).await.expect(201);
+    }
+    let name = async |actor: &Actor| actor.row(&star.id).await.unwrap()["other_user_name"].clone();
+
+    // One transaction changes the profile, 49 reach peers.
+    world.wire.away_after(50);
+    star.patch(ME, &json!({"full_name": "Nova"})).await.refused(503, "unavailable");
+    world.wire.heal();
+    let first = transactions(&world, star.get(ME)).await;
+    assert!((80..=100).contains(&first), "a call waits for a bounded part: {first}");
+    let second = transactions(&world, star.get(ME)).await;
+    assert!(first + second <= 111, "{second} more");
+    assert_eq!(transactions(&world, star.get(ME)).await, 0);
+    for actor in &crowd {
+        assert_eq!(name(actor).await, "Nova");
+    }
+
+    // A change itself goes on for longer, and so does the deletion of the account.
+    assert_eq!(transactions(&world, star.patch(ME, &json!({"full_name": "Sun"}))).await, 152);
+    world.wire.away_after(50);
+    let password = json!({"password": harness::PASSWORD});
+    star.json("DELETE", ME, &password).await.refused(503, "unavailable");
+    world.wire.heal();
+    let rest = transactions(&world, star.json("DELETE", ME, &password)).await;
+    assert!(rest <= 115, "{rest}");
+    for actor in &crowd {
+        assert_eq!(name(actor).await, json!(null));
+    }
+}

@@ -215,14 +215,47 @@ async fn users_can_leave_and_rejoin() {
     assert_eq!((&back.data()["unread_count"], text(back.data(), "last_message")), (&json!(0), "without bob"));
     assert_eq!(texts(&bob.messages(&room).await), ["one", "mine", "without bob"]);
     assert_eq!(types(&reader.poll().await), ["conversation.created"]);
-    // The creator is an admin whenever they are in the room. The room exists without them, too.
+    // When the creator leaves, the longest-standing participant owns the room. An empty room exists, too.
     alice.leave(&room).await.expect(200);
-    assert_eq!(bob.row_of(&room).await.unwrap()["is_admin"], false);
+    assert_eq!(bob.row_of(&room).await.unwrap()["is_admin"], true);
     bob.leave(&room).await.expect(200);
     let listed = bob.get("/api/rooms").await.expect(200).list()[0].clone();
     assert_eq!((&listed["participant_count"], text(&listed, "name")), (&json!(0), "talk"));
-    bob.join(&room).await.expect(200);
-    assert_eq!(alice.join(&room).await.expect(200).data()["is_admin"], true);
+    // The first who joins an empty room owns it.
+    assert_eq!(bob.join(&room).await.expect(200).data()["is_admin"], true);
+    assert_eq!(alice.join(&room).await.expect(200).data()["is_admin"], false);
+}
+
+#[tokio::test]
+async fn a_room_always_has_an_owner() {
+    for fill in [1, 27] {
+        let world = World::new().await;
+        let ann = world.registered("ann").await.actor;
+        let room = ann.room("Orphan").await;
+        let crowd = world.crowd(fill).await;
+        let heir = world.user("heir").await;
+        for actor in [&heir].into_iter().chain(&crowd) {
+            actor.join(&room).await.expect(200);
+        }
+        heir.change(&room, &json!({"name": "Mine"})).await.refused(403, "not_an_admin");
+        world.fan_out(&room).await;
+        let mut reader = Reader::new(&heir).await;
+        reader.poll().await;
+        ann.json("DELETE", "/api/users/me", &json!({"password": harness::PASSWORD})).await.expect(200);
+        world.fan_out(&room).await;
+        let events = reader.poll().await;
+        assert!(events.iter().any(|event| event["data"]["is_admin"] == true), "{events:?}");
+        assert_eq!(heir.row_of(&room).await.unwrap()["is_admin"], true);
+        heir.change(&room, &json!({"name": "Mine"})).await.expect(200);
+        crowd[0].delete(&format!("/api/rooms/{room}")).await.refused(403, "not_an_admin");
+        // A former owner has no rights, not even after rejoining.
+        heir.leave(&room).await.expect(200);
+        heir.delete(&format!("/api/rooms/{room}")).await.refused(403, "not_an_admin");
+        assert_eq!(heir.join(&room).await.expect(200).data()["is_admin"], false);
+        let owner = crowd.iter().min_by_key(|actor| actor.id.clone()).unwrap();
+        owner.delete(&format!("/api/rooms/{room}")).await.expect(200);
+        heir.room("Orphan").await;
+    }
 }
 
 #[tokio::test]
@@ -267,7 +300,7 @@ async fn online_users_are_listed_first() {
 }
 
 #[tokio::test]
-async fn only_its_creator_can_delete_a_room() {
+async fn only_its_owner_can_delete_a_room() {
     for fill in [0, 24] {
         let world = World::new().await;
         let (alice, bob) = world.two().await;

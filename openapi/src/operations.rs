@@ -164,7 +164,7 @@ fn conversations() -> Vec<Operation> {
         )
         .returns::<ConversationView>(201, "The caller's row.")
         .returns::<ConversationView>(200, "The caller's row: the conversation already exists.")
-        .fails_with([NotAParticipant, NotFound(""), Blocked])
+        .fails_with([NotAParticipant, NotFound(""), Blocked, Conflict("")])
         .links_to(
             "conversation_id",
             &[

@@ -88,7 +88,6 @@ struct Participant {
 #[derive(Debug, Default)]
 struct Conversation {
     id: String,
-    creator: usize,
     messages: Vec<Message>,
     participants: BTreeMap<usize, Participant>,
 }
@@ -137,9 +136,9 @@ impl Conversation {
         }
     }
 
-    fn remove(&mut self, user: usize, is_room: bool) {
+    fn remove(&mut self, user: usize) {
         self.participants.remove(&user);
-        if !is_room && !self.participants.values().any(|participant| participant.is_admin) {
+        if !self.participants.values().any(|participant| participant.is_admin) {
             let longest = self
                 .participants
                 .iter_mut()
@@ -183,9 +182,11 @@ impl Run {
             Action::Create { .. } => {}
             Action::Join if is_room => {
                 actor.join(&id).await.expect(200);
-                let (is_admin, read) = (conversation.creator == user, conversation.messages.len());
+                // The first in an empty room owns it.
+                let (is_admin, read) = (conversation.participants.is_empty(), conversation.messages.len());
+                let (joined_at, activity) = (joined_at(&actor, &id, user).await, Some(step));
                 let participant =
-                    Participant { is_admin, read, activity: Some(step), ..Participant::default() };
+                    Participant { is_admin, read, joined_at, activity, ..Participant::default() };
                 conversation.participants.entry(user).or_insert(participant);
             }
             Action::Join => actor.join(&id).await.refused(404, "not_found"),
@@ -213,7 +214,7 @@ impl Run {
                 let missing =
                     (!conversation.participants.contains_key(&target)).then_some((404, "not_found"));
                 if succeeded(&actor.remove(&id, PEOPLE[target]).await, refusal.or(missing)) {
-                    conversation.remove(target, is_room);
+                    conversation.remove(target);
                 }
             }
             Action::SetAdmin { target, is_admin } => {
@@ -347,7 +348,7 @@ async fn create(
     let id = if is_room { actor.room("Lobby").await } else { actor.group("Trip", &names).await };
     let people: BTreeSet<usize> =
         [user].into_iter().chain(participants.iter().copied().filter(|_| !is_room)).collect();
-    let mut conversation = Conversation { id, creator: user, ..Conversation::default() };
+    let mut conversation = Conversation { id, ..Conversation::default() };
     for other in people {
         let joined_at = joined_at(actor, &conversation.id, other).await;
         let participant = Participant {

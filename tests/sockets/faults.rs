@@ -80,6 +80,23 @@ pub(crate) async fn add(world: &World, user: &str, connection: &str) {
 }
 
 #[tokio::test]
+async fn a_socket_gets_each_event_once_when_several_join() {
+    let (world, pushed) = pushing().await;
+    let (alice, bob) = world.two().await;
+    for id in ["x", "y", "z"] {
+        world.user(id).await;
+    }
+    let group = alice.group("Trip", &["bob"]).await;
+    let mut reader = Reader::new(&bob).await;
+    reader.poll().await;
+    add(&world, "bob", "fine").await;
+    alice.add(&group, &["x", "y", "z"]).await.expect(200);
+    let queue = reader.poll().await;
+    assert_eq!(kinds(&queue), ["participant.joined", "conversation.updated"].repeat(3));
+    assert_eq!(pushed.to("fine"), queue);
+}
+
+#[tokio::test]
 async fn a_send_succeeds_in_time_even_if_its_pushes_fail() {
     let (world, pushed) = pushing().await;
     let (alice, bob) = world.two().await;

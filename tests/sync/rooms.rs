@@ -30,11 +30,13 @@ async fn rooms_keep_clients_up_to_date() {
     all.verify(carol.join(&lobby)).await.expect(200);
     all.verify(bob.say(&lobby, "with carol")).await.expect(201);
     all.verify(alice.remove(&lobby, "carol")).await.expect(200);
-    // The creator leaves the room and rejoins it.
+    // The owner leaves the room, which goes to Bob, and rejoins it.
     all.verify(alice.leave(&lobby)).await.expect(200);
     all.verify(bob.say(&lobby, "alone")).await.expect(201);
     all.verify(alice.join(&lobby)).await.expect(200);
-    all.verify(alice.change(&lobby, &json!({"photo_url": "https://a.example/1.png"}))).await.expect(200);
+    let photo = json!({"photo_url": "https://a.example/1.png"});
+    all.verify(alice.change(&lobby, &photo)).await.refused(403, "not_an_admin");
+    all.verify(bob.change(&lobby, &photo)).await.expect(200);
     all.verify(async {
         bob.leave(&lobby).await.expect(200);
         alice.say(&lobby, "gone").await.expect(201);

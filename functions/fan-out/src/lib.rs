@@ -1,12 +1,15 @@
 //! The handler of the table's stream: fans out the changes of large conversations.
 //!
 //! Invariant: a record is only a wake-up call. What is left to fan out follows from the conversation's checkpoint, so a
-//! repeated or late record does no harm.
+//! repeated or late record does no harm. A call ends: it fans out what there is when it begins, as each later change has a
+//! record of its own, and reports what it cannot finish in [`TIME_LIMIT`].
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use aws_lambda_events::dynamodb::{Event, EventRecord};
 use aws_lambda_events::streams::{DynamoDbBatchItemFailure, DynamoDbEventResponse};
+use domain::delivery::Delivery;
 use domain::error::Error;
 use domain::id::ConversationId;
 use edge::app::App;
@@ -15,10 +18,15 @@ use observe::log::reason;
 use observe::meter;
 use observe::metrics::Metric;
 use serde_dynamo::AttributeValue;
-use store::{FannedOut, logged_conversation, table};
+use store::{ChangeBatch, FannedOut, logged_conversation, table};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout_at};
 
 /// How many conversations are fanned out concurrently. Each already writes to many participants at once.
 const CONCURRENT_CONVERSATIONS: usize = 4;
+/// How long a call fans out: less than the function's time-out in the template, 60 s, so that it can still report the
+/// records that are left.
+const TIME_LIMIT: Duration = Duration::from_secs(50);
 
 /// Fans out each conversation of a batch of records once, and reports the records of those that failed. Lambda retries
 /// from the first of these on; a conversation that is already done then costs one read.
@@ -26,6 +34,14 @@ const CONCURRENT_CONVERSATIONS: usize = 4;
 /// # Errors
 /// None: failures are in the response.
 pub async fn handle(app: App, event: Event) -> Result<DynamoDbEventResponse, String> {
+    handle_until(app, event, Instant::now() + TIME_LIMIT).await
+}
+
+/// Does what [`handle`] does, but ends at this time.
+///
+/// # Errors
+/// None: failures are in the response.
+pub async fn handle_until(app: App, event: Event, end: Instant) -> Result<DynamoDbEventResponse, String> {
     meter::note_field("route", "stream");
     meter::note_field("records", event.records.len());
     let mut records_of: BTreeMap<ConversationId, Vec<EventRecord>> = BTreeMap::new();
@@ -36,7 +52,11 @@ pub async fn handle(app: App, event: Event) -> Result<DynamoDbEventResponse, Str
     }
     let outcomes = stream::iter(records_of).map(|(conversation, records)| {
         let app = &app;
-        async move { (fan_out(app, &conversation).await, conversation, records) }
+        async move {
+            let outcome = timeout_at(end, fan_out(app, &conversation)).await;
+            let late = |_| Err(Error::Unavailable("the time for the fan-out was over".into()));
+            (outcome.unwrap_or_else(late), conversation, records)
+        }
     });
     let mut response = DynamoDbEventResponse::default();
     let mut outcomes = outcomes.buffer_unordered(CONCURRENT_CONVERSATIONS);
@@ -50,28 +70,51 @@ pub async fn handle(app: App, event: Event) -> Result<DynamoDbEventResponse, Str
     Ok(response)
 }
 
-/// Fans out the changes of a large conversation to all its participants, from its checkpoint on. Idempotent, also when
-/// run concurrently.
+/// Fans out the changes of a large conversation to all its participants, from its checkpoint to the newest change when
+/// the call begins. Idempotent, also when run concurrently.
 ///
 /// # Errors
 /// `Unavailable` if the database is, or a log entry cannot be read yet.
 pub async fn fan_out(app: &App, conversation: &ConversationId) -> Result<(), Error> {
     meter::note(conversation);
-    let mut is_first = true;
+    let mut goal = None;
     while let Some(batch) = app.store.next_batch(conversation).await? {
-        for users in batch.receivers() {
-            let FannedOut { delivery, failure } = app.store.fan_out_to(&batch, users).await?;
-            app.push.deliver(&app.store, delivery).await;
-            failure.map_or(Ok(()), Err)?;
-        }
-        app.store.complete_batch(&batch).await?;
+        let is_first = goal.is_none();
+        let newest = *goal.get_or_insert(batch.newest());
+        // Pushes run beside the writes: no queue waits for the pushes of others.
+        let (deliveries, mut committed) = mpsc::unbounded_channel();
+        let pushes =
+            stream::poll_fn(|context| committed.poll_recv(context)).for_each_concurrent(None, |delivery| {
+                let app = app.clone();
+                async move { app.push.deliver(&app.store, delivery).await }
+            });
+        let (written, ()) = tokio::join!(write(app, &batch, deliveries), pushes);
+        written?;
         // The first batch has the oldest change, and so the greatest lag.
         if is_first && let Some(since) = batch.since() {
             meter::measure_between(Metric::FanOutLag, since, app.store.now());
         }
-        is_first = false;
+        if batch.reaches(newest) {
+            break;
+        }
     }
     Ok(())
+}
+
+/// Writes a batch to the rows and queues of all participants, and moves the checkpoint past it. Sends on what is to be
+/// pushed.
+async fn write(
+    app: &App,
+    batch: &ChangeBatch,
+    deliveries: mpsc::UnboundedSender<Delivery>,
+) -> Result<(), Error> {
+    for users in batch.receivers() {
+        let FannedOut { delivery, failure } = app.store.fan_out_to(batch, users).await?;
+        // The receiving end is polled until this one is dropped.
+        let _ = deliveries.send(delivery);
+        failure.map_or(Ok(()), Err)?;
+    }
+    app.store.complete_batch(batch).await
 }
 
 fn failure(record: EventRecord) -> DynamoDbBatchItemFailure {

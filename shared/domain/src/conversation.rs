@@ -289,6 +289,9 @@ pub struct Meta {
     /// The group is being created: some participants are not added yet.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unfinished: bool,
+    /// A digest of all participants that an unfinished group is to have: a retry may only add these.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked: Option<String>,
     /// The group or room was deleted.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub deleted: bool,
@@ -311,6 +314,7 @@ impl Meta {
             newest_message: None,
             large_since: None,
             unfinished: false,
+            asked: None,
             deleted: false,
         }
     }

@@ -1,5 +1,7 @@
 //! Events to deliver: into their receivers' queues, and to open sockets.
 
+use std::collections::BTreeMap;
+
 use crate::event::{Event, EventView};
 use crate::id::{Stamp, UserId};
 use crate::time::Timestamp;
@@ -52,7 +54,7 @@ pub struct Delivery {
     /// Each event with its receiver.
     pub events: Vec<(UserId, EventView)>,
     /// The sockets of each receiver.
-    pub sockets: Vec<(UserId, Vec<Socket>)>,
+    pub sockets: BTreeMap<UserId, Vec<Socket>>,
 }
 
 impl Delivery {
@@ -66,10 +68,11 @@ impl Delivery {
             let shown = event.shown_to(&receiver, id);
             (receiver, shown)
         });
-        Self { events: events.collect(), sockets }
+        Self { events: events.collect(), sockets: sockets.into_iter().collect() }
     }
 
-    /// Adds another delivery.
+    /// Adds a later delivery. Each socket gets each event once: of a receiver in both, the sockets that were read last
+    /// are kept.
     pub fn extend(&mut self, other: Self) {
         self.events.extend(other.events);
         self.sockets.extend(other.sockets);

@@ -2,6 +2,7 @@
 //!
 //! Invariant: the text form of an id sorts byte by byte as its value does, so an id can be part of a sort key as it is.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -136,6 +137,16 @@ pub enum ConversationKind {
     Group,
     /// Open to every user.
     Room,
+}
+
+/// A digest of some users, the same in every order.
+#[must_use]
+pub fn digest_of(users: &[UserId]) -> String {
+    let sorted: BTreeSet<&str> = users.iter().map(UserId::as_str).collect();
+    let mut context = digest::Context::new(&digest::SHA256);
+    // No id contains a line break.
+    sorted.into_iter().flat_map(|user| [user, "\n"]).for_each(|part| context.update(part.as_bytes()));
+    ORDERED.encode(context.finish())
 }
 
 /// A conversation's id: `d` (direct), `g` (group) or `r` (room), and a digest.

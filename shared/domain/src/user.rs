@@ -5,7 +5,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::account::{EmailAddress, Username};
 use crate::caller::Caller;
-use crate::id::UserId;
+use crate::id::{ConversationId, UserId};
 use crate::name::{Name, Picture};
 use crate::time::{Timestamp, millis};
 
@@ -33,14 +33,17 @@ pub struct Profile {
     /// Whether the latest change has not been copied to the rows of all peers yet.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub spreading: bool,
+    /// How far that copy has come: it has reached the peers up to this conversation, in the order of their ids.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spread_to: Option<ConversationId>,
 }
 
 impl Profile {
     /// The profile of a user who is first seen now.
     #[must_use]
     pub fn new(name: Option<Name>, picture: Option<Picture>, now: Timestamp) -> Self {
-        let (username, email) = (None, None);
-        Self { name, picture, created_at: now, username, email, version: 1, spreading: false }
+        let (username, email, spread_to) = (None, None, None);
+        Self { name, picture, created_at: now, username, email, version: 1, spreading: false, spread_to }
     }
 
     /// The profile of a user who is first seen now, from the token's claims.

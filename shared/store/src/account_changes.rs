@@ -1,5 +1,7 @@
 //! Changing an account's password, and deleting accounts.
 
+use std::time::Duration;
+
 use async_recursion::async_recursion as boxed;
 use domain::account::{Account, PasswordHash, UniqueName};
 use domain::error::Error;
@@ -12,6 +14,9 @@ use crate::client::Store;
 use crate::item::{Write, from_item};
 use crate::transact::{Commit, Transaction};
 use crate::{profiles, sessions};
+
+/// How long a call goes on removing the name from the rows of others.
+const DELETION_TIME: Duration = Duration::from_secs(8);
 
 /// Identifies the account's write in a refusal.
 #[derive(Clone, PartialEq)]
@@ -61,15 +66,22 @@ impl Store {
     /// the user's name in the rows of others. Their messages stay.
     ///
     /// The name is removed first. If the call fails half-way, the account still exists, without a name, and can be
-    /// deleted again.
+    /// deleted again; that call goes on where this one has stopped.
     ///
     /// # Errors
-    /// `NotAuthenticated` if the account was deleted or its password has changed since.
+    /// `NotAuthenticated` if the account was deleted or its password has changed since, `Unavailable` if the rows of so
+    /// many others have the name that removing it takes longer.
     #[boxed]
     pub async fn delete_account(&self, user: &UserId, account: &Account) -> Result<(), Error> {
         let began = Instant::now();
         loop {
+            if began.elapsed() >= DELETION_TIME {
+                return Err(Error::Unavailable("the name is not removed everywhere yet".into()));
+            }
             let profile = self.revise(user, || Err(account_changed()), Profile::nameless).await?;
+            if profile.spreading {
+                continue;
+            }
             self.end_sessions(user).await?;
             let guard = |name: &UniqueName| Write::delete(guard_key(name)).if_still("user", Some(user));
             let account_write = Write::delete(key(user));
@@ -84,7 +96,9 @@ impl Store {
                     guard(&account.email.unique()),
                 ],
             );
-            let Commit::Refused(refusals) = self.commit(transaction, began).await? else { return Ok(()) };
+            let Commit::Refused(refusals) = self.commit(transaction, Instant::now()).await? else {
+                return Ok(());
+            };
             match refusals.into_iter().find(|(target, _)| *target == Target::Account) {
                 // Already deleted: by an earlier attempt whose response was lost, or by another call.
                 Some((_, None)) => return Ok(()),

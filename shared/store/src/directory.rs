@@ -62,7 +62,7 @@ pub(crate) fn replace(
     let old = before.map(words_of).unwrap_or_default();
     let mut writes: Vec<Write> = old.difference(&words).map(|word| Write::delete(key(word, user))).collect();
     if let Some(profile) = after {
-        let profile = Profile { email: None, spreading: false, ..profile.clone() };
+        let profile = Profile { email: None, spreading: false, spread_to: None, ..profile.clone() };
         let entry = Entry { words, profile };
         for word in &entry.words {
             writes.push(Write::put(key(word, user), &entry)?);

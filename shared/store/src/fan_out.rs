@@ -44,6 +44,8 @@ pub struct ChangeBatch {
     /// The new events get greater ids than this: it is above all events that were published while the conversation was
     /// small.
     latest_event: Stamp,
+    /// The newest change when the batch was read.
+    newest: u64,
     participants: Vec<UserId>,
     reads: Reads,
     uncounted: bool,
@@ -130,6 +132,7 @@ impl Store {
             changes,
             since,
             latest_event: group.meta.latest_event,
+            newest: group.meta.seq,
             participants: group.participants.iter().map(|(user, _)| user.clone()).collect(),
             reads: Reads::of_group(group),
             uncounted: group.meta.participant_count > MAX_COUNTED_READERS,
@@ -285,6 +288,18 @@ impl ChangeBatch {
     #[must_use]
     pub fn since(&self) -> Option<Timestamp> {
         self.since
+    }
+
+    /// The number of the conversation's newest change when the batch was read. The batch may end before it.
+    #[must_use]
+    pub fn newest(&self) -> u64 {
+        self.newest
+    }
+
+    /// Whether the batch contains the change with this number, or a later one.
+    #[must_use]
+    pub fn reaches(&self, number: u64) -> bool {
+        self.changes.last().is_some_and(|(last, _)| *last >= number)
     }
 
     /// Whether all changes of the batch have been applied to a row.

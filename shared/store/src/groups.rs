@@ -1,13 +1,13 @@
 //! Creating groups.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 
 use async_recursion::async_recursion as boxed;
 use domain::caller::Caller;
 use domain::conversation::{MAX_PARTICIPANTS, Meta, Row, SMALL};
 use domain::delivery::Delivery;
 use domain::error::Error;
-use domain::id::{ConversationId, ConversationKind, UserId};
+use domain::id::{ConversationId, ConversationKind, UserId, digest_of};
 use domain::limits;
 use domain::name::Name;
 use tokio::time::Instant;
@@ -44,13 +44,15 @@ impl Store {
     ///
     /// # Errors
     /// `NotFound` if a participant does not exist, `Blocked` if one of them has blocked the caller, `Invalid` if there
-    /// are too many, `NotAParticipant` if the caller has left the group with that client id, `RateLimited`.
+    /// are too many, `NotAParticipant` if the caller has left the group with that client id, `Conflict` if the group with
+    /// that client id is unfinished and was to have other participants, `RateLimited`.
     #[boxed]
     pub async fn create_group(&self, caller: &Caller, new: NewGroup) -> Result<Opened, Error> {
         let began = Instant::now();
         let others: Vec<UserId> = {
-            let mut seen = HashSet::from([caller.user.clone()]);
-            new.participants.into_iter().filter(|user| seen.insert(user.clone())).collect()
+            // In the order of their ids, so that a retry adds the same ones last.
+            let users: BTreeSet<UserId> = new.participants.into_iter().collect();
+            users.into_iter().filter(|user| *user != caller.user).collect()
         };
         let people = others.len() as u64 + 1;
         if people > MAX_PARTICIPANTS {
@@ -75,6 +77,7 @@ impl Store {
                 participant_count: initial_count,
                 large_since: is_large.then_some(2),
                 unfinished: is_large,
+                asked: is_large.then(|| digest_of(&others)),
                 ..Meta::new(new.name.clone(), caller.user.clone(), now, at.plus(1))
             };
             let mut transaction = Transaction::new();
@@ -126,6 +129,13 @@ impl Store {
         let Some(meta) = meta else { return Ok(None) };
         let row = row.ok_or(Error::NotAParticipant)?;
         let delivery = if meta.unfinished {
+            if meta.asked.is_some_and(|asked| asked != digest_of(others)) {
+                return Err(Error::Conflict(
+                    "A group with this client id and other participants is being created.",
+                ));
+            }
+            // The call that died has checked them, but they may have blocked the caller since.
+            self.check_may_add(caller, others, "participant_ids").await?;
             self.add_remaining(caller, conversation, others).await?
         } else {
             Delivery::default()
@@ -148,7 +158,10 @@ impl Store {
         for users in others[SMALL - 1..].chunks(JOINS_AT_ONCE) {
             delivery.extend(self.add_some(&caller.user, conversation, users, Some(people)).await?);
         }
-        let done = Write::update(participants::meta_key(conversation)).remove("unfinished").if_present("pk");
+        let done = Write::update(participants::meta_key(conversation))
+            .remove("unfinished")
+            .remove("asked")
+            .if_present("pk");
         self.commit(vec![done].into(), Instant::now()).await?;
         Ok(delivery)
     }

@@ -256,10 +256,25 @@ impl Store {
         self.query_all(query).await?.into_iter().map(read_row).collect()
     }
 
-    /// Reads a user's direct conversations, with the other user of each.
-    pub(crate) async fn peers(&self, user: &UserId) -> Result<Vec<(ConversationId, UserId)>, Error> {
-        let rows = self.rows(user).await?;
-        Ok(rows.into_iter().filter_map(|(conversation, row)| Some((conversation, row.peer?))).collect())
+    /// Reads the next `limit` of a user's conversations after this one, consistently and ordered by id. Returns the direct
+    /// ones, with the other user of each, and the last conversation of any kind if there may be more.
+    pub(crate) async fn peers_after(
+        &self,
+        user: &UserId,
+        after: Option<&ConversationId>,
+        limit: usize,
+    ) -> Result<(Vec<(ConversationId, UserId)>, Option<ConversationId>), Error> {
+        let start = after.map(|conversation| key(user, conversation).attributes());
+        let query = self
+            .prefixed(&partition::of_user(user), "C#")
+            .consistent_read(true)
+            .projection_expression("sk, peer")
+            .set_exclusive_start_key(start);
+        let (items, more) = self.query_up_to(query, limit).await?;
+        let rows = items.into_iter().map(read_row).collect::<Result<Vec<_>, _>>()?;
+        let last = rows.last().filter(|_| more).map(|(conversation, _)| conversation.clone());
+        let peers = rows.into_iter().filter_map(|(conversation, row)| Some((conversation, row.peer?)));
+        Ok((peers.collect(), last))
     }
 
     /// Hides a conversation and its history up to now from one user.

@@ -187,7 +187,7 @@ impl Store {
             let shown = found.presence.shown(user.clone(), found.sockets_until(), now, shares);
             (peer, EventView::presence(id, shown, until))
         });
-        let delivery = Delivery { events: events.collect(), sockets };
+        let delivery = Delivery { events: events.collect(), sockets: sockets.into_iter().collect() };
         let own = found.presence.shown(user.clone(), found.sockets_until(), now, |_| true);
         Ok((found, own, delivery))
     }

@@ -1,15 +1,17 @@
 //! Users' profiles, whose names and pictures are copied into the rows of their peers.
 //!
 //! Invariant: every row ends with the name of the latest version, even if changes race. Each change raises the version
-//! and sets `spreading` until it has reached all rows; if a call fails half-way, the next one that revises the profile
-//! completes it. A row takes a name only from a later version than its own, and is created only with the current name.
+//! and sets `spreading` until it has reached all rows, and `spread_to` up to which of them. A call copies the name to a
+//! bounded number of rows; the next one that revises the profile goes on from there, also if a call fails. A row takes a name only from a later version than its own, and is created only with the current name.
+
+use std::time::Duration;
 
 use async_recursion::async_recursion as boxed;
 use domain::caller::Caller;
 use domain::delivery::OutgoingEvent;
 use domain::error::Error;
 use domain::event::Event;
-use domain::id::UserId;
+use domain::id::{ConversationId, UserId};
 use domain::time::Timestamp;
 use domain::user::{Profile, ProfileChange};
 use futures_util::stream::{self, StreamExt};
@@ -23,6 +25,12 @@ use crate::{directory, inbox, partition};
 
 /// Rows of peers that are updated in parallel when a name changes.
 const RENAMES_AT_ONCE: usize = 8;
+/// Rows that are read together, and after which the position is stored.
+const RENAMES_PER_STEP: usize = 20;
+/// Steps of a call that is not about the name, so that it does not wait long for the peers of a popular user.
+const STEPS: usize = 5;
+/// How long a change of the name goes on copying it.
+const RENAMING_TIME: Duration = Duration::from_secs(5);
 
 pub(crate) fn key(user: &UserId) -> Key {
     Key { pk: partition::of_user(user), sk: "PROFILE".into() }
@@ -40,14 +48,20 @@ impl Store {
         self.revise(&caller.user, first, |profile| profile.refreshed(caller)).await
     }
 
-    /// Changes the caller's profile and returns it.
+    /// Changes the caller's profile and returns it. If the rows of many peers are left after 5 s, the user's next calls
+    /// complete the change.
     ///
     /// # Errors
     /// `NotAuthenticated` if the caller registered here and the account was deleted.
     #[boxed]
     pub async fn change_profile(&self, caller: &Caller, change: &ProfileChange) -> Result<Profile, Error> {
         let first = || first_of(caller, self.clock.now());
-        self.revise(&caller.user, first, |profile| profile.changed(change)).await
+        let began = Instant::now();
+        let mut profile = self.revise(&caller.user, first, |profile| profile.changed(change)).await?;
+        while profile.spreading && began.elapsed() < RENAMING_TIME {
+            profile = self.spread(&caller.user, profile).await?;
+        }
+        Ok(profile)
     }
 
     /// Returns a user's profile, by an eventually consistent read; `None` if there is no such user.
@@ -59,8 +73,8 @@ impl Store {
         self.get(key(user), false).await?.map(from_item).transpose()
     }
 
-    /// The only way to change a profile: updates it together with its directory entries, and then the rows of peers.
-    /// `first` creates the profile of a user who has none.
+    /// The only way to change a profile: updates it together with its directory entries, and then the rows of up to 100
+    /// peers. Afterwards `spreading` tells whether there are more. `first` creates the profile of a user who has none.
     pub(crate) async fn revise(
         &self,
         user: &UserId,
@@ -81,7 +95,8 @@ impl Store {
             let next = if changed == current {
                 current
             } else {
-                let next = Profile { version: current.version + 1, spreading: true, ..changed };
+                let (version, spread_to) = (current.version + 1, None);
+                let next = Profile { version, spreading: true, spread_to, ..changed };
                 let write = Write::put(key(user), &next)?.if_present("pk");
                 let mut writes = vec![write.if_still_number("version", current.version)];
                 writes.extend(directory::replace(user, Some(&current), Some(&next))?);
@@ -93,14 +108,34 @@ impl Store {
             if !next.spreading {
                 return Ok(next);
             }
-            self.spread(user, &next).await?;
-            return Ok(Profile { spreading: false, ..next });
+            return self.spread(user, next).await;
         }
     }
 
-    /// Copies a name and picture into the rows of the user's peers.
-    async fn spread(&self, user: &UserId, profile: &Profile) -> Result<(), Error> {
-        let peers = self.peers(user).await?;
+    /// Copies a name and picture into the rows of the user's next peers, up to 100. Returns the profile with the new
+    /// position.
+    async fn spread(&self, user: &UserId, mut profile: Profile) -> Result<Profile, Error> {
+        for _ in 0..STEPS {
+            let after = profile.spread_to.as_ref();
+            let (peers, last) = self.peers_after(user, after, RENAMES_PER_STEP).await?;
+            self.rename_at(&peers, &profile).await?;
+            let own = Write::update(key(user)).if_present("pk").if_still_number("version", profile.version);
+            let Some(last) = last else {
+                // Refused if there is a later change, whose own call spreads it.
+                let done = own.remove("spreading").remove("spread_to");
+                self.commit(vec![done].into(), Instant::now()).await?;
+                return Ok(Profile { spreading: false, spread_to: None, ..profile });
+            };
+            profile.spread_to = match self.update_one(own.set("spread_to", &last)).await? {
+                Ok(_) => Some(last),
+                Err(_) => return Ok(Profile { spreading: false, spread_to: None, ..profile }),
+            };
+        }
+        Ok(profile)
+    }
+
+    /// Copies a name and picture into the rows of some peers.
+    async fn rename_at(&self, peers: &[(ConversationId, UserId)], profile: &Profile) -> Result<(), Error> {
         let name = profile.shown_name();
         let changes = [("other_user_name", json!(name)), ("photo_url", json!(profile.picture))];
         let renames = peers.iter().map(async |(conversation, peer)| {
@@ -123,10 +158,7 @@ impl Store {
         while let Some(renamed) = renames.next().await {
             renamed?;
         }
-        // Refused if there is a later change, whose own call spreads it.
-        let done = Write::update(key(user)).remove("spreading").if_present("pk");
-        let done = done.if_still_number("version", profile.version);
-        self.commit(vec![done].into(), Instant::now()).await.map(|_| ())
+        Ok(())
     }
 
     /// Returns the profiles of up to 100 users, in no order. Unknown users are left out.

@@ -1,0 +1,51 @@
+//! Many users who join one room or send into it at the same moment: all of them succeed, and few attempts are refused.
+
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use harness::wire::Faults;
+use harness::{Answer, World};
+use serde_json::json;
+
+use crate::large::checked_history;
+
+fn transactions(world: &World) -> usize {
+    world.wire.calls().iter().filter(|call| *call == "TransactWriteItems").count()
+}
+
+/// Runs calls at once, all of which must succeed, with at most `attempts` transactions per call.
+async fn at_once(world: &World, calls: Vec<impl Future<Output = Answer>>, attempts: f64) -> Vec<Answer> {
+    let (count, before, began) = (calls.len(), transactions(world), Instant::now());
+    let answers = join_all(calls).await;
+    let refused: Vec<_> = answers.iter().filter(|answer| answer.status > 201).collect();
+    let (made, time) = (transactions(world) - before, began.elapsed());
+    println!("{count} calls, {made} transactions, {time:?}, {} refused", refused.len());
+    assert!(refused.is_empty(), "{} of {count}, such as {:?}", refused.len(), refused[0]);
+    let each = f64::from(u32::try_from(made).unwrap()) / f64::from(u32::try_from(count).unwrap());
+    assert!(each <= attempts, "{each} transactions per call");
+    answers
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn senders_over_a_slow_wire_do_not_refuse_each_other_for_long() {
+    let world = World::new().await;
+    let (crowd, group) = world.group_of(64).await;
+    world.wire.inject(Faults { slow: Duration::from_millis(15), ..Faults::default() }, 1);
+    at_once(&world, crowd.iter().map(|actor| actor.say(&group, "hello")).collect(), 8.0).await;
+    world.wire.heal();
+    world.fan_out(&group).await;
+    assert_eq!(checked_history(&crowd[0], &group).await.len(), 64);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn two_senders_at_once_need_no_pause() {
+    let world = World::new().await;
+    let (crowd, group) = world.group_of(30).await;
+    for _ in 0..10 {
+        let sends = crowd[..2].iter().map(|actor| actor.say(&group, "hello"));
+        at_once(&world, sends.collect(), 1.5).await;
+    }
+    let names = json!({"name": "Others"});
+    let changes = crowd[..1].iter().map(|actor| actor.change(&group, &names));
+    at_once(&world, changes.collect(), 1.0).await;
+}
