@@ -13,6 +13,7 @@ mod demo;
 mod direct;
 mod durability;
 mod editing;
+mod faults;
 mod foreign_tokens;
 mod forms;
 mod functions;

@@ -44,8 +44,8 @@ use serde_json::{Value, json};
 use store::table;
 use wire::Wire;
 
-/// The table's name in every world.
-pub const TABLE: &str = "tidings";
+pub use wire::TABLE;
+
 /// The password of the users that [`World::registered`] registers.
 pub const PASSWORD: &str = "correct horse battery";
 

@@ -3,6 +3,7 @@
 //! Invariant: only the authorizer sets the identity, once. API Gateway adds it to every later event of the socket, so
 //! that a frame needs no look-up.
 
+use async_recursion::async_recursion as boxed;
 use aws_lambda_events::apigw::{ApiGatewayProxyResponse, ApiGatewayWebsocketProxyRequest};
 use domain::caller::Caller;
 use domain::error::Error;
@@ -62,6 +63,7 @@ struct Ticket {
 ///
 /// # Errors
 /// `Unavailable` if the database is.
+#[boxed]
 pub async fn issue_ticket(app: &App, caller: &Caller) -> Result<String, Error> {
     let ticket = Ticket { id: id::request_token(), identity: caller.into() };
     app.store.add_ticket(&caller.user, &ticket.id).await?;
@@ -79,6 +81,7 @@ async fn use_ticket(app: &App, ticket: &str) -> Result<Caller, Error> {
 /// # Errors
 /// `NotAuthenticated` if it sends none of these, or one that is not valid; `Unavailable` if the issuer's keys or the
 /// database are.
+#[boxed]
 pub async fn authenticate(
     app: &App,
     token: Option<&str>,

@@ -36,6 +36,7 @@
 
 mod account_changes;
 mod accounts;
+mod backoff;
 mod blocks;
 mod buckets;
 mod change_log;
