@@ -64,10 +64,11 @@ async fn unprocessed_keys_are_read_again() {
 async fn a_stalled_transaction_is_retried_until_it_completes() {
     let world = World::new().await;
     let (alice, bob) = world.two().await;
+    alice.send("bob", "before").await.expect(201);
     let began = Instant::now();
     world.wire.stall(Duration::from_secs(6));
     let sent = alice.send("bob", "hello").await.expect(201).id();
     assert!(began.elapsed() >= Duration::from_secs(6));
     let page = bob.page("alice").await;
-    assert_eq!((page.len(), page[0]["id"].as_str()), (1, Some(sent.as_str())));
+    assert_eq!((page.len(), page[1]["id"].as_str()), (2, Some(sent.as_str())));
 }
