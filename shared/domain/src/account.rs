@@ -122,12 +122,19 @@ impl From<EmailAddress> for String {
     }
 }
 
-/// A name that only one account may have: a username or an e-mail address, folded, and what it looks like.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A name that only one account may have: a username or an e-mail address, folded, and what it looks like. Two are equal
+/// if their folded forms are.
+#[derive(Debug, Clone, Eq)]
 pub struct UniqueName {
     kind: &'static str,
     folded: String,
     appearances: Vec<String>,
+}
+
+impl PartialEq for UniqueName {
+    fn eq(&self, other: &Self) -> bool {
+        (self.kind, &self.folded) == (other.kind, &other.folded)
+    }
 }
 
 impl UniqueName {
