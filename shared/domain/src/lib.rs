@@ -12,6 +12,7 @@ pub mod error;
 pub mod event;
 pub mod fields;
 pub mod id;
+pub mod invisible;
 pub mod limits;
 pub mod message;
 pub mod name;

@@ -6,14 +6,14 @@ use serde::{Deserialize, Deserializer, Serialize};
 use crate::account::{EmailAddress, Username};
 use crate::caller::Caller;
 use crate::id::UserId;
-use crate::name::{Name, Picture};
+use crate::name::{Name, Picture, stored_option};
 use crate::time::{Timestamp, millis};
 
 /// A user's profile, as the store holds it beside the user's id.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Profile {
     /// The full name.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "stored_option", skip_serializing_if = "Option::is_none")]
     pub name: Option<Name>,
     /// The picture.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -22,10 +22,10 @@ pub struct Profile {
     #[serde(with = "millis")]
     pub created_at: Timestamp,
     /// The username, if the user registered here.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "stored_option", skip_serializing_if = "Option::is_none")]
     pub username: Option<Username>,
     /// The e-mail address, which only the user sees. Users who came with a token from elsewhere have none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "stored_option", skip_serializing_if = "Option::is_none")]
     pub email: Option<EmailAddress>,
     /// Rises with each change of the profile.
     #[serde(default)]

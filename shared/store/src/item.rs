@@ -11,7 +11,7 @@ use aws_sdk_dynamodb::types::{
     Update,
 };
 use domain::error::Error;
-use domain::id::{MessageId, Stamp, UserId};
+use domain::id::{ConversationId, MessageId, Stamp, UserId};
 use domain::limits::{RateLimit, Take};
 use domain::name::{Name, Picture};
 use domain::time::Timestamp;
@@ -53,7 +53,7 @@ macro_rules! text_attribute {
         }
     )+};
 }
-text_attribute!(str, String, Stamp, UserId, MessageId, Name);
+text_attribute!(str, String, Stamp, UserId, ConversationId, MessageId, Name);
 
 macro_rules! number_attribute {
     ($($kind:ty),+) => {$(
