@@ -245,7 +245,7 @@ fn rooms() -> Vec<Operation> {
         call("get", "/api/rooms", "getRooms", "All rooms, ordered by name.")
             .query::<rooms::Page>()
             .lists::<Vec<RoomView>>("A page of rooms."),
-        call("delete", "/api/rooms/{id}", "deleteRoom", "Deletes a room. Its creator only.")
+        call("delete", "/api/rooms/{id}", "deleteRoom", "Deletes a room. Its owner only: its creator or, after the owner has left, the longest-standing participant.")
             .path_parameter::<ConversationId>()
             .acknowledges("The room is deleted for everyone.")
             .fails_with([NotAnAdmin, NotFound("")]),

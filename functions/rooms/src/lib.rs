@@ -99,7 +99,7 @@ async fn leave(
     Ok(Reply::ok((), "OK"))
 }
 
-/// Deletes the room for everyone in it. Its creator only.
+/// Deletes the room for everyone in it. Its owner only.
 async fn remove(
     State(app): State<App>,
     caller: Caller,

@@ -9,8 +9,8 @@ use domain::id::{MessageId, Stamp, UserId};
 use domain::limits;
 use domain::message::{Content, Message, ReadState};
 use serde::{Deserialize, Serialize};
-use tokio::time::Instant;
 
+use crate::attempts::Attempts;
 use crate::change_log::Change;
 use crate::changing::{ChangeTarget, ChangeTransaction, Changed, MessageToChange, caller_full_at};
 use crate::client::Store;
@@ -42,7 +42,7 @@ impl Store {
     /// `NotAParticipant`, `NotFound`, `NotTheSender` if the caller is neither the sender nor an admin, `RateLimited`.
     #[boxed]
     pub async fn delete_message(&self, caller: &UserId, id: &MessageId) -> Result<Changed, Error> {
-        let began = Instant::now();
+        let mut attempts = Attempts::new();
         let mut full_at = None;
         loop {
             let subject = self.message_to_change(caller, id).await?;
@@ -77,12 +77,13 @@ impl Store {
                 let deletion = Deletion { store: self, caller, subject: &subject, deleted: &deleted, at };
                 events = deletion.add_rows(&mut transaction, full_at).await?;
             }
-            match self.commit_and_publish(transaction, events, began).await? {
+            match self.commit_and_publish(transaction, events, attempts.began()).await? {
                 Commit::Done(delivery) => {
                     return Ok(Changed { message: deleted, reads: subject.reads, delivery });
                 }
                 Commit::Refused(refusals) => full_at = caller_full_at(caller, refusals),
             }
+            attempts.refused().await?;
         }
     }
 
@@ -92,7 +93,7 @@ impl Store {
     /// `NotAParticipant`, `NotFound`, `RateLimited`.
     #[boxed]
     pub async fn hide_message(&self, caller: &UserId, id: &MessageId) -> Result<Changed, Error> {
-        let began = Instant::now();
+        let mut attempts = Attempts::new();
         let mut full_at = None;
         loop {
             let (row, stored) =
@@ -127,10 +128,11 @@ impl Store {
             let event =
                 Event::MessageDeleted { message: hidden, reads: reads.clone(), only_me: true, unread };
             let events = vec![OutgoingEvent::new(caller.clone(), at, event)];
-            match self.commit_and_publish(transaction, events, began).await? {
+            match self.commit_and_publish(transaction, events, attempts.began()).await? {
                 Commit::Done(delivery) => return Ok(Changed { message, reads, delivery }),
                 Commit::Refused(refusals) => full_at = caller_full_at(caller, refusals),
             }
+            attempts.refused().await?;
         }
     }
 
@@ -161,7 +163,7 @@ impl Store {
     /// `NotFound` if the message is not deleted, or its content is no longer kept.
     #[boxed]
     pub async fn restore_message(&self, id: &MessageId) -> Result<Changed, Error> {
-        let began = Instant::now();
+        let mut attempts = Attempts::new();
         loop {
             let (stored, recoverable, group) = tokio::try_join!(
                 self.stored_message(id),
@@ -206,9 +208,10 @@ impl Store {
                     }
                 }
             }
-            if let Commit::Done(delivery) = self.commit_and_publish(transaction, events, began).await? {
+            if let Commit::Done(delivery) = self.commit_and_publish(transaction, events, attempts.began()).await? {
                 return Ok(Changed { message: restored, reads: subject.reads, delivery });
             }
+            attempts.refused().await?;
         }
     }
 }

@@ -8,8 +8,8 @@ use domain::event::Event;
 use domain::id::{ConversationId, ConversationKind, UserId};
 use domain::name::{Name, Picture};
 use serde_json::{Map, Value, json};
-use tokio::time::Instant;
 
+use crate::attempts::Attempts;
 use crate::change_log::{self, Change};
 use crate::client::Store;
 use crate::item::Write;
@@ -86,7 +86,7 @@ impl Store {
         details: &Details,
     ) -> Result<Delivery, Error> {
         self.not_direct(caller, conversation).await?;
-        let began = Instant::now();
+        let mut attempts = Attempts::new();
         loop {
             let group = self.group(conversation, SMALL, true).await?.ok_or(Error::NotAParticipant)?;
             Group::require_admin(self.part_in(&group, conversation, caller).await?.as_ref())?;
@@ -123,13 +123,14 @@ impl Store {
                     events.push(OutgoingEvent::new(user.clone(), at.plus(1), event));
                 }
             }
-            match self.commit_and_publish(transaction, events, began).await? {
+            match self.commit_and_publish(transaction, events, attempts.began()).await? {
                 Commit::Done(delivery) => return Ok(delivery),
                 // If `META` was refused as well, it has changed: check the name again, against the new state.
                 Commit::Refused(refusals) => {
                     if refusals.iter().all(|(target, _)| *target == Target::RoomName) {
                         return Err(room_names::TAKEN);
                     }
+                    attempts.refused().await?;
                 }
             }
         }

@@ -10,8 +10,8 @@ use domain::event::Event;
 use domain::id::{MessageId, Stamp, UserId};
 use domain::limits;
 use domain::message::Message;
-use tokio::time::Instant;
 
+use crate::attempts::Attempts;
 use crate::change_log::Change;
 use crate::changing::{ChangeTarget, ChangeTransaction, Changed, MessageToChange};
 use crate::client::Store;
@@ -42,7 +42,7 @@ impl Store {
     /// other, `Conflict` if the message is deleted, `Invalid` if the text is empty or too long, `RateLimited`.
     #[boxed]
     pub async fn edit_message(&self, caller: &UserId, id: &MessageId, text: &str) -> Result<Changed, Error> {
-        let began = Instant::now();
+        let mut attempts = Attempts::new();
         let (showing_another, cleared) = Default::default();
         let mut editing =
             Editing { store: self, caller, id, full_at: None, showing_another, cleared, floor: None };
@@ -63,12 +63,13 @@ impl Store {
                 return Ok(subject.unchanged());
             }
             let (transaction, events) = editing.build(&subject, &edited)?;
-            match self.commit_and_publish(transaction, events, began).await? {
+            match self.commit_and_publish(transaction, events, attempts.began()).await? {
                 Commit::Done(delivery) => {
                     return Ok(Changed { message: edited, reads: subject.reads, delivery });
                 }
                 Commit::Refused(refusals) => editing.handle_refusals(refusals)?,
             }
+            attempts.refused().await?;
         }
     }
 }

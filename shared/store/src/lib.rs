@@ -36,6 +36,7 @@
 
 mod account_changes;
 mod accounts;
+mod attempts;
 mod backoff;
 mod blocks;
 mod buckets;

@@ -3,7 +3,7 @@
 //! Invariant: a change of participants commits only if `seq` is as it was read together with them. So two admins who
 //! remove each other, or the last two who leave, do so one after the other, and a group always has an admin.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use async_recursion::async_recursion as boxed;
 use domain::caller::Caller;
@@ -14,8 +14,8 @@ use domain::event::Event;
 use domain::id::{ConversationId, ConversationKind, Stamp, UserId};
 use domain::time::Timestamp;
 use serde_json::json;
-use tokio::time::Instant;
 
+use crate::attempts::Attempts;
 use crate::change_log::{self, Change};
 use crate::client::Store;
 use crate::item::{Write, from_item};
@@ -125,7 +125,7 @@ impl Store {
         Ok(delivery)
     }
 
-    /// Adds up to 24 users. While a group is being created, `final_count` is the number of participants that it will
+    /// Adds up to 24 users, as long as `by` is an admin. While a group is being created, `final_count` is the number of participants that it will
     /// have, and no `participant.joined` is published.
     pub(crate) async fn add_some(
         &self,
@@ -135,14 +135,12 @@ impl Store {
         final_count: Option<u64>,
     ) -> Result<Delivery, Error> {
         let mut delivery = Delivery::default();
-        let mut began = Instant::now();
+        let mut attempts = Attempts::new();
         loop {
             let group = self.group(conversation, SMALL, true).await?.ok_or(Error::NotAParticipant)?;
             let current = self.participants_among(&group, conversation, users.iter().chain([by])).await?;
-            if !current.contains(by) {
-                return Err(Error::NotAParticipant);
-            }
-            let missing: Vec<&UserId> = users.iter().filter(|user| !current.contains(*user)).collect();
+            Group::require_admin(current.get(by))?;
+            let missing: Vec<&UserId> = users.iter().filter(|user| !current.contains_key(*user)).collect();
             let Some(first) = missing.first() else { return Ok(delivery) };
             let is_large = group.is_large() || group.meta.participant_count >= SMALL as u64;
             let new_users = if is_large { missing.clone() } else { vec![*first] };
@@ -155,12 +153,14 @@ impl Store {
             let rows = new_users.iter().map(|user| ((*user).clone(), row.clone())).collect();
             let by = final_count.is_none().then_some(by);
             let (writes, events) = self.adding(conversation, &group, rows, by, at)?;
-            if let Commit::Done(pushes) = self.commit_and_publish(writes.into(), events, began).await? {
+            if let Commit::Done(pushes) = self.commit_and_publish(writes.into(), events, attempts.began()).await? {
                 delivery.extend(pushes);
-                began = Instant::now();
                 if new_users.len() == missing.len() {
                     return Ok(delivery);
                 }
+                attempts = Attempts::new();
+            } else {
+                attempts.refused().await?;
             }
         }
     }
@@ -171,12 +171,12 @@ impl Store {
         group: &Group,
         conversation: &ConversationId,
         users: impl Iterator<Item = &UserId>,
-    ) -> Result<HashSet<UserId>, Error> {
+    ) -> Result<HashMap<UserId, Participant>, Error> {
         if group.is_complete {
-            return Ok(group.participants.iter().map(|(user, _)| user.clone()).collect());
+            return Ok(group.participants.iter().cloned().collect());
         }
         let keys = users.map(|user| participants::key(conversation, user)).collect();
-        self.get_all(keys).await?.iter().map(participants::user_of).collect()
+        self.get_all(keys).await?.into_iter().map(participants::read_participant).collect()
     }
 
     /// Returns the writes and events of joining users: their own and, in a conversation of up to 24 participants, those
@@ -221,8 +221,8 @@ impl Store {
         Ok((writes, events))
     }
 
-    /// Removes a participant from a group or room. Participants may remove themselves, admins may remove anyone. If a
-    /// group's last admin leaves, the longest-standing participant becomes its admin.
+    /// Removes a participant from a group or room. Participants may remove themselves, admins may remove anyone. If the
+    /// last admin leaves, the longest-standing participant becomes the admin: a room's new owner.
     ///
     /// # Errors
     /// `NotAParticipant`, `NotAnAdmin`, `NotFound` if `leaver` does not take part.
@@ -234,7 +234,7 @@ impl Store {
         leaver: &UserId,
     ) -> Result<Delivery, Error> {
         self.not_direct(caller, conversation).await?;
-        let began = Instant::now();
+        let mut attempts = Attempts::new();
         loop {
             // Read the group first: a caller who is removed between the two reads must not commit under the `seq` that
             // their removal has raised.
@@ -251,16 +251,15 @@ impl Store {
             let not_found = Error::NotFound("There is no such participant.");
             let (Some(them), Some(row)) = (them, row) else { return Err(not_found) };
             // An admin's successor may be any participant, so all of them are needed.
-            let may_need_successor = them.admin && conversation.kind() == ConversationKind::Group;
-            if may_need_successor && !group.is_complete {
+            if them.admin && !group.is_complete {
                 group.participants = self.participants_after(conversation, None, participants::ALL).await?.0;
                 group.is_complete = true;
             }
-            let (writes, events) =
-                self.leaving(conversation, &group, (leaver, caller), &row, may_need_successor)?;
-            if let Commit::Done(delivery) = self.commit_and_publish(writes.into(), events, began).await? {
+            let (writes, events) = self.leaving(conversation, &group, (leaver, caller), &row, them.admin)?;
+            if let Commit::Done(delivery) = self.commit_and_publish(writes.into(), events, attempts.began()).await? {
                 return Ok(delivery);
             }
+            attempts.refused().await?;
         }
     }
 
@@ -291,10 +290,10 @@ impl Store {
         group: &Group,
         (leaver, by): (&UserId, &UserId),
         row: &Row,
-        may_need_successor: bool,
+        is_admin: bool,
     ) -> Result<(Vec<Write>, Vec<OutgoingEvent>), Error> {
         let others = || group.participants.iter().filter(|(user, _)| user != leaver);
-        let has_admin = !may_need_successor || others().any(|(_, participant)| participant.admin);
+        let has_admin = !is_admin || others().any(|(_, participant)| participant.admin);
         let longest = others().min_by_key(|(user, participant)| (participant.joined_at, user.clone()));
         let successor = longest.filter(|_| !has_admin).map(|(user, _)| user);
         let at = self.clock.stamp_above(row.event_floor().max(Some(group.meta.latest_event)));
@@ -354,7 +353,7 @@ impl Store {
     ///
     /// # Errors
     /// `NotAParticipant`, `NotAnAdmin`, `NotFound` if `user` does not take part, `Conflict` if the group would have no
-    /// admin, or in a room, whose only admin is its creator.
+    /// admin, or in a room, whose only admin is its owner.
     #[boxed]
     pub async fn set_admin(
         &self,
@@ -364,13 +363,13 @@ impl Store {
         is_admin: bool,
     ) -> Result<Delivery, Error> {
         self.not_direct(caller, conversation).await?;
-        let began = Instant::now();
+        let mut attempts = Attempts::new();
         loop {
             let group = self.group(conversation, participants::ALL, true).await?;
             let group = group.ok_or(Error::NotAParticipant)?;
             Group::require_admin(group.find(caller))?;
             if conversation.kind() == ConversationKind::Room {
-                return Err(Error::Conflict("The only admin of a room is its creator."));
+                return Err(Error::Conflict("The only admin of a room is its owner."));
             }
             let them = group.find(user).ok_or(Error::NotFound("There is no such participant."))?;
             if them.admin == is_admin {
@@ -396,9 +395,10 @@ impl Store {
                 let event = changed(conversation, [("is_admin", json!(is_admin))], seq);
                 events.push(OutgoingEvent::new(user.clone(), at.plus(1), event));
             }
-            if let Commit::Done(delivery) = self.commit_and_publish(writes.into(), events, began).await? {
+            if let Commit::Done(delivery) = self.commit_and_publish(writes.into(), events, attempts.began()).await? {
                 return Ok(delivery);
             }
+            attempts.refused().await?;
         }
     }
 }

@@ -86,11 +86,12 @@ pub(crate) fn changed(
 }
 
 /// Parses the user in a participant's sort key.
-pub(crate) fn user_of(item: &Item) -> Result<UserId, Error> {
+fn user_of(item: &Item) -> Result<UserId, Error> {
     suffix(item, "sk", "P#")?.parse().map_err(Error::internal)
 }
 
-fn read_participant(item: Item) -> Result<(UserId, Participant), Error> {
+/// Reads a participant, with their id.
+pub(crate) fn read_participant(item: Item) -> Result<(UserId, Participant), Error> {
     Ok((user_of(&item)?, from_item(item)?))
 }
 

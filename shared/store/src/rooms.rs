@@ -1,7 +1,9 @@
 //! Rooms: conversations with unique names that anyone may join.
 //!
 //! Invariant: a room has exactly one entry in the list of rooms, keyed by its folded name, so its name is unique. Further
-//! entries, which the list does not show, reserve what the name looks like.
+//! entries, which the list does not show, reserve what the name looks like. A room with participants has exactly one
+//! admin, its owner: its creator, the longest-standing participant when the owner leaves, or the first who joins an
+//! empty room.
 
 use std::collections::HashSet;
 
@@ -21,10 +23,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
+use crate::attempts::Attempts;
 use crate::change_log::{self, Change};
 use crate::client::Store;
 use crate::item::{Key, Write, from_item, full_at, text};
+use crate::messages::StoredMessage;
 use crate::opening::Opened;
+use crate::participants::Group;
 use crate::transact::{Commit, Transaction};
 use crate::{inbox, participants, profiles, room_names};
 
@@ -171,76 +176,111 @@ impl Store {
         Ok((rooms, next))
     }
 
-    /// Joins a room. Its last 100 messages become visible and count as read. Joining again changes nothing.
+    /// Joins a room. Its last 100 messages become visible and count as read. Whoever joins an empty room owns it. Joining
+    /// again changes nothing.
     ///
     /// # Errors
     /// `NotFound` if there is no such room, `Conflict` if it is full, `NotAuthenticated` if the caller's account was
     /// deleted.
     #[boxed]
     pub async fn join(&self, caller: &Caller, room: &ConversationId) -> Result<Opened, Error> {
-        let began = Instant::now();
+        let mut attempts = Attempts::new();
         let unknown = || Error::NotFound("There is no such room.");
         if room.kind() != ConversationKind::Room {
             return Err(unknown());
         }
         self.ensure_user(caller).await?;
+        let own = [participants::key(room, &caller.user), inbox::key(&caller.user, room)];
+        // The group as it is now, and the messages as they were with an earlier `META`.
+        let (mut current, mut earlier): (Option<Group>, Option<(Meta, Vec<StoredMessage>)>) = (None, None);
         loop {
-            let (group, row) = tokio::try_join!(self.group(room, SMALL, true), self.row(&caller.user, room))?;
-            let group = group.ok_or_else(unknown)?;
-            if let Some(row) = row {
-                let conversation = room.clone();
-                return Ok(Opened { conversation, row, is_new: false, delivery: Delivery::default() });
-            }
-            let people = group.meta.participant_count + 1;
-            if people > MAX_PARTICIPANTS {
+            let group = if let Some(group) = current.take() {
+                group
+            } else {
+                let (group, row) =
+                    tokio::try_join!(self.group(room, SMALL, true), self.row(&caller.user, room))?;
+                if let Some(row) = row {
+                    let conversation = room.clone();
+                    return Ok(Opened { conversation, row, is_new: false, delivery: Delivery::default() });
+                }
+                group.ok_or_else(unknown)?
+            };
+            if group.meta.participant_count >= MAX_PARTICIPANTS {
                 return Err(Error::Conflict("The room is full."));
             }
-            // Read after the group: if anything changes in between, the condition on `seq` fails and all is read again.
-            let history = self.messages_below(room, None, HISTORY + 1).await?;
-            let newest = history.first().map(|stored| &stored.message);
-            if newest.map(|message| message.id.stamp) != group.meta.newest_message {
-                continue;
-            }
-            let at = self.clock.stamp_above(Some(group.meta.latest_event));
-            // A former participant may have deleted some of these messages for themselves.
-            let last = history.iter().take(HISTORY).find(|stored| !stored.is_hidden_by(&caller.user));
-            let row = Row {
-                admin: group.meta.creator == caller.user,
-                cleared: history.get(HISTORY).map(|stored| stored.message.id.stamp),
-                head: group.meta.newest_message,
-                read: group.meta.newest_message,
-                last_id: last.map(|stored| stored.message.id.stamp),
-                last_text: last.map(|stored| stored.message.preview()),
-                last_mine: last.is_some_and(|stored| stored.message.sender == caller.user),
-                ..group.new_row(at, people)
+            let history = match earlier.take().filter(|(meta, _)| have_equal_messages(meta, &group.meta)) {
+                Some((_, history)) => history,
+                // Read after the group: if anything changes in between, the condition on `seq` fails.
+                None => self.messages_below(room, None, HISTORY + 1).await?,
             };
-            let rows = vec![(caller.user.clone(), row.clone())];
-            let (mut writes, events) = self.adding(room, &group, rows, Some(&caller.user), at)?;
-            if let Some(last) =
-                last.filter(|stored| Some(stored.message.id.stamp) != group.meta.newest_message)
-            {
-                writes.push(last.shown_by(&caller.user));
+            let newest = history.first().map(|stored| stored.message.id.stamp);
+            let (is_current, mut has_joined) = (newest == group.meta.newest_message, false);
+            if is_current {
+                let (writes, row, events) = self.entering(&caller.user, room, &group, &history)?;
+                match self.commit_and_publish(writes.into(), events, attempts.began()).await? {
+                    Commit::Done(delivery) => {
+                        return Ok(Opened { conversation: room.clone(), row, is_new: true, delivery });
+                    }
+                    Commit::Refused(refusals) => {
+                        let mut found = refusals.iter().filter_map(|((), item)| item.as_ref());
+                        has_joined = found.any(|item| own.iter().any(|key| key.is_of(item)));
+                    }
+                }
             }
-            if let Commit::Done(delivery) = self.commit_and_publish(writes.into(), events, began).await? {
-                return Ok(Opened { conversation: room.clone(), row, is_new: true, delivery });
+            attempts.refused().await?;
+            // In a large room, joining needs no other participant.
+            if group.is_large() && !has_joined {
+                let meta = self.meta(room).await?.ok_or_else(unknown)?;
+                earlier = is_current.then(|| (group.meta.clone(), history));
+                current = Some(Group { meta, ..group });
             }
         }
+    }
+
+    /// Returns the writes and events of a user who joins a room with these newest messages, and the user's row.
+    fn entering(
+        &self,
+        user: &UserId,
+        room: &ConversationId,
+        group: &Group,
+        history: &[StoredMessage],
+    ) -> Result<(Vec<Write>, Row, Vec<OutgoingEvent>), Error> {
+        let at = self.clock.stamp_above(Some(group.meta.latest_event));
+        // A former participant may have deleted some of these messages for themselves.
+        let last = history.iter().take(HISTORY).find(|stored| !stored.is_hidden_by(user));
+        let people = group.meta.participant_count + 1;
+        let row = Row {
+            admin: people == 1,
+            cleared: history.get(HISTORY).map(|stored| stored.message.id.stamp),
+            head: group.meta.newest_message,
+            read: group.meta.newest_message,
+            last_id: last.map(|stored| stored.message.id.stamp),
+            last_text: last.map(|stored| stored.message.preview()),
+            last_mine: last.is_some_and(|stored| stored.message.sender == *user),
+            ..group.new_row(at, people)
+        };
+        let (mut writes, events) =
+            self.adding(room, group, vec![(user.clone(), row.clone())], Some(user), at)?;
+        let shown = last.filter(|stored| Some(stored.message.id.stamp) != group.meta.newest_message);
+        writes.extend(shown.map(|stored| stored.shown_by(user)));
+        Ok((writes, row, events))
     }
 
     /// Deletes a room for everyone in it.
     ///
     /// # Errors
-    /// `NotFound` if there is no such room, `NotAnAdmin` if the caller is not its creator.
+    /// `NotFound` if there is no such room, `NotAnAdmin` if the caller is not its owner.
     #[boxed]
     pub async fn delete_room(&self, caller: &UserId, room: &ConversationId) -> Result<Delivery, Error> {
-        let began = Instant::now();
+        let mut attempts = Attempts::new();
         loop {
             let group = match room.kind() {
                 ConversationKind::Room => self.group(room, SMALL, true).await?,
                 _ => None,
             };
             let group = group.ok_or(Error::NotFound("There is no such room."))?;
-            if group.meta.creator != *caller {
+            let me = self.part_in(&group, room, caller).await?;
+            if !me.is_some_and(|participant| participant.admin) {
                 return Err(Error::NotAnAdmin);
             }
             let at = self.clock.stamp_above(Some(group.meta.latest_event));
@@ -265,9 +305,12 @@ impl Store {
                     events.push(OutgoingEvent::new(user, at.plus(2), event));
                 }
             }
-            if let Commit::Done(delivery) = self.commit_and_publish(writes.into(), events, began).await? {
+            if let Commit::Done(delivery) =
+                self.commit_and_publish(writes.into(), events, attempts.began()).await?
+            {
                 return Ok(delivery);
             }
+            attempts.refused().await?;
         }
     }
 
@@ -335,4 +378,10 @@ impl Store {
         }
         Ok(blocked)
     }
+}
+
+/// Whether a room has the same messages, unchanged, with two `META`: if only participants have changed in between, as
+/// each change raises `seq`, and each of theirs also raises `members`.
+fn have_equal_messages(earlier: &Meta, current: &Meta) -> bool {
+    current.seq - earlier.seq == current.membership - earlier.membership
 }

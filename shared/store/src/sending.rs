@@ -19,8 +19,8 @@ use domain::user::Profile;
 use observe::meter;
 use observe::metrics::Metric;
 use serde::{Deserialize, Serialize};
-use tokio::time::Instant;
 
+use crate::attempts::Attempts;
 use crate::change_log::{self, Change};
 use crate::client::Store;
 use crate::item::{Item, Key, Write, from_item, full_at};
@@ -114,7 +114,7 @@ impl Store {
     /// gets the first message instead.
     #[boxed]
     pub async fn append_message(&self, caller: &Caller, draft: Draft) -> Result<Sent, Error> {
-        let began = Instant::now();
+        let attempts = Attempts::new();
         let conversation = match &draft.destination {
             Destination::User(peer) if *peer == caller.user => {
                 return Err(Error::field("recipient_id", "You cannot write to yourself."));
@@ -146,7 +146,7 @@ impl Store {
             profiles: None,
         };
         sending.set_recipients();
-        let sent = sending.run(began).await?;
+        let sent = sending.run(attempts).await?;
         match &sent {
             Sent::New(message, ..) => {
                 meter::note(&message.id);
@@ -197,7 +197,7 @@ impl Sending<'_> {
         self.floor = self.floor.max(self.group.as_ref().map(|group| group.meta.latest_event));
     }
 
-    async fn run(mut self, began: Instant) -> Result<Sent, Error> {
+    async fn run(mut self, mut attempts: Attempts) -> Result<Sent, Error> {
         loop {
             let message = self.next_message();
             self.floor = Some(message.id.stamp);
@@ -206,10 +206,10 @@ impl Sending<'_> {
                 Err(refusal) => return self.unless_sent_before(refusal).await,
             };
             let events = self.events(&message);
-            match self.store.commit_and_publish(transaction, events, began).await? {
+            match self.store.commit_and_publish(transaction, events, attempts.began()).await? {
                 Commit::Done(delivery) => return Ok(Sent::New(message, self.initial_reads(), delivery)),
                 Commit::Refused(refusals) => match self.handle_refusals(&message, refusals).await {
-                    Ok(NextStep::TryAgain) => {}
+                    Ok(NextStep::TryAgain) => self.pause(&mut attempts).await?,
                     Ok(NextStep::Committed) => {
                         let delivery = self.store.delivery_of(self.events(&message)).await;
                         return Ok(Sent::New(message, self.initial_reads(), delivery));
@@ -219,6 +219,16 @@ impl Sending<'_> {
                 },
             }
         }
+    }
+
+    /// Pauses before the next attempt. In a large conversation the next number is probably taken by then, so it reads
+    /// `META` again: that is cheaper than another refusal.
+    async fn pause(&mut self, attempts: &mut Attempts) -> Result<(), Error> {
+        if attempts.refused().await? && self.group.as_ref().is_some_and(Group::is_large) {
+            let meta = self.store.meta(&self.conversation).await?.ok_or(Error::NotAParticipant)?;
+            self.update_meta(meta);
+        }
+        Ok(())
     }
 
     fn initial_reads(&self) -> ReadState {
@@ -458,12 +468,18 @@ impl Sending<'_> {
     /// Updates the state of the group or room. Returns `false` if its participants must be read again.
     fn handle_refused_meta(&mut self, item: Option<Item>) -> Result<bool, Error> {
         let meta = item.map(from_item::<Meta>).transpose()?;
-        let meta = meta.filter(|meta| !meta.deleted).ok_or(Error::NotAParticipant)?;
-        let Some(group) = &mut self.group else { return Ok(true) };
-        let is_same = group.meta.membership == meta.membership && group.meta.large_since == meta.large_since;
+        Ok(self.update_meta(meta.filter(|meta| !meta.deleted).ok_or(Error::NotAParticipant)?))
+    }
+
+    /// Replaces `META`. Returns `false` if the participants to write to may differ.
+    fn update_meta(&mut self, meta: Meta) -> bool {
+        let Some(group) = &mut self.group else { return true };
+        // Nobody else's items are written in a large conversation.
+        let is_same = group.is_large()
+            || (group.meta.membership == meta.membership && group.meta.large_since == meta.large_since);
         self.floor = self.floor.max(Some(meta.latest_event));
         group.meta = meta;
-        Ok(is_same)
+        is_same
     }
 
     fn handle_refused_row(&mut self, index: usize, item: Option<Item>) -> Result<(), Error> {
