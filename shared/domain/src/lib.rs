@@ -15,6 +15,7 @@ pub mod id;
 pub mod limits;
 pub mod message;
 pub mod name;
+pub mod page_size;
 pub mod people;
 pub mod presence;
 pub mod session;
