@@ -189,6 +189,8 @@ pub struct PageBounds {
 
 /// The most messages that are read of each side before the smaller one is known.
 const FIRST_COUNTED: usize = 200;
+/// The most messages that are counted at a time, which bounds the memory of a count.
+const MAX_COUNTED: usize = 5_000;
 
 /// A count of unread messages in a range, as far as it has been read.
 #[derive(Default)]
@@ -256,39 +258,51 @@ impl Store {
     /// Counts the messages, up to the row's `head`, that are unread once the user's watermark is at `read`; `None` if
     /// there is no message at `read`.
     ///
-    /// Where the row's count is `exact`, it counts either these messages or the ones that are then no longer unread,
-    /// whichever are fewer. So reading page by page costs what the pages cost, however many messages are unread.
+    /// It counts either these messages or the ones that are then no longer unread, whichever are fewer. So reading page
+    /// by page costs what the pages cost, however many messages are unread.
     pub(crate) async fn count_unread(
         &self,
         user: &UserId,
         conversation: &ConversationId,
         row: &Row,
         read: Stamp,
-        exact: bool,
+        is_large: bool,
     ) -> Result<Option<u64>, Error> {
         if row.head == Some(read) {
             return Ok(Some(0));
         }
         // The row of a large conversation may lag behind the message that is marked as read.
         let head = row.head.max(Some(read)).unwrap_or(read);
-        let mut newer = UnreadCount::default();
-        if !exact || head == read {
-            self.count_more(user, conversation, row, (&mut newer, read, head), usize::MAX).await?;
-            return Ok((newer.first == Some(read)).then_some(newer.unread));
-        }
-        let watermark = row.read.max(row.cleared);
-        let low = watermark.unwrap_or_else(|| Stamp::first_of(Timestamp::from_millis(0)));
-        let mut older = UnreadCount::default();
-        let mut count = FIRST_COUNTED;
+        let low = row.read.max(row.cleared);
+        let low = low.unwrap_or_else(|| Stamp::first_of(Timestamp::from_millis(0)));
+        let (mut older, mut newer) = (UnreadCount::default(), UnreadCount::default());
+        let (mut is_exact, mut limit) = (head > read, FIRST_COUNTED);
+        // In a large conversation, the older messages help only after another read.
+        let mut is_older_next = !is_large;
         loop {
-            if self.count_more(user, conversation, row, (&mut older, low, read), count).await? {
-                return Ok((older.last == Some(read)).then_some(row.unread.saturating_sub(older.unread)));
+            if !is_older_next {
+                if self.count_more(user, conversation, row, (&mut newer, read, head), limit).await? {
+                    return Ok((newer.first == Some(read)).then_some(newer.unread));
+                }
+            } else if is_exact
+                && self.count_more(user, conversation, row, (&mut older, low, read), limit).await?
+            {
+                is_exact = !is_large || self.has_all_changes(conversation, row).await?;
+                if is_exact {
+                    return Ok((older.last == Some(read)).then_some(row.unread.saturating_sub(older.unread)));
+                }
             }
-            if self.count_more(user, conversation, row, (&mut newer, read, head), count).await? {
-                return Ok((newer.first == Some(read)).then_some(newer.unread));
+            if is_older_next == is_large {
+                limit = (limit * 2).min(MAX_COUNTED);
             }
-            count *= 2;
+            is_older_next = !is_older_next;
         }
+    }
+
+    /// Whether a participant's row contains every change of a large conversation. Then its count includes exactly the
+    /// messages that have counted as unread so far.
+    async fn has_all_changes(&self, conversation: &ConversationId, row: &Row) -> Result<bool, Error> {
+        Ok(self.meta(conversation).await?.is_some_and(|meta| meta.seq == row.seq))
     }
 
     /// Returns the number of messages after `low` up to `high` that can count as unread.
@@ -300,7 +314,7 @@ impl Store {
         (low, high): (Stamp, Stamp),
     ) -> Result<u64, Error> {
         let mut count = UnreadCount::default();
-        self.count_more(user, conversation, row, (&mut count, low, high), usize::MAX).await?;
+        while !self.count_more(user, conversation, row, (&mut count, low, high), MAX_COUNTED).await? {}
         Ok(count.unread)
     }
 

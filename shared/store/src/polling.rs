@@ -301,9 +301,9 @@ impl Store {
 
         let mut found = Found::new(start, limit.min(room));
         let fresh = found.take_fresh(read, &known)?;
-        let saves = from.is_full() && !fresh.is_empty();
+        let is_overfull = from.is_full() && !fresh.is_empty();
         let (views, saved) = tokio::try_join!(self.event_views(user, fresh, now), async {
-            if !saves {
+            if !is_overfull {
                 return Ok(from.saved.map(|reference| (reference, saved)));
             }
             let tags: BTreeSet<Tag> =
@@ -320,7 +320,7 @@ impl Store {
             let fresh = found.take_fresh(read, &known)?;
             found.events.extend(self.event_views(user, fresh, now).await?);
         }
-        let from = if saves { QueuePosition { delivered: BTreeSet::new(), ..from } } else { from };
+        let from = if is_overfull { QueuePosition { delivered: BTreeSet::new(), ..from } } else { from };
         Ok(found.finish(from, saved, window, room))
     }
 
