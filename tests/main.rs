@@ -37,6 +37,7 @@ mod retries;
 mod roles;
 mod rooms;
 mod searching;
+mod sizes;
 mod sockets;
 mod stream;
 mod structure;

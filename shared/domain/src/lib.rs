@@ -16,6 +16,7 @@ pub mod invisible;
 pub mod limits;
 pub mod message;
 pub mod name;
+pub mod page_size;
 pub mod people;
 pub mod presence;
 pub mod session;

@@ -17,6 +17,7 @@
 //! | socket (WebSocket connection) | `U#user` | `W#connection` | `connections.rs` |
 //! | ticket for a socket | `U#user` | `T#ticket` | `connections.rs` |
 //! | event | `Q#user` | `E#stamp` | `queue.rs` |
+//! | saved tags of delivered events | `Q#user` | `D#digest` | `delivered.rs` |
 //! | message | `C#conversation` | `M#stamp` | `messages.rs` |
 //! | receipt: a move of a read watermark | `C#conversation` | `R#stamp#user` | `reads.rs` |
 //! | group or room | `C#conversation` | `META` | `participants.rs` |
@@ -45,6 +46,7 @@ mod changing;
 mod client;
 mod connections;
 mod deleting;
+mod delivered;
 mod details;
 mod directory;
 mod editing;

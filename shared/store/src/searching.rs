@@ -17,6 +17,7 @@ use domain::conversation::{Row, SMALL};
 use domain::error::Error;
 use domain::id::{ConversationId, MessageId, Stamp, UserId};
 use domain::message::{Message, ReadState};
+use domain::page_size::PageSize;
 use domain::text::TextQuery;
 use domain::time::Timestamp;
 use futures_util::stream::{self, StreamExt};
@@ -75,6 +76,15 @@ pub struct Hit {
     pub reads: ReadState,
     /// The matching ranges of its text, in Unicode scalar values; the end of a range is exclusive.
     pub highlights: Vec<Range<u32>>,
+}
+
+impl Hit {
+    /// What determines the hit's size in a response to a user.
+    fn size_in(&self, user: &UserId) -> impl Serialize {
+        let highlights: Vec<[u32; 2]> =
+            self.highlights.iter().map(|range| [range.start, range.end]).collect();
+        (self.message.shown_to(user, &self.reads), highlights, "highlights")
+    }
 }
 
 /// A page of hits, newest first; empty if the call's budget ended before the pass was complete.
@@ -227,6 +237,15 @@ impl Store {
             hits.append(&mut found?);
         }
         hits.sort_by_key(|hit| std::cmp::Reverse(hit.message.id.stamp));
+        let mut size = PageSize::default();
+        let count = hits.iter().take_while(|hit| size.takes(&hit.size_in(user))).count();
+        let next = match hits.get(count.wrapping_sub(1)).filter(|_| count < hits.len()) {
+            Some(last) => {
+                Some(SearchProgress { below: Some(last.message.id.stamp), ..SearchProgress::default() })
+            }
+            None => next,
+        };
+        hits.truncate(count);
         Ok(SearchPage { hits, next })
     }
 
