@@ -36,6 +36,7 @@ mod retries;
 mod roles;
 mod rooms;
 mod searching;
+mod slow_clients;
 mod sockets;
 mod stream;
 mod structure;
