@@ -378,6 +378,57 @@ async fn a_deleted_account_is_gone_and_its_messages_stay() {
 }
 
 #[tokio::test]
+async fn a_message_to_a_deleted_account_is_404_also_in_a_conversation_that_exists() {
+    let world = World::new().await;
+    let (ann, bob) = (world.registered("ann").await.actor, world.user("bob").await);
+    let first = bob.send_once(&ann.id, "hello", "key").await.expect(201);
+    ann.send("bob", "hi").await.expect(201);
+    ann.json("DELETE", ME, &json!({"password": PASSWORD})).await.expect(200);
+    for hidden in [false, true] {
+        bob.send(&ann.id, "are you there?").await.refused(404, "not_found");
+        bob.say(&first.conversation(), "are you there?").await.refused(404, "not_found");
+        if !hidden {
+            assert_eq!(bob.row(&ann.id).await.unwrap()["unread_count"], 1);
+            bob.forget(&first.conversation()).await.expect(200);
+        }
+    }
+    assert_eq!(bob.send_once(&ann.id, "hello", "key").await.expect(200).id(), first.id(), "a retry");
+    bob.unblock(&ann.id).await.expect(200);
+    assert_eq!(bob.inbox().await, Vec::<Value>::new());
+}
+
+#[tokio::test]
+async fn a_deleted_accounts_token_can_send_and_edit_nothing() {
+    let world = World::new().await;
+    let (ann, bob) = (world.registered("ann").await.actor, world.user("bob").await);
+    let sent = ann.send_once("bob", "hello", "key").await.expect(201);
+    // Another conversation, which only bob can see.
+    let carol = world.user("carol").await;
+    ann.send("carol", "hello").await.expect(201);
+    ann.forget(&ann.row("carol").await.unwrap()["conversation_id"].as_str().unwrap().to_owned())
+        .await
+        .expect(200);
+    ann.json("DELETE", ME, &json!({"password": PASSWORD})).await.expect(200);
+    let refused = [
+        ann.send("bob", "a ghost").await,
+        ann.send_once("bob", "hello", "key").await,
+        ann.say(&sent.conversation(), "a ghost").await,
+        ann.send("carol", "a ghost").await,
+        ann.edit(&sent.id(), "a ghost").await,
+        ann.get(ME).await,
+        ann.patch(ME, &json!({"full_name": "A Ghost"})).await,
+        ann.get("/api/events").await,
+        ann.block("bob").await,
+        ann.post("/api/rooms", &json!({"name": "Haunted"})).await,
+    ];
+    for answer in refused {
+        answer.refused(401, "not_authenticated");
+    }
+    assert_eq!(bob.page(&ann.id).await.len(), 1);
+    assert_eq!(carol.page(&ann.id).await.len(), 1);
+}
+
+#[tokio::test]
 async fn deleting_an_account_leaves_its_groups_and_rooms() {
     let world = World::new().await;
     let bob = world.user("bob").await;

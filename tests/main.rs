@@ -38,6 +38,7 @@ mod roles;
 mod rooms;
 mod searching;
 mod sizes;
+mod slow_clients;
 mod sockets;
 mod stream;
 mod structure;

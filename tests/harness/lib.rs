@@ -198,25 +198,12 @@ impl World {
 
     /// Registers a user with this username and [`PASSWORD`], and logs in.
     pub async fn registered(&self, username: &str) -> Registered {
-        let account = json!({
-            "username": username,
-            "email": format!("{username}@example.com"),
-            "password": PASSWORD,
-            "full_name": format!("{username} Example"),
-        });
-        self.anonymous().post("/api/auth/register", &account).await.expect(201);
-        self.login(username, PASSWORD).await
+        self.anonymous().register(username).await
     }
 
     /// Logs a user in.
     pub async fn login(&self, username: &str, password: &str) -> Registered {
-        let body = json!({"username": username, "password": password});
-        let answer = self.anonymous().post("/api/auth/login", &body).await.expect(200);
-        let text = |value: &Value| value.as_str().expect("a text").to_owned();
-        let data = answer.data();
-        let actor = self.stranger(&text(&data["user"]["id"]));
-        let actor = actor.with_token(data["access_token"].as_str());
-        Registered { actor, refresh_token: text(&data["refresh_token"]) }
+        self.anonymous().login(username, password).await
     }
 
     /// Returns a user with a token whom the server has not seen yet.

@@ -107,7 +107,7 @@ async fn stored(world: &World, user: &str) -> Vec<String> {
 }
 
 pub(crate) async fn add(world: &World, user: &str, connection: &str) {
-    world.app.store.add_socket(&id(user), connection, days_from_now(1)).await.unwrap();
+    world.app.store.add_socket(&id(user), connection, days_from_now(1), None).await.unwrap();
 }
 
 #[tokio::test]
@@ -210,7 +210,7 @@ async fn an_expired_socket_gets_no_more_events() {
     let (world, pushed) = pushing().await;
     let (alice, _) = world.two().await;
     let long_ago = world.with_clock_off_by(-60_000).app.store.now();
-    world.app.store.add_socket(&id("bob"), "expired", long_ago).await.unwrap();
+    world.app.store.add_socket(&id("bob"), "expired", long_ago, None).await.unwrap();
     add(&world, "bob", "fine").await;
     eventually(async {
         while stored(&world, "bob").await != ["fine"] || pushed.to("fine").is_empty() {
@@ -237,7 +237,7 @@ async fn presence_is_correct_despite_stale_reads() {
     assert_eq!(stored(&world, "alice").await, ["watching"]);
     world.wire.inject(Faults { lag: Duration::from_hours(1), ..Faults::default() }, 1);
 
-    store.add_socket(&bob, "one", days_from_now(1)).await.unwrap();
+    store.add_socket(&bob, "one", days_from_now(1), None).await.unwrap();
     eventually(async {
         while pushed.to("watching").is_empty() {
             let (_, delivery) = store.publish_presence(&bob).await.unwrap();

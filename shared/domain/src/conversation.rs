@@ -100,6 +100,12 @@ pub struct Row {
     /// The peer has blocked the owner.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub blocked_by_peer: bool,
+    /// The owner's account was deleted.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub owner_deleted: bool,
+    /// The peer's account was deleted.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub peer_deleted: bool,
     /// The owner is an admin of the group or room.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub admin: bool,

@@ -33,6 +33,9 @@ pub struct Profile {
     /// Whether the latest change has not been copied to the rows of all peers yet.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub spreading: bool,
+    /// Whether the account is being deleted. From then on the user counts as unknown.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub deleted: bool,
 }
 
 impl Profile {
@@ -40,7 +43,7 @@ impl Profile {
     #[must_use]
     pub fn new(name: Option<Name>, picture: Option<Picture>, now: Timestamp) -> Self {
         let (username, email) = (None, None);
-        Self { name, picture, created_at: now, username, email, version: 1, spreading: false }
+        Self { name, picture, created_at: now, username, email, version: 1, spreading: false, deleted: false }
     }
 
     /// The profile of a user who is first seen now, from the token's claims.
@@ -76,7 +79,7 @@ impl Profile {
     /// The profile without name, picture and username, for an account that is being deleted.
     #[must_use]
     pub fn nameless(&self) -> Self {
-        Self { name: None, picture: None, username: None, ..self.clone() }
+        Self { name: None, picture: None, username: None, deleted: true, ..self.clone() }
     }
 
     /// The name that others see: the full name or, if there is none, the username.

@@ -72,7 +72,7 @@ impl From<Claims> for Caller {
                 clippy::cast_possible_truncation,
                 reason = "a time out of range saturates to the nearest possible one"
             )]
-            expires: Timestamp::from_millis((claims.exp * 1000.0) as i64),
+            expires: Timestamp::from_millis((claims.exp * 1000.0 + LEEWAY) as i64),
             picture: claims.picture.as_str().and_then(|url| Picture::try_from(url.to_owned()).ok()),
         }
     }

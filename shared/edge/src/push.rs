@@ -34,12 +34,14 @@ const ATTEMPT: Duration = Duration::from_millis(400);
 const MAX_ATTEMPTS: u32 = 4;
 /// Milliseconds of the longest pause before the second attempt; the longest pause doubles with each attempt.
 const PAUSE: u64 = 20;
+/// Why a socket is closed whose token has expired.
+pub const EXPIRED: &str = "The token has expired.";
 /// Maximum size of a frame, in bytes (API Gateway's quota).
 const MAX_FRAME: usize = 32 * 1024;
 
-/// The last frame to a socket whose token has expired.
+/// The last frame to a socket that is closed because its token is no longer valid.
 #[derive(Serialize)]
-struct ExpiryNotice {
+struct ClosingNotice {
     r#type: &'static str,
     code: &'static str,
     message: String,
@@ -117,18 +119,18 @@ impl Push {
         }
     }
 
-    /// Sends `not_authenticated` to a socket whose token has expired, and closes it.
+    /// Sends `not_authenticated` with a reason to a socket, and closes it.
     #[boxed]
-    pub async fn close_expired(&self, connection: &str) {
+    pub async fn close(&self, connection: &str, reason: &'static str) {
         if let Some(client) = &self.client {
-            close_expired(client, connection).await;
+            close(client, connection, reason).await;
         }
     }
 }
 
-async fn close_expired(client: &Client, connection: &str) {
-    let error = Error::NotAuthenticated("The token has expired.");
-    let notice = ExpiryNotice { r#type: "error", code: error.code(), message: error.to_string() };
+async fn close(client: &Client, connection: &str, reason: &'static str) {
+    let error = Error::NotAuthenticated(reason);
+    let notice = ClosingNotice { r#type: "error", code: error.code(), message: error.to_string() };
     if let Ok(data) = serde_json::to_vec(&notice) {
         let _ = client.post_to_connection().connection_id(connection).data(Blob::new(data)).send().await;
     }
@@ -149,7 +151,7 @@ fn is_gone(error: &SdkError<PostToConnectionError>) -> bool {
 /// has expired, or when API Gateway answers 410 Gone and the handshake is over.
 async fn push(client: &Client, store: &Store, user: &UserId, socket: &Socket, frame: Vec<u8>) -> bool {
     if socket.until <= store.now() {
-        close_expired(client, &socket.connection).await;
+        close(client, &socket.connection, EXPIRED).await;
         let _ = store.remove_socket(user, &socket.connection).await;
         return false;
     }

@@ -208,7 +208,9 @@ impl Store {
                     }
                 }
             }
-            if let Commit::Done(delivery) = self.commit_and_publish(transaction, events, attempts.began()).await? {
+            if let Commit::Done(delivery) =
+                self.commit_and_publish(transaction, events, attempts.began()).await?
+            {
                 return Ok(Changed { message: restored, reads: subject.reads, delivery });
             }
             attempts.refused().await?;

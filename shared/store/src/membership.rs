@@ -153,7 +153,9 @@ impl Store {
             let rows = new_users.iter().map(|user| ((*user).clone(), row.clone())).collect();
             let by = final_count.is_none().then_some(by);
             let (writes, events) = self.adding(conversation, &group, rows, by, at)?;
-            if let Commit::Done(pushes) = self.commit_and_publish(writes.into(), events, attempts.began()).await? {
+            if let Commit::Done(pushes) =
+                self.commit_and_publish(writes.into(), events, attempts.began()).await?
+            {
                 delivery.extend(pushes);
                 if new_users.len() == missing.len() {
                     return Ok(delivery);
@@ -256,7 +258,9 @@ impl Store {
                 group.is_complete = true;
             }
             let (writes, events) = self.leaving(conversation, &group, (leaver, caller), &row, them.admin)?;
-            if let Commit::Done(delivery) = self.commit_and_publish(writes.into(), events, attempts.began()).await? {
+            if let Commit::Done(delivery) =
+                self.commit_and_publish(writes.into(), events, attempts.began()).await?
+            {
                 return Ok(delivery);
             }
             attempts.refused().await?;
@@ -395,7 +399,9 @@ impl Store {
                 let event = changed(conversation, [("is_admin", json!(is_admin))], seq);
                 events.push(OutgoingEvent::new(user.clone(), at.plus(1), event));
             }
-            if let Commit::Done(delivery) = self.commit_and_publish(writes.into(), events, attempts.began()).await? {
+            if let Commit::Done(delivery) =
+                self.commit_and_publish(writes.into(), events, attempts.began()).await?
+            {
                 return Ok(delivery);
             }
             attempts.refused().await?;
