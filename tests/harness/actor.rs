@@ -13,10 +13,21 @@ use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
-use crate::{PASSWORD, Registered, documents};
+use crate::documents;
 
 /// The HS256 secret of every world.
 pub const SECRET: &str = "a secret that only the tests know, of more than 32 bytes";
+
+/// The password of the users that [`Actor::register`] registers.
+pub const PASSWORD: &str = "correct horse battery";
+
+/// A user who has registered and logged in, in one session.
+pub struct Registered {
+    /// The user, with the session's access token.
+    pub actor: Actor,
+    /// The session's refresh token.
+    pub refresh_token: String,
+}
 
 /// Far in the future, in milliseconds.
 const FOREVER: i64 = 4_102_444_800_000;

@@ -24,7 +24,7 @@ pub mod roles;
 pub mod sync;
 pub mod wire;
 
-pub use actor::{Actor, Answer, SECRET};
+pub use actor::{Actor, Answer, PASSWORD, Registered, SECRET};
 
 use std::sync::Arc;
 
@@ -45,17 +45,6 @@ use store::table;
 use wire::Wire;
 
 pub use wire::TABLE;
-
-/// The password of the users that [`World::registered`] registers.
-pub const PASSWORD: &str = "correct horse battery";
-
-/// A user who has registered and logged in, in one session.
-pub struct Registered {
-    /// The user, with the session's access token.
-    pub actor: Actor,
-    /// The session's refresh token.
-    pub refresh_token: String,
-}
 
 /// A machine that runs the functions, and the database behind it. Several machines can share a database.
 #[derive(Clone)]

@@ -22,11 +22,10 @@ impl PageSize {
     #[must_use]
     pub fn takes(&mut self, entry: &impl Serialize) -> bool {
         // A comma separates the entries.
-        let Some(left) = self.left.checked_sub(size_in_response(entry) + 1) else {
-            return std::mem::take(&mut self.is_empty);
-        };
-        *self = Self { left, is_empty: false };
-        true
+        let left = self.left.checked_sub(size_in_response(entry) + 1);
+        let takes = left.is_some() || self.is_empty;
+        *self = Self { left: left.unwrap_or(0), is_empty: false };
+        takes
     }
 }
 
