@@ -1,9 +1,10 @@
 //! Accounts: registering, logging in, refreshing tokens, changing passwords, and deleting accounts.
 
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 use futures_util::future::join_all;
 use harness::live::Live;
 use harness::wire::Faults;
-use harness::{Actor, Answer, PASSWORD, World};
+use harness::{Actor, Answer, PASSWORD, TABLE, World};
 use local::engine::Engine;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -377,6 +378,57 @@ async fn a_deleted_account_is_gone_and_its_messages_stay() {
 }
 
 #[tokio::test]
+async fn a_message_to_a_deleted_account_is_404_also_in_a_conversation_that_exists() {
+    let world = World::new().await;
+    let (ann, bob) = (world.registered("ann").await.actor, world.user("bob").await);
+    let first = bob.send_once(&ann.id, "hello", "key").await.expect(201);
+    ann.send("bob", "hi").await.expect(201);
+    ann.json("DELETE", ME, &json!({"password": PASSWORD})).await.expect(200);
+    for hidden in [false, true] {
+        bob.send(&ann.id, "are you there?").await.refused(404, "not_found");
+        bob.say(&first.conversation(), "are you there?").await.refused(404, "not_found");
+        if !hidden {
+            assert_eq!(bob.row(&ann.id).await.unwrap()["unread_count"], 1);
+            bob.forget(&first.conversation()).await.expect(200);
+        }
+    }
+    assert_eq!(bob.send_once(&ann.id, "hello", "key").await.expect(200).id(), first.id(), "a retry");
+    bob.unblock(&ann.id).await.expect(200);
+    assert_eq!(bob.inbox().await, Vec::<Value>::new());
+}
+
+#[tokio::test]
+async fn a_deleted_accounts_token_can_send_and_edit_nothing() {
+    let world = World::new().await;
+    let (ann, bob) = (world.registered("ann").await.actor, world.user("bob").await);
+    let sent = ann.send_once("bob", "hello", "key").await.expect(201);
+    // Another conversation, which only bob can see.
+    let carol = world.user("carol").await;
+    ann.send("carol", "hello").await.expect(201);
+    ann.forget(&ann.row("carol").await.unwrap()["conversation_id"].as_str().unwrap().to_owned())
+        .await
+        .expect(200);
+    ann.json("DELETE", ME, &json!({"password": PASSWORD})).await.expect(200);
+    let refused = [
+        ann.send("bob", "a ghost").await,
+        ann.send_once("bob", "hello", "key").await,
+        ann.say(&sent.conversation(), "a ghost").await,
+        ann.send("carol", "a ghost").await,
+        ann.edit(&sent.id(), "a ghost").await,
+        ann.get(ME).await,
+        ann.patch(ME, &json!({"full_name": "A Ghost"})).await,
+        ann.get("/api/events").await,
+        ann.block("bob").await,
+        ann.post("/api/rooms", &json!({"name": "Haunted"})).await,
+    ];
+    for answer in refused {
+        answer.refused(401, "not_authenticated");
+    }
+    assert_eq!(bob.page(&ann.id).await.len(), 1);
+    assert_eq!(carol.page(&ann.id).await.len(), 1);
+}
+
+#[tokio::test]
 async fn deleting_an_account_leaves_its_groups_and_rooms() {
     let world = World::new().await;
     let bob = world.user("bob").await;
@@ -565,4 +617,66 @@ async fn logging_in_has_this_cost() {
     assert_eq!(cost(&refresh(&world, &token_of(&logged_in)).await.expect(200)), ["2", "2", "3", "4"]);
     let limited = world.with_limits().anonymous();
     assert_eq!(cost(&login(&limited, "ada", PASSWORD).await.expect(200)), ["4", "3", "3", "8"]);
+}
+
+async fn register(world: &World, username: &str, email: &str) -> Answer {
+    world.anonymous().post(REGISTER, &account(username, email)).await
+}
+
+#[tokio::test]
+async fn names_that_look_like_a_taken_one_are_taken() {
+    let world = World::new().await;
+    register(&world, "alice1", "mail@x.example").await.expect(201);
+    register(&world, "AIma", "second@x.example").await.expect(201);
+    // Cyrillic letters, digits and capitals that look like another letter, letters that look like two.
+    for username in ["\u{430}lice1", "\u{410}LICE1", "alicel", "AliceI", "Alma", "alma", "alrna"] {
+        register(&world, username, "new@x.example").await.refused(409, "already_exists");
+    }
+    for email in ["m\u{430}il@x.example", "rnail@x.example", "mail@x.exarnple"] {
+        register(&world, "newcomer", email).await.refused(409, "already_exists");
+    }
+    // What shows nothing is part of no name.
+    for invisible in ["\u{3164}", "\u{200b}", "\u{34f}", "\u{fe0f}", "\u{ffa0}", "\u{ad}", "\u{202e}"] {
+        let (username, email) = (format!("bob{invisible}"), format!("bob{invisible}@x.example"));
+        register(&world, &username, "new@x.example").await.refused(400, "invalid_request");
+        register(&world, invisible, "new@x.example").await.refused(400, "invalid_request");
+        register(&world, "newcomer", &email).await.refused(400, "invalid_request");
+    }
+    register(&world, "alic\u{e9}1", "new@x.example").await.expect(201);
+    // One signs in with the name itself, in any case, and not with one that looks like it.
+    login(&world.anonymous(), "aiMA", PASSWORD).await.expect(200);
+    for other in ["alma", "alrna", "rnail@x.example"] {
+        login(&world.anonymous(), other, PASSWORD).await.refused(401, "not_authenticated");
+    }
+}
+
+#[tokio::test]
+async fn what_a_name_looks_like_is_free_again_after_the_account() {
+    let world = World::new().await;
+    let mary = world.registered("mary").await.actor;
+    register(&world, "rnary", "new@x.example").await.refused(409, "already_exists");
+    let body = json!({"password": PASSWORD}).to_string();
+    mary.call("DELETE", ME, &[("content-type", "application/json")], body).await.expect(200);
+    register(&world, "rnary", "new@x.example").await.expect(201);
+}
+
+#[tokio::test]
+async fn accounts_from_before_look_alikes_were_taken_can_sign_in_and_leave() {
+    let world = World::new().await;
+    let mary = world.registered("mary").await.actor;
+    let key = |name: &str| {
+        let text = |text: &str| AttributeValue::S(text.to_owned());
+        [("pk".to_owned(), text(&format!("N#{name}"))), ("sk".to_owned(), text("GUARD"))].into()
+    };
+    for look in ["username#rnary", "email#rnary@exarnple.corn"] {
+        let delete = world.database().delete_item().table_name(TABLE).set_key(Some(key(look)));
+        let old = delete.return_values(ReturnValue::AllOld).send().await.unwrap();
+        assert!(old.attributes.is_some(), "{look}");
+    }
+    world.registered("rnary").await;
+    world.login("mary", PASSWORD).await;
+    let body = json!({"password": PASSWORD}).to_string();
+    mary.call("DELETE", ME, &[("content-type", "application/json")], body).await.expect(200);
+    login(&world.anonymous(), "mary", PASSWORD).await.refused(401, "not_authenticated");
+    world.login("rnary", PASSWORD).await;
 }

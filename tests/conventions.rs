@@ -96,6 +96,24 @@ async fn an_unknown_route_or_method_is_404_before_the_token_is_checked() {
 }
 
 #[tokio::test]
+async fn head_is_404_and_has_no_effect() {
+    let (world, alice, bob, message) = a_message().await;
+    let mut paths: Vec<String> = calls(&message).into_iter().map(|(_, path)| path).collect();
+    paths.extend(
+        ["/api/messages/conversation/alice", "/health", "/docs", "/api/openapi.json"].map(String::from),
+    );
+    for path in &paths {
+        for actor in [&alice, &bob, &world.stranger("new"), &world.anonymous()] {
+            let answer = actor.call("HEAD", path, &[], "").await;
+            assert_eq!(answer.status, 404, "{path}");
+            assert_eq!(answer.headers["content-type"], "application/problem+json", "{path}");
+        }
+    }
+    assert_eq!(bob.unread().await, 1);
+    alice.get("/api/users/new").await.refused(404, "not_found");
+}
+
+#[tokio::test]
 async fn the_token_is_checked_before_the_input() {
     let (world, _, _, _) = a_message().await;
     let anonymous = world.anonymous();

@@ -62,6 +62,7 @@ async fn every_route_is_answered_by_its_function() {
         assert!(answer.headers.contains_key("server-timing"), "{method} {path}");
     }
     world.anonymous().get("/api/nothing").await.refused(404, "not_found");
+    assert_eq!(world.user("alice").await.call("HEAD", "/api/users/me", &[], "").await.status, 404);
     world.anonymous().put("/api/messages/inbox").await.refused(404, "not_found");
 }
 

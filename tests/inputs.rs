@@ -4,6 +4,7 @@ use harness::{Actor, Answer, World};
 use serde_json::{Value, json};
 
 use crate::direct::{another_conversation, text};
+use crate::tokens::{now, signed};
 
 const SEND: &str = "/api/messages/send";
 const BLOCK: &str = "/api/messages/block-user";
@@ -167,7 +168,7 @@ async fn a_text_has_1_to_10_000_characters() {
     let world = World::new().await;
     let (alice, bob) = world.two().await;
     let texts =
-        ["x".to_owned(), " ".into(), "x".repeat(10_000), "😀".repeat(10_000), "e\u{301}".repeat(5_000)];
+        ["x".to_owned(), " x ".into(), "x".repeat(10_000), "😀".repeat(10_000), "e\u{301}".repeat(5_000)];
     for text in &texts {
         assert_eq!(alice.send("bob", text).await.expect(201).data()["message_text"], **text);
     }
@@ -512,5 +513,53 @@ async fn ids_in_paths_of_groups_and_rooms_are_validated() {
             refused_for(&alice.get(&format!("{list}?limit={bad}")).await, "limit");
         }
         refused(&alice.get(&format!("{list}?cursor=x")).await, list);
+    }
+}
+
+#[tokio::test]
+async fn a_text_that_shows_nothing_is_empty() {
+    let world = World::new().await;
+    let (alice, bob) = world.two().await;
+    let sent = alice.send("bob", "hello").await.expect(201).id();
+    let picture = json!({"attachment_url": "https://a.example/cat.png"});
+    for nothing in [" ", "\u{200b}", "\u{3164}", "\n\r\n\t", "\u{202e}", "\u{2800}", "\u{fe0f}\u{200d}", "\0"]
+    {
+        refused_for(&send(&alice, &json!({"message_text": nothing})).await, "message_text");
+        refused_for(&alice.edit(&sent, nothing).await, "message_text");
+        let mut with_picture = picture.clone();
+        with_picture["message_text"] = nothing.into();
+        let message = send(&alice, &with_picture).await.expect(201).id();
+        alice.edit(&message, nothing).await.expect(200);
+    }
+    let form = [("content-type", "application/x-www-form-urlencoded")];
+    refused_for(&alice.call("POST", SEND, &form, "recipient_id=bob&message_text=%20").await, "message_text");
+    for something in [".", " a ", "\u{2764}\u{fe0f}", "\u{301}"] {
+        let message = alice.send("bob", something).await.expect(201);
+        assert_eq!(message.data()["message_text"], something, "the text is kept as it was sent");
+    }
+    assert_eq!(bob.page("alice").await[0]["message_text"], "hello");
+}
+
+#[tokio::test]
+async fn user_ids_that_mean_something_else_in_a_path_are_refused() {
+    let world = World::new().await;
+    let (alice, bob) = world.two().await;
+    let group = alice.group("G", &["bob"]).await;
+    for bad in ["me", ".", ".."] {
+        let caller = world.anonymous().with_token(Some(&signed(&json!({"sub": bad, "exp": now() + 600}))));
+        caller.get("/api/users/me").await.refused(401, "not_authenticated");
+        caller.send("bob", "hello").await.refused(401, "not_authenticated");
+        refused(&alice.send(bad, "hello").await, bad);
+        refused(&alice.block(bad).await, bad);
+        refused(&alice.add(&group, &[bad]).await, bad);
+        refused(&alice.get(&format!("/api/presence?user_ids=bob,{bad}")).await, bad);
+        refused(&alice.get(&format!("/api/messages/search?q=x&from={bad}")).await, bad);
+    }
+    refused(&alice.get("/api/messages/conversation/me").await, "me");
+    refused(&alice.unblock("me").await, "me");
+    // These stay user ids.
+    for good in ["Me", "...", "me.", "..me"] {
+        world.user(good).await.send("bob", "hello").await.expect(201);
+        bob.send(good, "hello").await.expect(201);
     }
 }

@@ -658,3 +658,31 @@ async fn a_thousand_users_get_two_hundred_messages_although_workers_die() {
         assert_eq!(checked_history(&place.actor, &group).await.len(), 200);
     }
 }
+
+#[tokio::test]
+async fn reading_page_by_page_costs_what_the_pages_cost() {
+    let world = World::new().await;
+    let (crowd, group) = world.group_of(26).await;
+    let mut sent = Vec::new();
+    for n in 0..800 {
+        sent.push(crowd[0].say(&group, &format!("m{n}")).await.expect(201).id());
+    }
+    world.fan_out(&group).await;
+    let reader = &crowd[1];
+    for (n, page) in sent.chunks(100).enumerate().take(5) {
+        let answer = reader.mark(&page[99]).await.expect(200);
+        assert_eq!(answer.data()["unread_count"], 800 - 100 * (n as u64 + 1));
+        assert!(answer.cost("rcu") <= 40.0 && answer.cost("depth") <= 5.0, "{answer:?}");
+    }
+    // Deletions that the fan-out has not brought to the row yet: below the target, and above it.
+    for n in [505, 530, 790] {
+        crowd[0].unsend(&sent[n]).await.expect(200);
+    }
+    reader.mark(&sent[520]).await.expect(200);
+    world.fan_out(&group).await;
+    checked_history(reader, &group).await;
+    assert_eq!(reader.row_of(&group).await.unwrap()["unread_count"], 800 - 521 - 2);
+    let marked = reader.mark(&sent[540]).await.expect(200);
+    assert_eq!(marked.data()["unread_count"], 800 - 541 - 1);
+    checked_history(reader, &group).await;
+}

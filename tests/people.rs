@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::future::join_all;
-use harness::{Actor, World};
+use harness::{Actor, TABLE, World};
 use serde_json::{Value, json};
 
 const ME: &str = "/api/users/me";
@@ -331,4 +332,36 @@ async fn copying_a_name_to_many_goes_on_where_it_stopped() {
     for actor in &crowd {
         assert_eq!(name(actor).await, json!(null));
     }
+}
+
+#[tokio::test]
+async fn names_of_nothing_are_refused() {
+    let world = World::new().await;
+    let (alice, _) = world.two().await;
+    for bad in [" ", "\t", "\u{200b}", "\u{3164}", "\u{2800}", "\u{202e}evil", "a\nb", "a\u{2066}b"] {
+        alice.patch(ME, &json!({"full_name": bad})).await.refused(400, "invalid_request");
+        let group = json!({"type": "group", "name": bad, "participant_ids": ["bob"]});
+        alice.post("/api/conversations", &group).await.refused(400, "invalid_request");
+    }
+    for (sent, kept) in [(" Alice\u{3164}\r\n", "Alice"), ("Anna \u{2764}\u{fe0f}", "Anna \u{2764}\u{fe0f}")]
+    {
+        let answer = alice.patch(ME, &json!({"full_name": sent})).await.expect(200);
+        assert_eq!(answer.data()["full_name"], kept);
+    }
+    let group = alice.group(" Lunch \u{200b}", &["bob"]).await;
+    assert_eq!(alice.overview(&group).await["name"], "Lunch");
+}
+
+#[tokio::test]
+async fn a_profile_from_before_the_rules_stays_readable() {
+    let world = World::new().await;
+    let (alice, bob) = world.two().await;
+    bob.send("alice", "hello").await.expect(201);
+    let text = |text: &str| AttributeValue::S(text.to_owned());
+    let update = world.database().update_item().table_name(TABLE).key("pk", text("U#bob"));
+    let update = update.key("sk", text("PROFILE")).update_expression("SET #name = :name");
+    let update = update.expression_attribute_names("#name", "name");
+    update.expression_attribute_values(":name", text("\u{202e}bob\n")).send().await.unwrap();
+    bob.patch(ME, &json!({"full_name": "Bob"})).await.expect(200);
+    assert_eq!(alice.get("/api/users/bob").await.expect(200).data()["full_name"], "Bob");
 }

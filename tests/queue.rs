@@ -1,5 +1,6 @@
 //! The event queue: a reader that follows its cursor gets each event exactly once, and polling is cheap.
 
+mod bursts;
 mod passing;
 mod racing;
 
@@ -195,11 +196,6 @@ async fn hundreds_of_concurrent_events_are_returned_once_each() {
     for (machine, limit) in
         [(&in_window, 7), (&in_window, 100), (&in_window, 1), (&after_window, 9), (&after_window, 100)]
     {
-        if limit == 9 {
-            // The cursor cannot name more events: the rest is returned once the window has moved.
-            let full = place.peek(100).await.expect(200);
-            assert_eq!((events(&full).len(), &full.data()["has_more"]), (0, &true.into()));
-        }
         place.actor = machine.stranger("bob");
         for _ in 0..12 {
             let answer = place.poll(limit).await;
@@ -210,7 +206,7 @@ async fn hundreds_of_concurrent_events_are_returned_once_each() {
             }
         }
     }
-    assert!((4_000..8_300).contains(&longest), "{longest}");
+    assert!((4_000..7_800).contains(&longest), "{longest}");
     let ids: HashSet<_> = all.iter().map(|event| text(event, "id")).collect();
     assert_eq!(ids.len(), all.len(), "an event came twice");
     let received = created(&all);

@@ -12,6 +12,8 @@ use serde_json::Value;
 /// The faults of DynamoDB on a bad day.
 pub(crate) fn bad_day() -> Faults {
     Faults {
+        held: 0.05,
+        unprocessed: 0.1,
         conflict_per_item: 0.02,
         throttled: 0.01,
         failed: 0.02,

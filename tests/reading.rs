@@ -325,3 +325,58 @@ async fn deleting_a_conversation_does_not_mark_it_as_read() {
     bob.get("/api/messages/conversation/alice").await.expect(200);
     assert_eq!((bob.unread().await, alice.page("bob").await[2]["read"].clone()), (0, json!(true)));
 }
+
+/// Returns how many messages are unread, counted from the messages themselves.
+async fn recount(actor: &Actor, other: &str) -> u64 {
+    let read = watermark(actor, other).await;
+    let history = actor.history(other).await;
+    let unread = history.iter().filter(|message| {
+        message["sender_id"] == other
+            && message["is_deleted"] == false
+            && read.as_str().is_none_or(|read| text(message, "id") > read)
+    });
+    unread.count() as u64
+}
+
+#[tokio::test]
+async fn counts_are_exact_after_marking_anywhere() {
+    for seed in 1..=3_usize {
+        let world = World::new().await;
+        let (alice, bob) = world.two().await;
+        let senders: String = (0..900).map(|n| if (n * seed) % 7 == 3 { 'b' } else { 'a' }).collect();
+        let sent = exchange(&alice, &bob, &senders).await;
+        let from_alice = |n: &usize| senders.as_bytes()[*n] == b'a';
+        for n in (5..900).step_by(31 + seed).filter(from_alice) {
+            if n % 2 == 0 {
+                alice.unsend(&sent[n]).await.expect(200)
+            } else {
+                bob.hide(&sent[n]).await.expect(200)
+            };
+        }
+        // Near the watermark, far from both ends, and near the newest message.
+        let mut at = 0;
+        for step in [1, 40, 250 * seed, 3, 199, 90, 60] {
+            at = (at + step).min(899);
+            let history = bob.history("alice").await;
+            let visible = ids(&history);
+            let Some(n) = (at..900).find(|n| visible.contains(&sent[*n].as_str())) else { break };
+            let answer = bob.mark(&sent[n]).await.expect(200);
+            let counted = recount(&bob, "alice").await;
+            assert_eq!(answer.data()["unread_count"], counted, "seed {seed}, at {n}");
+            assert_eq!(bob.unread().await, counted);
+            at = n;
+        }
+    }
+}
+
+#[tokio::test]
+async fn reading_page_by_page_costs_what_the_pages_cost() {
+    let world = World::new().await;
+    let (alice, bob) = world.two().await;
+    let sent = exchange(&alice, &bob, &"a".repeat(1_200)).await;
+    for (n, page) in sent.chunks(100).enumerate() {
+        let answer = bob.mark(&page[99]).await.expect(200);
+        assert_eq!(answer.data()["unread_count"], 1_200 - 100 * (n as u64 + 1));
+        assert!(answer.cost("rcu") <= 12.0 && answer.cost("depth") <= 3.0, "{answer:?}");
+    }
+}

@@ -94,7 +94,7 @@ async fn deletes_gone_socket<P>(
     let opened = world.with_clock_off_by(-60_000);
     for attempt in 0..ATTEMPTS {
         let prepared = prepare(attempt).await;
-        opened.app.store.add_socket(&user, "gone", days_from_now(1)).await.unwrap();
+        opened.app.store.add_socket(&user, "gone", days_from_now(1), None).await.unwrap();
         act(prepared).await;
         if world.app.store.sockets(&user).await.unwrap().is_empty() {
             return;

@@ -362,3 +362,68 @@ async fn a_full_room_cannot_be_joined() {
     set_participant_count(999).await;
     assert_eq!(bob.join(&room).await.expect(200).data()["participant_count"], 1_000);
 }
+
+#[tokio::test]
+async fn names_that_look_like_a_taken_one_are_taken() {
+    let world = World::new().await;
+    let (alice, bob) = world.two().await;
+    let room = create(&alice, "General\u{3164}").await.expect(201);
+    assert_eq!(room.data()["name"], "General", "blanks at the ends are cut");
+    for taken in [
+        "General ",
+        " General\n",
+        "Gen\u{200b}eral",
+        "G\u{435}neral",
+        "GEN\u{415}RAL",
+        "general\u{fe0f}",
+        "GeneraI",
+    ] {
+        create(&bob, taken).await.refused(409, "already_exists");
+    }
+    for invalid in ["", " ", "\t", "\u{200b}", "\u{3164}", "\u{2800}", "\u{202e}evil", "a\nb", "a\u{2028}b"] {
+        create(&bob, invalid).await.refused(400, "invalid_request");
+    }
+    let other = create(&bob, "G\u{e9}n\u{e9}ral").await.expect(201).conversation();
+    bob.change(&other, &json!({"name": "G\u{435}neral"})).await.refused(409, "already_exists");
+    // The list shows each room once, although "Room 1" is reserved as "Roorn l" as well.
+    create(&bob, "Room 1").await.expect(201);
+    let pages = alice.pages("/api/rooms?limit=1").await.concat();
+    assert_eq!(names(&pages), ["General", "G\u{e9}n\u{e9}ral", "Room 1"]);
+}
+
+#[tokio::test]
+async fn what_a_name_looks_like_moves_with_the_room() {
+    let world = World::new().await;
+    let (alice, bob) = world.two().await;
+    let room = create(&alice, "Modern").await.expect(201).conversation();
+    create(&bob, "Modem").await.refused(409, "already_exists");
+    for name in ["Modem", "MODEM", "Rnodem", "Modern"] {
+        alice.change(&room, &json!({"name": name})).await.expect(200);
+        create(&bob, "Modern").await.refused(409, "already_exists");
+        create(&bob, "Modem").await.refused(409, "already_exists");
+    }
+    alice.change(&room, &json!({"name": "Classic"})).await.expect(200);
+    let second = create(&bob, "Modem").await.expect(201).conversation();
+    alice.change(&room, &json!({"name": "Modern"})).await.refused(409, "already_exists");
+    bob.delete(&format!("/api/rooms/{second}")).await.expect(200);
+    alice.change(&room, &json!({"name": "Modern"})).await.expect(200);
+}
+
+#[tokio::test]
+async fn rooms_from_before_look_alikes_were_taken_keep_their_names_apart() {
+    let world = World::new().await;
+    let (alice, bob) = world.two().await;
+    let old = create(&alice, "Modem").await.expect(201).conversation();
+    for item in world.items().await {
+        if item["look"]["BOOL"] == true && item["sk"]["S"].as_str().unwrap().starts_with("N#rnod") {
+            let field = |name: &str| AttributeValue::S(item[name]["S"].as_str().unwrap().to_owned());
+            let delete = world.database().delete_item().table_name(TABLE);
+            delete.key("pk", field("pk")).key("sk", field("sk")).send().await.unwrap();
+        }
+    }
+    create(&bob, "Rnodern").await.expect(201);
+    alice.change(&old, &json!({"name": "Classic"})).await.expect(200);
+    alice.delete(&format!("/api/rooms/{old}")).await.expect(200);
+    create(&alice, "Rnodern").await.refused(409, "already_exists");
+    assert_eq!(names(&bob.pages("/api/rooms").await.concat()), ["Rnodern"]);
+}

@@ -214,3 +214,30 @@ async fn search_reads_past_the_first_pages_of_a_long_conversation() {
     assert_eq!(found(&bob, "needle", "&limit=1").await, ["the needle"]);
     assert_eq!(find(&bob, "hay", "&limit=40").await.len(), 150);
 }
+
+#[tokio::test]
+async fn marks_are_one_and_what_is_invisible_is_passed_over() {
+    let world = World::new().await;
+    let (alice, bob) = world.two().await;
+    for text in
+        ["I don\u{2019}t", "co\u{2011}op", "we co\u{ad}operate", "\u{645}\u{640}\u{62d}\u{645}\u{62f}"]
+    {
+        alice.send("bob", text).await.expect(201);
+    }
+    for (query, highlight) in [
+        ("don't", [2, 7]),
+        ("don\u{2bc}t", [2, 7]),
+        ("\u{201c}i don't\u{201d}", [0, 7]),
+        ("co-op", [0, 5]),
+        ("co\u{2212}op", [0, 5]),
+        ("cooperate", [3, 13]),
+        ("co\u{200b}operate", [3, 13]),
+        ("\u{645}\u{62d}\u{645}\u{62f}", [0, 5]),
+    ] {
+        let hits = find(&bob, query, "").await;
+        assert_eq!(hits.len(), 1, "{query}");
+        assert_eq!(hits[0]["highlights"], json!([highlight]), "{query}");
+    }
+    let nothing = alice.get(&format!("/api/messages/search?q={}", encoded("\u{200b}\u{ad}"))).await;
+    nothing.refused(400, "invalid_request");
+}

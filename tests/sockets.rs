@@ -6,6 +6,7 @@ mod events;
 pub(crate) mod faults;
 mod opening;
 mod presence;
+mod sessions;
 
 use harness::Actor;
 use harness::live::{Live, PATIENCE, Socket};

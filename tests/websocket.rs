@@ -20,6 +20,7 @@ use aws_sdk_apigatewaymanagement::config::retry::RetryConfig;
 use aws_sdk_apigatewaymanagement::config::{BehaviorVersion, Builder, Credentials, Region};
 use aws_sdk_apigatewaymanagement::primitives::Blob;
 use axum::Router;
+use domain::id::Clock;
 use futures_util::{SinkExt, StreamExt};
 use local::websocket::{Api, Functions, Gateway, Limits, call};
 use serde_json::json;
@@ -124,10 +125,13 @@ async fn authorize(
         _ => "Allow",
     };
     let statement = json!({ "Effect": effect, "Action": ["execute-api:Invoke"], "Resource": [arn] });
+    // The format of the context is free, except that `expires` has a meaning for the gateway.
+    let now = Clock::default().now().millis();
+    let expires = if token == "expiring" { Some(now + 300) } else { None };
     let answer = json!({
         "principalId": token,
         "policyDocument": { "Version": "2012-10-17", "Statement": [statement] },
-        "context": { "name": "Alice", "exp": 1_900_000_000, "none": null },
+        "context": { "name": "Alice", "exp": 1_900_000_000, "none": null, "expires": expires },
     });
     Ok(serde_json::from_value(answer).unwrap())
 }
@@ -176,7 +180,11 @@ impl Served {
 
     /// Opens a socket, and returns its connection's id, too.
     async fn open(&mut self) -> (Socket, String) {
-        let (socket, _) = self.try_open("", &[]).await.unwrap();
+        self.open_with("alice").await
+    }
+
+    async fn open_with(&mut self, token: &str) -> (Socket, String) {
+        let (socket, _) = self.try_open(&format!("?token={token}"), &[]).await.unwrap();
         let event = self.next("CONNECT").await;
         (socket, event.request_context.connection_id.unwrap())
     }

@@ -376,7 +376,7 @@ async fn socket(sheet: &Sheet, world: &World) -> Result<[Call; 2], Failure> {
     let store = &world.app.store;
     let until = Timestamp::from_millis(store.now().millis() + 7_200_000);
     let open = async {
-        store.add_socket(&user, connection, until).await?;
+        store.add_socket(&user, connection, until, None).await?;
         store.publish_presence(&user).await
     };
     opening.watch(open).await?;

@@ -4,6 +4,7 @@
 //!
 //! - [`engine`]: the database
 //! - [`gateway`]: the main port with the functions' routes
+//! - [`server`]: HTTP with time limits for slow clients
 //! - [`websocket`]: the WebSocket half of API Gateway
 //! - [`stream`]: follows the table's stream, as Lambda does
 //! - [`lambda`]: runs functions outside this process, and has the HTTP half of API Gateway for them
@@ -22,6 +23,7 @@ pub mod lambda;
 mod metrics;
 pub mod options;
 pub mod secrets;
+pub mod server;
 pub mod stack;
 pub mod stream;
 pub mod web;

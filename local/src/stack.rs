@@ -24,6 +24,7 @@ use crate::console::Console;
 use crate::engine::Engine;
 use crate::lambda::{InvokeApi, Lambda, Processes, Setup};
 use crate::options::Options;
+use crate::server::{self, ServerLimits};
 use crate::stream::{self, Tail};
 use crate::websocket::{Api, Gateway, Limits};
 use crate::{demo, gateway, secrets, web};
@@ -110,6 +111,10 @@ impl Stack {
             pushes.push_interceptor(interceptor);
         }
         let app = App::new(calls, Some(pushes), settings, Clock::default());
+        if on_disk {
+            // No other stack uses this database, and the sockets of an earlier process are gone.
+            app.store.remove_sockets_before(app.store.now()).await?;
+        }
         let (stream_function, socket_functions) = match &lambda {
             Some(lambda) => (lambda.stream_function(), lambda.socket_functions()),
             None => (gateway::stream_function(&app), gateway::socket_functions(&app)),
@@ -122,7 +127,7 @@ impl Stack {
             gateway::service(app.clone(), lambda.as_ref(), &sockets, &options.cors_origins, console);
         let demo = options.demo.is_some().then(|| jwt_secret.clone());
         let service = service.merge(web::routes(&options.web_dir, demo));
-        servers.push(serve(listener, service, stopped));
+        servers.push(tokio::spawn(server::serve(listener, service, stopped, ServerLimits::default())));
         Ok(Self { address, database, app, lambda, jwt_secret, sockets, tail, stop, servers, _lock: lock })
     }
 
@@ -268,6 +273,7 @@ fn lock(folder: &Path) -> Result<File, Source> {
     Ok(file)
 }
 
+/// Serves a loopback port, which only this process and its functions use.
 fn serve(listener: TcpListener, service: Router, mut stopped: watch::Receiver<bool>) -> JoinHandle<()> {
     let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
     let stop = async move {

@@ -9,8 +9,11 @@
 //! - A post to a connection whose connect function has not answered yet gets 410, as in AWS. After that answer, posts
 //!   are queued and delivered once the handshake is complete.
 //! - Of the connect function's headers, only `Sec-WebSocket-Protocol` reaches the client. Its body never does.
-//! - Functions of one connection run concurrently, so their answers may come out of order. At most
-//!   [`Limits::concurrent`] messages are processed at once; then the socket is not read until one is done.
+//! - The messages of one connection are processed one after the other, in the order in which they came, so they also
+//!   take effect in that order. (AWS promises no order.) Up to [`Limits::unprocessed`] messages are read before their
+//!   functions have ended; then the socket is not read until one is done.
+//! - If the authorizer's context has `expires`, in milliseconds since 1970, the message function is called at that time
+//!   with an empty body, so that it can end a silent socket. (In AWS nothing is called: the value means nothing there.)
 //! - A function that exceeds its time limit is not stopped, as in Lambda; the gateway stops waiting for it.
 //! - A binary frame closes the socket with 1003.
 //! - Frames of any kind, including pings, count as activity, and so do messages that have been written to the client.

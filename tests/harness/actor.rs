@@ -18,6 +18,17 @@ use crate::documents;
 /// The HS256 secret of every world.
 pub const SECRET: &str = "a secret that only the tests know, of more than 32 bytes";
 
+/// The password of the users that [`Actor::register`] registers.
+pub const PASSWORD: &str = "correct horse battery";
+
+/// A user who has registered and logged in, in one session.
+pub struct Registered {
+    /// The user, with the session's access token.
+    pub actor: Actor,
+    /// The session's refresh token.
+    pub refresh_token: String,
+}
+
 /// Far in the future, in milliseconds.
 const FOREVER: i64 = 4_102_444_800_000;
 
@@ -51,6 +62,39 @@ impl Actor {
     /// Returns the same user with another token, or without one.
     pub fn with_token(&self, token: Option<&str>) -> Self {
         Self { token: token.map(ToOwned::to_owned), ..self.clone() }
+    }
+
+    /// Returns the same caller without a token.
+    pub fn anonymous(&self) -> Self {
+        self.with_token(None)
+    }
+
+    /// Returns the token.
+    pub fn token(&self) -> Option<&str> {
+        self.token.as_deref()
+    }
+
+    /// Registers a user and logs in.
+    pub async fn register(&self, username: &str) -> Registered {
+        let account = json!({
+            "username": username,
+            "email": format!("{username}@example.com"),
+            "password": PASSWORD,
+            "full_name": format!("{username} Example"),
+        });
+        self.post("/api/auth/register", &account).await.expect(201);
+        self.login(username, PASSWORD).await
+    }
+
+    /// Logs a user in.
+    pub async fn login(&self, username: &str, password: &str) -> Registered {
+        let body = json!({"username": username, "password": password});
+        let answer = self.post("/api/auth/login", &body).await.expect(200);
+        let text = |value: &Value| value.as_str().expect("a text").to_owned();
+        let data = answer.data();
+        let actor = Self { id: text(&data["user"]["id"]), ..self.clone() };
+        let actor = actor.with_token(data["access_token"].as_str());
+        Registered { actor, refresh_token: text(&data["refresh_token"]) }
     }
 
     /// Makes a call with any headers and body. Panics if the answer does not match the published API document.

@@ -24,7 +24,7 @@ pub mod roles;
 pub mod sync;
 pub mod wire;
 
-pub use actor::{Actor, Answer, SECRET};
+pub use actor::{Actor, Answer, PASSWORD, Registered, SECRET};
 
 use std::sync::Arc;
 
@@ -44,18 +44,7 @@ use serde_json::{Value, json};
 use store::table;
 use wire::Wire;
 
-/// The table's name in every world.
-pub const TABLE: &str = "tidings";
-/// The password of the users that [`World::registered`] registers.
-pub const PASSWORD: &str = "correct horse battery";
-
-/// A user who has registered and logged in, in one session.
-pub struct Registered {
-    /// The user, with the session's access token.
-    pub actor: Actor,
-    /// The session's refresh token.
-    pub refresh_token: String,
-}
+pub use wire::TABLE;
 
 /// A machine that runs the functions, and the database behind it. Several machines can share a database.
 #[derive(Clone)]
@@ -198,25 +187,12 @@ impl World {
 
     /// Registers a user with this username and [`PASSWORD`], and logs in.
     pub async fn registered(&self, username: &str) -> Registered {
-        let account = json!({
-            "username": username,
-            "email": format!("{username}@example.com"),
-            "password": PASSWORD,
-            "full_name": format!("{username} Example"),
-        });
-        self.anonymous().post("/api/auth/register", &account).await.expect(201);
-        self.login(username, PASSWORD).await
+        self.anonymous().register(username).await
     }
 
     /// Logs a user in.
     pub async fn login(&self, username: &str, password: &str) -> Registered {
-        let body = json!({"username": username, "password": password});
-        let answer = self.anonymous().post("/api/auth/login", &body).await.expect(200);
-        let text = |value: &Value| value.as_str().expect("a text").to_owned();
-        let data = answer.data();
-        let actor = self.stranger(&text(&data["user"]["id"]));
-        let actor = actor.with_token(data["access_token"].as_str());
-        Registered { actor, refresh_token: text(&data["refresh_token"]) }
+        self.anonymous().login(username, password).await
     }
 
     /// Returns a user with a token whom the server has not seen yet.

@@ -34,7 +34,7 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
 
-use crate::{Actor, TABLE, World, binaries, config, documents, roles};
+use crate::{Actor, PASSWORD, Registered, TABLE, World, binaries, config, documents, roles};
 
 /// Time limit of all waits in tests: longer than any of them takes.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -107,6 +107,25 @@ impl Live {
     /// Opens a socket for a user.
     pub async fn open(&self, user: &Actor) -> Socket {
         self.open_with(&self.token(&user.id)).await
+    }
+
+    /// Registers a user and logs in.
+    pub async fn registered(&self, username: &str) -> Registered {
+        self.anonymous().register(username).await
+    }
+
+    /// Logs in a user whom [`Live::registered`] registered.
+    pub async fn login(&self, username: &str) -> Registered {
+        self.anonymous().login(username, PASSWORD).await
+    }
+
+    fn anonymous(&self) -> Actor {
+        Actor::new(self.service.clone(), "nobody").with_token(None)
+    }
+
+    /// Opens a socket with the access token of a session.
+    pub async fn open_as(&self, session: &Registered) -> Socket {
+        self.open_with(session.actor.token().expect("a token")).await
     }
 
     /// Opens a socket with a token.

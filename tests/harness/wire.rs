@@ -24,11 +24,18 @@ use hyper_util::rt::TokioIo;
 use local::engine::{Answer, Engine};
 use serde_json::{Value, json};
 
+/// The table's name in every world.
+pub const TABLE: &str = "tidings";
+
 /// The probability of each fault, from 0 to 1, and delays.
 #[derive(Debug, Clone, Default)]
 pub struct Faults {
     /// Probability per item that a transaction fails with a conflict.
     pub conflict_per_item: f64,
+    /// Probability that a write of a single item fails because a transaction holds the item.
+    pub held: f64,
+    /// Probability that a `BatchGetItem` leaves half of its keys unprocessed.
+    pub unprocessed: f64,
     /// Probability that a call is throttled.
     pub throttled: f64,
     /// Probability that a call fails with 500 and has no effect.
@@ -60,6 +67,8 @@ struct State {
     calls: Vec<String>,
     /// Maximum delay of a transaction before it reaches the engine.
     commit_delay: Duration,
+    /// Until then, transactions are reported as in progress.
+    stalled_until: Option<Instant>,
 }
 
 /// The connection to the database, which can inject faults. Clones share it.
@@ -131,6 +140,7 @@ impl Wire {
             successor: None,
             calls,
             commit_delay: Duration::ZERO,
+            stalled_until: None,
         };
         Self { state: Arc::new(Mutex::new(state)), order: Arc::default() }
     }
@@ -169,6 +179,12 @@ impl Wire {
     /// process that crashes at this point.
     pub fn away_after(&self, commits: usize) {
         self.state().away_after = Some(commits);
+    }
+
+    /// Reports every transaction as in progress for this time, as DynamoDB does while it recovers one whose coordinator
+    /// died.
+    pub fn stall(&self, time: Duration) {
+        self.state().stalled_until = Some(Instant::now() + time);
     }
 
     /// Waits until the database is unavailable after [`Wire::away_after`].
@@ -238,11 +254,29 @@ impl Wire {
             return answer;
         }
         let request: Value = serde_json::from_slice(body).unwrap_or_default();
-        let consistent = request["ConsistentRead"] == true || operation == "BatchGetItem";
+        let consistent = request["ConsistentRead"] == true;
+        if operation == "BatchGetItem" {
+            return self.batch_get(&engine, request).await;
+        }
         if consistent || self.state().faults.lag.is_zero() {
             return engine.call(operation, body).await;
         }
         self.replica().await.call(operation, body).await
+    }
+
+    /// Reads keys, and leaves half of them unprocessed where the fault says so.
+    async fn batch_get(&self, engine: &Engine, mut request: Value) -> Answer {
+        let skips = {
+            let mut state = self.state();
+            state.faults.unprocessed > 0.0 && state.draw() < state.faults.unprocessed
+        };
+        let keys = request["RequestItems"][TABLE]["Keys"].as_array_mut();
+        let rest = keys.filter(|keys| skips && keys.len() > 1).map(|keys| keys.split_off(keys.len() / 2));
+        let (status, body) = engine.call("BatchGetItem", request.to_string().as_bytes()).await;
+        let Some(rest) = rest else { return (status, body) };
+        let mut answer: Value = serde_json::from_slice(&body).expect("JSON");
+        answer["UnprocessedKeys"] = json!({TABLE: {"Keys": rest, "ConsistentRead": true}});
+        (status, answer.to_string().into())
     }
 
     /// Returns the replica after it has received every write that is older than the lag.
@@ -291,7 +325,14 @@ impl State {
         if faults.failed > 0.0 && self.draw() < faults.failed {
             return Fate::Fault(error(500, "InternalServerError"));
         }
+        let is_single = ["PutItem", "UpdateItem", "DeleteItem"].contains(&operation);
+        if is_single && faults.held > 0.0 && self.draw() < faults.held {
+            return Fate::Fault(error(400, "TransactionConflictException"));
+        }
         if operation == "TransactWriteItems" {
+            if self.stalled_until.is_some_and(|until| Instant::now() < until) {
+                return Fate::Fault(error(400, "TransactionInProgressException"));
+            }
             let request: Value = serde_json::from_slice(body).unwrap_or_default();
             let items = request["TransactItems"].as_array().map_or(0, Vec::len);
             let conflicting =

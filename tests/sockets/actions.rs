@@ -74,6 +74,48 @@ async fn a_pong_has_the_ref_of_its_ping() {
 }
 
 #[tokio::test]
+async fn frames_of_one_socket_take_effect_in_the_order_in_which_they_came() {
+    let (live, alice, bob, _) = talking().await;
+    let mut socket = live.open(&alice).await;
+    let sent: Vec<String> = (0..30).map(|number| number.to_string()).collect();
+    for text in &sent {
+        let frame = json!({"action": "send", "ref": text, "recipient_id": "bob", "message_text": text});
+        socket.say(&frame.to_string()).await;
+    }
+    for text in &sent {
+        let ack = socket.answer().await;
+        assert_eq!((&ack["type"], &ack["ref"]), (&json!("ack"), &json!(text)));
+    }
+    let page = bob.get("/api/messages/conversation/alice?limit=30").await.expect(200);
+    let stored: Vec<_> = page.list().iter().map(|message| text(&message["message_text"])).collect();
+    assert_eq!(stored, sent);
+}
+
+#[tokio::test]
+async fn a_malformed_frame_gets_an_error_with_what_is_readable_of_its_action_and_ref() {
+    let (live, alice, ..) = talking().await;
+    let mut socket = live.open(&alice).await;
+    let send = r#""action":"send","ref":"r1","recipient_id":"bob""#;
+    let sent = json!({"action": "send", "ref": "r1"});
+    let half = json!({"action": "send", "ref": null});
+    for (frame, about) in [
+        (format!(r#"{{{send},"message_text":"x\ud83d"}}"#), &sent),
+        (format!(r#"{{"message_text":"x\ud83d",{send}}}"#), &sent),
+        (format!(r#"{{{send},"message_text":"1","message_text":"2"}}"#), &sent),
+        (format!(r#"{{{send},"message_text":"1","message_text":"1"}}"#), &sent),
+        (format!(r#"{{"ref":"r0",{send},"message_text":"1"}}"#), &sent),
+        (format!(r#"{{"action":"ping",{send},"message_text":"1"}}"#), &sent),
+        (r#"{"action":"send","ref":"\ud83d","recipient_id":"bob","message_text":"1"}"#.to_owned(), &half),
+        (r#"{"action":"ping","ref":1,"ref":2}"#.to_owned(), &json!({"action": "ping", "ref": 2})),
+        (format!(r#"{{{send},"message_text":"1""#), &json!({})),
+    ] {
+        socket.say(&frame).await;
+        refused(&socket.answer().await, about, "invalid_request");
+    }
+    assert_eq!(socket.news().await, Vec::<Value>::new(), "nothing was sent");
+}
+
+#[tokio::test]
 async fn a_failed_frame_gets_an_error_and_the_socket_stays_open() {
     let (live, alice, bob, conversation) = talking().await;
     let mine = bob.send("alice", "hi").await.id();

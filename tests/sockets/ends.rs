@@ -8,6 +8,9 @@ use serde_json::json;
 
 use super::*;
 
+/// How long a token is accepted after its `exp`, in milliseconds.
+const LEEWAY: i64 = 30_000;
+
 async fn stored(live: &Live, user: &str) -> usize {
     let user: UserId = user.parse().unwrap();
     live.stack.app.store.sockets(&user).await.unwrap().len()
@@ -16,7 +19,7 @@ async fn stored(live: &Live, user: &str) -> usize {
 #[tokio::test]
 async fn the_first_frame_after_the_token_expires_closes_the_socket() {
     let (live, ..) = talking().await;
-    let mut socket = live.open_with(&live.token_until("alice", live.from_now(2_000))).await;
+    let mut socket = live.open_with(&live.token_until("alice", live.from_now(2_000 - LEEWAY))).await;
     let pong = json!({"type": "pong", "ref": null});
     let mut pongs = 0;
     let last = loop {
@@ -36,7 +39,7 @@ async fn the_first_frame_after_the_token_expires_closes_the_socket() {
 async fn the_first_push_after_the_token_expires_closes_the_socket() {
     let (live, alice, bob, _) = talking().await;
     let expires = live.from_now(2_000);
-    let socket = live.open_with(&live.token_until("bob", expires)).await;
+    let socket = live.open_with(&live.token_until("bob", live.from_now(2_000 - LEEWAY))).await;
     let mut other = live.open(&bob).await;
     eventually(async {
         while stored(&live, "bob").await == 2 {

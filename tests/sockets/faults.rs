@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::future::pending;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -28,13 +29,35 @@ const BOUND: Duration = Duration::from_secs(2);
 
 /// A push endpoint that answers as the connection's id says, and records what each connection got.
 #[derive(Clone, Default)]
-pub(crate) struct Pushed(Arc<Mutex<HashMap<String, Vec<Value>>>>);
+pub(crate) struct Pushed {
+    frames: Arc<Mutex<HashMap<String, Vec<Value>>>>,
+    attempts: Arc<AtomicUsize>,
+}
 
 impl Pushed {
+    fn record(&self, connection: &str, frame: Value) {
+        self.frames.lock().unwrap().entry(connection.to_owned()).or_default().push(frame);
+    }
+
+    /// Counts an attempt and returns its number.
+    fn attempts(&self) -> usize {
+        self.attempts.fetch_add(1, Ordering::Relaxed)
+    }
+
     /// Returns the frames that a connection got, in order. Null stands for a request to close it.
     fn to(&self, connection: &str) -> Vec<Value> {
-        self.0.lock().unwrap().get(connection).cloned().unwrap_or_default()
+        self.frames.lock().unwrap().get(connection).cloned().unwrap_or_default()
     }
+}
+
+/// Of 20 attempts four get a number below 4, and one gets 4. The same attempts do each time.
+fn flaw(attempt: usize) -> usize {
+    attempt * 7 % 20
+}
+
+fn accept(pushed: &Pushed, connection: String, frame: Value) -> axum::response::Response {
+    pushed.record(&connection, frame);
+    StatusCode::OK.into_response()
 }
 
 /// Creates a world that pushes to such an endpoint.
@@ -54,12 +77,20 @@ async fn answer(
     body: String,
 ) -> impl IntoResponse {
     let frame = if method == Method::DELETE { Value::Null } else { serde_json::from_str(&body).unwrap() };
-    pushed.0.lock().unwrap().entry(connection.clone()).or_default().push(frame);
+    let flaky = connection.starts_with("flaky");
+    if !flaky {
+        pushed.record(&connection, frame.clone());
+    }
     let (status, error) = match connection.split('-').next().unwrap() {
         "gone" => (StatusCode::GONE, "GoneException"),
         "full" => (StatusCode::TOO_MANY_REQUESTS, "LimitExceededException"),
         "broken" => (StatusCode::INTERNAL_SERVER_ERROR, "InternalFailure"),
         "stuck" => pending().await,
+        "flaky" => match flaw(pushed.attempts()) {
+            0..4 => (StatusCode::INTERNAL_SERVER_ERROR, "InternalFailure"),
+            4 => pending().await,
+            _ => return accept(&pushed, connection, frame),
+        },
         _ => return StatusCode::OK.into_response(),
     };
     (status, [("x-amzn-errortype", error)], "{}").into_response()
@@ -76,7 +107,7 @@ async fn stored(world: &World, user: &str) -> Vec<String> {
 }
 
 pub(crate) async fn add(world: &World, user: &str, connection: &str) {
-    world.app.store.add_socket(&id(user), connection, days_from_now(1)).await.unwrap();
+    world.app.store.add_socket(&id(user), connection, days_from_now(1), None).await.unwrap();
 }
 
 #[tokio::test]
@@ -119,7 +150,8 @@ async fn a_send_succeeds_in_time_even_if_its_pushes_fail() {
     for connection in connections {
         let frames = pushed.to(connection);
         assert!(frames.iter().all(|frame| queue.contains(frame)), "{connection}");
-        assert!(frames.is_sorted_by(|one, next| one["id"].as_str() < next["id"].as_str()), "{connection}");
+        // A failed push is retried, so a broken socket is offered the same event several times.
+        assert!(frames.is_sorted_by(|one, next| one["id"].as_str() <= next["id"].as_str()), "{connection}");
     }
     // If the first of two frames fails, the second is not sent.
     assert_eq!(kinds(&queue[..2]), ["conversation.created", "message.created"]);
@@ -127,6 +159,24 @@ async fn a_send_succeeds_in_time_even_if_its_pushes_fail() {
         assert!(!pushed.to(connection).contains(&queue[1]), "{connection}");
     }
     assert_eq!(stored(&world, "bob").await, connections);
+}
+
+/// A fifth of the attempts fail and a twentieth hang, and yet the sender's answer follows each push.
+#[tokio::test]
+async fn failed_and_hanging_pushes_are_retried() {
+    let (world, pushed) = pushing().await;
+    let (alice, _) = world.two().await;
+    add(&world, "bob", "flaky").await;
+    let mut sent = Vec::new();
+    for n in 0..60 {
+        let began = Instant::now();
+        sent.push(alice.send("bob", &format!("m{n}")).await.expect(201).id());
+        assert!(began.elapsed() < BOUND, "{:?}", began.elapsed());
+    }
+    let frames = pushed.to("flaky");
+    let arrived: Vec<&str> =
+        frames.iter().filter_map(|frame| frame["data"]["message"]["id"].as_str()).collect();
+    assert_eq!(arrived, sent);
 }
 
 #[tokio::test]
@@ -177,7 +227,7 @@ async fn an_expired_socket_gets_no_more_events() {
     let (world, pushed) = pushing().await;
     let (alice, _) = world.two().await;
     let long_ago = world.with_clock_off_by(-60_000).app.store.now();
-    world.app.store.add_socket(&id("bob"), "expired", long_ago).await.unwrap();
+    world.app.store.add_socket(&id("bob"), "expired", long_ago, None).await.unwrap();
     add(&world, "bob", "fine").await;
     eventually(async {
         while stored(&world, "bob").await != ["fine"] || pushed.to("fine").is_empty() {
@@ -204,7 +254,7 @@ async fn presence_is_correct_despite_stale_reads() {
     assert_eq!(stored(&world, "alice").await, ["watching"]);
     world.wire.inject(Faults { lag: Duration::from_hours(1), ..Faults::default() }, 1);
 
-    store.add_socket(&bob, "one", days_from_now(1)).await.unwrap();
+    store.add_socket(&bob, "one", days_from_now(1), None).await.unwrap();
     eventually(async {
         while pushed.to("watching").is_empty() {
             let (_, delivery) = store.publish_presence(&bob).await.unwrap();

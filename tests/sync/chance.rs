@@ -15,6 +15,8 @@ const PEOPLE: [&str; 4] = ["alice", "bob", "carol", "dave"];
 /// The faults of a database on a bad day.
 fn bad_day() -> Faults {
     Faults {
+        held: 0.05,
+        unprocessed: 0.1,
         conflict_per_item: 0.01,
         throttled: 0.01,
         failed: 0.02,

@@ -53,27 +53,40 @@ async fn the_client_gets_an_error_when_its_function_fails() {
 }
 
 #[tokio::test]
-async fn messages_run_concurrently_up_to_a_limit() {
-    let mut served = serve(Limits { concurrent: 2, ..Limits::default() }).await;
+async fn messages_of_one_socket_are_processed_one_after_the_other() {
+    let mut served = serve(Limits { unprocessed: 2, ..Limits::default() }).await;
     let (mut socket, id) = served.open().await;
-    for _ in 0..3 {
-        say(&mut socket, "waits").await;
+    for body in ["waits", "second", "third", "fourth"] {
+        say(&mut socket, body).await;
     }
-    served.next("MESSAGE").await;
     served.next("MESSAGE").await;
     served.assert_quiet().await;
     assert_eq!(served.post(&id, "meanwhile").await, "posted");
     assert_eq!(text(&mut socket).await, "meanwhile");
     served.gate.add_permits(1);
-    served.next("MESSAGE").await;
-    served.gate.add_permits(2);
-    say(&mut socket, "done").await;
-    assert_eq!(served.next("MESSAGE").await.body.as_deref(), Some("done"));
+    for body in ["second", "third", "fourth"] {
+        assert_eq!(served.next("MESSAGE").await.body.as_deref(), Some(body));
+    }
+}
+
+#[tokio::test]
+async fn the_message_function_is_called_when_the_authorization_expires() {
+    let mut served = serve(Limits::default()).await;
+    let (_socket, id) = served.open_with("expiring").await;
+    let event = served.next("MESSAGE").await;
+    assert_eq!(event.body.as_deref(), Some(""));
+    let context = event.request_context;
+    assert_eq!(context.connection_id.as_deref(), Some(id.as_str()));
+    let expires: i64 = context.authorizer.fields["expires"].as_str().unwrap().parse().unwrap();
+    assert!(context.request_time_epoch >= expires);
+    // It is called once, and the socket stays open unless the function closes it.
+    served.assert_quiet().await;
+    assert_eq!(served.post(&id, "still open").await, "posted");
 }
 
 #[tokio::test]
 async fn messages_of_one_socket_do_not_delay_another() {
-    let mut served = serve(Limits { concurrent: 1, ..Limits::default() }).await;
+    let mut served = serve(Limits { unprocessed: 1, ..Limits::default() }).await;
     let (mut busy, _) = served.open().await;
     let (mut other, _) = served.open().await;
     say(&mut busy, "waits").await;

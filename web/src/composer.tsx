@@ -18,6 +18,8 @@ const EmojiPicker = lazy(() => import("./emoji-picker.js"));
 
 /** Maximum length of a message, in Unicode scalar values. */
 const MAX_LENGTH = 10_000;
+/** A character that shows. The server refuses a text without one. */
+const SHOWS = /[^\p{Default_Ignorable_Code_Point}\p{White_Space}\p{Cc}\u2800\ufff9-\ufffb\u{1d159}]/u;
 /** Maximum length of an attachment's URL. */
 const MAX_URL_BYTES = 2_048;
 
@@ -58,7 +60,7 @@ export function Composer(props: { row: Row; mode: ComposerMode; setMode: (mode: 
   }, [text]);
 
   const length = Array.from(text).length;
-  const canSend = length <= MAX_LENGTH && (text.trim() !== "" || (attachment !== null && !editing));
+  const canSend = length <= MAX_LENGTH && (SHOWS.test(text) || (attachment !== null && !editing));
 
   const type = (next: string) => {
     setText(next);

@@ -185,8 +185,6 @@ export class Sync {
         this.#forward(polled);
         return this.#pollInterval(poll.poll_after_ms);
       }
-      // The cursor is full: the remaining events follow later.
-      if (poll.events.length === 0) return poll.poll_after_ms;
     }
   }
 

@@ -10,6 +10,7 @@ use axum::routing::{delete, post};
 use domain::account::{Account, EmailAddress, UniqueName, Username};
 use domain::address::ClientAddress;
 use domain::caller::Caller;
+use domain::delivery::Socket;
 use domain::error::Error;
 use domain::id::UserId;
 use domain::name::Name;
@@ -18,7 +19,9 @@ use edge::app::App;
 use edge::extract::Json;
 use edge::problem::Problem;
 use edge::reply::Reply;
+use edge::socket::close_sockets;
 use edge::tokens::Tokens;
+use observe::log::reason;
 use passwords::{NewPassword, Password};
 use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
@@ -130,7 +133,7 @@ async fn login(
     Ok(Reply::ok(LoggedIn { tokens, user: UserView::own(user, profile) }, "Logged in."))
 }
 
-/// Changes the password and ends all sessions of the account except the caller's.
+/// Changes the password, and ends all sessions of the account and closes all sockets except the caller's.
 async fn change_password(
     State(app): State<App>,
     caller: Caller,
@@ -139,10 +142,12 @@ async fn change_password(
     let account = account_of(&app, &caller, change.current_password).await?;
     let hash = passwords::hash(change.new_password).await?;
     app.store.change_password(&caller.user, &account, hash, caller.session.as_ref()).await?;
+    let is_own = |socket: &Socket| socket.session.is_some() && socket.session == caller.session;
+    close_now(&app, &caller.user, |socket| !is_own(socket)).await;
     Ok(Reply::ok((), "Password changed."))
 }
 
-/// Removes the caller from all groups and rooms, then deletes their account.
+/// Removes the caller from all groups and rooms, deletes their account, and closes all their sockets.
 async fn delete_account(
     State(app): State<App>,
     caller: Caller,
@@ -152,7 +157,16 @@ async fn delete_account(
     let delivery = app.store.leave_all(&caller.user).await?;
     app.push.deliver(&app.store, delivery).await;
     app.store.delete_account(&caller.user, &account).await?;
+    close_now(&app, &caller.user, |_| true).await;
     Ok(Reply::ok((), "Account deleted."))
+}
+
+/// Closes the sockets that `is_over` selects. Never fails the call, which has taken effect and cannot be repeated: a
+/// socket that stays open ends with its token.
+async fn close_now(app: &App, user: &UserId, is_over: impl Fn(&Socket) -> bool) {
+    if let Err(error) = close_sockets(app, user, is_over).await {
+        tracing::warn!(error = reason(&error), "cannot close the sockets of ended sessions");
+    }
 }
 
 /// Returns the caller's account if the password is correct.

@@ -1,6 +1,7 @@
 //! `$connect`: a socket opens.
 
 use aws_lambda_events::apigw::{ApiGatewayProxyResponse, ApiGatewayWebsocketProxyRequest};
+use domain::caller::Caller;
 use domain::error::Error;
 use edge::app::App;
 use edge::socket::{PROTOCOL, SocketEvent, accepted, log_fault};
@@ -23,7 +24,8 @@ async fn connect(
     event: ApiGatewayWebsocketProxyRequest,
 ) -> Result<ApiGatewayProxyResponse, Error> {
     let SocketEvent { connection, caller, wants_protocol, .. } = SocketEvent::read(event)?;
-    app.store.add_socket(&caller.user, &connection, caller.expires).await?;
+    let Caller { user, expires, session, .. } = &caller;
+    app.store.add_socket(user, &connection, *expires, session.as_ref()).await?;
     meter::count(Metric::SocketsOpened);
     if let Ok(delivery) = app.store.record_connect(&caller.user).await {
         app.push.deliver(&app.store, delivery).await;

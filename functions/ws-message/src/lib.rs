@@ -1,5 +1,7 @@
 //! Frames from clients: the same actions as over HTTP, with the same code.
 
+use std::fmt;
+
 use aws_lambda_events::apigw::{ApiGatewayProxyResponse, ApiGatewayWebsocketProxyRequest};
 use domain::caller::Caller;
 use domain::error::Error;
@@ -9,10 +11,13 @@ use domain::message::Draft;
 use domain::presence::Status;
 use edge::app::App;
 use edge::extract::from_object;
+use edge::push::EXPIRED;
 use edge::socket::{SocketEvent, accepted, log_fault};
 use observe::meter;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 use store::Sent;
 
@@ -27,7 +32,7 @@ pub async fn handle(
     let SocketEvent { connection, caller, body, .. } =
         SocketEvent::read(event).map_err(|error| log_fault(&error))?;
     if caller.expires <= app.store.now() {
-        app.push.close_expired(&connection).await;
+        app.push.close(&connection, EXPIRED).await;
         return Ok(accepted());
     }
     let answer = Frame::read(&body).answer(&app, &caller).await;
@@ -39,11 +44,11 @@ pub async fn handle(
 const ACTIONS: [&str; 5] = ["send", "mark_as_read", "typing", "presence", "ping"];
 
 /// A frame: `{"action", "ref"?, …}`.
-#[derive(Default)]
 struct Frame {
     action: Value,
     reference: Value,
-    fields: Option<Map<String, Value>>,
+    /// The fields of the action, or why they cannot be read.
+    fields: Result<Map<String, Value>, Error>,
 }
 
 /// The newest message that the user has read.
@@ -75,11 +80,19 @@ pub struct Presence {
 pub struct Ping {}
 
 impl Frame {
+    /// Reads a frame. If a field is malformed or is there twice, `action` and `ref` are still read, so that the client
+    /// learns which frame the error is about.
     fn read(text: &str) -> Self {
-        let Ok(mut fields) = serde_json::from_str::<Map<String, Value>>(text) else { return Self::default() };
-        let mut take = |name| fields.remove(name).unwrap_or_default();
-        let (action, reference) = (take("action"), take("ref"));
-        Self { action, reference, fields: Some(fields) }
+        let Ok(Members(members)) = serde_json::from_str(text) else {
+            let fields = Err(invalid("The frame is not a JSON object."));
+            return Self { action: Value::Null, reference: Value::Null, fields };
+        };
+        let readable = |wanted: &str| {
+            let last = members.iter().rev().find(|(name, _)| name == wanted);
+            last.and_then(|(_, value)| serde_json::from_str(value.get()).ok()).unwrap_or_default()
+        };
+        let (action, reference) = (readable("action"), readable("ref"));
+        Self { action, reference, fields: fields_of(members) }
     }
 
     async fn answer(self, app: &App, caller: &Caller) -> Value {
@@ -101,8 +114,7 @@ impl Frame {
 
     /// Performs the action and returns the data of its acknowledgement; `None` for a ping, whose answer is a pong.
     async fn perform(self, app: &App, caller: &Caller) -> Result<Option<Value>, Error> {
-        let invalid = |message: &str| Error::Invalid { field: None, message: message.to_owned() };
-        let fields = self.fields.ok_or_else(|| invalid("The frame is not a JSON object."))?;
+        let fields = self.fields?;
         let action = self.action.as_str().ok_or_else(|| Error::field("action", "The action is missing."))?;
         if let Some(known) = ACTIONS.iter().find(|known| **known == action) {
             meter::note_field("action", *known);
@@ -132,6 +144,51 @@ impl Frame {
             "ping" => from_object(fields).map(|Ping {}| None),
             _ => Err(Error::field("action", "Unknown action.")),
         }
+    }
+}
+
+fn invalid(message: &str) -> Error {
+    Error::Invalid { field: None, message: message.to_owned() }
+}
+
+/// Parses a frame's members, except `action` and `ref`, which belong to every frame.
+fn fields_of(members: Vec<(String, Box<RawValue>)>) -> Result<Map<String, Value>, Error> {
+    let mut fields = Map::new();
+    for (name, value) in members {
+        let value = serde_json::from_str(value.get()).map_err(|e| Error::field(&name, e.to_string()))?;
+        if fields.insert(name.clone(), value).is_some() {
+            return Err(Error::field(&name, "The field is there twice."));
+        }
+    }
+    fields.remove("action");
+    fields.remove("ref");
+    Ok(fields)
+}
+
+/// The members of a JSON object, in their order; their values are not parsed yet.
+struct Members(Vec<(String, Box<RawValue>)>);
+
+impl<'de> Deserialize<'de> for Members {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_map(MembersVisitor)
+    }
+}
+
+struct MembersVisitor;
+
+impl<'de> Visitor<'de> for MembersVisitor {
+    type Value = Members;
+
+    fn expecting(&self, text: &mut fmt::Formatter<'_>) -> fmt::Result {
+        text.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members, A::Error> {
+        let mut members = Vec::new();
+        while let Some(member) = map.next_entry()? {
+            members.push(member);
+        }
+        Ok(Members(members))
     }
 }
 

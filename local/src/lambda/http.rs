@@ -43,9 +43,13 @@ pub(crate) fn routes(lambda: &Lambda, rest: &Router) -> Router {
     for (function, method, path) in declared(TEMPLATE) {
         let method = method.parse().ok().and_then(|method: Method| MethodFilter::try_from(method).ok());
         let (Some(&function), Some(method)) = (names.get(function), method) else { continue };
-        let lambda = lambda.clone();
+        let (lambda, rest) = (lambda.clone(), rest.clone());
         let forward = async move |parameters: Result<RawPathParams, RawPathParamsRejection>,
                                   request: Request| {
+            // axum answers HEAD like GET, API Gateway does not.
+            if request.method() == Method::HEAD {
+                return tower::ServiceExt::oneshot(rest, request).await.into_response();
+            }
             let id = id::request_token();
             let answer = forward(&lambda, function, &id, path, parameters, request).await;
             answer.unwrap_or_else(|error| {

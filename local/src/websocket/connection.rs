@@ -44,8 +44,12 @@ struct State {
     messages: usize,
     /// Set at most once. From then on posts are refused, and the socket closes when the queue is empty.
     ending: Option<Ending>,
-    /// Number of messages whose functions are running.
-    running: usize,
+    /// Messages that wait for their turn, in the order in which they came.
+    waiting: VecDeque<String>,
+    /// Whether a message's function is running.
+    is_running: bool,
+    /// When the socket's authorization expires. Cleared once its message function is called because of that.
+    expires: Option<Timestamp>,
     active: Instant,
     waker: Option<Waker>,
 }
@@ -73,7 +77,9 @@ impl Connection {
             bytes: 0,
             messages: 0,
             ending: None,
-            running: 0,
+            waiting: VecDeque::new(),
+            is_running: false,
+            expires: expiry_of(&origin.authorizer),
             active: opened,
             waker: None,
         };
@@ -158,23 +164,47 @@ impl Connection {
         self.state().active
     }
 
-    /// Whether reading must pause: too many functions are running, or the socket is ending.
-    pub(super) fn pauses_reading(&self, concurrent: usize) -> bool {
+    /// Whether reading must pause: too many messages are not processed yet, or the socket is ending.
+    pub(super) fn pauses_reading(&self, unprocessed: usize) -> bool {
         let state = self.state();
-        state.running >= concurrent || state.ending.is_some()
+        state.waiting.len() + usize::from(state.is_running) >= unprocessed || state.ending.is_some()
     }
 
-    /// Records that a message's function starts.
-    pub(super) fn start_message(&self) {
-        self.state().running += 1;
-    }
-
-    /// Records that a message's function has ended.
-    pub(super) fn finish_message(&self) {
+    /// Takes in a message. Returns it if its function may run now, because no other is running.
+    pub(super) fn start_message(&self, body: String) -> Option<String> {
         let mut state = self.state();
-        state.running -= 1;
-        state.wake();
+        if state.is_running {
+            state.waiting.push_back(body);
+            return None;
+        }
+        state.is_running = true;
+        Some(body)
     }
+
+    /// Records that a message's function has ended. Returns the next message, if one is waiting.
+    pub(super) fn finish_message(&self) -> Option<String> {
+        let mut state = self.state();
+        let next = state.waiting.pop_front();
+        state.is_running = next.is_some();
+        state.wake();
+        next
+    }
+
+    /// When the socket's authorization expires, unless that was handled already.
+    pub(super) fn expires(&self) -> Option<Timestamp> {
+        self.state().expires
+    }
+
+    /// Records that the expiry of the authorization is handled.
+    pub(super) fn mark_expired(&self) {
+        self.state().expires = None;
+    }
+}
+
+/// Returns the time in `expires` of an authorizer's context, in milliseconds since 1970.
+fn expiry_of(authorizer: &ApiGatewayRequestAuthorizer) -> Option<Timestamp> {
+    let millis = authorizer.fields.get("expires")?.as_str()?.parse().ok()?;
+    Some(Timestamp::from_millis(millis))
 }
 
 impl State {

@@ -22,8 +22,8 @@ pub struct Limits {
     pub integration: Duration,
     /// How long a client may take to read the remaining messages and to close.
     pub closing: Duration,
-    /// Maximum number of messages of one connection that are processed concurrently.
-    pub concurrent: usize,
+    /// Maximum number of messages of one connection that are read before their functions have ended.
+    pub unprocessed: usize,
 }
 
 impl Default for Limits {
@@ -33,7 +33,7 @@ impl Default for Limits {
             life: Duration::from_hours(2),
             integration: Duration::from_secs(29),
             closing: Duration::from_secs(5),
-            concurrent: 16,
+            unprocessed: 16,
         }
     }
 }

@@ -7,8 +7,11 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
+use domain::id::Clock;
+use domain::time::Timestamp;
 use futures_util::stream::FusedStream;
 use futures_util::{Sink, SinkExt, Stream, StreamExt};
 use hyper::upgrade::Upgraded;
@@ -37,10 +40,11 @@ const WRITE: usize = 2 * FRAME;
 /// Runs a socket until it ends, and then its disconnect function.
 pub(super) async fn run(gateway: &Gateway, connection: &Arc<Connection>, upgraded: Upgraded) {
     let limits = gateway.0.limits;
-    let mut socket = Socket::new(upgraded, connection, limits).await;
+    let mut socket = Socket::new(upgraded, connection, limits, gateway.0.clock.clone()).await;
     let ending = loop {
         match poll_fn(|cx| socket.poll(cx, connection)).await {
             Event::Message(text) => deliver(gateway, connection, text.as_str().to_owned()),
+            Event::Expired => deliver(gateway, connection, String::new()),
             Event::End(ending) => break ending,
         }
     };
@@ -59,29 +63,40 @@ pub(super) async fn disconnect(gateway: &Gateway, connection: &Connection, endin
     }
 }
 
-/// Calls the message function with a message, in a separate task.
+/// Calls the message function with a message, in a separate task, once the connection's earlier messages are processed.
 fn deliver(gateway: &Gateway, connection: &Arc<Connection>, body: String) {
-    connection.start_message();
+    let mut next = connection.start_message(body);
+    if next.is_none() {
+        return;
+    }
     let running = Running::new(gateway);
     let connection = Arc::clone(connection);
     tokio::spawn(async move {
-        let inner = &running.0.0;
-        let event = events::message(inner, &connection.origin, body);
-        let request_id = event.request_context.request_id.clone();
-        if let Err(failure) = invoke(&inner.functions.message, event, inner.limits.integration).await {
-            tracing::warn!(%failure, "the message function failed");
-            let id = &connection.origin.id;
-            let text =
-                json!({ "message": "Internal server error", "connectionId": id, "requestId": request_id });
-            // Fails if the client is gone or does not read: then it does not learn of the error.
-            let _ = connection.post(text.to_string().into());
+        while let Some(body) = next {
+            process(&running.0, &connection, body).await;
+            next = connection.finish_message();
         }
-        connection.finish_message();
     });
+}
+
+/// Calls the message function with a message, and tells the client if it fails.
+async fn process(gateway: &Gateway, connection: &Connection, body: String) {
+    let inner = &gateway.0;
+    let event = events::message(inner, &connection.origin, body);
+    let request_id = event.request_context.request_id.clone();
+    if let Err(failure) = invoke(&inner.functions.message, event, inner.limits.integration).await {
+        tracing::warn!(%failure, "the message function failed");
+        let id = &connection.origin.id;
+        let text = json!({ "message": "Internal server error", "connectionId": id, "requestId": request_id });
+        // Fails if the client is gone or does not read: then it does not learn of the error.
+        let _ = connection.post(text.to_string().into());
+    }
 }
 
 enum Event {
     Message(Utf8Bytes),
+    /// The socket's authorization has expired.
+    Expired,
     End(Ending),
 }
 
@@ -94,6 +109,7 @@ struct Socket {
     /// Once an ending is set: when to close even if messages remain unsent.
     deadline: Option<Instant>,
     limits: Limits,
+    clock: Clock,
 }
 
 /// A message that is being sent in frames.
@@ -116,7 +132,7 @@ impl Sending {
 }
 
 impl Socket {
-    async fn new(upgraded: Upgraded, connection: &Connection, limits: Limits) -> Self {
+    async fn new(upgraded: Upgraded, connection: &Connection, limits: Limits, clock: Clock) -> Self {
         let config = WebSocketConfig::default()
             .read_buffer_size(READ)
             .write_buffer_size(0)
@@ -125,8 +141,9 @@ impl Socket {
             .max_message_size(Some(MESSAGE));
         let stream = TokioIo::new(upgraded);
         let stream = WebSocketStream::from_raw_socket(stream, Role::Server, Some(config)).await;
-        let timer = Box::pin(sleep_until(connection.opened + limits.idle.min(limits.life)));
-        Self { stream, sending: None, unsent: None, timer, deadline: None, limits }
+        // The first look at the time sets the timer.
+        let timer = Box::pin(sleep_until(connection.opened));
+        Self { stream, sending: None, unsent: None, timer, deadline: None, limits, clock }
     }
 
     fn poll(&mut self, cx: &mut Context<'_>, connection: &Connection) -> Poll<Event> {
@@ -137,7 +154,7 @@ impl Socket {
         if let Poll::Ready(event) = self.poll_receive(cx, connection) {
             return Poll::Ready(event);
         }
-        self.poll_time(cx, connection).map(Event::End)
+        self.poll_time(cx, connection)
     }
 
     /// Sends the queued messages. Ready once the socket must end.
@@ -181,7 +198,7 @@ impl Socket {
     /// Reads the next message, and answers pings meanwhile.
     fn poll_receive(&mut self, cx: &mut Context<'_>, connection: &Connection) -> Poll<Event> {
         loop {
-            if connection.pauses_reading(self.limits.concurrent) {
+            if connection.pauses_reading(self.limits.unprocessed) {
                 return Poll::Pending;
             }
             let message = match ready!(Pin::new(&mut self.stream).poll_next(cx)) {
@@ -199,8 +216,9 @@ impl Socket {
         }
     }
 
-    /// Ready once the socket has been idle for too long, is too old, or has not closed within its deadline.
-    fn poll_time(&mut self, cx: &mut Context<'_>, connection: &Connection) -> Poll<Ending> {
+    /// Ready once the socket has been idle for too long, is too old, or has not closed within its deadline, and when its
+    /// authorization has expired.
+    fn poll_time(&mut self, cx: &mut Context<'_>, connection: &Connection) -> Poll<Event> {
         let ending = connection.ending();
         if ending.is_some() && self.deadline.is_none() {
             let deadline = Instant::now() + self.limits.closing;
@@ -209,17 +227,26 @@ impl Socket {
         }
         loop {
             ready!(self.timer.as_mut().poll(cx));
-            let due = match self.deadline {
-                Some(deadline) => deadline,
-                None => {
-                    (connection.last_active() + self.limits.idle).min(connection.opened + self.limits.life)
-                }
-            };
+            let due = self.deadline.unwrap_or_else(|| {
+                (connection.last_active() + self.limits.idle).min(connection.opened + self.limits.life)
+            });
             if Instant::now() >= due {
-                return Poll::Ready(ending.unwrap_or(Ending::GOING_AWAY));
+                return Poll::Ready(Event::End(ending.unwrap_or(Ending::GOING_AWAY)));
             }
-            self.timer.as_mut().reset(due);
+            let expiry = connection.expires().filter(|_| ending.is_none()).map(|at| self.until(at));
+            if expiry.is_some_and(|left| left.is_zero()) {
+                connection.mark_expired();
+                return Poll::Ready(Event::Expired);
+            }
+            let expiry = expiry.and_then(|left| Instant::now().checked_add(left));
+            self.timer.as_mut().reset(expiry.map_or(due, |expiry| expiry.min(due)));
         }
+    }
+
+    /// How long it is until a time of day; zero once it has passed.
+    fn until(&self, time: Timestamp) -> Duration {
+        let millis = time.millis().saturating_sub(self.clock.now().millis());
+        Duration::from_millis(u64::try_from(millis).unwrap_or(0))
     }
 
     /// Sends a close frame, unless the client closed first, and waits until the client has closed. Also discards bytes

@@ -13,7 +13,7 @@ pub struct Caller {
     pub name: Option<Name>,
     /// The token's `picture`, if it has a usable one.
     pub picture: Option<Picture>,
-    /// When the token expires.
+    /// When the token is no longer accepted: its `exp` and the leeway.
     pub expires: Timestamp,
     /// The session that the token was issued for, if the user registered here.
     pub session: Option<SessionId>,

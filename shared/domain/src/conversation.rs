@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{ConversationId, ConversationKind, MessageId, Stamp, UserId};
 use crate::message::Message;
-use crate::name::{Name, Picture};
+use crate::name::{Name, Picture, stored, stored_option};
 use crate::time::{Timestamp, millis};
 use crate::user::Profile;
 
@@ -57,7 +57,7 @@ pub struct Row {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub peer: Option<UserId>,
     /// The name of the peer, or of the group or room.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "stored_option", skip_serializing_if = "Option::is_none")]
     pub name: Option<Name>,
     /// The picture of the peer, or of the group or room.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -100,6 +100,12 @@ pub struct Row {
     /// The peer has blocked the owner.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub blocked_by_peer: bool,
+    /// The owner's account was deleted.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub owner_deleted: bool,
+    /// The peer's account was deleted.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub peer_deleted: bool,
     /// The owner is an admin of the group or room.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub admin: bool,
@@ -257,6 +263,7 @@ pub struct ConversationView {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Meta {
     /// The name.
+    #[serde(deserialize_with = "stored")]
     pub name: Name,
     /// The description, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]

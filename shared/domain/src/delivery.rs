@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::event::{Event, EventView};
-use crate::id::{Stamp, UserId};
+use crate::id::{SessionId, Stamp, UserId};
 use crate::time::Timestamp;
 
 /// Maximum duration of a handshake, in milliseconds (API Gateway's limit for an integration).
@@ -37,6 +37,8 @@ pub struct Socket {
     pub since: Timestamp,
     /// When its token expires or API Gateway closes it, whichever comes first.
     pub until: Timestamp,
+    /// The session of its token, if the user registered here.
+    pub session: Option<SessionId>,
 }
 
 impl Socket {

@@ -54,10 +54,15 @@ macro_rules! text_form {
     };
 }
 
-/// A user's id: the `sub` of their token, 1-128 characters of `A-Z a-z 0-9 _ - . @ | :`.
+/// Texts that are no user ids, because they mean something else in a path.
+const NO_USER_IDS: [&str; 3] = ["me", ".", ".."];
+
+/// A user's id: the `sub` of their token, 1-128 characters of `A-Z a-z 0-9 _ - . @ | :`, but not `me`, `.` or `..`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
-#[schemars(extend("pattern" = "^[0-9A-Za-z_.@|:-]{1,128}$", "examples" = ["bob"]))]
+#[schemars(extend(
+    "pattern" = "^[0-9A-Za-z_.@|:-]{1,128}$", "not" = {"enum": NO_USER_IDS}, "examples" = ["bob"]
+))]
 pub struct UserId(Arc<str>);
 text_form!(UserId);
 
@@ -79,10 +84,12 @@ impl FromStr for UserId {
     type Err = MalformedId;
     fn from_str(text: &str) -> Result<Self, MalformedId> {
         let allowed = |b: u8| b.is_ascii_alphanumeric() || b"_-.@|:".contains(&b);
-        if (1..=128).contains(&text.len()) && text.bytes().all(allowed) {
+        if (1..=128).contains(&text.len()) && text.bytes().all(allowed) && !NO_USER_IDS.contains(&text) {
             Ok(Self(text.into()))
         } else {
-            Err(MalformedId("a user id has 1-128 characters of A-Z a-z 0-9 _ - . @ | :"))
+            Err(MalformedId(
+                "a user id has 1-128 characters of A-Z a-z 0-9 _ - . @ | : and is not me, . or ..",
+            ))
         }
     }
 }

@@ -7,6 +7,7 @@ use serde_json::json;
 use crate::error::Error;
 use crate::fields::FromFields;
 use crate::id::{ConversationId, MessageId, Stamp, UserId};
+use crate::invisible::{bidi_class, blank_class, modifier_class, shows_something};
 use crate::name::{WEB_URL, is_web_url};
 use crate::time::Timestamp;
 
@@ -20,6 +21,9 @@ const MAX_ATTACHMENT_TYPE: usize = 100;
 const MAX_CLIENT_ID: usize = 64;
 /// Length of the preview in an inbox row, in characters.
 const PREVIEW: usize = 100;
+
+/// A character that shows, as a pattern.
+const SHOWN: &str = concat!("[^", blank_class!(), modifier_class!(), bidi_class!(), "]");
 
 /// A message's text: up to 10,000 characters (Unicode scalar values).
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -114,7 +118,7 @@ pub struct DraftFields {
     recipient_id: Option<UserId>,
     /// The conversation to send to.
     conversation_id: Option<ConversationId>,
-    /// The text. Required without an attachment.
+    /// The text. Required without an attachment; then at least one of its characters must show.
     #[schemars(length(max = MAX_TEXT))]
     message_text: Option<String>,
     /// The URL of an attachment: absolute http(s).
@@ -134,6 +138,7 @@ pub struct DraftFields {
 fn add_rules_across_fields(schema: &mut Schema) {
     let present =
         |name: &str| json!({"properties": {name: {"type": "string", "minLength": 1}}, "required": [name]});
+    let shown = json!({"properties": {"message_text": {"type": "string", "pattern": SHOWN}}, "required": ["message_text"]});
     // An empty field of a form counts as absent.
     let absent = |name: &str| json!({"properties": {name: {"enum": [null, ""]}}});
     schema.insert(
@@ -143,7 +148,7 @@ fn add_rules_across_fields(schema: &mut Schema) {
                 {"allOf": [present("recipient_id"), absent("conversation_id")]},
                 {"allOf": [present("conversation_id"), absent("recipient_id")]},
             ]},
-            {"anyOf": [present("message_text"), present("attachment_url")]},
+            {"anyOf": [shown, present("attachment_url")]},
             {"anyOf": [present("attachment_url"), absent("attachment_type")]},
         ]),
     );
@@ -188,8 +193,8 @@ impl Content {
     fn validate(&self) -> Result<(), Error> {
         let invalid = |field, message| Err(Error::field(field, message));
         let length = |text: &String| text.chars().count();
-        if self.text.is_empty() && self.attachment_url.is_none() {
-            return invalid("message_text", "The text is missing or empty.");
+        if self.attachment_url.is_none() && !shows_something(&self.text) {
+            return invalid("message_text", "The text is missing or shows nothing.");
         }
         if length(&self.text) > MAX_TEXT {
             return invalid("message_text", "A text has at most 10,000 characters.");
@@ -302,7 +307,7 @@ impl Message {
     /// The message with a new text.
     ///
     /// # Errors
-    /// `Invalid` if the text is too long, or empty without an attachment.
+    /// `Invalid` if the text is too long, or shows nothing and there is no attachment.
     pub fn edited(&self, text: String, now: Timestamp) -> Result<Self, Error> {
         let content = Content { text, ..self.content.clone() };
         content.validate()?;
@@ -405,6 +410,16 @@ mod tests {
             json!({"recipient_id": "bob", "message_text": "x", "client_message_id": ""}),
         ] {
             assert!(draft(bad.clone()).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_text_that_shows_nothing_needs_an_attachment() {
+        for nothing in [" ", "\u{200b}", "\u{3164}", "\n\r\n", "\u{202e}", "\u{2800}", "\u{fe0f}"] {
+            let text = json!({"recipient_id": "bob", "message_text": nothing});
+            assert!(draft(text).is_err(), "{nothing:?}");
+            let with_attachment = json!({"recipient_id": "bob", "message_text": nothing, "attachment_url": "https://a.example/x"});
+            assert!(draft(with_attachment).is_ok(), "{nothing:?}");
         }
     }
 

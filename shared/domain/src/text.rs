@@ -1,7 +1,9 @@
 //! Text search: which texts count as equal, and where a text matches a query.
 //!
 //! Texts are compared after NFKD and full case folding (compare Unicode 3.13, D146), without the combining marks on
-//! Latin, Greek, Cyrillic, Arabic and Hebrew letters. Matches are ranges of Unicode scalar values of the text as sent.
+//! Latin, Greek, Cyrillic, Arabic and Hebrew letters. All apostrophes and quotation marks are one, and so are all dashes;
+//! soft hyphens, tatweel, zero-width characters and variation selectors are passed over. Matches are ranges of Unicode
+//! scalar values of the text as sent.
 
 use std::ops::Range;
 
@@ -10,9 +12,17 @@ use memchr::memmem;
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::{canonical_combining_class, is_combining_mark};
 use unicode_script::{Script, UnicodeScript};
+use unicode_security::confusable_detection::skeleton;
+
+use crate::invisible::{is_ignorable, is_space, shows_nothing};
 
 /// Canonical combining class of a virama. It joins letters to a syllable, but a search may match a part of it.
 const VIRAMA: u8 = 9;
+/// Stretches Arabic words.
+const TATWEEL: char = '\u{640}';
+/// Quotation marks around a phrase of a query.
+const PHRASE_MARKS: [char; 16] =
+    ['"', '“', '”', '„', '‟', '«', '»', '「', '」', '『', '』', '〝', '〞', '〟', '＂', '❝'];
 
 /// A text in comparable form, with the origin of each byte.
 struct Folded {
@@ -25,6 +35,10 @@ impl Folded {
     fn of(original: &str) -> Self {
         let mut chars: Vec<(char, u32)> = Vec::with_capacity(original.len());
         for (index, c) in (0u32..).zip(original.chars()) {
+            if is_passed_over(c) {
+                continue;
+            }
+            let c = plain_mark(c);
             if c.is_ascii() {
                 chars.push((c.to_ascii_lowercase(), index));
             } else {
@@ -72,6 +86,88 @@ fn reorder_marks(chars: &mut [(char, u32)]) {
     }
 }
 
+/// Whether a search passes over it. The fillers of Hangul are part of syllables, so they count.
+fn is_passed_over(c: char) -> bool {
+    c == TATWEEL || !c.is_ascii() && is_ignorable(c) && !is_space(c)
+}
+
+/// An ASCII apostrophe for any apostrophe, quotation mark or prime, and an ASCII hyphen for any dash, hyphen or minus;
+/// other characters as they are.
+fn plain_mark(c: char) -> char {
+    match c {
+        '"'
+        | '`'
+        | '´'
+        | '«'
+        | '»'
+        | '\u{2b9}'..='\u{2bf}'
+        | '\u{2c8}'
+        | '\u{2ca}'
+        | '\u{2cb}'
+        | '\u{2dd}'
+        | '\u{2ee}'
+        | '\u{2f4}'
+        | '\u{2f6}'
+        | '\u{374}'
+        | '\u{384}'
+        | '\u{55a}'
+        | '\u{5f3}'
+        | '\u{5f4}'
+        | '\u{7f4}'
+        | '\u{7f5}'
+        | '\u{1fbd}'
+        | '\u{1fbf}'
+        | '\u{1fef}'
+        | '\u{1ffd}'
+        | '\u{1ffe}'
+        | '\u{2018}'..='\u{201f}'
+        | '\u{2032}'..='\u{2037}'
+        | '\u{2039}'
+        | '\u{203a}'
+        | '\u{2057}'
+        | '\u{275b}'..='\u{2760}'
+        | '\u{276e}'
+        | '\u{276f}'
+        | '\u{2e42}'
+        | '\u{300c}'..='\u{300f}'
+        | '\u{301d}'..='\u{301f}'
+        | '\u{a78b}'
+        | '\u{a78c}'
+        | '\u{fe41}'..='\u{fe44}'
+        | '\u{ff02}'
+        | '\u{ff07}'
+        | '\u{ff40}'
+        | '\u{ff62}'
+        | '\u{ff63}'
+        | '\u{1f676}'..='\u{1f678}' => '\'',
+        '\u{2d7}'
+        | '\u{58a}'
+        | '\u{5be}'
+        | '\u{1400}'
+        | '\u{1806}'
+        | '\u{2010}'..='\u{2015}'
+        | '\u{2043}'
+        | '\u{207b}'
+        | '\u{208b}'
+        | '\u{2212}'
+        | '\u{2796}'
+        | '\u{2e17}'
+        | '\u{2e1a}'
+        | '\u{2e3a}'
+        | '\u{2e3b}'
+        | '\u{2e40}'
+        | '\u{2e5d}'
+        | '\u{fe31}'
+        | '\u{fe32}'
+        | '\u{fe58}'
+        | '\u{fe63}'
+        | '\u{ff0d}'
+        | '\u{10d6e}'
+        | '\u{10ead}' => '-',
+        c => c,
+    }
+}
+
 fn ignores_marks(letter: char) -> bool {
     letter.is_ascii_alphabetic()
         || matches!(
@@ -100,6 +196,29 @@ pub fn folded_name(name: &str) -> String {
     name.nfd().default_case_fold().nfkd().default_case_fold().nfkc().collect()
 }
 
+/// What a unique name looks like (UTS 39, section 4), where that differs from its folded form: the skeleton of the name as
+/// written (`AIice` looks like `alice`), and that of its folded form (`АLICE` with a Cyrillic letter does, too). Both are
+/// folded. Names with a form in common are taken for the same name.
+#[must_use]
+pub fn appearances(name: &str) -> Vec<String> {
+    let folded = folded_name(name);
+    let written: String = name.nfkc().collect();
+    let mut forms: Vec<String> = [&folded, &written].map(|form| appearance(form)).into();
+    forms.dedup();
+    forms.retain(|form| *form != folded);
+    forms
+}
+
+fn appearance(text: &str) -> String {
+    let shown: String = text
+        .chars()
+        .filter(|c| is_space(*c) || !shows_nothing(*c))
+        .map(|c| if is_space(c) { ' ' } else { c })
+        .collect();
+    let words: Vec<&str> = shown.split_whitespace().collect();
+    folded_name(&skeleton(&words.join(" ")).collect::<String>())
+}
+
 /// A search query: words and `"quoted phrases"`, all of which a text must contain, anywhere.
 pub struct TextQuery {
     terms: Vec<memmem::Finder<'static>>,
@@ -111,9 +230,9 @@ impl TextQuery {
     pub fn parse(query: &str) -> Option<Self> {
         let mut terms = Vec::new();
         // Every second part is quoted. The last one may lack its closing quotation mark.
-        for (index, part) in query.split(['"', '“', '”', '„']).enumerate() {
+        for (index, part) in query.split(PHRASE_MARKS).enumerate() {
             if index % 2 == 1 {
-                terms.push(Folded::of(part.trim()).text);
+                terms.push(Folded::of(part).text.trim().to_owned());
             } else {
                 terms.extend(part.split_whitespace().map(|word| Folded::of(word).text));
             }
@@ -218,6 +337,72 @@ mod tests {
     }
 
     #[test]
+    fn apostrophes_quotation_marks_and_dashes_are_one() {
+        for (query, text) in [
+            ("don't", "I don\u{2019}t know"),
+            ("don\u{2019}t", "I don't know"),
+            ("don\u{2bc}t", "I don`t know"),
+            ("don\u{b4}t", "I don\u{ff07}t know"),
+        ] {
+            assert_eq!(find(query, text), Some(vec![(2, 7)]), "{query} {text}");
+        }
+        for dash in ["-", "\u{2010}", "\u{2011}", "\u{2013}", "\u{2212}", "\u{fe63}", "\u{ff0d}", "\u{207b}"]
+        {
+            assert_eq!(find("co-op", &format!("a co{dash}op")), Some(vec![(2, 7)]), "{dash}");
+            assert_eq!(find(&format!("co{dash}op"), "a co-op"), Some(vec![(2, 7)]), "{dash}");
+        }
+        assert_eq!(find("coop", "co-op"), None);
+        assert_eq!(find("'hi'", "say \u{201c}hi\u{201d}!"), Some(vec![(4, 8)]));
+        for phrase in [
+            "\"quick brown\"",
+            "“quick brown”",
+            "„quick brown“",
+            "«quick brown»",
+            "»quick brown«",
+            "＂quick brown＂",
+            "「quick brown」",
+        ] {
+            assert_eq!(find(phrase, "the quick brown fox"), Some(vec![(4, 15)]), "{phrase}");
+            assert_eq!(find(phrase, "brown quick"), None, "{phrase}");
+        }
+        assert_eq!(find("“don't know”", "I don’t know"), Some(vec![(2, 12)]));
+    }
+
+    #[test]
+    fn what_is_invisible_is_passed_over() {
+        for invisible in
+            ["\u{ad}", "\u{200b}", "\u{200d}", "\u{2060}", "\u{feff}", "\u{fe0f}", "\u{200e}", "\u{34f}"]
+        {
+            let text = format!("we co{invisible}operate");
+            assert_eq!(find("cooperate", &text), Some(vec![(3, 13)]), "{invisible:?}");
+            let query = format!("co{invisible}operate");
+            assert_eq!(find(&query, "we cooperate"), Some(vec![(3, 12)]), "{invisible:?}");
+            assert!(TextQuery::parse(invisible).is_none(), "{invisible:?}");
+        }
+        assert_eq!(find("محمد", "مـحـمـد"), Some(vec![(0, 7)]));
+        assert_eq!(find("مـحـمد", "محمد"), Some(vec![(0, 4)]));
+        assert_eq!(find("❤", "I ❤\u{fe0f} you"), Some(vec![(2, 3)]));
+        assert_eq!(find("a b", "a\u{200b} b"), Some(vec![(0, 1), (3, 4)]));
+        assert_eq!(find("\"\u{200b} b\"", "b"), Some(vec![(0, 1)]));
+    }
+
+    #[test]
+    fn names_look_alike() {
+        let looks = |name: &str| appearance(&folded_name(name));
+        for (one, other) in [
+            ("General", "Gen\u{200b}eral"),
+            ("General", "General\u{fe0f}"),
+            ("Geneva 2", "Geneva\u{3164}\u{2800}2"),
+            ("paypal", "раураl"),
+            ("modern", "rnodem"),
+        ] {
+            assert_eq!(looks(one), looks(other), "{one} {other}");
+        }
+        assert!(appearances("general").is_empty());
+        assert_eq!(appearances("Ivan"), ["lvan"]);
+    }
+
+    #[test]
     fn highlights_count_characters_of_the_text_as_sent() {
         assert_eq!(find("creme", "🚀 ﬁrst Crème"), Some(vec![(7, 12)]));
         assert_eq!(find("creme", "e\u{301} cre\u{300}me"), Some(vec![(3, 9)]));
@@ -234,9 +419,30 @@ mod tests {
 
     proptest! {
         #[test]
+        fn what_is_invisible_changes_no_match(
+            text in "[a-c '\\-é]{0,20}", query in "[a-c'\\-]{1,3}", holes in prop::collection::vec(0usize..20, 0..8)
+        ) {
+            let mut parts: Vec<String> = text.chars().map(String::from).collect();
+            for hole in holes {
+                if let Some(part) = parts.get_mut(hole) {
+                    part.push('\u{ad}');
+                }
+            }
+            let query = TextQuery::parse(&query).unwrap();
+            let marked = parts.concat();
+            let cut = |text: &str, range: &Range<u32>| -> String {
+                let range = range.start as usize..range.end as usize;
+                text.chars().skip(range.start).take(range.len()).filter(|c| *c != '\u{ad}').collect()
+            };
+            let plain = query.find_in(&text).map(|found| found.iter().map(|at| cut(&text, at)).collect::<String>());
+            let found = query.find_in(&marked).map(|found| found.iter().map(|at| cut(&marked, at)).collect::<String>());
+            prop_assert_eq!(plain, found);
+        }
+
+        #[test]
         fn every_part_of_a_text_is_found_in_it(text in "\\PC{1,40}", start in 0usize..40, length in 1usize..10) {
-            let part: String = text.chars().skip(start).take(length).filter(|c| !"\"“”„".contains(*c)).collect();
-            let whole: String = text.chars().filter(|c| !"\"“”„".contains(*c)).collect();
+            let part: String = text.chars().skip(start).take(length).filter(|c| !PHRASE_MARKS.contains(c)).collect();
+            let whole: String = text.chars().filter(|c| !PHRASE_MARKS.contains(c)).collect();
             // A part that separates a letter from its marks is a different text.
             let has_marks = |text: &str| text.chars().any(is_combining_mark);
             if let Some(query) = TextQuery::parse(&part) && !has_marks(&whole.nfkd().collect::<String>()) {

@@ -6,14 +6,14 @@ use serde::{Deserialize, Deserializer, Serialize};
 use crate::account::{EmailAddress, Username};
 use crate::caller::Caller;
 use crate::id::{ConversationId, UserId};
-use crate::name::{Name, Picture};
+use crate::name::{Name, Picture, stored_option};
 use crate::time::{Timestamp, millis};
 
 /// A user's profile, as the store holds it beside the user's id.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Profile {
     /// The full name.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "stored_option", skip_serializing_if = "Option::is_none")]
     pub name: Option<Name>,
     /// The picture.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -22,10 +22,10 @@ pub struct Profile {
     #[serde(with = "millis")]
     pub created_at: Timestamp,
     /// The username, if the user registered here.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "stored_option", skip_serializing_if = "Option::is_none")]
     pub username: Option<Username>,
     /// The e-mail address, which only the user sees. Users who came with a token from elsewhere have none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "stored_option", skip_serializing_if = "Option::is_none")]
     pub email: Option<EmailAddress>,
     /// Rises with each change of the profile.
     #[serde(default)]
@@ -36,6 +36,9 @@ pub struct Profile {
     /// How far that copy has come: it has reached the peers up to this conversation, in the order of their ids.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spread_to: Option<ConversationId>,
+    /// Whether the account is being deleted. From then on the user counts as unknown.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub deleted: bool,
 }
 
 impl Profile {
@@ -43,7 +46,8 @@ impl Profile {
     #[must_use]
     pub fn new(name: Option<Name>, picture: Option<Picture>, now: Timestamp) -> Self {
         let (username, email, spread_to) = (None, None, None);
-        Self { name, picture, created_at: now, username, email, version: 1, spreading: false, spread_to }
+        let (version, spreading, deleted) = (1, false, false);
+        Self { name, picture, created_at: now, username, email, version, spreading, spread_to, deleted }
     }
 
     /// The profile of a user who is first seen now, from the token's claims.
@@ -79,7 +83,7 @@ impl Profile {
     /// The profile without name, picture and username, for an account that is being deleted.
     #[must_use]
     pub fn nameless(&self) -> Self {
-        Self { name: None, picture: None, username: None, ..self.clone() }
+        Self { name: None, picture: None, username: None, deleted: true, ..self.clone() }
     }
 
     /// The name that others see: the full name or, if there is none, the username.

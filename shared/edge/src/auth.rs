@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use async_recursion::async_recursion as boxed;
 use domain::caller::Caller;
 use domain::error::Error;
 use domain::id::{Clock, SessionId, UserId};
@@ -71,7 +72,7 @@ impl From<Claims> for Caller {
                 clippy::cast_possible_truncation,
                 reason = "a time out of range saturates to the nearest possible one"
             )]
-            expires: Timestamp::from_millis((claims.exp * 1000.0) as i64),
+            expires: Timestamp::from_millis((claims.exp * 1000.0 + LEEWAY) as i64),
             picture: claims.picture.as_str().and_then(|url| Picture::try_from(url.to_owned()).ok()),
         }
     }
@@ -129,6 +130,7 @@ impl Verifier {
     /// `NotAuthenticated` if the token is malformed, expired, not yet valid, wrongly signed, of another algorithm,
     /// issuer or audience, or its `sub` is not a user id. `Unavailable` if verifying needs the issuer's keys and no
     /// fetch has succeeded yet.
+    #[boxed]
     pub async fn verify(&self, token: &str) -> Result<Caller, Error> {
         let refused = || Error::NotAuthenticated("The token is not valid.");
         let token = Token::parse(token).ok_or_else(refused)?;

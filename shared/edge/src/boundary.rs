@@ -6,10 +6,10 @@ use axum::Router;
 use axum::body::HttpBody as _;
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use domain::error::Error;
 use domain::id;
-use http::{HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue, Method};
 use lambda_http::request::RequestContext;
 use lambda_http::{Context, RequestExt};
 use observe::log::{reason, trace_id};
@@ -25,12 +25,21 @@ use crate::problem::{Cause, Problem};
 /// Wraps routes in the boundary: 404 for unknown routes and methods, request ids, the meter, one observation per
 /// request, and one more log line per server error.
 pub fn boundary(routes: Router<App>, app: App) -> Router {
-    let unknown = || async { Problem::from(Error::NotFound("There is no such route.")) };
     routes
         .fallback(unknown)
         .method_not_allowed_fallback(unknown)
+        .layer(axum::middleware::from_fn(refuse_head))
         .layer(axum::middleware::from_fn_with_state(app.clone(), observed))
         .with_state(app)
+}
+
+async fn unknown() -> Problem {
+    Error::NotFound("There is no such route.").into()
+}
+
+/// HEAD is not a method of the API, but axum would answer it like GET, with all effects of GET.
+async fn refuse_head(request: Request, next: Next) -> Response {
+    if request.method() == Method::HEAD { unknown().await.into_response() } else { next.run(request).await }
 }
 
 /// The characters that must be percent-encoded in a path (RFC 3986, section 3.3).

@@ -7,6 +7,7 @@ use std::fmt::Display;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::str::FromStr;
 
+use async_recursion::async_recursion as boxed;
 use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, RawPathParams, Request};
 use bytes::Bytes;
 use domain::address::ClientAddress;
@@ -33,16 +34,22 @@ const MAX_DRAINED: usize = 10 * 1024 * 1024;
 impl FromRequestParts<App> for Caller {
     type Rejection = Problem;
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
-        let value = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let bearer = value.and_then(|value| value.split_once(' '));
-        match bearer {
-            Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => {
-                let caller = app.verifier.verify(token.trim()).await?;
-                meter::note_caller(&caller.user);
-                Ok(caller)
-            }
-            _ => Err(Error::NotAuthenticated("Send a token: Authorization: Bearer …").into()),
+        Ok(authenticated(parts, app).await?)
+    }
+}
+
+/// The caller of a request, from its bearer token.
+#[boxed]
+async fn authenticated(parts: &Parts, app: &App) -> Result<Caller, Error> {
+    let value = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let bearer = value.and_then(|value| value.split_once(' '));
+    match bearer {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => {
+            let caller = app.verifier.verify(token.trim()).await?;
+            meter::note_caller(&caller.user);
+            Ok(caller)
         }
+        _ => Err(Error::NotAuthenticated("Send a token: Authorization: Bearer …")),
     }
 }
 
@@ -126,13 +133,16 @@ pub struct Json<T>(pub T);
 impl<T: DeserializeOwned> FromRequest<App> for Json<T> {
     type Rejection = Problem;
     async fn from_request(request: Request, _: &App) -> Result<Self, Problem> {
-        let (parts, body) = request.into_parts();
-        let body = read_body(body).await?;
-        if !is_json(&parts.headers) {
-            return Err(Error::UnsupportedMediaType("application/json").into());
-        }
-        Ok(Self(json(&body)?))
+        Ok(Self(json(&read_json(request).await?)?))
     }
+}
+
+/// The body of a request, which must be JSON by its type.
+#[boxed]
+async fn read_json(request: Request) -> Result<Bytes, Error> {
+    let (parts, body) = request.into_parts();
+    let body = read_body(body).await?;
+    if is_json(&parts.headers) { Ok(body) } else { Err(Error::UnsupportedMediaType("application/json")) }
 }
 
 /// A JSON body, or the same fields as a form (`application/x-www-form-urlencoded`, `multipart/form-data`).
@@ -146,22 +156,38 @@ const SUPPORTED_TYPES: &str = "application/json, application/x-www-form-urlencod
 impl<T: FromFields> FromRequest<App> for JsonOrForm<T> {
     type Rejection = Problem;
     async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
-        let (parts, body) = request.into_parts();
-        let body = read_body(body).await?;
-        if is_json(&parts.headers) {
-            return Ok(Self(T::from_fields(json(&body)?)?));
-        }
-        let pairs = match content_type(&parts.headers).as_str() {
-            "application/x-www-form-urlencoded" => {
-                let text = std::str::from_utf8(&body)
-                    .map_err(|_| Error::Invalid { field: None, message: "The form is not UTF-8.".into() })?;
-                form_pairs(text).into_owned().map(|(name, text)| (name, text.into_bytes())).collect()
-            }
-            "multipart/form-data" => parts_of(Request::from_parts(parts, body.into()), app).await?,
-            _ => return Err(Error::UnsupportedMediaType(SUPPORTED_TYPES).into()),
+        let fields = match read_fields(request, app).await? {
+            Input::Json(body) => json(&body)?,
+            Input::Form(pairs) => from_form::<T>(pairs)?,
         };
-        Ok(Self(T::from_fields(from_form::<T>(pairs)?)?))
+        Ok(Self(T::from_fields(fields)?))
     }
+}
+
+/// A body as it was read, before its fields are checked.
+enum Input {
+    Json(Bytes),
+    Form(Vec<(String, Vec<u8>)>),
+}
+
+/// The body of a request, by its type.
+#[boxed]
+async fn read_fields(request: Request, app: &App) -> Result<Input, Error> {
+    let (parts, body) = request.into_parts();
+    let body = read_body(body).await?;
+    if is_json(&parts.headers) {
+        return Ok(Input::Json(body));
+    }
+    let pairs = match content_type(&parts.headers).as_str() {
+        "application/x-www-form-urlencoded" => {
+            let text = std::str::from_utf8(&body)
+                .map_err(|_| Error::Invalid { field: None, message: "The form is not UTF-8.".into() })?;
+            form_pairs(text).into_owned().map(|(name, text)| (name, text.into_bytes())).collect()
+        }
+        "multipart/form-data" => parts_of(Request::from_parts(parts, body.into()), app).await?,
+        _ => return Err(Error::UnsupportedMediaType(SUPPORTED_TYPES)),
+    };
+    Ok(Input::Form(pairs))
 }
 
 /// The parts of a multipart body.

@@ -6,6 +6,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use async_recursion::async_recursion as boxed;
 use aws_sdk_apigatewaymanagement::Client;
 use aws_sdk_apigatewaymanagement::config::retry::RetryConfig;
 use aws_sdk_apigatewaymanagement::config::timeout::TimeoutConfig;
@@ -15,22 +16,32 @@ use aws_sdk_apigatewaymanagement::primitives::Blob;
 use domain::delivery::{Delivery, Socket};
 use domain::error::Error;
 use domain::event::EventView;
-use domain::id::UserId;
+use domain::id::{self, UserId};
 use futures_util::future::join_all;
 use observe::log::reason;
 use observe::meter;
 use observe::metrics::Metric;
 use serde::Serialize;
+use serde_json::Value;
 use store::Store;
 
 /// How long a call waits for its pushes; unfinished ones are dropped.
-const DEADLINE: Duration = Duration::from_millis(300);
+const DEADLINE: Duration = Duration::from_millis(1500);
+/// Time limit of one attempt. A busy machine alone does not exceed it.
+const ATTEMPT: Duration = Duration::from_millis(400);
+/// Attempts to push one frame. API Gateway closes idle connections, so after a pause the first attempt often fails; the
+/// next one opens a new connection.
+const MAX_ATTEMPTS: u32 = 4;
+/// Milliseconds of the longest pause before the second attempt; the longest pause doubles with each attempt.
+const PAUSE: u64 = 20;
+/// Why a socket is closed whose token has expired.
+pub const EXPIRED: &str = "The token has expired.";
 /// Maximum size of a frame, in bytes (API Gateway's quota).
 const MAX_FRAME: usize = 32 * 1024;
 
-/// The last frame to a socket whose token has expired.
+/// The last frame to a socket that is closed because its token is no longer valid.
 #[derive(Serialize)]
-struct ExpiryNotice {
+struct ClosingNotice {
     r#type: &'static str,
     code: &'static str,
     message: String,
@@ -46,13 +57,14 @@ impl Push {
     /// Pushes through the `@connections` API of a `WebSocket` API; without a configuration, nowhere.
     #[must_use]
     pub fn new(config: Option<aws_sdk_apigatewaymanagement::config::Builder>) -> Self {
-        let timeouts = TimeoutConfig::builder().operation_attempt_timeout(DEADLINE).build();
+        let timeouts = TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT).build();
         let config =
             config.map(|config| config.timeout_config(timeouts).retry_config(RetryConfig::disabled()));
         Self { client: config.map(|config| Client::from_conf(config.build())) }
     }
 
     /// Opens the connection before the first push needs it, by looking up a socket that does not exist.
+    #[boxed]
     pub async fn warm_up(&self) {
         if let Some(client) = &self.client {
             let _ = client.get_connection().connection_id("-").send().await;
@@ -60,6 +72,7 @@ impl Push {
     }
 
     /// Pushes events to all sockets of their receivers, concurrently.
+    #[boxed]
     pub async fn deliver(&self, store: &Store, delivery: Delivery) {
         let Some(client) = &self.client else { return };
         // The number of sockets whose pushes have not finished.
@@ -93,10 +106,11 @@ impl Push {
     /// Sends a socket the answer to its frame.
     ///
     /// # Errors
-    /// `Internal` if the answer cannot be serialised or sent; a socket that is gone is no error.
-    pub async fn answer<T: Serialize>(&self, connection: &str, frame: &T) -> Result<(), Error> {
+    /// `Internal` if the answer cannot be sent; a socket that is gone is no error.
+    #[boxed]
+    pub async fn answer(&self, connection: &str, frame: &Value) -> Result<(), Error> {
         let Some(client) = &self.client else { return Ok(()) };
-        let data = Blob::new(serde_json::to_vec(frame).map_err(Error::internal)?);
+        let data = Blob::new(frame.to_string());
         match client.post_to_connection().connection_id(connection).data(data).send().await {
             Ok(_) => Ok(()),
             // The client has disconnected.
@@ -105,17 +119,18 @@ impl Push {
         }
     }
 
-    /// Sends `not_authenticated` to a socket whose token has expired, and closes it.
-    pub async fn close_expired(&self, connection: &str) {
+    /// Sends `not_authenticated` with a reason to a socket, and closes it.
+    #[boxed]
+    pub async fn close(&self, connection: &str, reason: &'static str) {
         if let Some(client) = &self.client {
-            close_expired(client, connection).await;
+            close(client, connection, reason).await;
         }
     }
 }
 
-async fn close_expired(client: &Client, connection: &str) {
-    let error = Error::NotAuthenticated("The token has expired.");
-    let notice = ExpiryNotice { r#type: "error", code: error.code(), message: error.to_string() };
+async fn close(client: &Client, connection: &str, reason: &'static str) {
+    let error = Error::NotAuthenticated(reason);
+    let notice = ClosingNotice { r#type: "error", code: error.code(), message: error.to_string() };
     if let Ok(data) = serde_json::to_vec(&notice) {
         let _ = client.post_to_connection().connection_id(connection).data(Blob::new(data)).send().await;
     }
@@ -132,30 +147,41 @@ fn is_gone(error: &SdkError<PostToConnectionError>) -> bool {
     matches!(error, SdkError::ServiceError(service) if service.err().is_gone_exception())
 }
 
-/// Pushes a frame. Returns `false` if the socket's later frames must not follow. Deletes the connection when its token
+/// Pushes a frame, with up to [`MAX_ATTEMPTS`] attempts. Returns `false` if the socket's later frames must not follow. Deletes the connection when its token
 /// has expired, or when API Gateway answers 410 Gone and the handshake is over.
 async fn push(client: &Client, store: &Store, user: &UserId, socket: &Socket, frame: Vec<u8>) -> bool {
     if socket.until <= store.now() {
-        close_expired(client, &socket.connection).await;
+        close(client, &socket.connection, EXPIRED).await;
         let _ = store.remove_socket(user, &socket.connection).await;
         return false;
     }
-    match client.post_to_connection().connection_id(&socket.connection).data(Blob::new(frame)).send().await {
-        Ok(_) => {
-            meter::count(Metric::PushesSent);
-            true
-        }
-        Err(error) if is_gone(&error) => {
-            meter::count(Metric::PushesGone);
-            if socket.is_settled(store.now()) {
-                let _ = store.remove_socket(user, &socket.connection).await;
+    let data = Blob::new(frame);
+    let mut attempts = 1;
+    loop {
+        let post = client.post_to_connection().connection_id(&socket.connection).data(data.clone());
+        match post.send().await {
+            Ok(_) => {
+                meter::count(Metric::PushesSent);
+                return true;
             }
-            false
-        }
-        Err(error) => {
-            meter::count(Metric::PushesFailed);
-            tracing::warn!(error = reason(&error), "a push failed");
-            false
+            Err(error) if is_gone(&error) => {
+                meter::count(Metric::PushesGone);
+                if socket.is_settled(store.now()) {
+                    let _ = store.remove_socket(user, &socket.connection).await;
+                }
+                return false;
+            }
+            Err(error) if attempts == MAX_ATTEMPTS => {
+                meter::count(Metric::PushesFailed);
+                tracing::warn!(error = reason(&error), "a push failed");
+                return false;
+            }
+            // A lost answer makes the socket get the event twice; clients drop the second by its id.
+            Err(_) => {
+                let longest = PAUSE << attempts;
+                tokio::time::sleep(Duration::from_millis(1 + id::random() % longest)).await;
+                attempts += 1;
+            }
         }
     }
 }

@@ -3,12 +3,15 @@
 //! Invariant: only the authorizer sets the identity, once. API Gateway adds it to every later event of the socket, so
 //! that a frame needs no look-up.
 
+use async_recursion::async_recursion as boxed;
 use aws_lambda_events::apigw::{ApiGatewayProxyResponse, ApiGatewayWebsocketProxyRequest};
 use domain::caller::Caller;
+use domain::delivery::Socket;
 use domain::error::Error;
 use domain::id::{self, SessionId, UserId};
 use domain::name::{Name, Picture};
 use domain::time::Timestamp;
+use futures_util::future::{join_all, try_join_all};
 use http::HeaderMap;
 use observe::log::reason;
 use observe::meter;
@@ -62,6 +65,7 @@ struct Ticket {
 ///
 /// # Errors
 /// `Unavailable` if the database is.
+#[boxed]
 pub async fn issue_ticket(app: &App, caller: &Caller) -> Result<String, Error> {
     let ticket = Ticket { id: id::request_token(), identity: caller.into() };
     app.store.add_ticket(&caller.user, &ticket.id).await?;
@@ -79,6 +83,7 @@ async fn use_ticket(app: &App, ticket: &str) -> Result<Caller, Error> {
 /// # Errors
 /// `NotAuthenticated` if it sends none of these, or one that is not valid; `Unavailable` if the issuer's keys or the
 /// database are.
+#[boxed]
 pub async fn authenticate(
     app: &App,
     token: Option<&str>,
@@ -96,20 +101,35 @@ pub async fn authenticate(
         }
     };
     meter::note_caller(&caller.user);
-    // Without leeway: the first frame would close a socket whose token has expired.
+    // The token behind a ticket may have expired since the ticket was issued.
     if caller.expires <= app.store.now() {
         return Err(Error::NotAuthenticated("The token has expired."));
     }
     Ok(caller)
 }
 
-/// The authorizer's context that carries a caller's identity.
+/// The authorizer's context that carries a caller's identity. Its `expires`, in milliseconds since 1970, tells the local
+/// gateway when to call the message function for a silent socket; API Gateway ignores it.
 ///
 /// # Errors
 /// `Internal` if it cannot be serialised.
 pub fn context_of(caller: &Caller) -> Result<Value, Error> {
     let identity = serde_json::to_string(&Identity::from(caller)).map_err(Error::internal)?;
-    Ok(serde_json::json!({ "identity": identity }))
+    Ok(serde_json::json!({ "identity": identity, "expires": caller.expires.millis() }))
+}
+
+/// Closes those of a user's sockets that `is_over` selects, because their session or account has ended. Each gets
+/// `not_authenticated` first. In AWS, a socket whose handshake is still running stays open.
+///
+/// # Errors
+/// `Unavailable` if the database is; then all sockets stay open.
+pub async fn close_sockets(app: &App, user: &UserId, is_over: impl Fn(&Socket) -> bool) -> Result<(), Error> {
+    let mut sockets = app.store.current_sockets(user).await?;
+    sockets.retain(is_over);
+    let removals = sockets.iter().map(|socket| app.store.remove_socket(user, &socket.connection));
+    let closings = sockets.iter().map(|socket| app.push.close(&socket.connection, "The session has ended."));
+    let (removed, _) = tokio::join!(try_join_all(removals), join_all(closings));
+    removed.map(|_| ())
 }
 
 /// The parts of a socket event that the functions need.

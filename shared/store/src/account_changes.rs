@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use async_recursion::async_recursion as boxed;
-use domain::account::{Account, PasswordHash, UniqueName};
+use domain::account::{Account, PasswordHash};
 use domain::error::Error;
 use domain::id::{SessionId, UserId};
 use domain::user::Profile;
 use tokio::time::Instant;
 
-use crate::accounts::{guard_key, key};
+use crate::accounts::key;
 use crate::client::Store;
 use crate::item::{Write, from_item};
 use crate::transact::{Commit, Transaction};
@@ -83,19 +83,15 @@ impl Store {
                 continue;
             }
             self.end_sessions(user).await?;
-            let guard = |name: &UniqueName| Write::delete(guard_key(name)).if_still("user", Some(user));
+            let guards = self.deleting_guards(user, account).await?;
             let account_write = Write::delete(key(user));
             let account_write = account_write.if_still("password_version", Some(&account.password_version));
             let mut transaction = Transaction::new();
             transaction.add(Target::Account, account_write);
-            transaction.add_all(
-                Target::Other,
-                [
-                    Write::delete(profiles::key(user)).if_still("version", Some(&profile.version)),
-                    guard(&account.username.unique()),
-                    guard(&account.email.unique()),
-                ],
-            );
+            let profile_write =
+                Write::delete(profiles::key(user)).if_still("version", Some(&profile.version));
+            transaction.add(Target::Other, profile_write);
+            transaction.add_all(Target::Other, guards);
             let Commit::Refused(refusals) = self.commit(transaction, Instant::now()).await? else {
                 return Ok(());
             };

@@ -1,7 +1,8 @@
 //! Accounts of registered users, and the guards that keep usernames and e-mail addresses unique.
 //!
-//! Invariant: a profile with an e-mail address, its account and its two guards are created in one transaction and
-//! deleted in one, so a name is reserved exactly while its account exists. Every password change raises the password
+//! Invariant: a profile with an e-mail address, its account and its guards are created in one transaction and deleted in
+//! one, so a name is reserved exactly while its account exists. A name has a guard for its folded form and, where they
+//! differ, for what it looks like: so a name that looks like a taken one meets that one's guard. Every password change raises the password
 //! version, which ends the sessions that are bound to the old one.
 
 use async_recursion::async_recursion as boxed;
@@ -62,15 +63,19 @@ impl Store {
     /// registers again gets `AlreadyExists`: each request has a new user id.
     ///
     /// # Errors
-    /// `AlreadyExists` if the username or the e-mail address is taken.
+    /// `AlreadyExists` if the username or the e-mail address is taken, or looks like a taken one.
     #[boxed]
     pub async fn register(&self, new: &Registered) -> Result<(), Error> {
         let Registered { user, account, profile } = new;
         let guard = Guard { user: user.clone() };
         let mut transaction = Transaction::new();
-        let put_guard = |name: &UniqueName| Ok(Write::put(guard_key(name), &guard)?.if_missing("pk"));
-        transaction.add(Target::Username, put_guard(&account.username.unique())?);
-        transaction.add(Target::Email, put_guard(&account.email.unique())?);
+        for (target, name) in
+            [(Target::Username, account.username.unique()), (Target::Email, account.email.unique())]
+        {
+            for form in name.reserved() {
+                transaction.add(target.clone(), Write::put(guard_key(&form), &guard)?.if_missing("pk"));
+            }
+        }
         transaction.add(Target::Other, Write::put(key(user), account)?.if_missing("pk"));
         transaction.add(Target::Other, Write::put(profiles::key(user), profile)?.if_missing("pk"));
         transaction.add_all(Target::Other, directory::replace(user, None, Some(profile))?);
@@ -98,7 +103,31 @@ impl Store {
     pub async fn account_named(&self, name: &UniqueName) -> Result<Option<Registered>, Error> {
         let guard = self.get(guard_key(name), true).await?;
         let user = guard.map(holder).transpose()?;
-        self.account_of(&user.unwrap_or_else(UserId::random)).await
+        let found = self.account_of(&user.unwrap_or_else(UserId::random)).await?;
+        // The guard may be that of a name that only looks like this one.
+        Ok(found
+            .filter(|found| [found.account.username.unique(), found.account.email.unique()].contains(name)))
+    }
+
+    /// Returns the writes that delete the guards of an account. Accounts that are older than the guards for looks may
+    /// lack these, and another account may have them.
+    pub(crate) async fn deleting_guards(
+        &self,
+        user: &UserId,
+        account: &Account,
+    ) -> Result<Vec<Write>, Error> {
+        let names = [account.username.unique(), account.email.unique()];
+        let keys: Vec<Key> =
+            names.iter().flat_map(UniqueName::reserved).map(|name| guard_key(&name)).collect();
+        let found = self.get_all(keys.clone()).await?;
+        let mut writes = Vec::new();
+        for key in keys {
+            let guard = found.iter().find(|item| key.is_of(item)).cloned();
+            if guard.map(holder).transpose()?.as_ref() == Some(user) {
+                writes.push(Write::delete(key).if_still("user", Some(user)));
+            }
+        }
+        Ok(writes)
     }
 
     /// Returns a user's account; `None` for a user who did not register here.

@@ -7,7 +7,7 @@ use async_recursion::async_recursion as boxed;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
-use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{KeysAndAttributes, ReturnValue, ReturnValuesOnConditionCheckFailure};
@@ -17,8 +17,10 @@ use domain::limits::RateLimit;
 use domain::time::Timestamp;
 use observe::log::reason;
 use serde::Serialize;
+use tokio::time::Instant;
 
-use crate::failure::failed_call;
+use crate::backoff::Backoff;
+use crate::failure::{failed_call, is_conflict};
 use crate::item::{Attribute, Item, Key, Write, to_item};
 use crate::metering::Metering;
 
@@ -26,6 +28,10 @@ use crate::metering::Metering;
 const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(1500);
 /// The age from which an attempt to commit is no longer sent.
 pub(crate) const MAX_AGE: Duration = Duration::from_secs(5);
+/// How long a transaction that DynamoDB reports as in progress is retried with the same token. AWS asks for one retry
+/// more than 5 s after the first attempt ("TransactWriteItems", `TransactionInProgressException`): it completes a
+/// transaction whose coordinator died, while readers still wait for its events.
+pub(crate) const MAX_STALL: Duration = Duration::from_secs(9);
 /// Milliseconds after which every write that was sent has committed or never will: three times the maximum age of an
 /// attempt, to allow for clock skew.
 pub const WINDOW_MILLIS: i64 = 15_000;
@@ -138,7 +144,7 @@ impl Store {
     /// Puts a single item, without a transaction.
     pub(crate) async fn put(&self, key: Key, body: &impl Serialize) -> Result<(), Error> {
         let put = self.db.put_item().table_name(&self.table).set_item(Some(to_item(&key, body)?));
-        Box::pin(put.send()).await.map(|_| ()).map_err(failed_call)
+        past_conflicts(|| Box::pin(put.clone().send())).await.map(|_| ()).map_err(failed_call)
     }
 
     /// Updates a single item under the write's condition. Returns the updated item or, if the condition failed, the
@@ -157,7 +163,7 @@ impl Store {
             .set_expression_attribute_values(update.expression_attribute_values)
             .return_values(ReturnValue::AllNew)
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-        match Box::pin(call.send()).await {
+        match past_conflicts(|| Box::pin(call.clone().send())).await {
             Ok(done) => Ok(Ok(done.attributes.unwrap_or_default())),
             Err(SdkError::ServiceError(error)) if error.err().is_conditional_check_failed_exception() => {
                 let UpdateItemError::ConditionalCheckFailedException(failed) = error.into_err() else {
@@ -174,12 +180,12 @@ impl Store {
         let update = self.db.update_item().table_name(&self.table).set_key(Some(key.attributes()));
         let update = update.update_expression("SET #name = :value").expression_attribute_names("#name", name);
         let update = update.expression_attribute_values(":value", value.attribute());
-        Box::pin(update.send()).await.map(|_| ()).map_err(failed_call)
+        past_conflicts(|| Box::pin(update.clone().send())).await.map(|_| ()).map_err(failed_call)
     }
 
     pub(crate) async fn remove(&self, key: Key) -> Result<(), Error> {
         let delete = self.db.delete_item().table_name(&self.table).set_key(Some(key.attributes()));
-        Box::pin(delete.send()).await.map(|_| ()).map_err(failed_call)
+        past_conflicts(|| Box::pin(delete.clone().send())).await.map(|_| ()).map_err(failed_call)
     }
 
     /// Reads the items of up to 100 keys, consistently and in no order; missing items are left out.
@@ -188,6 +194,7 @@ impl Store {
         // DynamoDB rejects a request with duplicate keys.
         let keys: BTreeMap<_, _> = keys.iter().map(|key| ((&key.pk, &key.sk), key.attributes())).collect();
         let mut remaining: Vec<Item> = keys.into_values().collect();
+        let (mut backoff, began) = (Backoff::default(), Instant::now());
         while !remaining.is_empty() {
             let keys = KeysAndAttributes::builder().set_keys(Some(remaining)).consistent_read(true);
             let keys = keys.build().map_err(Error::internal)?;
@@ -196,6 +203,13 @@ impl Store {
             items.extend(got.responses.into_iter().flatten().flat_map(|(_, items)| items));
             let unprocessed = got.unprocessed_keys.and_then(|mut tables| tables.remove(&self.table));
             remaining = unprocessed.map(|keys| keys.keys).unwrap_or_default();
+            if !remaining.is_empty() {
+                // DynamoDB leaves keys unprocessed if their partition is throttled, or at 16 MB.
+                if began.elapsed() >= MAX_AGE {
+                    return Err(Error::Unavailable("keys stayed unprocessed".into()));
+                }
+                backoff.pause().await;
+            }
         }
         Ok(items)
     }
@@ -240,9 +254,35 @@ impl Store {
         }
     }
 
+    /// Reads up to `count` items of a query, and no more than 1 MB of them; and whether there may be more.
+    pub(crate) async fn query_page(
+        &self,
+        query: QueryFluentBuilder,
+        count: usize,
+    ) -> Result<(Vec<Item>, bool), Error> {
+        let query = query.table_name(&self.table).set_limit(i32::try_from(count).ok());
+        let page = Box::pin(query.send()).await.map_err(failed_call)?;
+        Ok((page.items.unwrap_or_default(), page.last_evaluated_key.is_some()))
+    }
+
     /// Reads all items of a query.
     pub(crate) async fn query_all(&self, query: QueryFluentBuilder) -> Result<Vec<Item>, Error> {
         Ok(self.query_up_to(query, usize::MAX).await?.0)
+    }
+}
+
+/// Retries a single write while a transaction holds its item, for up to [`MAX_AGE`].
+async fn past_conflicts<T, E, F>(call: impl Fn() -> F) -> Result<T, SdkError<E>>
+where
+    E: ProvideErrorMetadata,
+    F: Future<Output = Result<T, SdkError<E>>>,
+{
+    let (mut backoff, began) = (Backoff::default(), Instant::now());
+    loop {
+        match call().await {
+            Err(error) if is_conflict(&error) && began.elapsed() < MAX_AGE => backoff.pause().await,
+            outcome => return outcome,
+        }
     }
 }
 

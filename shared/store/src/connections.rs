@@ -6,7 +6,7 @@
 use async_recursion::async_recursion as boxed;
 use domain::delivery::Socket;
 use domain::error::Error;
-use domain::id::UserId;
+use domain::id::{SessionId, UserId};
 use domain::time::{Timestamp, millis};
 use futures_util::future::join_all;
 use observe::log::reason;
@@ -14,7 +14,8 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use crate::client::Store;
-use crate::item::{Item, Key, Write, from_item, suffix};
+use crate::failure::failed_call;
+use crate::item::{Attribute, Item, Key, Write, from_item, suffix, text};
 use crate::partition;
 use crate::transact::Commit;
 
@@ -38,6 +39,9 @@ struct Stored {
     since: Timestamp,
     #[serde(with = "millis")]
     until: Timestamp,
+    /// The session of the socket's token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    session: Option<SessionId>,
     expires: i64,
 }
 
@@ -47,7 +51,8 @@ struct StoredTicket {
 }
 
 impl Store {
-    /// Stores a socket for as long as API Gateway may keep it open. `token_expires` is the end of the user's token.
+    /// Stores a socket for as long as API Gateway may keep it open. `token_expires` is the end of the user's token, and
+    /// `session` the session that it was issued for.
     ///
     /// # Errors
     /// `Unavailable` if the database is unavailable.
@@ -57,11 +62,17 @@ impl Store {
         user: &UserId,
         connection: &str,
         token_expires: Timestamp,
+        session: Option<&SessionId>,
     ) -> Result<(), Error> {
         let now = self.clock.now();
         let end = Timestamp::from_millis(now.millis() + LIFE);
         // The item outlives the token: the first push after that tells the client and closes the socket.
-        let stored = Stored { since: now, until: token_expires.min(end), expires: end.seconds() + 1 };
+        let stored = Stored {
+            since: now,
+            until: token_expires.min(end),
+            session: session.cloned(),
+            expires: end.seconds() + 1,
+        };
         self.put(key(user, connection), &stored).await
     }
 
@@ -72,6 +83,31 @@ impl Store {
     #[boxed]
     pub async fn remove_socket(&self, user: &UserId, connection: &str) -> Result<(), Error> {
         self.remove(key(user, connection)).await
+    }
+
+    /// Deletes the sockets of all users that were opened before a time. For a gateway that has lost them: it scans the
+    /// whole table, so only the local stack does it, when it starts.
+    ///
+    /// # Errors
+    /// `Unavailable` if the database is unavailable.
+    #[boxed]
+    pub async fn remove_sockets_before(&self, time: Timestamp) -> Result<usize, Error> {
+        let keys = self
+            .db
+            .scan()
+            .table_name(&self.table)
+            .projection_expression("pk, sk")
+            .filter_expression("begins_with(sk, :socket) AND since < :time")
+            .expression_attribute_values(":socket", "W#".attribute())
+            .expression_attribute_values(":time", time.attribute());
+        let mut pages = keys.into_paginator().items().send();
+        let mut removed = 0;
+        while let Some(item) = pages.next().await {
+            let item = item.map_err(failed_call)?;
+            self.remove(Key { pk: text(&item, "pk")?.to_owned(), sk: text(&item, "sk")?.to_owned() }).await?;
+            removed += 1;
+        }
+        Ok(removed)
     }
 
     /// Reads the sockets of some users concurrently. A user whose sockets cannot be read is left out: pushes are only
@@ -104,6 +140,16 @@ impl Store {
         self.query_all(query).await?.into_iter().map(read).collect()
     }
 
+    /// Returns a user's stored sockets, including those that were stored just before.
+    ///
+    /// # Errors
+    /// `Unavailable` if the database is unavailable.
+    #[boxed]
+    pub async fn current_sockets(&self, user: &UserId) -> Result<Vec<Socket>, Error> {
+        let query = self.prefixed(&partition::of_user(user), "W#").consistent_read(true);
+        self.query_all(query).await?.into_iter().map(read).collect()
+    }
+
     /// Stores a ticket, which opens one socket.
     ///
     /// # Errors
@@ -131,5 +177,5 @@ impl Store {
 pub(crate) fn read(item: Item) -> Result<Socket, Error> {
     let connection = suffix(&item, "sk", "W#")?.to_owned();
     let stored: Stored = from_item(item)?;
-    Ok(Socket { connection, since: stored.since, until: stored.until })
+    Ok(Socket { connection, since: stored.since, until: stored.until, session: stored.session })
 }

@@ -102,7 +102,7 @@ impl Store {
             if conversation.kind() == ConversationKind::Room
                 && let Some(name) = &details.name
             {
-                let renaming = room_names::renaming(conversation, &group.meta.name, name)?;
+                let renaming = self.renaming_room(conversation, &group.meta.name, name).await?;
                 transaction.add_all(Target::RoomName, renaming);
             }
             if group.is_large() {

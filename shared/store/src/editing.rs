@@ -17,7 +17,7 @@ use crate::changing::{ChangeTarget, ChangeTransaction, Changed, MessageToChange}
 use crate::client::Store;
 use crate::item::{Write, from_item, full_at};
 use crate::transact::{Commit, Refusals, Transaction};
-use crate::{inbox, queue};
+use crate::{inbox, profiles, queue};
 
 /// An edit in progress, and what its refusals have revealed about the participants' rows.
 struct Editing<'a> {
@@ -38,8 +38,8 @@ impl Store {
     /// Replaces a message's text. The same text changes nothing.
     ///
     /// # Errors
-    /// `NotAParticipant`, `NotFound`, `NotTheSender`, `Blocked` if either user of a direct conversation has blocked the
-    /// other, `Conflict` if the message is deleted, `Invalid` if the text is empty or too long, `RateLimited`.
+    /// `NotAParticipant`, `NotFound`, `NotTheSender`, `NotAuthenticated` if the caller's account was deleted, `Blocked`
+    /// if either user of a direct conversation has blocked the other, `Conflict` if the message is deleted, `Invalid` if the text is empty or too long, `RateLimited`.
     #[boxed]
     pub async fn edit_message(&self, caller: &UserId, id: &MessageId, text: &str) -> Result<Changed, Error> {
         let mut attempts = Attempts::new();
@@ -51,6 +51,9 @@ impl Store {
             let message = &subject.stored.message;
             if message.sender != *caller {
                 return Err(Error::NotTheSender);
+            }
+            if subject.row.owner_deleted {
+                return Err(profiles::account_deleted());
             }
             if subject.row.is_blocked() {
                 return Err(Error::Blocked);
@@ -157,6 +160,7 @@ impl Editing<'_> {
             .if_present("pk")
             .if_missing("blocked_by_me")
             .if_missing("blocked_by_peer")
+            .if_missing("owner_deleted")
             .if_still("last_id", subject.row.last_id.as_ref());
         let row = if subject.row.last_id == Some(self.id.stamp) {
             row.set("last_text", &edited.preview())

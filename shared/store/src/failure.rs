@@ -3,14 +3,24 @@
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use domain::error::Error;
 
+/// A transaction holds the item of a single write. The SDK does not retry it.
+const CONFLICT: &str = "TransactionConflictException";
+/// Codes of transient failures, beside those of throttling.
+const TRANSIENT: [&str; 4] =
+    [CONFLICT, "TransactionInProgressException", "RequestLimitExceeded", "LimitExceededException"];
+
+/// Whether a single write failed because a transaction holds its item.
+pub(crate) fn is_conflict<E: ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
+    error.as_service_error().and_then(ProvideErrorMetadata::code) == Some(CONFLICT)
+}
+
 /// Whether a call failed because of throttling, a server error or a lost response, and may succeed if it is retried.
 pub(crate) fn is_transient<E: ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
     match error {
         SdkError::ServiceError(service) => {
             let code = service.err().code().unwrap_or_default();
             service.raw().status().is_server_error()
-                || ["TransactionInProgressException", "RequestLimitExceeded", "LimitExceededException"]
-                    .contains(&code)
+                || TRANSIENT.contains(&code)
                 || code.contains("Throttl")
                 || code.contains("ThroughputExceeded")
         }

@@ -205,7 +205,7 @@ impl Store {
                 update.row.unread = if low >= head {
                     0
                 } else {
-                    self.unread_between(&user, &batch.conversation, &update.row, between).await?.1
+                    self.unread_between(&user, &batch.conversation, &update.row, between).await?
                 };
             }
             let (writes, events) = self.update_writes(batch, &user, &row, update);

@@ -3,7 +3,9 @@
 use domain::account::UniqueName;
 use domain::id::{Clock, ConversationId, MessageId, SessionId, Stamp, UserId};
 
-use crate::{accounts, buckets, directory, inbox, messages, profiles, queue, reads, sending, sessions};
+use crate::{
+    accounts, buckets, delivered, directory, inbox, messages, profiles, queue, reads, sending, sessions,
+};
 
 #[test]
 fn the_keys_of_the_table() {
@@ -17,6 +19,7 @@ fn the_keys_of_the_table() {
         inbox::totals_key(&alice),
         inbox::key(&alice, &conversation),
         queue::key(&alice, stamp),
+        delivered::key(&alice, &[0; 16]),
         messages::key(&id),
         reads::key(&conversation, stamp, &bob),
         sending::key(&conversation, &bob, "k 1"),
@@ -34,6 +37,7 @@ fn the_keys_of_the_table() {
     U#alice | TOTALS
     U#alice | C#<conversation>
     Q#alice | E#<stamp>
+    Q#alice | D#----------------------
     C#<conversation> | M#<stamp>
     C#<conversation> | R#<stamp>#bob
     C#<conversation> | K#bob#k 1

@@ -8,7 +8,7 @@
 //! | number of a user's visible inbox rows | `U#user` | `TOTALS` | `inbox.rs` |
 //! | inbox row | `U#user` | `C#conversation` | `inbox.rs` |
 //! | account of a registered user | `U#user` | `ACCOUNT` | `accounts.rs` |
-//! | guard: reserves a username or an e-mail address | `N#kind#folded` | `GUARD` | `accounts.rs` |
+//! | guard: reserves a username or an e-mail address, and what it looks like | `N#kind#folded` | `GUARD` | `accounts.rs` |
 //! | session: a family of refresh tokens | `U#user` | `F#session` | `sessions.rs` |
 //! | entry of the user directory | `S#first character` | `word#user` | `directory.rs` |
 //! | bucket of a rate limit | `L#operation#subject` | `BUCKET` | `buckets.rs` |
@@ -17,12 +17,13 @@
 //! | socket (WebSocket connection) | `U#user` | `W#connection` | `connections.rs` |
 //! | ticket for a socket | `U#user` | `T#ticket` | `connections.rs` |
 //! | event | `Q#user` | `E#stamp` | `queue.rs` |
+//! | saved tags of delivered events | `Q#user` | `D#digest` | `delivered.rs` |
 //! | message | `C#conversation` | `M#stamp` | `messages.rs` |
 //! | receipt: a move of a read watermark | `C#conversation` | `R#stamp#user` | `reads.rs` |
 //! | group or room | `C#conversation` | `META` | `participants.rs` |
 //! | participant | `C#conversation` | `P#user` | `participants.rs` |
 //! | content of a deleted message | `C#conversation` | `D#stamp` | `deleting.rs` |
-//! | name of a room, and its entry in the list of rooms | `ROOMS` | `N#name#digest` | `room_names.rs` |
+//! | name of a room, and its entry in the list of rooms; what the name looks like | `ROOMS` | `N#name#digest` | `room_names.rs` |
 //! | entry of a large conversation's change log | `C#conversation` | `L#number` | `change_log.rs` |
 //! | checkpoint of the fan-out of that log | `C#conversation` | `FANOUT` | `change_log.rs` |
 //! | send key: the idempotency key of a send | `C#conversation` | `K#user#client_message_id` | `sending.rs` |
@@ -37,6 +38,7 @@
 mod account_changes;
 mod accounts;
 mod attempts;
+mod backoff;
 mod blocks;
 mod buckets;
 mod change_log;
@@ -44,6 +46,7 @@ mod changing;
 mod client;
 mod connections;
 mod deleting;
+mod delivered;
 mod details;
 mod directory;
 mod editing;

@@ -8,6 +8,7 @@ use domain::conversation::Row;
 use domain::error::Error;
 use domain::id::{ConversationId, MessageId, Stamp, UserId};
 use domain::message::{Content, Message};
+use domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::client::Store;
@@ -168,6 +169,11 @@ pub(crate) fn text_of(item: &Item) -> &str {
     text.map_or("", String::as_str)
 }
 
+/// The largest offset whose messages are loaded with the page, in one query.
+const MAX_LOADED_OFFSET: usize = 100;
+/// The most messages that one query of a larger offset skips.
+const MAX_SKIPPED: usize = 1_000;
+
 /// The bounds of a page of messages. `before` and `after` are exclusive.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct PageBounds {
@@ -179,6 +185,19 @@ pub struct PageBounds {
     pub offset: usize,
     /// The maximum number of messages.
     pub limit: usize,
+}
+
+/// The most messages that are read of each side before the smaller one is known.
+const FIRST_COUNTED: usize = 200;
+/// The most messages that are counted at a time, which bounds the memory of a count.
+const MAX_COUNTED: usize = 5_000;
+
+/// A count of unread messages in a range, as far as it has been read.
+#[derive(Default)]
+struct UnreadCount {
+    first: Option<Stamp>,
+    last: Option<Stamp>,
+    unread: u64,
 }
 
 impl Store {
@@ -207,50 +226,129 @@ impl Store {
         Ok((items.split_off(bounds.offset.min(items.len())), more))
     }
 
+    /// Replaces an offset of more than a page by the message at which it ends, which it finds without loading the
+    /// messages that it skips.
+    pub(crate) async fn without_large_offset(
+        &self,
+        conversation: &ConversationId,
+        bounds: PageBounds,
+    ) -> Result<PageBounds, Error> {
+        if bounds.offset <= MAX_LOADED_OFFSET || bounds.after.is_some() {
+            return Ok(bounds);
+        }
+        let mut left = bounds.offset;
+        let mut before = bounds.before;
+        while let Some((low, high)) = between(None, before).filter(|_| left > 0) {
+            let query = self
+                .between(&partition::of_conversation(conversation), &low, &high)
+                .consistent_read(true)
+                .projection_expression("sk")
+                .scan_index_forward(false);
+            let (items, more) = self.query_up_to(query, left.min(MAX_SKIPPED)).await?;
+            left -= items.len();
+            let Some(last) = items.last().map(stamp_of).transpose()? else { break };
+            before = Some(last);
+            if !more {
+                break;
+            }
+        }
+        Ok(PageBounds { before, offset: 0, ..bounds })
+    }
+
     /// Counts the messages, up to the row's `head`, that are unread once the user's watermark is at `read`; `None` if
     /// there is no message at `read`.
+    ///
+    /// It counts either these messages or the ones that are then no longer unread, whichever are fewer. So reading page
+    /// by page costs what the pages cost, however many messages are unread.
     pub(crate) async fn count_unread(
         &self,
         user: &UserId,
         conversation: &ConversationId,
         row: &Row,
         read: Stamp,
+        is_large: bool,
     ) -> Result<Option<u64>, Error> {
         if row.head == Some(read) {
             return Ok(Some(0));
         }
         // The row of a large conversation may lag behind the message that is marked as read.
         let head = row.head.max(Some(read)).unwrap_or(read);
-        let (first, unread) = self.unread_between(user, conversation, row, (read, head)).await?;
-        Ok((first == Some(read)).then_some(unread))
+        let low = row.read.max(row.cleared);
+        let low = low.unwrap_or_else(|| Stamp::first_of(Timestamp::from_millis(0)));
+        let (mut older, mut newer) = (UnreadCount::default(), UnreadCount::default());
+        let (mut is_exact, mut limit) = (head > read, FIRST_COUNTED);
+        // In a large conversation, the older messages help only after another read.
+        let mut is_older_next = !is_large;
+        loop {
+            if !is_older_next {
+                if self.count_more(user, conversation, row, (&mut newer, read, head), limit).await? {
+                    return Ok((newer.first == Some(read)).then_some(newer.unread));
+                }
+            } else if is_exact
+                && self.count_more(user, conversation, row, (&mut older, low, read), limit).await?
+            {
+                is_exact = !is_large || self.has_all_changes(conversation, row).await?;
+                if is_exact {
+                    return Ok((older.last == Some(read)).then_some(row.unread.saturating_sub(older.unread)));
+                }
+            }
+            if is_older_next == is_large {
+                limit = (limit * 2).min(MAX_COUNTED);
+            }
+            is_older_next = !is_older_next;
+        }
     }
 
-    /// Returns the first message at or after `low`, and the number of messages after `low` up to `high` that can count
-    /// as unread: sent by others, not deleted, and visible to the user.
+    /// Whether a participant's row contains every change of a large conversation. Then its count includes exactly the
+    /// messages that have counted as unread so far.
+    async fn has_all_changes(&self, conversation: &ConversationId, row: &Row) -> Result<bool, Error> {
+        Ok(self.meta(conversation).await?.is_some_and(|meta| meta.seq == row.seq))
+    }
+
+    /// Returns the number of messages after `low` up to `high` that can count as unread.
     pub(crate) async fn unread_between(
         &self,
         user: &UserId,
         conversation: &ConversationId,
         row: &Row,
         (low, high): (Stamp, Stamp),
-    ) -> Result<(Option<Stamp>, u64), Error> {
+    ) -> Result<u64, Error> {
+        let mut count = UnreadCount::default();
+        while !self.count_more(user, conversation, row, (&mut count, low, high), MAX_COUNTED).await? {}
+        Ok(count.unread)
+    }
+
+    /// Goes on counting, in up to `limit` more messages from `low` up to `high`, those after `low` that can count as
+    /// unread: sent by others, not deleted, and visible to the user. Returns whether the count is complete.
+    async fn count_more(
+        &self,
+        user: &UserId,
+        conversation: &ConversationId,
+        row: &Row,
+        (count, low, high): (&mut UnreadCount, Stamp, Stamp),
+        limit: usize,
+    ) -> Result<bool, Error> {
+        let from = count.last.map_or(low, |last| last.plus(1));
+        if from > high {
+            return Ok(true);
+        }
         let query = self
-            .between(&partition::of_conversation(conversation), &sort_key(low), &sort_key(high))
+            .between(&partition::of_conversation(conversation), &sort_key(from), &sort_key(high))
             .consistent_read(true)
             .projection_expression("sk, sender, deleted_at, hidden_by");
-        let items = self.query_all(query).await?;
-        let (mut first, mut unread) = (None, 0);
+        let (items, more) = self.query_up_to(query, limit).await?;
         for item in &items {
             let stamp = stamp_of(item)?;
-            first = first.or(Some(stamp));
+            count.first = count.first.or(Some(stamp));
+            count.last = Some(stamp);
             let is_unread = stamp > low
                 && text(item, "sender")? != user.as_str()
                 && row.shows(stamp)
                 && !item.contains_key("deleted_at")
                 && !is_hidden_by(item, user);
-            unread += u64::from(is_unread);
+            count.unread += u64::from(is_unread);
         }
-        Ok((first, unread))
+        Ok(!more)
     }
 
     /// Returns the newest messages below a stamp, newest first, with their notes.

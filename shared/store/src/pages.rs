@@ -5,6 +5,7 @@ use domain::conversation::Row;
 use domain::error::Error;
 use domain::id::{ConversationId, Stamp, UserId};
 use domain::message::{Message, MessageView};
+use domain::page_size::PageSize;
 
 use crate::client::Store;
 use crate::messages::{PageBounds, is_hidden_by, read, stamp_of};
@@ -18,11 +19,33 @@ pub struct PageOfMessages {
     pub messages: Vec<Message>,
     /// The watermarks that say who has read the messages, and when.
     pub reads: Reads,
-    /// The last message that the query returned, visible or not: the next page begins after it. `None` at the end.
+    /// The last message that the page covers, visible or not: the next page begins after it. `None` at the end.
     pub rest: Option<Stamp>,
 }
 
 impl PageOfMessages {
+    /// Leaves out the messages for which there is no room: the newest ones if the pages go forward, else the oldest.
+    fn cut_to_size(mut self, reader: &UserId, forward: bool) -> Self {
+        let mut size = PageSize::default();
+        let mut takes =
+            |message: &&Message| size.takes(&message.shown_to(reader, &self.reads.state_of(message)));
+        let count = if forward {
+            self.messages.iter().take_while(&mut takes).count()
+        } else {
+            self.messages.iter().rev().take_while(&mut takes).count()
+        };
+        if count < self.messages.len() {
+            if forward {
+                self.messages.truncate(count);
+            } else {
+                self.messages.drain(..self.messages.len() - count);
+            }
+            let end = if forward { self.messages.last() } else { self.messages.first() };
+            self.rest = end.map(|message| message.id.stamp);
+        }
+        self
+    }
+
     /// The messages as the reader sees them.
     #[must_use]
     pub fn shown_to(&self, reader: &UserId) -> Vec<MessageView> {
@@ -32,7 +55,7 @@ impl PageOfMessages {
 }
 
 impl Store {
-    /// Returns a page of a conversation; `None` if the reader does not take part.
+    /// Returns a page of a conversation, of at most [`PageSize::MAX`] bytes; `None` if the reader does not take part.
     ///
     /// # Errors
     /// `Unavailable` if the database is unavailable.
@@ -43,6 +66,7 @@ impl Store {
         conversation: &ConversationId,
         bounds: PageBounds,
     ) -> Result<Option<PageOfMessages>, Error> {
+        let bounds = self.without_large_offset(conversation, bounds).await?;
         let (row, found, mut reads) = tokio::try_join!(
             self.row(reader, conversation),
             self.messages_in(conversation, bounds),
@@ -61,6 +85,7 @@ impl Store {
         }
         reads.set_direct_watermarks(reader, &row);
         self.complete_reads(&mut reads, conversation, &messages).await?;
-        Ok(Some(PageOfMessages { row, messages, reads, rest }))
+        let page = PageOfMessages { row, messages, reads, rest };
+        Ok(Some(page.cut_to_size(reader, bounds.after.is_some())))
     }
 }

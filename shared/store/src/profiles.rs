@@ -45,7 +45,7 @@ impl Store {
     #[boxed]
     pub async fn ensure_user(&self, caller: &Caller) -> Result<Profile, Error> {
         let first = || first_of(caller, self.clock.now());
-        self.revise(&caller.user, first, |profile| profile.refreshed(caller)).await
+        self.revise(&caller.user, first, |profile| profile.refreshed(caller)).await.and_then(undeleted)
     }
 
     /// Changes the caller's profile and returns it. If the rows of many peers are left after 5 s, the user's next calls
@@ -61,7 +61,7 @@ impl Store {
         while profile.spreading && began.elapsed() < RENAMING_TIME {
             profile = self.spread(&caller.user, profile).await?;
         }
-        Ok(profile)
+        undeleted(profile)
     }
 
     /// Returns a user's profile, by an eventually consistent read; `None` if there is no such user.
@@ -139,12 +139,20 @@ impl Store {
         let name = profile.shown_name();
         let changes = [("other_user_name", json!(name)), ("photo_url", json!(profile.picture))];
         let renames = peers.iter().map(async |(conversation, peer)| {
-            let row = Write::update(inbox::key(peer, conversation))
+            let mut row = Write::update(inbox::key(peer, conversation))
                 .set_or_remove("name", name.as_ref())
                 .set_or_remove("picture", profile.picture.as_ref())
                 .set("name_version", &profile.version)
                 .if_present("pk")
                 .if_below("name_version", &profile.version);
+            let mut writes = Vec::new();
+            if profile.deleted {
+                // Conditions on these rows refuse the sends of both users, and the edits of this one.
+                row = row.set("peer_deleted", &true);
+                let own = Write::update(inbox::key(user, conversation)).set("owner_deleted", &true);
+                writes.push(own.if_present("pk"));
+            }
+            writes.push(row);
             let event = Event::ConversationUpdated {
                 conversation: conversation.clone(),
                 changes: changes.clone().into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
@@ -152,7 +160,7 @@ impl Store {
             };
             let events = vec![OutgoingEvent::new(peer.clone(), self.clock.stamp(), event)];
             // The event is not pushed: peers find it in their queues.
-            self.commit_and_publish(vec![row].into(), events, Instant::now()).await.map(|_| ())
+            self.commit_and_publish(writes.into(), events, Instant::now()).await.map(|_| ())
         });
         let mut renames = stream::iter(renames.collect::<Vec<_>>()).buffer_unordered(RENAMES_AT_ONCE);
         while let Some(renamed) = renames.next().await {
@@ -161,10 +169,14 @@ impl Store {
         Ok(())
     }
 
-    /// Returns the profiles of up to 100 users, in no order. Unknown users are left out.
+    /// Returns the profiles of up to 100 users, in no order. Unknown users are left out, and those whose accounts are
+    /// being deleted.
     pub(crate) async fn profiles(&self, users: &[&UserId]) -> Result<Vec<(UserId, Profile)>, Error> {
         let items = self.get_all(users.iter().map(|user| key(user)).collect()).await?;
-        items.into_iter().map(|item| Ok((owner(&item)?, from_item(item)?))).collect()
+        let profiles = items.into_iter().map(|item| Ok((owner(&item)?, from_item::<Profile>(item)?)));
+        let mut profiles = profiles.collect::<Result<Vec<_>, Error>>()?;
+        profiles.retain(|(_, profile)| !profile.deleted);
+        Ok(profiles)
     }
 }
 
@@ -180,8 +192,21 @@ pub(crate) fn owner(item: &Item) -> Result<UserId, Error> {
 pub(crate) fn first_of(caller: &Caller, now: Timestamp) -> Result<Profile, Error> {
     match caller.session {
         None => Ok(Profile::of(caller, now)),
-        Some(_) => Err(Error::NotAuthenticated("The account was deleted.")),
+        Some(_) => Err(account_deleted()),
     }
+}
+
+/// Refuses the profile of an account whose deletion has begun.
+fn undeleted(profile: Profile) -> Result<Profile, Error> {
+    if profile.deleted { Err(account_deleted()) } else { Ok(profile) }
+}
+
+pub(crate) fn account_deleted() -> Error {
+    Error::NotAuthenticated("The account was deleted.")
+}
+
+pub(crate) fn no_such_user() -> Error {
+    Error::NotFound("There is no such user.")
 }
 
 /// Creates a profile, if there is none, and its directory entries.

@@ -350,6 +350,7 @@ impl Store {
                     row.head.max(last.filter(|last| row.shows(*last)))
                 }
             };
+            let is_large = !conversation.is_direct() && group.as_ref().is_none_or(Group::is_large);
             let group = group.filter(|group| group.is_complete);
             let watermark_at = |read: Option<Stamp>, unread: u64| Watermark {
                 conversation_id: conversation.clone(),
@@ -364,7 +365,7 @@ impl Store {
                 // The row was read before the message was sent.
                 continue;
             }
-            let unread = self.count_unread(user, conversation, &row, target).await?;
+            let unread = self.count_unread(user, conversation, &row, target, is_large).await?;
             let unread = unread.ok_or(Error::NotFound("There is no such message."))?;
             let at = self.clock.now();
             let (writes, events) =

@@ -1,8 +1,9 @@
 //! Rooms: conversations with unique names that anyone may join.
 //!
-//! Invariant: a room has exactly one entry in the list of rooms, keyed by its folded name, so its name is unique. A room
-//! with participants has exactly one admin, its owner: its creator, the longest-standing participant when the owner
-//! leaves, or the first who joins an empty room.
+//! Invariant: a room has exactly one entry in the list of rooms, keyed by its folded name, so its name is unique. Further
+//! entries, which the list does not show, reserve what the name looks like. A room with participants has exactly one
+//! admin, its owner: its creator, the longest-standing participant when the owner leaves, or the first who joins an
+//! empty room.
 
 use std::collections::HashSet;
 
@@ -80,7 +81,7 @@ impl Store {
     /// Creates a room with the caller as its admin.
     ///
     /// # Errors
-    /// `AlreadyExists` if another room has the name, `NotAuthenticated` if the caller's account was deleted,
+    /// `AlreadyExists` if another room has the name or one that looks like it, `NotAuthenticated` if the caller's account was deleted,
     /// `RateLimited`.
     #[boxed]
     pub async fn create_room(
@@ -105,7 +106,7 @@ impl Store {
             let count = inbox::count_rows(&caller.user, 1);
             let mut transaction = Transaction::new();
             transaction.add(Target::Totals, self.limit(count, &limits::CONVERSATIONS, bucket_full_at)?);
-            transaction.add(Target::RoomName, room_names::taking(name, &conversation)?);
+            transaction.add_all(Target::RoomName, room_names::taking(name, &conversation)?);
             transaction.add_all(
                 Target::Other,
                 [
@@ -146,8 +147,8 @@ impl Store {
         limit: usize,
     ) -> Result<(Vec<RoomView>, Option<RoomPosition>), Error> {
         let start = after.map(|position| Key { pk: room_names::LIST.into(), sk: position.0 }.attributes());
-        let query =
-            self.prefixed(room_names::LIST, "N#").consistent_read(true).set_exclusive_start_key(start);
+        let query = room_names::without_looks(self.prefixed(room_names::LIST, "N#"));
+        let query = query.consistent_read(true).set_exclusive_start_key(start);
         let (entries, more) = self.query_up_to(query, limit).await?;
         let next = entries.last().filter(|_| more).map(|item| text(item, "sk")).transpose()?;
         let next = next.map(|sk| RoomPosition(sk.to_owned()));
@@ -283,10 +284,8 @@ impl Store {
                 return Err(Error::NotAnAdmin);
             }
             let at = self.clock.stamp_above(Some(group.meta.latest_event));
-            let mut writes = vec![
-                group.change(room, at.plus(2)).set("deleted", &true).add("members", 1),
-                Write::delete(room_names::key(&group.meta.name)),
-            ];
+            let mut writes = vec![group.change(room, at.plus(2)).set("deleted", &true).add("members", 1)];
+            writes.extend(self.deleting_room_name(room, &group.meta.name).await?);
             let mut events: Vec<OutgoingEvent> = Vec::new();
             if group.is_large() {
                 let change = Change::Closed;

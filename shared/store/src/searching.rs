@@ -9,16 +9,20 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use async_recursion::async_recursion as boxed;
 use domain::conversation::{Row, SMALL};
 use domain::error::Error;
 use domain::id::{ConversationId, MessageId, Stamp, UserId};
 use domain::message::{Message, ReadState};
+use domain::page_size::PageSize;
 use domain::text::TextQuery;
 use domain::time::Timestamp;
 use futures_util::stream::{self, StreamExt};
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 
 use crate::client::Store;
 use crate::item::text;
@@ -26,16 +30,19 @@ use crate::messages::{self, StoredMessage};
 use crate::reads::Reads;
 use crate::{participants, partition};
 
-/// Messages that one call reads before it leaves the rest to the next call.
-const BUDGET: usize = 20_000;
+/// How long one call scans before it leaves the rest to the next call.
+const MAX_TIME: Duration = Duration::from_secs(2);
+/// Bytes of text that one call scans before it leaves the rest to the next call. DynamoDB bills 1 read unit for each
+/// 4 KB of items.
+const MAX_BYTES: usize = 24 * 1024 * 1024;
+/// Bytes of text after which a scan lets other requests run.
+const SLICE: usize = 64 * 1024;
 /// Messages of one conversation that are read before its hits are compared with those kept.
 const STRIDE: usize = 5_000;
-/// The most messages that one query reads, which bounds the memory of a search.
+/// The most messages that one query reads. DynamoDB ends its answer at 1 MB, which bounds the memory of a search.
 const MAX_QUERY: usize = 1_000;
 /// Conversations that are read in parallel.
 const AT_ONCE: usize = 8;
-/// The most conversations that one call scans.
-const MAX_SCANNED: usize = 400;
 
 /// The filters of a search.
 #[derive(Debug, Clone, Default)]
@@ -69,6 +76,15 @@ pub struct Hit {
     pub reads: ReadState,
     /// The matching ranges of its text, in Unicode scalar values; the end of a range is exclusive.
     pub highlights: Vec<Range<u32>>,
+}
+
+impl Hit {
+    /// What determines the hit's size in a response to a user.
+    fn size_in(&self, user: &UserId) -> impl Serialize {
+        let highlights: Vec<[u32; 2]> =
+            self.highlights.iter().map(|range| [range.start, range.end]).collect();
+        (self.message.shown_to(user, &self.reads), highlights, "highlights")
+    }
 }
 
 /// A page of hits, newest first; empty if the call's budget ended before the pass was complete.
@@ -115,6 +131,9 @@ struct Search<'a> {
     from: Option<&'a UserId>,
     above: Option<Stamp>,
     limit: usize,
+    began: Instant,
+    /// Bytes of text scanned so far.
+    bytes: AtomicUsize,
 }
 
 impl Store {
@@ -137,7 +156,15 @@ impl Store {
         // `after` is exclusive: messages of the same millisecond are left out.
         let above =
             scope.after.map(|time| Stamp::first_of(Timestamp::from_millis(time.millis() + 1)).previous());
-        let search = Search { store: self, query, from: scope.from.as_ref(), above, limit };
+        let search = Search {
+            store: self,
+            query,
+            from: scope.from.as_ref(),
+            above,
+            limit,
+            began: Instant::now(),
+            bytes: AtomicUsize::new(0),
+        };
         let mut top_hits =
             TopHits { limit, hits: progress.found.into_iter().map(|id| (id.stamp, id)).collect() };
 
@@ -210,6 +237,15 @@ impl Store {
             hits.append(&mut found?);
         }
         hits.sort_by_key(|hit| std::cmp::Reverse(hit.message.id.stamp));
+        let mut size = PageSize::default();
+        let count = hits.iter().take_while(|hit| size.takes(&hit.size_in(user))).count();
+        let next = match hits.get(count.wrapping_sub(1)).filter(|_| count < hits.len()) {
+            Some(last) => {
+                Some(SearchProgress { below: Some(last.message.id.stamp), ..SearchProgress::default() })
+            }
+            None => next,
+        };
+        hits.truncate(count);
         Ok(SearchPage { hits, next })
     }
 
@@ -243,6 +279,11 @@ impl Store {
 }
 
 impl Search<'_> {
+    /// Whether the call has scanned for long enough, or enough text.
+    fn is_exhausted(&self) -> bool {
+        self.began.elapsed() >= MAX_TIME || self.bytes.load(Ordering::Relaxed) >= MAX_BYTES
+    }
+
     /// Scans conversations in the order of `rows`, the first below `first`, the others below `top`. Returns where to
     /// resume if the budget is used up, `None` if the pass is complete.
     async fn scan_all(
@@ -252,7 +293,6 @@ impl Search<'_> {
         top: Option<Stamp>,
         top_hits: &mut TopHits,
     ) -> Result<Option<(ConversationId, Option<Stamp>)>, Error> {
-        let mut read = 0;
         let scans = rows.iter().enumerate();
         let scans = scans.map(|(index, (id, row))| self.scan(id, row, if index == 0 { first } else { top }));
         let mut scans = stream::iter(scans.collect::<Vec<_>>()).buffered(AT_ONCE).zip(stream::iter(rows));
@@ -260,10 +300,9 @@ impl Search<'_> {
         while let Some((chunk, (id, row))) = scans.next().await {
             let mut chunk = chunk?;
             loop {
-                read += chunk.read;
                 chunk.hits.into_iter().for_each(|hit| top_hits.add(hit));
                 let Some(rest) = chunk.rest.filter(|rest| top_hits.would_keep(*rest)) else { break };
-                if read >= BUDGET {
+                if self.is_exhausted() {
                     return Ok(Some((id.clone(), Some(rest))));
                 }
                 chunk = self.scan(id, row, Some(rest)).await?;
@@ -276,7 +315,7 @@ impl Search<'_> {
             else {
                 break;
             };
-            if read >= BUDGET || scanned >= MAX_SCANNED {
+            if self.is_exhausted() {
                 return Ok(Some((next.clone(), None)));
             }
         }
@@ -298,9 +337,17 @@ impl Search<'_> {
                 .scan_index_forward(false);
             // A common word needs only the first, small queries; a rare one is worth large ones.
             let count = (chunk.read * 3).clamp(self.limit.max(50) * 2, MAX_QUERY);
-            let (items, more) = self.store.query_up_to(query, count).await?;
+            let (items, more) = self.store.query_page(query, count).await?;
             chunk.read += items.len();
+            let mut slice = 0;
             for item in &items {
+                let text_bytes = messages::text_of(item).len();
+                self.bytes.fetch_add(text_bytes, Ordering::Relaxed);
+                slice += text_bytes;
+                if slice >= SLICE {
+                    slice = 0;
+                    tokio::task::yield_now().await;
+                }
                 let stamp = messages::stamp_of(item)?;
                 below = Some(stamp);
                 let is_from_sender = match self.from {
@@ -314,7 +361,7 @@ impl Search<'_> {
             if !more {
                 break;
             }
-            if chunk.hits.len() >= self.limit || chunk.read >= STRIDE {
+            if chunk.hits.len() >= self.limit || chunk.read >= STRIDE || self.is_exhausted() {
                 chunk.rest = below;
                 break;
             }

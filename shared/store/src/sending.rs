@@ -353,7 +353,8 @@ impl Sending<'_> {
             .set("last_text", &message.preview())
             .set("last_mine", &is_sender);
         let row = if self.group.is_none() {
-            row.if_missing("blocked_by_me").if_missing("blocked_by_peer")
+            let row = row.if_missing("blocked_by_me").if_missing("blocked_by_peer");
+            row.if_missing("owner_deleted").if_missing("peer_deleted")
         } else {
             row
         };
@@ -459,7 +460,7 @@ impl Sending<'_> {
             let found = self.store.profiles(&[&self.caller.user, peer]).await?;
             let find =
                 |user: &UserId| found.iter().find(|(id, _)| id == user).map(|(_, profile)| profile.clone());
-            let peer_profile = find(peer).ok_or(Error::NotFound("There is no such user."))?;
+            let peer_profile = find(peer).ok_or_else(profiles::no_such_user)?;
             self.profiles = Some((find(&self.caller.user), peer_profile));
         }
         Ok(NextStep::TryAgain)
@@ -494,10 +495,19 @@ impl Sending<'_> {
         };
         let bucket_full_at = full_at(&item, &limits::WRITES);
         let row: Row = from_item(item)?;
+        let is_own = recipient.user == self.caller.user;
+        if is_direct && (row.owner_deleted || row.peer_deleted) {
+            let is_caller_deleted = is_own == row.owner_deleted;
+            return Err(if is_caller_deleted {
+                profiles::account_deleted()
+            } else {
+                profiles::no_such_user()
+            });
+        }
         if is_direct && row.is_blocked() {
             return Err(Error::Blocked);
         }
-        if recipient.user == self.caller.user {
+        if is_own {
             self.writes_full_at = bucket_full_at;
         }
         self.floor = self.floor.max(row.head).max(row.hidden_at);
@@ -509,6 +519,9 @@ impl Sending<'_> {
     /// Fails with a refusal, unless the same client id was sent before: then a retry returns the first message.
     async fn unless_sent_before(&self, refusal: Error) -> Result<Sent, Error> {
         let Some(client_id) = &self.content.client_message_id else { return Err(refusal) };
+        if let Error::NotAuthenticated(_) = refusal {
+            return Err(refusal);
+        }
         let found = self.store.get(key(&self.conversation, &self.caller.user, client_id), true).await?;
         match found.map(from_item::<StoredKey>).transpose()? {
             Some(stored) if stored.expires >= self.store.clock.now().seconds() => {

@@ -5,8 +5,6 @@
 //! Nothing is sent once the attempt is [`MAX_AGE`] old: its events are stamped after it begins, and readers wait only a
 //! limited time for late events.
 
-use std::time::Duration;
-
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use domain::error::Error;
@@ -15,7 +13,8 @@ use observe::meter;
 use observe::metrics::Metric;
 use tokio::time::Instant;
 
-use crate::client::{MAX_AGE, Store};
+use crate::backoff::Backoff;
+use crate::client::{MAX_AGE, MAX_STALL, Store};
 use crate::failure::is_transient;
 use crate::item::{Item, Write};
 
@@ -102,13 +101,19 @@ impl Store {
             if !should_retry(&error) {
                 return Err(Error::internal(error));
             }
-            if began.elapsed() + backoff.longest() >= MAX_AGE {
+            let limit = if is_in_progress(&error) { MAX_STALL } else { MAX_AGE };
+            if began.elapsed() + backoff.longest() >= limit {
                 return Err(Error::Unavailable(error.into()));
             }
             meter::count(Metric::Retries);
             backoff.pause().await;
         }
     }
+}
+
+/// Whether DynamoDB is still working on an earlier attempt with the same token.
+fn is_in_progress(error: &SdkError<TransactWriteItemsError>) -> bool {
+    error.as_service_error().is_some_and(TransactWriteItemsError::is_transaction_in_progress_exception)
 }
 
 /// Returns the items found if a condition failed. A cancellation only because of a conflict is not a refusal.
@@ -134,22 +139,4 @@ fn should_retry(error: &SdkError<TransactWriteItemsError>) -> bool {
         return reasons.iter().all(|reason| transient.contains(&reason.code.as_deref().unwrap_or("None")));
     }
     is_transient(error)
-}
-
-/// Pauses with jitter, whose limit grows from 10 to 100 ms, so that conflicting writers do not collide again.
-#[derive(Default)]
-struct Backoff {
-    pauses: u32,
-}
-
-impl Backoff {
-    fn longest(&self) -> Duration {
-        Duration::from_millis(10 << self.pauses.min(4)).min(Duration::from_millis(100))
-    }
-
-    async fn pause(&mut self) {
-        let longest = u64::try_from(self.longest().as_micros()).unwrap_or(u64::MAX);
-        self.pauses += 1;
-        tokio::time::sleep(Duration::from_micros(longest / 4 + id::random() % (longest * 3 / 4))).await;
-    }
 }

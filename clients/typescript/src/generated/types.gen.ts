@@ -36,12 +36,12 @@ export type ConversationId = string;
 
 /**
  * A username: 1-50 letters, combining marks and digits of any script, and `_ . -`. It begins with a letter or a digit.
- * Stored in NFC.
+ * Characters that show nothing are refused. Stored in NFC.
  */
 export type Username = string;
 
 /**
- * A user's id: the `sub` of their token, 1-128 characters of `A-Z a-z 0-9 _ - . @ | :`.
+ * A user's id: the `sub` of their token, 1-128 characters of `A-Z a-z 0-9 _ - . @ | :`, but not `me`, `.` or `..`.
  */
 export type UserId = string;
 
@@ -61,13 +61,14 @@ export type User = {
 };
 
 /**
- * A name of 1-100 characters.
+ * A name of 1-100 characters, without line breaks and bidi controls. It begins with a character that shows. Blanks at
+ * either end are cut.
  */
 export type Name = string;
 
 /**
- * An e-mail address. Only its form is checked: one `@` with text on both sides, no white space or control characters,
- * at most 254 bytes.
+ * An e-mail address. Only its form is checked: one `@` with text on both sides, no white space, control
+ * characters or others that show nothing, at most 254 bytes.
  */
 export type EmailAddress = string;
 
@@ -279,7 +280,7 @@ export type SendFrame = (({
      */
     conversation_id?: ConversationId | null;
     /**
-     * The text. Required without an attachment.
+     * The text. Required without an attachment; then at least one of its characters must show.
      */
     message_text?: string | null;
     /**
@@ -612,7 +613,7 @@ export type NewMessageForm = (({
      */
     conversation_id?: ConversationId | '';
     /**
-     * The text. Required without an attachment.
+     * The text. Required without an attachment; then at least one of its characters must show.
      */
     message_text?: string | '';
     /**
@@ -662,7 +663,7 @@ export type NewMessage = (({
      */
     conversation_id?: ConversationId | null;
     /**
-     * The text. Required without an attachment.
+     * The text. Required without an attachment; then at least one of its characters must show.
      */
     message_text?: string | null;
     /**
