@@ -49,6 +49,7 @@ async fn the_first_push_after_the_token_expires_closes_the_socket() {
     })
     .await;
     assert!(live.from_now(0) >= Timestamp::from_millis(expires.seconds() * 1000));
+    alice.send("bob", "you missed this").await.expect(201);
     let (mut pushed, code) = socket.closed().await;
     let last_frame = pushed.pop().unwrap();
     assert_eq!((&last_frame["type"], &last_frame["code"]), (&json!("error"), &json!("not_authenticated")));

@@ -118,7 +118,7 @@ impl Store {
         for _ in 0..STEPS {
             let after = profile.spread_to.as_ref();
             let (peers, last) = self.peers_after(user, after, RENAMES_PER_STEP).await?;
-            self.rename_at(&peers, &profile).await?;
+            self.rename_at(user, &peers, &profile).await?;
             let own = Write::update(key(user)).if_present("pk").if_still_number("version", profile.version);
             let Some(last) = last else {
                 // Refused if there is a later change, whose own call spreads it.
@@ -135,7 +135,12 @@ impl Store {
     }
 
     /// Copies a name and picture into the rows of some peers.
-    async fn rename_at(&self, peers: &[(ConversationId, UserId)], profile: &Profile) -> Result<(), Error> {
+    async fn rename_at(
+        &self,
+        user: &UserId,
+        peers: &[(ConversationId, UserId)],
+        profile: &Profile,
+    ) -> Result<(), Error> {
         let name = profile.shown_name();
         let changes = [("other_user_name", json!(name)), ("photo_url", json!(profile.picture))];
         let renames = peers.iter().map(async |(conversation, peer)| {
