@@ -405,9 +405,7 @@ async fn a_deleted_accounts_token_can_send_and_edit_nothing() {
     // Another conversation, which only bob can see.
     let carol = world.user("carol").await;
     ann.send("carol", "hello").await.expect(201);
-    ann.forget(&ann.row("carol").await.unwrap()["conversation_id"].as_str().unwrap().to_owned())
-        .await
-        .expect(200);
+    ann.forget(ann.row("carol").await.unwrap()["conversation_id"].as_str().unwrap()).await.expect(200);
     ann.json("DELETE", ME, &json!({"password": PASSWORD})).await.expect(200);
     let refused = [
         ann.send("bob", "a ghost").await,
@@ -661,7 +659,7 @@ async fn what_a_name_looks_like_is_free_again_after_the_account() {
 }
 
 #[tokio::test]
-async fn accounts_from_before_look_alikes_were_taken_can_sign_in_and_leave() {
+async fn accounts_older_than_reserved_forms_can_sign_in_and_leave() {
     let world = World::new().await;
     let mary = world.registered("mary").await.actor;
     let key = |name: &str| {

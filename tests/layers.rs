@@ -80,7 +80,7 @@ fn used(source: &str) -> Vec<String> {
         for part in parts.into_iter().map(str::trim).filter(|part| !part.is_empty()) {
             match part.split_once('{') {
                 Some((head, rest)) => {
-                    expand(&format!("{prefix}{head}"), rest.strip_suffix('}').unwrap(), paths)
+                    expand(&format!("{prefix}{head}"), rest.strip_suffix('}').unwrap(), paths);
                 }
                 None => paths.push(format!("{prefix}{}", part.split(" as ").next().unwrap())),
             }

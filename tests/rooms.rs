@@ -373,7 +373,7 @@ async fn names_that_look_like_a_taken_one_are_taken() {
         "General ",
         " General\n",
         "Gen\u{200b}eral",
-        "G\u{435}neral",
+        "G\u{435}n\u{435}ral",
         "GEN\u{415}RAL",
         "general\u{fe0f}",
         "GeneraI",
@@ -384,7 +384,7 @@ async fn names_that_look_like_a_taken_one_are_taken() {
         create(&bob, invalid).await.refused(400, "invalid_request");
     }
     let other = create(&bob, "G\u{e9}n\u{e9}ral").await.expect(201).conversation();
-    bob.change(&other, &json!({"name": "G\u{435}neral"})).await.refused(409, "already_exists");
+    bob.change(&other, &json!({"name": "G\u{435}n\u{435}ral"})).await.refused(409, "already_exists");
     // The list shows each room once, although "Room 1" is reserved as "Roorn l" as well.
     create(&bob, "Room 1").await.expect(201);
     let pages = alice.pages("/api/rooms?limit=1").await.concat();
@@ -410,7 +410,7 @@ async fn what_a_name_looks_like_moves_with_the_room() {
 }
 
 #[tokio::test]
-async fn rooms_from_before_look_alikes_were_taken_keep_their_names_apart() {
+async fn rooms_older_than_reserved_forms_keep_their_names() {
     let world = World::new().await;
     let (alice, bob) = world.two().await;
     let old = create(&alice, "Modem").await.expect(201).conversation();

@@ -112,7 +112,7 @@ async fn a_byte_now_and_then_keeps_no_connection_open() {
 
 #[tokio::test]
 async fn half_a_request_does_not_delay_the_stop_but_a_whole_one_is_answered() {
-    let long = Duration::from_secs(60);
+    let long = Duration::from_mins(1);
     let served =
         Served::start(ServerLimits { header: long, body: long, idle: long, connections: 10, ..LIMITS });
     let served = served.await;

@@ -186,7 +186,7 @@ impl Run {
                 let (is_admin, read) = (conversation.participants.is_empty(), conversation.messages.len());
                 let (joined_at, activity) = (joined_at(&actor, &id, user).await, Some(step));
                 let participant =
-                    Participant { is_admin, read, joined_at, activity, ..Participant::default() };
+                    Participant { is_admin, joined_at, read, activity, ..Participant::default() };
                 conversation.participants.entry(user).or_insert(participant);
             }
             Action::Join => actor.join(&id).await.refused(404, "not_found"),

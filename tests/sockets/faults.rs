@@ -55,8 +55,8 @@ fn flaw(attempt: usize) -> usize {
     attempt * 7 % 20
 }
 
-fn accept(pushed: &Pushed, connection: String, frame: Value) -> axum::response::Response {
-    pushed.record(&connection, frame);
+fn accept(pushed: &Pushed, connection: &str, frame: Value) -> axum::response::Response {
+    pushed.record(connection, frame);
     StatusCode::OK.into_response()
 }
 
@@ -89,7 +89,7 @@ async fn answer(
         "flaky" => match flaw(pushed.attempts()) {
             0..4 => (StatusCode::INTERNAL_SERVER_ERROR, "InternalFailure"),
             4 => pending().await,
-            _ => return accept(&pushed, connection, frame),
+            _ => return accept(&pushed, &connection, frame),
         },
         _ => return StatusCode::OK.into_response(),
     };

@@ -97,7 +97,8 @@ mod tests {
 
     #[test]
     fn the_classes_agree_with_the_functions() {
-        let sets: [(&str, fn(char) -> bool); 4] = [
+        type Class = fn(char) -> bool;
+        let sets: [(&str, Class); 4] = [
             (bidi_class!(), is_bidi_control),
             (line_break_class!(), is_line_break),
             (modifier_class!(), is_modifier),

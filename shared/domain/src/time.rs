@@ -75,7 +75,6 @@ impl JsonSchema for Timestamp {
 pub mod millis {
     use super::{Deserialize, Deserializer, Serializer, Timestamp};
 
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde requires this signature")]
     /// Serializes the milliseconds.
     ///
     /// # Errors

@@ -2,6 +2,10 @@
 //!
 //! It turns requests into domain values and results into responses. It must not know the table's keys, items or the
 //! routes.
+#![allow(
+    clippy::must_use_candidate,
+    reason = "boxed methods return futures, which are `must_use` themselves"
+)]
 
 pub mod app;
 pub mod auth;

@@ -41,19 +41,20 @@ where
     F: Future<Output = Result<A, String>> + Send + 'static,
 {
     // Erases the handler's type, so that Lambda's runtime is compiled once instead of once per function.
-    run_json_events(Box::new(move |app, event| match serde_json::from_value(event) {
+    let handler: JsonHandler = Box::new(move |app, event| match serde_json::from_value(event) {
         Ok(event) => {
             let call = handler(app, event);
             Box::pin(async move { serde_json::to_value(call.await?).map_err(|error| error.to_string()) })
         }
         Err(error) => Box::pin(std::future::ready(Err(format!("malformed event: {error}")))),
-    }))
+    });
+    run_json_events(&handler)
 }
 
 type JsonCall = Pin<Box<dyn Future<Output = Result<Value, String>> + Send>>;
 type JsonHandler = Box<dyn Fn(App, Value) -> JsonCall + Send + Sync>;
 
-fn run_json_events(handler: JsonHandler) -> Result<(), lambda_http::Error> {
+fn run_json_events(handler: &JsonHandler) -> Result<(), lambda_http::Error> {
     start(async |app| {
         let handle = |event: LambdaEvent<Value>| {
             let call = handler(app.clone(), event.payload);

@@ -29,7 +29,7 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(1500);
 /// The age from which an attempt to commit is no longer sent.
 pub(crate) const MAX_AGE: Duration = Duration::from_secs(5);
 /// How long a transaction that DynamoDB reports as in progress is retried with the same token. AWS asks for one retry
-/// more than 5 s after the first attempt ("TransactWriteItems", `TransactionInProgressException`): it completes a
+/// more than 5 s after the first attempt (see `TransactionInProgressException` of `TransactWriteItems`): it completes a
 /// transaction whose coordinator died, while readers still wait for its events.
 pub(crate) const MAX_STALL: Duration = Duration::from_secs(9);
 /// Milliseconds after which every write that was sent has committed or never will: three times the maximum age of an

@@ -34,6 +34,10 @@
 //! Invariant: only this crate formats keys, so a key has one format everywhere. Every change commits in one
 //! transaction, so it takes effect entirely or not at all; the fan-out of a large conversation, and of a new name to
 //! other users' rows, follows in transactions of its own.
+#![allow(
+    clippy::must_use_candidate,
+    reason = "boxed methods return futures, which are `must_use` themselves"
+)]
 
 mod account_changes;
 mod accounts;
