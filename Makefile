@@ -1,7 +1,9 @@
 .PHONY: run test bench costs package lint binaries unit processes fuzz openapi client web deny
 
 # Builds what is needed and starts everything on http://127.0.0.1:3000.
-run: web/dist/index.html
+run:
+	@echo "Building Tidings. The first build takes several minutes; later ones take seconds."
+	@$(MAKE) --no-print-directory web/dist/index.html
 	cargo run --release -- --demo
 
 # Checks formatting, lints, and runs every test. Also installs the tools that these need.
