@@ -131,7 +131,6 @@ fn rust_imports(folder: &Path) -> Imports {
             }
         }
     }
-    // The root declares the modules; nothing may import from it what a module defines.
     imports
 }
 
