@@ -17,7 +17,7 @@ use crate::item::{Write, from_item, full_at};
 use crate::messages::StoredMessage;
 use crate::participants::{self, Group};
 use crate::reads::Reads;
-use crate::transact::{Refusals, Transaction};
+use crate::transact::{Refusals, Transaction, refused_item};
 use crate::{inbox, profiles, queue};
 
 /// A changed message, its read state, and the events to push.
@@ -160,6 +160,6 @@ impl Store {
 
 /// When the caller's bucket of writes is full again, if their row was refused and has one.
 pub(crate) fn caller_full_at(caller: &UserId, refusals: Refusals<ChangeTarget>) -> Option<i64> {
-    let own = refusals.into_iter().find(|(target, _)| *target == ChangeTarget::Row(caller.clone()));
-    own.and_then(|(_, item)| full_at(&item?, &limits::WRITES))
+    let own = refused_item(refusals, &ChangeTarget::Row(caller.clone()))?;
+    full_at(&own, &limits::WRITES)
 }

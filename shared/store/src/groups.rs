@@ -16,7 +16,7 @@ use crate::client::Store;
 use crate::item::{Write, full_at};
 use crate::membership::{self, JOINS_AT_ONCE, too_many};
 use crate::opening::Opened;
-use crate::transact::{Commit, Transaction};
+use crate::transact::{Commit, Transaction, refused_item};
 use crate::{inbox, participants};
 
 /// A group to create.
@@ -109,8 +109,7 @@ impl Store {
                     if let Some(opened) = self.existing_group(caller, &conversation, &others).await? {
                         return Ok(opened);
                     }
-                    let totals = refusals.into_iter().find(|(target, _)| *target == Target::CreatorsTotals);
-                    let totals = totals.and_then(|(_, item)| item);
+                    let totals = refused_item(refusals, &Target::CreatorsTotals);
                     bucket_full_at = totals.and_then(|item| full_at(&item, &limits::CONVERSATIONS));
                 }
             }

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use crate::client::Store;
 use crate::item::{Write, full_at};
-use crate::transact::{Commit, Transaction};
+use crate::transact::{Commit, Transaction, refused_item};
 use crate::{inbox, profiles};
 
 /// A conversation that was opened, created or joined.
@@ -114,8 +114,7 @@ impl Store {
                     return Ok(Opened { conversation, row, is_new: before.is_none(), delivery });
                 }
                 Commit::Refused(refusals) => {
-                    let totals = refusals.into_iter().find(|(target, _)| *target == Target::Totals);
-                    let totals = totals.and_then(|(_, item)| item);
+                    let totals = refused_item(refusals, &Target::Totals);
                     bucket_full_at = totals.and_then(|item| full_at(&item, &limits::CONVERSATIONS));
                 }
             }

@@ -30,7 +30,7 @@ use crate::item::{Key, Write, from_item, full_at, text};
 use crate::messages::StoredMessage;
 use crate::opening::Opened;
 use crate::participants::Group;
-use crate::transact::{Commit, Transaction};
+use crate::transact::{Commit, Transaction, refused_item};
 use crate::{inbox, participants, profiles, room_names};
 
 /// The number of earlier messages that a user who joins can see.
@@ -127,8 +127,7 @@ impl Store {
                         let delivery = self.delivery_of(events).await;
                         return Ok(Opened { conversation, row, is_new: true, delivery });
                     }
-                    let totals = refusals.into_iter().find(|(target, _)| *target == Target::Totals);
-                    let totals = totals.and_then(|(_, item)| item);
+                    let totals = refused_item(refusals, &Target::Totals);
                     bucket_full_at = totals.and_then(|item| full_at(&item, &limits::CONVERSATIONS));
                 }
             }

@@ -52,6 +52,11 @@ impl From<Vec<Write>> for Transaction {
 /// The targets of the writes whose conditions failed, each with the item as it is, if it exists.
 pub(crate) type Refusals<T> = Vec<(T, Option<Item>)>;
 
+/// The item that was found where the write of a target was refused.
+pub(crate) fn refused_item<T: PartialEq>(refusals: Refusals<T>, target: &T) -> Option<Item> {
+    refusals.into_iter().find(|(refused, _)| refused == target).and_then(|(_, item)| item)
+}
+
 /// The outcome of a transaction.
 pub(crate) enum Commit<T = (), D = ()> {
     /// All writes took effect.
