@@ -112,7 +112,8 @@ fn messages() -> Vec<Operation> {
         )
         .query::<search::Search>()
         .lists::<Vec<search::HitView>>("A page of hits. It may be empty and still have a `next_cursor`.")
-        .fails_with([NotAParticipant]),
+        .fails_with([NotAParticipant])
+            .limited(),
         call(
             "patch",
             "/api/messages/{id}",
@@ -175,6 +176,8 @@ fn conversations() -> Vec<Operation> {
                 "markConversationRead",
             ],
         )
+        .limited()
+        .limited()
         .limited(),
         call(
             "get",
@@ -216,7 +219,8 @@ fn conversations() -> Vec<Operation> {
         .path_parameter::<UserId>()
         .accepts::<conversations::Role>(json!({"is_admin": true}))
         .acknowledges("The role is set.")
-        .fails_with([NotAParticipant, NotAnAdmin, NotFound(""), Conflict("")]),
+        .fails_with([NotAParticipant, NotAnAdmin, NotFound(""), Conflict("")])
+        .limited(),
         call(
             "delete",
             "/api/conversations/{id}/participants/{user_id}",
@@ -226,7 +230,8 @@ fn conversations() -> Vec<Operation> {
         .path_parameter::<ConversationId>()
         .path_parameter::<UserId>()
         .acknowledges("The participant is removed.")
-        .fails_with([NotAParticipant, NotAnAdmin, NotFound("")]),
+        .fails_with([NotAParticipant, NotAnAdmin, NotFound("")])
+        .limited(),
     ]
 }
 
@@ -241,6 +246,8 @@ fn rooms() -> Vec<Operation> {
                 "conversation_id",
                 &["joinRoom", "leaveRoom", "getRoomUsers", "deleteRoom", "changeConversation"],
             )
+            .limited()
+            .limited()
             .limited(),
         call("get", "/api/rooms", "getRooms", "All rooms, ordered by name.")
             .query::<rooms::Page>()
@@ -276,7 +283,8 @@ fn blocks() -> Vec<Operation> {
         )
         .accepts::<block::Block>(json!({"blocked_user_id": "mallory"}))
         .acknowledges("The user is blocked.")
-        .fails_with([NotFound("")]),
+        .fails_with([NotFound("")])
+        .limited(),
         call(
             "delete",
             "/api/messages/block-user/{user_id}",
@@ -284,7 +292,8 @@ fn blocks() -> Vec<Operation> {
             "Removes the caller's block of a user.",
         )
         .path_parameter::<UserId>()
-        .acknowledges("The user is not blocked."),
+        .acknowledges("The user is not blocked.")
+        .limited(),
         call(
             "get",
             "/api/messages/blocked-users",
@@ -324,7 +333,8 @@ fn users() -> Vec<Operation> {
         .lists::<Vec<UserView>>(
             "A page of users. It may be shorter than its limit and still have a `next_cursor`.",
         )
-        .fails_with([NotFound("")]),
+        .fails_with([NotFound("")])
+        .limited(),
     ]
 }
 
@@ -417,7 +427,8 @@ fn live() -> Vec<Operation> {
         call("put", "/api/presence", "setPresence", "Sets the caller's presence.")
             .accepts::<presence::Change>(json!({"status": "away"}))
             .returns::<PresenceView>(200, "The new presence.")
-            .fails_with([NotAParticipant]),
+            .fails_with([NotAParticipant])
+            .limited(),
         call(
             "get",
             "/api/presence",
@@ -432,7 +443,8 @@ fn live() -> Vec<Operation> {
             "createSocketTicket",
             "Issues a ticket that opens one socket within 30 s.",
         )
-        .returns::<ws_ticket::Ticket>(201, "The ticket."),
+        .returns::<ws_ticket::Ticket>(201, "The ticket.")
+        .limited(),
     ]
 }
 

@@ -69,7 +69,7 @@ impl Store {
     pub async fn delete_account(&self, user: &UserId, account: &Account) -> Result<(), Error> {
         let began = Instant::now();
         loop {
-            let profile = self.revise(user, || Err(account_changed()), Profile::nameless).await?;
+            let profile = self.revise(user, || Err(account_changed()), Profile::nameless, false).await?;
             self.end_sessions(user).await?;
             let guard = |name: &UniqueName| Write::delete(guard_key(name)).if_still("user", Some(user));
             let account_write = Write::delete(key(user));

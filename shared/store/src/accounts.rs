@@ -89,16 +89,13 @@ impl Store {
         Err(Error::internal("the id of a new user is already in use"))
     }
 
-    /// Returns the account with a username or e-mail address. An unknown name costs the same calls as a known one, so
-    /// the response time does not reveal which names exist.
+    /// Returns the user whose account has a username or e-mail address.
     ///
     /// # Errors
     /// `Unavailable` if the database is unavailable.
     #[boxed]
-    pub async fn account_named(&self, name: &UniqueName) -> Result<Option<Registered>, Error> {
-        let guard = self.get(guard_key(name), true).await?;
-        let user = guard.map(holder).transpose()?;
-        self.account_of(&user.unwrap_or_else(UserId::random)).await
+    pub async fn holder_of(&self, name: &UniqueName) -> Result<Option<UserId>, Error> {
+        self.get(guard_key(name), true).await?.map(holder).transpose()
     }
 
     /// Returns a user's account; `None` for a user who did not register here.

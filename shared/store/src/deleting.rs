@@ -71,7 +71,7 @@ impl Store {
                     .if_present("pk")
                     .set("last_mine", &subject.row.last_mine)
                     .if_still("last_id", subject.row.last_id.as_ref());
-                let own = self.limit(own, &limits::WRITES, full_at)?;
+                let own = self.limit(own, &subject.limit(), full_at)?;
                 transaction.add(ChangeTarget::Row(caller.clone()), own);
             } else {
                 let deletion = Deletion { store: self, caller, subject: &subject, deleted: &deleted, at };

@@ -103,7 +103,7 @@ impl Editing<'_> {
         }
         self.add_rows_of_others(&mut transaction, subject, edited, at);
         let own = self.own_row(subject, edited, at);
-        let own = self.store.limit(own, &limits::WRITES, self.full_at)?;
+        let own = self.store.limit(own, &subject.limit(), self.full_at)?;
         transaction.add(ChangeTarget::Row(self.caller.clone()), own);
         Ok((transaction, events))
     }

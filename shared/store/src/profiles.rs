@@ -3,13 +3,15 @@
 //! Invariant: every row ends with the name of the latest version, even if changes race. Each change raises the version
 //! and sets `spreading` until it has reached all rows; if a call fails half-way, the next one that revises the profile
 //! completes it. A row takes a name only from a later version than its own, and is created only with the current name.
+//! A row with a block takes no name until the block ends.
 
 use async_recursion::async_recursion as boxed;
 use domain::caller::Caller;
+use domain::conversation::Row;
 use domain::delivery::OutgoingEvent;
 use domain::error::Error;
 use domain::event::Event;
-use domain::id::UserId;
+use domain::id::{ConversationId, UserId};
 use domain::time::Timestamp;
 use domain::user::{Profile, ProfileChange};
 use futures_util::stream::{self, StreamExt};
@@ -30,14 +32,14 @@ pub(crate) fn key(user: &UserId) -> Key {
 
 impl Store {
     /// Returns the caller's profile. Creates it from the token if there is none, and updates it from the token unless
-    /// the caller registered here.
+    /// the caller registered here, or has changed the profile too often.
     ///
     /// # Errors
     /// `NotAuthenticated` if the caller registered here and the account was deleted.
     #[boxed]
     pub async fn ensure_user(&self, caller: &Caller) -> Result<Profile, Error> {
         let first = || first_of(caller, self.clock.now());
-        self.revise(&caller.user, first, |profile| profile.refreshed(caller)).await
+        self.revise(&caller.user, first, |profile| profile.refreshed(caller), true).await
     }
 
     /// Changes the caller's profile and returns it.
@@ -47,7 +49,7 @@ impl Store {
     #[boxed]
     pub async fn change_profile(&self, caller: &Caller, change: &ProfileChange) -> Result<Profile, Error> {
         let first = || first_of(caller, self.clock.now());
-        self.revise(&caller.user, first, |profile| profile.changed(change)).await
+        self.revise(&caller.user, first, |profile| profile.changed(change), false).await
     }
 
     /// Returns a user's profile, by an eventually consistent read; `None` if there is no such user.
@@ -60,12 +62,14 @@ impl Store {
     }
 
     /// The only way to change a profile: updates it together with its directory entries, and then the rows of peers.
-    /// `first` creates the profile of a user who has none.
+    /// `first` creates the profile of a user who has none. If `is_limited`, a change takes a token of the user's limit,
+    /// and an existing profile stays as it is when there is none.
     pub(crate) async fn revise(
         &self,
         user: &UserId,
         first: impl Fn() -> Result<Profile, Error>,
         change: impl Fn(&Profile) -> Profile,
+        is_limited: bool,
     ) -> Result<Profile, Error> {
         let began = Instant::now();
         loop {
@@ -78,7 +82,8 @@ impl Store {
             };
             let current: Profile = from_item(item)?;
             let changed = change(&current);
-            let next = if changed == current {
+            let is_refused = changed != current && is_limited && !self.may_change_profile(user).await?;
+            let next = if changed == current || is_refused {
                 current
             } else {
                 let next = Profile { version: current.version + 1, spreading: true, ..changed };
@@ -101,23 +106,8 @@ impl Store {
     /// Copies a name and picture into the rows of the user's peers.
     async fn spread(&self, user: &UserId, profile: &Profile) -> Result<(), Error> {
         let peers = self.peers(user).await?;
-        let name = profile.shown_name();
-        let changes = [("other_user_name", json!(name)), ("photo_url", json!(profile.picture))];
         let renames = peers.iter().map(async |(conversation, peer)| {
-            let row = Write::update(inbox::key(peer, conversation))
-                .set_or_remove("name", name.as_ref())
-                .set_or_remove("picture", profile.picture.as_ref())
-                .set("name_version", &profile.version)
-                .if_present("pk")
-                .if_below("name_version", &profile.version);
-            let event = Event::ConversationUpdated {
-                conversation: conversation.clone(),
-                changes: changes.clone().into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
-                version: profile.version,
-            };
-            let events = vec![OutgoingEvent::new(peer.clone(), self.clock.stamp(), event)];
-            // The event is not pushed: peers find it in their queues.
-            self.commit_and_publish(vec![row].into(), events, Instant::now()).await.map(|_| ())
+            self.rename(inbox::key(peer, conversation), profile, peer, &renaming(conversation, profile)).await
         });
         let mut renames = stream::iter(renames.collect::<Vec<_>>()).buffer_unordered(RENAMES_AT_ONCE);
         while let Some(renamed) = renames.next().await {
@@ -127,6 +117,39 @@ impl Store {
         let done = Write::update(key(user)).remove("spreading").if_present("pk");
         let done = done.if_still_number("version", profile.version);
         self.commit(vec![done].into(), Instant::now()).await.map(|_| ())
+    }
+
+    /// Copies a name and picture into the row of a peer, and tells the peer if the row is visible to them. A block keeps
+    /// everything but the deletion of an account from them.
+    async fn rename(&self, key: Key, profile: &Profile, peer: &UserId, event: &Event) -> Result<(), Error> {
+        let is_deleted = *profile == profile.nameless();
+        let row = || {
+            let row = name_row(Write::update(key.clone()), profile)
+                .if_present("pk")
+                .if_below("name_version", &profile.version);
+            if is_deleted { row } else { row.if_missing("blocked_by_me").if_missing("blocked_by_peer") }
+        };
+        let began = Instant::now();
+        loop {
+            // The event is not pushed: peers find it in their queues.
+            let events = vec![OutgoingEvent::new(peer.clone(), self.clock.stamp(), event.clone())];
+            let visible = vec![row().if_present("activity")].into();
+            let Commit::Refused(refusals) = self.commit_and_publish(visible, events, began).await? else {
+                return Ok(());
+            };
+            let Some(item) = refusals.into_iter().find_map(|((), item)| item) else { return Ok(()) };
+            let found: Row = from_item(item)?;
+            let is_kept = found.is_blocked() && !is_deleted;
+            if is_kept || found.name_version >= profile.version {
+                return Ok(());
+            }
+            if found.activity.is_none()
+                && let Commit::Done(()) =
+                    self.commit(vec![row().if_missing("activity")].into(), began).await?
+            {
+                return Ok(());
+            }
+        }
     }
 
     /// Returns the profiles of up to 100 users, in no order. Unknown users are left out.
@@ -175,6 +198,20 @@ pub(crate) fn known_or_created(
     let first = first_of(caller, now)?;
     let writes = create(&caller.user, &first)?;
     Ok((first, writes))
+}
+
+/// The event that tells a peer of a new name or picture.
+pub(crate) fn renaming(conversation: &ConversationId, profile: &Profile) -> Event {
+    let changes = [("other_user_name", json!(profile.shown_name())), ("photo_url", json!(profile.picture))];
+    let changes = changes.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    Event::ConversationUpdated { conversation: conversation.clone(), changes, version: profile.version }
+}
+
+/// Sets the name and picture of a profile in a row of one of the user's peers.
+pub(crate) fn name_row(row: Write, profile: &Profile) -> Write {
+    row.set_or_remove("name", profile.shown_name().as_ref())
+        .set_or_remove("picture", profile.picture.as_ref())
+        .set("name_version", &profile.version)
 }
 
 /// Checks that a profile has not changed since it was read, so that a later change also finds the new row.

@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use crate::change_log::{self, Change};
+use crate::charging::KnownBucket;
 use crate::client::Store;
 use crate::item::{Key, Write, from_item, full_at, text};
 use crate::opening::Opened;
@@ -174,7 +175,7 @@ impl Store {
     ///
     /// # Errors
     /// `NotFound` if there is no such room, `Conflict` if it is full, `NotAuthenticated` if the caller's account was
-    /// deleted.
+    /// deleted, `RateLimited`.
     #[boxed]
     pub async fn join(&self, caller: &Caller, room: &ConversationId) -> Result<Opened, Error> {
         let began = Instant::now();
@@ -183,6 +184,7 @@ impl Store {
             return Err(unknown());
         }
         self.ensure_user(caller).await?;
+        let mut bucket = KnownBucket::default();
         loop {
             let (group, row) = tokio::try_join!(self.group(room, SMALL, true), self.row(&caller.user, room))?;
             let group = group.ok_or_else(unknown)?;
@@ -220,8 +222,13 @@ impl Store {
             {
                 writes.push(last.shown_by(&caller.user));
             }
-            if let Commit::Done(delivery) = self.commit_and_publish(writes.into(), events, began).await? {
-                return Ok(Opened { conversation: room.clone(), row, is_new: true, delivery });
+            let limit = limits::changes(people);
+            let transaction = self.charged(&caller.user, &limit, bucket, writes)?;
+            match self.commit_and_publish(transaction, events, began).await? {
+                Commit::Done(delivery) => {
+                    return Ok(Opened { conversation: room.clone(), row, is_new: true, delivery });
+                }
+                Commit::Refused(refusals) => bucket.learn(&refusals, &limit),
             }
         }
     }

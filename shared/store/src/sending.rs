@@ -299,7 +299,8 @@ impl Sending<'_> {
         transaction.add(WriteTarget::Other, entry);
         let row = inbox::key(&self.caller.user, &self.conversation);
         let row = if self.store.limited {
-            self.store.limit(Write::update(row), &limits::WRITES, self.writes_full_at)?
+            let limit = limits::writes(group.meta.participant_count);
+            self.store.limit(Write::update(row), &limit, self.writes_full_at)?
         } else {
             Write::check(row)
         };
