@@ -16,9 +16,10 @@ lint: .venv/installed
 	SAM_CLI_TELEMETRY=0 .venv/bin/sam validate --lint
 	cargo clippy --workspace --all-targets --quiet -- -D warnings
 
-# Always builds these packages together: another selection has other features, and cargo would compile everything again.
+# Builds the whole workspace: another selection of packages has other features, and cargo would compile the dependencies
+# again.
 binaries:
-	cargo build --quiet --package local --package functions --package bench
+	cargo build --quiet --bins
 
 unit: binaries
 	rm -f target/debug/calls-of-functions

@@ -471,22 +471,34 @@ async fn an_interrupted_deletion_can_be_retried() {
     .await;
 }
 
+/// Asserts that a login was refused by a limit that lets one more attempt through within 30 s.
+#[track_caller]
+fn assert_limited(answer: &Answer) {
+    answer.refused(429, "rate_limited");
+    let seconds: u64 = answer.headers["retry-after"].to_str().unwrap().parse().unwrap();
+    assert!((1..=30).contains(&seconds), "{seconds}");
+}
+
 #[tokio::test]
-async fn password_attempts_are_limited() {
+async fn wrong_passwords_are_limited() {
     let world = World::new().await;
     let ada = world.registered("ada").await;
-    let world = world.with_limits();
-    for name in ["ada", "nobody"] {
-        for n in 0..10 {
-            let from = world.anonymous().calling_from(&format!("192.0.2.{n}"));
-            login(&from, &name.to_uppercase(), "wrong password").await.refused(401, "not_authenticated");
+    let world = world.with_clock_at(world.app.store.now().millis()).with_limits();
+    let from = |n: usize| world.anonymous().calling_from(&format!("192.0.2.{n}"));
+    for name in ["ADA", "nobody"] {
+        for _ in 0..10 {
+            login(&from(1), name, "wrong password").await.refused(401, "not_authenticated");
         }
-        let from = world.anonymous().calling_from("192.0.2.99");
-        let answer = login(&from, name, PASSWORD).await;
-        answer.refused(429, "rate_limited");
-        let seconds: u64 = answer.headers["retry-after"].to_str().unwrap().parse().unwrap();
-        assert!((1..=30).contains(&seconds));
+        assert_limited(&login(&from(1), name, PASSWORD).await);
+        // From everywhere together, a hundred are possible.
+        for n in 2..92 {
+            login(&from(n), name, "wrong password").await.refused(401, "not_authenticated");
+        }
+        assert_limited(&login(&from(99), name, PASSWORD).await);
     }
+    // An e-mail address is no way round.
+    let by_email = json!({"email": "ada@example.com", "password": PASSWORD});
+    assert_limited(&from(99).post(LOGIN, &by_email).await);
     let later = world.with_clock_off_by(31_000).with_limits();
     login(&later.anonymous(), "ada", PASSWORD).await.expect(200);
     let actor = world.stranger(&ada.actor.id);
@@ -496,6 +508,28 @@ async fn password_attempts_are_limited() {
     }
     let change = json!({"current_password": PASSWORD, "new_password": "another one"});
     actor.post(CHANGE, &change).await.refused(429, "rate_limited");
+}
+
+#[tokio::test]
+async fn wrong_passwords_do_not_lock_the_owner_out() {
+    let world = World::new().await;
+    let world = world.with_clock_at(world.app.store.now().millis()).with_limits();
+    world.registered("ada").await;
+    let from = |n: usize| world.anonymous().calling_from(&format!("192.0.2.{n}"));
+    // Right logins are no failures.
+    for _ in 0..25 {
+        login(&from(200), "ada", PASSWORD).await.expect(200);
+    }
+    for n in 0..110 {
+        login(&from(n / 10), "ada", "wrong password").await;
+    }
+    assert_limited(&login(&from(100), "ada", PASSWORD).await);
+    login(&from(200), "ada", PASSWORD).await.expect(200);
+    // Nor do those from the owner's own address.
+    for _ in 0..15 {
+        login(&from(200), "ada", "wrong password").await.refused(401, "not_authenticated");
+    }
+    login(&from(200), "ada", PASSWORD).await.expect(200);
 }
 
 #[tokio::test]
@@ -614,7 +648,7 @@ async fn logging_in_has_this_cost() {
     assert_eq!(cost(&logged_in), ["3", "3", "3", "4"]);
     assert_eq!(cost(&refresh(&world, &token_of(&logged_in)).await.expect(200)), ["2", "2", "3", "4"]);
     let limited = world.with_limits().anonymous();
-    assert_eq!(cost(&login(&limited, "ada", PASSWORD).await.expect(200)), ["4", "3", "3", "8"]);
+    assert_eq!(cost(&login(&limited, "ada", PASSWORD).await.expect(200)), ["5", "3", "3", "16"]);
 }
 
 async fn register(world: &World, username: &str, email: &str) -> Answer {

@@ -1,5 +1,6 @@
 //! Blocking, with one call at a time.
 
+use harness::sync::Place;
 use harness::{Actor, World};
 use serde_json::{Value, json};
 
@@ -160,7 +161,8 @@ async fn messages_from_before_a_block_can_be_read() {
     assert_eq!(bob.mark(ids(&seen)[0]).await.expect(200).data()["unread_count"], 2);
     bob.get("/api/messages/conversation/alice").await.expect(200);
     assert_eq!(bob.unread().await, 0);
-    assert!(alice.page("bob").await.iter().all(|message| message["read"] == true));
+    // The contract: a block hides read marks and receipts from then on.
+    assert!(alice.page("bob").await.iter().all(|message| message["read"] == false));
     let conversation = bob.row("alice").await.unwrap()["conversation_id"].clone();
     let path = format!("/api/messages/conversation/{}", conversation.as_str().unwrap());
     bob.delete(&path).await.expect(200);
@@ -188,4 +190,129 @@ async fn a_retry_of_a_send_from_before_a_block_is_answered() {
     bob.unblock("alice").await.expect(200);
     alice.send_once("bob", "hello", "k2").await.expect(201);
     assert_eq!(bob.page("alice").await.len(), 2);
+}
+
+/// Returns the types of the events that have arrived since a place, and moves it.
+async fn kinds_since(place: &mut Place) -> Vec<String> {
+    let kind = |event: &Value| event["type"].as_str().unwrap().to_owned();
+    place.drain(50).await.iter().map(kind).collect()
+}
+
+#[tokio::test]
+async fn a_block_hides_what_is_read_from_then_on() {
+    let world = World::new().await;
+    let (alice, bob) = world.two().await;
+    let first = alice.send("bob", "one").await.expect(201);
+    let from_bob = bob.send("alice", "two").await.expect(201).id();
+    bob.mark(&first.id()).await.expect(200);
+    let last = alice.send("bob", "three").await.expect(201).id();
+    let receipts = async |actor: &Actor, id: &str| {
+        actor.get(&format!("/api/messages/{id}/receipts")).await.expect(200).list().len()
+    };
+    let read = async |actor: &Actor, other: &str| -> Vec<bool> {
+        actor.page(other).await.iter().map(|message| message["read"] == true).collect()
+    };
+    bob.block("alice").await.expect(200);
+    let (mut of_alice, mut of_bob) = (Place::start(&alice).await, Place::start(&bob).await);
+    drop((of_alice.drain(50).await, of_bob.drain(50).await));
+    bob.mark(&last).await.expect(200);
+    alice.mark(&from_bob).await.expect(200);
+    // Each hears of their own mark alone.
+    assert_eq!(kinds_since(&mut of_alice).await, ["message.read"]);
+    assert_eq!(kinds_since(&mut of_bob).await, ["message.read"]);
+    assert_eq!((alice.unread().await, bob.unread().await), (0, 0));
+    // What was read before stays; readers see their own marks.
+    assert_eq!(read(&alice, "bob").await, [true, true, false]);
+    assert_eq!(read(&bob, "alice").await, [true, false, true]);
+    assert_eq!((receipts(&alice, &first.id()).await, receipts(&alice, &last).await), (1, 0));
+    assert_eq!((receipts(&bob, &from_bob).await, receipts(&bob, &last).await), (0, 1));
+    let overview = alice.overview(&first.conversation()).await;
+    assert_eq!(overview["participants"][1]["last_read_message_id"], first.id());
+
+    bob.unblock("alice").await.expect(200);
+    assert_eq!(read(&alice, "bob").await, [true, true, false]);
+    let next = alice.send("bob", "four").await.expect(201).id();
+    bob.mark(&next).await.expect(200);
+    let page = alice.page("bob").await;
+    assert_eq!(read(&alice, "bob").await, [true; 4]);
+    assert_eq!(page[2]["read_at"], page[3]["read_at"], "not when it was read during the block");
+}
+
+#[tokio::test]
+async fn a_block_hides_new_names_until_it_ends() {
+    let world = World::new().await;
+    let (alice, bob) = world.two().await;
+    let conversation = alice.send("bob", "hello").await.expect(201).conversation();
+    bob.block("alice").await.expect(200);
+    let (mut of_alice, mut of_bob) = (Place::start(&alice).await, Place::start(&bob).await);
+    drop((of_alice.drain(50).await, of_bob.drain(50).await));
+    for (actor, name) in [(&alice, "Alicia"), (&bob, "Robert")] {
+        actor.patch("/api/users/me", &json!({"full_name": name})).await.expect(200);
+    }
+    let shown = async |actor: &Actor, other: &str| {
+        let overview = actor.overview(&conversation).await;
+        let row = actor.row(other).await.unwrap();
+        (row["other_user_name"].clone(), overview["participants"][1]["name"].clone())
+    };
+    assert_eq!(shown(&alice, "bob").await, (json!("Bob"), json!("Bob")));
+    assert_eq!(shown(&bob, "alice").await, (json!("Alice"), json!("Alice")));
+    assert!(kinds_since(&mut of_alice).await.is_empty() && kinds_since(&mut of_bob).await.is_empty());
+
+    // A second block keeps the names hidden when the first one ends.
+    alice.block("bob").await.expect(200);
+    bob.unblock("alice").await.expect(200);
+    assert_eq!(shown(&bob, "alice").await.0, "Alice");
+    alice.unblock("bob").await.expect(200);
+    assert_eq!(shown(&alice, "bob").await, (json!("Robert"), json!("Robert")));
+    assert_eq!(shown(&bob, "alice").await, (json!("Alicia"), json!("Alicia")));
+    assert_eq!(kinds_since(&mut of_alice).await, ["conversation.updated"]);
+    assert_eq!(kinds_since(&mut of_bob).await, ["conversation.updated"]);
+}
+
+#[tokio::test]
+async fn a_new_name_is_not_told_where_the_conversation_is_hidden() {
+    let world = World::new().await;
+    let (alice, bob) = world.two().await;
+    let open = json!({"type": "direct", "participant_ids": ["bob"]});
+    alice.post("/api/conversations", &open).await.expect(201);
+    let mut of_bob = Place::start(&bob).await;
+    alice.patch("/api/users/me", &json!({"full_name": "Alicia"})).await.expect(200);
+    assert!(kinds_since(&mut of_bob).await.is_empty());
+    alice.send("bob", "hello").await.expect(201);
+    assert_eq!(bob.row("alice").await.unwrap()["other_user_name"], "Alicia");
+}
+
+#[tokio::test]
+async fn presence_is_shown_only_after_a_message() {
+    let world = World::new().await;
+    let (alice, bob) = world.two().await;
+    bob.json("PUT", "/api/presence", &json!({"status": "away"})).await.expect(200);
+    let status = async |viewer: &Actor, user: &str| {
+        viewer.get(&format!("/api/presence?user_ids={user}")).await.expect(200).list()[0]["status"].clone()
+    };
+    let open = json!({"type": "direct", "participant_ids": ["bob"]});
+    alice.post("/api/conversations", &open).await.expect(201);
+    alice.block("bob").await.expect(200);
+    alice.unblock("bob").await.expect(200);
+    assert_eq!(status(&alice, "bob").await, "offline");
+    bob.send("alice", "hello").await.expect(201);
+    assert_eq!(status(&alice, "bob").await, "away");
+    alice.block("bob").await.expect(200);
+    assert_eq!(status(&alice, "bob").await, "offline");
+}
+
+#[tokio::test]
+async fn the_current_group_is_shown_to_its_participants() {
+    let world = World::new().await;
+    let [alice, bob, carol] = world.users(["alice", "bob", "carol"]).await;
+    for other in ["bob", "carol"] {
+        alice.send(other, "hello").await.expect(201);
+    }
+    let group = alice.group("g", &["bob"]).await;
+    let there = json!({"status": "online", "current_conversation_id": group});
+    alice.json("PUT", "/api/presence", &there).await.expect(200);
+    for (viewer, expected) in [(&alice, json!(group)), (&bob, json!(group)), (&carol, Value::Null)] {
+        let shown = viewer.get("/api/presence?user_ids=alice").await.expect(200).list()[0].clone();
+        assert_eq!((&shown["status"], &shown["current_conversation_id"]), (&json!("online"), &expected));
+    }
 }

@@ -1,5 +1,6 @@
 //! Many users who join one room or send into it at the same moment: all of them succeed, and few attempts are refused.
 
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
@@ -23,6 +24,28 @@ async fn at_once(world: &World, calls: Vec<impl Future<Output = Answer>>, attemp
     let each = f64::from(u32::try_from(made).unwrap()) / f64::from(u32::try_from(count).unwrap());
     assert!(each <= attempts, "{each} transactions per call");
     answers
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn hundreds_can_join_a_room_and_send_at_once() {
+    let world = World::new().await;
+    let room = world.user("owner").await.room("Launch").await;
+    let crowd = world.crowd(200).await;
+    at_once(&world, crowd.iter().map(|actor| actor.join(&room)).collect(), 10.0).await;
+    let mut sent = HashSet::new();
+    for round in 0..3 {
+        let texts: Vec<_> = crowd[..100].iter().map(|actor| format!("{} {round}", actor.id)).collect();
+        let sends = crowd.iter().zip(&texts).map(|(actor, text)| actor.say_once(&room, text));
+        sent.extend(at_once(&world, sends.collect(), 8.0).await.iter().map(Answer::id));
+    }
+    assert_eq!(sent.len(), 300);
+    world.fan_out(&room).await;
+    for actor in crowd.iter().step_by(50) {
+        let history = checked_history(actor, &room).await;
+        assert_eq!(history.iter().map(|message| message["id"].as_str().unwrap().to_owned()).count(), 300);
+        assert!(history.iter().all(|message| sent.contains(message["id"].as_str().unwrap())));
+    }
+    assert_eq!(crowd[0].overview(&room).await["participant_count"], 201);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -1,5 +1,7 @@
 //! Rate limits: bursts, and how buckets refill.
 
+mod calls;
+
 use domain::limits::{CONVERSATIONS, RateLimit, TYPING, WRITES};
 use futures_util::future::join_all;
 use harness::{Actor, Answer, World};

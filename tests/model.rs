@@ -52,6 +52,8 @@ struct Message {
 #[derive(Debug, Clone, Default)]
 struct Side {
     read: usize,
+    /// The watermark that the other user knows of.
+    public_read: usize,
     cleared: usize,
     visible: bool,
 }
@@ -97,9 +99,15 @@ impl Conversation {
         unread.iter().filter(|message| message.from != user).count()
     }
 
-    fn mark_read(&mut self, user: usize, upto: usize) {
+    /// Moves a watermark, which the other user does not learn of while there is a block.
+    fn mark_read(&mut self, user: usize, upto: usize, is_blocked: bool) {
         let side = self.side(user);
-        side.read = side.read.max(upto);
+        if upto > side.read {
+            side.read = upto;
+            if !is_blocked {
+                side.public_read = upto;
+            }
+        }
     }
 }
 
@@ -155,13 +163,14 @@ impl Run {
     }
 
     async fn mark(&mut self, user: usize, peer: usize, nth: usize) {
+        let is_blocked = self.model.is_blocked(user, peer);
         let conversation = self.model.conversation(user, peer);
         let Some(message) = conversation.messages.get(nth) else { return };
         let answer = self.actors[user].mark(&message.id).await;
         if nth < conversation.side(user).cleared {
             return answer.refused(404, "not_found");
         }
-        conversation.mark_read(user, nth + 1);
+        conversation.mark_read(user, nth + 1, is_blocked);
         let answer = answer.expect(200);
         assert_eq!(answer.data()["unread_count"], conversation.unread_by(user));
         let watermark = conversation.side(user).read;
@@ -169,15 +178,17 @@ impl Run {
     }
 
     async fn mark_all(&mut self, user: usize, peer: usize) {
+        let is_blocked = self.model.is_blocked(user, peer);
         let conversation = self.model.conversation(user, peer);
         let Some(last) = conversation.messages.last() else { return };
         let path = format!("/api/conversations/{}/read", &last.id[..25]);
         let answer = self.actors[user].put(&path).await.expect(200);
-        conversation.mark_read(user, conversation.messages.len());
+        conversation.mark_read(user, conversation.messages.len(), is_blocked);
         assert_eq!(answer.data()["unread_count"], 0);
     }
 
     async fn open(&mut self, user: usize, peer: usize, limit: usize, before: Option<usize>) {
+        let is_blocked = self.model.is_blocked(user, peer);
         let conversation = self.model.conversation(user, peer);
         let seen = conversation.seen_by(user).to_vec();
         let end = before.filter(|nth| *nth < seen.len());
@@ -194,7 +205,7 @@ impl Run {
         if let Some(newest) = newest
             && conversation.unread_by(user) > 0
         {
-            conversation.mark_read(user, newest + 1);
+            conversation.mark_read(user, newest + 1, is_blocked);
         }
     }
 
@@ -264,7 +275,7 @@ impl Run {
     async fn check_messages(&mut self, user: usize, peer: usize) {
         let shown = self.actors[user].history(PEOPLE[peer]).await;
         let conversation = self.model.conversation(user, peer);
-        let (my_read, their_read) = (conversation.side(user).read, conversation.side(peer).read);
+        let (my_read, their_read) = (conversation.side(user).read, conversation.side(peer).public_read);
         let cleared = conversation.side(user).cleared;
         let seen = conversation.seen_by(user);
         assert_eq!(shown.len(), seen.len());

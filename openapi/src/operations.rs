@@ -112,7 +112,8 @@ fn messages() -> Vec<Operation> {
         )
         .query::<search::Search>()
         .lists::<Vec<search::HitView>>("A page of hits. It may be empty and still have a `next_cursor`.")
-        .fails_with([NotAParticipant]),
+        .fails_with([NotAParticipant])
+            .limited(),
         call(
             "patch",
             "/api/messages/{id}",
@@ -195,7 +196,8 @@ fn conversations() -> Vec<Operation> {
         .path_parameter::<ConversationId>()
         .accepts::<conversations::Change>(json!({"name": "Night hikers"}))
         .returns::<ConversationView>(200, "The caller's row.")
-        .fails_with([NotAParticipant, NotAnAdmin, AlreadyExists("")]),
+        .fails_with([NotAParticipant, NotAnAdmin, AlreadyExists("")])
+        .limited(),
         call(
             "post",
             "/api/conversations/{id}/participants",
@@ -205,7 +207,8 @@ fn conversations() -> Vec<Operation> {
         .path_parameter::<ConversationId>()
         .accepts::<conversations::Newcomers>(json!({"user_ids": ["dave"]}))
         .returns::<ConversationView>(200, "The caller's row.")
-        .fails_with([NotAParticipant, NotAnAdmin, Blocked, NotFound(""), Conflict("")]),
+        .fails_with([NotAParticipant, NotAnAdmin, Blocked, NotFound(""), Conflict("")])
+        .limited(),
         call(
             "patch",
             "/api/conversations/{id}/participants/{user_id}",
@@ -216,7 +219,8 @@ fn conversations() -> Vec<Operation> {
         .path_parameter::<UserId>()
         .accepts::<conversations::Role>(json!({"is_admin": true}))
         .acknowledges("The role is set.")
-        .fails_with([NotAParticipant, NotAnAdmin, NotFound(""), Conflict("")]),
+        .fails_with([NotAParticipant, NotAnAdmin, NotFound(""), Conflict("")])
+        .limited(),
         call(
             "delete",
             "/api/conversations/{id}/participants/{user_id}",
@@ -226,7 +230,8 @@ fn conversations() -> Vec<Operation> {
         .path_parameter::<ConversationId>()
         .path_parameter::<UserId>()
         .acknowledges("The participant is removed.")
-        .fails_with([NotAParticipant, NotAnAdmin, NotFound("")]),
+        .fails_with([NotAParticipant, NotAnAdmin, NotFound("")])
+        .limited(),
     ]
 }
 
@@ -252,11 +257,13 @@ fn rooms() -> Vec<Operation> {
         call("post", "/api/rooms/{id}/join", "joinRoom", "Joins a room, from its last 100 messages on.")
             .path_parameter::<ConversationId>()
             .returns::<ConversationView>(200, "The caller's row.")
-            .fails_with([NotFound(""), Conflict("")]),
+            .fails_with([NotFound(""), Conflict("")])
+            .limited(),
         call("post", "/api/rooms/{id}/leave", "leaveRoom", "Leaves a room.")
             .path_parameter::<ConversationId>()
             .acknowledges("The caller has left.")
-            .fails_with([NotAParticipant]),
+            .fails_with([NotAParticipant])
+            .limited(),
         call("get", "/api/rooms/{id}/users", "getRoomUsers", "The users in a room, those online first.")
             .path_parameter::<ConversationId>()
             .query::<rooms::Page>()
@@ -276,7 +283,8 @@ fn blocks() -> Vec<Operation> {
         )
         .accepts::<block::Block>(json!({"blocked_user_id": "mallory"}))
         .acknowledges("The user is blocked.")
-        .fails_with([NotFound("")]),
+        .fails_with([NotFound("")])
+        .limited(),
         call(
             "delete",
             "/api/messages/block-user/{user_id}",
@@ -284,7 +292,8 @@ fn blocks() -> Vec<Operation> {
             "Removes the caller's block of a user.",
         )
         .path_parameter::<UserId>()
-        .acknowledges("The user is not blocked."),
+        .acknowledges("The user is not blocked.")
+        .limited(),
         call(
             "get",
             "/api/messages/blocked-users",
@@ -324,7 +333,8 @@ fn users() -> Vec<Operation> {
         .lists::<Vec<UserView>>(
             "A page of users. It may be shorter than its limit and still have a `next_cursor`.",
         )
-        .fails_with([NotFound("")]),
+        .fails_with([NotFound("")])
+        .limited(),
     ]
 }
 
@@ -417,7 +427,8 @@ fn live() -> Vec<Operation> {
         call("put", "/api/presence", "setPresence", "Sets the caller's presence.")
             .accepts::<presence::Change>(json!({"status": "away"}))
             .returns::<PresenceView>(200, "The new presence.")
-            .fails_with([NotAParticipant]),
+            .fails_with([NotAParticipant])
+            .limited(),
         call(
             "get",
             "/api/presence",
@@ -432,7 +443,8 @@ fn live() -> Vec<Operation> {
             "createSocketTicket",
             "Issues a ticket that opens one socket within 30 s.",
         )
-        .returns::<ws_ticket::Ticket>(201, "The ticket."),
+        .returns::<ws_ticket::Ticket>(201, "The ticket.")
+        .limited(),
     ]
 }
 

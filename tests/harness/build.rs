@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Builds the binaries if necessary and returns their folder. Builds the same packages together as the Makefile does:
+/// Builds the binaries if necessary and returns their folder. Builds the whole workspace, as the Makefile does:
 /// another selection has other features, and cargo would compile everything again.
 pub fn binaries() -> PathBuf {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
-    let packages = ["build", "--quiet", "--package=local", "--package=functions", "--package=bench"];
+    let packages = ["build", "--quiet", "--bins"];
     let built = Command::new(cargo).args(packages).current_dir(root()).status();
     assert!(built.is_ok_and(|status| status.success()), "the binaries cannot be built");
     let test = std::env::current_exe().expect("a path");

@@ -125,10 +125,17 @@ async fn login(
         (Some(name), None) | (None, Some(name)) => UniqueName::to_sign_in(name),
         _ => return Err(Error::field("username", "Send either a username or an email.").into()),
     };
-    let admitted = app.store.admit_login(&name, from);
-    let ((), found) = tokio::try_join!(admitted, app.store.account_named(&name))?;
+    let holder = app.store.holder_of(&name).await?;
+    let subject = holder.as_ref().map_or_else(|| name.to_string(), UserId::to_string);
+    // An unknown name costs the same calls as a known one.
+    let user = holder.unwrap_or_else(UserId::random);
+    let admitted = app.store.admit_login(&subject, from);
+    let (admitted, found) = tokio::try_join!(admitted, app.store.account_of(&user))?;
+    // The name may only look like that of the account.
+    let found = found.filter(|found| found.account.has_name(&name));
     let Registered { user, account, profile } = authenticated(found, login.password).await?;
-    let session = app.store.begin_session(&user, &account).await?;
+    let recorded = app.store.record_login(admitted);
+    let (session, ()) = tokio::try_join!(app.store.begin_session(&user, &account), recorded)?;
     let tokens = app.tokens(&session, &profile)?;
     Ok(Reply::ok(LoggedIn { tokens, user: UserView::own(user, profile) }, "Logged in."))
 }

@@ -81,7 +81,8 @@ async fn search(
     let list = format!("search {scope:?} {text}").replace('\0', " ");
     let progress = search.cursor.map(|cursor| app.cursors.open(&caller.user, &list, &cursor)).transpose()?;
     let limit = search.limit.get();
-    let found = app.store.search(&caller.user, &query, &scope, limit, progress.unwrap_or_default()).await?;
+    let found = app.store.search(&caller.user, &query, &scope, limit, progress.unwrap_or_default());
+    let ((), found) = tokio::try_join!(app.store.admit_search(&caller.user), found)?;
     let next = found.next.map(|progress| app.cursors.seal(&caller.user, &list, &progress)).transpose()?;
     let shown = |hit: Hit| HitView {
         message: hit.message.shown_to(&caller.user, &hit.reads),

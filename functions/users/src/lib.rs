@@ -85,7 +85,8 @@ async fn people(
         .ok_or_else(|| Error::field("q", "Send the start of a username or of a name."))?;
     let list = format!("people {query:?}");
     let after = search.cursor.map(|cursor| app.cursors.open(&caller.user, &list, &cursor)).transpose()?;
-    let (found, next) = app.store.find_people(&query, after, search.limit.get()).await?;
+    let found = app.store.find_people(&query, after, search.limit.get());
+    let ((), (found, next)) = tokio::try_join!(app.store.admit_search(&caller.user), found)?;
     let next = next.map(|position| app.cursors.seal(&caller.user, &list, &position)).transpose()?;
     let people = found.into_iter().map(|(user, profile)| UserView::other(user, profile)).collect();
     Ok(Reply::page(people, next))

@@ -193,6 +193,14 @@ pub struct Account {
     pub password_version: u64,
 }
 
+impl Account {
+    /// Whether this is the account's username or e-mail address.
+    #[must_use]
+    pub fn has_name(&self, name: &UniqueName) -> bool {
+        [self.username.unique(), self.email.unique()].contains(name)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -17,24 +17,59 @@ pub struct RateLimit {
     pub every: i64,
     /// The number of tokens in a full bucket.
     pub burst: i64,
+    /// The number of tokens that a call takes, at most `burst`.
+    cost: i64,
 }
 
-/// Sends, edits and deletes, per user and conversation: five per second, beyond the burst.
-pub const WRITES: RateLimit = RateLimit { bucket: "writes_full_at", every: 200, burst: 50 };
+/// Sends, edits and deletes, per user and conversation: five per second, beyond the burst. See [`writes`].
+pub const WRITES: RateLimit = RateLimit::new("writes_full_at", 200, 50);
 /// Typing signals, per user and conversation: one per second.
-pub const TYPING: RateLimit = RateLimit { bucket: "typing_full_at", every: 1_000, burst: 10 };
-/// New conversations, groups and rooms, per user: one per ten seconds.
-pub const CONVERSATIONS: RateLimit = RateLimit { bucket: "new_full_at", every: 10_000, burst: 100 };
+pub const TYPING: RateLimit = RateLimit::new("typing_full_at", 1_000, 10);
+/// New conversations, groups and rooms, per user: one per ten seconds. See [`new_conversation`].
+pub const CONVERSATIONS: RateLimit = RateLimit::new("new_full_at", 10_000, 100);
+/// Changes of groups and rooms (details, participants, roles, joining, leaving), per user: one per second. See
+/// [`changes`].
+pub const CHANGES: RateLimit = RateLimit::new("changes_full_at", 1_000, 200);
+/// Changes of a user's own presence: one per two seconds. Each is pushed to up to 50 peers.
+pub const PRESENCE: RateLimit = RateLimit::new("presence_full_at", 2_000, 60);
+/// Tickets for sockets, per user: one per two seconds.
+pub const TICKETS: RateLimit = RateLimit::new("tickets_full_at", 2_000, 60);
+/// Blocks and their removals, per user: one per two seconds.
+pub const BLOCKS: RateLimit = RateLimit::new("blocks_full_at", 2_000, 60);
+/// Searches for messages and for people, per user: one per second. A search for messages reads up to thousands of them.
+pub const SEARCHES: RateLimit = RateLimit::new("full_at", 1_000, 60);
 /// Registrations, per client address: one per minute.
-pub const REGISTRATIONS: RateLimit = RateLimit { bucket: "full_at", every: 60_000, burst: 10 };
+pub const REGISTRATIONS: RateLimit = RateLimit::new("full_at", 60_000, 10);
 /// Logins, per client address: one per two seconds. Many users may share an address.
-pub const LOGINS_FROM_ADDRESS: RateLimit = RateLimit { bucket: "full_at", every: 2_000, burst: 50 };
-/// Password attempts, per login name or per user: one per 30 seconds.
-pub const PASSWORDS: RateLimit = RateLimit { bucket: "full_at", every: 30_000, burst: 10 };
+pub const LOGINS_FROM_ADDRESS: RateLimit = RateLimit::new("full_at", 2_000, 50);
+/// Wrong passwords, per account and client address: one per 30 seconds. Also checks of the password of a user who is
+/// authenticated already, right or wrong.
+pub const PASSWORDS: RateLimit = RateLimit::new("full_at", 30_000, 10);
+/// Wrong passwords, per account: one per 30 seconds. From a client address from which somebody has logged in to the
+/// account before, only the wrong passwords from there count.
+pub const PASSWORDS_OF_ACCOUNT: RateLimit = RateLimit::new("full_at", 30_000, 100);
 /// Profile changes, per user: one per ten seconds. Each change is copied into the rows of all peers.
-pub const PROFILE_CHANGES: RateLimit = RateLimit { bucket: "full_at", every: 10_000, burst: 20 };
+pub const PROFILE_CHANGES: RateLimit = RateLimit::new("full_at", 10_000, 20);
 /// Refreshes of the token pair, per session: one per ten seconds.
-pub const REFRESHES: RateLimit = RateLimit { bucket: "refreshes_full_at", every: 10_000, burst: 10 };
+pub const REFRESHES: RateLimit = RateLimit::new("refreshes_full_at", 10_000, 10);
+
+/// The limit of a send, an edit or a deletion in a conversation: one token, and one more for every 200 participants.
+#[must_use]
+pub const fn writes(participants: u64) -> RateLimit {
+    WRITES.costing(1 + participants / 200)
+}
+
+/// The limit of a change of a group or room: one token, and one more for every 50 participants.
+#[must_use]
+pub const fn changes(participants: u64) -> RateLimit {
+    CHANGES.costing(1 + participants / 50)
+}
+
+/// The limit of a new conversation: one token, and one more for every 50 participants.
+#[must_use]
+pub const fn new_conversation(participants: u64) -> RateLimit {
+    CONVERSATIONS.costing(1 + participants / 50)
+}
 
 /// The state of a bucket that a write is conditioned on. In any other state, the write is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,15 +89,40 @@ pub enum Take {
 }
 
 impl RateLimit {
-    /// Returns how to take a token from a bucket that, when last read, was to be full at `known`.
+    /// A limit whose calls take one token each.
+    #[must_use]
+    pub const fn new(bucket: &'static str, every: i64, burst: i64) -> Self {
+        Self { bucket, every, burst, cost: 1 }
+    }
+
+    /// The same bucket, for a call that takes several tokens: at most all.
+    #[must_use]
+    pub const fn costing(self, tokens: u64) -> Self {
+        let cost = if tokens > self.burst.unsigned_abs() { self.burst } else { tokens.cast_signed() };
+        Self { cost, ..self }
+    }
+
+    /// The limit of several such calls at once; of none, it takes nothing.
+    #[must_use]
+    pub const fn times(self, calls: u64) -> Self {
+        self.costing(self.cost.unsigned_abs() * calls)
+    }
+
+    /// The milliseconds in which the tokens of a call are added again.
+    #[must_use]
+    pub const fn price(&self) -> i64 {
+        self.cost * self.every
+    }
+
+    /// Returns how to take the call's tokens from a bucket that, when last read, was to be full at `known`.
     ///
     /// # Errors
-    /// `RateLimited` if no token is left.
+    /// `RateLimited` if fewer are left.
     pub fn take(&self, known: Option<i64>, now: Timestamp) -> Result<Take, Error> {
         let now = now.millis();
-        let latest = now + (self.burst - 1) * self.every;
+        let latest = now + self.burst * self.every - self.price();
         match known.filter(|full_at| *full_at >= now) {
-            None => Ok(Take::FromFull { full_at: now + self.every }),
+            None => Ok(Take::FromFull { full_at: now + self.price() }),
             Some(full_at) if full_at <= latest => Ok(Take::FromPartial { from: now, to: latest }),
             Some(full_at) => {
                 let seconds = (full_at - latest).max(0).unsigned_abs().div_ceil(1000).max(1);
@@ -76,15 +136,19 @@ impl RateLimit {
 mod tests {
     use super::*;
 
-    const LIMIT: RateLimit = RateLimit { bucket: "b", every: 1_000, burst: 3 };
+    const LIMIT: RateLimit = RateLimit::new("b", 1_000, 3);
 
     fn take(full_at: &mut Option<i64>, now: i64) -> Result<(), u64> {
-        match LIMIT.take(*full_at, Timestamp::from_millis(now)) {
+        take_from(&LIMIT, full_at, now)
+    }
+
+    fn take_from(limit: &RateLimit, full_at: &mut Option<i64>, now: i64) -> Result<(), u64> {
+        match limit.take(*full_at, Timestamp::from_millis(now)) {
             Ok(Take::FromFull { full_at: at }) => *full_at = Some(at),
             Ok(Take::FromPartial { from, to }) => {
                 let at = full_at.as_mut().unwrap();
                 assert!((from..=to).contains(at));
-                *at += LIMIT.every;
+                *at += limit.price();
             }
             Err(Error::RateLimited(seconds)) => return Err(seconds),
             Err(other) => panic!("{other}"),
@@ -104,5 +168,28 @@ mod tests {
         assert_eq!(take(&mut full_at, 11_000), Err(1));
         assert_eq!(take(&mut full_at, 60_000), Ok(()));
         assert_eq!(full_at, Some(61_000), "a full bucket does not fill further");
+    }
+
+    #[test]
+    fn a_call_may_take_several_tokens() {
+        let (mut full_at, two) = (None, LIMIT.costing(2));
+        assert_eq!(take_from(&two, &mut full_at, 10_000), Ok(()));
+        assert_eq!(take_from(&two, &mut full_at, 10_000), Err(1));
+        assert_eq!(take(&mut full_at, 10_000), Ok(()));
+        assert_eq!(take_from(&two, &mut full_at, 10_000), Err(2));
+        assert_eq!(take_from(&two, &mut full_at, 12_000), Ok(()));
+        let mut full_at = None;
+        assert_eq!(
+            take_from(&LIMIT.costing(1_000), &mut full_at, 10_000),
+            Ok(()),
+            "never more than a full bucket"
+        );
+        assert_eq!(take(&mut full_at, 10_000), Err(1));
+    }
+
+    #[test]
+    fn the_price_grows_with_the_people_reached() {
+        assert_eq!([2, 24, 1_000].map(|people| writes(people).price()), [200, 200, 6 * 200]);
+        assert_eq!([2, 24, 1_000].map(|people| changes(people).price()), [1_000, 1_000, 21_000]);
     }
 }

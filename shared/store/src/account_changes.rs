@@ -78,7 +78,7 @@ impl Store {
             if began.elapsed() >= DELETION_TIME {
                 return Err(Error::Unavailable("the name is not removed everywhere yet".into()));
             }
-            let profile = self.revise(user, || Err(account_changed()), Profile::nameless).await?;
+            let profile = self.revise(user, || Err(account_changed()), Profile::nameless, false).await?;
             if profile.spreading {
                 continue;
             }

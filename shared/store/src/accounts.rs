@@ -94,19 +94,13 @@ impl Store {
         Err(Error::internal("the id of a new user is already in use"))
     }
 
-    /// Returns the account with a username or e-mail address. An unknown name costs the same calls as a known one, so
-    /// the response time does not reveal which names exist.
+    /// Returns the user whose account has a username or e-mail address, or one that looks like it.
     ///
     /// # Errors
     /// `Unavailable` if the database is unavailable.
     #[boxed]
-    pub async fn account_named(&self, name: &UniqueName) -> Result<Option<Registered>, Error> {
-        let guard = self.get(guard_key(name), true).await?;
-        let user = guard.map(holder).transpose()?;
-        let found = self.account_of(&user.unwrap_or_else(UserId::random)).await?;
-        // The guard may be that of a name that only looks like this one.
-        Ok(found
-            .filter(|found| [found.account.username.unique(), found.account.email.unique()].contains(name)))
+    pub async fn holder_of(&self, name: &UniqueName) -> Result<Option<UserId>, Error> {
+        self.get(guard_key(name), true).await?.map(holder).transpose()
     }
 
     /// Returns the writes that delete the guards of an account. Accounts that are older than the guards for looks may

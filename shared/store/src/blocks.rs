@@ -5,8 +5,11 @@
 
 use async_recursion::async_recursion as boxed;
 use domain::caller::Caller;
+use domain::conversation::Row;
+use domain::delivery::OutgoingEvent;
 use domain::error::Error;
 use domain::id::{ConversationId, UserId};
+use domain::limits;
 use domain::name::Name;
 use domain::time::{Timestamp, millis};
 use domain::user::Profile;
@@ -14,10 +17,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
+use crate::charging::KnownBucket;
 use crate::client::Store;
 use crate::item::{Key, Write, from_item, suffix};
 use crate::transact::Commit;
-use crate::{inbox, partition, profiles};
+use crate::{inbox, partition, profiles, queue};
 
 fn key(user: &UserId, blocked: &UserId) -> Key {
     Key { pk: partition::of_user(user), sk: format!("B#{blocked}") }
@@ -43,10 +47,10 @@ impl Store {
     /// Blocks a user. Blocking again changes nothing.
     ///
     /// # Errors
-    /// `NotFound` if there is no such user, `NotAuthenticated` if the caller's account was deleted.
+    /// `NotFound` if there is no such user, `NotAuthenticated` if the caller's account was deleted, `RateLimited`.
     #[boxed]
     pub async fn block(&self, caller: &Caller, other: &UserId) -> Result<(), Error> {
-        let began = Instant::now();
+        let (began, mut bucket) = (Instant::now(), KnownBucket::default());
         loop {
             let profiles = self.profiles(&[&caller.user, other]).await?;
             let find = |user: &UserId| profiles.iter().find(|(id, _)| id == user).map(|(_, profile)| profile);
@@ -70,16 +74,19 @@ impl Store {
                 Write::update(key(&caller.user, other)).set_if_missing("at", Some(&now)),
                 profiles::check(other, their_profile),
             ]);
-            if let Commit::Done(()) = self.commit(writes.into(), began).await? {
-                return Ok(());
+            let transaction = self.charged(&caller.user, &limits::BLOCKS, bucket, writes)?;
+            match self.commit(transaction, began).await? {
+                Commit::Done(()) => return Ok(()),
+                Commit::Refused(refusals) => bucket.learn(&refusals, &limits::BLOCKS),
             }
         }
     }
 
-    /// Removes the user's block of `other`; a block in the other direction stays. Without a block nothing changes.
+    /// Removes the user's block of `other`; a block in the other direction stays. Without a block nothing changes. When
+    /// no block is left, both rows take the current names, which a block has kept from them.
     ///
     /// # Errors
-    /// `Unavailable` if the database is unavailable.
+    /// `RateLimited`.
     #[boxed]
     pub async fn unblock(&self, user: &UserId, other: &UserId) -> Result<(), Error> {
         if user == other {
@@ -87,13 +94,45 @@ impl Store {
             return Ok(());
         }
         let conversation = ConversationId::direct(user, other);
-        let writes = vec![
-            Write::delete(key(user, other)).if_present("pk"),
-            Write::update(inbox::key(user, &conversation)).remove("blocked_by_me").if_present("pk"),
-            Write::update(inbox::key(other, &conversation)).remove("blocked_by_peer").if_present("pk"),
-        ];
-        // A refusal means that there was no block.
-        self.commit(writes.into(), Instant::now()).await.map(|_| ())
+        let (began, mut bucket) = (Instant::now(), KnownBucket::default());
+        loop {
+            let users = [user, other];
+            let keys = users.map(|owner| inbox::key(owner, &conversation));
+            let (rows, profiles) = tokio::try_join!(self.get_all(keys.to_vec()), self.profiles(&users))?;
+            let row_at = |key: &Key| rows.iter().find(|item| key.is_of(item)).cloned();
+            let (Some(own), Some(theirs)) = (row_at(&keys[0]), row_at(&keys[1])) else { return Ok(()) };
+            let (own, theirs): (Row, Row) = (from_item(own)?, from_item(theirs)?);
+            if !own.blocked_by_me {
+                return Ok(());
+            }
+            let mut writes = vec![Write::delete(key(user, other)).if_present("pk")];
+            let sides = [(user, other, &own, "blocked_by_me"), (other, user, &theirs, "blocked_by_peer")];
+            for (owner, peer, row, flag) in sides {
+                let mut write = Write::update(inbox::key(owner, &conversation)).remove(flag).if_present(flag);
+                let profile = profiles.iter().find(|(id, _)| id == peer).map(|(_, profile)| profile);
+                if let Some(profile) = profile.filter(|_| !own.blocked_by_peer) {
+                    writes.push(profiles::check(peer, profile));
+                    if row.name_version < profile.version {
+                        write =
+                            profiles::name_row(write, profile).if_still("activity", row.activity.as_ref());
+                        let event = profiles::renaming(&conversation, profile);
+                        let event = OutgoingEvent::new(owner.clone(), self.clock.stamp(), event);
+                        writes.extend(row.activity.map(|_| queue::enqueue(&event)).transpose()?);
+                    }
+                }
+                // With the other block as it was read, it is right to copy the names, or not to.
+                if owner == user {
+                    let other_block = own.blocked_by_peer.then_some(&true);
+                    write = write.if_still("blocked_by_peer", other_block);
+                }
+                writes.push(write);
+            }
+            let transaction = self.charged(user, &limits::BLOCKS, bucket, writes)?;
+            match self.commit(transaction, began).await? {
+                Commit::Done(()) => return Ok(()),
+                Commit::Refused(refusals) => bucket.learn(&refusals, &limits::BLOCKS),
+            }
+        }
     }
 
     /// Returns a page of the users whom a user has blocked, ordered by id, beginning after `after`. The second value

@@ -8,7 +8,7 @@ use domain::conversation::Row;
 use domain::delivery::Delivery;
 use domain::error::Error;
 use domain::id::{MessageId, Stamp, UserId};
-use domain::limits;
+use domain::limits::{self, RateLimit};
 use domain::message::{Message, ReadState};
 
 use crate::change_log::{self, Change};
@@ -58,6 +58,11 @@ impl MessageToChange {
 
     pub(crate) fn is_large(&self) -> bool {
         self.group.as_ref().is_some_and(Group::is_large)
+    }
+
+    /// The limit of a change of the message.
+    pub(crate) fn limit(&self) -> RateLimit {
+        limits::writes(self.group.as_ref().map_or(2, |group| group.meta.participant_count))
     }
 
     /// The participants who can see the message, and so receive the event of the change.

@@ -19,6 +19,7 @@ use observe::log::reason;
 use serde::Serialize;
 use tokio::time::Instant;
 
+use crate::attempts::Turns;
 use crate::backoff::Backoff;
 use crate::failure::{failed_call, is_conflict};
 use crate::item::{Attribute, Item, Key, Write, to_item};
@@ -54,6 +55,8 @@ pub struct Store {
     pub(crate) limited: bool,
     /// Milliseconds by which readers of queues lag behind, for events that are stamped but not committed yet.
     pub(crate) window: i64,
+    /// The order in which this process repeats refused attempts.
+    pub(crate) turns: Turns,
 }
 
 impl Store {
@@ -75,6 +78,7 @@ impl Store {
             pushes,
             limited: true,
             window: WINDOW_MILLIS,
+            turns: Turns::default(),
         }
     }
 
@@ -173,14 +177,6 @@ impl Store {
             }
             Err(error) => Err(failed_call(error)),
         }
-    }
-
-    /// Sets one attribute of a single item, without a condition.
-    pub(crate) async fn set_one(&self, key: Key, name: &str, value: &impl Attribute) -> Result<(), Error> {
-        let update = self.db.update_item().table_name(&self.table).set_key(Some(key.attributes()));
-        let update = update.update_expression("SET #name = :value").expression_attribute_names("#name", name);
-        let update = update.expression_attribute_values(":value", value.attribute());
-        past_conflicts(|| Box::pin(update.clone().send())).await.map(|_| ()).map_err(failed_call)
     }
 
     pub(crate) async fn remove(&self, key: Key) -> Result<(), Error> {

@@ -7,12 +7,14 @@ use async_recursion::async_recursion as boxed;
 use domain::delivery::Socket;
 use domain::error::Error;
 use domain::id::{SessionId, UserId};
+use domain::limits;
 use domain::time::{Timestamp, millis};
 use futures_util::future::join_all;
 use observe::log::reason;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
+use crate::charging::KnownBucket;
 use crate::client::Store;
 use crate::failure::failed_call;
 use crate::item::{Attribute, Item, Key, Write, from_item, suffix, text};
@@ -28,8 +30,9 @@ fn key(user: &UserId, connection: &str) -> Key {
     Key { pk: partition::of_user(user), sk: format!("W#{connection}") }
 }
 
+/// Sorts below `PRESENCE`, so that a look-up of presence, which reads from there to the sockets, reads no tickets.
 fn ticket_key(user: &UserId, ticket: &str) -> Key {
-    Key { pk: partition::of_user(user), sk: format!("T#{ticket}") }
+    Key { pk: partition::of_user(user), sk: format!("K#{ticket}") }
 }
 
 /// The attributes of a socket's item, without its key.
@@ -153,11 +156,19 @@ impl Store {
     /// Stores a ticket, which opens one socket.
     ///
     /// # Errors
-    /// `Unavailable` if the database is unavailable.
+    /// `RateLimited` after too many tickets.
     #[boxed]
     pub async fn add_ticket(&self, user: &UserId, ticket: &str) -> Result<(), Error> {
-        let expires = self.clock.now().seconds() + TICKET_LIFE;
-        self.put(ticket_key(user, ticket), &StoredTicket { expires }).await
+        let stored = StoredTicket { expires: self.clock.now().seconds() + TICKET_LIFE };
+        let (began, mut bucket) = (Instant::now(), KnownBucket::default());
+        loop {
+            let put = Write::put(ticket_key(user, ticket), &stored)?;
+            let transaction = self.charged(user, &limits::TICKETS, bucket, vec![put])?;
+            match self.commit(transaction, began).await? {
+                Commit::Done(()) => return Ok(()),
+                Commit::Refused(refusals) => bucket.learn(&refusals, &limits::TICKETS),
+            }
+        }
     }
 
     /// Consumes a ticket. Returns `false` if it is unknown, was used before or has expired.

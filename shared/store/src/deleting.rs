@@ -42,7 +42,7 @@ impl Store {
     /// `NotAParticipant`, `NotFound`, `NotTheSender` if the caller is neither the sender nor an admin, `RateLimited`.
     #[boxed]
     pub async fn delete_message(&self, caller: &UserId, id: &MessageId) -> Result<Changed, Error> {
-        let mut attempts = Attempts::new();
+        let mut attempts = Attempts::new(&self.turns, &id.conversation);
         let mut full_at = None;
         loop {
             let subject = self.message_to_change(caller, id).await?;
@@ -71,7 +71,7 @@ impl Store {
                     .if_present("pk")
                     .set("last_mine", &subject.row.last_mine)
                     .if_still("last_id", subject.row.last_id.as_ref());
-                let own = self.limit(own, &limits::WRITES, full_at)?;
+                let own = self.limit(own, &subject.limit(), full_at)?;
                 transaction.add(ChangeTarget::Row(caller.clone()), own);
             } else {
                 let deletion = Deletion { store: self, caller, subject: &subject, deleted: &deleted, at };
@@ -93,7 +93,7 @@ impl Store {
     /// `NotAParticipant`, `NotFound`, `RateLimited`.
     #[boxed]
     pub async fn hide_message(&self, caller: &UserId, id: &MessageId) -> Result<Changed, Error> {
-        let mut attempts = Attempts::new();
+        let mut attempts = Attempts::new(&self.turns, &id.conversation);
         let mut full_at = None;
         loop {
             let (row, stored) =
@@ -163,7 +163,7 @@ impl Store {
     /// `NotFound` if the message is not deleted, or its content is no longer kept.
     #[boxed]
     pub async fn restore_message(&self, id: &MessageId) -> Result<Changed, Error> {
-        let mut attempts = Attempts::new();
+        let mut attempts = Attempts::new(&self.turns, &id.conversation);
         loop {
             let (stored, recoverable, group) = tokio::try_join!(
                 self.stored_message(id),

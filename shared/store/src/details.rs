@@ -6,13 +6,14 @@ use domain::delivery::{Delivery, OutgoingEvent};
 use domain::error::Error;
 use domain::event::Event;
 use domain::id::{ConversationId, ConversationKind, UserId};
+use domain::limits;
 use domain::name::{Name, Picture};
 use serde_json::{Map, Value, json};
 
 use crate::attempts::Attempts;
 use crate::change_log::{self, Change};
 use crate::client::Store;
-use crate::item::Write;
+use crate::item::{Write, full_at};
 use crate::participants::Group;
 use crate::transact::{Commit, Transaction};
 use crate::{inbox, room_names};
@@ -69,6 +70,8 @@ impl Details {
 enum Target {
     /// The list entry that guards a room's name.
     RoomName,
+    /// The caller's `TOTALS`, which hold the bucket of changes.
+    Totals,
     #[default]
     Other,
 }
@@ -77,7 +80,7 @@ impl Store {
     /// Changes a group's or room's name, description or picture.
     ///
     /// # Errors
-    /// `NotAParticipant`, `NotAnAdmin`, `AlreadyExists` if another room has the name.
+    /// `NotAParticipant`, `NotAnAdmin`, `AlreadyExists` if another room has the name, `RateLimited`.
     #[boxed]
     pub async fn change_details(
         &self,
@@ -86,7 +89,8 @@ impl Store {
         details: &Details,
     ) -> Result<Delivery, Error> {
         self.not_direct(caller, conversation).await?;
-        let mut attempts = Attempts::new();
+        let mut attempts = Attempts::new(&self.turns, conversation);
+        let mut bucket_full_at = None;
         loop {
             let group = self.group(conversation, SMALL, true).await?.ok_or(Error::NotAParticipant)?;
             Group::require_admin(self.part_in(&group, conversation, caller).await?.as_ref())?;
@@ -98,6 +102,11 @@ impl Store {
             let seq = group.meta.seq + 1;
             let mut transaction = Transaction::new();
             transaction.add(Target::Other, details.set_in_meta(group.change(conversation, at.plus(1))));
+            if self.limited {
+                let limit = limits::changes(group.meta.participant_count);
+                let totals = Write::update(inbox::totals_key(caller));
+                transaction.add(Target::Totals, self.limit(totals, &limit, bucket_full_at)?);
+            }
             let mut events = Vec::new();
             if conversation.kind() == ConversationKind::Room
                 && let Some(name) = &details.name
@@ -129,6 +138,10 @@ impl Store {
                 Commit::Refused(refusals) => {
                     if refusals.iter().all(|(target, _)| *target == Target::RoomName) {
                         return Err(room_names::TAKEN);
+                    }
+                    let totals = refusals.into_iter().find(|(target, _)| *target == Target::Totals);
+                    if let Some((_, item)) = totals {
+                        bucket_full_at = item.and_then(|item| full_at(&item, &limits::CHANGES));
                     }
                     attempts.refused().await?;
                 }

@@ -42,7 +42,7 @@ impl Store {
     /// if either user of a direct conversation has blocked the other, `Conflict` if the message is deleted, `Invalid` if the text is empty or too long, `RateLimited`.
     #[boxed]
     pub async fn edit_message(&self, caller: &UserId, id: &MessageId, text: &str) -> Result<Changed, Error> {
-        let mut attempts = Attempts::new();
+        let mut attempts = Attempts::new(&self.turns, &id.conversation);
         let (showing_another, cleared) = Default::default();
         let mut editing =
             Editing { store: self, caller, id, full_at: None, showing_another, cleared, floor: None };
@@ -107,7 +107,7 @@ impl Editing<'_> {
         }
         self.add_rows_of_others(&mut transaction, subject, edited, at);
         let own = self.own_row(subject, edited, at);
-        let own = self.store.limit(own, &limits::WRITES, self.full_at)?;
+        let own = self.store.limit(own, &subject.limit(), self.full_at)?;
         transaction.add(ChangeTarget::Row(self.caller.clone()), own);
         Ok((transaction, events))
     }

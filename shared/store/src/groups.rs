@@ -93,7 +93,8 @@ impl Store {
                 transaction.add_all(Target::Other, joins);
                 let count = inbox::count_rows(user, 1);
                 if is_creator {
-                    let count = self.limit(count, &limits::CONVERSATIONS, bucket_full_at)?;
+                    let limit = limits::new_conversation(people);
+                    let count = self.limit(count, &limit, bucket_full_at)?;
                     transaction.add(Target::CreatorsTotals, count);
                 } else {
                     transaction.add(Target::Other, count);
@@ -155,7 +156,7 @@ impl Store {
         }
         let people = others.len() as u64 + 1;
         for users in others[SMALL - 1..].chunks(JOINS_AT_ONCE) {
-            delivery.extend(self.add_some(&caller.user, conversation, users, Some(people)).await?);
+            delivery.extend(self.add_some(&caller.user, conversation, users, Some(people), 0).await?);
         }
         let done = Write::update(participants::meta_key(conversation))
             .remove("unfinished")

@@ -147,6 +147,8 @@ pub struct Unread {
 
 #[derive(Deserialize)]
 struct Totals {
+    /// Missing where the item holds only buckets of rate limits.
+    #[serde(default)]
     rows: u64,
 }
 

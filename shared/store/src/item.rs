@@ -175,6 +175,11 @@ impl Write {
         Self::new(Operation::Check, key)
     }
 
+    /// The key of the item that is written.
+    pub(crate) fn key(&self) -> &Key {
+        &self.key
+    }
+
     fn name(&mut self, name: &str) -> String {
         let placeholder = format!("#{name}");
         self.names.insert(placeholder.clone(), name.to_owned());
@@ -286,18 +291,18 @@ impl Write {
         self
     }
 
-    /// Takes a token from a bucket in the item, on the condition that the bucket is in the state of `take`.
+    /// Takes a call's tokens from a bucket in the item, on the condition that the bucket is in the state of `take`.
     pub(crate) fn take(mut self, limit: &RateLimit, take: Take) -> Self {
         match take {
             Take::FromFull { full_at } => {
-                let now = full_at - limit.every;
+                let now = full_at - limit.price();
                 self.if_below(limit.bucket, &now).set(limit.bucket, &full_at)
             }
             Take::FromPartial { from, to } => {
                 let name = self.name(limit.bucket);
                 let (from, to) = (self.value(from.attribute()), self.value(to.attribute()));
                 self.conditions.push(format!("{name} BETWEEN {from} AND {to}"));
-                self.add(limit.bucket, limit.every)
+                self.add(limit.bucket, limit.price())
             }
         }
     }

@@ -5,17 +5,18 @@
 //! | item | partition key | sort key | file |
 //! | --- | --- | --- | --- |
 //! | profile | `U#user` | `PROFILE` | `profiles.rs` |
-//! | number of a user's visible inbox rows | `U#user` | `TOTALS` | `inbox.rs` |
+//! | number of a user's visible inbox rows, and rate limits | `U#user` | `TOTALS` | `inbox.rs` |
 //! | inbox row | `U#user` | `C#conversation` | `inbox.rs` |
 //! | account of a registered user | `U#user` | `ACCOUNT` | `accounts.rs` |
 //! | guard: reserves a username or an e-mail address, and what it looks like | `N#kind#folded` | `GUARD` | `accounts.rs` |
 //! | session: a family of refresh tokens | `U#user` | `F#session` | `sessions.rs` |
 //! | entry of the user directory | `S#first character` | `word#user` | `directory.rs` |
 //! | bucket of a rate limit | `L#operation#subject` | `BUCKET` | `buckets.rs` |
+//! | client address from which an account was logged in to | `L#failures#address#account` | `TRUSTED` | `buckets.rs` |
 //! | block | `U#user` | `B#other` | `blocks.rs` |
 //! | presence | `U#user` | `PRESENCE` | `presences.rs` |
 //! | socket (WebSocket connection) | `U#user` | `W#connection` | `connections.rs` |
-//! | ticket for a socket | `U#user` | `T#ticket` | `connections.rs` |
+//! | ticket for a socket | `U#user` | `K#ticket` | `connections.rs` |
 //! | event | `Q#user` | `E#stamp` | `queue.rs` |
 //! | saved tags of delivered events | `Q#user` | `D#digest` | `delivered.rs` |
 //! | message | `C#conversation` | `M#stamp` | `messages.rs` |
@@ -47,6 +48,7 @@ mod blocks;
 mod buckets;
 mod change_log;
 mod changing;
+mod charging;
 mod client;
 mod connections;
 mod deleting;
@@ -86,6 +88,7 @@ mod typing;
 
 pub use accounts::Registered;
 pub use blocks::Blocked;
+pub use buckets::Admission;
 pub use change_log::{LOG, logged_conversation};
 pub use changing::Changed;
 pub use client::{Store, WINDOW_MILLIS};

@@ -12,11 +12,13 @@ use domain::delivery::{Delivery, OutgoingEvent};
 use domain::error::Error;
 use domain::event::Event;
 use domain::id::{ConversationId, ConversationKind, Stamp, UserId};
+use domain::limits;
 use domain::time::Timestamp;
 use serde_json::json;
 
 use crate::attempts::Attempts;
 use crate::change_log::{self, Change};
+use crate::charging::KnownBucket;
 use crate::client::Store;
 use crate::item::{Write, from_item};
 use crate::participants::{self, Group, changed};
@@ -119,23 +121,29 @@ impl Store {
             }
         }
         let mut delivery = Delivery::default();
+        // The first transaction pays for all.
+        let mut unpaid = users.len();
         for users in users.chunks(JOINS_AT_ONCE) {
-            delivery.extend(self.add_some(&caller.user, conversation, users, None).await?);
+            delivery.extend(self.add_some(&caller.user, conversation, users, None, unpaid).await?);
+            unpaid = 0;
         }
         Ok(delivery)
     }
 
-    /// Adds up to 24 users, as long as `by` is an admin. While a group is being created, `final_count` is the number of participants that it will
-    /// have, and no `participant.joined` is published.
+    /// Adds up to 24 users, as long as `by` is an admin. While a group is being created, `final_count` is the number of
+    /// participants that it will have, and no `participant.joined` is published. `unpaid` is the number of users whose
+    /// tokens are still to be taken: those of the whole call, or none.
     pub(crate) async fn add_some(
         &self,
         by: &UserId,
         conversation: &ConversationId,
         users: &[UserId],
         final_count: Option<u64>,
+        mut unpaid: usize,
     ) -> Result<Delivery, Error> {
         let mut delivery = Delivery::default();
-        let mut attempts = Attempts::new();
+        let mut attempts = Attempts::new(&self.turns, conversation);
+        let mut bucket = KnownBucket::default();
         loop {
             let group = self.group(conversation, SMALL, true).await?.ok_or(Error::NotAParticipant)?;
             let current = self.participants_among(&group, conversation, users.iter().chain([by])).await?;
@@ -151,18 +159,24 @@ impl Store {
             let at = self.clock.stamp_above(Some(group.meta.latest_event));
             let row = group.new_row(at, final_count.unwrap_or(people));
             let rows = new_users.iter().map(|user| ((*user).clone(), row.clone())).collect();
-            let by = final_count.is_none().then_some(by);
-            let (writes, events) = self.adding(conversation, &group, rows, by, at)?;
-            if let Commit::Done(pushes) =
-                self.commit_and_publish(writes.into(), events, attempts.began()).await?
-            {
-                delivery.extend(pushes);
-                if new_users.len() == missing.len() {
-                    return Ok(delivery);
+            let joined_by = final_count.is_none().then_some(by);
+            let (writes, events) = self.adding(conversation, &group, rows, joined_by, at)?;
+            // In a small group, each user is a change of their own.
+            let changes = if is_large { unpaid.div_ceil(JOINS_AT_ONCE) } else { unpaid };
+            let limit = limits::changes(people).times(changes as u64);
+            let transaction = self.charged(by, &limit, bucket, writes)?;
+            match self.commit_and_publish(transaction, events, attempts.began()).await? {
+                Commit::Done(pushes) => {
+                    delivery.extend(pushes);
+                    (attempts, unpaid) = (Attempts::new(&self.turns, conversation), 0);
+                    if new_users.len() == missing.len() {
+                        return Ok(delivery);
+                    }
                 }
-                attempts = Attempts::new();
-            } else {
-                attempts.refused().await?;
+                Commit::Refused(refusals) => {
+                    bucket.learn(&refusals, &limit);
+                    attempts.refused().await?;
+                }
             }
         }
     }
@@ -227,7 +241,7 @@ impl Store {
     /// last admin leaves, the longest-standing participant becomes the admin: a room's new owner.
     ///
     /// # Errors
-    /// `NotAParticipant`, `NotAnAdmin`, `NotFound` if `leaver` does not take part.
+    /// `NotAParticipant`, `NotAnAdmin`, `NotFound` if `leaver` does not take part, `RateLimited`.
     #[boxed]
     pub async fn remove_participant(
         &self,
@@ -235,8 +249,20 @@ impl Store {
         conversation: &ConversationId,
         leaver: &UserId,
     ) -> Result<Delivery, Error> {
+        self.remove_limited(caller, conversation, leaver, true).await
+    }
+
+    /// Removes a participant, with or without taking tokens from the caller.
+    async fn remove_limited(
+        &self,
+        caller: &UserId,
+        conversation: &ConversationId,
+        leaver: &UserId,
+        is_limited: bool,
+    ) -> Result<Delivery, Error> {
         self.not_direct(caller, conversation).await?;
-        let mut attempts = Attempts::new();
+        let mut attempts = Attempts::new(&self.turns, conversation);
+        let mut bucket = KnownBucket::default();
         loop {
             // Read the group first: a caller who is removed between the two reads must not commit under the `seq` that
             // their removal has raised.
@@ -258,16 +284,17 @@ impl Store {
                 group.is_complete = true;
             }
             let (writes, events) = self.leaving(conversation, &group, (leaver, caller), &row, them.admin)?;
-            if let Commit::Done(delivery) =
-                self.commit_and_publish(writes.into(), events, attempts.began()).await?
-            {
-                return Ok(delivery);
+            let limit = limits::changes(group.meta.participant_count).times(u64::from(is_limited));
+            let transaction = self.charged(caller, &limit, bucket, writes)?;
+            match self.commit_and_publish(transaction, events, attempts.began()).await? {
+                Commit::Done(delivery) => return Ok(delivery),
+                Commit::Refused(refusals) => bucket.learn(&refusals, &limit),
             }
             attempts.refused().await?;
         }
     }
 
-    /// Removes a user from all groups and rooms.
+    /// Removes a user from all groups and rooms. This takes no tokens.
     ///
     /// # Errors
     /// `Unavailable` if the database is unavailable; the user may have left some of them by then.
@@ -278,7 +305,7 @@ impl Store {
             if conversation.is_direct() {
                 continue;
             }
-            match self.remove_participant(user, &conversation, user).await {
+            match self.remove_limited(user, &conversation, user, false).await {
                 Ok(pushes) => delivery.extend(pushes),
                 // The user has ceased to be a participant meanwhile.
                 Err(Error::NotAParticipant | Error::NotFound(_)) => {}
@@ -357,7 +384,7 @@ impl Store {
     ///
     /// # Errors
     /// `NotAParticipant`, `NotAnAdmin`, `NotFound` if `user` does not take part, `Conflict` if the group would have no
-    /// admin, or in a room, whose only admin is its owner.
+    /// admin, or in a room, whose only admin is its owner, `RateLimited`.
     #[boxed]
     pub async fn set_admin(
         &self,
@@ -367,7 +394,8 @@ impl Store {
         is_admin: bool,
     ) -> Result<Delivery, Error> {
         self.not_direct(caller, conversation).await?;
-        let mut attempts = Attempts::new();
+        let mut attempts = Attempts::new(&self.turns, conversation);
+        let mut bucket = KnownBucket::default();
         loop {
             let group = self.group(conversation, participants::ALL, true).await?;
             let group = group.ok_or(Error::NotAParticipant)?;
@@ -399,10 +427,11 @@ impl Store {
                 let event = changed(conversation, [("is_admin", json!(is_admin))], seq);
                 events.push(OutgoingEvent::new(user.clone(), at.plus(1), event));
             }
-            if let Commit::Done(delivery) =
-                self.commit_and_publish(writes.into(), events, attempts.began()).await?
-            {
-                return Ok(delivery);
+            let limit = limits::changes(group.meta.participant_count);
+            let transaction = self.charged(caller, &limit, bucket, writes)?;
+            match self.commit_and_publish(transaction, events, attempts.began()).await? {
+                Commit::Done(delivery) => return Ok(delivery),
+                Commit::Refused(refusals) => bucket.learn(&refusals, &limit),
             }
             attempts.refused().await?;
         }

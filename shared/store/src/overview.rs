@@ -81,7 +81,11 @@ impl Store {
                 };
                 views.push(ParticipantView { last_read_at, ..ParticipantView::of(user, read.map(message)) });
             }
-            let participants = self.with_names(views).await?;
+            let mut participants = self.with_names(views).await?;
+            if let Some(peer) = participants.last_mut().filter(|_| row.is_blocked()) {
+                // The row keeps the name from before the block.
+                (peer.name, peer.photo_url) = (row.name.clone(), row.picture.clone());
+            }
             return Ok(Overview { row, description: None, participants, next: None });
         }
         let (row, meta, (people, more)) = tokio::try_join!(

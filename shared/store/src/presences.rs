@@ -1,7 +1,10 @@
 //! Presence: one item per user, in the same partition as their sockets.
 //!
-//! Invariant: only the peers of a user's direct conversations learn the user's presence, unless there is a block. The
-//! users of a room are the exception: their list shows each one's status, and nothing else.
+//! Invariant: users learn each other's presence only if one of them has sent the other a direct message, and there is no
+//! block. The users of a room are the exception: their list shows each one's status, and nothing else. The conversation
+//! that a user is looking at is shown only to those who take part in it.
+
+use std::collections::HashSet;
 
 use async_recursion::async_recursion as boxed;
 use domain::conversation::Row;
@@ -9,6 +12,7 @@ use domain::delivery::{Delivery, Socket};
 use domain::error::Error;
 use domain::event::EventView;
 use domain::id::{ConversationId, UserId};
+use domain::limits;
 use domain::presence::{Millis, Presence, PresenceView, Status};
 use domain::time::Timestamp;
 use futures_util::future::try_join_all;
@@ -17,8 +21,8 @@ use observe::metrics::Metric;
 use tokio::time::Instant;
 
 use crate::client::Store;
-use crate::item::{Key, Write, from_item, text};
-use crate::{connections, inbox, partition};
+use crate::item::{Key, Write, from_item, full_at, text};
+use crate::{connections, inbox, partition, profiles};
 
 /// The most peers to notify of a change: those of the latest direct conversations.
 const MAX_PEERS: usize = 50;
@@ -27,6 +31,12 @@ const RECONNECTION: i64 = 120_000;
 
 fn key(user: &UserId) -> Key {
     Key { pk: partition::of_user(user), sk: "PRESENCE".into() }
+}
+
+/// Whether the two users of a direct conversation see each other's presence: one of them has sent a message, and there
+/// is no block.
+fn shares_presence(row: &Row) -> bool {
+    row.head.is_some() && !row.is_blocked()
 }
 
 /// A user's presence item and sockets.
@@ -50,13 +60,17 @@ impl UserPresence {
 }
 
 impl Store {
-    /// Records that a user is polling. One call per minute is enough.
+    /// Records that a user is polling, unless a poll of this minute is recorded already. That is a condition of the write,
+    /// so that a poll does not wait for a read first.
     ///
     /// # Errors
     /// `Unavailable` if the database is unavailable.
     #[boxed]
     pub async fn record_poll(&self, user: &UserId) -> Result<(), Error> {
-        self.set_one(key(user), "polled", &self.clock.now()).await
+        let now = self.clock.now();
+        let minute = Timestamp::from_millis(now.millis() / 60_000 * 60_000);
+        let write = Write::update(key(user)).set("polled", &now).if_below("polled", &minute);
+        self.update_one(write).await.map(|_| ())
     }
 
     /// Returns what users show to a viewer, in the order of `users`. Users whom the viewer may not see appear offline.
@@ -72,18 +86,40 @@ impl Store {
             try_join_all(users.iter().map(|user| self.user_presence(user, false)))
         )?;
         let rows = rows.into_iter().map(from_item::<Row>).collect::<Result<Vec<_>, _>>()?;
+        let may_see = |user: &UserId| {
+            user == viewer || rows.iter().any(|row| row.peer.as_ref() == Some(user) && shares_presence(row))
+        };
+        let seen = users.iter().zip(&found).filter(|(user, _)| may_see(user));
+        let shared = seen.filter_map(|(_, found)| found.presence.conversation.as_ref());
+        let shared: Vec<_> = shared.filter(|id| !id.is_direct()).map(|id| (viewer, id)).collect();
+        let shared = self.taking_part(&shared).await?;
         let now = self.clock.now();
         let shown = users.iter().zip(found).map(|(user, found)| {
-            let may_see =
-                user == viewer || rows.iter().any(|row| row.peer.as_ref() == Some(user) && !row.is_blocked());
-            if !may_see {
+            if !may_see(user) {
                 return PresenceView::hidden(user.clone());
             }
             let between = ConversationId::direct(viewer, user);
-            let shares = |id: &ConversationId| user == viewer || *id == between;
+            let shares = |id: &ConversationId| {
+                user == viewer || *id == between || shared.contains(&(viewer.clone(), id.clone()))
+            };
             found.presence.shown(user.clone(), found.sockets_until(), now, shares)
         });
         Ok(shown.collect())
+    }
+
+    /// Returns which of these users take part in which of these groups and rooms.
+    async fn taking_part(
+        &self,
+        pairs: &[(&UserId, &ConversationId)],
+    ) -> Result<HashSet<(UserId, ConversationId)>, Error> {
+        let mut found = HashSet::new();
+        for pairs in pairs.chunks(100) {
+            let keys = pairs.iter().map(|(user, conversation)| inbox::key(user, conversation)).collect();
+            for item in self.get_all(keys).await? {
+                found.insert((profiles::owner(&item)?, inbox::conversation_of(&item)?));
+            }
+        }
+        Ok(found)
     }
 
     /// Returns what a user shows to the other users of a room.
@@ -109,7 +145,7 @@ impl Store {
     /// have sockets. Counts as a poll.
     ///
     /// # Errors
-    /// `NotAParticipant` if the user does not take part in `conversation`.
+    /// `NotAParticipant` if the user does not take part in `conversation`, `RateLimited`.
     #[boxed]
     pub async fn set_presence(
         &self,
@@ -120,13 +156,19 @@ impl Store {
         if let Some(conversation) = conversation {
             self.row(user, conversation).await?.ok_or(Error::NotAParticipant)?;
         }
-        let presence = Write::update(key(user)).set("status", status.name()).set("polled", &self.clock.now());
-        let presence = match conversation {
-            Some(conversation) => presence.set("conversation", conversation.as_str()),
-            None => presence.remove("conversation"),
-        };
-        self.commit(vec![presence].into(), Instant::now()).await?;
-        self.publish_presence(user).await
+        let mut bucket_full_at = None;
+        loop {
+            let presence =
+                Write::update(key(user)).set("status", status.name()).set("polled", &self.clock.now());
+            let presence = match conversation {
+                Some(conversation) => presence.set("conversation", conversation.as_str()),
+                None => presence.remove("conversation"),
+            };
+            match self.update_one(self.limit(presence, &limits::PRESENCE, bucket_full_at)?).await? {
+                Ok(_) => return self.publish_presence(user).await,
+                Err(found) => bucket_full_at = found.and_then(|item| full_at(&item, &limits::PRESENCE)),
+            }
+        }
     }
 
     /// Records that a user's socket has closed. If it was the last one, the user is offline at once, even after a
@@ -181,11 +223,18 @@ impl Store {
         let until = found.presence.online_until(found.sockets_until());
         let until = until.filter(|until| *until > now && found.presence.status != Status::Offline);
         let id = self.clock.stamp();
-        let events = rows.into_iter().filter(|(_, row)| !row.is_blocked()).map(|(peer, _)| {
+        let peers: Vec<UserId> =
+            rows.into_iter().filter(|(_, row)| shares_presence(row)).map(|(peer, _)| peer).collect();
+        let shared = found.presence.conversation.as_ref().filter(|id| !id.is_direct());
+        let shared: Vec<_> =
+            shared.into_iter().flat_map(|id| peers.iter().map(move |peer| (peer, id))).collect();
+        let shared = self.taking_part(&shared).await?;
+        let events = peers.into_iter().map(|peer| {
             let between = ConversationId::direct(user, &peer);
-            let shares = |shown: &ConversationId| *shown == between;
+            let shares =
+                |shown: &ConversationId| *shown == between || shared.contains(&(peer.clone(), shown.clone()));
             let shown = found.presence.shown(user.clone(), found.sockets_until(), now, shares);
-            (peer, EventView::presence(id, shown, until))
+            (peer.clone(), EventView::presence(id, shown, until))
         });
         let delivery = Delivery { events: events.collect(), sockets: sockets.into_iter().collect() };
         let own = found.presence.shown(user.clone(), found.sockets_until(), now, |_| true);

@@ -2,12 +2,15 @@
 //!
 //! Invariant: every row ends with the name of the latest version, even if changes race. Each change raises the version
 //! and sets `spreading` until it has reached all rows, and `spread_to` up to which of them. A call copies the name to a
-//! bounded number of rows; the next one that revises the profile goes on from there, also if a call fails. A row takes a name only from a later version than its own, and is created only with the current name.
+//! bounded number of rows; the next one that revises the profile goes on from there, also if a call fails. A row takes a
+//! name only from a later version than its own, and is created only with the current name. A row with a block takes no
+//! name until the block ends.
 
 use std::time::Duration;
 
 use async_recursion::async_recursion as boxed;
 use domain::caller::Caller;
+use domain::conversation::Row;
 use domain::delivery::OutgoingEvent;
 use domain::error::Error;
 use domain::event::Event;
@@ -38,14 +41,14 @@ pub(crate) fn key(user: &UserId) -> Key {
 
 impl Store {
     /// Returns the caller's profile. Creates it from the token if there is none, and updates it from the token unless
-    /// the caller registered here.
+    /// the caller registered here, or has changed the profile too often.
     ///
     /// # Errors
     /// `NotAuthenticated` if the caller registered here and the account was deleted.
     #[boxed]
     pub async fn ensure_user(&self, caller: &Caller) -> Result<Profile, Error> {
         let first = || first_of(caller, self.clock.now());
-        self.revise(&caller.user, first, |profile| profile.refreshed(caller)).await.and_then(undeleted)
+        self.revise(&caller.user, first, |profile| profile.refreshed(caller), true).await.and_then(undeleted)
     }
 
     /// Changes the caller's profile and returns it. If the rows of many peers are left after 5 s, the user's next calls
@@ -57,7 +60,7 @@ impl Store {
     pub async fn change_profile(&self, caller: &Caller, change: &ProfileChange) -> Result<Profile, Error> {
         let first = || first_of(caller, self.clock.now());
         let began = Instant::now();
-        let mut profile = self.revise(&caller.user, first, |profile| profile.changed(change)).await?;
+        let mut profile = self.revise(&caller.user, first, |profile| profile.changed(change), false).await?;
         while profile.spreading && began.elapsed() < RENAMING_TIME {
             profile = self.spread(&caller.user, profile).await?;
         }
@@ -74,12 +77,15 @@ impl Store {
     }
 
     /// The only way to change a profile: updates it together with its directory entries, and then the rows of up to 100
-    /// peers. Afterwards `spreading` tells whether there are more. `first` creates the profile of a user who has none.
+    /// peers. Afterwards `spreading` tells whether there are more. `first` creates the profile of a user who has none. If
+    /// `is_limited`, a change takes a token of the user's limit, and an existing profile stays as it is when there is
+    /// none.
     pub(crate) async fn revise(
         &self,
         user: &UserId,
         first: impl Fn() -> Result<Profile, Error>,
         change: impl Fn(&Profile) -> Profile,
+        is_limited: bool,
     ) -> Result<Profile, Error> {
         let began = Instant::now();
         loop {
@@ -92,7 +98,8 @@ impl Store {
             };
             let current: Profile = from_item(item)?;
             let changed = change(&current);
-            let next = if changed == current {
+            let is_refused = changed != current && is_limited && !self.may_change_profile(user).await?;
+            let next = if changed == current || is_refused {
                 current
             } else {
                 let (version, spread_to) = (current.version + 1, None);
@@ -141,37 +148,58 @@ impl Store {
         peers: &[(ConversationId, UserId)],
         profile: &Profile,
     ) -> Result<(), Error> {
-        let name = profile.shown_name();
-        let changes = [("other_user_name", json!(name)), ("photo_url", json!(profile.picture))];
-        let renames = peers.iter().map(async |(conversation, peer)| {
-            let mut row = Write::update(inbox::key(peer, conversation))
-                .set_or_remove("name", name.as_ref())
-                .set_or_remove("picture", profile.picture.as_ref())
-                .set("name_version", &profile.version)
-                .if_present("pk")
-                .if_below("name_version", &profile.version);
-            let mut writes = Vec::new();
-            if profile.deleted {
-                // Conditions on these rows refuse the sends of both users, and the edits of this one.
-                row = row.set("peer_deleted", &true);
-                let own = Write::update(inbox::key(user, conversation)).set("owner_deleted", &true);
-                writes.push(own.if_present("pk"));
-            }
-            writes.push(row);
-            let event = Event::ConversationUpdated {
-                conversation: conversation.clone(),
-                changes: changes.clone().into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
-                version: profile.version,
-            };
-            let events = vec![OutgoingEvent::new(peer.clone(), self.clock.stamp(), event)];
-            // The event is not pushed: peers find it in their queues.
-            self.commit_and_publish(writes.into(), events, Instant::now()).await.map(|_| ())
-        });
+        let renames = peers
+            .iter()
+            .map(async |(conversation, peer)| self.rename(user, profile, conversation, peer).await);
         let mut renames = stream::iter(renames.collect::<Vec<_>>()).buffer_unordered(RENAMES_AT_ONCE);
         while let Some(renamed) = renames.next().await {
             renamed?;
         }
         Ok(())
+    }
+
+    /// Copies a name and picture into the row of a peer, and tells the peer if the row is visible to them. A block keeps
+    /// everything but the deletion of an account from them.
+    async fn rename(
+        &self,
+        user: &UserId,
+        profile: &Profile,
+        conversation: &ConversationId,
+        peer: &UserId,
+    ) -> Result<(), Error> {
+        let writes = |is_visible: bool| {
+            let row = name_row(Write::update(inbox::key(peer, conversation)), profile)
+                .if_present("pk")
+                .if_below("name_version", &profile.version);
+            let row = if is_visible { row.if_present("activity") } else { row.if_missing("activity") };
+            if !profile.deleted {
+                return vec![row.if_missing("blocked_by_me").if_missing("blocked_by_peer")];
+            }
+            // Conditions on these rows refuse the sends of both users, and the edits of this one.
+            let own = Write::update(inbox::key(user, conversation)).set("owner_deleted", &true);
+            vec![row.set("peer_deleted", &true), own.if_present("pk")]
+        };
+        let event = renaming(conversation, profile);
+        let began = Instant::now();
+        loop {
+            // The event is not pushed: peers find it in their queues.
+            let events = vec![OutgoingEvent::new(peer.clone(), self.clock.stamp(), event.clone())];
+            let Commit::Refused(refusals) =
+                self.commit_and_publish(writes(true).into(), events, began).await?
+            else {
+                return Ok(());
+            };
+            let Some(item) = refusals.into_iter().find_map(|((), item)| item) else { return Ok(()) };
+            let found: Row = from_item(item)?;
+            if found.name_version >= profile.version || (found.is_blocked() && !profile.deleted) {
+                return Ok(());
+            }
+            if found.activity.is_none()
+                && let Commit::Done(()) = self.commit(writes(false).into(), began).await?
+            {
+                return Ok(());
+            }
+        }
     }
 
     /// Returns the profiles of up to 100 users, in no order. Unknown users are left out, and those whose accounts are
@@ -237,6 +265,20 @@ pub(crate) fn known_or_created(
     let first = first_of(caller, now)?;
     let writes = create(&caller.user, &first)?;
     Ok((first, writes))
+}
+
+/// The event that tells a peer of a new name or picture.
+pub(crate) fn renaming(conversation: &ConversationId, profile: &Profile) -> Event {
+    let changes = [("other_user_name", json!(profile.shown_name())), ("photo_url", json!(profile.picture))];
+    let changes = changes.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    Event::ConversationUpdated { conversation: conversation.clone(), changes, version: profile.version }
+}
+
+/// Sets the name and picture of a profile in a row of one of the user's peers.
+pub(crate) fn name_row(row: Write, profile: &Profile) -> Write {
+    row.set_or_remove("name", profile.shown_name().as_ref())
+        .set_or_remove("picture", profile.picture.as_ref())
+        .set("name_version", &profile.version)
 }
 
 /// Checks that a profile has not changed since it was read, so that a later change also finds the new row.

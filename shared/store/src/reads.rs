@@ -1,7 +1,8 @@
 //! Read watermarks, and when they moved.
 //!
 //! Invariant: a watermark never moves back, and each move leaves one receipt at the message that it moved to. A message
-//! was read at the first move to it or past it, so marking as read writes to no message.
+//! was read at the first move to it or past it, so marking as read writes to no message. While there is a block, moves
+//! are private: the peer's row does not take the watermark, and the receipt is shown to the reader alone.
 
 use async_recursion::async_recursion as boxed;
 use domain::conversation::{MAX_COUNTED_READERS, MAX_READ_EVENTS, Participant, Row, Watermark};
@@ -35,6 +36,9 @@ fn sort_key(message: Stamp) -> String {
 struct Stored {
     #[serde(with = "millis")]
     at: Timestamp,
+    /// The reader moved while there was a block: the peer does not learn of it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    private: bool,
 }
 
 /// Writes the receipt of a move, unless an earlier move to the same message has left one.
@@ -82,6 +86,7 @@ struct Move {
     message: Stamp,
     reader: UserId,
     at: Timestamp,
+    private: bool,
 }
 
 impl Move {
@@ -90,7 +95,8 @@ impl Move {
         let (message, reader) = suffix(&item, "sk", "R#")?.split_once('#').ok_or_else(malformed)?;
         let message = message.parse().map_err(Error::internal)?;
         let reader = reader.parse().map_err(Error::internal)?;
-        Ok(Self { message, reader, at: from_item::<Stored>(item)?.at })
+        let Stored { at, private } = from_item(item)?;
+        Ok(Self { message, reader, at, private })
     }
 }
 
@@ -117,6 +123,8 @@ impl Reader {
 #[derive(Debug, Default)]
 pub struct Reads {
     readers: Vec<Reader>,
+    /// Who is shown the watermarks of a direct conversation.
+    viewer: Option<UserId>,
     /// Whether the conversation has too many participants (more than 100) to count readers.
     uncounted: bool,
     /// Ascending by message. Complete above `since`, up to the last one.
@@ -147,6 +155,7 @@ impl Reads {
         if let Some(peer) = &row.peer {
             let both = [(reader.clone(), row.read), (peer.clone(), row.peer_read)];
             self.readers = both.map(|(user, read)| Reader { user, from: None, read }).into();
+            self.viewer = Some(reader.clone());
         }
     }
 
@@ -155,7 +164,9 @@ impl Reads {
         if self.since.is_some_and(|since| message <= since) {
             return None;
         }
-        self.moves.iter().find(|read| read.message >= message && read.reader == *reader).map(|read| read.at)
+        let is_own = self.viewer.as_ref() == Some(reader);
+        let mut moves = self.moves.iter().filter(|read| read.reader == *reader && (is_own || !read.private));
+        moves.find(|read| read.message >= message).map(|read| read.at)
     }
 
     /// Returns who has read a message: in a direct conversation with the time, else with the number of readers.
@@ -190,7 +201,7 @@ impl Reads {
         if let Some(known) = self.readers.iter_mut().find(|known| known.user == *reader) {
             known.read = Some(message);
         }
-        self.moves.push(Move { message, reader: reader.clone(), at });
+        self.moves.push(Move { message, reader: reader.clone(), at, private: false });
         self.moves.sort_by_key(|read| read.message);
     }
 }
@@ -400,14 +411,19 @@ impl Store {
             .if_present("pk");
         let own_row =
             if unread == 0 { own_row.remove("unread") } else { own_row.set("unread", inbox::UNREAD_MARK) };
+        let private = row.is_blocked();
+        let own_row =
+            if private { own_row } else { own_row.if_missing("blocked_by_me").if_missing("blocked_by_peer") };
         let public_watermark = match &row.peer {
+            Some(_) if private => None,
             Some(peer) => {
-                Write::update(inbox::key(peer, conversation)).set("peer_read", &target).if_present("pk")
+                let row = Write::update(inbox::key(peer, conversation));
+                Some(row.set("peer_read", &target).if_present("pk"))
             }
-            None => Write::update(participants::key(conversation, user))
-                .set("read", &target)
-                .set("read_at", &at)
-                .if_present("pk"),
+            None => {
+                let part = Write::update(participants::key(conversation, user)).set("read", &target);
+                Some(part.set("read_at", &at).if_present("pk"))
+            }
         };
         let event = |unread| Event::MessageRead {
             conversation: conversation.clone(),
@@ -417,17 +433,19 @@ impl Store {
             unread,
         };
         let stamp = self.clock.stamp_above(row.event_floor());
-        let receipt = Write::put(key(conversation, target, user), &Stored { at })?;
+        let receipt = Write::put(key(conversation, target, user), &Stored { at, private })?;
         // The row of a large conversation may lag behind the target.
         let counted = Unread { count: unread, head: row.head.max(Some(target)), read: Some(target) };
-        let mut writes = vec![own_row, public_watermark, receipt];
+        let mut writes = vec![own_row, receipt];
+        writes.extend(public_watermark);
         let mut events = vec![OutgoingEvent::new(user.clone(), stamp, event(Some(counted)))];
         if let Some(group) = group {
             let membership = Write::check(participants::meta_key(conversation));
             writes.push(membership.if_still("members", Some(&group.meta.membership)));
         }
         let people = group.iter().flat_map(|group| group.participants.iter().map(|(id, _)| id));
-        let others = people.chain(&row.peer).filter(|other| *other != user);
+        let peer = row.peer.iter().filter(|_| !private);
+        let others = people.chain(peer).filter(|other| *other != user);
         events.extend(others.map(|other| OutgoingEvent::new(other.clone(), stamp, event(None))));
         Ok((writes, events))
     }

@@ -25,6 +25,7 @@ use tokio::time::Instant;
 
 use crate::attempts::Attempts;
 use crate::change_log::{self, Change};
+use crate::charging::KnownBucket;
 use crate::client::Store;
 use crate::item::{Key, Write, from_item, full_at, text};
 use crate::messages::StoredMessage;
@@ -180,16 +181,17 @@ impl Store {
     ///
     /// # Errors
     /// `NotFound` if there is no such room, `Conflict` if it is full, `NotAuthenticated` if the caller's account was
-    /// deleted.
+    /// deleted, `RateLimited`.
     #[boxed]
     pub async fn join(&self, caller: &Caller, room: &ConversationId) -> Result<Opened, Error> {
-        let mut attempts = Attempts::new();
+        let mut attempts = Attempts::new(&self.turns, room);
         let unknown = || Error::NotFound("There is no such room.");
         if room.kind() != ConversationKind::Room {
             return Err(unknown());
         }
         self.ensure_user(caller).await?;
         let own = [participants::key(room, &caller.user), inbox::key(&caller.user, room)];
+        let mut bucket = KnownBucket::default();
         // The group as it is now, and the messages as they were with an earlier `META`.
         let (mut current, mut earlier): (Option<Group>, Option<(Meta, Vec<StoredMessage>)>) = (None, None);
         loop {
@@ -216,12 +218,15 @@ impl Store {
             let (is_current, mut has_joined) = (newest == group.meta.newest_message, false);
             if is_current {
                 let (writes, row, events) = self.entering(&caller.user, room, &group, &history)?;
-                match self.commit_and_publish(writes.into(), events, attempts.began()).await? {
+                let limit = limits::changes(group.meta.participant_count + 1);
+                let transaction = self.charged(&caller.user, &limit, bucket, writes)?;
+                match self.commit_and_publish(transaction, events, attempts.began()).await? {
                     Commit::Done(delivery) => {
                         return Ok(Opened { conversation: room.clone(), row, is_new: true, delivery });
                     }
                     Commit::Refused(refusals) => {
-                        let mut found = refusals.iter().filter_map(|((), item)| item.as_ref());
+                        bucket.learn(&refusals, &limit);
+                        let mut found = refusals.iter().filter_map(|(_, item)| item.as_ref());
                         has_joined = found.any(|item| own.iter().any(|key| key.is_of(item)));
                     }
                 }
@@ -271,7 +276,7 @@ impl Store {
     /// `NotFound` if there is no such room, `NotAnAdmin` if the caller is not its owner.
     #[boxed]
     pub async fn delete_room(&self, caller: &UserId, room: &ConversationId) -> Result<Delivery, Error> {
-        let mut attempts = Attempts::new();
+        let mut attempts = Attempts::new(&self.turns, room);
         loop {
             let group = match room.kind() {
                 ConversationKind::Room => self.group(room, SMALL, true).await?,

@@ -114,7 +114,6 @@ impl Store {
     /// gets the first message instead.
     #[boxed]
     pub async fn append_message(&self, caller: &Caller, draft: Draft) -> Result<Sent, Error> {
-        let attempts = Attempts::new();
         let conversation = match &draft.destination {
             Destination::User(peer) if *peer == caller.user => {
                 return Err(Error::field("recipient_id", "You cannot write to yourself."));
@@ -123,6 +122,7 @@ impl Store {
             Destination::Conversation(id) => id.clone(),
         };
         meter::note(&conversation);
+        let attempts = Attempts::new(&self.turns, &conversation);
         let to = draft.destination.clone();
         let content = draft.content_in(&conversation)?;
         let (peer, group) = match to {
@@ -197,7 +197,7 @@ impl Sending<'_> {
         self.floor = self.floor.max(self.group.as_ref().map(|group| group.meta.latest_event));
     }
 
-    async fn run(mut self, mut attempts: Attempts) -> Result<Sent, Error> {
+    async fn run(mut self, mut attempts: Attempts<'_>) -> Result<Sent, Error> {
         loop {
             let message = self.next_message();
             self.floor = Some(message.id.stamp);
@@ -223,7 +223,7 @@ impl Sending<'_> {
 
     /// Pauses before the next attempt. In a large conversation the next number is probably taken by then, so it reads
     /// `META` again: that is cheaper than another refusal.
-    async fn pause(&mut self, attempts: &mut Attempts) -> Result<(), Error> {
+    async fn pause(&mut self, attempts: &mut Attempts<'_>) -> Result<(), Error> {
         if attempts.refused().await? && self.group.as_ref().is_some_and(Group::is_large) {
             let meta = self.store.meta(&self.conversation).await?.ok_or(Error::NotAParticipant)?;
             self.update_meta(meta);
@@ -309,7 +309,8 @@ impl Sending<'_> {
         transaction.add(WriteTarget::Other, entry);
         let row = inbox::key(&self.caller.user, &self.conversation);
         let row = if self.store.limited {
-            self.store.limit(Write::update(row), &limits::WRITES, self.writes_full_at)?
+            let limit = limits::writes(group.meta.participant_count);
+            self.store.limit(Write::update(row), &limit, self.writes_full_at)?
         } else {
             Write::check(row)
         };
