@@ -3,6 +3,8 @@
 //! Invariant: a bucket holds nothing but how full it is, and a missing bucket counts as full. So it can expire as soon
 //! as it must be full again.
 
+use std::slice;
+
 use async_recursion::async_recursion as boxed;
 use domain::address::ClientAddress;
 use domain::error::Error;
@@ -93,7 +95,7 @@ impl Store {
         let (own, all) = (failures_key(account, Some(from)), failures_key(account, None));
         let trusted = trusted_key(account, from);
         let failures = vec![(own.clone(), PASSWORDS), (all, PASSWORDS_OF_ACCOUNT)];
-        let limited = match self.take_tokens(&[&[address.clone()], &failures[..]].concat()).await {
+        let limited = match self.take_tokens(&[slice::from_ref(&address), &failures[..]].concat()).await {
             Ok(()) => return Ok(Admission { failures, trusted }),
             Err(limited @ Error::RateLimited(_)) => limited,
             Err(error) => return Err(error),
@@ -104,7 +106,7 @@ impl Store {
         }
         // The same bucket, with more tokens.
         let failures = vec![(own, PASSWORDS_OF_ACCOUNT)];
-        self.take_tokens(&[&[address], &failures[..]].concat()).await?;
+        self.take_tokens(&[slice::from_ref(&address), &failures[..]].concat()).await?;
         Ok(Admission { failures, trusted })
     }
 

@@ -92,17 +92,17 @@ impl Store {
         let seen = users.iter().zip(&found).filter(|(user, _)| may_see(user));
         let shared = seen.filter_map(|(_, found)| found.presence.conversation.as_ref());
         let shared: Vec<_> = shared.filter(|id| !id.is_direct()).map(|id| (viewer, id)).collect();
-        let shared = self.taking_part(&shared).await?;
+        let participants = self.taking_part(&shared).await?;
         let now = self.clock.now();
         let shown = users.iter().zip(found).map(|(user, found)| {
             if !may_see(user) {
                 return PresenceView::hidden(user.clone());
             }
             let between = ConversationId::direct(viewer, user);
-            let shares = |id: &ConversationId| {
-                user == viewer || *id == between || shared.contains(&(viewer.clone(), id.clone()))
+            let takes_part = |id: &ConversationId| {
+                user == viewer || *id == between || participants.contains(&(viewer.clone(), id.clone()))
             };
-            found.presence.shown(user.clone(), found.sockets_until(), now, shares)
+            found.presence.shown(user.clone(), found.sockets_until(), now, takes_part)
         });
         Ok(shown.collect())
     }
@@ -228,12 +228,13 @@ impl Store {
         let shared = found.presence.conversation.as_ref().filter(|id| !id.is_direct());
         let shared: Vec<_> =
             shared.into_iter().flat_map(|id| peers.iter().map(move |peer| (peer, id))).collect();
-        let shared = self.taking_part(&shared).await?;
+        let participants = self.taking_part(&shared).await?;
         let events = peers.into_iter().map(|peer| {
             let between = ConversationId::direct(user, &peer);
-            let shares =
-                |shown: &ConversationId| *shown == between || shared.contains(&(peer.clone(), shown.clone()));
-            let shown = found.presence.shown(user.clone(), found.sockets_until(), now, shares);
+            let shares = |shown: &ConversationId| {
+                *shown == between || participants.contains(&(peer.clone(), shown.clone()))
+            };
+            let shown = found.presence.shown(user.clone(), found.sockets_until(), now, takes_part);
             (peer.clone(), EventView::presence(id, shown, until))
         });
         let delivery = Delivery { events: events.collect(), sockets: sockets.into_iter().collect() };

@@ -257,13 +257,13 @@ impl Store {
         messages: Vec<StoredMessage>,
     ) -> Result<Vec<Hit>, Error> {
         let Some(first) = messages.first() else { return Ok(Vec::new()) };
-        let MessageId { conversation, stamp } = first.message.id.clone();
+        let conversation = first.message.id.conversation.clone();
         let Some(row) = self.row(user, &conversation).await? else { return Ok(Vec::new()) };
         let visible = messages
             .into_iter()
             .filter(|stored| row.shows(stored.message.id.stamp) && !stored.is_hidden_by(user));
         let visible: Vec<Message> = visible.map(|stored| stored.message).collect();
-        let mut reads = Reads::starting_at(stamp);
+        let mut reads = Reads::default();
         if conversation.is_direct() {
             reads.set_direct_watermarks(user, &row);
             self.complete_reads(&mut reads, &conversation, &visible).await?;
