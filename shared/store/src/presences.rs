@@ -231,7 +231,7 @@ impl Store {
         let participants = self.taking_part(&shared).await?;
         let events = peers.into_iter().map(|peer| {
             let between = ConversationId::direct(user, &peer);
-            let shares = |shown: &ConversationId| {
+            let takes_part = |shown: &ConversationId| {
                 *shown == between || participants.contains(&(peer.clone(), shown.clone()))
             };
             let shown = found.presence.shown(user.clone(), found.sockets_until(), now, takes_part);
