@@ -686,3 +686,26 @@ async fn reading_page_by_page_costs_what_the_pages_cost() {
     assert_eq!(marked.data()["unread_count"], 800 - 541 - 1);
     checked_history(reader, &group).await;
 }
+
+/// A conversation that was once large stays so: even with few participants, rows lag behind its messages.
+#[tokio::test]
+async fn a_newcomer_to_a_group_that_has_shrunk_finds_its_messages_at_once() {
+    let world = World::new().await;
+    let (crowd, group) = world.group_of(26).await;
+    for actor in &crowd[20..] {
+        actor.leave(&group).await.expect(200);
+    }
+    world.fan_out(&group).await;
+    let newcomer = world.user("newcomer").await;
+    crowd[0].add(&group, &["newcomer"]).await.expect(200);
+    let sent = crowd[0].say(&group, "a needle").await.expect(201).id();
+    for actor in [&newcomer, &crowd[5]] {
+        let hits = actor.get("/api/messages/search?q=needle").await.expect(200);
+        assert_eq!(
+            hits.list().iter().map(|hit| text(hit, "id")).collect::<Vec<_>>(),
+            [sent.as_str()],
+            "{}",
+            actor.id
+        );
+    }
+}
