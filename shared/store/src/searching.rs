@@ -210,7 +210,7 @@ impl Store {
         // The row of a large conversation may lag behind messages that must be found.
         let now = Stamp::first_of(self.clock.now()).plus(u64::MAX);
         let rows = rows.into_iter().map(|(id, row)| {
-            let may_lag = row.large || row.participant_count > SMALL as u64;
+            let may_lag = row.once_large || row.participant_count > SMALL as u64;
             (id, if may_lag { Row { head: row.head.max(Some(now)), ..row } } else { row })
         });
         Ok(rows.filter(|(_, row)| row.head.is_some_and(|head| row.shows(head))).collect())
