@@ -262,20 +262,12 @@ async fn a_fan_out_that_runs_out_of_time_names_its_records() {
     let world = World::new().await;
     let (crowd, group) = world.group_of(30).await;
     crowd[0].say(&group, "hello").await.expect(201);
-    let record = json!({
-        "awsRegion": "us-east-1", "eventID": "1", "eventName": "INSERT", "eventSource": "aws:dynamodb",
-        "dynamodb": {
-            "ApproximateCreationDateTime": 0, "SizeBytes": 1, "StreamViewType": "KEYS_ONLY",
-            "SequenceNumber": "7", "NewImage": {},
-            "Keys": {"pk": {"S": format!("C#{group}")}, "sk": {"S": format!("L#{:020}", 2)}},
-        },
-    });
-    let event = || serde_json::from_value(json!({"Records": [record]})).unwrap();
+    let event = || harness::stream_event(&format!("C#{group}"), &format!("L#{:020}", 2));
     let now = tokio::time::Instant::now();
     world.wire.inject(Faults { slow: Duration::from_millis(20), ..Faults::default() }, 1);
     let late = fan_out::handle_until(world.app.clone(), event(), now).await.unwrap();
     let named: Vec<_> = late.batch_item_failures.iter().map(|failure| &failure.item_identifier).collect();
-    assert_eq!(named, [&Some("7".to_owned())]);
+    assert_eq!(named, [&Some(harness::SEQUENCE_NUMBER.to_owned())]);
     world.wire.heal();
     assert!(fan_out::handle(world.app.clone(), event()).await.unwrap().batch_item_failures.is_empty());
     assert_eq!(checked_history(&crowd[1], &group).await.len(), 1);

@@ -305,5 +305,5 @@ fn the_guide_wakes_the_fan_out_with_an_event_that_it_takes() {
     let group = domain::id::ConversationId::new(domain::id::ConversationKind::Group);
     let pk = key["pk"]["S"].as_str().unwrap().replace("CONVERSATION", group.as_str());
     let sk = key["sk"]["S"].as_str().unwrap();
-    assert_eq!(store::logged_conversation(&pk, sk), Some(group));
+    assert_eq!(store::Task::of(&pk, sk), Some(store::Task::Changes(group)));
 }

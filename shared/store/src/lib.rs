@@ -89,7 +89,7 @@ mod typing;
 pub use accounts::Registered;
 pub use blocks::Blocked;
 pub use buckets::Admission;
-pub use change_log::{LOG, logged_conversation};
+pub use change_log::{LOG, Task};
 pub use changing::Changed;
 pub use client::{Store, WINDOW_MILLIS};
 pub use connections::TICKET_LIFE;
