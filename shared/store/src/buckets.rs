@@ -152,12 +152,19 @@ impl Store {
         if !self.limited {
             return Ok(());
         }
+        self.update_limited(Write::update(key).set("expires", &self.expiry(&limit)), &limit).await
+    }
+
+    /// Updates an item that holds the bucket of a limit, and takes a token with that.
+    ///
+    /// # Errors
+    /// `RateLimited` if no token is left.
+    pub(crate) async fn update_limited(&self, write: Write, limit: &RateLimit) -> Result<(), Error> {
         let mut known = None;
         loop {
-            let write = Write::update(key.clone()).set("expires", &self.expiry(&limit));
-            match self.update_one(self.limit(write, &limit, known)?).await? {
+            match self.update_one(self.limit(write.clone(), limit, known)?).await? {
                 Ok(_) => return Ok(()),
-                Err(found) => known = found.and_then(|item| full_at(&item, &limit)),
+                Err(found) => known = found.and_then(|item| full_at(&item, limit)),
             }
         }
     }
