@@ -304,6 +304,7 @@ pub fn settings() -> Settings {
         limited: false,
         registration: true,
         directory: true,
+        trusted_proxies: Vec::new(),
         metered: true,
     }
 }
