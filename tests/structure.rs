@@ -277,6 +277,8 @@ fn alarms_and_the_dashboard_look_at_what_exists() {
         resources.values().flat_map(|block| block.split("Namespace: Tidings\n      MetricName: ").skip(1));
     let own: Vec<&str> = own.map(|rest| rest.lines().next().unwrap()).collect();
     assert_eq!(own, [format!("{:?}", observe::metrics::Metric::PushesFailed)]);
+    // It is published even with the fewest metrics.
+    assert!(observe::metrics::Metric::PushesFailed.is_basic());
 }
 
 #[test]
