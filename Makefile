@@ -9,10 +9,13 @@ run:
 # Checks formatting, lints, and runs every test. Also installs the tools that these need.
 test: lint unit processes cloud fuzz client web
 
+# Some Regions do not know every type of resource, and some are in another partition.
+REGIONS = us-east-1 eu-central-2 ap-southeast-4 mx-central-1 cn-north-1 us-gov-west-1
+
 lint: .venv/installed
 	cargo fmt --all --check
 	.venv/bin/typos
-	.venv/bin/cfn-lint infra/template.yaml
+	.venv/bin/cfn-lint --regions $(REGIONS) --template infra/template.yaml
 	SAM_CLI_TELEMETRY=0 .venv/bin/sam validate --lint
 	cargo clippy --workspace --all-targets --quiet -- -D warnings
 

@@ -5,7 +5,7 @@
 
 Each user holds a socket, sends a message to the next user every few seconds, and polls. Registration allows an address
 ten accounts at once and then one a minute, so more users take that long to begin. The load is bounded: users x seconds
-may be at most 60,000, which costs about a dollar.
+may be at most 60,000, which costs less than a dollar.
 """
 
 import argparse

@@ -100,6 +100,8 @@ class Guides(unittest.TestCase):
             "aws sns create-topic",
             "aws sns create-topic --name a --query Arn",
             "aws nothing list",
+            "aws logs filter-log-events --log-group-name a --query 'events[].message' --filter-pattern "
+            "'{ $.fields.message = \"a conversation is not up to date\" }'",
             "aws dynamodb wait table-exist --table-name a",
             "aws dynamodb update-table --table-name a --deletion-protection-enabled true",
             "aws dynamodb update-time-to-live --table-name a --time-to-live-specification Enable=true",
@@ -116,7 +118,8 @@ class Guides(unittest.TestCase):
             "infra/set nowhere Hs256=on",
         ):
             self.assertNotEqual(shell.run(f"{region} rm -rf .aws-sam\n {wrong}").returncode, 0, wrong)
-        right = "infra/set dev SecretVersion=EXAMPLE1-90ab-cdef-fedc-ba987EXAMPLE\n sam build && sam deploy --config-env dev"
+        configure = "infra/set dev SecretVersion=EXAMPLE1-90ab-cdef-fedc-ba987EXAMPLE"
+        right = f"{configure} && sam build && sam deploy --config-env dev"
         self.assertEqual(shell.run(region + right).returncode, 0)
         # The SAM CLI reads only the other variable.
         self.assertIn("No region", shell.run("export AWS_REGION=eu-central-1\n" + right).stderr)
