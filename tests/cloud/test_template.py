@@ -48,6 +48,11 @@ class Functions(unittest.TestCase):
         for name, function in resources("AWS::Lambda::Function").items():
             self.assertEqual(function["Properties"]["Architectures"], ["arm64"], name)
 
+    def test_few_lanes_share_a_lively_room(self):
+        # Lambda keeps the changes of one item in order, and each message is an item: a room is in all lanes at once.
+        (mapping,) = resources("AWS::Lambda::EventSourceMapping").values()
+        self.assertLessEqual(mapping["Properties"]["ParallelizationFactor"], 2)
+
     def test_no_text_replaces_a_policy(self):
         for name, policy in resources("AWS::IAM::ManagedPolicy").items():
             self.assertNotIn("Description", policy["Properties"], name)
