@@ -26,7 +26,8 @@ class Refused(Exception):
 
 
 def state():
-    return json.loads(STATE.read_text()) if STATE.exists() else {"clock": 0, "tables": {}, "protected": False}
+    start = {"clock": 0, "tables": {}, "stacks": [], "protected": False}
+    return json.loads(STATE.read_text()) if STATE.exists() else start
 
 
 def save(now):
@@ -226,6 +227,7 @@ def effect(now, service, operation, given):
         return {}
     if service == "cloudformation" and operation == "create-change-set" and given["ChangeSetType"] == "IMPORT":
         imported(given)
+        now["stacks"].append(given["StackName"])
     if (service, operation) == ("logs", "filter-log-events"):
         return {"events": [{"message": line} for line in logged(given["filterPattern"])]}
     if (service, operation) == ("cloudformation", "describe-stacks"):
@@ -316,7 +318,8 @@ def sam(arguments):
         if not given.get("--no-prompts"):
             raise Refused("it would ask")
         return
-    if not (given.get("--stack-name") or section.get("stack_name")):
+    stack = given.get("--stack-name") or section.get("stack_name")
+    if not stack:
         raise Refused("Missing option '--stack-name'")
     if not Path(".aws-sam/build/template.yaml").is_file():
         raise Refused("there is no build")
@@ -324,14 +327,16 @@ def sam(arguments):
         raise Refused("Missing option '--s3-bucket'")
     import test_stages
 
-    for value in section["parameter_overrides"]:
-        name, value = value.split("=", 1)
+    values = dict(value.split("=", 1) for value in section["parameter_overrides"])
+    for name, value in values.items():
         if problem := test_stages.problem(name, value):
             raise Refused(f"CloudFormation: {problem}")
-        if name == "DeletionProtection":
-            now = state()
-            now["protected"] = value == "true"
-            save(now)
+    now = state()
+    now["protected"] = values.get("DeletionProtection") == "true"
+    if now["protected"] and stack not in now["stacks"]:
+        raise Refused("if this fails, the table stays behind")
+    now["stacks"].append(stack)
+    save(now)
 
 
 # -- the others --------------------------------------------------------------------------------------------------------

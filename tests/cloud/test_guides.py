@@ -9,7 +9,7 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from template import ROOT
+from template import ROOT, stages
 from test_smoke import Stack
 
 GUIDES = ("docs/deploy.md", "docs/operations.md")
@@ -40,6 +40,10 @@ class Shell:
         self.project = Path(folder, "project")
         ignored = shutil.ignore_patterns(".git", ".venv", "target", "node_modules", ".aws-sam", "dist", "__pycache__")
         shutil.copytree(ROOT, self.project, ignore=ignored)
+        # The guide begins with a file that nobody has configured.
+        for stage in stages():
+            reset = [str(ROOT / "infra/set"), stage, "SecretVersion=fill-in", "DeletionProtection=false"]
+            subprocess.run([sys.executable, *reset], cwd=self.project, check=True)
         binaries = Path(folder, "bin")
         binaries.mkdir()
         script = ROOT / "tests/cloud/standin.py"
@@ -83,7 +87,7 @@ class Guides(unittest.TestCase):
         typed = list(commands("docs/deploy.md"))
         deploy = next(at for at, command in enumerate(typed) if command.startswith("sam build && sam deploy"))
         # The other test deploys production.
-        for stage in ("dev", "staging"):
+        for stage in ("default", "staging"):
             with tempfile.TemporaryDirectory() as folder:
                 steps = [command.replace("STAGE=production", f"STAGE={stage}") for command in typed[: deploy + 1]]
                 done = Shell(folder, "http://127.0.0.1:9").run("\n".join(steps))
@@ -110,16 +114,17 @@ class Guides(unittest.TestCase):
             f"{restore} aws dynamodb update-table --table-name new --deletion-protection-enabled",
             "sam build --config-env staging",
             "sam build && sam deploy",
-            "sam build && sam deploy --config-env default",
+            "sam build && sam deploy --config-env staging",
             "sam build && sam deploy --config-env dev",
-            "infra/set dev SecretVersion=EXAMPLE1-90ab-cdef-fedc-ba987EXAMPLE && sam deploy --config-env dev",
-            "sam deploy --configenv dev",
-            "infra/set dev Nothing=1",
+            "infra/set default SecretVersion=EXAMPLE1-90ab-cdef-fedc-ba987EXAMPLE && sam deploy",
+            "infra/set default DeletionProtection=true && sam build && sam deploy",
+            "sam deploy --configenv default",
+            "infra/set default Nothing=1",
             "infra/set nowhere Hs256=on",
         ):
             self.assertNotEqual(shell.run(f"{region} rm -rf .aws-sam\n {wrong}").returncode, 0, wrong)
-        configure = "infra/set dev SecretVersion=EXAMPLE1-90ab-cdef-fedc-ba987EXAMPLE"
-        right = f"{configure} && sam build && sam deploy --config-env dev"
+        configure = "infra/set default SecretVersion=EXAMPLE1-90ab-cdef-fedc-ba987EXAMPLE DeletionProtection=false"
+        right = f"{configure} && sam build && sam deploy"
         self.assertEqual(shell.run(region + right).returncode, 0)
         # The SAM CLI reads only the other variable.
         self.assertIn("No region", shell.run("export AWS_REGION=eu-central-1\n" + right).stderr)

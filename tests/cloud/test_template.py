@@ -5,7 +5,7 @@ import re
 import unittest
 
 import template
-from template import resources, source, stages
+from template import resources, source
 
 
 class Routes(unittest.TestCase):
@@ -33,8 +33,6 @@ class FirstDeployment(unittest.TestCase):
             self.assertIn(policy, {"Delete", "RetainExceptOnCreate"}, name)
         # A protected table could not be deleted when the stack rolls back.
         self.assertEqual(source()["Parameters"]["DeletionProtection"]["Default"], "false")
-        for stage, values in stages().items():
-            self.assertEqual(values["DeletionProtection"], "false", stage)
 
     def test_the_table_stays_when_the_stack_goes(self):
         table = resources("AWS::DynamoDB::Table")["Table"]
@@ -86,8 +84,6 @@ class Costs(unittest.TestCase):
 
     def test_basic_monitoring_is_the_default(self):
         self.assertEqual(source()["Parameters"]["Monitoring"]["Default"], "basic")
-        for stage, values in stages().items():
-            self.assertNotEqual(values.get("Monitoring"), "full", stage)
 
     def test_nothing_is_encrypted_with_a_key_that_costs_money(self):
         text = (template.ROOT / "infra/template.yaml").read_text()
