@@ -9,7 +9,9 @@ export interface DemoUser {
   token: string;
 }
 
-const url = location.origin;
+// Where the server is: by default where the page is, as with the local stack. Set when the page is built.
+const url = import.meta.env.VITE_TIDINGS_URL ?? location.origin;
+const socketUrl = import.meta.env.VITE_TIDINGS_SOCKET_URL;
 const DEMO_TOKEN = "tidings person";
 
 /** The session of a registered user. */
@@ -28,8 +30,8 @@ export async function demoUsers(): Promise<DemoUser[]> {
 /** Creates a client for the signed-in user; null if nobody is signed in. */
 export function createClient(): Tidings | null {
   const token = sessionStorage.getItem(DEMO_TOKEN);
-  if (token !== null) return new Tidings({ url, token: () => token });
-  return session.isSignedIn ? new Tidings({ url, token: session.token }) : null;
+  if (token !== null) return new Tidings({ url, socketUrl, token: () => token });
+  return session.isSignedIn ? new Tidings({ url, socketUrl, token: session.token }) : null;
 }
 
 /** Whether the signed-in user has a password. Demo users have none. */

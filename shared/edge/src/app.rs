@@ -188,6 +188,9 @@ impl App {
             .map(|endpoint| aws_sdk_apigatewaymanagement::config::Builder::from(&aws).endpoint_url(endpoint));
         let observer = variable("AWS_LAMBDA_FUNCTION_NAME").map_or_else(Observer::default, Observer::of);
         observer.print_to(&settings.table, std::io::stdout());
+        if variable("TIDINGS_METRICS").as_deref() == Some("basic") {
+            observer.define_only_basic();
+        }
         let mut table = aws_sdk_dynamodb::config::Builder::from(&aws);
         table.set_endpoint_url(variable("AWS_ENDPOINT_URL_DYNAMODB"));
         let app = Self { observer, ..Self::new(table, pushes, settings, Clock::default()) };
