@@ -180,6 +180,9 @@ impl Mul<Amounts> for f64 {
     }
 }
 
+/// A part of the costs of a month in which nobody calls.
+type FixedCost = fn(&Prices, &Fixed) -> f64;
+
 /// Costs in US dollars, by service.
 #[derive(Debug, Clone, Copy)]
 struct Dollars {
@@ -583,7 +586,7 @@ impl Sheet {
         let mut text = String::from(
             "\nA month in which nobody calls costs:\n\n| | `Monitoring=basic` | `Monitoring=full` |\n| --- | --- | --- |\n",
         );
-        let rows: [(&str, fn(&Prices, &Fixed) -> f64); 5] = [
+        let rows: [(&str, FixedCost); 5] = [
             ("the secret", Prices::secrets),
             ("the alarms, if there is a topic", Prices::alarms),
             ("the dashboard", Prices::dashboards),

@@ -40,7 +40,7 @@ pub const ALLOWED_HEADERS: [&str; 13] = [
     "x-datadog-trace-id",
 ];
 /// How long browsers may cache the answer to a preflight. The template has the same time.
-pub const MAX_AGE: Duration = Duration::from_secs(7_200);
+pub const MAX_AGE: Duration = Duration::from_hours(2);
 
 /// Wraps a function's handler, which takes the app and an event, and observes it under the function's name.
 macro_rules! on {
