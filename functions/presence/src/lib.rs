@@ -27,8 +27,10 @@ pub fn routes() -> Router<App> {
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "PresenceChange")]
 pub struct Change {
-    status: Status,
-    current_conversation_id: Option<ConversationId>,
+    /// What others see.
+    pub status: Status,
+    /// The conversation that the caller is looking at.
+    pub current_conversation_id: Option<ConversationId>,
 }
 
 /// The users to look up.

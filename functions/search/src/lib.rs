@@ -16,6 +16,7 @@ use edge::problem::Problem;
 use edge::reply::Reply;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use store::{Hit, SearchScope};
 
 /// Maximum length of a query, in characters.
@@ -78,7 +79,8 @@ async fn search(
         conversation: search.conversation_id,
         from: search.from,
     };
-    let list = format!("search {scope:?} {text}").replace('\0', " ");
+    let times = [scope.before, scope.after].map(|time| time.map(Timestamp::millis));
+    let list = json!(["search", text, scope.conversation, scope.from, times]).to_string();
     let progress = search.cursor.map(|cursor| app.cursors.open(&caller.user, &list, &cursor)).transpose()?;
     let limit = search.limit.get();
     let found = app.store.search(&caller.user, &query, &scope, limit, progress.unwrap_or_default());

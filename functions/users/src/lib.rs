@@ -15,6 +15,7 @@ use edge::problem::Problem;
 use edge::reply::Reply;
 use schemars::JsonSchema;
 use serde::Deserialize;
+use serde_json::json;
 
 /// Maximum length of a query, in characters.
 const MAX_QUERY: usize = 200;
@@ -83,7 +84,7 @@ async fn people(
     }
     let query = PeopleQuery::parse(&search.q)
         .ok_or_else(|| Error::field("q", "Send the start of a username or of a name."))?;
-    let list = format!("people {query:?}");
+    let list = json!(["people", search.q]).to_string();
     let after = search.cursor.map(|cursor| app.cursors.open(&caller.user, &list, &cursor)).transpose()?;
     let found = app.store.find_people(&query, after, search.limit.get());
     let ((), (found, next)) = tokio::try_join!(app.store.admit_search(&caller.user), found)?;

@@ -6,9 +6,8 @@ use aws_lambda_events::apigw::{ApiGatewayProxyResponse, ApiGatewayWebsocketProxy
 use domain::caller::Caller;
 use domain::error::Error;
 use domain::fields::FromFields;
-use domain::id::{ConversationId, MessageId};
+use domain::id::MessageId;
 use domain::message::Draft;
-use domain::presence::Status;
 use edge::app::App;
 use edge::extract::from_object;
 use edge::push::EXPIRED;
@@ -20,6 +19,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 use store::Sent;
+use typing::Signal;
 
 /// Performs the action of a frame and answers on the same socket. A frame that fails leaves the socket open.
 ///
@@ -56,22 +56,6 @@ struct Frame {
 #[serde(deny_unknown_fields)]
 pub struct MarkAsRead {
     message_id: MessageId,
-}
-
-/// A typing signal.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Typing {
-    conversation_id: ConversationId,
-    is_typing: bool,
-}
-
-/// The user's new presence.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Presence {
-    status: Status,
-    current_conversation_id: Option<ConversationId>,
 }
 
 /// A ping, which has no fields.
@@ -129,13 +113,13 @@ impl Frame {
                 Ok(Some(json!(marked.watermark)))
             }
             "typing" => {
-                let Typing { conversation_id, is_typing } = from_object(fields)?;
+                let Signal { conversation_id, is_typing } = from_object(fields)?;
                 let delivery = app.store.typing(&caller.user, &conversation_id, is_typing).await?;
                 app.push.deliver(&app.store, delivery).await;
                 Ok(Some(Value::Null))
             }
             "presence" => {
-                let Presence { status, current_conversation_id } = from_object(fields)?;
+                let presence::Change { status, current_conversation_id } = from_object(fields)?;
                 let conversation = current_conversation_id.as_ref();
                 let (shown, delivery) = app.store.set_presence(&caller.user, status, conversation).await?;
                 app.push.deliver(&app.store, delivery).await;

@@ -172,7 +172,13 @@ export type Text = string;
  */
 export type SetTypingFrame = {
     action: 'typing';
+    /**
+     * The conversation in which the caller is typing.
+     */
     conversation_id: ConversationId;
+    /**
+     * False if the caller has stopped.
+     */
     is_typing: boolean;
     /**
      * Any value; the answer repeats it.
@@ -195,11 +201,17 @@ export type SetTypingAck = {
  */
 export type SetPresenceFrame = {
     action: 'presence';
+    /**
+     * The conversation that the caller is looking at.
+     */
     current_conversation_id?: ConversationId | null;
     /**
      * Any value; the answer repeats it.
      */
     ref?: unknown;
+    /**
+     * What others see.
+     */
     status: PresenceStatus;
 };
 
@@ -480,7 +492,13 @@ export type PresenceEvent = {
  * The caller's new presence.
  */
 export type PresenceChange = {
+    /**
+     * The conversation that the caller is looking at.
+     */
     current_conversation_id?: ConversationId | null;
+    /**
+     * What others see.
+     */
     status: PresenceStatus;
 };
 
