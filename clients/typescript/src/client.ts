@@ -9,6 +9,7 @@ import { notify } from "./listeners.js";
 import { MessageLoader } from "./message-loader.js";
 import { Outbox } from "./outbox.js";
 import { PresenceWatcher } from "./presence-watcher.js";
+import { randomId } from "./random-id.js";
 import type { SocketConstructor } from "./socket.js";
 import { defaultStorage } from "./storage.js";
 import type { OutboxStorage } from "./storage.js";
@@ -264,7 +265,7 @@ export class Tidings {
   /** Creates a group with the user and the given participants. */
   async createGroup(name: string, participantIds: string[], options?: CallOptions): Promise<Conversation> {
     // Retried with the same id, so that a lost response does not lead to a second group.
-    const group = { name, participant_ids: participantIds, client_conversation_id: crypto.randomUUID() };
+    const group = { name, participant_ids: participantIds, client_conversation_id: randomId() };
     for (let failures = 0; ; failures += 1) {
       try {
         return this.#addOpened(await this.api.createGroup(group, options));

@@ -8,6 +8,7 @@
 import type { Api } from "./api.js";
 import { TidingsError } from "./error.js";
 import type { OutboxEntry } from "./outbox-entry.js";
+import { randomId } from "./random-id.js";
 import type { OutboxStorage } from "./storage.js";
 import type { Checkpoint, Store } from "./store.js";
 import { backoff, sleep } from "./time.js";
@@ -76,7 +77,7 @@ export class Outbox {
 
   /** Stores a message and queues it. The promise may be ignored, even if it rejects. */
   add(draft: Draft): Promise<Message> {
-    const id = draft.client_message_id ?? crypto.randomUUID();
+    const id = draft.client_message_id ?? randomId();
     const sent = this.#promiseFor(id);
     const last = Math.max(0, ...this.#entries.map(({ seq }) => seq));
     const entry: OutboxEntry = {

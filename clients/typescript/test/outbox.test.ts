@@ -356,3 +356,18 @@ test("a failing storage rejects the send", async () => {
   await expect(client.send({ conversation_id: id, message_text: "lost?" })).rejects.toThrow("disk is full");
   expect(shown(client)).toEqual(["hello: sent"]);
 });
+
+test("messages and groups can be sent from a page that was loaded over plain http", async () => {
+  const { getRandomValues } = crypto;
+  // Browsers offer `crypto.randomUUID` and `navigator.locks` to secure pages only.
+  vi.stubGlobal("crypto", { getRandomValues: getRandomValues.bind(crypto) });
+  const client = await alice();
+  void client.send({ conversation_id: id, message_text: "one" });
+  void client.send({ conversation_id: id, message_text: "two" });
+  await pass(SECOND);
+  expect(delivered()).toEqual(["hello", "one", "two"]);
+  void client.createGroup("Picnic", ["bob"]).catch(() => {});
+  await pass(SECOND);
+  const [group] = wire.calls.filter(({ method, path }) => `${method} ${path}` === "POST /api/conversations");
+  expect(group?.body).toMatchObject({ type: "group", client_conversation_id: expect.stringMatching(/^[0-9a-f]{32}$/) });
+});
