@@ -82,3 +82,38 @@ test("an open conversation that was deleted loads again when a message arrives",
   expect(client.store.state.conversations.length).toBe(1);
   expect(texts(client, id)).toEqual(["again"]);
 });
+
+test("conversations that are not open keep few messages, and exact counts", async () => {
+  const { client, id } = await polling();
+  const close = client.open(id);
+  await pass(SECOND);
+  const ids = model.messages(id, "alice").map((message) => message.id);
+  for (let n = 0; n < 1_000; n += 1) {
+    ids.push(model.send(n % 3 ? "bob" : "alice", id, `m${n}`).message.id);
+    if (n % 100 === 0) await pass(2 * SECOND);
+  }
+  await pass(5 * SECOND);
+  const kept = () => ids.filter((message) => client.store.message(id, message)).length;
+  expect([kept(), texts(client, id)?.length]).toEqual([1_001, 1_001]);
+  close();
+  expect(kept()).toBeLessThanOrEqual(1_001);
+  for (let n = 0; n < 2_000; n += 1) {
+    ids.push(model.send("bob", id, `n${n}`).message.id);
+    if (n % 100 === 0) await pass(2 * SECOND);
+  }
+  await pass(5 * SECOND);
+  expect(kept()).toBeLessThanOrEqual(200);
+  const row = () => client.store.state.byId.get(id);
+  expect(row()).toMatchObject({ unread_count: model.unread(id, "alice"), last_message: "n1999" });
+  // A message that was dropped is deleted, and one that was kept is read.
+  model.delete("bob", ids[2_000] ?? "");
+  model.read("alice", ids.at(-50) ?? "");
+  await pass(2 * SECOND);
+  expect(row()?.unread_count).toBe(model.unread(id, "alice"));
+  client.open(id);
+  await pass(2 * SECOND);
+  expect(texts(client, id)?.at(-1)).toBe("n1999");
+  expect(texts(client, id)).toHaveLength(50);
+  await Promise.all([client.loadOlder(id), pass(SECOND)]);
+  expect(texts(client, id)).toHaveLength(100);
+});
