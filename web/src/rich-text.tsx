@@ -16,7 +16,7 @@ const MAX_LINKIFY_LENGTH = 10_000;
 export function RichText({ text, marks = [] }: { text: string; marks?: readonly [number, number][] }) {
   const shown = showOverrides(text);
   if (marks.length > 0) return <>{marked(shown, marks)}</>;
-  if (shown.length > MAX_LINKIFY_LENGTH || !linkify.test(shown)) return <>{shown}</>;
+  if (shown.length > MAX_LINKIFY_LENGTH) return <>{shown}</>;
   return splitAtControls(shown).map((part, at) => <Fragment key={at}>{withLinks(part)}</Fragment>);
 }
 
@@ -45,8 +45,7 @@ function withLinks(text: string): ReactNode[] {
 function hiddenHost(label: string, href: string): string | null {
   const { host, hostname } = new URL(href);
   const shown = label.replace(/^https?:\/\//i, "").toLowerCase();
-  const isShown = shown.startsWith(hostname) && !/^[^/?#]*@/.test(shown);
-  return isShown ? null : host;
+  return shown.startsWith(hostname) ? null : host;
 }
 
 function marked(text: string, marks: readonly [number, number][]): ReactNode[] {
