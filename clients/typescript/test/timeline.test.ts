@@ -117,3 +117,24 @@ test("conversations that are not open keep few messages, and exact counts", asyn
   await Promise.all([client.loadOlder(id), pass(SECOND)]);
   expect(texts(client, id)).toHaveLength(100);
 });
+
+test("what one user could not see, the next one can", async () => {
+  const { id } = model.direct("alice", "bob");
+  const { message } = model.send("bob", id, "hidden from alice");
+  model.hide("alice", message.id);
+  // So many that a new cursor does not go back to the first.
+  for (let n = 0; n < 10; n += 1) model.send("bob", id, `newer ${n}`);
+  await pass(MINUTE);
+  let user = "alice";
+  const client = await connected({ socketUrl: null, token: () => user });
+  const load = async () => {
+    const loading = client.message(id, message.id);
+    await pass(SECOND);
+    return (await loading)?.message_text;
+  };
+  expect(await load()).toBeUndefined();
+  client.disconnect();
+  user = "bob";
+  await Promise.all([client.connect(), pass(200)]);
+  expect(await load()).toBe("hidden from alice");
+});
