@@ -1,4 +1,4 @@
-.PHONY: run test bench costs package lint binaries unit processes fuzz openapi client web deny
+.PHONY: run test bench costs package lint binaries unit processes cloud fuzz openapi client web smoke load deny
 
 # Builds what is needed and starts everything on http://127.0.0.1:3000.
 run:
@@ -7,12 +7,15 @@ run:
 	cargo run --release -- --demo
 
 # Checks formatting, lints, and runs every test. Also installs the tools that these need.
-test: lint unit processes fuzz client web
+test: lint unit processes cloud fuzz client web
+
+# Some Regions do not know every type of resource, and some are in another partition.
+REGIONS = us-east-1 eu-central-2 ap-southeast-4 mx-central-1 cn-north-1 us-gov-west-1
 
 lint: .venv/installed
 	cargo fmt --all --check
 	.venv/bin/typos
-	.venv/bin/cfn-lint infra/template.yaml
+	.venv/bin/cfn-lint --regions $(REGIONS) --template infra/template.yaml
 	SAM_CLI_TELEMETRY=0 .venv/bin/sam validate --lint
 	cargo clippy --workspace --all-targets --quiet -- -D warnings
 
@@ -30,6 +33,11 @@ unit: binaries
 # conversations, which would double the time.
 processes: binaries
 	TIDINGS_TEST_FUNCTIONS=1 cargo test --quiet --package tests --test tests -- --skip large::
+
+# Checks what belongs to AWS, without AWS: the translated template, the stages, the deployer's permissions, the commands
+# of the guides, and the scripts that check a deployment from outside.
+cloud: .venv/installed binaries
+	.venv/bin/python -W ignore::ResourceWarning -B -m unittest discover --quiet --start-directory tests/cloud
 
 # Fuzzes the local stack with calls generated from the API document: once with its own functions, and once with
 # functions run by `cargo lambda watch`.
@@ -74,6 +82,15 @@ bench:
 # Computes the costs in AWS from a run of the functions and infra/prices.json, and writes the README's tables.
 costs: binaries
 	target/debug/bench costs --write
+
+# Checks a deployment: make smoke URL=https://… SOCKET_URL=wss://… ORIGIN=https://…
+smoke:
+	@python3 -B infra/smoke.py $(URL) $(if $(SOCKET_URL),--sockets $(SOCKET_URL)) $(if $(ORIGIN),--origin $(ORIGIN))
+
+# Puts a bounded load on a deployment: make load URL=https://… SOCKET_URL=wss://… USERS=10 SECONDS=60
+load:
+	@python3 -B infra/load.py $(URL) $(if $(SOCKET_URL),--sockets $(SOCKET_URL)) $(if $(USERS),--users $(USERS)) \
+		$(if $(SECONDS),--seconds $(SECONDS))
 
 # Builds and zips the binary for Lambda, for arm64 and x86_64, into target/package, with sizes and start times.
 # Takes minutes.

@@ -96,6 +96,54 @@ async fn an_unknown_route_or_method_is_404_before_the_token_is_checked() {
 }
 
 #[tokio::test]
+async fn a_preflight_needs_no_token_and_reaches_no_function() {
+    let (world, _, _, message) = a_message().await;
+    let mut paths: Vec<String> = calls(&message).into_iter().map(|(_, path)| path).collect();
+    paths.extend(["/health", "/docs", "/api/nothing", "/nothing/at/all"].map(String::from));
+    let asked = "authorization,content-type,traceparent,tracestate,baggage";
+    let headers = |origin| {
+        [
+            ("origin", origin),
+            ("access-control-request-method", "PUT"),
+            ("access-control-request-headers", asked),
+        ]
+    };
+    for path in &paths {
+        for origin in ["http://localhost:5173", "http://127.0.0.1:8080", "https://[::1]"] {
+            let answer = world.anonymous().call("OPTIONS", path, &headers(origin), "").await;
+            assert_eq!(answer.status, 204, "{path}");
+            assert_eq!(answer.headers["access-control-allow-origin"], origin, "{path}");
+            assert_eq!(answer.headers["access-control-allow-methods"], "GET,POST,PUT,PATCH,DELETE", "{path}");
+            assert_eq!(answer.headers["access-control-max-age"], "7200", "{path}");
+            let allowed = answer.headers["access-control-allow-headers"].to_str().unwrap();
+            let allowed: Vec<&str> = allowed.split(',').collect();
+            assert!(asked.split(',').all(|name| allowed.contains(&name)), "{path}: {allowed:?}");
+            // No function has seen it.
+            assert!(!answer.headers.contains_key("x-request-id"), "{path}");
+        }
+        for origin in ["https://evil.example", "https://localhost.evil.example", "null"] {
+            let answer = world.anonymous().call("OPTIONS", path, &headers(origin), "").await;
+            assert_eq!(answer.status, 204, "{path}");
+            assert!(!answer.headers.contains_key("access-control-allow-origin"), "{path} {origin}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_answer_can_be_read_from_another_origin() {
+    let (_, alice, bob, message) = a_message().await;
+    let origin = [("origin", "http://localhost:5173")];
+    let calls = calls(&message).into_iter().chain([("GET", "/api/nothing".to_owned())]);
+    for (method, path) in calls {
+        for actor in [&bob, &alice.anonymous()] {
+            let answer = actor.call(method, &path, &origin, "").await;
+            assert_eq!(answer.headers["access-control-allow-origin"], origin[0].1, "{method} {path}");
+            assert_eq!(answer.headers["access-control-expose-headers"], "x-request-id,retry-after", "{path}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn head_is_404_and_has_no_effect() {
     let (world, alice, bob, message) = a_message().await;
     let mut paths: Vec<String> = calls(&message).into_iter().map(|(_, path)| path).collect();

@@ -42,7 +42,7 @@ async fn hundreds_can_join_a_room_and_send_at_once() {
     world.fan_out(&room).await;
     for actor in crowd.iter().step_by(50) {
         let history = checked_history(actor, &room).await;
-        assert_eq!(history.iter().map(|message| message["id"].as_str().unwrap().to_owned()).count(), 300);
+        assert_eq!(history.len(), 300);
         assert!(history.iter().all(|message| sent.contains(message["id"].as_str().unwrap())));
     }
     assert_eq!(crowd[0].overview(&room).await["participant_count"], 201);

@@ -567,6 +567,16 @@ async fn receipts_come_from_the_first_move_past_a_message() {
     let page = bob.messages(&group).await;
     let counts: Vec<_> = page.iter().map(|message| message["read_count"].as_u64().unwrap()).collect();
     assert_eq!((counts, ids(&page)), (vec![2, 2, 1], sent.iter().map(String::as_str).collect()));
+    // However often others have read since, each reader's first move is one read.
+    for n in 0..60 {
+        let id = alice.say(&group, &format!("{n}")).await.expect(201).id();
+        bob.mark(&id).await.expect(200);
+    }
+    let last = alice.say(&group, "last").await.expect(201).id();
+    carol.mark(&last).await.expect(200);
+    let answer = alice.get(&format!("/api/messages/{}/receipts", sent[2])).await.expect(200);
+    assert_eq!(answer.list().len(), 2);
+    assert!(answer.cost("rcu") <= 6.0 && answer.cost("depth") <= 3.0, "{answer:?}");
     // A user who has left no longer counts among those who could read a message.
     bob.leave(&group).await.expect(200);
     assert!(carol.messages(&group).await.iter().all(|message| message["read"] == true));

@@ -262,20 +262,12 @@ async fn a_fan_out_that_runs_out_of_time_names_its_records() {
     let world = World::new().await;
     let (crowd, group) = world.group_of(30).await;
     crowd[0].say(&group, "hello").await.expect(201);
-    let record = json!({
-        "awsRegion": "us-east-1", "eventID": "1", "eventName": "INSERT", "eventSource": "aws:dynamodb",
-        "dynamodb": {
-            "ApproximateCreationDateTime": 0, "SizeBytes": 1, "StreamViewType": "KEYS_ONLY",
-            "SequenceNumber": "7", "NewImage": {},
-            "Keys": {"pk": {"S": format!("C#{group}")}, "sk": {"S": format!("L#{:020}", 2)}},
-        },
-    });
-    let event = || serde_json::from_value(json!({"Records": [record]})).unwrap();
+    let event = || harness::stream_event(&format!("C#{group}"), &format!("L#{:020}", 2));
     let now = tokio::time::Instant::now();
     world.wire.inject(Faults { slow: Duration::from_millis(20), ..Faults::default() }, 1);
     let late = fan_out::handle_until(world.app.clone(), event(), now).await.unwrap();
     let named: Vec<_> = late.batch_item_failures.iter().map(|failure| &failure.item_identifier).collect();
-    assert_eq!(named, [&Some("7".to_owned())]);
+    assert_eq!(named, [&Some(harness::SEQUENCE_NUMBER.to_owned())]);
     world.wire.heal();
     assert!(fan_out::handle(world.app.clone(), event()).await.unwrap().batch_item_failures.is_empty());
     assert_eq!(checked_history(&crowd[1], &group).await.len(), 1);
@@ -685,4 +677,27 @@ async fn reading_page_by_page_costs_what_the_pages_cost() {
     let marked = reader.mark(&sent[540]).await.expect(200);
     assert_eq!(marked.data()["unread_count"], 800 - 541 - 1);
     checked_history(reader, &group).await;
+}
+
+/// A conversation that was once large stays so: even with few participants, rows lag behind its messages.
+#[tokio::test]
+async fn a_newcomer_to_a_group_that_has_shrunk_finds_its_messages_at_once() {
+    let world = World::new().await;
+    let (crowd, group) = world.group_of(26).await;
+    for actor in &crowd[20..] {
+        actor.leave(&group).await.expect(200);
+    }
+    world.fan_out(&group).await;
+    let newcomer = world.user("newcomer").await;
+    crowd[0].add(&group, &["newcomer"]).await.expect(200);
+    let sent = crowd[0].say(&group, "a needle").await.expect(201).id();
+    for actor in [&newcomer, &crowd[5]] {
+        let hits = actor.get("/api/messages/search?q=needle").await.expect(200);
+        assert_eq!(
+            hits.list().iter().map(|hit| text(hit, "id")).collect::<Vec<_>>(),
+            [sent.as_str()],
+            "{}",
+            actor.id
+        );
+    }
 }

@@ -40,6 +40,30 @@ fn the_document_has_the_routes_that_are_served() {
     assert_eq!(described, served);
 }
 
+/// Collects the targets of all references in a document.
+fn references(document: &Value, found: &mut BTreeSet<String>) {
+    match document {
+        Value::Object(members) => {
+            found.extend(members.get("$ref").and_then(Value::as_str).map(ToOwned::to_owned));
+            members.values().for_each(|member| references(member, found));
+        }
+        Value::Array(entries) => entries.iter().for_each(|entry| references(entry, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn references_lead_to_something() {
+    for document in [&*OPENAPI, &*ASYNCAPI] {
+        let mut found = BTreeSet::new();
+        references(document, &mut found);
+        assert!(found.len() > 10);
+        for reference in found {
+            assert!(document.pointer(reference.trim_start_matches('#')).is_some(), "{reference}");
+        }
+    }
+}
+
 #[test]
 fn operation_ids_are_unique() {
     let mut names = BTreeSet::new();

@@ -78,6 +78,9 @@ async fn no_file_beside_the_page_is_served() {
     }
     for path in ["/", "/assets/main-abc.js", "/_local/people"] {
         assert_eq!(call(&routes, "POST", path).await.0, StatusCode::NOT_FOUND, "{path}");
+        let (status, headers, _) = call(&routes, "OPTIONS", path).await;
+        assert_eq!(status, StatusCode::NO_CONTENT, "{path}");
+        assert!(!headers.keys().any(|name| name.as_str().starts_with("access-control-")), "{path}");
     }
 }
 

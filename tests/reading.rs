@@ -380,3 +380,48 @@ async fn reading_page_by_page_costs_what_the_pages_cost() {
         assert!(answer.cost("rcu") <= 12.0 && answer.cost("depth") <= 3.0, "{answer:?}");
     }
 }
+
+/// One user reads 300 messages one by one, and the other one reads only the last: the moves of the first one do not make
+/// that of the other one expensive to find.
+#[tokio::test]
+async fn the_time_of_reading_costs_the_same_however_often_the_other_has_read() {
+    let world = World::new().await;
+    let (alice, bob) = world.two().await;
+    let asked = alice.send("bob", "are you there?").await.expect(201).id();
+    for n in 0..300 {
+        let id = bob.send("alice", &format!("{n}")).await.expect(201).id();
+        alice.mark(&id).await.expect(200);
+    }
+    let last = alice.send("bob", "at last").await.expect(201).id();
+    bob.mark(&last).await.expect(200);
+    let found = alice.get(&format!("/api/messages/{asked}/receipts")).await.expect(200);
+    assert_eq!(found.list().len(), 1);
+    assert!(found.cost("rcu") <= 4.0 && found.cost("depth") <= 2.0, "{found:?}");
+    // The oldest page, and what a search finds there.
+    let path = format!("/api/messages/conversation/bob?after={asked}&limit=50&mark_read=false");
+    let page = alice.get(&path).await.expect(200);
+    assert!(read_at(page.list()).iter().all(|time| *time != "-"));
+    assert!(page.cost("rcu") <= 6.0 && page.cost("depth") <= 2.0, "{page:?}");
+    let hit = alice.get("/api/messages/search?q=there").await.expect(200);
+    assert_eq!(read_at(hit.list()), [text(&found.list()[0], "read_at")]);
+}
+
+/// All messages of a page were read by different moves far from one another: a page of hits finds each of them.
+#[tokio::test]
+async fn hits_tell_when_each_was_read() {
+    let world = World::new().await;
+    let (alice, bob) = world.two().await;
+    let mut times = Vec::new();
+    for n in 0..120 {
+        let text = if n % 10 == 0 { "needle" } else { "hay" };
+        let id = alice.send("bob", text).await.expect(201).id();
+        bob.mark(&id).await.expect(200);
+        if n % 10 == 0 {
+            times.push(receipts(&alice, &id).await[0]["read_at"].clone());
+        }
+    }
+    times.reverse();
+    let hits = alice.get("/api/messages/search?q=needle").await.expect(200);
+    let found: Vec<Value> = hits.list().iter().map(|hit| hit["read_at"].clone()).collect();
+    assert_eq!(found, times);
+}

@@ -20,9 +20,8 @@ fn the_first_message_of_the_guide_is_sent_as_printed() {
     let guide = std::fs::read_to_string(root().join("docs/deploy.md")).unwrap();
     let blocks = guide.split("```sh\n").skip(1).map(|rest| rest.split("```").next().unwrap());
     let block = blocks.filter(|block| block.contains("/api/messages/send")).collect::<String>();
-    let (url, rest) = block.split_once('\n').unwrap();
-    assert!(url.trim().starts_with("URL=https://"), "{url}");
-    let script = format!("URL={}\n{rest}", server.url);
+    // The steps before it read the URL from the stack's outputs; tests/cloud runs them.
+    let script = format!("URL={}\n{block}", server.url);
     let output = Command::new("bash").args(["-euo", "pipefail", "-c", &script]).output().unwrap();
     assert!(output.status.success(), "{output:?}");
     let answers = serde_json::Deserializer::from_slice(&output.stdout).into_iter::<serde_json::Value>();

@@ -427,3 +427,30 @@ async fn rooms_older_than_reserved_forms_keep_their_names() {
     create(&alice, "Rnodern").await.refused(409, "already_exists");
     assert_eq!(names(&bob.pages("/api/rooms").await.concat()), ["Rnodern"]);
 }
+
+/// Users who hide a message for themselves and leave stay in its item, which must not outgrow the database's limit.
+#[tokio::test]
+async fn a_message_that_a_thousand_users_have_hidden_can_still_be_edited_and_deleted() {
+    let world = World::new().await;
+    let (alice, bob) = world.two().await;
+    let room = alice.room("talk").await;
+    bob.join(&room).await.expect(200);
+    let sent = alice.say(&room, "spam").await.expect(201).id();
+    let path = format!("/api/messages/{sent}?scope=me");
+    let hidden_by = |count: usize| {
+        let users = (0..count).map(|n| AttributeValue::S(format!("{n:0>128}"))).collect();
+        let item = world.database().update_item().table_name(TABLE);
+        let item = item.key("pk", AttributeValue::S(format!("C#{room}")));
+        let item = item.key("sk", AttributeValue::S(format!("M#{}", &sent[room.len()..])));
+        let item =
+            item.update_expression("SET hidden_by = :users").condition_expression("attribute_exists(pk)");
+        item.expression_attribute_values(":users", AttributeValue::L(users)).send()
+    };
+    hidden_by(1_000).await.unwrap();
+    bob.delete(&path).await.refused(409, "conflict");
+    hidden_by(999).await.unwrap();
+    bob.delete(&path).await.expect(200);
+    assert!(bob.messages(&room).await.is_empty());
+    alice.patch(&format!("/api/messages/{sent}"), &json!({"message_text": "ham"})).await.expect(200);
+    alice.delete(&format!("/api/messages/{sent}")).await.expect(200);
+}

@@ -7,7 +7,11 @@ use std::path::{Path, PathBuf};
 use harness::World;
 use harness::build::root;
 use harness::roles::{resource, resources, statements};
+use local::gateway::{ALLOWED_HEADERS, MAX_AGE};
 use serde_json::{Value, json};
+
+/// The paths of the template's events for requests that match no other route.
+const CATCH_ALL: [&str; 2] = ["/", "/{proxy+}"];
 
 fn text(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap()
@@ -31,7 +35,7 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// The method and path of each event in the template.
+/// The method and path of each event in the template, except for those of unknown routes.
 pub(crate) fn routes_of_the_template() -> BTreeSet<(String, String)> {
     let template = text("infra/template.yaml");
     let routes = template.lines().filter_map(|line| {
@@ -39,7 +43,7 @@ pub(crate) fn routes_of_the_template() -> BTreeSet<(String, String)> {
         let (method, rest) = rest.split_once(", Path: \"")?;
         Some((method.to_owned(), rest.split('"').next()?.to_owned()))
     });
-    routes.collect()
+    routes.filter(|(_, path)| !CATCH_ALL.contains(&path.as_str())).collect()
 }
 
 /// The method and path of each route in the functions' sources.
@@ -273,13 +277,40 @@ fn alarms_and_the_dashboard_look_at_what_exists() {
         resources.values().flat_map(|block| block.split("Namespace: Tidings\n      MetricName: ").skip(1));
     let own: Vec<&str> = own.map(|rest| rest.lines().next().unwrap()).collect();
     assert_eq!(own, [format!("{:?}", observe::metrics::Metric::PushesFailed)]);
+    // It is published even with the fewest metrics.
+    assert!(observe::metrics::Metric::PushesFailed.is_basic());
 }
 
 #[test]
-fn what_no_route_takes_goes_to_one_function() {
-    let unknown = "Properties: { ApiId: !Ref Api }\n";
-    let takers: Vec<_> = resources().into_iter().filter(|(_, block)| block.contains(unknown)).collect();
-    assert_eq!(takers.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["About"]);
+fn unknown_routes_go_to_one_function_and_preflights_to_none() {
+    let resources = resources();
+    let takers: Vec<&str> = resources
+        .iter()
+        .filter(|(_, block)| CATCH_ALL.iter().any(|path| block.contains(&format!("Path: \"{path}\""))))
+        .map(|(name, _)| name.as_str())
+        .collect();
+    assert_eq!(takers, ["About"]);
+    for method in ["GET", "POST", "PUT", "PATCH", "DELETE"] {
+        assert!(resources["About"].contains(&format!("Method: {method}, Path: \"/{{proxy+}}\"")), "{method}");
+    }
+    // Either of these would take OPTIONS from API Gateway, which answers it without a function.
+    let template = text("infra/template.yaml");
+    for greedy in
+        ["Properties: { ApiId: !Ref Api }", "$default, ", "Method: ANY", "Method: OPTIONS", "Method: \"*\""]
+    {
+        assert!(!template.contains(greedy), "{greedy}");
+    }
+}
+
+#[test]
+fn api_gateway_answers_preflights_as_the_local_stack_does() {
+    let api = resources().remove("Api").unwrap();
+    let (_, headers) = api.split_once("AllowHeaders: [").unwrap();
+    let headers = headers.split(']').next().unwrap().split(',').map(str::trim);
+    assert_eq!(headers.collect::<Vec<_>>(), ALLOWED_HEADERS);
+    assert!(api.contains(&format!("MaxAge: {}\n", MAX_AGE.as_secs())));
+    assert!(api.contains("AllowMethods: [GET, POST, PUT, PATCH, DELETE]\n"));
+    assert!(api.contains("ExposeHeaders: [x-request-id, retry-after]\n"));
 }
 
 #[test]
@@ -305,5 +336,5 @@ fn the_guide_wakes_the_fan_out_with_an_event_that_it_takes() {
     let group = domain::id::ConversationId::new(domain::id::ConversationKind::Group);
     let pk = key["pk"]["S"].as_str().unwrap().replace("CONVERSATION", group.as_str());
     let sk = key["sk"]["S"].as_str().unwrap();
-    assert_eq!(store::logged_conversation(&pk, sk), Some(group));
+    assert_eq!(store::Task::of(&pk, sk), Some(store::Task::Changes(group)));
 }

@@ -1,4 +1,5 @@
-//! Computes what Tidings costs in AWS: each call, as metered, and a month of 1,000 users in three usage patterns.
+//! Computes what Tidings costs in AWS: each call, as metered, a month of 1,000 users in three usage patterns, and a month
+//! in which nobody calls.
 //!
 //! The functions run in this process, on the embedded engine, which counts capacity units by DynamoDB's rules. Prices,
 //! assumptions about Lambda, and the users' behaviour are in `infra/prices.json`.
@@ -46,6 +47,7 @@ struct Sheet {
     date: String,
     prices: Prices,
     lambda: Lambda,
+    idle: Idle,
     #[serde(rename = "use")]
     usage: Usage,
 }
@@ -70,6 +72,10 @@ struct Prices {
     lambda_gb_second: Price,
     logs_per_gb: Price,
     transfer_out_per_gb: Price,
+    alarm_metric_month: Price,
+    dashboard_month: Price,
+    custom_metric_month: Price,
+    secret_month: Price,
 }
 
 /// Assumptions about functions in AWS, where nothing has been measured yet.
@@ -77,11 +83,35 @@ struct Prices {
 #[serde(deny_unknown_fields)]
 struct Lambda {
     memory_mb: f64,
-    login_memory_mb: f64,
+    /// The memory of functions that have a whole processor: the logins and the fan-out.
+    processor_memory_mb: f64,
     own_ms: f64,
     login_ms: f64,
     database_call_ms: f64,
+    /// The length of a log line, of which CloudWatch bills 26 bytes more than are written.
     log_bytes: f64,
+    /// What the line of a send has more.
+    send_log_bytes: f64,
+    /// What each line has more if all metrics are published.
+    more_log_bytes_of_full: f64,
+}
+
+/// What a deployment has while nobody calls, by the values of the template's parameter `Monitoring`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Idle {
+    basic: Fixed,
+    full: Fixed,
+}
+
+/// Numbers of what is billed by the month. A custom metric is billed only for the hours in which data arrives.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Fixed {
+    secrets: f64,
+    alarm_metrics: f64,
+    dashboards: f64,
+    custom_metrics: f64,
 }
 
 /// How a user uses Tidings; per day unless the name says otherwise.
@@ -150,6 +180,9 @@ impl Mul<Amounts> for f64 {
     }
 }
 
+/// A part of the costs of a month in which nobody calls.
+type FixedCost = fn(&Prices, &Fixed) -> f64;
+
 /// Costs in US dollars, by service.
 #[derive(Debug, Clone, Copy)]
 struct Dollars {
@@ -167,6 +200,28 @@ impl Dollars {
 }
 
 impl Prices {
+    fn secrets(&self, fixed: &Fixed) -> f64 {
+        fixed.secrets * self.secret_month.usd
+    }
+
+    fn alarms(&self, fixed: &Fixed) -> f64 {
+        fixed.alarm_metrics * self.alarm_metric_month.usd
+    }
+
+    fn dashboards(&self, fixed: &Fixed) -> f64 {
+        fixed.dashboards * self.dashboard_month.usd
+    }
+
+    /// The cost of a month in which nobody calls.
+    fn idle(&self, fixed: &Fixed) -> f64 {
+        self.secrets(fixed) + self.alarms(fixed) + self.dashboards(fixed)
+    }
+
+    /// The cost of a month of custom metrics, if data arrives in every hour.
+    fn metrics(&self, fixed: &Fixed) -> f64 {
+        fixed.custom_metrics * self.custom_metric_month.usd
+    }
+
     /// Multiplies each amount by its price.
     fn cost(&self, amounts: Amounts) -> Dollars {
         let million = |price: &Price| price.usd / 1e6;
@@ -203,12 +258,20 @@ impl Sheet {
         Amounts { read_units, write_units, functions: 1.0, gb_seconds, logged_bytes, ..Amounts::default() }
     }
 
+    /// Returns the amounts of the same invocation with the memory that comes with a whole processor.
+    fn with_processor(&self, amounts: Amounts) -> Amounts {
+        let more = self.lambda.processor_memory_mb / self.lambda.memory_mb;
+        Amounts { gb_seconds: amounts.gb_seconds * more, ..amounts }
+    }
+
     /// Returns the call that an HTTP answer belongs to.
     fn http(&self, name: &'static str, answer: &Answer) -> Call {
         let depth = answer.cost("depth");
         let function = self.function(depth, answer.cost("rcu"), answer.cost("wcu"));
         let sent_bytes = self.usage.header_bytes + length(&answer.json.to_string());
-        Call { name, depth, amounts: Amounts { http_calls: 1.0, sent_bytes, ..function } }
+        let more = if name.starts_with("send") { self.lambda.send_log_bytes } else { 0.0 };
+        let logged_bytes = function.logged_bytes + more;
+        Call { name, depth, amounts: Amounts { http_calls: 1.0, sent_bytes, logged_bytes, ..function } }
     }
 
     /// Returns the call of an invocation that was not by HTTP.
@@ -336,7 +399,9 @@ async fn sessions(sheet: &Sheet, world: &World) -> [Call; 2] {
     let account = world.registered("carol").await;
     let body = json!({"username": "carol", "password": harness::PASSWORD});
     let mut login = sheet.http("login", &world.anonymous().post("/api/auth/login", &body).await.expect(200));
-    login.amounts.gb_seconds += sheet.lambda.login_ms / 1e3 * sheet.lambda.login_memory_mb / 1024.0;
+    // The password is hashed while the function's whole memory is billed.
+    login.amounts.gb_seconds += sheet.lambda.login_ms / 1e3 * sheet.lambda.memory_mb / 1024.0;
+    login.amounts = sheet.with_processor(login.amounts);
     let body = json!({"refresh_token": account.refresh_token});
     let refreshed = world.anonymous().post("/api/auth/refresh", &body).await.expect(200);
     [login, sheet.http("refresh of a session", &refreshed)]
@@ -408,7 +473,7 @@ async fn groups(sheet: &Sheet) -> Vec<Call> {
     meter.watch(world.fan_out(&group)).await;
     let Reading { calls: made, rcu, wcu, .. } = meter.read();
     // How many of these calls overlap varies between runs. Assume the worst case: all run one after another.
-    let fan_out = sheet.function(f64::from(made), rcu, wcu);
+    let fan_out = sheet.with_processor(sheet.function(f64::from(made), rcu, wcu));
     calls.push(Call { amounts: sent.amounts + fan_out, ..sent });
     calls
 }
@@ -456,7 +521,10 @@ impl Measured {
         let adaptive = messages * self.polls_within(seconds / messages).max(1.0);
         let by_frame = |call: &Call| Amounts { http_calls: 0.0, socket_messages: 2.0, ..call.amounts };
         let frames = usage.messages_sent_a_day * by_frame(&self.send) + signals * by_frame(&self.typing);
+        // A sender's own sockets get the message, too. A read mark goes to the reader and to the other user.
         let pushes = usage.messages_received_a_day * (1.0 + usage.typing_signals_per_message)
+            + usage.messages_sent_a_day
+            + 2.0 * usage.conversations_opened_a_day
             + 2.0 * usage.sessions_a_day * usage.peers_online;
         let minutes = Amounts { socket_minutes: seconds / 60.0, ..Amounts::default() };
         let socket = usage.sessions_a_day
@@ -503,31 +571,56 @@ impl Sheet {
             usage.messages_received_a_day,
             usage.conversations_opened_a_day,
         );
+        let prices = &self.prices;
+        let fixed = prices.idle(&self.idle.basic) + prices.metrics(&self.idle.basic);
         for UsagePattern { name, polls, amounts } in measured.patterns(usage) {
-            let dollars = money(USERS * self.prices.cost(amounts).total());
+            let dollars = money(USERS * prices.cost(amounts).total() + fixed);
             let _ = writeln!(text, "| {name} | {polls:.0} | {dollars} |");
         }
-        let prices = &self.prices;
+        text + &self.idle_table() + &self.assumptions()
+    }
+
+    /// Formats the costs of a month in which nobody calls.
+    fn idle_table(&self) -> String {
+        let (prices, Idle { basic, full }) = (&self.prices, &self.idle);
+        let mut text = String::from(
+            "\nA month in which nobody calls costs:\n\n| | `Monitoring=basic` | `Monitoring=full` |\n| --- | --- | --- |\n",
+        );
+        let rows: [(&str, FixedCost); 5] = [
+            ("the secret", Prices::secrets),
+            ("the alarms, if there is a topic", Prices::alarms),
+            ("the dashboard", Prices::dashboards),
+            ("together", Prices::idle),
+            ("once somebody calls, also the metrics: up to", Prices::metrics),
+        ];
+        for (name, cost) in rows {
+            let (basic, full) = (money(cost(prices, basic)), money(cost(prices, full)));
+            let _ = writeln!(text, "| {name} | {basic} | {full} |");
+        }
+        text
+    }
+
+    /// Says what the tables include and assume.
+    fn assumptions(&self) -> String {
+        let Self { region, date, prices, lambda, usage, .. } = self;
         let per_gb = prices.dynamodb_storage_per_gb_month.usd + prices.dynamodb_recovery_per_gb_month.usd;
-        let lambda = &self.lambda;
-        let _ = write!(
-            text,
-            "\nThese are list prices in {} of {}, without free tiers. They include API Gateway, Lambda, logs and transfer.\n\
-             A function is assumed to run for {} ms plus {} ms per sequential database call; this has not been measured in AWS.\n\
-             Storing a million messages costs about ${} a month. [infra/prices.json](infra/prices.json) has the prices and\n\
-             assumptions.\n",
-            self.region,
-            self.date,
+        format!(
+            "\nThese are list prices in {region} of {date}, without free tiers. They include API Gateway, Lambda, logs and\n\
+             transfer; the months of 1,000 users also include all of `Monitoring=basic`. With `Monitoring=full`, log lines are\n\
+             {} bytes longer: ${} per million calls. A function is assumed to run for {} ms plus {} ms per sequential database\n\
+             call; this has not been measured in AWS. Storing a million messages costs about ${} a month.\n\
+             [infra/prices.json](infra/prices.json) has the prices and assumptions.\n",
+            lambda.more_log_bytes_of_full,
+            money(1e6 * lambda.more_log_bytes_of_full / 1e9 * prices.logs_per_gb.usd),
             lambda.own_ms,
             lambda.database_call_ms,
             money(1e6 * usage.stored_bytes_per_message / 1e9 * per_gb),
-        );
-        text
+        )
     }
 
     /// Formats all figures, with the formulas.
     fn details(&self, measured: &Measured) -> String {
-        let Self { region, date, prices, lambda, usage } = self;
+        let Self { region, date, prices, lambda, usage, .. } = self;
         let mut text = format!(
             "prices of {region}, {date}: infra/prices.json\n\n\
              dollars = read units x {} / 1M + write units x {} / 1M          (database)\n        \
@@ -535,13 +628,14 @@ impl Sheet {
              + functions x {} / 1M + GB-seconds x {}             (functions)\n        \
              + bytes logged x {} / 1G                                        (logs)\n        \
              + bytes sent x {} / 1G                                         (transfer)\n\
-             seconds of a function = {} ms + {} ms x sequential calls, at {} MB (a login: {} ms more at {} MB); \
-             {} bytes of log\n\
+             seconds of a function = {} ms + {} ms x sequential calls, at {} MB (a login: {} ms more, and at {} MB, like \
+             the fan-out); {} bytes of log, {} more for a send\n\
              a month = days x (opened x page + sessions x inbox + sent x (send + signals x typing) + the pattern's own part):\n  \
              polling every 2 s: a poll every 2 s online; sent + received of them return a message, one a minute records presence\n  \
              polling after poll_after_ms: the polls that it allows between two messages, which arrive at equal intervals\n  \
-             a socket: sends and typing as frames (2 socket messages, no HTTP call), a push for each message and signal\n  \
-             received, two pushes per session from each online peer, pings every {PING_MINUTES} minutes, minutes online\n\
+             a socket: sends and typing as frames (2 socket messages, no HTTP call), a push for each message sent or\n  \
+             received and each signal received, two for each conversation opened (its read marks), two per session from\n  \
+             each online peer, pings every {PING_MINUTES} minutes, minutes online\n\
              {usage:?}\n\n{:<42}{:>6}{:>7}{:>7}",
             prices.dynamodb_read_units_per_million.usd,
             prices.dynamodb_write_units_per_million.usd,
@@ -556,8 +650,9 @@ impl Sheet {
             lambda.database_call_ms,
             lambda.memory_mb,
             lambda.login_ms,
-            lambda.login_memory_mb,
+            lambda.processor_memory_mb,
             lambda.log_bytes,
+            lambda.send_log_bytes,
             "dollars per million",
             "depth",
             "RCU",

@@ -1,11 +1,14 @@
 //! All functions behind one port, as with API Gateway.
 
+use std::time::Duration;
+
 use aws_lambda_events::dynamodb::Event;
 use aws_lambda_events::streams::DynamoDbEventResponse;
 use axum::Router;
 use axum::extract::Request;
-use axum::http::{HeaderName, HeaderValue, Method, header};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::Response;
 use axum::routing::get;
 use edge::app::App;
 use edge::boundary::boundary;
@@ -16,8 +19,28 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::console::{Console, log_requests};
 use crate::lambda::{self, Lambda};
-use crate::metrics;
+use crate::metrics::{self, is_loopback};
 use crate::websocket::{Call, Functions, Gateway, call};
+
+/// The request headers that browsers may send from other origins: those of the API, and those that tools for tracing add
+/// to each request. The template has the same list.
+pub const ALLOWED_HEADERS: [&str; 13] = [
+    "authorization",
+    "content-type",
+    "x-requested-with",
+    "traceparent",
+    "tracestate",
+    "baggage",
+    "sentry-trace",
+    "b3",
+    "newrelic",
+    "x-datadog-origin",
+    "x-datadog-parent-id",
+    "x-datadog-sampling-priority",
+    "x-datadog-trace-id",
+];
+/// How long browsers may cache the answer to a preflight. The template has the same time.
+pub const MAX_AGE: Duration = Duration::from_hours(2);
 
 /// Wraps a function's handler, which takes the app and an event, and observes it under the function's name.
 macro_rules! on {
@@ -56,7 +79,7 @@ fn routes() -> Router<App> {
 }
 
 /// Returns the service of the main port: the functions, sockets, and this process's metrics. The functions run in this
-/// process unless `lambda` is given.
+/// process unless `lambda` is given. Without `cors_origins`, browsers may call from any origin on this machine.
 pub fn service(
     app: App,
     lambda: Option<&Lambda>,
@@ -73,11 +96,27 @@ pub fn service(
         Some(console) => service.layer(from_fn_with_state(console, log_requests)),
         None => service,
     };
-    if cors_origins.is_empty() { service } else { service.layer(cors(cors_origins)) }
+    service.layer(cors(cors_origins)).layer(from_fn(without_content))
+}
+
+/// Answers preflights with 204, as API Gateway does. The layer for CORS answers them, for every path, with 200.
+async fn without_content(request: Request, next: Next) -> Response {
+    let is_preflight = request.method() == Method::OPTIONS;
+    let mut response = next.run(request).await;
+    if is_preflight {
+        *response.status_mut() = StatusCode::NO_CONTENT;
+    }
+    response
+}
+
+fn is_local(origin: &str) -> bool {
+    origin.split_once("://").is_some_and(|(_, host)| is_loopback(host))
 }
 
 fn cors(origins: &[String]) -> CorsLayer {
-    let allowed = if origins.iter().any(|origin| origin == "*") {
+    let allowed = if origins.is_empty() {
+        AllowOrigin::predicate(|origin, _| origin.to_str().is_ok_and(is_local))
+    } else if origins.iter().any(|origin| origin == "*") {
         AllowOrigin::any()
     } else {
         AllowOrigin::list(origins.iter().filter_map(|origin| HeaderValue::from_str(origin.trim()).ok()))
@@ -85,6 +124,7 @@ fn cors(origins: &[String]) -> CorsLayer {
     CorsLayer::new()
         .allow_origin(allowed)
         .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
-        .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE])
+        .allow_headers(ALLOWED_HEADERS.map(HeaderName::from_static))
         .expose_headers([HeaderName::from_static("x-request-id"), header::RETRY_AFTER])
+        .max_age(MAX_AGE)
 }

@@ -78,7 +78,7 @@ pub struct Options {
         default_missing_value = "2000"
     )]
     pub demo: Option<usize>,
-    /// Origins that browsers may call from, separated by commas; * for any
+    /// Origins that browsers may call from, separated by commas; * for any; if unset, all origins on this machine
     #[arg(long, global = true, env = "TIDINGS_CORS_ORIGINS", value_delimiter = ',')]
     pub cors_origins: Vec<String>,
     /// Do not print a line for each request

@@ -193,18 +193,27 @@ fn quoted(value: &str) -> String {
     format!("{quote}{value}{quote}")
 }
 
-/// Returns the variables that functions need in addition to this process's environment, as the template sets them in
-/// AWS.
+/// Returns all variables that functions need, as the template sets them in AWS. A program behind an Invoke API gets
+/// nothing else from this process, so settings of its environment are among them.
 fn environment(settings: &Settings, database: &str, push_endpoint: &str) -> Vec<(String, String)> {
+    let switch = |is_on: bool| if is_on { "on" } else { "off" }.to_owned();
+    let text = |setting: &Option<String>| setting.clone().unwrap_or_default();
     let mut variables = vec![
         ("AWS_ENDPOINT_URL_DYNAMODB", database.to_owned()),
         ("TIDINGS_TABLE", settings.table.clone()),
         ("TIDINGS_SECRET", settings.secret.clone()),
         ("TIDINGS_PUSH_ENDPOINT", push_endpoint.to_owned()),
-        ("TIDINGS_METER", "on".to_owned()),
+        ("TIDINGS_JWT_SECRET", text(&settings.jwt_secret)),
+        ("TIDINGS_SECRET_PREVIOUS", text(&settings.previous_secret)),
+        ("TIDINGS_JWKS_URL", variable("TIDINGS_JWKS_URL").unwrap_or_default()),
+        ("TIDINGS_JWT_ISSUER", text(&settings.jwt_issuer)),
+        ("TIDINGS_JWT_AUDIENCE", text(&settings.jwt_audience)),
+        ("TIDINGS_REGISTRATION", switch(settings.registration)),
+        ("TIDINGS_DIRECTORY", switch(settings.directory)),
+        ("TIDINGS_RATE_LIMITS", switch(settings.limited)),
+        ("TIDINGS_METER", switch(settings.metered)),
         ("AWS_EC2_METADATA_DISABLED", "true".to_owned()),
     ];
-    variables.extend(settings.jwt_secret.clone().map(|secret| ("TIDINGS_JWT_SECRET", secret)));
     for (name, default) in
         [("AWS_ACCESS_KEY_ID", "local"), ("AWS_SECRET_ACCESS_KEY", "local"), ("AWS_REGION", "us-east-1")]
     {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use axum::Router;
 use axum::extract::ConnectInfo;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 use domain::error::Error;
@@ -38,8 +38,13 @@ pub fn routes(folder: &Path, demo: Option<String>) -> Router {
         .method_not_allowed_fallback(unknown)
 }
 
-async fn unknown() -> Problem {
-    Error::NotFound("There is no such route.").into()
+/// Answers 404, and preflights with 204, but without the headers that would let other origins read the page or the
+/// people's tokens.
+async fn unknown(method: Method) -> Response {
+    if method == Method::OPTIONS {
+        return StatusCode::NO_CONTENT.into_response();
+    }
+    Problem::from(Error::NotFound("There is no such route.")).into_response()
 }
 
 /// Returns the page, or instructions to build it. Reads the file at each request, because it may be built meanwhile.

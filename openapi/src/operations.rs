@@ -137,7 +137,7 @@ fn messages() -> Vec<Operation> {
             200,
             "What remains of the message; null if it was only hidden.",
         )
-        .fails_with([NotAParticipant, NotTheSender, NotFound("")])
+        .fails_with([NotAParticipant, NotTheSender, NotFound(""), Conflict("")])
         .limited(),
         call(
             "delete",

@@ -1,6 +1,6 @@
 //! The socket's frames and events.
 
-use domain::conversation::Watermark;
+use domain::conversation::{Description, Watermark};
 use domain::event::EventView;
 use domain::message::{DraftFields, MessageView};
 use domain::presence::PresenceView;
@@ -49,7 +49,10 @@ pub(crate) fn events(schemas: &mut Schemas) {
     let mut queued = Vec::new();
     for (kind, name, titles) in EVENTS {
         let data = match titles {
-            ["Changes"] => changes(&schemas.definition("Conversation")),
+            ["Changes"] => {
+                let description = schemas.input::<Description>();
+                changes(&schemas.definition("Conversation"), &description)
+            }
             ["Nothing"] => object(&[]),
             titles => data(titles),
         };
@@ -113,11 +116,11 @@ fn description(kind: &str) -> &'static str {
 }
 
 /// The data of `conversation.updated`: some members of the row, and a version.
-fn changes(row: &Value) -> Value {
+fn changes(row: &Value, description: &Value) -> Value {
     let names = ["name", "photo_url", "other_user_name", "participant_count", "is_admin"];
     let mut properties: Map<String, Value> =
         names.iter().map(|name| ((*name).to_owned(), row["properties"][name].clone())).collect();
-    let description = json!({"anyOf": [component("Description"), {"type": "null"}]});
+    let description = json!({"anyOf": [description, {"type": "null"}]});
     properties.insert("description".to_owned(), description);
     properties.insert("version".to_owned(), json!({"type": "integer", "minimum": 0}));
     json!({"type": "object", "properties": properties, "required": ["version"], "additionalProperties": false})

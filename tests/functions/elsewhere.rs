@@ -102,6 +102,30 @@ async fn the_event_has_the_format_of_api_gateway() {
     assert_eq!(event, expected);
 }
 
+#[test]
+fn the_environment_file_has_the_settings_of_the_process() {
+    if binaries::wanted() {
+        // The functions cannot run in two places.
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let set = [
+        ("TIDINGS_TABLE", "another-table"),
+        ("TIDINGS_SECRET_PREVIOUS", "the secret before, of more than 32 bytes"),
+        ("TIDINGS_JWKS_URL", "http://127.0.0.1:9/keys"),
+        ("TIDINGS_JWT_ISSUER", "https://issuer.example"),
+        ("TIDINGS_JWT_AUDIENCE", "the audience"),
+        ("TIDINGS_REGISTRATION", "off"),
+        ("TIDINGS_DIRECTORY", "off"),
+        ("TIDINGS_RATE_LIMITS", "off"),
+    ];
+    let _server = Server::start_with(folder.path(), &["--invoke-url", "http://127.0.0.1:9"], &set);
+    let file = fs::read_to_string(folder.path().join("functions.env")).unwrap();
+    for (name, value) in set {
+        assert!(file.lines().any(|line| line == format!("{name}='{value}'")), "{name} is not in\n{file}");
+    }
+}
+
 #[tokio::test]
 async fn a_function_is_also_found_by_its_name_in_the_template() {
     let (lambda, mut calls) = api(|name| match name {

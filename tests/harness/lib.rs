@@ -304,6 +304,7 @@ pub fn settings() -> Settings {
         limited: false,
         registration: true,
         directory: true,
+        trusted_proxies: Vec::new(),
         metered: true,
     }
 }
@@ -316,4 +317,20 @@ fn config(wire: &Wire) -> Builder {
         .endpoint_url("http://database.invalid")
         .http_client(wire.http_client())
         .interceptor(roles::call_recorder())
+}
+
+/// The sequence number of the record of [`stream_event`].
+pub const SEQUENCE_NUMBER: &str = "7";
+
+/// Returns the event with which the table's stream tells a function of a new item.
+pub fn stream_event(pk: &str, sk: &str) -> aws_lambda_events::dynamodb::Event {
+    let record = json!({
+        "awsRegion": "us-east-1", "eventID": "1", "eventName": "INSERT", "eventSource": "aws:dynamodb",
+        "dynamodb": {
+            "ApproximateCreationDateTime": 0, "SizeBytes": 1, "StreamViewType": "KEYS_ONLY",
+            "SequenceNumber": SEQUENCE_NUMBER, "NewImage": {},
+            "Keys": {"pk": {"S": pk}, "sk": {"S": sk}},
+        },
+    });
+    serde_json::from_value(json!({"Records": [record]})).expect("an event")
 }

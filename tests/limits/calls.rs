@@ -1,9 +1,11 @@
 //! The limits of single calls: what each costs, and what a refused one leaves behind.
 
+use domain::error::Error;
 use domain::limits::{
     BLOCKS, CHANGES, CONVERSATIONS, LOGINS_FROM_ADDRESS, PASSWORDS, PASSWORDS_OF_ACCOUNT, PRESENCE,
-    PROFILE_CHANGES, REFRESHES, REGISTRATIONS, RateLimit, SEARCHES, TICKETS, TYPING, WRITES,
+    PROFILE_CHANGES, REFRESHES, REGISTRATIONS, RateLimit, SEARCHES, SOCKETS, TICKETS, TYPING, WRITES,
 };
+use domain::time::Timestamp;
 use edge::auth;
 use harness::sync::Place;
 use harness::{Actor, Answer, SECRET, World};
@@ -133,6 +135,23 @@ async fn presence_tickets_and_blocks_have_their_own_buckets() {
 }
 
 #[tokio::test]
+async fn new_sockets_are_limited() {
+    let world = limited().await;
+    let alice = world.user("alice").await.id.parse().unwrap();
+    for _ in 0..burst(&SOCKETS) {
+        world.app.store.admit_socket(&alice).await.unwrap();
+    }
+    assert!(matches!(world.app.store.admit_socket(&alice).await, Err(Error::RateLimited(2))));
+    // However slowly they were opened, a user cannot have more than 100.
+    for n in 0..101 {
+        let expires = Timestamp::from_millis(world.app.store.now().millis() + 60_000);
+        world.app.store.add_socket(&alice, &n.to_string(), expires, None).await.unwrap();
+        let recorded = world.app.store.record_connect(&alice).await;
+        assert_eq!(matches!(recorded, Err(Error::RateLimited(60))), n == 100, "{n}");
+    }
+}
+
+#[tokio::test]
 async fn searches_are_limited() {
     let machines = Machines::new().await;
     let alice = machines.now("alice");
@@ -149,7 +168,7 @@ async fn searches_are_limited() {
 
 /// Returns a user with a token that carries this name.
 fn named(world: &World, id: &str, name: &str) -> Actor {
-    let expires = domain::time::Timestamp::from_millis(world.app.store.now().millis() + 3_600_000);
+    let expires = Timestamp::from_millis(world.app.store.now().millis() + 3_600_000);
     let token = auth::sign(SECRET.as_bytes(), &id.parse().unwrap(), Some(name), expires).unwrap();
     world.stranger(id).with_token(Some(&token))
 }
@@ -219,12 +238,13 @@ async fn tickets_do_not_make_presence_expensive() {
 #[tokio::test]
 async fn the_documented_limits_are_those_of_the_code() {
     let documented = std::fs::read_to_string(harness::build::root().join("docs/operations.md")).unwrap();
-    let limits: [(&str, RateLimit); 14] = [
+    let limits: [(&str, RateLimit); 15] = [
         ("WRITES", WRITES),
         ("TYPING", TYPING),
         ("CONVERSATIONS", CONVERSATIONS),
         ("CHANGES", CHANGES),
         ("PRESENCE", PRESENCE),
+        ("SOCKETS", SOCKETS),
         ("TICKETS", TICKETS),
         ("BLOCKS", BLOCKS),
         ("SEARCHES", SEARCHES),
@@ -236,7 +256,7 @@ async fn the_documented_limits_are_those_of_the_code() {
         ("REFRESHES", REFRESHES),
     ];
     let code = std::fs::read_to_string(harness::build::root().join("shared/domain/src/limits.rs")).unwrap();
-    assert_eq!(code.matches("pub const ").count() - code.matches("pub const fn ").count(), limits.len());
+    assert_eq!(code.matches(": RateLimit = RateLimit::new(").count() - 1, limits.len());
     for (name, limit) in limits {
         let row = documented.lines().find(|line| line.starts_with(&format!("| `{name}` |")));
         let cells: Vec<&str> = row.expect(name).split('|').map(str::trim).collect();

@@ -113,3 +113,17 @@ fn ago(live: &Live, seconds: i64) -> App {
     let clock = Clock::off_by(-1000 * seconds);
     App { store: Store::new(config, "tidings".to_owned(), clock, false), ..live.stack.app.clone() }
 }
+
+#[tokio::test]
+async fn a_user_can_open_60_sockets_at_once() {
+    let live = Live::start().await;
+    let alice = live.user("alice").await;
+    let query = format!("?token={}", live.token("alice"));
+    let mut sockets = Vec::new();
+    for _ in 0..60 {
+        sockets.push(live.dial(&query, None).await.unwrap().0);
+    }
+    assert_eq!(live.refusal(&query, None).await, 429);
+    // A refused socket leaves nothing, and the others work.
+    assert_works(&live, sockets.pop().unwrap(), &alice).await;
+}

@@ -1,7 +1,8 @@
-//! The handler of the table's stream: fans out the changes of large conversations.
+//! The handler of the table's stream: fans out the changes of large conversations, and the new names of users with many
+//! peers.
 //!
-//! Invariant: a record is only a wake-up call. What is left to fan out follows from the conversation's checkpoint, so a
-//! repeated or late record does no harm. A call ends: it fans out what there is when it begins, as each later change has a
+//! Invariant: a record is only a wake-up call. What is left to do follows from the conversation's checkpoint, or from the
+//! position in the user's profile, so a repeated or late record does no harm. A call ends: it fans out what there is when it begins, as each later change has a
 //! record of its own, and reports what it cannot finish in [`TIME_LIMIT`].
 
 use std::collections::BTreeMap;
@@ -18,18 +19,18 @@ use observe::log::reason;
 use observe::meter;
 use observe::metrics::Metric;
 use serde_dynamo::AttributeValue;
-use store::{ChangeBatch, FannedOut, logged_conversation, table};
+use store::{ChangeBatch, FannedOut, Task, table};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
-/// How many conversations are fanned out concurrently. Each already writes to many participants at once.
-const CONCURRENT_CONVERSATIONS: usize = 4;
+/// How many tasks are done concurrently. Each already writes to many users at once.
+const CONCURRENT_TASKS: usize = 4;
 /// How long a call fans out: less than the function's time-out in the template, 60 s, so that it can still report the
 /// records that are left.
 const TIME_LIMIT: Duration = Duration::from_secs(50);
 
-/// Fans out each conversation of a batch of records once, and reports the records of those that failed. Lambda retries
-/// from the first of these on; a conversation that is already done then costs one read.
+/// Does each task of a batch of records once, and reports the records of those that failed. Lambda retries from the first
+/// of these on; a task that is already done then costs one read.
 ///
 /// # Errors
 /// None: failures are in the response.
@@ -44,30 +45,45 @@ pub async fn handle(app: App, event: Event) -> Result<DynamoDbEventResponse, Str
 pub async fn handle_until(app: App, event: Event, end: Instant) -> Result<DynamoDbEventResponse, String> {
     meter::note_field("route", "stream");
     meter::note_field("records", event.records.len());
-    let mut records_of: BTreeMap<ConversationId, Vec<EventRecord>> = BTreeMap::new();
+    let mut records_of: BTreeMap<Task, Vec<EventRecord>> = BTreeMap::new();
     for record in event.records {
-        if let Some(conversation) = conversation(&record) {
-            records_of.entry(conversation).or_default().push(record);
+        if let Some(task) = task(&record) {
+            records_of.entry(task).or_default().push(record);
         }
     }
-    let outcomes = stream::iter(records_of).map(|(conversation, records)| {
+    let outcomes = stream::iter(records_of).map(|(task, records)| {
         let app = &app;
         async move {
-            let outcome = timeout_at(end, fan_out(app, &conversation)).await;
+            let outcome = timeout_at(end, perform(app, &task)).await;
             let late = |_| Err(Error::Unavailable("the time for the fan-out was over".into()));
-            (outcome.unwrap_or_else(late), conversation, records)
+            (outcome.unwrap_or_else(late), task, records)
         }
     });
     let mut response = DynamoDbEventResponse::default();
-    let mut outcomes = outcomes.buffer_unordered(CONCURRENT_CONVERSATIONS);
-    while let Some((outcome, conversation, records)) = outcomes.next().await {
+    let mut outcomes = outcomes.buffer_unordered(CONCURRENT_TASKS);
+    while let Some((outcome, task, records)) = outcomes.next().await {
         let Err(error) = outcome else { continue };
         meter::failed(&error);
-        let reason = reason(&error);
-        tracing::error!(%conversation, code = error.code(), error = reason, "a conversation is not up to date");
+        let (code, reason) = (error.code(), reason(&error));
+        match &task {
+            Task::Changes(conversation) => {
+                tracing::error!(%conversation, code, error = reason, "a conversation is not up to date");
+            }
+            Task::Rename(user) => tracing::error!(%user, code, error = reason, "a name is not up to date"),
+        }
         response.batch_item_failures.extend(records.into_iter().map(failure));
     }
     Ok(response)
+}
+
+async fn perform(app: &App, task: &Task) -> Result<(), Error> {
+    match task {
+        Task::Changes(conversation) => fan_out(app, conversation).await,
+        Task::Rename(user) => {
+            while app.store.continue_rename(user).await? {}
+            Ok(())
+        }
+    }
 }
 
 /// Fans out the changes of a large conversation to all its participants, from its checkpoint to the newest change when
@@ -123,12 +139,12 @@ fn failure(record: EventRecord) -> DynamoDbBatchItemFailure {
     failure
 }
 
-/// The conversation of a record, if the record is a new entry of its log.
-fn conversation(record: &EventRecord) -> Option<ConversationId> {
+/// The task of a record, if the record is a new item that hands one over.
+fn task(record: &EventRecord) -> Option<Task> {
     let text = |name| match record.change.keys.get(name) {
         Some(AttributeValue::S(text)) => Some(text),
         _ => None,
     };
     let (pk, sk) = (text("pk")?, text("sk")?);
-    if table::wakes(&record.event_name, sk) { logged_conversation(pk, sk) } else { None }
+    if table::wakes(&record.event_name, sk) { Task::of(pk, sk) } else { None }
 }

@@ -4,11 +4,13 @@ use aws_lambda_events::apigw::{ApiGatewayProxyResponse, ApiGatewayWebsocketProxy
 use domain::caller::Caller;
 use domain::error::Error;
 use edge::app::App;
-use edge::socket::{PROTOCOL, SocketEvent, accepted, log_fault};
+use edge::socket::{PROTOCOL, SocketEvent, accepted, log_fault, refused};
+use futures_util::join;
+use observe::log::reason;
 use observe::meter;
 use observe::metrics::Metric;
 
-/// Stores the socket and publishes its user's presence.
+/// Stores the socket and publishes its user's presence. Refuses the handshake with 429 if the user has opened too many.
 ///
 /// # Errors
 /// An error code if the fault is ours; API Gateway then refuses the handshake.
@@ -25,11 +27,25 @@ async fn connect(
 ) -> Result<ApiGatewayProxyResponse, Error> {
     let SocketEvent { connection, caller, wants_protocol, .. } = SocketEvent::read(event)?;
     let Caller { user, expires, session, .. } = &caller;
-    app.store.add_socket(user, &connection, *expires, session.as_ref()).await?;
-    meter::count(Metric::SocketsOpened);
-    if let Ok(delivery) = app.store.record_connect(&caller.user).await {
-        app.push.deliver(&app.store, delivery).await;
+    let (added, admitted) = join!(
+        app.store.add_socket(user, &connection, *expires, session.as_ref()),
+        app.store.admit_socket(user)
+    );
+    added?;
+    let published = match admitted {
+        Ok(()) => app.store.record_connect(user).await,
+        Err(error) => Err(error),
+    };
+    match published {
+        Ok(delivery) => app.push.deliver(&app.store, delivery).await,
+        Err(Error::RateLimited(_)) => {
+            app.store.remove_socket(user, &connection).await?;
+            return Ok(refused(429));
+        }
+        // The socket works all the same; peers learn of its user when they ask.
+        Err(error) => tracing::warn!(error = reason(&error), "the presence is not published"),
     }
+    meter::count(Metric::SocketsOpened);
     let mut response = accepted();
     if wants_protocol && let Ok(protocol) = PROTOCOL.parse() {
         response.headers.insert("sec-websocket-protocol", protocol);

@@ -35,6 +35,10 @@ const BODY: usize = 10 * 1024 * 1024;
 /// The template, from which the routes are taken.
 const TEMPLATE: &str = include_str!("../../../infra/template.yaml");
 
+/// The paths under which the template gives requests for unknown routes to a function. Here they go to the local stack,
+/// which also serves the page at the first of them.
+const CATCH_ALL: [&str; 2] = ["/", "/{proxy+}"];
+
 /// Returns a router that forwards the template's routes to their functions, and all other requests to `rest`.
 pub(crate) fn routes(lambda: &Lambda, rest: &Router) -> Router {
     let names = functions::http().into_iter().map(|(name, _)| name);
@@ -67,7 +71,7 @@ pub(crate) fn routes(lambda: &Lambda, rest: &Router) -> Router {
     router.method_not_allowed_fallback(unknown).fallback_service(rest.clone())
 }
 
-/// Returns function, method and path of each HTTP event of a template.
+/// Returns function, method and path of each HTTP event of a template, except for the events of unknown routes.
 fn declared(template: &str) -> impl Iterator<Item = (&str, &str, &str)> {
     let mut function = "";
     template.lines().filter_map(move |line| {
@@ -76,7 +80,8 @@ fn declared(template: &str) -> impl Iterator<Item = (&str, &str, &str)> {
         }
         let (_, rest) = line.split_once("Method: ")?;
         let (method, rest) = rest.split_once(", Path: \"")?;
-        Some((function, method, rest.split_once('"')?.0))
+        let path = rest.split_once('"')?.0;
+        (!CATCH_ALL.contains(&path)).then_some((function, method, path))
     })
 }
 

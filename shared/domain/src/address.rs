@@ -3,8 +3,7 @@
 use std::fmt::{self, Display};
 use std::net::{IpAddr, Ipv6Addr};
 
-/// The address that a request comes from, according to API Gateway or the connection. Headers are not trusted, because
-/// any client can set them. An IPv6 address is cut to its /64 network, because one client controls all of it.
+/// The address that a request comes from, according to API Gateway, the connection or a trusted proxy. An IPv6 address is cut to its /64 network, because one client controls all of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClientAddress(IpAddr);
 

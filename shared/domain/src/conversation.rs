@@ -115,6 +115,9 @@ pub struct Row {
     /// The newest change of a large conversation that was applied to the row.
     #[serde(skip_serializing_if = "is_zero")]
     pub seq: u64,
+    /// The conversation has once been large: the row may lag behind its messages.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub once_large: bool,
     /// The latest event about the conversation, apart from those of its newest message. Later events must have greater
     /// ids.
     #[serde(rename = "told", skip_serializing_if = "Option::is_none")]

@@ -34,6 +34,10 @@ pub const CHANGES: RateLimit = RateLimit::new("changes_full_at", 1_000, 200);
 pub const PRESENCE: RateLimit = RateLimit::new("presence_full_at", 2_000, 60);
 /// Tickets for sockets, per user: one per two seconds.
 pub const TICKETS: RateLimit = RateLimit::new("tickets_full_at", 2_000, 60);
+/// Sockets, per user: one new one per two seconds. Each is announced to up to 50 peers.
+pub const SOCKETS: RateLimit = RateLimit::new("sockets_full_at", 2_000, 60);
+/// Open sockets of one user. Each event is pushed to all of them.
+pub const MAX_SOCKETS: usize = 100;
 /// Blocks and their removals, per user: one per two seconds.
 pub const BLOCKS: RateLimit = RateLimit::new("blocks_full_at", 2_000, 60);
 /// Searches for messages and for people, per user: one per second. A search for messages reads up to thousands of them.

@@ -277,10 +277,9 @@ impl ReadState {
     /// Nobody has read it, in a conversation that is too large for a read count.
     pub const UNCOUNTED: Self = Self { read: false, at: None, count: None };
 
-    /// The state of a message of a direct conversation, from when the recipient read it.
+    /// The state of a message of a direct conversation: whether the recipient has read it, and when, if that is known.
     #[must_use]
-    pub fn direct(read_at: Option<Timestamp>) -> Self {
-        let read = read_at.is_some();
+    pub fn direct(read: bool, read_at: Option<Timestamp>) -> Self {
         Self { read, at: read_at.map(Timestamp::millis), count: Some(u32::from(read)) }
     }
 }

@@ -1,5 +1,6 @@
 //! The state that every function shares, and how a function starts.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region, SharedCredentialsProvider};
@@ -11,6 +12,7 @@ use domain::error::{Error, Source};
 use domain::id::Clock;
 use domain::session::Session;
 use domain::user::Profile;
+use ipnet::IpNet;
 use observe::metrics::Observer;
 use store::Store;
 
@@ -37,6 +39,8 @@ pub struct App {
     pub directory: bool,
     /// Signs cursors, tickets and refresh tokens.
     pub cursors: Arc<CursorKey>,
+    /// The proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Arc<[IpNet]>,
     /// Whether responses report their database cost in `Server-Timing`.
     pub metered: bool,
     /// Records one observation per request.
@@ -68,6 +72,8 @@ pub struct Settings {
     pub registration: bool,
     /// Whether users may search for others: yes, unless `TIDINGS_DIRECTORY=off`.
     pub directory: bool,
+    /// `TIDINGS_TRUSTED_PROXIES`: the addresses or networks of proxies in front, whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
     /// Whether responses report their database cost: only with `TIDINGS_METER=on`.
     pub metered: bool,
 }
@@ -98,6 +104,8 @@ impl Settings {
             limited: variable("TIDINGS_RATE_LIMITS").as_deref() != Some("off"),
             registration: variable("TIDINGS_REGISTRATION").as_deref() != Some("off"),
             directory: variable("TIDINGS_DIRECTORY").as_deref() != Some("off"),
+            trusted_proxies: networks(&variable("TIDINGS_TRUSTED_PROXIES").unwrap_or_default())
+                .map_err(|error| format!("TIDINGS_TRUSTED_PROXIES: {error}"))?,
             metered: variable("TIDINGS_METER").as_deref() == Some("on"),
         };
         if settings.jwt_secret.as_ref().is_some_and(|secret| secret.len() < MIN_SECRET) {
@@ -115,6 +123,17 @@ impl Settings {
         let (issuer, audience) = (self.jwt_issuer.clone(), self.jwt_audience.clone());
         Verifier::new(self.jwt_secret.as_deref(), self.jwks_url.clone(), issuer, audience, clock)
     }
+}
+
+/// Parses a list of addresses and networks, such as `10.0.0.0/8, 192.0.2.1`.
+fn networks(list: &str) -> Result<Vec<IpNet>, Source> {
+    let network = |text: &str| match text.parse::<IpAddr>() {
+        Ok(address) => Ok(address.into()),
+        Err(_) => {
+            text.parse::<IpNet>().map_err(|_| format!("{text} is neither an address nor a network").into())
+        }
+    };
+    list.split(',').map(str::trim).filter(|text| !text.is_empty()).map(network).collect()
 }
 
 impl App {
@@ -142,6 +161,7 @@ impl App {
             signer,
             directory: settings.directory,
             cursors: Arc::new(CursorKey::derive(&secrets)),
+            trusted_proxies: settings.trusted_proxies.into(),
             metered: settings.metered,
             observer: Observer::default(),
         }
@@ -168,6 +188,9 @@ impl App {
             .map(|endpoint| aws_sdk_apigatewaymanagement::config::Builder::from(&aws).endpoint_url(endpoint));
         let observer = variable("AWS_LAMBDA_FUNCTION_NAME").map_or_else(Observer::default, Observer::of);
         observer.print_to(&settings.table, std::io::stdout());
+        if variable("TIDINGS_METRICS").as_deref() == Some("basic") {
+            observer.define_only_basic();
+        }
         let mut table = aws_sdk_dynamodb::config::Builder::from(&aws);
         table.set_endpoint_url(variable("AWS_ENDPOINT_URL_DYNAMODB"));
         let app = Self { observer, ..Self::new(table, pushes, settings, Clock::default()) };

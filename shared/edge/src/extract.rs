@@ -4,7 +4,7 @@
 //! handler ensures it by the order of its arguments: `Caller` first, the body last.
 
 use std::fmt::Display;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::str::FromStr;
 
 use async_recursion::async_recursion as boxed;
@@ -17,6 +17,7 @@ use domain::fields::FromFields;
 use http::request::Parts;
 use http::{Extensions, HeaderMap, header};
 use http_body_util::BodyExt;
+use ipnet::IpNet;
 use lambda_http::request::RequestContext;
 use observe::meter::{self, Noted};
 use serde::de::DeserializeOwned;
@@ -53,9 +54,11 @@ async fn authenticated(parts: &Parts, app: &App) -> Result<Caller, Error> {
     }
 }
 
-/// The client's address: from API Gateway if the request came through it, else that of the connection.
+/// The client's address: from API Gateway if the request came through it, else that of the connection. If that is a
+/// trusted proxy, the address is the last one in `X-Forwarded-For` that is not: each proxy appends the address that it was
+/// called from, and what stands before the last trusted one can be forged.
 #[must_use]
-pub fn client_address(extensions: &Extensions) -> ClientAddress {
+pub fn client_address(extensions: &Extensions, headers: &HeaderMap, trusted: &[IpNet]) -> ClientAddress {
     let gateway = match extensions.get::<RequestContext>() {
         Some(RequestContext::ApiGatewayV2(context)) => context.http.source_ip.as_deref(),
         _ => None,
@@ -63,13 +66,22 @@ pub fn client_address(extensions: &Extensions) -> ClientAddress {
     let gateway = gateway.and_then(|address| address.parse().ok());
     let connection = || extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
     // Without either, all clients share one token bucket per address limit.
-    ClientAddress::of(gateway.or_else(connection).unwrap_or(Ipv4Addr::LOCALHOST.into()))
+    let mut address: IpAddr = gateway.or_else(connection).unwrap_or(Ipv4Addr::LOCALHOST.into());
+    let lines = headers.get_all("x-forwarded-for").iter().rev().filter_map(|line| line.to_str().ok());
+    for hop in lines.flat_map(|line| line.rsplit(',')) {
+        if !trusted.iter().any(|network| network.contains(&address.to_canonical())) {
+            break;
+        }
+        let Ok(before) = hop.trim().parse() else { break };
+        address = before;
+    }
+    ClientAddress::of(address)
 }
 
 impl FromRequestParts<App> for ClientAddress {
     type Rejection = Problem;
-    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Problem> {
-        Ok(client_address(&parts.extensions))
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        Ok(client_address(&parts.extensions, &parts.headers, &app.trusted_proxies))
     }
 }
 
@@ -279,12 +291,14 @@ fn parsed<'de, T: DeserializeOwned, D: serde::Deserializer<'de>>(from: D) -> Res
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderName;
+
     use super::*;
 
     #[test]
     fn the_client_address_is_the_gateways_or_else_the_connections() {
         let mut extensions = Extensions::new();
-        let shown = |extensions: &Extensions| client_address(extensions).to_string();
+        let shown = |extensions: &Extensions| client_address(extensions, &HeaderMap::new(), &[]).to_string();
         assert_eq!(shown(&extensions), "127.0.0.1");
         let peer: SocketAddr = "[::ffff:192.0.2.7]:443".parse().unwrap();
         extensions.insert(ConnectInfo(peer));
@@ -293,5 +307,26 @@ mod tests {
         context.http.source_ip = Some("2001:db8:1:2:3:4:5:6".to_owned());
         extensions.insert(RequestContext::ApiGatewayV2(context));
         assert_eq!(shown(&extensions), "2001:db8:1:2::");
+    }
+
+    #[test]
+    fn only_trusted_proxies_say_where_a_request_comes_from() {
+        let mut extensions = Extensions::new();
+        extensions.insert(ConnectInfo::<SocketAddr>("[::ffff:10.0.0.1]:443".parse().unwrap()));
+        let shown = |forwarded: &[&str], trusted: &[&str]| {
+            let lines = forwarded
+                .iter()
+                .map(|line| (HeaderName::from_static("x-forwarded-for"), line.parse().unwrap()));
+            let trusted: Vec<IpNet> = trusted.iter().map(|network| network.parse().unwrap()).collect();
+            client_address(&extensions, &lines.collect(), &trusted).to_string()
+        };
+        assert_eq!(shown(&["192.0.2.7"], &[]), "10.0.0.1");
+        assert_eq!(shown(&[], &["10.0.0.0/8"]), "10.0.0.1");
+        assert_eq!(shown(&["192.0.2.7"], &["10.0.0.0/8"]), "192.0.2.7");
+        // The client can send the header itself.
+        assert_eq!(shown(&["192.0.2.7, 198.51.100.1"], &["10.0.0.0/8"]), "198.51.100.1");
+        assert_eq!(shown(&["192.0.2.7", "2001:db8:1:2::3,10.0.0.2"], &["10.0.0.0/8"]), "2001:db8:1:2::");
+        assert_eq!(shown(&["192.0.2.7, unknown"], &["10.0.0.0/8"]), "10.0.0.1");
+        assert_eq!(shown(&["10.0.0.3"], &["10.0.0.0/8"]), "10.0.0.3");
     }
 }

@@ -183,6 +183,14 @@ pub fn accepted() -> ApiGatewayProxyResponse {
     response
 }
 
+/// The response to API Gateway that refuses a handshake.
+#[must_use]
+pub fn refused(status: i64) -> ApiGatewayProxyResponse {
+    let mut response = ApiGatewayProxyResponse::default();
+    response.status_code = status;
+    response
+}
+
 /// Logs a fault and returns its code, the error text for API Gateway.
 #[must_use]
 pub fn log_fault(error: &Error) -> String {

@@ -155,6 +155,13 @@ impl Metric {
         matches!(self, Self::Latency | Self::ClientErrors | Self::ServerErrors)
     }
 
+    /// Whether CloudWatch has the metric also where it has only the most important ones: what AWS's own metrics do not
+    /// show, and an alarm needs or an operator asks for every day.
+    #[must_use]
+    pub fn is_basic(self) -> bool {
+        matches!(self, Self::MessagesSent | Self::PushesFailed | Self::FanOutLag)
+    }
+
     /// The description, in one sentence.
     fn help(self) -> &'static str {
         match self {
@@ -239,6 +246,8 @@ struct LineOutput {
 struct State {
     totals: Totals,
     lines: Option<LineOutput>,
+    /// Whether the lines define only the basic metrics.
+    only_basic: bool,
 }
 
 /// Collects the observations of a process. Clones share their state.
@@ -266,6 +275,12 @@ impl Observer {
         self.state().lines = Some(LineOutput { table: table.to_owned(), writer: Box::new(writer) });
     }
 
+    /// From now on, the lines define only the most important metrics for CloudWatch, which bills each metric. They still
+    /// contain the values of all.
+    pub fn define_only_basic(&self) {
+        self.state().only_basic = true;
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -275,8 +290,9 @@ impl Observer {
     pub fn record(&self, observation: &Observation, now: Timestamp) {
         let function = observation.function.map_or_else(|| self.function.clone(), Cow::Borrowed);
         let mut state = self.state();
+        let only_basic = state.only_basic;
         if let Some(LineOutput { table, writer }) = &mut state.lines {
-            let mut line = line(observation, &function, table, now).to_string();
+            let mut line = line(observation, &function, table, now, only_basic).to_string();
             line.push('\n');
             // Flushed before the response is sent, because Lambda freezes the function afterwards.
             let _ = writer.write_all(line.as_bytes()).and_then(|()| writer.flush());
@@ -330,8 +346,8 @@ impl Observer {
     }
 }
 
-/// The line of an observation: its fields, its values, and the definitions of the metrics for CloudWatch.
-fn line(observation: &Observation, function: &str, table: &str, now: Timestamp) -> Value {
+/// The line of an observation: its fields, its values, and the definitions of the metrics for CloudWatch, if it has any.
+fn line(observation: &Observation, function: &str, table: &str, now: Timestamp, only_basic: bool) -> Value {
     let mut line = observation.fields.clone();
     // Lambda reads the level of a line on standard output from these two fields.
     line.insert("timestamp".to_owned(), json!(now));
@@ -340,8 +356,10 @@ fn line(observation: &Observation, function: &str, table: &str, now: Timestamp) 
     line.insert("table".to_owned(), json!(table));
     let (mut by_function, mut by_table) = (Vec::new(), Vec::new());
     for (metric, values) in &observation.values {
-        let definitions = if metric.is_by_function() { &mut by_function } else { &mut by_table };
-        definitions.push(json!({"Name": metric.name(), "Unit": metric.unit().name()}));
+        if metric.is_basic() || !only_basic {
+            let definitions = if metric.is_by_function() { &mut by_function } else { &mut by_table };
+            definitions.push(json!({"Name": metric.name(), "Unit": metric.unit().name()}));
+        }
         let value = match values[..] {
             [value] => json!(value),
             _ => json!(&values[..values.len().min(VALUES)]),
@@ -353,7 +371,9 @@ fn line(observation: &Observation, function: &str, table: &str, now: Timestamp) 
         .filter(|(_, metrics)| !metrics.is_empty())
         .map(|(name, metrics)| json!({"Namespace": NAMESPACE, "Dimensions": [[name]], "Metrics": metrics}))
         .collect();
-    line.insert("_aws".to_owned(), json!({"Timestamp": now.millis(), "CloudWatchMetrics": directives}));
+    if !directives.is_empty() {
+        line.insert("_aws".to_owned(), json!({"Timestamp": now.millis(), "CloudWatchMetrics": directives}));
+    }
     Value::Object(line)
 }
 
@@ -382,14 +402,30 @@ mod tests {
                     {"Name": "DatabaseCalls", "Unit": "Count"}, {"Name": "FanOutLag", "Unit": "Milliseconds"}]},
             ]},
         });
-        assert_eq!(line(&observation, "dev-Send", "dev-Table", NOW), expected);
+        assert_eq!(line(&observation, "dev-Send", "dev-Table", NOW, false), expected);
+    }
+
+    #[test]
+    fn a_line_may_define_only_the_basic_metrics() {
+        let mut observation = Observation::default();
+        observation.add(Metric::Latency, 8.25);
+        observation.add(Metric::DatabaseCalls, 1.0);
+        let without = line(&observation, "Send", "tidings", NOW, true);
+        assert_eq!((&without["Latency"], &without["DatabaseCalls"]), (&json!(8.25), &json!(1.0)));
+        assert!(without.get("_aws").is_none(), "{without}");
+        observation.add(Metric::MessagesSent, 1.0);
+        let with = line(&observation, "Send", "tidings", NOW, true);
+        let defined = json!([
+            {"Namespace": "Tidings", "Dimensions": [["table"]], "Metrics": [{"Name": "MessagesSent", "Unit": "Count"}]},
+        ]);
+        assert_eq!(with["_aws"]["CloudWatchMetrics"], defined);
     }
 
     #[test]
     fn a_line_has_at_most_100_values_of_a_metric() {
         let mut observation = Observation::default();
         (0..150).for_each(|lag| observation.add(Metric::FanOutLag, f64::from(lag)));
-        let line = line(&observation, "FanOut", "tidings", NOW);
+        let line = line(&observation, "FanOut", "tidings", NOW, false);
         assert_eq!(line["FanOutLag"].as_array().unwrap().len(), 100);
     }
 

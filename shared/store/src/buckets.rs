@@ -3,6 +3,8 @@
 //! Invariant: a bucket holds nothing but how full it is, and a missing bucket counts as full. So it can expire as soon
 //! as it must be full again.
 
+use std::slice;
+
 use async_recursion::async_recursion as boxed;
 use domain::address::ClientAddress;
 use domain::error::Error;
@@ -93,7 +95,7 @@ impl Store {
         let (own, all) = (failures_key(account, Some(from)), failures_key(account, None));
         let trusted = trusted_key(account, from);
         let failures = vec![(own.clone(), PASSWORDS), (all, PASSWORDS_OF_ACCOUNT)];
-        let limited = match self.take_tokens(&[&[address.clone()], &failures[..]].concat()).await {
+        let limited = match self.take_tokens(&[slice::from_ref(&address), &failures[..]].concat()).await {
             Ok(()) => return Ok(Admission { failures, trusted }),
             Err(limited @ Error::RateLimited(_)) => limited,
             Err(error) => return Err(error),
@@ -104,7 +106,7 @@ impl Store {
         }
         // The same bucket, with more tokens.
         let failures = vec![(own, PASSWORDS_OF_ACCOUNT)];
-        self.take_tokens(&[&[address], &failures[..]].concat()).await?;
+        self.take_tokens(&[slice::from_ref(&address), &failures[..]].concat()).await?;
         Ok(Admission { failures, trusted })
     }
 
@@ -150,12 +152,19 @@ impl Store {
         if !self.limited {
             return Ok(());
         }
+        self.update_limited(Write::update(key).set("expires", &self.expiry(&limit)), &limit).await
+    }
+
+    /// Updates an item that holds the bucket of a limit, and takes a token with that.
+    ///
+    /// # Errors
+    /// `RateLimited` if no token is left.
+    pub(crate) async fn update_limited(&self, write: Write, limit: &RateLimit) -> Result<(), Error> {
         let mut known = None;
         loop {
-            let write = Write::update(key.clone()).set("expires", &self.expiry(&limit));
-            match self.update_one(self.limit(write, &limit, known)?).await? {
+            match self.update_one(self.limit(write.clone(), limit, known)?).await? {
                 Ok(_) => return Ok(()),
-                Err(found) => known = found.and_then(|item| full_at(&item, &limit)),
+                Err(found) => known = found.and_then(|item| full_at(&item, limit)),
             }
         }
     }

@@ -13,14 +13,48 @@ use crate::partition;
 
 /// Seconds for which an entry is kept: 30 days.
 const LOG_LIFE: i64 = 30 * 24 * 3600;
-/// The prefix of the log's sort keys. Only new items with this prefix wake the fan-out.
+/// The prefix of the sort keys of items that wake the fan-out when they are new.
 pub const LOG: &str = "L#";
+/// The end of the sort key of the item that hands a rename over to the fan-out.
+const RENAME: &str = "PROFILE";
 
-/// Returns the conversation whose log contains the item with this key; `None` if the item is not a log entry.
-#[must_use]
-pub fn logged_conversation(pk: &str, sk: &str) -> Option<ConversationId> {
-    sk.strip_prefix(LOG)?;
-    pk.strip_prefix("C#")?.parse().ok()
+/// What the fan-out has to do.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Task {
+    /// To fan out the changes in the log of a large conversation.
+    Changes(ConversationId),
+    /// To copy a user's name into the rows of the remaining peers.
+    Rename(UserId),
+}
+
+impl Task {
+    /// The task that the item with this key hands over; `None` if it is another kind of item.
+    #[must_use]
+    pub fn of(pk: &str, sk: &str) -> Option<Self> {
+        let entry = sk.strip_prefix(LOG)?;
+        if let Some(conversation) = pk.strip_prefix("C#") {
+            return conversation.parse().ok().map(Self::Changes);
+        }
+        let user = pk.strip_prefix("U#").filter(|_| entry.starts_with(RENAME))?;
+        user.parse().ok().map(Self::Rename)
+    }
+}
+
+/// The key of the item that hands a user's rename over to the fan-out. Each version of the profile has its own.
+pub(crate) fn rename_key(user: &UserId, version: u64) -> Key {
+    Key { pk: partition::of_user(user), sk: format!("{LOG}{RENAME}#{version:020}") }
+}
+
+/// The attributes of that item, without its key.
+#[derive(Serialize)]
+pub(crate) struct Handover {
+    expires: i64,
+}
+
+impl Handover {
+    pub(crate) fn at(now: Timestamp) -> Self {
+        Self { expires: now.seconds() + LOG_LIFE }
+    }
 }
 
 pub(crate) fn log_key(conversation: &ConversationId, seq: u64) -> Key {
@@ -133,19 +167,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_key_of_a_log_entry_names_a_logged_conversation() {
+    fn only_the_keys_of_log_entries_and_renames_are_tasks() {
         let id = ConversationId::new(domain::id::ConversationKind::Group);
         let pk = format!("C#{id}");
-        assert_eq!(logged_conversation(&pk, "L#000000000001"), Some(id.clone()));
+        assert_eq!(Task::of(&pk, "L#000000000001"), Some(Task::Changes(id.clone())));
+        let alice: UserId = "alice".parse().unwrap();
+        let Key { pk: alices, sk } = rename_key(&alice, 7);
+        assert_eq!(Task::of(&alices, &sk), Some(Task::Rename(alice)));
         for (pk, sk) in [
             (pk.as_str(), "M#000000000001"),
             (&pk, "META"),
             (&pk, ""),
             (id.as_str(), "L#1"),
             ("U#alice", "L#1"),
+            ("U#alice", "PROFILE"),
             ("C#", "L#1"),
         ] {
-            assert_eq!(logged_conversation(pk, sk), None, "{pk} {sk}");
+            assert_eq!(Task::of(pk, sk), None, "{pk} {sk}");
         }
     }
 }

@@ -90,7 +90,7 @@ impl Store {
     /// Hides a message from the caller alone. Hiding again changes nothing.
     ///
     /// # Errors
-    /// `NotAParticipant`, `NotFound`, `RateLimited`.
+    /// `NotAParticipant`, `NotFound`, `RateLimited`, `Conflict` if 1,000 users have hidden it.
     #[boxed]
     pub async fn hide_message(&self, caller: &UserId, id: &MessageId) -> Result<Changed, Error> {
         let mut attempts = Attempts::new(&self.turns, &id.conversation);
@@ -107,8 +107,7 @@ impl Store {
                 return Ok(Changed { message, reads, delivery: domain::delivery::Delivery::default() });
             }
             let mut transaction = Transaction::new();
-            transaction
-                .add(ChangeTarget::Other, stored.add_to_list("hidden_by", &stored.notes.hidden_by, caller));
+            transaction.add(ChangeTarget::Other, stored.hidden_by(caller)?);
             let at = self.clock.stamp_above(row.event_floor());
             let mut after = row_without(&stored, caller, &row).with_event(at);
             if row.last_id == Some(id.stamp) {
@@ -118,7 +117,7 @@ impl Store {
                     after.last_id = Some(previous.message.id.stamp);
                     after.last_text = Some(previous.message.preview());
                     after.last_mine = previous.message.sender == *caller;
-                    transaction.add(ChangeTarget::Other, previous.shown_by(caller));
+                    transaction.add(ChangeTarget::Other, previous.shown_by(caller)?);
                 }
             }
             let own = inbox::replace(inbox::key(caller, &id.conversation), &row, &after);

@@ -192,7 +192,9 @@ impl Store {
         loop {
             let began = Instant::now();
             let mut update = batch.apply(reread.as_ref().unwrap_or(messages), &user, &row);
-            if update.row == (Row { seq: update.row.seq, ..row.clone() }) && update.events.is_empty() {
+            if update.row == (Row { seq: update.row.seq, once_large: true, ..row.clone() })
+                && update.events.is_empty()
+            {
                 // The row has all of the batch, or none of it concerns this participant.
                 return Ok(Delivery::default());
             }
@@ -313,7 +315,7 @@ impl ChangeBatch {
             RowUpdate { row: row.clone(), events: Vec::new(), needs_recount: false, closed: false };
         let mut people = None;
         for (seq, change) in self.changes.iter().filter(|(seq, _)| *seq > row.seq) {
-            update.row.seq = *seq;
+            (update.row.seq, update.row.once_large) = (*seq, true);
             let found = change.message().filter(|stamp| row.shows(*stamp));
             if let Some(found) = found.and_then(|stamp| messages.get(&stamp)) {
                 self.apply_message(&mut update, user, change, found);

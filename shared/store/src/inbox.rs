@@ -70,6 +70,9 @@ pub(crate) fn replace(key: Key, before: &Row, after: &Row) -> Write {
             write = write.set(name, &is);
         }
     }
+    if before.once_large != after.once_large {
+        write = write.set("once_large", &after.once_large);
+    }
     if before.last_text != after.last_text {
         write = write.set_or_remove("last_text", after.last_text.as_ref());
     }
@@ -254,7 +257,7 @@ impl Store {
         let query = self
             .prefixed(&partition::of_user(user), "C#")
             .consistent_read(true)
-            .projection_expression("sk, peer, people, head, activity, cleared");
+            .projection_expression("sk, peer, people, once_large, head, activity, cleared");
         self.query_all(query).await?.into_iter().map(read_row).collect()
     }
 

@@ -121,6 +121,7 @@ pub(crate) fn full_at(item: &Item, limit: &RateLimit) -> Option<i64> {
     item.get(limit.bucket)?.as_n().ok()?.parse().ok()
 }
 
+#[derive(Clone)]
 enum Operation {
     Put(Item),
     Update,
@@ -129,6 +130,7 @@ enum Operation {
 }
 
 /// One write of a transaction, or a condition check on an item that it does not change.
+#[derive(Clone)]
 pub(crate) struct Write {
     operation: Operation,
     key: Key,

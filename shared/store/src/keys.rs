@@ -21,7 +21,8 @@ fn the_keys_of_the_table() {
         queue::key(&alice, stamp),
         delivered::key(&alice, &[0; 16]),
         messages::key(&id),
-        reads::key(&conversation, stamp, &bob),
+        reads::key(&conversation, Some(stamp), &bob, None),
+        reads::key(&conversation, None, &bob, Some(&alice)),
         sending::key(&conversation, &bob, "k 1"),
         accounts::key(&alice),
         accounts::guard_key(&UniqueName::to_sign_in("Alice")),
@@ -39,7 +40,8 @@ fn the_keys_of_the_table() {
     Q#alice | E#<stamp>
     Q#alice | D#----------------------
     C#<conversation> | M#<stamp>
-    C#<conversation> | R#<stamp>#bob
+    C#<conversation> | R#bob#<stamp>
+    C#<conversation> | R#1#
     C#<conversation> | K#bob#k 1
     U#alice | ACCOUNT
     N#username#alice | GUARD

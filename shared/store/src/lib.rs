@@ -20,7 +20,7 @@
 //! | event | `Q#user` | `E#stamp` | `queue.rs` |
 //! | saved tags of delivered events | `Q#user` | `D#digest` | `delivered.rs` |
 //! | message | `C#conversation` | `M#stamp` | `messages.rs` |
-//! | receipt: a move of a read watermark | `C#conversation` | `R#stamp#user` | `reads.rs` |
+//! | receipt: a move of a read watermark | `C#conversation` | `R#user#stamp` (where the watermark stood before); in a direct conversation `R#0#stamp`, `R#1#stamp` | `reads.rs` |
 //! | group or room | `C#conversation` | `META` | `participants.rs` |
 //! | participant | `C#conversation` | `P#user` | `participants.rs` |
 //! | content of a deleted message | `C#conversation` | `D#stamp` | `deleting.rs` |
@@ -89,7 +89,7 @@ mod typing;
 pub use accounts::Registered;
 pub use blocks::Blocked;
 pub use buckets::Admission;
-pub use change_log::{LOG, logged_conversation};
+pub use change_log::{LOG, Task};
 pub use changing::Changed;
 pub use client::{Store, WINDOW_MILLIS};
 pub use connections::TICKET_LIFE;

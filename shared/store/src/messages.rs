@@ -32,6 +32,10 @@ pub(crate) fn between(above: Option<Stamp>, below: Option<Stamp>) -> Option<(Str
     (low <= high).then_some((low, high))
 }
 
+/// The most users in each list of a message: all participants of the largest conversation. Those who have left stay in
+/// it, so without a bound the item would outgrow DynamoDB's 400 KB.
+const MAX_LISTED: usize = 1_000;
+
 /// The attributes of a message, without its key.
 #[derive(Serialize, Deserialize)]
 struct Stored {
@@ -85,15 +89,30 @@ impl StoredMessage {
         Ok(self.if_unchanged(put(message, notes)?))
     }
 
-    /// Adds a user to the attribute `list`, which held `known`, unless the item has changed since it was read.
-    pub(crate) fn add_to_list(&self, list: &str, known: &[UserId], user: &UserId) -> Write {
-        let users: Vec<UserId> = known.iter().chain([user]).cloned().collect();
-        self.if_unchanged(Write::update(key(&self.message.id)).set(list, users.as_slice()).add("touched", 1))
+    /// Records that a user has deleted the message for themselves.
+    ///
+    /// # Errors
+    /// `Conflict` if too many users have.
+    pub(crate) fn hidden_by(&self, user: &UserId) -> Result<Write, Error> {
+        self.add_to_list("hidden_by", &self.notes.hidden_by, user)
     }
 
     /// Records that a user's row shows the message although it is not the newest: an edit must update that row.
-    pub(crate) fn shown_by(&self, user: &UserId) -> Write {
+    ///
+    /// # Errors
+    /// `Conflict` if the rows of too many users show it.
+    pub(crate) fn shown_by(&self, user: &UserId) -> Result<Write, Error> {
         self.add_to_list("shown_by", &self.notes.shown_by, user)
+    }
+
+    /// Adds a user to the attribute `list`, which held `known`, unless the item has changed since it was read.
+    fn add_to_list(&self, list: &str, known: &[UserId], user: &UserId) -> Result<Write, Error> {
+        if known.len() >= MAX_LISTED {
+            return Err(Error::Conflict("Too many users have deleted this message for themselves."));
+        }
+        let users: Vec<UserId> = known.iter().chain([user]).cloned().collect();
+        let write = Write::update(key(&self.message.id)).set(list, users.as_slice()).add("touched", 1);
+        Ok(self.if_unchanged(write))
     }
 
     fn if_unchanged(&self, write: Write) -> Write {

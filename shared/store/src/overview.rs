@@ -72,14 +72,15 @@ impl Store {
         let message = |stamp: Stamp| MessageId { conversation: conversation.clone(), stamp };
         if conversation.is_direct() {
             let row = self.row(caller, conversation).await?.ok_or(Error::NotAParticipant)?;
-            let peer = row.peer.clone().map(|peer| (peer, row.peer_read));
+            let peer = row.peer.as_ref().ok_or_else(|| Error::internal("a direct row without a peer"))?;
             let mut views = Vec::new();
-            for (user, read) in [(caller.clone(), row.read)].into_iter().chain(peer) {
+            for (user, other, read) in [(caller, peer, row.read), (peer, caller, row.peer_read)] {
                 let last_read_at = match read {
-                    Some(read) => self.moved_at(conversation, read, &user).await?,
+                    Some(read) => self.moved_at(conversation, read, user, other).await?,
                     None => None,
                 };
-                views.push(ParticipantView { last_read_at, ..ParticipantView::of(user, read.map(message)) });
+                let view = ParticipantView::of(user.clone(), read.map(message));
+                views.push(ParticipantView { last_read_at, ..view });
             }
             let mut participants = self.with_names(views).await?;
             if let Some(peer) = participants.last_mut().filter(|_| row.is_blocked()) {

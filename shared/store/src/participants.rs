@@ -62,7 +62,12 @@ impl Group {
 
     /// The row of a user who joins with the next change, after which there are `participant_count` participants.
     pub(crate) fn new_row(&self, at: Stamp, participant_count: u64) -> Row {
-        Row { participant_count, seq: self.meta.seq + 1, ..self.meta.new_row(at) }
+        Row {
+            participant_count,
+            seq: self.meta.seq + 1,
+            once_large: self.is_large(),
+            ..self.meta.new_row(at)
+        }
     }
 
     /// The update of `META` that every change makes: raises `seq` and `head`, if `seq` is as it was read.

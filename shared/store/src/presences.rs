@@ -21,11 +21,13 @@ use observe::metrics::Metric;
 use tokio::time::Instant;
 
 use crate::client::Store;
-use crate::item::{Key, Write, from_item, full_at, text};
+use crate::item::{Key, Write, from_item, text};
 use crate::{connections, inbox, partition, profiles};
 
 /// The most peers to notify of a change: those of the latest direct conversations.
 const MAX_PEERS: usize = 50;
+/// Seconds after which a user with too many sockets may try again.
+const SOCKETS_RETRY: u64 = 60;
 /// Milliseconds after the end of a user's last socket within which a new one counts as a reconnection.
 const RECONNECTION: i64 = 120_000;
 
@@ -92,17 +94,17 @@ impl Store {
         let seen = users.iter().zip(&found).filter(|(user, _)| may_see(user));
         let shared = seen.filter_map(|(_, found)| found.presence.conversation.as_ref());
         let shared: Vec<_> = shared.filter(|id| !id.is_direct()).map(|id| (viewer, id)).collect();
-        let shared = self.taking_part(&shared).await?;
+        let participants = self.taking_part(&shared).await?;
         let now = self.clock.now();
         let shown = users.iter().zip(found).map(|(user, found)| {
             if !may_see(user) {
                 return PresenceView::hidden(user.clone());
             }
             let between = ConversationId::direct(viewer, user);
-            let shares = |id: &ConversationId| {
-                user == viewer || *id == between || shared.contains(&(viewer.clone(), id.clone()))
+            let takes_part = |id: &ConversationId| {
+                user == viewer || *id == between || participants.contains(&(viewer.clone(), id.clone()))
             };
-            found.presence.shown(user.clone(), found.sockets_until(), now, shares)
+            found.presence.shown(user.clone(), found.sockets_until(), now, takes_part)
         });
         Ok(shown.collect())
     }
@@ -156,18 +158,25 @@ impl Store {
         if let Some(conversation) = conversation {
             self.row(user, conversation).await?.ok_or(Error::NotAParticipant)?;
         }
-        let mut bucket_full_at = None;
-        loop {
-            let presence =
-                Write::update(key(user)).set("status", status.name()).set("polled", &self.clock.now());
-            let presence = match conversation {
-                Some(conversation) => presence.set("conversation", conversation.as_str()),
-                None => presence.remove("conversation"),
-            };
-            match self.update_one(self.limit(presence, &limits::PRESENCE, bucket_full_at)?).await? {
-                Ok(_) => return self.publish_presence(user).await,
-                Err(found) => bucket_full_at = found.and_then(|item| full_at(&item, &limits::PRESENCE)),
-            }
+        let presence = Write::update(key(user)).set("status", status.name()).set("polled", &self.clock.now());
+        let presence = match conversation {
+            Some(conversation) => presence.set("conversation", conversation.as_str()),
+            None => presence.remove("conversation"),
+        };
+        self.update_limited(presence, &limits::PRESENCE).await?;
+        self.publish_presence(user).await
+    }
+
+    /// Admits a new socket of a user. Runs in parallel with [`Store::add_socket`].
+    ///
+    /// # Errors
+    /// `RateLimited` after too many new sockets.
+    #[boxed]
+    pub async fn admit_socket(&self, user: &UserId) -> Result<(), Error> {
+        if self.limited {
+            self.update_limited(Write::update(key(user)), &limits::SOCKETS).await
+        } else {
+            Ok(())
         }
     }
 
@@ -190,10 +199,13 @@ impl Store {
     /// Notifies a user's peers after one of the user's sockets has opened.
     ///
     /// # Errors
-    /// `Unavailable` if the database is unavailable.
+    /// `RateLimited` if the user has more than 100 sockets, `Unavailable` if the database is unavailable.
     #[boxed]
     pub async fn record_connect(&self, user: &UserId) -> Result<Delivery, Error> {
         let (found, _, delivery) = self.presence_delivery(user).await?;
+        if found.sockets.len() > limits::MAX_SOCKETS {
+            return Err(Error::RateLimited(SOCKETS_RETRY));
+        }
         let offline_for = found.presence.left.map(|Millis(at)| self.clock.now().millis() - at.millis());
         if found.sockets.len() == 1 && offline_for.is_some_and(|millis| millis < RECONNECTION) {
             meter::count(Metric::Reconnections);
@@ -228,12 +240,13 @@ impl Store {
         let shared = found.presence.conversation.as_ref().filter(|id| !id.is_direct());
         let shared: Vec<_> =
             shared.into_iter().flat_map(|id| peers.iter().map(move |peer| (peer, id))).collect();
-        let shared = self.taking_part(&shared).await?;
+        let participants = self.taking_part(&shared).await?;
         let events = peers.into_iter().map(|peer| {
             let between = ConversationId::direct(user, &peer);
-            let shares =
-                |shown: &ConversationId| *shown == between || shared.contains(&(peer.clone(), shown.clone()));
-            let shown = found.presence.shown(user.clone(), found.sockets_until(), now, shares);
+            let takes_part = |shown: &ConversationId| {
+                *shown == between || participants.contains(&(peer.clone(), shown.clone()))
+            };
+            let shown = found.presence.shown(user.clone(), found.sockets_until(), now, takes_part);
             (peer.clone(), EventView::presence(id, shown, until))
         });
         let delivery = Delivery { events: events.collect(), sockets: sockets.into_iter().collect() };

@@ -2,11 +2,9 @@
 //!
 //! Invariant: every row ends with the name of the latest version, even if changes race. Each change raises the version
 //! and sets `spreading` until it has reached all rows, and `spread_to` up to which of them. A call copies the name to a
-//! bounded number of rows; the next one that revises the profile goes on from there, also if a call fails. A row takes a
-//! name only from a later version than its own, and is created only with the current name. A row with a block takes no
+//! bounded number of rows and hands the rest over to the fan-out; the next one that revises the profile goes on from there,
+//! too, also if a call fails. A row takes a name only from a later version than its own, and is created only with the current name. A row with a block takes no
 //! name until the block ends.
-
-use std::time::Duration;
 
 use async_recursion::async_recursion as boxed;
 use domain::caller::Caller;
@@ -21,10 +19,11 @@ use futures_util::stream::{self, StreamExt};
 use serde_json::json;
 use tokio::time::Instant;
 
+use crate::change_log::Handover;
 use crate::client::Store;
 use crate::item::{Item, Key, Write, from_item, suffix};
 use crate::transact::Commit;
-use crate::{directory, inbox, partition};
+use crate::{change_log, directory, inbox, partition};
 
 /// Rows of peers that are updated in parallel when a name changes.
 const RENAMES_AT_ONCE: usize = 8;
@@ -32,8 +31,6 @@ const RENAMES_AT_ONCE: usize = 8;
 const RENAMES_PER_STEP: usize = 20;
 /// Steps of a call that is not about the name, so that it does not wait long for the peers of a popular user.
 const STEPS: usize = 5;
-/// How long a change of the name goes on copying it.
-const RENAMING_TIME: Duration = Duration::from_secs(5);
 
 pub(crate) fn key(user: &UserId) -> Key {
     Key { pk: partition::of_user(user), sk: "PROFILE".into() }
@@ -51,20 +48,15 @@ impl Store {
         self.revise(&caller.user, first, |profile| profile.refreshed(caller), true).await.and_then(undeleted)
     }
 
-    /// Changes the caller's profile and returns it. If the rows of many peers are left after 5 s, the user's next calls
-    /// complete the change.
+    /// Changes the caller's profile and returns it. If there are more than 100 peers, the fan-out copies the name to the
+    /// others.
     ///
     /// # Errors
     /// `NotAuthenticated` if the caller registered here and the account was deleted.
     #[boxed]
     pub async fn change_profile(&self, caller: &Caller, change: &ProfileChange) -> Result<Profile, Error> {
         let first = || first_of(caller, self.clock.now());
-        let began = Instant::now();
-        let mut profile = self.revise(&caller.user, first, |profile| profile.changed(change), false).await?;
-        while profile.spreading && began.elapsed() < RENAMING_TIME {
-            profile = self.spread(&caller.user, profile).await?;
-        }
-        undeleted(profile)
+        self.revise(&caller.user, first, |profile| profile.changed(change), false).await.and_then(undeleted)
     }
 
     /// Returns a user's profile, by an eventually consistent read; `None` if there is no such user.
@@ -115,7 +107,24 @@ impl Store {
             if !next.spreading {
                 return Ok(next);
             }
-            return self.spread(user, next).await;
+            let next = self.spread(user, next).await?;
+            if next.spreading {
+                self.put(change_log::rename_key(user, next.version), &Handover::at(self.clock.now())).await?;
+            }
+            return Ok(next);
+        }
+    }
+
+    /// Copies a user's changed name into the rows of the next peers, up to 100. Returns whether there are more.
+    ///
+    /// # Errors
+    /// `Unavailable` if the database is unavailable.
+    #[boxed]
+    pub async fn continue_rename(&self, user: &UserId) -> Result<bool, Error> {
+        let profile = self.get(key(user), true).await?.map(from_item::<Profile>).transpose()?;
+        match profile.filter(|profile| profile.spreading) {
+            Some(profile) => Ok(self.spread(user, profile).await?.spreading),
+            None => Ok(false),
         }
     }
 

@@ -1,10 +1,15 @@
 //! Read watermarks, and when they moved.
 //!
-//! Invariant: a watermark never moves back, and each move leaves one receipt at the message that it moved to. A message
-//! was read at the first move to it or past it, so marking as read writes to no message. While there is a block, moves
-//! are private: the peer's row does not take the watermark, and the receipt is shown to the reader alone.
+//! Invariant: a watermark never moves back, and each move leaves one receipt. A message was read at the first move to it
+//! or past it, so marking as read writes to no message. The key of a receipt is the reader and where the watermark stood
+//! before: the moves of a reader follow one another without a gap, so the move past a message is the last one that began
+//! below it, however many moves of others there are; only joining leaves a gap. While there is a block, moves are private: the peer's row does not
+//! take the watermark, and the receipt is shown to the reader alone.
+
+use std::iter::successors;
 
 use async_recursion::async_recursion as boxed;
+use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use domain::conversation::{MAX_COUNTED_READERS, MAX_READ_EVENTS, Participant, Row, Watermark};
 use domain::delivery::{Delivery, OutgoingEvent};
 use domain::error::Error;
@@ -12,28 +17,50 @@ use domain::event::{Event, Unread};
 use domain::id::{ConversationId, MessageId, Stamp, UserId};
 use domain::message::{Message, ReadState};
 use domain::time::{Timestamp, millis};
+use futures_util::stream::{self, StreamExt, TryStreamExt};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use crate::client::Store;
-use crate::item::{Item, Key, Write, from_item, suffix, text};
+use crate::item::{Item, Key, Write, from_item, suffix};
 use crate::messages::PageBounds;
 use crate::participants::{self, Group};
 use crate::transact::Commit;
 use crate::{inbox, partition};
 
-pub(crate) fn key(conversation: &ConversationId, message: Stamp, reader: &UserId) -> Key {
-    Key { pk: partition::of_conversation(conversation), sk: format!("{}#{reader}", sort_key(message)) }
+/// The key of the receipt of a move from a message on. `peer` is the other user of a direct conversation.
+pub(crate) fn key(
+    conversation: &ConversationId,
+    from: Option<Stamp>,
+    reader: &UserId,
+    peer: Option<&UserId>,
+) -> Key {
+    let range = match peer {
+        Some(peer) => direct_range(usize::from(reader > peer)),
+        None => range_of(reader),
+    };
+    let from = from.map_or_else(String::new, |from| from.to_string());
+    Key { pk: partition::of_conversation(conversation), sk: format!("{range}{from}") }
 }
 
-fn sort_key(message: Stamp) -> String {
-    format!("R#{message}")
+/// The prefix of the sort keys of a participant's receipts in a group or room.
+fn range_of(reader: &UserId) -> String {
+    format!("R#{reader}#")
+}
+
+/// The prefix of the sort keys of the receipts of one user of a direct conversation: of the one whose id sorts first
+/// (0), or of the other one (1). So a page can be read by the conversation's id alone, which does not tell its users.
+fn direct_range(reader: usize) -> String {
+    format!("R#{reader}#")
 }
 
 /// The attributes of a receipt, without its key.
 #[derive(Serialize, Deserialize)]
 struct Stored {
+    /// Left out in a direct conversation: there it is where the next move begins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    to: Option<Stamp>,
     #[serde(with = "millis")]
     at: Timestamp,
     /// The reader moved while there was a block: the peer does not learn of it.
@@ -41,18 +68,22 @@ struct Stored {
     private: bool,
 }
 
-/// Writes the receipt of a move, unless an earlier move to the same message has left one.
+/// Writes the receipt of a user who joins a group or room: what they see up to `to` counts as read, unless they read it
+/// when they were there before.
 pub(crate) fn first_receipt(
     conversation: &ConversationId,
-    message: Stamp,
+    to: Stamp,
     reader: &UserId,
     at: Timestamp,
 ) -> Write {
-    Write::update(key(conversation, message, reader)).set_if_missing("at", Some(&at))
+    let write = Write::update(key(conversation, Some(to.previous()), reader, None));
+    write.set_if_missing("to", Some(&to)).set_if_missing("at", Some(&at))
 }
 
-/// The most moves that one query reads where the number needed is unknown.
-const MOVES_PER_QUERY: usize = 100;
+/// The readers of a message whose moves are looked up concurrently.
+const CONCURRENT_READERS: usize = 32;
+/// Moves that are read together after a private one.
+const PRIVATE_MOVES: usize = 20;
 
 /// Where to move a watermark.
 #[derive(Debug, Clone, Copy)]
@@ -80,11 +111,12 @@ pub struct Receipt {
     read_at: Timestamp,
 }
 
-/// One move of a watermark, as its receipt records it.
-#[derive(Debug, Clone)]
+/// One move of a reader's watermark, as its receipt records it.
+#[derive(Debug, Clone, Copy)]
 struct Move {
-    message: Stamp,
-    reader: UserId,
+    from: Option<Stamp>,
+    /// `None`: not below any message that the reader has read.
+    to: Option<Stamp>,
     at: Timestamp,
     private: bool,
 }
@@ -92,11 +124,15 @@ struct Move {
 impl Move {
     fn read(item: Item) -> Result<Self, Error> {
         let malformed = || Error::internal("malformed key of a receipt");
-        let (message, reader) = suffix(&item, "sk", "R#")?.split_once('#').ok_or_else(malformed)?;
-        let message = message.parse().map_err(Error::internal)?;
-        let reader = reader.parse().map_err(Error::internal)?;
-        let Stored { at, private } = from_item(item)?;
-        Ok(Self { message, reader, at, private })
+        let (_, from) = suffix(&item, "sk", "R#")?.split_once('#').ok_or_else(malformed)?;
+        let from = if from.is_empty() { None } else { Some(from.parse().map_err(Error::internal)?) };
+        let Stored { to, at, private } = from_item(item)?;
+        Ok(Self { from, to, at, private })
+    }
+
+    /// Whether this is the reader's first move to a message or past it, if they have read it.
+    fn covers(&self, message: Stamp) -> bool {
+        self.from < Some(message) && self.to.is_none_or(|to| message <= to)
     }
 }
 
@@ -122,23 +158,17 @@ impl Reader {
 /// The watermarks of a conversation's participants and, in a direct one, the moves around a page.
 #[derive(Debug, Default)]
 pub struct Reads {
+    /// In a direct conversation: the user whose id sorts first, and the other one.
     readers: Vec<Reader>,
     /// Who is shown the watermarks of a direct conversation.
     viewer: Option<UserId>,
     /// Whether the conversation has too many participants (more than 100) to count readers.
     uncounted: bool,
-    /// Ascending by message. Complete above `since`, up to the last one.
-    moves: Vec<Move>,
-    /// Moves to this message or below it may be missing. `None`: no move is missing below the last one.
-    since: Option<Stamp>,
+    /// Some moves of each user of a direct conversation, in the order of `readers`.
+    moves: [Vec<Move>; 2],
 }
 
 impl Reads {
-    /// Starts without watermarks and moves. Moves below `message` will not be needed.
-    pub(crate) fn starting_at(message: Stamp) -> Self {
-        Self { since: Some(message), ..Self::default() }
-    }
-
     /// The watermarks of a group or room.
     pub(crate) fn of_group(group: &Group) -> Self {
         let reader = |(user, participant): &(UserId, Participant)| Reader {
@@ -155,54 +185,56 @@ impl Reads {
         if let Some(peer) = &row.peer {
             let both = [(reader.clone(), row.read), (peer.clone(), row.peer_read)];
             self.readers = both.map(|(user, read)| Reader { user, from: None, read }).into();
+            self.readers.sort_by(|one, other| one.user.cmp(&other.user));
             self.viewer = Some(reader.clone());
         }
     }
 
-    /// When a reader first moved to a message or past it; `None` if the move is not loaded.
-    fn first_move(&self, reader: &UserId, message: Stamp) -> Option<Timestamp> {
-        if self.since.is_some_and(|since| message <= since) {
-            return None;
-        }
-        let is_own = self.viewer.as_ref() == Some(reader);
-        let mut moves = self.moves.iter().filter(|read| read.reader == *reader && (is_own || !read.private));
-        moves.find(|read| read.message >= message).map(|read| read.at)
+    /// When a user of a direct conversation read a message; `None` if that is not loaded.
+    fn time_of(&self, reader: usize, message: Stamp) -> Option<Timestamp> {
+        time_in(&self.moves[reader], self.is_viewer(reader), message)
+    }
+
+    fn is_viewer(&self, reader: usize) -> bool {
+        self.viewer.as_ref() == Some(&self.readers[reader].user)
     }
 
     /// Returns who has read a message: in a direct conversation with the time, else with the number of readers.
     #[must_use]
     pub fn state_of(&self, message: &Message) -> ReadState {
         let stamp = message.id.stamp;
-        let mut others = self.readers.iter().filter(|reader| reader.could_see(message)).peekable();
         if let Some(recipient) = &message.recipient {
-            let has_read = others.any(|reader| reader.user == *recipient && reader.has_read(stamp));
-            return ReadState::direct(has_read.then(|| self.first_move(recipient, stamp)).flatten());
+            let recipient = self.readers.iter().position(|reader| reader.user == *recipient);
+            let recipient = recipient.filter(|index| self.readers[*index].has_read(stamp));
+            return ReadState::direct(
+                recipient.is_some(),
+                recipient.and_then(|index| self.time_of(index, stamp)),
+            );
         }
+        let mut others = self.readers.iter().filter(|reader| reader.could_see(message)).peekable();
         let has_others = others.peek().is_some();
         let (read, unread): (Vec<&Reader>, _) = others.partition(|reader| reader.has_read(stamp));
         let count = u32::try_from(read.len()).ok().filter(|_| !self.uncounted);
         ReadState { read: has_others && unread.is_empty(), at: None, count }
     }
 
-    /// Whether one of the direct messages has been read at a time that the loaded moves do not tell.
-    fn lacks_times(&self, messages: &[Message]) -> bool {
-        messages.iter().any(|message| {
-            let stamp = message.id.stamp;
-            message.recipient.as_ref().is_some_and(|recipient| {
-                let has_read =
-                    self.readers.iter().any(|reader| reader.user == *recipient && reader.has_read(stamp));
-                has_read && self.first_move(recipient, stamp).is_none()
-            })
-        })
+    /// Returns the messages to a user that were read at a time that is not loaded, ascending.
+    fn without_times(&self, reader: usize, messages: &[Message]) -> Vec<Stamp> {
+        let Reader { user, read, .. } = &self.readers[reader];
+        let read_by_them = messages.iter().filter(|message| message.recipient.as_ref() == Some(user));
+        let stamps = read_by_them.map(|message| message.id.stamp).filter(|stamp| *read >= Some(*stamp));
+        let mut stamps: Vec<Stamp> = stamps.filter(|stamp| self.time_of(reader, *stamp).is_none()).collect();
+        stamps.sort_unstable();
+        stamps
     }
 
     /// Records that a reader has just moved their watermark.
-    pub fn moved(&mut self, reader: &UserId, message: Stamp, at: Timestamp) {
-        if let Some(known) = self.readers.iter_mut().find(|known| known.user == *reader) {
-            known.read = Some(message);
+    pub fn moved(&mut self, reader: &UserId, to: Stamp, at: Timestamp) {
+        let Some(index) = self.readers.iter().position(|known| known.user == *reader) else { return };
+        let from = self.readers[index].read.replace(to);
+        if let Some(moves) = self.moves.get_mut(index).filter(|_| self.viewer.is_some()) {
+            moves.push(Move { from, to: Some(to), at, private: false });
         }
-        self.moves.push(Move { message, reader: reader.clone(), at, private: false });
-        self.moves.sort_by_key(|read| read.message);
     }
 }
 
@@ -218,85 +250,134 @@ impl Store {
             let group = self.group(conversation, participants::ALL, true).await?;
             return Ok(group.as_ref().map(Reads::of_group).unwrap_or_default());
         }
-        let limit = bounds.limit + 1;
-        if let Some(after) = bounds.after {
-            let (items, _) = self.moves(conversation, Some(after), None, limit, false).await?;
-            return Ok(Reads { moves: read_moves(items)?, since: Some(after), ..Reads::default() });
-        }
-        // The first moves past the end of the page say when its last messages were read.
-        let ((older, more), (newer, _)) = tokio::try_join!(
-            self.moves(conversation, None, bounds.before, limit + bounds.offset, false),
-            async {
-                match bounds.before {
-                    Some(before) => self.moves(conversation, Some(before), None, 2, false).await,
-                    None => Ok((Vec::new(), false)),
-                }
-            }
+        let (first, second) = tokio::try_join!(
+            self.moves_around(conversation, 0, bounds),
+            self.moves_around(conversation, 1, bounds)
         )?;
-        let mut moves = read_moves(older)?;
-        moves.reverse();
-        let since = moves.first().filter(|_| more).map(|read| read.message);
-        moves.extend(read_moves(newer)?);
-        Ok(Reads { moves, since, ..Reads::default() })
+        Ok(Reads { moves: [first, second], ..Reads::default() })
     }
 
-    /// Reads up to `limit` moves, ascending from a message or descending below one; and whether there may be more.
-    async fn moves(
+    /// Reads the moves of a user of a direct conversation around a page, as far as its bounds tell which these are.
+    async fn moves_around(
         &self,
         conversation: &ConversationId,
-        from: Option<Stamp>,
-        below: Option<Stamp>,
-        limit: usize,
-        consistent: bool,
-    ) -> Result<(Vec<Item>, bool), Error> {
-        let query = self
-            .between(
-                &partition::of_conversation(conversation),
-                &from.map_or("R#".to_owned(), sort_key),
-                &below.map_or("R#~".to_owned(), sort_key),
-            )
-            .consistent_read(consistent)
-            .scan_index_forward(from.is_some());
-        self.query_up_to(query, limit).await
+        reader: usize,
+        bounds: PageBounds,
+    ) -> Result<Vec<Move>, Error> {
+        let (range, limit) = (direct_range(reader), bounds.limit + 1);
+        let Some(after) = bounds.after else {
+            let mut moves =
+                self.moves_below(conversation, &range, bounds.before, limit + bounds.offset, false).await?;
+            moves.reverse();
+            return Ok(ending_at(bounds.before.map(Stamp::previous), moves));
+        };
+        let (covering, (later, more)) = tokio::try_join!(
+            self.moves_below(conversation, &range, Some(after.plus(1)), 1, false),
+            self.moves_above(conversation, &range, Some(after), limit, false)
+        )?;
+        let mut moves: Vec<Move> = covering.into_iter().chain(later).collect();
+        // Where the last one ends is unknown if there are more.
+        let end = if more { moves.pop().and_then(|last| last.from) } else { None };
+        Ok(ending_at(end, moves))
     }
 
-    /// Returns when a reader's watermark moved to exactly this message, by an eventually consistent read.
+    /// Reads up to `limit` moves of a reader that began below a message, descending. The first of them covers the message
+    /// below it, if the reader has read that.
+    async fn moves_below(
+        &self,
+        conversation: &ConversationId,
+        range: &str,
+        message: Option<Stamp>,
+        limit: usize,
+        consistent: bool,
+    ) -> Result<Vec<Move>, Error> {
+        let high = message.map_or_else(|| "~".to_owned(), |message| message.previous().to_string());
+        let query = self.between(&partition::of_conversation(conversation), range, &format!("{range}{high}"));
+        let query = query.scan_index_forward(false).consistent_read(consistent);
+        Ok(self.moves(query, limit).await?.0)
+    }
+
+    /// Reads up to `limit` moves of a reader that began above a message, ascending; and whether there may be more.
+    async fn moves_above(
+        &self,
+        conversation: &ConversationId,
+        range: &str,
+        message: Option<Stamp>,
+        limit: usize,
+        consistent: bool,
+    ) -> Result<(Vec<Move>, bool), Error> {
+        // `!` sorts below every stamp.
+        let low = message.map_or_else(|| "!".to_owned(), |message| message.plus(1).to_string());
+        let (low, high) = (format!("{range}{low}"), format!("{range}~"));
+        let query = self.between(&partition::of_conversation(conversation), &low, &high);
+        self.moves(query.consistent_read(consistent), limit).await
+    }
+
+    async fn moves(&self, query: QueryFluentBuilder, limit: usize) -> Result<(Vec<Move>, bool), Error> {
+        let (items, more) = self.query_up_to(query, limit).await?;
+        Ok((items.into_iter().map(Move::read).collect::<Result<_, _>>()?, more))
+    }
+
+    /// Returns when the watermark of a user of a direct conversation moved to this message, by an eventually consistent
+    /// read.
     pub(crate) async fn moved_at(
         &self,
         conversation: &ConversationId,
         message: Stamp,
         reader: &UserId,
+        peer: &UserId,
     ) -> Result<Option<Timestamp>, Error> {
-        let item = self.get(key(conversation, message, reader), false).await?;
-        Ok(item.map(from_item::<Stored>).transpose()?.map(|stored| stored.at))
+        let range = direct_range(usize::from(reader > peer));
+        let moves = self.moves_below(conversation, &range, Some(message), 1, false).await?;
+        Ok(moves.first().map(|read| read.at))
     }
 
-    /// Reads moves consistently until it is known when each of the messages was read, if the loaded moves do not tell.
+    /// Looks up when each of some direct messages was read, if the loaded moves do not tell.
     pub(crate) async fn complete_reads(
         &self,
         reads: &mut Reads,
         conversation: &ConversationId,
         messages: &[Message],
     ) -> Result<(), Error> {
-        let Some(first) = messages.first().filter(|_| reads.lacks_times(messages)) else { return Ok(()) };
-        let mut from = first.id.stamp;
-        reads.moves.clear();
-        reads.since = Some(from.previous());
-        while reads.lacks_times(messages) {
-            let (items, more) = self.moves(conversation, Some(from), None, MOVES_PER_QUERY, true).await?;
-            let mut moves = read_moves(items)?;
-            let last = moves.last().filter(|_| more).map(|read| read.message);
-            // The next query begins at the last message again: the other participant's move to it may be missing.
-            moves.retain(|read| {
-                !reads.moves.iter().any(|m| m.message == read.message && m.reader == read.reader)
-            });
-            reads.moves.append(&mut moves);
-            match last {
-                Some(last) => from = last,
-                None => break,
-            }
+        if reads.viewer.is_some() {
+            let (first, second) = tokio::try_join!(
+                self.moves_past(reads, 0, conversation, messages),
+                self.moves_past(reads, 1, conversation, messages)
+            )?;
+            reads.moves[0].extend(first);
+            reads.moves[1].extend(second);
         }
         Ok(())
+    }
+
+    /// Reads the moves of a user of a direct conversation that tell when they read some messages, if the loaded ones do
+    /// not.
+    async fn moves_past(
+        &self,
+        reads: &Reads,
+        reader: usize,
+        conversation: &ConversationId,
+        messages: &[Message],
+    ) -> Result<Vec<Move>, Error> {
+        let (range, mut found) = (direct_range(reader), Vec::new());
+        let mut lacking = reads.without_times(reader, messages);
+        while let Some(last) = lacking.pop() {
+            let limit = lacking.len() + 1;
+            let mut moves = self.moves_below(conversation, &range, Some(last), limit, true).await?;
+            moves.reverse();
+            while let Some(read) = moves.last().filter(|read| read.private && !reads.is_viewer(reader)) {
+                // The peer learns of it by the next public one.
+                let (later, _) =
+                    self.moves_above(conversation, &range, read.from, PRIVATE_MOVES, true).await?;
+                if later.is_empty() {
+                    break;
+                }
+                moves.extend(later);
+            }
+            found.extend(ending_at(Some(last), moves));
+            lacking.retain(|message| time_in(&found, reads.is_viewer(reader), *message).is_none());
+        }
+        Ok(found)
     }
 
     /// Moves a user's read watermark forward. A target at or below it changes nothing.
@@ -433,7 +514,9 @@ impl Store {
             unread,
         };
         let stamp = self.clock.stamp_above(row.event_floor());
-        let receipt = Write::put(key(conversation, target, user), &Stored { at, private })?;
+        let receipt = key(conversation, row.read, user, row.peer.as_ref());
+        let to = row.peer.is_none().then_some(target);
+        let receipt = Write::put(receipt, &Stored { to, at, private })?;
         // The row of a large conversation may lag behind the target.
         let counted = Unread { count: unread, head: row.head.max(Some(target)), read: Some(target) };
         let mut writes = vec![own_row, receipt];
@@ -487,26 +570,28 @@ impl Store {
             return Ok(reader.map(|(user_id, read_at)| Receipt { user_id, read_at }).into_iter().collect());
         }
         let group = self.group(&id.conversation, participants::ALL, true).await?;
-        let reads = group.as_ref().map(Reads::of_group).unwrap_or_default();
-        let readers = reads.readers.iter().filter(|r| r.could_see(&message) && r.has_read(id.stamp));
-        let mut missing: Vec<&UserId> = readers.map(|reader| &reader.user).collect();
-        let (mut receipts, mut low) = (Vec::new(), sort_key(id.stamp));
-        while !missing.is_empty() {
-            let moves = self
-                .between(&partition::of_conversation(&id.conversation), &low, "R#~")
-                .consistent_read(true);
-            let (items, more) = self.query_up_to(moves, MOVES_PER_QUERY).await?;
-            let last = items.last().map(|item| text(item, "sk").map(ToOwned::to_owned)).transpose()?;
-            for Move { reader, at, .. } in read_moves(items)? {
-                if let Some(index) = missing.iter().position(|user| **user == reader) {
-                    missing.swap_remove(index);
-                    receipts.push(Receipt { user_id: reader, read_at: at });
-                }
+        let participants = group.into_iter().flat_map(|group| group.participants);
+        let readers = participants.filter(|(user, participant)| {
+            *user != message.sender && participant.sees(id.stamp) && participant.read >= Some(id.stamp)
+        });
+        let receipts = readers.map(async |(user_id, participant)| {
+            let range = range_of(&user_id);
+            let mut moves = self.moves_below(&id.conversation, &range, Some(id.stamp), 1, false).await?;
+            moves.retain(|read| read.covers(id.stamp));
+            if moves.is_empty() {
+                // They read it by joining.
+                let before = Some(id.stamp.previous());
+                moves = self.moves_above(&id.conversation, &range, before, 1, false).await?.0;
             }
-            let Some(last) = last.filter(|_| more) else { break };
-            // The next key: `!` sorts below every character of a user id.
-            low = format!("{last}!");
-        }
+            let first = moves.first();
+            // The read is eventually consistent and may lack the newest move, but the participant's item has it.
+            let newest = participant.read_at.map(Timestamp::from_millis);
+            let read_at = first.map(|first| first.at).or(newest);
+            Ok::<_, Error>(read_at.map(|read_at| Receipt { user_id, read_at }))
+        });
+        let receipts = stream::iter(receipts.collect::<Vec<_>>()).buffer_unordered(CONCURRENT_READERS);
+        let receipts: Vec<Option<Receipt>> = receipts.try_collect().await?;
+        let mut receipts: Vec<Receipt> = receipts.into_iter().flatten().collect();
         receipts.sort_by_key(|receipt| receipt.read_at);
         Ok(receipts)
     }
@@ -522,7 +607,7 @@ impl Store {
             let group = self.group(&message.id.conversation, participants::ALL, true).await?;
             return Ok(group.as_ref().map(Reads::of_group).unwrap_or_default().state_of(message));
         }
-        let mut reads = Reads::starting_at(message.id.stamp);
+        let mut reads = Reads::default();
         reads.set_direct_watermarks(caller, row);
         self.complete_reads(&mut reads, &message.id.conversation, std::slice::from_ref(message)).await?;
         Ok(reads.state_of(message))
@@ -539,6 +624,22 @@ impl Store {
     }
 }
 
-fn read_moves(items: Vec<Item>) -> Result<Vec<Move>, Error> {
-    items.into_iter().map(Move::read).collect()
+/// Completes moves of a user of a direct conversation, which follow one another: each ends where the next one begins, and
+/// the last one ends at `end` or later.
+fn ending_at(end: Option<Stamp>, mut moves: Vec<Move>) -> Vec<Move> {
+    let mut end = end;
+    for read in moves.iter_mut().rev() {
+        (read.to, end) = (end, read.from);
+    }
+    moves
+}
+
+/// When a user of a direct conversation first moved to a message or past it, by some of their moves. A private move shows
+/// only to themselves; others see the next public one. `None` if these moves do not tell.
+fn time_in(moves: &[Move], is_own: bool, message: Stamp) -> Option<Timestamp> {
+    let next = |read: &Move| moves.iter().find(|next| next.from.is_some() && next.from == read.to);
+    let covering = moves.iter().filter(|read| read.covers(message));
+    let shown =
+        covering.map(|first| successors(Some(first), |read| next(read)).find(|read| is_own || !read.private));
+    shown.flatten().next().map(|read| read.at)
 }

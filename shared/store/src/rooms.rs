@@ -266,7 +266,9 @@ impl Store {
         let (mut writes, events) =
             self.adding(room, group, vec![(user.clone(), row.clone())], Some(user), at)?;
         let shown = last.filter(|stored| Some(stored.message.id.stamp) != group.meta.newest_message);
-        writes.extend(shown.map(|stored| stored.shown_by(user)));
+        if let Some(stored) = shown {
+            writes.push(stored.shown_by(user)?);
+        }
         Ok((writes, row, events))
     }
 

@@ -210,8 +210,8 @@ impl Store {
         // The row of a large conversation may lag behind messages that must be found.
         let now = Stamp::first_of(self.clock.now()).plus(u64::MAX);
         let rows = rows.into_iter().map(|(id, row)| {
-            let is_large = row.participant_count > SMALL as u64;
-            (id, if is_large { Row { head: row.head.max(Some(now)), ..row } } else { row })
+            let may_lag = row.once_large || row.participant_count > SMALL as u64;
+            (id, if may_lag { Row { head: row.head.max(Some(now)), ..row } } else { row })
         });
         Ok(rows.filter(|(_, row)| row.head.is_some_and(|head| row.shows(head))).collect())
     }
@@ -257,13 +257,13 @@ impl Store {
         messages: Vec<StoredMessage>,
     ) -> Result<Vec<Hit>, Error> {
         let Some(first) = messages.first() else { return Ok(Vec::new()) };
-        let MessageId { conversation, stamp } = first.message.id.clone();
+        let conversation = first.message.id.conversation.clone();
         let Some(row) = self.row(user, &conversation).await? else { return Ok(Vec::new()) };
         let visible = messages
             .into_iter()
             .filter(|stored| row.shows(stored.message.id.stamp) && !stored.is_hidden_by(user));
         let visible: Vec<Message> = visible.map(|stored| stored.message).collect();
-        let mut reads = Reads::starting_at(stamp);
+        let mut reads = Reads::default();
         if conversation.is_direct() {
             reads.set_direct_watermarks(user, &row);
             self.complete_reads(&mut reads, &conversation, &visible).await?;

@@ -34,7 +34,8 @@ pub const EXPIRES: &str = "expires";
 /// Seconds for which DynamoDB keeps the records of a stream: 24 hours.
 pub const STREAM_LIFE: u64 = 24 * 3600;
 
-/// Whether a record of the stream wakes `fan-out`: only new log entries do. The Lambda filter is the same.
+/// Whether a record of the stream wakes `fan-out`: only new log entries and handed-over renames do. The Lambda filter is
+/// the same.
 ///
 /// `change` is the record's `eventName`, `sk` its item's sort key.
 #[must_use]
