@@ -1,6 +1,13 @@
-// Who is signed in to this window. Each window has its own session, so that two users can chat side by side.
+// Who is signed in. An account is signed in to all windows; a demo user to one, so that two can chat side by side.
 
 import { Session, Tidings } from "@tidings/client";
+
+import { blocked } from "./blocked.js";
+import { local, perWindow } from "./browser-storage.js";
+import { loadConfig } from "./config.js";
+import type { Config } from "./config.js";
+import { forgetDrafts } from "./drafts.js";
+import { clearPeople } from "./people.js";
 
 /** A demo user, which the local stack creates. */
 export interface DemoUser {
@@ -9,44 +16,67 @@ export interface DemoUser {
   token: string;
 }
 
-// Where the server is: by default where the page is, as with the local stack. Set when the page is built.
-const url = import.meta.env.VITE_TIDINGS_URL ?? location.origin;
-const socketUrl = import.meta.env.VITE_TIDINGS_SOCKET_URL;
 const DEMO_TOKEN = "tidings person";
 
+let config: Config;
 /** The session of a registered user. */
-export const session = new Session({ url, storage: sessionStorage });
+export let session: Session;
+
+/** Finds out where the API is. To be awaited before anything else is called. */
+export async function start(): Promise<void> {
+  config = await loadConfig();
+  session = new Session({ url: config.url, storage: local });
+}
 
 /** Returns the demo users; none outside of the local stack. */
 export async function demoUsers(): Promise<DemoUser[]> {
   try {
-    const response = await fetch("/_local/people");
+    const response = await fetch(new URL("/_local/people", config.url));
     return response.ok ? ((await response.json()) as { data: DemoUser[] }).data : [];
   } catch {
     return [];
   }
 }
 
-/** Creates a client for the signed-in user; null if nobody is signed in. */
+/** The demo user whom a link asks to sign in as. */
+export const wantedDemoUser = (): string | null => new URLSearchParams(location.search).get("as");
+
+/** Creates a client for the signed-in user; null if nobody is signed in to this window. */
 export function createClient(): Tidings | null {
-  const token = sessionStorage.getItem(DEMO_TOKEN);
-  if (token !== null) return new Tidings({ url, socketUrl, token: () => token });
-  return session.isSignedIn ? new Tidings({ url, socketUrl, token: session.token }) : null;
+  const token = perWindow.getItem(DEMO_TOKEN);
+  if (token !== null) return new Tidings({ ...config, token: () => token });
+  return session.isSignedIn && wantedDemoUser() === null ? new Tidings({ ...config, token: session.token }) : null;
 }
 
 /** Whether the signed-in user has a password. Demo users have none. */
 export function hasPassword(): boolean {
-  return sessionStorage.getItem(DEMO_TOKEN) === null;
+  return perWindow.getItem(DEMO_TOKEN) === null;
 }
+
+/** Whether the session has ended in another window. */
+export const hasEnded = (): boolean => hasPassword() && !session.isSignedIn;
 
 /** Signs in as a demo user. */
 export function signInAs(user: DemoUser): void {
-  sessionStorage.setItem(DEMO_TOKEN, user.token);
+  perWindow.setItem(DEMO_TOKEN, user.token);
 }
 
-export async function signOut(): Promise<void> {
+/** Ends the session, and keeps what the user has written. */
+export async function endSession(): Promise<void> {
   const isDemo = !hasPassword();
-  sessionStorage.removeItem(DEMO_TOKEN);
+  perWindow.removeItem(DEMO_TOKEN);
+  clearPeople();
+  blocked.set(new Set());
   // If the server is unreachable, the session expires there by itself.
   if (!isDemo) await session.logout().catch(() => {});
+}
+
+/** Ends the session, and removes everything of the user from this browser. */
+export async function signOut(client: Tidings): Promise<void> {
+  const user = client.store.state.me?.id;
+  const ended = endSession();
+  // What the browser does not let us delete, we cannot help.
+  const forgotten = client.forget().catch(() => {});
+  if (user !== undefined) forgetDrafts(user);
+  await Promise.all([ended, forgotten]);
 }

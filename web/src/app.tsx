@@ -7,7 +7,6 @@ import { useEffect, useState } from "react";
 import * as account from "./account.js";
 import { Chat } from "./chat.js";
 import { resendCopies } from "./drafts.js";
-import { clearPeople } from "./people.js";
 import { navigate } from "./route.js";
 import { SignIn } from "./sign-in.js";
 import { Toasts } from "./toasts.js";
@@ -17,23 +16,29 @@ export function App() {
   const [notice, setNotice] = useState<string | null>(null);
 
   const onSignedIn = () => {
-    clearPeople();
     setNotice(null);
     setClient(account.createClient());
   };
-  const signOut = (notice: string | null) => {
-    void account.signOut();
+  const showSignIn = (notice: string | null) => {
     navigate(null);
     setNotice(notice);
     setClient(null);
+  };
+  const onSessionEnded = () => {
+    void account.endSession();
+    showSignIn("Your session has ended. Please sign in again.");
+  };
+  const signOut = (client: Tidings) => {
+    void account.signOut(client);
+    showSignIn(null);
   };
 
   return (
     <>
       {client ? (
         <TidingsProvider client={client}>
-          <Connected client={client} onSignedOut={() => signOut("Your session has ended. Please sign in again.")}>
-            <Chat onSignOut={() => signOut(null)} />
+          <Connected client={client} onSessionEnded={onSessionEnded}>
+            <Chat onSignOut={() => signOut(client)} />
           </Connected>
         </TidingsProvider>
       ) : (
@@ -45,8 +50,8 @@ export function App() {
 }
 
 /** Keeps the client connected while mounted. */
-function Connected(props: { client: Tidings; onSignedOut: () => void; children: React.ReactNode }) {
-  const { client, onSignedOut } = props;
+function Connected(props: { client: Tidings; onSessionEnded: () => void; children: React.ReactNode }) {
+  const { client, onSessionEnded } = props;
   useEffect(() => {
     // The state shows why a connection fails.
     client.connect().then(() => resendCopies(client, client.store.state.me?.id ?? ""), () => {});
@@ -54,7 +59,11 @@ function Connected(props: { client: Tidings; onSignedOut: () => void; children: 
   }, [client]);
   const connection = useConnection();
   useEffect(() => {
-    if (connection === "signed_out") onSignedOut();
+    if (connection === "signed_out") onSessionEnded();
+    // The user may sign out in another window.
+    const onStorage = () => account.hasEnded() && onSessionEnded();
+    addEventListener("storage", onStorage);
+    return () => removeEventListener("storage", onStorage);
   }, [connection]);
   return props.children;
 }

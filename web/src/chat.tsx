@@ -2,18 +2,20 @@
 
 import { useConnection, useConversation, useMe, useSelected, useTidings, useUnread } from "@tidings/client/react";
 import { MessagesSquare, WifiOff } from "lucide-react";
-import { lazy, Suspense, useEffect, useRef, useState } from "react";
+import { useEffect, useRef, useState } from "react";
 
 import { loadBlocked } from "./blocked.js";
 import { Conversation } from "./conversation.js";
+import { ErrorBoundary } from "./error-boundary.js";
 import { Inbox } from "./inbox.js";
+import { lazyPart, useFetchAhead } from "./lazy.js";
 import { useNotifications } from "./notifications.js";
 import { navigate, useRoute } from "./route.js";
 import { attempt, toast } from "./toasts.js";
 import { useReportViewing } from "./viewing.js";
 
-const NewDialog = lazy(() => import("./dialogs/new.js"));
-const SettingsDialog = lazy(() => import("./dialogs/settings.js"));
+const NewDialog = lazyPart(() => import("./dialogs/new.js"));
+const SettingsDialog = lazyPart(() => import("./dialogs/settings.js"));
 
 export function Chat({ onSignOut }: { onSignOut: () => void }) {
   const client = useTidings();
@@ -21,7 +23,16 @@ export function Chat({ onSignOut }: { onSignOut: () => void }) {
   const me = useMe();
   const unread = useUnread();
   const [dialog, setDialog] = useState<"new" | "settings" | null>(null);
+  // The conversation to search in.
   const [scope, setScope] = useState<string | null>(null);
+  // On narrow screens, the search takes the place of the conversation until a result is opened.
+  const [isSearching, setIsSearching] = useState(false);
+  const onSearch = (conversation: string) => {
+    setScope(conversation);
+    setIsSearching(true);
+  };
+  useEffect(() => setIsSearching(false), [route]);
+  useEffect(() => setScope((scope) => (scope === route.conversation ? scope : null)), [route.conversation]);
 
   useEffect(() => {
     if (me) void loadBlocked(client);
@@ -33,20 +44,25 @@ export function Chat({ onSignOut }: { onSignOut: () => void }) {
   useReportViewing(route.conversation);
   useFailedEditToasts();
   useShortcuts();
+  useFetchAhead();
 
   return (
-    <main className={`chat ${route.conversation ? "in-conversation" : ""}`}>
+    <main className={`chat ${route.conversation ? "in-conversation" : ""} ${isSearching && scope ? "searching" : ""}`}>
       <h1 className="hidden">Tidings</h1>
-      <Inbox
-        scope={scope}
-        setScope={setScope}
-        onNew={() => setDialog("new")}
-        onSettings={() => setDialog("settings")}
-      />
+      <OfflineBanner />
+      <ErrorBoundary>
+        <Inbox
+          scope={scope}
+          setScope={setScope}
+          onNew={() => setDialog("new")}
+          onSettings={() => setDialog("settings")}
+        />
+      </ErrorBoundary>
       <div className="pane">
-        <OfflineBanner />
         {route.conversation ? (
-          <OpenConversation key={route.conversation} id={route.conversation} jumpTo={route.message} onSearch={setScope} />
+          <ErrorBoundary key={route.conversation}>
+            <OpenConversation id={route.conversation} jumpTo={route.message} onSearch={onSearch} />
+          </ErrorBoundary>
         ) : (
           <div className="empty">
             <span className="logo quiet">
@@ -60,10 +76,8 @@ export function Chat({ onSignOut }: { onSignOut: () => void }) {
           </div>
         )}
       </div>
-      <Suspense>
-        {dialog === "new" && <NewDialog onClose={() => setDialog(null)} />}
-        {dialog === "settings" && <SettingsDialog onClose={() => setDialog(null)} onSignOut={onSignOut} />}
-      </Suspense>
+      {dialog === "new" && <NewDialog onClose={() => setDialog(null)} />}
+      {dialog === "settings" && <SettingsDialog onClose={() => setDialog(null)} onSignOut={onSignOut} />}
     </main>
   );
 }

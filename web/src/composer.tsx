@@ -3,18 +3,20 @@
 import type { Conversation as Row, Draft, TimelineMessage } from "@tidings/client";
 import { useMe, useTidings } from "@tidings/client/react";
 import { Paperclip, Pencil, Reply, SendHorizontal, Smile, X } from "lucide-react";
-import { Suspense, lazy, useEffect, useLayoutEffect, useRef, useState } from "react";
+import { useEffect, useLayoutEffect, useRef, useState } from "react";
 import type { KeyboardEvent } from "react";
 
+import { showOverrides } from "./bidi.js";
 import { blocked, setBlocked } from "./blocked.js";
 import { loadDraft, saveDraft, sendWithCopy } from "./drafts.js";
+import { lazyPart } from "./lazy.js";
 import { useObservable } from "./observable.js";
 import { titleOf, usePerson } from "./people.js";
 import { settings } from "./settings.js";
 import { attempt, toast } from "./toasts.js";
 import { webUrl } from "./urls.js";
 
-const EmojiPicker = lazy(() => import("./emoji-picker.js"));
+const EmojiPicker = lazyPart(() => import("./emoji-picker.js"));
 
 /** Maximum length of a message, in Unicode scalar values. */
 const MAX_LENGTH = 10_000;
@@ -137,9 +139,7 @@ export function Composer(props: { row: Row; mode: ComposerMode; setMode: (mode: 
     <div className="composer">
       {mode.kind !== "new" && <ContextBar mode={mode} onCancel={() => setMode({ kind: "new" })} />}
       {panel === "emoji" && (
-        <Suspense fallback={<div className="emoji-picker" aria-busy />}>
-          <EmojiPicker onPick={insert} onClose={() => { setPanel(null); field.current?.focus(); }} />
-        </Suspense>
+        <EmojiPicker onPick={insert} onClose={() => { setPanel(null); field.current?.focus(); }} />
       )}
       {(panel === "attachment" || attachment) && !editing && (
         <AttachmentField
@@ -207,7 +207,7 @@ function ContextBar({ mode, onCancel }: { mode: Exclude<ComposerMode, { kind: "n
       <span className="composer-context-text">
         <span className="composer-context-title">{isReply ? <>Reply to <bdi>{name}</bdi></> : "Edit message"}</span>
         <span className="quote-text muted" dir="auto">
-          {mode.message.message_text || "Attachment"}
+          {showOverrides(mode.message.message_text) || "Attachment"}
         </span>
       </span>
       <button className="icon-button small" aria-label="Cancel" onClick={onCancel}>

@@ -1,23 +1,26 @@
 // An open conversation: header, timeline and composer.
 
-import type { Conversation as Row, TimelineMessage } from "@tidings/client";
-import { useMe, usePresence, useSelected, useTidings, useTyping } from "@tidings/client/react";
+import type { Conversation as Row, Presence, TimelineMessage } from "@tidings/client";
+import { useConnection, useMe, useSelected, useTidings, useTyping } from "@tidings/client/react";
 import { ArrowLeft, MoreVertical, Search } from "lucide-react";
-import { Suspense, lazy, useCallback, useEffect, useState } from "react";
+import { useCallback, useEffect, useState } from "react";
 
 import { Avatar, STATUS } from "./avatar.js";
 import { blocked } from "./blocked.js";
 import { Composer } from "./composer.js";
 import type { ComposerMode } from "./composer.js";
+import { useMinute } from "./clock.js";
 import { formatRelative } from "./dates.js";
+import { lazyPart } from "./lazy.js";
 import { useObservable } from "./observable.js";
 import { cachePeople, titleOf, usePerson } from "./people.js";
+import { useCurrentPresence } from "./presence.js";
 import { navigate } from "./route.js";
 import { Timeline } from "./timeline.js";
 
-const DetailsDialog = lazy(() => import("./dialogs/details.js"));
-const DeleteDialog = lazy(() => import("./dialogs/delete.js"));
-const ReceiptsDialog = lazy(() => import("./dialogs/receipts.js"));
+const DetailsDialog = lazyPart(() => import("./dialogs/details.js"));
+const DeleteDialog = lazyPart(() => import("./dialogs/delete.js"));
+const ReceiptsDialog = lazyPart(() => import("./dialogs/receipts.js"));
 
 /** The open dialog. */
 type Dialog = { kind: "delete" | "receipts"; message: TimelineMessage } | { kind: "details" };
@@ -40,11 +43,9 @@ export function Conversation(props: { row: Row; jumpTo: string | null; onSearch:
       <Timeline row={row} jumpTo={props.jumpTo} onReply={onReply} onEdit={onEdit} onDelete={onDelete} onReceipts={onReceipts} />
       <TypingIndicator row={row} />
       <Composer row={row} mode={mode} setMode={setMode} />
-      <Suspense>
-        {dialog?.kind === "details" && <DetailsDialog row={row} onClose={close} />}
-        {dialog?.kind === "delete" && <DeleteDialog row={row} message={dialog.message} onClose={close} />}
-        {dialog?.kind === "receipts" && <ReceiptsDialog row={row} message={dialog.message} onClose={close} />}
-      </Suspense>
+      {dialog?.kind === "details" && <DetailsDialog row={row} onClose={close} />}
+      {dialog?.kind === "delete" && <DeleteDialog row={row} message={dialog.message} onClose={close} />}
+      {dialog?.kind === "receipts" && <ReceiptsDialog row={row} message={dialog.message} onClose={close} />}
     </section>
   );
 }
@@ -66,21 +67,25 @@ function useCachedParticipants(row: Row): void {
   }, [client, id, type, other_user_id, title, photo_url]);
 }
 
+/** Describes who takes part or, in a direct conversation, whether the other person is there. */
+function useSubtitle(row: Row, presence: Presence | undefined): string {
+  const isBlocked = useObservable(blocked).has(row.other_user_id ?? "");
+  const isOffline = useConnection() === "offline";
+  useMinute();
+  const count = row.participant_count;
+  if (row.type !== "direct") return `${row.type === "room" ? "Room" : "Group"}, ${count} ${count === 1 ? "member" : "members"}`;
+  if (isBlocked) return "blocked";
+  if (isOffline) return "waiting for the network";
+  if (!presence || presence.status === "offline") {
+    return presence?.last_seen_at ? `last seen ${formatRelative(presence.last_seen_at)}` : "offline";
+  }
+  return STATUS[presence.status] + (presence.current_conversation_id === row.conversation_id ? ", in this conversation" : "");
+}
+
 function Header({ row, onSearch, onDetails }: { row: Row; onSearch: () => void; onDetails: () => void }) {
   const title = titleOf(row);
-  const presence = usePresence(row.other_user_id);
-  const isBlocked = useObservable(blocked).has(row.other_user_id ?? "");
-  const count = row.participant_count;
-  const subtitle =
-    row.type !== "direct"
-      ? `${row.type === "room" ? "Room" : "Group"}, ${count} ${count === 1 ? "member" : "members"}`
-      : isBlocked
-        ? "blocked"
-        : !presence || presence.status === "offline"
-          ? presence?.last_seen_at
-            ? `last seen ${formatRelative(presence.last_seen_at)}`
-            : "offline"
-          : STATUS[presence.status] + (presence.current_conversation_id === row.conversation_id ? ", in this conversation" : "");
+  const presence = useCurrentPresence(row.other_user_id);
+  const subtitle = useSubtitle(row, presence);
   return (
     <header className="bar conversation-bar">
       <button className="icon-button back" aria-label="Back to inbox" onClick={() => navigate(null)}>

@@ -1,4 +1,5 @@
-// Formats times in the browser's locale. All functions take RFC 3339 timestamps.
+// Formats times in the browser's locale. All functions take RFC 3339 timestamps. What depends on today's date is shown
+// by views that use `useToday`.
 
 const TIME = new Intl.DateTimeFormat(undefined, { hour: "numeric", minute: "2-digit" });
 const WEEKDAY = new Intl.DateTimeFormat(undefined, { weekday: "long" });

@@ -33,8 +33,16 @@ export default function EmojiPicker({ onPick, onClose }: { onPick: (emoji: strin
     const query = text.trim();
     const found = query.length > 1 ? database.getEmojiBySearchQuery(query) : database.getEmojiByGroup(GROUP_NUMBERS[group] ?? 0);
     found.then(
-      (emoji) => isCurrent && setShown(emoji.flatMap((e) => ("unicode" in e ? [e] : []))),
-      () => isCurrent && setIsBroken(true),
+      (emoji) => {
+        if (!isCurrent) return;
+        setIsBroken(false);
+        setShown(emoji.flatMap((e) => ("unicode" in e ? [e] : [])));
+      },
+      () => {
+        // The next search or group tries again.
+        database = undefined;
+        if (isCurrent) setIsBroken(true);
+      },
     );
     return () => {
       isCurrent = false;

@@ -1,16 +1,19 @@
 // The inbox: conversations, filters and search.
 
 import type { Conversation, Hit } from "@tidings/client";
-import { useConnection, useConversations, useMe, useMessage, usePresence, useSelected, useTidings, useTyping } from "@tidings/client/react";
+import { useConnection, useConversations, useMe, useMessage, useSelected, useTidings, useTyping } from "@tidings/client/react";
 import { BellOff, Check, CheckCheck, PenSquare, Search, X } from "lucide-react";
 import { memo, useDeferredValue, useEffect, useMemo, useState } from "react";
 import { VList } from "virtua";
 
 import { Avatar } from "./avatar.js";
+import { showOverrides } from "./bidi.js";
+import { useToday } from "./clock.js";
 import { formatShort } from "./dates.js";
 import { loadDraft } from "./drafts.js";
 import { useObservable } from "./observable.js";
 import { titleOf, usePerson } from "./people.js";
+import { useCurrentPresence } from "./presence.js";
 import { RichText, excerpt } from "./rich-text.js";
 import { linkTo, useRoute } from "./route.js";
 import { settings } from "./settings.js";
@@ -59,6 +62,12 @@ export function Inbox(props: {
     setText("");
     setScope(null);
   };
+  // A search within a conversation ends with it, and does not go on as a search in all of them.
+  const [shownScope, setShownScope] = useState(scope);
+  if (scope !== shownScope) {
+    setShownScope(scope);
+    if (scope === null) setText("");
+  }
 
   const name = me?.full_name ?? me?.username ?? me?.id ?? "";
   return (
@@ -148,7 +157,7 @@ function List({ filter }: { filter: Filter }) {
 
 const Row = memo(function Row({ row, isOpen }: { row: Conversation; isOpen: boolean }) {
   const title = titleOf(row);
-  const presence = usePresence(row.other_user_id);
+  const presence = useCurrentPresence(row.other_user_id);
   const isUnread = row.unread_count > 0;
   const isMuted = useObservable(settings).muted.includes(row.conversation_id);
   return (
@@ -169,7 +178,7 @@ const Row = memo(function Row({ row, isOpen }: { row: Conversation; isOpen: bool
           <span className="row-name">
             <bdi>{title}</bdi>
           </span>
-          {row.last_message_at && <time className="muted">{formatShort(row.last_message_at)}</time>}
+          {row.last_message_at && <ShortTime at={row.last_message_at} />}
         </span>
         <span className="row-bottom">
           <Preview row={row} isOpen={isOpen} />
@@ -186,6 +195,11 @@ const Row = memo(function Row({ row, isOpen }: { row: Conversation; isOpen: bool
   );
 });
 
+function ShortTime({ at }: { at: string }) {
+  useToday();
+  return <time className="muted">{formatShort(at)}</time>;
+}
+
 function Preview({ row, isOpen }: { row: Conversation; isOpen: boolean }) {
   const me = useMe();
   const typists = useTyping(row.conversation_id);
@@ -199,7 +213,7 @@ function Preview({ row, isOpen }: { row: Conversation; isOpen: boolean }) {
     return (
       <span className="preview">
         <span className="draft">Draft: </span>
-        <bdi>{unsent.slice(0, 100)}</bdi>
+        <bdi>{showOverrides(unsent.slice(0, 100))}</bdi>
       </span>
     );
   }
@@ -209,7 +223,7 @@ function Preview({ row, isOpen }: { row: Conversation; isOpen: boolean }) {
     <span className="preview muted">
       {row.last_message_from_me &&
         (read === null ? <span>You: </span> : read ? <CheckCheck aria-label="Read" className="tick read" /> : <Check aria-label="Sent" className="tick" />)}
-      {text ? <bdi>{text}</bdi> : <NoTextPreview conversation={row.conversation_id} message={row.last_message_id} />}
+      {text ? <bdi>{showOverrides(text)}</bdi> : <NoTextPreview conversation={row.conversation_id} message={row.last_message_id} />}
     </span>
   );
 }
@@ -313,7 +327,7 @@ function MessageHit({ hit }: { hit: Hit }) {
           <span className="row-name">
             <bdi>{title}</bdi>
           </span>
-          <time className="muted">{formatShort(hit.sent_at)}</time>
+          <ShortTime at={hit.sent_at} />
         </span>
         <span className="preview muted">
           {title !== sender.name && <bdi>{sender.name}: </bdi>}

@@ -1,8 +1,18 @@
 import { createRoot } from "react-dom/client";
 
+import * as account from "./account.js";
 import { App } from "./app.js";
+import { ErrorBoundary } from "./error-boundary.js";
 import "./settings.js";
 import "./style.css";
 
 const root = document.getElementById("root");
-if (root) createRoot(root).render(<App />);
+
+void account.start().then(() => {
+  if (!root) return;
+  createRoot(root).render(
+    <ErrorBoundary>
+      <App />
+    </ErrorBoundary>,
+  );
+});

@@ -7,6 +7,8 @@ import { DropdownMenu } from "radix-ui";
 import { memo, useState } from "react";
 
 import { Avatar, hue } from "./avatar.js";
+import { showOverrides } from "./bidi.js";
+import { copyText } from "./clipboard.js";
 import { formatFull, formatTime } from "./dates.js";
 import { usePerson } from "./people.js";
 import { RichText, isJumbo } from "./rich-text.js";
@@ -101,7 +103,7 @@ function FailedEdit({ message, onEdit }: Pick<MessageActions, "onEdit"> & { mess
   const text = entry.then.edit;
   return (
     <div className="failed-note" data-testid="failed-edit">
-      Edit not saved: {entry.failed?.message} <q dir="auto">{text}</q>{" "}
+      Edit not saved: {entry.failed?.message} <q dir="auto">{showOverrides(text)}</q>{" "}
       <button className="link" onClick={() => void client.retry(entry.id)}>
         Try again
       </button>{" "}
@@ -154,7 +156,7 @@ function Quote({ row, id, onJump }: { row: Row; id: string; onJump: (message: st
         <>
           <SenderName id={quoted.sender_id} />
           <span className="quote-text" dir="auto">
-            {quoted.is_deleted ? "Message deleted" : quoted.message_text.slice(0, 300) || "Attachment"}
+            {quoted.is_deleted ? "Message deleted" : showOverrides(quoted.message_text.slice(0, 300)) || "Attachment"}
           </span>
         </>
       ) : (
@@ -194,7 +196,7 @@ function Menu(props: MessageActions & { message: TimelineMessage; row: Row; isMi
   const { message, isMine } = props;
   const isSent = message.status === "sent";
   const copy = async () => {
-    await navigator.clipboard.writeText(message.message_text);
+    await copyText(message.message_text);
     toast("Copied.");
   };
   return (

@@ -1,8 +1,16 @@
 // Modal dialogs. The native <dialog> element traps the focus and restores it.
+//
+// Invariant: while a dialog is open, the rest of the page can neither be clicked nor read by screen readers. What has to
+// be shown in the meantime is rendered into `topDialog`.
 
 import { X } from "lucide-react";
 import { useEffect, useId, useRef } from "react";
 import type { ReactNode } from "react";
+
+import { observable } from "./observable.js";
+
+/** The open dialog. */
+export const topDialog = observable<HTMLElement | null>(null);
 
 /** A modal dialog. The close button, Escape and a click on the backdrop close it. */
 export function Modal(props: { title: string; onClose: () => void; children: ReactNode }) {
@@ -11,7 +19,11 @@ export function Modal(props: { title: string; onClose: () => void; children: Rea
   useEffect(() => {
     const element = dialog.current;
     element?.showModal();
-    return () => element?.close();
+    topDialog.set(element);
+    return () => {
+      element?.close();
+      if (topDialog.current === element) topDialog.set(null);
+    };
   }, []);
   return (
     <dialog

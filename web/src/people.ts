@@ -1,5 +1,6 @@
 // A cache of users' names and photos.
 
+import { TidingsError } from "@tidings/client";
 import type { Conversation, Tidings } from "@tidings/client";
 import { useSelected, useTidings } from "@tidings/client/react";
 import { useEffect } from "react";
@@ -39,9 +40,10 @@ async function load(client: Tidings, id: string): Promise<void> {
   try {
     const { full_name, username, avatar_url } = await client.api.user(id);
     cachePeople([{ user_id: id, name: full_name ?? username ?? id, photo_url: avatar_url }]);
-  } catch {
+  } catch (error) {
+    if (error instanceof TidingsError && error.status === 404) cachePeople([{ user_id: id, name: null }]);
     // The next view that shows the user retries.
-    requested.delete(id);
+    else requested.delete(id);
   }
 }
 

@@ -4,6 +4,7 @@ import { LinkifyIt } from "linkify-it";
 import { Fragment } from "react";
 import type { ReactNode } from "react";
 
+import { showOverrides, splitAtControls } from "./bidi.js";
 import { webUrl } from "./urls.js";
 
 const linkify = new LinkifyIt();
@@ -13,28 +14,38 @@ const MAX_LINKIFY_LENGTH = 10_000;
 
 /** Text with links or, if there are any marks, with marked ranges. Marks count Unicode scalar values. */
 export function RichText({ text, marks = [] }: { text: string; marks?: readonly [number, number][] }) {
-  if (marks.length > 0) return <>{marked(text, marks)}</>;
-  const found = text.length <= MAX_LINKIFY_LENGTH ? linkify.match(text) : null;
-  if (!found) return <>{text}</>;
+  const shown = showOverrides(text);
+  if (marks.length > 0) return <>{marked(shown, marks)}</>;
+  if (shown.length > MAX_LINKIFY_LENGTH) return <>{shown}</>;
+  return splitAtControls(shown).map((part, at) => <Fragment key={at}>{withLinks(part)}</Fragment>);
+}
+
+function withLinks(text: string): ReactNode[] {
   const parts: ReactNode[] = [];
   let end = 0;
-  for (const { index, lastIndex, url } of found) {
+  for (const { index, lastIndex, url } of linkify.match(text) ?? []) {
     const href = webUrl(url);
     if (!href) continue;
+    const label = text.slice(index, lastIndex);
     parts.push(text.slice(end, index));
     parts.push(
-      <a key={index} href={href} target="_blank" rel="noopener noreferrer" dir="auto">
-        {text.slice(index, lastIndex)}
+      <a key={index} href={href} title={href} target="_blank" rel="noopener noreferrer" dir="ltr">
+        {label}
       </a>,
     );
+    const host = hiddenHost(label, href);
+    if (host !== null) parts.push(<bdi key={`${index} host`} className="link-host"> ({host})</bdi>);
     end = lastIndex;
   }
-  return (
-    <>
-      {parts}
-      {text.slice(end)}
-    </>
-  );
+  parts.push(text.slice(end));
+  return parts;
+}
+
+/** Returns the host that a link leads to, unless its text begins with it: letters may look alike, or hide it. */
+function hiddenHost(label: string, href: string): string | null {
+  const { host, hostname } = new URL(href);
+  const shown = label.replace(/^https?:\/\//i, "").toLowerCase();
+  return shown.startsWith(hostname) ? null : host;
 }
 
 function marked(text: string, marks: readonly [number, number][]): ReactNode[] {

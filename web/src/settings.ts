@@ -1,5 +1,6 @@
 // The settings of this browser, which the server does not store.
 
+import { local } from "./browser-storage.js";
 import { observable } from "./observable.js";
 
 export interface Settings {
@@ -19,7 +20,7 @@ const DEFAULTS: Settings = { theme: "system", direction: "ltr", enterSends: true
 
 function load(): Settings {
   try {
-    return { ...DEFAULTS, ...(JSON.parse(localStorage.getItem(STORAGE_KEY) ?? "{}") as Partial<Settings>) };
+    return { ...DEFAULTS, ...(JSON.parse(local.getItem(STORAGE_KEY) ?? "{}") as Partial<Settings>) };
   } catch {
     return DEFAULTS;
   }
@@ -30,11 +31,7 @@ export const settings = observable<Settings>(load());
 /** Changes some settings and saves them. */
 export function changeSettings(part: Partial<Settings>): void {
   settings.set({ ...settings.current, ...part });
-  try {
-    localStorage.setItem(STORAGE_KEY, JSON.stringify(settings.current));
-  } catch {
-    // Without storage, settings last until the page is closed.
-  }
+  local.setItem(STORAGE_KEY, JSON.stringify(settings.current));
 }
 
 function apply(): void {

@@ -19,7 +19,7 @@ export function SignIn({ notice, onSignedIn }: { notice: string | null; onSigned
     void account.demoUsers().then((users) => {
       if (!isMounted) return;
       setUsers(users);
-      const wanted = new URLSearchParams(location.search).get("as");
+      const wanted = account.wantedDemoUser();
       const user = users.find(({ id }) => id === wanted);
       if (wanted !== null) history.replaceState(null, "", "/");
       if (user) enter(user);

@@ -5,6 +5,7 @@ import { useMe, useTidings, useTimeline } from "@tidings/client/react";
 import { ArrowDown } from "lucide-react";
 import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "react";
 
+import { useToday } from "./clock.js";
 import { formatDay, isSameDay } from "./dates.js";
 import { MessageRow } from "./message.js";
 import type { MessageActions } from "./message.js";
@@ -170,7 +171,7 @@ export function Timeline({ row, jumpTo, ...actions }: MessageActions & { row: Ro
               <div className="slot">
                 {isNewDay && (
                   <div className="day">
-                    <span>{formatDay(entry.sent_at)}</span>
+                    <Day at={entry.sent_at} />
                   </div>
                 )}
                 {entry.key === firstUnread && (
@@ -206,6 +207,11 @@ export function Timeline({ row, jumpTo, ...actions }: MessageActions & { row: Ro
       <Announcer id={id} />
     </div>
   );
+}
+
+function Day({ at }: { at: string }) {
+  useToday();
+  return <span>{formatDay(at)}</span>;
 }
 
 /** Returns the first message that a row counts as unread, if it is loaded. */

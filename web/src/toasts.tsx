@@ -3,7 +3,9 @@
 import { TidingsError } from "@tidings/client";
 import { X } from "lucide-react";
 import { useEffect } from "react";
+import { createPortal } from "react-dom";
 
+import { topDialog } from "./modal.js";
 import { observable, useObservable } from "./observable.js";
 
 interface Toast {
@@ -47,16 +49,18 @@ export async function attempt(work: Promise<unknown>): Promise<boolean> {
 
 const dismiss = (id: number) => shown.set(shown.current.filter((toast) => toast.id !== id));
 
-/** Shows the current toasts. */
+/** Shows the current toasts: above an open dialog, because they would be beyond reach below it. */
 export function Toasts() {
   const toasts = useObservable(shown);
-  return (
+  const dialog = useObservable(topDialog);
+  const view = (
     <div className="toasts" role="status">
       {toasts.map((toast) => (
         <ToastView key={toast.id} toast={toast} />
       ))}
     </div>
   );
+  return dialog ? createPortal(view, dialog) : view;
 }
 
 function ToastView({ toast }: { toast: Toast }) {

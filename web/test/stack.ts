@@ -107,7 +107,7 @@ export class Actor {
   /** Calls the API as this user, who has signed in with a password. Returns the response's `data`. */
   async call<T>(method: string, path: string, body?: object): Promise<T> {
     const token = await this.page.evaluate(() => {
-      const tokens = Object.entries(sessionStorage).find(([name]) => name.startsWith("tidings session"))?.[1] ?? "{}";
+      const tokens = Object.entries(localStorage).find(([name]) => name.startsWith("tidings session"))?.[1] ?? "{}";
       return (JSON.parse(tokens) as { access: string }).access;
     });
     const response = await fetch(new URL(`/api${path}`, this.page.url()), {

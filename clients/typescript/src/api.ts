@@ -1,6 +1,6 @@
 // Typed calls for every endpoint of the API. Stateless.
 
-import type { CallOptions, Http, Page, Query } from "./http.js";
+import type { CallOptions, Http, Page, Query, RequestOptions } from "./http.js";
 import type {
   BlockedUser,
   Conversation,
@@ -103,12 +103,10 @@ export class Api {
   /** Iterates over the messages of a conversation, newest first; with `after`, oldest first. */
   async *history(conversationId: string, query: HistoryQuery = {}): AsyncGenerator<Message, void, undefined> {
     const { signal, ...rest } = query;
-    let cursor: string | undefined;
-    do {
-      const page = await this.messages(conversationId, { ...rest, ...(cursor ? { cursor } : {}) }, { signal });
-      yield* query.after === undefined ? page.data.reverse() : page.data;
-      cursor = page.next ?? undefined;
-    } while (cursor);
+    const path = `/conversations/${encode(conversationId)}/messages`;
+    for await (const page of this.#pages<Message[]>(path, rest, { signal })) {
+      yield* query.after === undefined ? page.reverse() : page;
+    }
   }
 
   /** Returns a page of the inbox, most recently active first. */
@@ -152,13 +150,8 @@ export class Api {
     conversationId: string,
     options?: CallOptions,
   ): AsyncGenerator<Participant, void, undefined> {
-    let cursor: string | undefined;
-    do {
-      const path = `/conversations/${encode(conversationId)}`;
-      const page = await this.#page<ConversationDetails>(path, { cursor }, options);
-      yield* page.data.participants;
-      cursor = page.next ?? undefined;
-    } while (cursor);
+    const path = `/conversations/${encode(conversationId)}`;
+    for await (const page of this.#pages<ConversationDetails>(path, {}, options)) yield* page.participants;
   }
 
   /** Updates a group or room; null removes the description or photo. Admins only. */
@@ -237,15 +230,15 @@ export class Api {
     return this.#write("PATCH", "/users/me", change, options);
   }
 
-  /** Deletes the caller's account. Its messages stay, without a name. */
+  /** Deletes the caller's account. Its messages stay, without a name. Fails with status 401 if the password is wrong. */
   deleteAccount(password: string, options?: CallOptions): Promise<void> {
-    return this.#write("DELETE", "/users/me", { password }, options);
+    return this.#write("DELETE", "/users/me", { password }, { ...options, checksPassword: true });
   }
 
-  /** Changes the caller's password and ends all other sessions. */
+  /** Changes the caller's password and ends all other sessions. Fails with status 401 if the current one is wrong. */
   changePassword(current: string, next: string, options?: CallOptions): Promise<void> {
     const body = { current_password: current, new_password: next };
-    return this.#write("POST", "/auth/change-password", body, options);
+    return this.#write("POST", "/auth/change-password", body, { ...options, checksPassword: true });
   }
 
   /** Returns a user's profile. */
@@ -305,7 +298,7 @@ export class Api {
     return (await this.#http.call<{ ticket: string }>("POST", "/api/ws-ticket", undefined, options)).ticket;
   }
 
-  async #write<T>(method: string, path: string, body: unknown, options?: CallOptions): Promise<T> {
+  async #write<T>(method: string, path: string, body: unknown, options?: RequestOptions): Promise<T> {
     const data = await this.#http.call<T>(method, `/api${path}`, body, options);
     this.#onWrite();
     return data;
@@ -320,15 +313,18 @@ export class Api {
   }
 
   async *#list<T>(path: string, query: Query, options?: CallOptions): AsyncGenerator<T, void, undefined> {
+    for await (const page of this.#pages<T[]>(path, query, options)) yield* page;
+  }
+
+  /** Yields the `data` of each page of a list. */
+  async *#pages<T>(path: string, query: Query, options?: CallOptions): AsyncGenerator<T, void, undefined> {
     let cursor: string | undefined;
     do {
-      const page = await this.#page<T[]>(path, { ...query, cursor }, options);
-      yield* page.data;
+      const page = await this.#page<T>(path, { ...query, cursor }, options);
+      yield page.data;
       cursor = page.next ?? undefined;
     } while (cursor);
   }
 }
 
-function encode(id: string): string {
-  return encodeURIComponent(id);
-}
+const encode = encodeURIComponent;

@@ -46,6 +46,8 @@ export interface Window {
 
 /** A conversation. */
 export class Chat {
+  /** Maximum number of messages that are kept while a conversation is not open. */
+  static maxClosed = 200;
   readonly id: string;
   /** Time of the latest activity (RFC 3339); the inbox is sorted by it. */
   activity = "";
@@ -72,8 +74,8 @@ export class Chat {
   readonly #delivered = new Set<string>();
   readonly #watermarks = new ReadWatermarks();
   #changes: { asOf: string; version: number; fields: Partial<Conversation> }[] = [];
-  /** Optimistic watermark: how far the user has read, before the server confirms it. */
-  #optimisticRead = "";
+  /** The messages up to which the user has read, and the server has neither confirmed nor refused it. */
+  #optimisticReads: string[] = [];
 
   constructor(id: string) {
     this.id = id;
@@ -111,7 +113,11 @@ export class Chat {
         break;
       case "conversation.updated": {
         const { version, description: _, ...fields } = event.data;
-        if (!this.#changes.some((change) => change.asOf === asOf)) this.#changes.push({ asOf, version, fields });
+        if (asOf > this.#rowAsOf && !this.#changes.some((change) => change.asOf === asOf)) {
+          this.#changes.push({ asOf, version, fields });
+          // A new row replaces them.
+          if (this.#changes.length > Chat.maxClosed) this.#isRowStale = true;
+        }
         if (NOTICE_FIELDS.some((name) => name in event.data)) this.#addNotice(event);
         break;
       }
@@ -179,6 +185,7 @@ export class Chat {
       if (row.participant_count !== this.#row?.participant_count) this.#invalidateReads(0, this.#sorted.length);
       this.#row = row;
       this.#rowAsOf = asOf;
+      this.#changes = this.#changes.filter((change) => change.asOf > asOf);
       this.#isRowStale = false;
       this.activity = max(this.activity, max(row.last_message_at ?? "", at));
     }
@@ -215,14 +222,15 @@ export class Chat {
     return this.#delivered.has(clientId);
   }
 
-  /** Marks messages as read optimistically, before the server confirms it. */
-  setOptimisticRead(messageId: string): void {
-    this.#optimisticRead = max(this.#optimisticRead, messageId);
+  /** Marks messages as read before the server confirms it, or rolls that back and leaves other marks as they are. */
+  setOptimisticRead(messageId: string, isRead: boolean): void {
+    const { watermark } = this.#counts.current;
+    this.#optimisticReads = this.#optimisticReads.filter((id) => id > watermark && id !== messageId);
+    if (isRead) this.#optimisticReads.push(messageId);
   }
 
-  /** Rolls back optimistic reads, because the server refused them. */
-  clearOptimisticRead(): void {
-    this.#optimisticRead = "";
+  get #optimisticRead(): string {
+    return this.#optimisticReads.reduce(max, "");
   }
 
   hasRead(messageId: string): boolean {
@@ -259,8 +267,7 @@ export class Chat {
   row(me: string): Conversation | undefined {
     if (!this.isInInbox || !this.#row) return undefined;
     let row: Conversation = { ...this.#row };
-    const changes = this.#changes.filter((change) => change.asOf > this.#rowAsOf);
-    for (const { fields } of changes.sort((a, b) => a.version - b.version)) row = { ...row, ...fields };
+    for (const { fields } of this.#changes.sort((a, b) => a.version - b.version)) row = { ...row, ...fields };
     const count = this.#counts.current;
     row.last_read_message_id = count.watermark || null;
     row.unread_count = this.#unread(count, me);
@@ -281,24 +288,15 @@ export class Chat {
     const isContiguous = this.window?.to === null && last !== undefined && last >= this.window.from;
     if (isHidden && last !== undefined && last < shown && !isContiguous) this.#isRowStale = true;
     const message = last === undefined ? undefined : this.#entries.get(last)?.message;
-    if (!message) {
-      if (!isHidden) return row;
-      if (this.window?.from !== "" || this.window.to !== null) this.#isRowStale = true;
-      return {
-        ...row,
-        last_message: null,
-        last_message_id: null,
-        last_message_at: null,
-        last_message_from_me: false,
-      };
-    }
-    this.activity = max(this.activity, message.sent_at);
+    if (!message && !isHidden) return row;
+    if (!message && (this.window?.from !== "" || this.window.to !== null)) this.#isRowStale = true;
+    this.activity = max(this.activity, message?.sent_at ?? "");
     return {
       ...row,
-      last_message: [...message.message_text.slice(0, 200)].slice(0, 100).join(""),
-      last_message_id: message.id,
-      last_message_at: message.sent_at,
-      last_message_from_me: message.sender_id === me,
+      last_message: message ? [...message.message_text.slice(0, 200)].slice(0, 100).join("") : null,
+      last_message_id: message?.id ?? null,
+      last_message_at: message?.sent_at ?? null,
+      last_message_from_me: message?.sender_id === me,
     };
   }
 
@@ -316,6 +314,26 @@ export class Chat {
       if (message.sender_id !== me && !message.is_deleted && !this.#hidden.has(id)) unread += 1;
     }
     return unread;
+  }
+
+  /**
+   * Drops messages, for a conversation that is not open and has too many. Keeps the newest ones, and all that the row
+   * does not take into account yet. If that is too much, the row is loaded again.
+   */
+  trim(): void {
+    const { maxClosed } = Chat;
+    if (this.#sorted.length <= maxClosed) return;
+    const { countedTo, watermark } = this.#counts.current;
+    const [counted = ""] = [max(countedTo, watermark), this.#row?.counted_to ?? ""].sort();
+    const surplus = Math.min(lowerBound(this.#sorted, counted), this.#sorted.length - maxClosed / 2);
+    for (const { id, message } of this.#sorted.splice(0, surplus)) {
+      this.#entries.delete(id);
+      this.#delivered.delete(message.client_message_id ?? "");
+    }
+    this.#watermarks.trim(this.#sorted[0]?.id ?? "");
+    this.notices = this.notices.slice(-maxClosed);
+    this.window = null;
+    if (this.#sorted.length > maxClosed) this.#isRowStale = true;
   }
 
   #addNotice(event: Notice): void {

@@ -9,6 +9,7 @@ import { notify } from "./listeners.js";
 import { MessageLoader } from "./message-loader.js";
 import { Outbox } from "./outbox.js";
 import { PresenceWatcher } from "./presence-watcher.js";
+import { randomId } from "./random-id.js";
 import type { SocketConstructor } from "./socket.js";
 import { defaultStorage } from "./storage.js";
 import type { OutboxStorage } from "./storage.js";
@@ -16,7 +17,7 @@ import { Store } from "./store.js";
 import { Sync } from "./sync.js";
 import { Tabs } from "./tabs.js";
 import type { TabTools } from "./tabs.js";
-import { backoff, sleep } from "./time.js";
+import { onAbort, retrying } from "./time.js";
 import type { Conversation, Draft, Hit, Message, OwnUser, Status, TidingsEvent } from "./types.js";
 
 /** Options of `Tidings`. Only `url` and `token` are required. */
@@ -59,12 +60,14 @@ export class Tidings {
   /** All API calls. Their changes reach the store as events. */
   readonly api: Api;
   readonly #options: TidingsOptions;
-  readonly #messages: MessageLoader;
+  #messages: MessageLoader;
   readonly #presence: PresenceWatcher;
   readonly #listeners = new Map<EventType, Set<(event: TidingsEvent) => void>>();
   /** Time of the last typing signal by conversation; none after typing has ended. */
   readonly #typedAt = new Map<string, number>();
   #session: ActiveSession | undefined;
+  /** The outbox storage of the last session. */
+  #storage: OutboxStorage | undefined;
 
   constructor(options: TidingsOptions) {
     this.#options = options;
@@ -85,8 +88,10 @@ export class Tidings {
     const session: ActiveSession = { stop, ready: Promise.resolve() };
     this.#session = session;
     this.store.set({ connection: "connecting" });
-    session.ready = this.#start(session).catch((error: unknown) => {
-      if (this.#session === session) this.#end(error instanceof TidingsError && error.status === 401);
+    // Settles at once when the session ends, whatever it is waiting for.
+    const ended = new Promise<never>((_, reject) => onAbort(stop.signal, () => reject(stop.signal.reason)));
+    session.ready = Promise.race([this.#start(session), ended]).catch((error: unknown) => {
+      if (this.#session === session) this.#end(error);
       throw error;
     });
     // A caller may ignore the promise and watch the store instead.
@@ -96,17 +101,27 @@ export class Tidings {
 
   /** Disconnects. The store keeps its state, and the outbox keeps unsent messages. */
   disconnect(): void {
-    this.#end(false);
+    this.#end(new DOMException("The client was disconnected.", "AbortError"));
   }
 
-  #end(isSignedOut: boolean): void {
+  /** Disconnects, and deletes the state and everything that is stored for the user, unsent messages included. */
+  async forget(): Promise<void> {
+    this.disconnect();
+    this.#clear();
+    await this.#storage?.clear();
+  }
+
+  #clear(): void {
+    this.store.reset();
+    this.#messages = new MessageLoader(this.api, this.store);
+  }
+
+  #end(reason: unknown): void {
     const session = this.#session;
     if (!session) return;
     this.#session = undefined;
-    session.stop.abort(new DOMException("The client was disconnected.", "AbortError"));
-    session.outbox?.stop();
-    session.sync?.stop();
-    this.#presence.stop();
+    session.stop.abort(reason);
+    const isSignedOut = reason instanceof TidingsError && reason.status === 401;
     this.store.set({ connection: isSignedOut ? "signed_out" : "idle" });
   }
 
@@ -114,49 +129,43 @@ export class Tidings {
     const { signal } = session.stop;
     const me = await this.#loadMe(signal);
     signal.throwIfAborted();
-    if (this.store.state.me?.id !== me.id) this.store.reset();
+    if (this.store.state.me?.id !== me.id) this.#clear();
     this.store.set({ me });
     const name = `tidings ${this.#options.url} ${me.id}`;
-    const storage = this.#options.storage?.(name) ?? (await defaultStorage(name));
-    signal.throwIfAborted();
+    const storage = (this.#options.storage ?? defaultStorage)(name);
+    this.#storage = storage;
     const { socketUrl = this.#options.url.replace(/^http/, "ws").replace(/\/*$/, "/ws") } = this.#options;
     const sync = new Sync({
       api: this.api,
       store: this.store,
       socketUrl,
       WebSocket: this.#options.WebSocket ?? globalThis.WebSocket,
-      tabs: (onMessage) => new Tabs(name, this.#options.tabs ?? browserTabs(), onMessage),
-      loadWindows: (signal) => this.#messages.loadWindows(signal),
+      tabs: (onMessage) => new Tabs(name, this.#options.tabs ?? browserTabs(), onMessage, signal),
+      loadWindows: () => this.#messages.loadWindows(signal),
+      signal,
       onEvent: (event) => this.#onEvent(event),
-      onOutboxChanged: () => void session.outbox?.reload().catch(() => {}),
+      onOutboxChanged: () => void session.outbox?.load().catch(() => {}),
       onReachable: () => {
         session.outbox?.flush(true);
         this.#refresh();
       },
-      onSignedOut: () => {
-        if (this.#session === session) this.#end(true);
+      onSignedOut: (error) => {
+        if (this.#session === session) this.#end(error);
       },
     });
     session.sync = sync;
-    const exclusively = storage.isShared ? sync.tabs.exclusively : (work: () => Promise<void>) => work();
-    const onChange = () => sync.tabs.post({ kind: "outbox" });
-    const outbox = new Outbox(this.api, this.store, storage, exclusively, onChange);
+    const outbox = new Outbox(this.api, this.store, storage, sync.tabs, signal);
     session.outbox = outbox;
-    await outbox.start();
+    await outbox.load();
+    signal.throwIfAborted();
     this.#presence.start(signal);
     await sync.start();
   }
 
-  async #loadMe(signal: AbortSignal): Promise<OwnUser> {
-    for (let failures = 0; ; failures += 1) {
-      try {
-        return await this.api.me({ signal });
-      } catch (error) {
-        if (!(error instanceof TidingsError) || !error.retryable) throw error;
-        this.store.set({ connection: error.code === "network" ? "offline" : "connecting" });
-        await sleep(error.retryAfterMs ?? backoff(failures, 30_000), signal);
-      }
-    }
+  #loadMe(signal: AbortSignal): Promise<OwnUser> {
+    const show = ({ code }: TidingsError) =>
+      this.store.set({ connection: code === "network" ? "offline" : "connecting" });
+    return retrying(() => this.api.me({ signal }), signal, Infinity, show);
   }
 
   #onEvent(event: TidingsEvent): void {
@@ -230,11 +239,11 @@ export class Tidings {
   async markAsRead(conversationId: string, messageId?: string, options?: CallOptions): Promise<void> {
     const id = messageId ?? this.store.newestId(conversationId);
     if (!id || this.#session?.outbox?.isPending(id) || this.store.hasRead(conversationId, id)) return;
-    this.store.setOptimisticRead(conversationId, id);
+    this.store.setOptimisticRead(conversationId, id, true);
     try {
       await this.api.markAsRead(id, options);
     } catch (error) {
-      this.store.setOptimisticRead(conversationId, null);
+      this.store.setOptimisticRead(conversationId, id, false);
       throw error;
     }
   }
@@ -264,15 +273,9 @@ export class Tidings {
   /** Creates a group with the user and the given participants. */
   async createGroup(name: string, participantIds: string[], options?: CallOptions): Promise<Conversation> {
     // Retried with the same id, so that a lost response does not lead to a second group.
-    const group = { name, participant_ids: participantIds, client_conversation_id: crypto.randomUUID() };
-    for (let failures = 0; ; failures += 1) {
-      try {
-        return this.#addOpened(await this.api.createGroup(group, options));
-      } catch (error) {
-        if (!(error instanceof TidingsError) || !error.retryable || failures === 2) throw error;
-        await sleep(error.retryAfterMs ?? backoff(failures, 5_000), this.#signal(options));
-      }
-    }
+    const group = { name, participant_ids: participantIds, client_conversation_id: randomId() };
+    const create = () => this.api.createGroup(group, options);
+    return this.#addOpened(await retrying(create, this.#signal(options), 2));
   }
 
   /** Creates a room and joins it. */

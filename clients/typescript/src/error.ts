@@ -38,46 +38,32 @@ export class TidingsError extends Error {
       cause?: unknown;
     },
   ) {
-    super(message, { cause: details.cause });
-    this.code = details.code;
-    this.status = details.status;
-    this.retryAfterMs = details.retryAfterMs;
-    this.requestId = details.requestId;
-    this.fields = details.fields ?? [];
-    this.retryable = isRetryable(details.status);
+    super(message, details);
+    const { status } = details;
+    ({ code: this.code, retryAfterMs: this.retryAfterMs, requestId: this.requestId, fields: this.fields = [] } = details);
+    this.status = status;
+    this.retryable = status === 0 || status === 408 || status === 429 || status >= 500;
   }
 }
 
-function isRetryable(status: number): boolean {
-  return status === 0 || status === 408 || status === 429 || status >= 500;
-}
+/** Codes of responses without one, which come from API Gateway. */
+const CODES: Record<number, ErrorCode> = {
+  401: "not_authenticated",
+  403: "forbidden",
+  404: "not_found",
+  408: "unavailable",
+  409: "conflict",
+  410: "cursor_expired",
+  413: "too_large",
+  415: "unsupported_media_type",
+  429: "rate_limited",
+  431: "too_large",
+  502: "unavailable",
+  503: "unavailable",
+  504: "unavailable",
+};
 
-/** Maps the status of a response without a code, which comes from API Gateway, to a code. */
+/** Maps the status of a response without a code to a code. */
 export function codeOfStatus(status: number): ErrorCode {
-  switch (status) {
-    case 401:
-      return "not_authenticated";
-    case 403:
-      return "forbidden";
-    case 404:
-      return "not_found";
-    case 409:
-      return "conflict";
-    case 410:
-      return "cursor_expired";
-    case 413:
-    case 431:
-      return "too_large";
-    case 415:
-      return "unsupported_media_type";
-    case 429:
-      return "rate_limited";
-    case 408:
-    case 502:
-    case 503:
-    case 504:
-      return "unavailable";
-    default:
-      return status >= 500 ? "internal" : "invalid_request";
-  }
+  return CODES[status] ?? (status >= 500 ? "internal" : "invalid_request");
 }

@@ -15,6 +15,12 @@ export interface CallOptions {
   signal?: AbortSignal | undefined;
 }
 
+/** Options of a request. */
+export interface RequestOptions extends CallOptions {
+  /** Whether a 401 may mean a wrong password. Such a request is not repeated, because each attempt counts. */
+  checksPassword?: boolean;
+}
+
 /** A page of a list. */
 export interface Page<T> {
   data: T;
@@ -48,28 +54,28 @@ export class Http {
   }
 
   /** Sends a request and returns the response's `data`. */
-  async call<T>(method: string, path: string, body?: unknown, options?: CallOptions): Promise<T> {
+  async call<T>(method: string, path: string, body?: unknown, options?: RequestOptions): Promise<T> {
     return (await this.page<T>(method, path, undefined, options, body)).data;
   }
 
-  /** Sends a request and returns a page. Retries once with a new token after a 401. */
+  /** Sends a request and returns a page. Retries once with a new token after a 401, unless it checks a password. */
   async page<T>(
     method: string,
     path: string,
     query?: Query,
-    options?: CallOptions,
+    options?: RequestOptions,
     body?: unknown,
   ): Promise<Page<T>> {
-    const signal = options?.signal;
     const target = this.#url + path + queryString(query);
+    const send = (token?: string) => this.#send<T>(method, target, token, body, options?.signal);
     const token = await this.#tokenFor();
     try {
-      return await this.#send<T>(method, target, token, body, signal);
+      return await send(token);
     } catch (error) {
-      if (!(error instanceof TidingsError) || error.status !== 401 || !this.#token) throw error;
+      if (!(error instanceof TidingsError) || error.status !== 401 || options?.checksPassword) throw error;
       const fresh = await this.#tokenFor(token);
       if (fresh === token) throw error;
-      return await this.#send<T>(method, target, fresh, body, signal);
+      return send(fresh);
     }
   }
 

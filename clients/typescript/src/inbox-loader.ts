@@ -3,16 +3,14 @@
 import type { Api } from "./api.js";
 import { TidingsError } from "./error.js";
 import type { Store } from "./store.js";
-import { backoff, sleep } from "./time.js";
+import { MAX_BACKOFF, backoff, sleep } from "./time.js";
 import type { Conversation } from "./types.js";
 
 /** Rows per page. */
 const PAGE_SIZE = 100;
-/** Maximum milliseconds between attempts to load a page. */
-const MAX_BACKOFF = 30_000;
 
 /** Loads the windows of open conversations, for `Store.replace`. */
-export type LoadWindows = (signal: AbortSignal) => Promise<Parameters<Store["replace"]>[1]>;
+export type LoadWindows = () => Promise<Parameters<Store["replace"]>[1]>;
 
 /** Loads rows into the store. */
 export class InboxLoader {
@@ -38,7 +36,7 @@ export class InboxLoader {
     store.set({ isComplete: false });
     const first = await this.#page();
     if (isFirst) {
-      store.replace(first.data, await this.#loadWindows(this.#signal));
+      store.replace(first.data, await this.#loadWindows());
       void this.#loadRest(first.next);
       return;
     }
@@ -49,7 +47,7 @@ export class InboxLoader {
       rows.push(...page.data);
       next = page.next;
     }
-    store.replace(rows, await this.#loadWindows(this.#signal));
+    store.replace(rows, await this.#loadWindows());
     store.set({ isComplete: true });
   }
 

@@ -9,6 +9,7 @@ export type { HistoryQuery, SearchQuery } from "./api.js";
 export { TidingsError } from "./error.js";
 export type { ErrorCode, FieldError } from "./error.js";
 export type { CallOptions, Page, TokenProvider } from "./http.js";
+export { randomId } from "./random-id.js";
 export { Store } from "./store.js";
 export type { Connection, State, Timeline, TimelineMessage } from "./state.js";
 export { indexedDbStorage, memoryStorage } from "./storage.js";

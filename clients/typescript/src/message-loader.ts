@@ -4,7 +4,7 @@ import type { Api } from "./api.js";
 import type { Window } from "./chat.js";
 import { TidingsError } from "./error.js";
 import type { Page } from "./http.js";
-import type { Checkpoint, Store } from "./store.js";
+import type { Store } from "./store.js";
 import type { Message } from "./types.js";
 
 /** Messages per page. */
@@ -17,8 +17,6 @@ const MAX_OFFSET = 10_000;
 export class MessageLoader {
   readonly #api: Api;
   readonly #store: Store;
-  /** How many times each conversation is open. */
-  readonly #open = new Map<string, number>();
   /** Open conversations that the server refused. */
   readonly #refused = new Set<string>();
   /** The last queued load by conversation. */
@@ -34,15 +32,16 @@ export class MessageLoader {
 
   /** Keeps a conversation open. Returns a function that closes it. */
   open(id: string): () => void {
-    this.#open.set(id, (this.#open.get(id) ?? 0) + 1);
+    const { open } = this.#store;
+    open.set(id, (open.get(id) ?? 0) + 1);
     this.#refused.delete(id);
     let isOpen = true;
     return () => {
       if (!isOpen) return;
       isOpen = false;
-      const left = (this.#open.get(id) ?? 1) - 1;
-      if (left > 0) this.#open.set(id, left);
-      else this.#open.delete(id);
+      const left = (open.get(id) ?? 1) - 1;
+      if (left > 0) open.set(id, left);
+      else this.#store.close(id);
     };
   }
 
@@ -57,13 +56,13 @@ export class MessageLoader {
         if (error instanceof TidingsError && !error.retryable) this.#refused.add(id);
       }
     };
-    await Promise.all([...this.#open.keys()].filter(needsWindow).map(load));
+    await Promise.all([...this.#store.open.keys()].filter(needsWindow).map(load));
   }
 
   /** Loads the newest page of each open conversation for a full reload; omits those the user may not see. */
   async loadWindows(signal: AbortSignal): Promise<Map<string, { window: Window; messages: Message[] }>> {
     const pages = new Map<string, { window: Window; messages: Message[] }>();
-    for (const id of this.#open.keys()) {
+    for (const id of this.#store.open.keys()) {
       const page = await this.#latest(id, signal).catch((error: unknown) => {
         if (error instanceof TidingsError && error.status === 403) return undefined;
         throw error;
@@ -78,7 +77,7 @@ export class MessageLoader {
     return this.#enqueue(id, async () => {
       const checkpoint = this.#store.checkpoint;
       const { window, messages } = await this.#latest(id, signal);
-      this.#show(checkpoint, id, messages, window);
+      this.#store.showWindow(checkpoint, id, messages, window);
     });
   }
 
@@ -92,7 +91,7 @@ export class MessageLoader {
       // The window may have been replaced in the meantime.
       if (this.#store.window(id) !== window) return;
       const from = page.next === null ? "" : (page.data[0]?.id ?? window.from);
-      this.#show(checkpoint, id, page.data, { ...window, from, older: page.next });
+      this.#store.showWindow(checkpoint, id, page.data, { ...window, from, older: page.next });
     });
   }
 
@@ -105,7 +104,7 @@ export class MessageLoader {
       const page = await this.#page(id, { cursor: window.newer }, signal);
       if (this.#store.window(id) !== window) return;
       const to = page.next === null ? null : (page.data.at(-1)?.id ?? window.to);
-      this.#show(checkpoint, id, page.data, { ...window, to, newer: page.next });
+      this.#store.showWindow(checkpoint, id, page.data, { ...window, to, newer: page.next });
     });
   }
 
@@ -120,7 +119,7 @@ export class MessageLoader {
       const first = after.data[0];
       if (!first) {
         const { window, messages } = await this.#latest(id, signal);
-        this.#show(checkpoint, id, messages, window);
+        this.#store.showWindow(checkpoint, id, messages, window);
         return;
       }
       const before = await this.#page(id, { before: first.id, limit: PAGE_SIZE / 2 }, signal);
@@ -130,7 +129,7 @@ export class MessageLoader {
         to: after.next === null ? null : (after.data.at(-1) ?? first).id,
         newer: after.next,
       };
-      this.#show(checkpoint, id, [...before.data, ...after.data], window);
+      this.#store.showWindow(checkpoint, id, [...before.data, ...after.data], window);
     });
   }
 
@@ -182,10 +181,6 @@ export class MessageLoader {
       page = await this.#api.messages(id, { limit: PAGE_SIZE, cursor: page.next }, { signal });
     }
     return page;
-  }
-
-  #show(checkpoint: Checkpoint, id: string, messages: Message[], window: Window): void {
-    this.#store.showWindow(checkpoint, id, messages, window);
   }
 
   /** Runs loads of the same conversation one after the other. */

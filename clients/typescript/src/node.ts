@@ -1,6 +1,6 @@
 // Outbox storage for Node: a JSON file.
 
-import { readFile, rename, open } from "node:fs/promises";
+import { open, readFile, rename, rm } from "node:fs/promises";
 
 import type { OutboxEntry } from "./outbox-entry.js";
 import type { OutboxStorage } from "./storage.js";
@@ -48,5 +48,6 @@ export function fileStorage(path: string): OutboxStorage {
         await write(entries);
         return entry;
       }),
+    clear: () => inTurn(() => rm(path, { force: true })),
   };
 }

@@ -8,20 +8,17 @@
 import type { Api } from "./api.js";
 import { TidingsError } from "./error.js";
 import type { OutboxEntry } from "./outbox-entry.js";
+import { randomId } from "./random-id.js";
 import type { OutboxStorage } from "./storage.js";
 import type { Checkpoint, Store } from "./store.js";
-import { backoff, sleep } from "./time.js";
+import type { Tabs } from "./tabs.js";
+import { MAX_BACKOFF, backoff, onAbort, sleep } from "./time.js";
 import type { Draft, Message } from "./types.js";
 
 /** Milliseconds for which a retry is safe: the server deduplicates for 24 h; 2 h are left for clock differences. */
 const DEDUPLICATION_WINDOW = 22 * 3_600_000;
 /** Consecutive 5xx responses after which a message fails. */
 const MAX_SERVER_ERRORS = 8;
-/** Maximum milliseconds between attempts. */
-const MAX_BACKOFF = 30_000;
-
-/** Runs work while no other tab runs it; at once if tabs share no storage. */
-export type Exclusively = (work: () => Promise<void>, signal: AbortSignal) => Promise<void>;
 
 /** A promise returned by `add` that is not settled yet. */
 interface Deferred {
@@ -35,10 +32,8 @@ export class Outbox {
   readonly #api: Api;
   readonly #store: Store;
   readonly #storage: OutboxStorage;
-  readonly #exclusively: Exclusively;
-  /** Called when the stored entries have changed. */
-  readonly #onChange: () => void;
-  readonly #stop = new AbortController();
+  readonly #tabs: Tabs;
+  readonly #signal: AbortSignal;
   readonly #deferred = new Map<string, Deferred>();
   #entries: readonly OutboxEntry[] = [];
   /** Entries that are shown already but not stored yet. */
@@ -51,32 +46,31 @@ export class Outbox {
   #retryWait = new AbortController();
   #wakeRun: () => void = () => {};
 
-  constructor(api: Api, store: Store, storage: OutboxStorage, exclusively: Exclusively, onChange: () => void) {
+  /** When the signal is aborted, the outbox stops; unsent entries stay in the storage. */
+  constructor(api: Api, store: Store, storage: OutboxStorage, tabs: Tabs, signal: AbortSignal) {
     this.#api = api;
     this.#store = store;
     this.#storage = storage;
-    this.#exclusively = exclusively;
-    this.#onChange = onChange;
+    this.#tabs = tabs;
+    this.#signal = signal;
+    onAbort(signal, () => this.#stop());
   }
 
-  /** Loads the stored entries and starts sending. */
-  async start(): Promise<void> {
+  /** Loads the stored entries, at the start and after another tab has changed them, and sends what is due. */
+  async load(): Promise<void> {
     await this.#load();
     this.flush();
   }
 
-  /** Stops; unsent entries stay in the storage. */
-  stop(): void {
-    const reason = new DOMException("The client was disconnected.", "AbortError");
-    this.#stop.abort(reason);
-    for (const { reject } of this.#deferred.values()) reject(reason);
+  #stop(): void {
+    for (const { reject } of this.#deferred.values()) reject(this.#signal.reason);
     this.#deferred.clear();
     this.#wakeRun();
   }
 
   /** Stores a message and queues it. The promise may be ignored, even if it rejects. */
   add(draft: Draft): Promise<Message> {
-    const id = draft.client_message_id ?? crypto.randomUUID();
+    const id = draft.client_message_id ?? randomId();
     const sent = this.#promiseFor(id);
     const last = Math.max(0, ...this.#entries.map(({ seq }) => seq));
     const entry: OutboxEntry = {
@@ -104,8 +98,7 @@ export class Outbox {
     } catch (error) {
       this.#storing.delete(id);
       this.#show(this.#entries.filter((other) => other.id !== id));
-      const reason = error instanceof Error ? error : new Error("The message could not be stored.", { cause: error });
-      this.#settle(id, reason);
+      this.#settle(id, error as Error);
     }
     this.flush();
   }
@@ -125,7 +118,7 @@ export class Outbox {
     this.flush();
   }
 
-  /** Discards a pending message or, if it was tried, deletes it right after the send. */
+  /** Discards a pending message or, if the server may have it, deletes it there, too. */
   async delete(id: string): Promise<void> {
     const entry = await this.#update(id, (entry) => {
       return entry && entry.tried_at !== null ? { ...entry, then: { delete: true } } : undefined;
@@ -166,7 +159,7 @@ export class Outbox {
 
   /** Sends what is due. With `skipBackoff`, also retries what waits after a failed attempt. */
   flush(skipBackoff = false): void {
-    if (this.#stop.signal.aborted) return;
+    if (this.#signal.aborted) return;
     if (skipBackoff) {
       this.#retryWait.abort();
       this.#retryWait = new AbortController();
@@ -174,20 +167,15 @@ export class Outbox {
     this.#blockedLanes.clear();
     this.#mayHaveMore = true;
     this.#wakeRun();
-    if (this.#isRunning || !this.#entries.some((entry) => !entry.failed)) return;
+    if (this.#isRunning || this.#due().length === 0) return;
     this.#isRunning = true;
-    const run = this.#exclusively(() => this.#run(), this.#stop.signal);
+    // Tabs that share no storage send at the same time.
+    const run = this.#storage.isShared ? this.#tabs.exclusively(() => this.#run()) : this.#run();
     void run
       .catch(() => {})
       .finally(() => {
         this.#isRunning = false;
       });
-  }
-
-  /** Loads the entries again after another tab has changed them. */
-  async reload(): Promise<void> {
-    await this.#load();
-    this.flush();
   }
 
   /** Acknowledges those of the user's messages that arrived as events. */
@@ -205,7 +193,7 @@ export class Outbox {
   /** Sends until nothing is due: lanes in parallel, the entries of a lane in order. */
   async #run(): Promise<void> {
     const active = new Set<string>();
-    while (!this.#stop.signal.aborted) {
+    while (!this.#signal.aborted) {
       this.#mayHaveMore = false;
       await this.#load();
       for (const lane of new Set(this.#due().map((entry) => this.#store.laneOf(entry)))) {
@@ -222,8 +210,9 @@ export class Outbox {
     }
   }
 
+  /** The entries that do not wait for the user. */
   #due(): OutboxEntry[] {
-    return this.#entries.filter((entry) => !entry.failed);
+    return this.#entries.filter(({ failed, then }) => !failed || (then && "delete" in then));
   }
 
   async #sendLane(lane: string): Promise<void> {
@@ -231,13 +220,13 @@ export class Outbox {
     let serverErrors = 0;
     for (;;) {
       const entry = this.#due().find((entry) => this.#store.laneOf(entry) === lane);
-      if (!entry || this.#stop.signal.aborted) return;
+      if (!entry || this.#signal.aborted) return;
       try {
         await this.#process(entry);
         failures = serverErrors = 0;
         continue;
       } catch (error) {
-        if (this.#stop.signal.aborted) return;
+        if (this.#signal.aborted) return;
         // The storage or the token failed, not the message.
         if (!(error instanceof TidingsError) || error.status === 401) {
           this.#blockedLanes.add(lane);
@@ -250,7 +239,7 @@ export class Outbox {
           continue;
         }
         const delay = error.retryAfterMs ?? backoff(failures, MAX_BACKOFF);
-        await sleep(delay, this.#stop.signal, this.#retryWait.signal).catch(() => {});
+        await sleep(delay, this.#signal, this.#retryWait.signal).catch(() => {});
         failures += 1;
       }
     }
@@ -258,15 +247,21 @@ export class Outbox {
 
   /** Sends an entry or, if the server has the message, applies the change that follows. */
   async #process(entry: OutboxEntry): Promise<void> {
-    const signal = this.#stop.signal;
+    const signal = this.#signal;
     if (entry.message_id) {
       await this.#applyChange(entry, entry.message_id);
       return;
     }
     const isOld = entry.tried_at !== null && Math.abs(Date.now() - entry.tried_at) > DEDUPLICATION_WINDOW;
-    const sent = isOld ? await this.#findSent(entry) : undefined;
+    // A failed message is only due when the user has discarded it: it must not be sent, but may have arrived.
+    const isDiscarded = entry.failed !== null;
+    const sent = isOld || isDiscarded ? await this.#findSent(entry) : undefined;
     if (sent) {
       await this.#acknowledge(entry, sent);
+      return;
+    }
+    if (isDiscarded) {
+      await this.#update(entry.id, () => undefined);
       return;
     }
     // Reads the entry again in the same transaction, because it may have been edited or discarded.
@@ -283,7 +278,7 @@ export class Outbox {
 
   /** Finds the message in the history that an earlier attempt may have sent. */
   async #findSent({ id, draft, tried_at }: OutboxEntry): Promise<Message | undefined> {
-    const signal = this.#stop.signal;
+    const signal = this.#signal;
     const conversation =
       draft.conversation_id ?? (await this.#api.openDirect(draft.recipient_id ?? "", { signal })).conversation_id;
     // Searches two days further back, in case the local clock was wrong.
@@ -297,7 +292,8 @@ export class Outbox {
 
   /** Removes the entry of a sent message, unless a change is to follow. */
   async #acknowledge(entry: OutboxEntry, message: Message, checkpoint?: Checkpoint): Promise<void> {
-    this.#store.messageSent(checkpoint, entry, message);
+    // Without a checkpoint, an event or a page has already delivered the message.
+    if (checkpoint) this.#store.mergeSent(checkpoint, message);
     const left = await this.#update(entry.id, (stored) =>
       stored?.then ? { ...stored, message_id: message.id } : undefined,
     );
@@ -308,7 +304,7 @@ export class Outbox {
   /** Applies the edit or deletion that was requested while the message was pending. */
   async #applyChange(entry: OutboxEntry, messageId: string): Promise<void> {
     const { then } = entry;
-    const signal = this.#stop.signal;
+    const signal = this.#signal;
     let refusal: TidingsError | undefined;
     try {
       const checkpoint = this.#store.checkpoint;
@@ -346,16 +342,12 @@ export class Outbox {
   #promiseFor(id: string): Promise<Message> {
     const known = this.#deferred.get(id);
     if (known) return known.promise;
-    let resolve: Deferred["resolve"] = () => {};
-    let reject: Deferred["reject"] = () => {};
-    const promise = new Promise<Message>((yes, no) => {
-      resolve = yes;
-      reject = no;
-    });
+    const deferred = {} as Deferred;
+    deferred.promise = new Promise((resolve, reject) => Object.assign(deferred, { resolve, reject }));
     // A caller may ignore the promise and watch the timeline instead.
-    promise.catch(() => {});
-    this.#deferred.set(id, { promise, resolve, reject });
-    return promise;
+    deferred.promise.catch(() => {});
+    this.#deferred.set(id, deferred);
+    return deferred.promise;
   }
 
   #settle(id: string, outcome: Message | Error): void {
@@ -372,7 +364,7 @@ export class Outbox {
     const entry = await this.#storage.update(id, change);
     const others = this.#entries.filter((other) => other.id !== id);
     this.#show(entry ? [...others, entry] : others);
-    this.#onChange();
+    this.#tabs.post({ kind: "outbox" });
     return entry;
   }
 
@@ -389,7 +381,7 @@ export class Outbox {
   #show(stored: readonly OutboxEntry[]): void {
     const entries = stored.filter(({ id }) => !this.#storing.has(id)).concat([...this.#storing.values()]);
     this.#entries = entries.sort((a, b) => a.seq - b.seq || (a.id < b.id ? -1 : 1));
-    if (!this.#stop.signal.aborted) this.#store.setOutbox(this.#entries);
+    if (!this.#signal.aborted) this.#store.setOutbox(this.#entries);
   }
 }
 

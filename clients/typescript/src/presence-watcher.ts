@@ -2,6 +2,7 @@
 
 import type { Api } from "./api.js";
 import type { Store } from "./store.js";
+import { onAbort } from "./time.js";
 
 /** Milliseconds between checks for presence that is too old. */
 const CHECK_INTERVAL = 20_000;
@@ -23,7 +24,6 @@ export class PresenceWatcher {
   /** Time of the last lookup by user. */
   readonly #lookedUpAt = new Map<string, number>();
   #signal: AbortSignal | undefined;
-  #timer: ReturnType<typeof setInterval> | undefined;
   #isScheduled = false;
 
   constructor(api: Api, store: Store, isLive: () => boolean) {
@@ -32,18 +32,14 @@ export class PresenceWatcher {
     this.#isLive = isLive;
   }
 
-  /** Starts lookups; the signal aborts those in flight. */
+  /** Starts lookups, until the signal is aborted. */
   start(signal: AbortSignal): void {
     this.#signal = signal;
     this.#lookedUpAt.clear();
-    this.#timer = setInterval(() => this.#refresh(), CHECK_INTERVAL);
-    (this.#timer as { unref?: () => void }).unref?.();
+    const timer = setInterval(() => this.#refresh(), CHECK_INTERVAL);
+    (timer as { unref?: () => void }).unref?.();
+    onAbort(signal, () => clearInterval(timer));
     this.#refresh();
-  }
-
-  stop(): void {
-    clearInterval(this.#timer);
-    this.#signal = undefined;
   }
 
   /** Watches some users. Returns a function that stops watching them. */
@@ -72,7 +68,7 @@ export class PresenceWatcher {
   /** Looks up all watched users whose presence is too old. */
   #refresh(): void {
     const signal = this.#signal;
-    if (!signal) return;
+    if (!signal || signal.aborted) return;
     const now = Date.now();
     const maxAge = this.#isLive() ? MAX_AGE_LIVE : MAX_AGE_POLLING;
     const isOld = (user: string) => Math.abs(now - (this.#lookedUpAt.get(user) ?? 0)) > maxAge;

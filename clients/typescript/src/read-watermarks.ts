@@ -39,6 +39,13 @@ export class ReadWatermarks {
     this.#advances.delete(reader);
   }
 
+  /** Forgets how the readers came to the messages before this one; only their last advance is kept. */
+  trim(from: string): void {
+    for (const advances of this.#advances.values()) {
+      while (advances[1] && advances[0] && advances[0].upTo < from) advances.shift();
+    }
+  }
+
   /** Combines what a message itself says with the watermarks. */
   stateOf(message: Message, participantCount: number): ReadState {
     const own = { read: message.read, readAt: message.read_at, count: message.read_count };

@@ -12,6 +12,8 @@ export type KeyValue = Pick<Storage, "getItem" | "setItem" | "removeItem">;
 const RENEW_BEFORE_EXPIRY = 60_000;
 
 interface StoredTokens {
+  /** Id of the user they belong to. */
+  user: string;
   access: string;
   refresh: string;
   /** When `access` expires, in milliseconds by the local clock. */
@@ -24,14 +26,19 @@ export class Session {
   readonly #storage: KeyValue | undefined;
   readonly #name: string;
   #tokens: StoredTokens | undefined;
+  /** Id of the signed-in user. Another tab may sign in somebody else, with the same storage. */
+  #user: string | undefined;
   #renewal: Promise<string> | undefined;
 
-  /** With a storage, the session survives a reload: `sessionStorage` for one tab, `localStorage` for all tabs. */
+  /**
+   * With a storage, the session survives a reload: `sessionStorage` for one tab, `localStorage` for all tabs. If another
+   * tab signs in somebody else, the session has ended for this one.
+   */
   constructor(options: { url: string; storage?: KeyValue; fetch?: typeof fetch }) {
     this.#http = new Http(options.url, undefined, options.fetch);
     this.#storage = options.storage;
     this.#name = `tidings session ${options.url}`;
-    this.#tokens = this.#read();
+    this.#user = this.#read()?.user;
   }
 
   /** Whether there are tokens; the server may have ended the session. */
@@ -54,34 +61,44 @@ export class Session {
     options?: CallOptions,
   ): Promise<OwnUser> {
     const tokens = await this.#http.call<LoggedIn>("POST", "/api/auth/login", credentials, options);
-    this.#store(tokens);
+    this.#user = tokens.user.id;
+    this.#store(tokens, tokens.user.id);
     return tokens.user;
   }
 
   /** Discards the tokens at once, then ends the session at the server. Throws if the server does not confirm it. */
   async logout(options?: CallOptions): Promise<void> {
     const stored = this.#read();
+    this.#user = undefined;
+    if (!stored) return;
     this.#clear();
-    if (stored) await this.#http.call("POST", "/api/auth/logout", { refresh_token: stored.refresh }, options);
+    await this.#http.call("POST", "/api/auth/logout", { refresh_token: stored.refresh }, options);
   }
 
   /** Returns the access token, and renews it if it is about to expire or was refused. */
   readonly token: TokenProvider = async (refused) => {
-    const stored = this.#read();
-    if (stored && stored.access !== refused && stored.until - RENEW_BEFORE_EXPIRY > Date.now()) return stored.access;
+    const valid = this.#valid(refused);
+    if (valid) return valid;
     this.#renewal ??= this.#exclusively(() => this.#renew(refused)).finally(() => (this.#renewal = undefined));
     return this.#renewal;
   };
 
+  /** Returns the access token, unless it is about to expire or was refused. */
+  #valid(refused: string | undefined): string | undefined {
+    const { access, until = 0 } = this.#read() ?? {};
+    return access !== refused && until - RENEW_BEFORE_EXPIRY > Date.now() ? access : undefined;
+  }
+
   async #renew(refused: string | undefined): Promise<string> {
     // Another tab may have renewed it already.
+    const valid = this.#valid(refused);
+    if (valid) return valid;
     const stored = this.#read();
     if (!stored) throw new TidingsError("Not signed in.", { code: "not_authenticated", status: 401 });
-    if (stored.access !== refused && stored.until - RENEW_BEFORE_EXPIRY > Date.now()) return stored.access;
     try {
       const tokens = await this.#http.call<Tokens>("POST", "/api/auth/refresh", { refresh_token: stored.refresh });
       // The user may have signed out in the meantime.
-      if (this.#read()?.refresh === stored.refresh) this.#store(tokens);
+      if (this.#read()?.refresh === stored.refresh) this.#store(tokens, stored.user);
       return tokens.access_token;
     } catch (error) {
       if (error instanceof TidingsError && error.status === 401) this.#clear();
@@ -94,8 +111,8 @@ export class Session {
     return (await navigator.locks.request(this.#name, work)) as T;
   }
 
-  #store({ access_token: access, refresh_token: refresh, expires_in }: Tokens): void {
-    this.#tokens = { access, refresh, until: Date.now() + expires_in * 1000 };
+  #store({ access_token: access, refresh_token: refresh, expires_in }: Tokens, user: string): void {
+    this.#tokens = { user, access, refresh, until: Date.now() + expires_in * 1000 };
     this.#storage?.setItem(this.#name, JSON.stringify(this.#tokens));
   }
 
@@ -106,9 +123,9 @@ export class Session {
 
   #read(): StoredTokens | undefined {
     if (!this.#storage) return this.#tokens;
-    const text = this.#storage.getItem(this.#name);
     try {
-      return text === null ? undefined : (JSON.parse(text) as StoredTokens);
+      const tokens = JSON.parse(this.#storage.getItem(this.#name) ?? "") as StoredTokens;
+      return this.#user === undefined || tokens.user === this.#user ? tokens : undefined;
     } catch {
       return undefined;
     }

@@ -48,36 +48,35 @@ export class Socket {
     this.#resolve();
   }
 
-  /** Opens a socket. Rejects if it is refused or does not open in time. */
+  /** Opens a socket. Resolves with undefined if it is refused, does not open in time, or the signal is aborted. */
   static open(
     constructor: SocketConstructor,
     url: string,
     onFrame: (frame: unknown) => void,
     signal: AbortSignal,
-  ): Promise<Socket> {
-    return new Promise((resolve, reject) => {
+  ): Promise<Socket | undefined> {
+    return new Promise((resolve) => {
       signal.throwIfAborted();
       const socket = new constructor(url);
-      const fail = (reason: unknown) => {
+      const fail = () => {
         settle();
-        socket.onclose = socket.onerror = () => {};
+        socket.onclose = socket.onerror = null;
         // It may still open: then it is closed at once.
         socket.onopen = () => socket.close();
         socket.close();
-        reject(reason);
+        resolve(undefined);
       };
-      const stop = () => fail(signal.reason);
-      const timer = setTimeout(() => fail(new Error("The socket did not open in time.")), OPEN_TIMEOUT);
+      const timer = setTimeout(fail, OPEN_TIMEOUT);
+      const removeAbort = onAbort(signal, fail);
       const settle = () => {
         clearTimeout(timer);
         removeAbort();
       };
-      const removeAbort = onAbort(signal, stop);
       socket.onopen = () => {
         settle();
         resolve(new Socket(socket, onFrame));
       };
-      socket.onclose = socket.onerror = () => fail(new Error("The socket was refused."));
+      socket.onclose = socket.onerror = fail;
     });
   }
 

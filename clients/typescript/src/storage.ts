@@ -16,11 +16,15 @@ export interface OutboxStorage {
     id: string,
     change: (entry: OutboxEntry | undefined) => OutboxEntry | undefined,
   ): Promise<OutboxEntry | undefined>;
+  /** Removes all entries and whatever holds them. Called last. */
+  clear(): Promise<void>;
 }
 
+/** Milliseconds within which IndexedDB has to answer. */
+const TIMEOUT = 2_000;
+
 /** Stores the outbox in memory: it is lost when the process ends. */
-export function memoryStorage(): OutboxStorage {
-  const entries = new Map<string, OutboxEntry>();
+export function memoryStorage(entries = new Map<string, OutboxEntry>()): OutboxStorage {
   return {
     isShared: false,
     all: async () => [...entries.values()],
@@ -30,6 +34,7 @@ export function memoryStorage(): OutboxStorage {
       else entries.delete(id);
       return entry;
     },
+    clear: async () => entries.clear(),
   };
 }
 
@@ -37,60 +42,110 @@ export function memoryStorage(): OutboxStorage {
 export function indexedDbStorage(name: string, factory: IDBFactory = indexedDB): OutboxStorage {
   const TABLE = "outbox";
   let opened: Promise<IDBDatabase> | undefined;
-  const open = () => {
-    opened ??= new Promise<IDBDatabase>((resolve, reject) => {
-      const request = factory.open(name, 1);
-      request.onupgradeneeded = () => request.result.createObjectStore(TABLE, { keyPath: "id" });
-      request.onsuccess = () => {
-        // Browsers close the database if memory is low or the user clears the site's data.
-        request.result.onclose = () => (opened = undefined);
-        request.result.onversionchange = () => request.result.close();
-        resolve(request.result);
-      };
-      request.onerror = () => reject(request.error);
-    }).catch((error) => {
+  let isCleared = false;
+  const open = async () => {
+    if (isCleared) throw new Error("The storage was cleared.");
+    const request = factory.open(name, 1);
+    request.onupgradeneeded = () => request.result.createObjectStore(TABLE, { keyPath: "id" });
+    await finished(request);
+    // Otherwise, a tab that deletes the database would have to wait until this tab ends.
+    request.result.onversionchange = () => request.result.close();
+    return request.result;
+  };
+  const begin = async (mode: IDBTransactionMode): Promise<IDBTransaction> => {
+    // The message has to be on disk before it counts as stored.
+    const start = async () => (await (opened ??= open())).transaction(TABLE, mode, { durability: "strict" });
+    // Browsers close the database if memory is low or the user clears the site's data, and do not always tell.
+    return start().catch(() => {
       opened = undefined;
-      throw error;
+      return start();
     });
-    return opened;
   };
   return {
     isShared: true,
     all: async () => {
-      const request = (await open()).transaction(TABLE).objectStore(TABLE).getAll();
-      return new Promise((resolve, reject) => {
-        request.onsuccess = () => resolve(request.result as OutboxEntry[]);
-        request.onerror = () => reject(request.error);
-      });
+      const request = (await begin("readonly")).objectStore(TABLE).getAll() as IDBRequest<OutboxEntry[]>;
+      await finished(request);
+      return request.result;
     },
     update: async (id, change) => {
-      // The message has to be on disk before it counts as stored.
-      const transaction = (await open()).transaction(TABLE, "readwrite", { durability: "strict" });
+      const transaction = await begin("readwrite");
       const table = transaction.objectStore(TABLE);
-      return new Promise((resolve, reject) => {
-        let entry: OutboxEntry | undefined;
-        const request = table.get(id);
-        request.onsuccess = () => {
-          entry = change(request.result as OutboxEntry | undefined);
-          if (entry) table.put(entry);
-          else table.delete(id);
-        };
-        transaction.oncomplete = () => resolve(entry);
-        transaction.onabort = () => reject(transaction.error);
-        transaction.onerror = () => reject(transaction.error);
-      });
+      let entry: OutboxEntry | undefined;
+      const request = table.get(id) as IDBRequest<OutboxEntry | undefined>;
+      request.onsuccess = () => {
+        entry = change(request.result);
+        if (entry) table.put(entry);
+        else table.delete(id);
+      };
+      await finished(transaction);
+      return entry;
+    },
+    clear: async () => {
+      isCleared = true;
+      opened?.then((database) => database.close()).catch(() => {});
+      opened = undefined;
+      await finished(factory.deleteDatabase(name));
     },
   };
 }
 
-/** IndexedDB, or memory if IndexedDB is missing or unusable, as in some private windows. */
-export async function defaultStorage(name: string): Promise<OutboxStorage> {
+/** Resolves when a request or transaction has succeeded. */
+function finished(work: IDBRequest | IDBTransaction): Promise<unknown> {
+  return new Promise((resolve, reject) => {
+    const fail = () => reject(work.error);
+    Object.assign(work, { onsuccess: resolve, oncomplete: resolve, onerror: fail, onabort: fail });
+  });
+}
+
+/**
+ * IndexedDB with a copy in memory. As soon as IndexedDB is missing, fails or does not answer, memory takes over, so
+ * that messages are sent nevertheless. Changes are still written to IndexedDB, in case it recovers.
+ */
+export function defaultStorage(name: string): OutboxStorage {
   if (typeof indexedDB === "undefined") return memoryStorage();
-  const storage = indexedDbStorage(name);
-  try {
-    await storage.all();
-    return storage;
-  } catch {
-    return memoryStorage();
-  }
+  const stored = indexedDbStorage(name);
+  const copies = new Map<string, OutboxEntry>();
+  const memory = memoryStorage(copies);
+  let isBroken = false;
+  const run = async <T>(operation: (storage: OutboxStorage) => Promise<T>): Promise<T> => {
+    if (!isBroken) {
+      try {
+        return await inTime(operation(stored));
+      } catch {
+        isBroken = true;
+      }
+    }
+    return operation(memory);
+  };
+  return {
+    get isShared() {
+      return !isBroken;
+    },
+    all: async () => {
+      const entries = await run((storage) => storage.all());
+      if (!isBroken) {
+        copies.clear();
+        for (const entry of entries) copies.set(entry.id, entry);
+      }
+      return entries;
+    },
+    update: async (id, change) => {
+      const entry = await run((storage) => storage.update(id, change));
+      await memory.update(id, () => entry);
+      if (isBroken) stored.update(id, () => entry).catch(() => {});
+      return entry;
+    },
+    clear: async () => {
+      copies.clear();
+      await inTime(stored.clear());
+    },
+  };
+}
+
+function inTime<T>(work: Promise<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error("The storage does not answer.")), TIMEOUT);
+    work.then(resolve, reject).finally(() => clearTimeout(timer));
+  });
 }

@@ -34,6 +34,8 @@ export class Store {
   /** The state that listeners were last notified of. */
   #notified: State = EMPTY_STATE;
   #chats = new Map<string, Chat>();
+  /** How many times each conversation is open. @internal */
+  readonly open = new Map<string, number>();
   readonly #ephemeral = new EphemeralState(() => this.batch(() => {}));
   readonly #timelines = new TimelineBuilder();
   #latestEvent = "";
@@ -216,6 +218,12 @@ export class Store {
     });
   }
 
+  /** Drops messages of a conversation that is no longer open, if there are too many. @internal */
+  close(id: string): void {
+    this.open.delete(id);
+    this.batch(() => this.#dirty.add(id));
+  }
+
   /** The range of a conversation that is shown. @internal */
   window(id: string): Window | null {
     return this.#chats.get(id)?.window ?? null;
@@ -242,13 +250,9 @@ export class Store {
     return this.#chats.get(conversationId)?.newestId;
   }
 
-  /** Marks messages as read before the server confirms it; null rolls back. @internal */
-  setOptimisticRead(conversationId: string, messageId: string | null): void {
-    this.batch(() => {
-      const chat = this.#chat(conversationId);
-      if (messageId === null) chat.clearOptimisticRead();
-      else chat.setOptimisticRead(messageId);
-    });
+  /** Marks messages as read before the server confirms it, or rolls that back. @internal */
+  setOptimisticRead(conversationId: string, messageId: string, isRead: boolean): void {
+    this.batch(() => this.#chat(conversationId).setOptimisticRead(messageId, isRead));
   }
 
   /** @internal */
@@ -263,14 +267,10 @@ export class Store {
     });
   }
 
-  /**
-   * Records that an outbox entry became a message, which keeps the entry's list key. With a checkpoint, the message is
-   * the response to a send and is merged; without one, an event or page has already delivered it. @internal
-   */
-  messageSent(checkpoint: Checkpoint | undefined, entry: OutboxEntry, message: Message): void {
-    this.#timelines.keepKey(message.id, entry.id);
-    if (checkpoint?.generation !== this.#generation) return;
-    this.batch(() => this.#chat(message.conversation_id).mergeSent(checkpoint.asOf, message));
+  /** Merges the response to a send. @internal */
+  mergeSent({ asOf, generation }: Checkpoint, message: Message): void {
+    if (generation !== this.#generation) return;
+    this.batch(() => this.#chat(message.conversation_id).mergeSent(asOf, message));
   }
 
   /** @internal */
@@ -300,6 +300,7 @@ export class Store {
     let rows: Map<string, Conversation> | undefined;
     for (const id of this.#dirty) {
       const chat = this.#chats.get(id);
+      if (!this.open.has(id)) chat?.trim();
       const row = chat?.row(me);
       if (!isEqual(row, before.byId.get(id))) {
         rows ??= new Map(before.byId);

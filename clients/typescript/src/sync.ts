@@ -13,20 +13,22 @@ import type { SocketConstructor } from "./socket.js";
 import type { Connection } from "./state.js";
 import type { Store } from "./store.js";
 import type { TabMessage, Tabs } from "./tabs.js";
-import { backoff, sleep } from "./time.js";
+import { MAX_BACKOFF, backoff, onAbort, sleep } from "./time.js";
 import type { TidingsEvent } from "./types.js";
 
-/** Milliseconds between polls while events are pushed. */
-const LIVE_POLL_INTERVAL = 60_000;
-/** Maximum milliseconds between attempts to poll. */
-const MAX_BACKOFF = 30_000;
+/**
+ * Milliseconds between polls while events are pushed: as many as have passed since the last event or write, within
+ * these limits. A lost push is thus found within seconds in a lively chat, and a quiet one costs one poll a minute.
+ */
+const MIN_LIVE_INTERVAL = 10_000;
+const MAX_LIVE_INTERVAL = 60_000;
 /** Milliseconds between clock checks, and the delay of one that shows that the machine has slept. */
 const TICK = 15_000;
 const SLEEP_THRESHOLD = 20_000;
 /** Milliseconds within which the leader tab must answer. */
 const LEADER_TIMEOUT = 3_000;
-/** Event ids that are remembered, so that an event which is both pushed and polled is reported once. */
-const MAX_SEEN = 5_000;
+/** Minimum number of event ids that are remembered, so that a push that comes after the poll is recognized. */
+const MIN_SEEN = 5_000;
 
 /** Dependencies and callbacks of `Sync`. */
 export interface SyncOptions {
@@ -37,6 +39,8 @@ export interface SyncOptions {
   WebSocket: SocketConstructor | undefined;
   tabs: (onMessage: (message: TabMessage) => void) => Tabs;
   loadWindows: LoadWindows;
+  /** Stops everything. */
+  signal: AbortSignal;
   /** Called once per event, after the store has applied it. */
   onEvent: (event: TidingsEvent) => void;
   /** Called when another tab has changed the outbox. */
@@ -44,18 +48,24 @@ export interface SyncOptions {
   /** Called when the server is, or may be, reachable again. */
   onReachable: () => void;
   /** Called when the token was refused. */
-  onSignedOut: () => void;
+  onSignedOut: (error: TidingsError) => void;
 }
 
-/** Keeps the store in sync with the server until it is stopped. */
+/** Keeps the store in sync with the server until its signal is aborted. The store keeps its state. */
 export class Sync {
   readonly tabs: Tabs;
   readonly #options: SyncOptions;
-  readonly #stop = new AbortController();
+  readonly #signal: AbortSignal;
   readonly #inbox: InboxLoader;
   readonly #socket: ReconnectingSocket;
   #cursor: string | undefined;
-  readonly #seen = new Set<string>();
+  /**
+   * Ids of the events that were reported, so that an event which is both pushed and polled is reported once: first those
+   * since the last rotation, then those before it. A rotation follows a poll that has emptied the queue, so a set is
+   * not dropped before a poll has returned all of its events.
+   */
+  #seen = new Set<string>();
+  #seenBefore = new Set<string>();
   /** Whether another tab leads and has a socket. */
   #isLeaderLive = false;
   /** When the leader last sent a message; 0 before that. */
@@ -63,14 +73,19 @@ export class Sync {
   /** Aborted to end the wait before the next poll. */
   #pollWait = new AbortController();
   #isPollDue = false;
+  /** Time of the last event or write. */
+  #activeAt = Date.now();
+  /** Ends the wait before the next poll early, because of an event or write. */
+  #earlyPoll: ReturnType<typeof setTimeout> | undefined;
   #isReachable = true;
   #ticker: ReturnType<typeof setInterval> | undefined;
   #lastTick = Date.now();
 
   constructor(options: SyncOptions) {
-    const { api, store, socketUrl, WebSocket, loadWindows } = options;
-    const { signal } = this.#stop;
+    const { api, store, socketUrl, WebSocket, loadWindows, signal } = options;
     this.#options = options;
+    this.#signal = signal;
+    onAbort(signal, () => this.#stop());
     this.tabs = options.tabs((message) => this.#onTabMessage(message));
     this.#inbox = new InboxLoader(api, store, loadWindows, signal, () => this.#pollNow());
     this.#socket = new ReconnectingSocket({
@@ -83,12 +98,9 @@ export class Sync {
     });
   }
 
-  /** Loads the state and keeps it in sync. Resolves when the first page of the inbox is loaded. */
+  /** Loads the state and keeps it in sync. Resolves when the first page of the inbox is loaded, unless it is stopped. */
   async start(): Promise<void> {
-    const ready = new Promise<void>((resolve, reject) => {
-      this.#stop.signal.addEventListener("abort", () => reject(this.#stop.signal.reason));
-      void this.#run(resolve);
-    });
+    const ready = new Promise<void>((resolve) => void this.#run(resolve));
     this.#listen();
     this.tabs.requestLeadership(() => {
       void this.#socket.run();
@@ -98,20 +110,15 @@ export class Sync {
     await ready;
   }
 
-  /** Stops; the store keeps its state. */
-  stop(reason: unknown = new DOMException("The client was disconnected.", "AbortError")): void {
-    if (this.#stop.signal.aborted) return;
-    this.#stop.abort(reason);
+  #stop(): void {
     this.#socket.close();
-    this.tabs.close();
     clearInterval(this.#ticker);
-    if (typeof removeEventListener === "undefined") return;
-    for (const name of ["online", "offline", "pageshow"]) removeEventListener(name, this.#onPageEvent);
-    if (typeof document !== "undefined") document.removeEventListener("visibilitychange", this.#onPageEvent);
+    clearTimeout(this.#earlyPoll);
   }
 
   /** Polls at once after a write, unless this tab has a socket that will push its events. */
   pollAfterWrite(): void {
+    this.#noteActivity();
     if (!this.#socket.isOpen) this.#pollNow();
   }
 
@@ -125,6 +132,11 @@ export class Sync {
     return this.#socket.isOpen || (!this.tabs.isLeader && this.#isLeaderLive && this.#isLeaderAlive);
   }
 
+  /** Whether events are pushed, or will be as soon as the leader has a socket. */
+  get #isPushed(): boolean {
+    return this.isLive || (!this.tabs.isLeader && this.#isLeaderAlive);
+  }
+
   get #isLeaderAlive(): boolean {
     return Date.now() - this.#leaderSeenAt < TICK + LEADER_TIMEOUT;
   }
@@ -133,7 +145,7 @@ export class Sync {
 
   async #run(onReady: () => void): Promise<void> {
     let failures = 0;
-    while (!this.#stop.signal.aborted) {
+    while (!this.#signal.aborted) {
       let pause = 0;
       try {
         if (this.#cursor === undefined) await this.#load();
@@ -142,10 +154,9 @@ export class Sync {
         failures = 0;
         if (this.#options.store.state.isComplete) await this.#inbox.loadStaleRows();
       } catch (error) {
-        if (this.#stop.signal.aborted) return;
+        if (this.#signal.aborted) return;
         if (error instanceof TidingsError && error.status === 401) {
-          this.stop(error);
-          this.#options.onSignedOut();
+          this.#options.onSignedOut(error);
           return;
         }
         pause = this.#onFailure(error, failures);
@@ -157,7 +168,7 @@ export class Sync {
 
   /** Takes a cursor, then loads the state, so that no event in between is missed. */
   async #load(): Promise<void> {
-    const { cursor } = await this.#options.api.events(undefined, { signal: this.#stop.signal });
+    const { cursor } = await this.#options.api.events(undefined, { signal: this.#signal });
     await this.#inbox.load();
     this.#cursor = cursor;
     this.#isReachable = true;
@@ -166,10 +177,12 @@ export class Sync {
 
   /** Polls until the queue is empty. Returns the milliseconds to wait before the next poll. */
   async #poll(): Promise<number> {
-    const signal = this.#stop.signal;
+    const signal = this.#signal;
     const polled: TidingsEvent[] = [];
     for (;;) {
       this.#isPollDue = false;
+      clearTimeout(this.#earlyPoll);
+      this.#earlyPoll = undefined;
       const poll = await this.#options.api.events(this.#cursor, { signal });
       this.#cursor = poll.cursor;
       this.#receive(poll.events);
@@ -183,14 +196,22 @@ export class Sync {
         // Invariant: tabs receive all events up to the present or none, because a tab that loaded its state after some
         // of them must not apply those without the ones that followed.
         this.#forward(polled);
+        this.#rotateSeen();
         return this.#pollInterval(poll.poll_after_ms);
       }
     }
   }
 
   #pollInterval(requested: number): number {
-    const isFollower = !this.tabs.isLeader && this.#isLeaderAlive;
-    return this.isLive || isFollower ? LIVE_POLL_INTERVAL : requested;
+    if (!this.#isPushed) return requested;
+    const quiet = Math.abs(Date.now() - this.#activeAt);
+    return Math.min(Math.max(quiet, MIN_LIVE_INTERVAL), MAX_LIVE_INTERVAL);
+  }
+
+  /** Brings the next poll forward, so that it follows the first event or write after the last poll by 10 s at most. */
+  #noteActivity(): void {
+    this.#activeAt = Date.now();
+    if (this.#isPushed) this.#earlyPoll ??= setTimeout(() => this.#pollNow(), MIN_LIVE_INTERVAL);
   }
 
   /** Returns the milliseconds to wait before the next attempt. */
@@ -208,17 +229,20 @@ export class Sync {
 
   /** Applies events, and reports those that are new. */
   #receive(events: readonly TidingsEvent[]): void {
-    if (events.length === 0) return;
     const { store, onEvent } = this.#options;
     // The store also needs events seen before: after a reload, the loaded state may lack them.
     store.apply(events);
-    const fresh = events.filter(({ id }) => !this.#seen.has(id));
+    const fresh = events.filter(({ id }) => !this.#seen.has(id) && !this.#seenBefore.has(id));
     for (const { id } of fresh) this.#seen.add(id);
-    for (const id of this.#seen) {
-      if (this.#seen.size <= MAX_SEEN) break;
-      this.#seen.delete(id);
-    }
+    // Presence is pushed about idle users, too, and a lost push of it does no harm.
+    if (fresh.some(({ type }) => type !== "presence")) this.#noteActivity();
     fresh.forEach(onEvent);
+  }
+
+  #rotateSeen(): void {
+    if (this.#seen.size < MIN_SEEN) return;
+    this.#seenBefore = this.#seen;
+    this.#seen = new Set();
   }
 
   #forward(events: TidingsEvent[]): void {
@@ -229,7 +253,7 @@ export class Sync {
   async #wait(ms: number): Promise<void> {
     if (this.#isPollDue) return;
     this.#pollWait = new AbortController();
-    await sleep(ms, this.#stop.signal, this.#pollWait.signal).catch(() => {});
+    await sleep(ms, this.#signal, this.#pollWait.signal).catch(() => {});
   }
 
   #pollNow(): void {
@@ -289,8 +313,9 @@ export class Sync {
     this.#lastTick = Date.now();
     this.#ticker = setInterval(() => this.#tick(), TICK);
     if (typeof addEventListener === "undefined") return;
-    for (const name of ["online", "offline", "pageshow"]) addEventListener(name, this.#onPageEvent);
-    if (typeof document !== "undefined") document.addEventListener("visibilitychange", this.#onPageEvent);
+    const options = { signal: this.#signal };
+    for (const name of ["online", "offline", "pageshow"]) addEventListener(name, this.#onPageEvent, options);
+    if (typeof document !== "undefined") document.addEventListener("visibilitychange", this.#onPageEvent, options);
   }
 
   readonly #onPageEvent = (event: Event): void => {
@@ -326,7 +351,7 @@ export class Sync {
   }
 
   #showConnection(): void {
-    if (this.#stop.signal.aborted) return;
+    if (this.#signal.aborted) return;
     const connection: Connection = !this.#isReachable
       ? "offline"
       : this.#cursor === undefined

@@ -3,6 +3,8 @@
 // The leader holds a Web Lock, because the browser releases a lock when its tab ends, even by a crash. Without locks or
 // channels, each tab is its own leader, which is as correct but costs more connections.
 
+import { onAbort } from "./time.js";
+
 /** Messages between tabs. */
 export type TabMessage =
   | { kind: "events"; events: unknown[] }
@@ -22,17 +24,21 @@ export class Tabs {
   readonly #name: string;
   readonly #locks: Pick<LockManager, "request"> | undefined;
   readonly #channel: BroadcastChannel | undefined;
-  readonly #stop = new AbortController();
+  readonly #signal: AbortSignal;
   #isLeader: boolean;
 
-  constructor(name: string, tools: TabTools, onMessage: (message: TabMessage) => void) {
+  /** When the signal is aborted, this tab gives up leadership and ignores further messages. */
+  constructor(name: string, tools: TabTools, onMessage: (message: TabMessage) => void, signal: AbortSignal) {
     this.#name = name;
+    this.#signal = signal;
     const { locks, BroadcastChannel } = tools;
     this.#locks = locks;
     this.#isLeader = !locks || !BroadcastChannel;
     if (!locks || !BroadcastChannel) return;
-    this.#channel = new BroadcastChannel(name);
-    this.#channel.onmessage = ({ data }: MessageEvent<TabMessage>) => onMessage(data);
+    const channel = new BroadcastChannel(name);
+    channel.onmessage = ({ data }: MessageEvent<TabMessage>) => onMessage(data);
+    onAbort(signal, () => channel.close());
+    this.#channel = channel;
   }
 
   /** Whether this tab may hold the socket. */
@@ -49,29 +55,20 @@ export class Tabs {
     const lead = () => {
       this.#isLeader = true;
       onElected();
-      return new Promise<void>((resolve) => {
-        this.#stop.signal.addEventListener("abort", () => resolve(), { once: true });
-        if (this.#stop.signal.aborted) resolve();
-      });
+      return new Promise<void>((resolve) => onAbort(this.#signal, resolve));
     };
-    const request = this.#locks?.request(`${this.#name}:leader`, { signal: this.#stop.signal }, lead);
+    const request = this.#locks?.request(`${this.#name}:leader`, { signal: this.#signal }, lead);
     void request?.catch(() => {});
   }
 
   /** Sends a message to the other tabs. */
   post(message: TabMessage): void {
-    if (!this.#stop.signal.aborted) this.#channel?.postMessage(message);
+    if (!this.#signal.aborted) this.#channel?.postMessage(message);
   }
 
   /** Runs work while no other tab runs this. */
-  exclusively = async (work: () => Promise<void>, signal: AbortSignal): Promise<void> => {
+  async exclusively(work: () => Promise<void>): Promise<void> {
     if (!this.#locks) await work();
-    else await this.#locks.request(`${this.#name}:outbox`, { signal }, work);
-  };
-
-  /** Gives up leadership and ignores further messages. */
-  close(): void {
-    this.#stop.abort();
-    this.#channel?.close();
+    else await this.#locks.request(`${this.#name}:outbox`, { signal: this.#signal }, work);
   }
 }

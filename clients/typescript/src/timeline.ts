@@ -2,21 +2,14 @@
 
 import type { Chat } from "./chat.js";
 import type { OutboxEntry } from "./outbox-entry.js";
-import { laneOf } from "./state.js";
+import { isEqual, laneOf } from "./state.js";
 import type { State, Timeline, TimelineMessage } from "./state.js";
 import type { Message } from "./types.js";
 
 /** Builds timelines, and reuses the previous one if nothing changed. */
 export class TimelineBuilder {
   outbox: readonly OutboxEntry[] = [];
-  /** List keys of messages that were shown as pending, by message id. */
-  readonly #keys = new Map<string, string>();
   readonly #pending = new WeakMap<OutboxEntry, TimelineMessage>();
-
-  /** Lets a sent message keep the list key of its outbox entry. */
-  keepKey(messageId: string, entryId: string): void {
-    this.#keys.set(messageId, entryId);
-  }
 
   /** Returns the timeline of a conversation; undefined if there is nothing to show. */
   build(chat: Chat, before: Timeline | undefined, state: State): Timeline | undefined {
@@ -24,27 +17,15 @@ export class TimelineBuilder {
     // Pending messages show even before the history is loaded.
     const pending = window?.to ? [] : this.outbox.filter((entry) => laneOf(state, entry) === chat.id);
     if (!window && pending.length === 0) return undefined;
-    const messages = chat.messages((message) => this.#sentView(message));
+    const messages = chat.messages(sentView);
     const isShown = (e: OutboxEntry) => !chat.isDelivered(e.id) && !(e.then && "delete" in e.then) && !e.message_id;
     for (const entry of pending) if (isShown(entry)) messages.push(this.#pendingView(entry, chat.id, state));
-    const isLoaded = window !== null;
     const hasOlder = window !== null && window.older !== null;
     const hasNewer = window !== null && window.to !== null;
-    const isSame =
-      before?.isLoaded === isLoaded &&
-      before.notices === notices &&
-      before.hasOlder === hasOlder &&
-      before.hasNewer === hasNewer &&
-      before.messages.length === messages.length &&
-      before.messages.every((message, at) => message === messages[at]);
-    return isSame ? before : { messages, notices, isLoaded, hasOlder, hasNewer };
-  }
-
-  #sentView(message: Message): TimelineMessage {
-    // The event may arrive before the response to the send.
-    const sent = message.client_message_id;
-    if (sent !== null && this.outbox.some(({ id }) => id === sent)) this.#keys.set(message.id, sent);
-    return { ...message, key: this.#keys.get(message.id) ?? message.id, status: "sent", error: null };
+    const isSame = before?.messages.length === messages.length && before.messages.every((m, at) => m === messages[at]);
+    const shown = isSame ? before.messages : messages;
+    const timeline = { messages: shown, notices, isLoaded: window !== null, hasOlder, hasNewer };
+    return isEqual(before, timeline) ? before : timeline;
   }
 
   #pendingView(entry: OutboxEntry, conversation_id: string, state: State): TimelineMessage {
@@ -77,4 +58,9 @@ export class TimelineBuilder {
     this.#pending.set(entry, view);
     return view;
   }
+}
+
+/** The view of a message that the server has. Its key is the one that it had as a pending message. */
+function sentView(message: Message): TimelineMessage {
+  return { ...message, key: message.client_message_id ?? message.id, status: "sent", error: null };
 }

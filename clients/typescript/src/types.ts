@@ -75,7 +75,7 @@ export interface Draft {
   attachment_type?: string;
   /** Id of a message in the same conversation. */
   reply_to?: string;
-  /** Idempotency key, 1-64 characters; generated if omitted. */
+  /** Idempotency key, 1-64 characters; generated if omitted. Must differ between the messages of a conversation. */
   client_message_id?: string;
 }
 

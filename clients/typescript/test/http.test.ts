@@ -136,3 +136,40 @@ test("an ended session is cleared; one that cannot be renewed right now is kept"
   await expect(session.token("access 1")).rejects.toMatchObject({ code: "not_authenticated" });
   expect(session.isSignedIn).toBe(false);
 });
+
+test("a wrong password neither renews the token nor counts as two attempts", async () => {
+  const { fetch, seen } = fakeFetch({ status: 401, body: { code: "not_authenticated", detail: "Wrong." } });
+  const asked: (string | undefined)[] = [];
+  const token = (refused?: string) => {
+    asked.push(refused);
+    return refused === undefined ? "t" : "renewed";
+  };
+  const api = new Api(new Http("http://x", token, fetch));
+  await expect(api.changePassword("wrong", "new password")).rejects.toMatchObject({ status: 401 });
+  await expect(api.deleteAccount("wrong")).rejects.toMatchObject({ status: 401 });
+  expect([seen.length, asked]).toEqual([2, [undefined, undefined]]);
+});
+
+test("a session ends when another tab signs in somebody else, and leaves the other session alone", async () => {
+  const items = new Map<string, string>();
+  const storage = {
+    getItem: (name: string) => items.get(name) ?? null,
+    setItem: (name: string, value: string) => void items.set(name, value),
+    removeItem: (name: string) => void items.delete(name),
+  };
+  const pair = (id: string) => ({ access_token: `a-${id}`, refresh_token: `r-${id}`, expires_in: 900, user: { id } });
+  const { fetch, seen } = fakeFetch(
+    { body: { success: true, data: pair("alice") } },
+    { body: { success: true, data: pair("bob") } },
+  );
+  const first = new Session({ url: "http://x", storage, fetch });
+  await first.login({ username: "alice", password: "p" });
+  const second = new Session({ url: "http://x", storage, fetch });
+  expect(await second.token()).toBe("a-alice");
+  await second.login({ username: "bob", password: "p" });
+  expect([first.isSignedIn, second.isSignedIn]).toEqual([false, true]);
+  await expect(first.token()).rejects.toMatchObject({ status: 401 });
+  await first.logout();
+  expect(await second.token()).toBe("a-bob");
+  expect(seen.length).toBe(2);
+});

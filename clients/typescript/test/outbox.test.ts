@@ -356,3 +356,56 @@ test("a failing storage rejects the send", async () => {
   await expect(client.send({ conversation_id: id, message_text: "lost?" })).rejects.toThrow("disk is full");
   expect(shown(client)).toEqual(["hello: sent"]);
 });
+
+test("messages and groups can be sent from a page that was loaded over plain http", async () => {
+  const { getRandomValues } = crypto;
+  // Browsers offer `crypto.randomUUID` and `navigator.locks` to secure pages only.
+  vi.stubGlobal("crypto", { getRandomValues: getRandomValues.bind(crypto) });
+  const client = await alice();
+  void client.send({ conversation_id: id, message_text: "one" });
+  void client.send({ conversation_id: id, message_text: "two" });
+  await pass(SECOND);
+  expect(delivered()).toEqual(["hello", "one", "two"]);
+  void client.createGroup("Picnic", ["bob"]).catch(() => {});
+  await pass(SECOND);
+  const [group] = wire.calls.filter(({ method, path }) => `${method} ${path}` === "POST /api/conversations");
+  expect(group?.body).toMatchObject({ type: "group", client_conversation_id: expect.stringMatching(/^\d+(-\d+){3}$/) });
+});
+
+test("discarding a message that failed with server errors leaves nothing behind, and sends nothing", async () => {
+  const client = await alice();
+  const fail = async (text: string) => {
+    void client.send({ conversation_id: id, message_text: text, client_message_id: text });
+    await pass(4 * 60 * SECOND);
+    expect(shown(client).at(-1)).toBe(`${text}: failed`);
+  };
+  for (let n = 0; n < 8; n += 1) wire.refusals.push({ path: /send/, status: 500 });
+  await fail("never arrived");
+  const before = sends();
+  await client.delete("never arrived");
+  await pass(10 * SECOND);
+  expect([shown(client), await storage.all(), sends() - before]).toEqual([["hello: sent"], [], 0]);
+
+  // This one has arrived, although each response was an error.
+  const real = wire.fetch;
+  const failing: typeof fetch = async (input, init) => {
+    const response = await real(input, init);
+    return String(input).includes("/send") ? new Response("", { status: 500 }) : response;
+  };
+  const second = await alice({ fetch: failing });
+  client.disconnect();
+  model.onPush = () => {};
+  const queue = model.queue("alice").events;
+  void second.send({ conversation_id: id, message_text: "arrived", client_message_id: "arrived" });
+  // Without its event, the client does not know that it has arrived.
+  for (let n = 0; n < 300; n += 1) {
+    await pass(10);
+    for (const queued of queue) if (queued.event.type === "message.created") queued.isRemoved = true;
+  }
+  await pass(4 * 60 * SECOND);
+  expect(shown(second).at(-1)).toBe("arrived: failed");
+  await second.delete("arrived");
+  await pass(10 * SECOND);
+  expect(model.chats.get(id)?.messages.at(-1)).toMatchObject({ client_message_id: "arrived", is_deleted: true });
+  expect([await storage.all(), second.store.state.outbox]).toEqual([[], []]);
+});

@@ -7,17 +7,56 @@ import { MINUTE, SECOND, connected, model, pass, polls, tickets, useFakes, wire 
 
 useFakes();
 
-test("while a socket pushes events, the client polls once a minute", async () => {
+/** Seconds from now at which the client polls. */
+async function pollTimes(seconds: number): Promise<number[]> {
+  const times: number[] = [];
+  for (let second = 1; second <= seconds; second += 1) {
+    const before = polls();
+    await pass(SECOND);
+    if (polls() > before) times.push(second);
+  }
+  return times;
+}
+
+test("while a socket pushes events, polls follow an event at growing intervals, then once a minute", async () => {
   const { id } = model.direct("alice", "bob");
   const client = await connected();
   expect(client.store.state.connection).toBe("live");
-  await pass(SECOND);
-  const before = polls();
+  await pass(10 * MINUTE);
+  expect(await pollTimes(5 * 60)).toHaveLength(5);
+  await pollTimes(60 - 35);
   model.send("bob", id, "pushed");
   await pass(10);
   expect(client.store.state.unread).toBe(1);
+  // The event comes during a wait of a minute, and brings the next poll forward.
+  const tens = (await pollTimes(5 * 60)).map((second) => Math.floor(second / 10) * 10);
+  expect(tens).toEqual([10, 20, 40, 80, 140, 200, 260]);
+});
+
+test("while events or writes go on, the client polls every 10 s", async () => {
+  const { id } = model.direct("alice", "bob");
+  const client = await connected();
   await pass(10 * MINUTE);
-  expect(polls() - before).toBe(10);
+  let before = polls();
+  for (let n = 0; n < 60; n += 1) {
+    model.send("bob", id, `message ${n}`);
+    await pass(SECOND);
+  }
+  expect(polls() - before).toBeGreaterThanOrEqual(5);
+  await pass(10 * MINUTE);
+  client.api.markAsRead(model.messages(id, "alice").at(-1)?.id ?? "").catch(() => {});
+  before = polls();
+  expect((await pollTimes(60)).slice(0, 2).map((second) => Math.round(second / 10))).toEqual([1, 2]);
+  // Presence, of which idle users have some all the time, does not count.
+  await pass(10 * MINUTE);
+  before = polls();
+  for (let n = 0; n < 20; n += 1) {
+    const data = { user_id: "bob", status: "online", last_seen_at: null, current_conversation_id: null, expires_at: null };
+    const event = { id: `p${n}`, type: "presence", conversation_id: "", occurred_at: new Date().toISOString(), data };
+    model.onPush("alice", event as unknown as TidingsEvent);
+    await pass(30 * SECOND);
+  }
+  expect(polls() - before).toBeLessThanOrEqual(11);
 });
 
 test("a lost push arrives with the next poll", async () => {
@@ -47,6 +86,24 @@ test("an event that is both pushed and polled is reported once", async () => {
   model.send("bob", id, "after unsubscribing");
   await pass(2 * MINUTE);
   expect(created).toEqual(["once"]);
+});
+
+test("an event is reported once, however many are pushed between two polls", async () => {
+  const { id } = model.direct("alice", "bob");
+  const client = await connected();
+  await pass(10 * MINUTE);
+  const reported = new Set<string>();
+  let count = 0;
+  client.on("event", (event) => {
+    reported.add(event.id);
+    count += 1;
+  });
+  for (let n = 0; n < 6_000; n += 1) {
+    model.typing("bob", id, true);
+    if (n % 50 === 0) await pass(2);
+  }
+  await pass(2 * MINUTE);
+  expect([reported.size, count]).toEqual([6_000, 6_000]);
 });
 
 test("a truncated push triggers a poll", async () => {

@@ -1,16 +1,16 @@
 // The outbox storages.
 
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-import { IDBFactory } from "fake-indexeddb";
+import { IDBDatabase, IDBFactory } from "fake-indexeddb";
 import { expect, test, vi } from "vitest";
 
 import { indexedDbStorage } from "../src/index.js";
-import type { OutboxEntry, OutboxStorage } from "../src/index.js";
+import type { OutboxEntry, OutboxStorage, Tidings } from "../src/index.js";
 import { fileStorage } from "../src/node.js";
-import { SECOND, connected, model, pass, useFakes } from "./setup.js";
+import { SECOND, alice, model, pass, useFakes, wire } from "./setup.js";
 
 useFakes();
 
@@ -35,8 +35,11 @@ async function checkStorage(open: () => OutboxStorage): Promise<void> {
     storage.update("a", (stored) => stored && { ...stored, seq: stored.seq + 1 }),
   ]);
   await storage.update("b", () => undefined);
-  expect(await open().all()).toEqual([{ ...entry("a"), seq: 3 }]);
+  const other = open();
+  expect(await other.all()).toEqual([{ ...entry("a"), seq: 3 }]);
   expect(await storage.update("nothing", (stored) => stored)).toBeUndefined();
+  await storage.clear();
+  expect(await open().all()).toEqual([]);
 }
 
 test("IndexedDB keeps entries", async () => {
@@ -51,18 +54,96 @@ test("a file keeps entries, even after a crash during a write", async () => {
   const path = join(folder, "outbox.json");
   writeFileSync(`${path}.new`, "[{ half an entry");
   await checkStorage(() => fileStorage(path));
-  expect(JSON.parse(readFileSync(path, "utf8"))).toHaveLength(1);
+  expect(existsSync(path)).toBe(false);
   rmSync(folder, { recursive: true });
 });
 
-test("if IndexedDB is unusable, messages are sent from memory", async () => {
+/** Sends two messages, and returns those that the server has after a while. */
+async function sendTwo(ms: number): Promise<{ delivered: string[]; client: Tidings }> {
+  const { id } = model.direct("alice", "bob");
+  const client = alice({ socketUrl: null, storage: undefined });
+  let isConnected = false;
+  void client.connect().then(() => (isConnected = true));
+  await pass(3 * SECOND);
+  expect(isConnected).toBe(true);
+  void client.send({ conversation_id: id, message_text: "one" });
+  void client.send({ conversation_id: id, message_text: "two" });
+  await pass(ms);
+  return { delivered: model.messages(id, "alice").map(({ message_text }) => message_text), client };
+}
+
+test("if IndexedDB throws, messages are sent from memory", async () => {
   const open = () => {
     throw new DOMException("Not in a private window.", "InvalidStateError");
   };
   vi.stubGlobal("indexedDB", { open });
+  expect((await sendTwo(SECOND)).delivered).toEqual(["one", "two"]);
+});
+
+test("if IndexedDB never answers, messages are sent from memory", async () => {
+  vi.stubGlobal("indexedDB", { open: () => ({}) });
+  expect((await sendTwo(SECOND)).delivered).toEqual(["one", "two"]);
+});
+
+test("if IndexedDB stops answering, messages are sent from memory, and those it has are not lost", async () => {
+  vi.useFakeTimers({ now: new Date("2026-01-31T12:00:00Z"), toFake: ["setTimeout", "clearTimeout", "Date"] });
+  const factory = new IDBFactory();
+  vi.stubGlobal("indexedDB", factory);
   const { id } = model.direct("alice", "bob");
-  const client = await connected({ socketUrl: null, storage: undefined });
-  void client.send({ conversation_id: id, message_text: "hello" });
-  await pass(SECOND);
-  expect(model.messages(id, "alice").map(({ message_text }) => message_text)).toEqual(["hello"]);
+  const client = alice({ socketUrl: null, storage: undefined });
+  /** Lets time pass, on the fake clock and in the database. */
+  const passBoth = async (ms: number) => {
+    for (let n = 0; n < 50; n += 1) {
+      await new Promise((resolve) => setImmediate(resolve));
+      await pass(ms / 50);
+    }
+  };
+  const send = (text: string) => client.send({ conversation_id: id, message_text: text }).catch(() => {});
+  void client.connect();
+  await passBoth(SECOND);
+  wire.isOffline = true;
+  void send("before");
+  await passBoth(SECOND);
+  const { transaction } = IDBDatabase.prototype;
+  IDBDatabase.prototype.transaction = () => ({ objectStore: () => ({ get: () => ({}), getAll: () => ({}) }) }) as never;
+  try {
+    void send("after");
+    await passBoth(3 * SECOND);
+    expect(client.store.state.outbox.map(({ draft }) => draft.message_text)).toEqual(["before", "after"]);
+    wire.isOffline = false;
+    await passBoth(60 * SECOND);
+    expect(model.messages(id, "alice").map(({ message_text }) => message_text)).toEqual(["before", "after"]);
+  } finally {
+    IDBDatabase.prototype.transaction = transaction;
+  }
+});
+
+test("a connection that the browser closes is opened again", async () => {
+  vi.useRealTimers();
+  const factory = new IDBFactory();
+  const storage = indexedDbStorage("outbox", factory);
+  await storage.update("a", () => entry("a"));
+  await new Promise((resolve) => (factory.deleteDatabase("outbox").onsuccess = resolve));
+  expect(await storage.update("b", () => entry("b"))).toEqual(entry("b"));
+  expect(await storage.all()).toEqual([entry("b")]);
+});
+
+test("forget deletes everything that is stored, and the state", async () => {
+  vi.useRealTimers();
+  const factory = new IDBFactory();
+  vi.stubGlobal("indexedDB", factory);
+  const { id } = model.direct("alice", "bob");
+  const client = alice({ socketUrl: null, storage: undefined });
+  await client.connect();
+  wire.isOffline = true;
+  const lost = client.send({ conversation_id: id, message_text: "unsent" });
+  const rejected = expect(lost).rejects.toThrow("disconnected");
+  await vi.waitFor(async () => expect(await indexedDbStorage("tidings http://x alice").all()).toHaveLength(1));
+  await client.forget();
+  await rejected;
+  expect(await factory.databases()).toEqual([]);
+  expect(client.store.state).toMatchObject({ me: null, conversations: [], outbox: [], connection: "idle" });
+  wire.isOffline = false;
+  await client.connect();
+  expect([client.store.state.me?.id, client.store.state.outbox]).toEqual(["alice", []]);
 });

@@ -2,7 +2,7 @@
 
 import { expect, test, vi } from "vitest";
 
-import { TidingsError } from "../src/index.js";
+import { TidingsError, memoryStorage } from "../src/index.js";
 import { MINUTE, SECOND, alice, clients, connected, model, pass, polling, polls, texts, useFakes, wire } from "./setup.js";
 
 useFakes();
@@ -263,4 +263,51 @@ test("a failed call throws a TidingsError", async () => {
   const error = (await call) as TidingsError;
   expect(error).toBeInstanceOf(TidingsError);
   expect(error).toMatchObject({ code: "rate_limited", status: 429, retryable: true, retryAfterMs: 3_000 });
+});
+
+test("disconnect during connect settles it, and leaves neither timer nor listener", async () => {
+  const target = new EventTarget();
+  let listeners = 0;
+  const add = (...[name, listener, options]: Parameters<EventTarget["addEventListener"]>) => {
+    listeners += 1;
+    const { signal } = options as AddEventListenerOptions;
+    signal?.addEventListener("abort", () => (listeners -= 1));
+    target.addEventListener(name, listener, options);
+  };
+  vi.stubGlobal("addEventListener", add);
+  vi.stubGlobal("removeEventListener", target.removeEventListener.bind(target));
+  let answer: () => void = () => {};
+  const slow = { ...memoryStorage(), all: () => new Promise<[]>((resolve) => (answer = () => resolve([]))) };
+  for (let ms = 0; ms < 100; ms += 5) {
+    const client = alice({ storage: () => slow });
+    const rejected = expect(client.connect()).rejects.toThrow("disconnected");
+    await pass(ms);
+    client.disconnect();
+    // Even if the storage never answers.
+    await rejected;
+    answer();
+    await pass(MINUTE);
+    expect([vi.getTimerCount(), listeners, client.store.state.connection]).toEqual([0, 0, "idle"]);
+  }
+  const client = await connected();
+  expect([listeners, client.store.state.connection]).toEqual([3, "live"]);
+});
+
+test("a failed markAsRead leaves newer ones as they are", async () => {
+  const { client, id } = await polling();
+  const [first] = model.messages(id, "alice");
+  model.send("bob", id, "two");
+  await pass(2 * SECOND);
+  wire.isOffline = true;
+  const older = client.markAsRead(id, first?.id).catch(() => {});
+  wire.isOffline = false;
+  wire.refusals.push({ path: /mark-as-read/, status: 500 });
+  wire.faults = { ...wire.faults, latency: 1_000 };
+  const newer = client.markAsRead(id);
+  expect(client.store.state.unread).toBe(0);
+  await pass(600);
+  expect(client.store.state.unread).toBe(0);
+  await pass(10 * SECOND);
+  await Promise.all([older, newer]);
+  expect(client.store.state.unread).toBe(0);
 });

@@ -82,3 +82,59 @@ test("an open conversation that was deleted loads again when a message arrives",
   expect(client.store.state.conversations.length).toBe(1);
   expect(texts(client, id)).toEqual(["again"]);
 });
+
+test("conversations that are not open keep few messages, and exact counts", async () => {
+  const { client, id } = await polling();
+  const close = client.open(id);
+  await pass(SECOND);
+  const ids = model.messages(id, "alice").map((message) => message.id);
+  for (let n = 0; n < 1_000; n += 1) {
+    ids.push(model.send(n % 3 ? "bob" : "alice", id, `m${n}`).message.id);
+    if (n % 100 === 0) await pass(2 * SECOND);
+  }
+  await pass(5 * SECOND);
+  const kept = () => ids.filter((message) => client.store.message(id, message)).length;
+  expect([kept(), texts(client, id)?.length]).toEqual([1_001, 1_001]);
+  close();
+  expect(kept()).toBeLessThanOrEqual(1_001);
+  for (let n = 0; n < 2_000; n += 1) {
+    ids.push(model.send("bob", id, `n${n}`).message.id);
+    if (n % 100 === 0) await pass(2 * SECOND);
+  }
+  await pass(5 * SECOND);
+  expect(kept()).toBeLessThanOrEqual(200);
+  const row = () => client.store.state.byId.get(id);
+  expect(row()).toMatchObject({ unread_count: model.unread(id, "alice"), last_message: "n1999" });
+  // A message that was dropped is deleted, and one that was kept is read.
+  model.delete("bob", ids[2_000] ?? "");
+  model.read("alice", ids.at(-50) ?? "");
+  await pass(2 * SECOND);
+  expect(row()?.unread_count).toBe(model.unread(id, "alice"));
+  client.open(id);
+  await pass(2 * SECOND);
+  expect(texts(client, id)?.at(-1)).toBe("n1999");
+  expect(texts(client, id)).toHaveLength(50);
+  await Promise.all([client.loadOlder(id), pass(SECOND)]);
+  expect(texts(client, id)).toHaveLength(100);
+});
+
+test("what one user could not see, the next one can", async () => {
+  const { id } = model.direct("alice", "bob");
+  const { message } = model.send("bob", id, "hidden from alice");
+  model.hide("alice", message.id);
+  // So many that a new cursor does not go back to the first.
+  for (let n = 0; n < 10; n += 1) model.send("bob", id, `newer ${n}`);
+  await pass(MINUTE);
+  let user = "alice";
+  const client = await connected({ socketUrl: null, token: () => user });
+  const load = async () => {
+    const loading = client.message(id, message.id);
+    await pass(SECOND);
+    return (await loading)?.message_text;
+  };
+  expect(await load()).toBeUndefined();
+  client.disconnect();
+  user = "bob";
+  await Promise.all([client.connect(), pass(200)]);
+  expect(await load()).toBe("hidden from alice");
+});

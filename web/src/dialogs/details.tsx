@@ -1,19 +1,23 @@
 // Dialog with a conversation's details, members and actions.
 
 import type { Conversation, ConversationDetails, Participant, RoomUser } from "@tidings/client";
-import { useMe, usePresence, useTidings } from "@tidings/client/react";
+import { useMe, useTidings } from "@tidings/client/react";
 import { useCallback, useEffect, useState } from "react";
-import type { FormEvent } from "react";
 
 import { Avatar, STATUS } from "../avatar.js";
 import { blocked, setBlocked } from "../blocked.js";
+import { Form } from "../form.js";
 import { Modal } from "../modal.js";
 import { useObservable } from "../observable.js";
 import { DELETED_USER, cachePeople, titleOf } from "../people.js";
+import { useCurrentPresence } from "../presence.js";
 import { navigate } from "../route.js";
 import { changeSettings, settings } from "../settings.js";
 import { attempt } from "../toasts.js";
 import { PeoplePicker } from "./people-picker.js";
+
+/** Participants per page of the API. */
+const PAGE_SIZE = 100;
 
 export default function DetailsDialog({ row, onClose }: { row: Conversation; onClose: () => void }) {
   const client = useTidings();
@@ -110,7 +114,7 @@ export default function DetailsDialog({ row, onClose }: { row: Conversation; onC
 function Person({ row }: { row: Conversation }) {
   const client = useTidings();
   const user = row.other_user_id ?? "";
-  const presence = usePresence(row.other_user_id);
+  const presence = useCurrentPresence(row.other_user_id);
   const isBlocked = useObservable(blocked).has(user);
   return (
     <div className="profile">
@@ -133,9 +137,12 @@ function Members({ row }: { row: Conversation }) {
   const [details, setDetails] = useState<ConversationDetails | null>(null);
   const [roomUsers, setRoomUsers] = useState<ReadonlyMap<string, RoomUser>>(new Map());
   const [isAdding, setIsAdding] = useState(false);
+  // The number of participants to show.
+  const [limit, setLimit] = useState(PAGE_SIZE);
 
   const load = useCallback(async () => {
     const details = await client.api.conversation(id);
+    if (limit > PAGE_SIZE) details.participants = await firstOf(client.api.participants(id), limit);
     cachePeople(details.participants);
     setDetails(details);
     if (row.type !== "room") return;
@@ -145,7 +152,7 @@ function Members({ row }: { row: Conversation }) {
       if (users.size === 200) break;
     }
     setRoomUsers(users);
-  }, [client, id, row.type]);
+  }, [client, id, row.type, limit]);
 
   useEffect(() => {
     void attempt(load());
@@ -160,11 +167,10 @@ function Members({ row }: { row: Conversation }) {
   const runAndReload = async (work: Promise<unknown>) => {
     if (await attempt(work)) await attempt(load());
   };
-  const save = (event: FormEvent<HTMLFormElement>) => {
-    event.preventDefault();
-    const fields = new FormData(event.currentTarget);
+  const save = async (fields: FormData) => {
     const description = String(fields.get("description") ?? "").trim();
-    void runAndReload(client.api.updateConversation(id, { name: String(fields.get("name") ?? "").trim(), description: description || null }));
+    await client.api.updateConversation(id, { name: String(fields.get("name") ?? "").trim(), description: description || null });
+    await load();
   };
 
   if (!details) return <p className="muted">Loading…</p>;
@@ -175,7 +181,7 @@ function Members({ row }: { row: Conversation }) {
   return (
     <>
       {details.is_admin ? (
-        <form onSubmit={save}>
+        <Form submit="Save" look="secondary" success="Saved." onSubmit={save}>
           <label>
             Name
             <input name="name" required maxLength={100} dir="auto" defaultValue={details.name ?? ""} />
@@ -184,10 +190,7 @@ function Members({ row }: { row: Conversation }) {
             Description
             <input name="description" maxLength={500} dir="auto" defaultValue={details.description ?? ""} />
           </label>
-          <div className="actions">
-            <button className="secondary">Save</button>
-          </div>
-        </form>
+        </Form>
       ) : (
         details.description && <p dir="auto">{details.description}</p>
       )}
@@ -243,6 +246,21 @@ function Members({ row }: { row: Conversation }) {
           );
         })}
       </ul>
+      {details.participants.length === limit && details.participant_count > limit && (
+        <button className="link" onClick={() => setLimit(limit + PAGE_SIZE)}>
+          Show more
+        </button>
+      )}
     </>
   );
+}
+
+/** Returns the first items of a list. */
+async function firstOf<T>(list: AsyncIterable<T>, count: number): Promise<T[]> {
+  const first: T[] = [];
+  for await (const item of list) {
+    first.push(item);
+    if (first.length === count) break;
+  }
+  return first;
 }

@@ -5,9 +5,9 @@ import { useTidings } from "@tidings/client/react";
 import { X } from "lucide-react";
 import { Tabs } from "radix-ui";
 import { useEffect, useState } from "react";
-import type { FormEvent } from "react";
 
 import { Avatar } from "../avatar.js";
+import { Form } from "../form.js";
 import { Modal } from "../modal.js";
 import { navigate } from "../route.js";
 import { attempt } from "../toasts.js";
@@ -16,13 +16,15 @@ import type { Candidate } from "./people-picker.js";
 
 export default function NewDialog({ onClose }: { onClose: () => void }) {
   const [isBusy, setIsBusy] = useState(false);
-  const open = (opening: Promise<Conversation>) => {
+  const open = async (opening: Promise<Conversation>) => {
     setIsBusy(true);
-    const opened = opening.then((row) => {
+    try {
+      const row = await opening;
       onClose();
       navigate(row.conversation_id);
-    });
-    void attempt(opened).then((isDone) => isDone || setIsBusy(false));
+    } finally {
+      setIsBusy(false);
+    }
   };
   return (
     <Modal title="New conversation" onClose={onClose}>
@@ -47,7 +49,7 @@ export default function NewDialog({ onClose }: { onClose: () => void }) {
 }
 
 interface TabProps {
-  open: (opening: Promise<Conversation>) => void;
+  open: (opening: Promise<Conversation>) => Promise<void>;
   isBusy: boolean;
 }
 
@@ -56,7 +58,7 @@ function Person({ open, isBusy }: TabProps) {
   return (
     <PeoplePicker
       action={({ id, name }) => (
-        <button className="secondary" disabled={isBusy} aria-label={`Message ${name}`} onClick={() => open(client.openDirect(id))}>
+        <button className="secondary" disabled={isBusy} aria-label={`Message ${name}`} onClick={() => void attempt(open(client.openDirect(id)))}>
           Message
         </button>
       )}
@@ -64,16 +66,13 @@ function Person({ open, isBusy }: TabProps) {
   );
 }
 
-function Group({ open, isBusy }: TabProps) {
+function Group({ open }: TabProps) {
   const client = useTidings();
   const [name, setName] = useState("");
   const [members, setMembers] = useState<readonly Candidate[]>([]);
-  const submit = (event: FormEvent) => {
-    event.preventDefault();
-    open(client.createGroup(name.trim(), members.map(({ id }) => id)));
-  };
+  const create = () => open(client.createGroup(name.trim(), members.map(({ id }) => id)));
   return (
-    <form onSubmit={submit}>
+    <Form submit="Create group" isDisabled={name.trim() === ""} onSubmit={create}>
       <label>
         Group name
         <input required maxLength={100} dir="auto" value={name} onChange={(event) => setName(event.target.value)} />
@@ -103,12 +102,7 @@ function Group({ open, isBusy }: TabProps) {
           </button>
         )}
       />
-      <div className="actions">
-        <button className="primary" disabled={isBusy || name.trim() === ""}>
-          Create group
-        </button>
-      </div>
-    </form>
+    </Form>
   );
 }
 
@@ -129,11 +123,7 @@ function Rooms({ open, isBusy, onClose }: TabProps & { onClose: () => void }) {
     void attempt(load());
     return () => stop.abort();
   }, [client]);
-  const create = (event: FormEvent<HTMLFormElement>) => {
-    event.preventDefault();
-    const fields = new FormData(event.currentTarget);
-    open(client.createRoom(text.trim(), String(fields.get("description") ?? "").trim()));
-  };
+  const create = (fields: FormData) => open(client.createRoom(text.trim(), String(fields.get("description") ?? "").trim()));
   const shown = rooms?.filter(({ name }) => name.toLocaleLowerCase().includes(text.trim().toLocaleLowerCase()));
   return (
     <>
@@ -167,7 +157,7 @@ function Rooms({ open, isBusy, onClose }: TabProps & { onClose: () => void }) {
                 Open
               </button>
             ) : (
-              <button className="secondary" aria-label={`Join ${room.name}`} disabled={isBusy} onClick={() => open(client.joinRoom(room.conversation_id))}>
+              <button className="secondary" aria-label={`Join ${room.name}`} disabled={isBusy} onClick={() => void attempt(open(client.joinRoom(room.conversation_id)))}>
                 Join
               </button>
             )}
@@ -175,17 +165,12 @@ function Rooms({ open, isBusy, onClose }: TabProps & { onClose: () => void }) {
         ))}
       </ul>
       {text.trim() !== "" && !rooms?.some(({ name }) => name === text.trim()) && (
-        <form onSubmit={create}>
+        <Form submit={<>Create room “<bdi>{text.trim()}</bdi>”</>} onSubmit={create}>
           <label>
             Description
             <input name="description" maxLength={500} dir="auto" />
           </label>
-          <div className="actions">
-            <button className="primary" disabled={isBusy}>
-              Create room “<bdi>{text.trim()}</bdi>”
-            </button>
-          </div>
-        </form>
+        </Form>
       )}
     </>
   );

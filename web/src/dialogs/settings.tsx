@@ -1,21 +1,24 @@
 // Dialog with the user's profile, this browser's settings, blocked users and the account.
 
+import { TidingsError } from "@tidings/client";
 import type { BlockedUser, Status } from "@tidings/client";
-import { useMe, useTidings } from "@tidings/client/react";
+import { useMe, useSelected, useTidings } from "@tidings/client/react";
 import { useEffect, useState } from "react";
-import type { FormEvent } from "react";
 
 import { hasPassword } from "../account.js";
 import { Avatar } from "../avatar.js";
 import { setBlocked } from "../blocked.js";
+import { Form } from "../form.js";
 import { Modal } from "../modal.js";
 import { useObservable } from "../observable.js";
 import { changeSettings, settings } from "../settings.js";
 import type { Settings } from "../settings.js";
-import { attempt, toast } from "../toasts.js";
+import { attempt, describeError, toast } from "../toasts.js";
 
 export default function SettingsDialog({ onClose, onSignOut }: { onClose: () => void; onSignOut: () => void }) {
-  const [page, setPage] = useState<"all" | "password" | "delete">("all");
+  const [page, setPage] = useState<"all" | "password" | "delete" | "sign-out">("all");
+  const hasUnsent = useSelected((state) => state.outbox.length > 0);
+  if (page === "sign-out") return <SignOut onClose={() => setPage("all")} onSignOut={onSignOut} />;
   if (page === "password") return <Password onClose={() => setPage("all")} />;
   if (page === "delete") return <DeleteAccount onClose={() => setPage("all")} onSignOut={onSignOut} />;
   return (
@@ -30,7 +33,7 @@ export default function SettingsDialog({ onClose, onSignOut }: { onClose: () => 
             Change password…
           </button>
         )}
-        <button className="secondary" onClick={onSignOut}>
+        <button className="secondary" onClick={hasUnsent ? () => setPage("sign-out") : onSignOut}>
           Sign out
         </button>
         {hasPassword() && (
@@ -47,19 +50,16 @@ function Profile() {
   const client = useTidings();
   const me = useMe();
   const [saved, setSaved] = useState(me);
-  const save = async (event: FormEvent<HTMLFormElement>) => {
-    event.preventDefault();
-    const fields = new FormData(event.currentTarget);
+  const save = async (fields: FormData) => {
     const full_name = String(fields.get("name") ?? "").trim();
     const avatar_url = String(fields.get("picture") ?? "").trim() || null;
-    const saving = client.api.updateMe({ ...(full_name ? { full_name } : {}), avatar_url }).then(setSaved);
-    if (await attempt(saving)) toast("Saved.");
+    setSaved(await client.api.updateMe({ ...(full_name ? { full_name } : {}), avatar_url }));
   };
   const set = async (status: Status) => {
     if (await attempt(client.setStatus(status))) toast("Status updated.");
   };
   return (
-    <form onSubmit={(event) => void save(event)}>
+    <Form submit="Save" look="secondary" success="Saved." onSubmit={save}>
       <div className="profile-row">
         <Avatar id={saved?.id ?? ""} name={saved?.full_name ?? saved?.username ?? ""} photo={saved?.avatar_url} size="large" />
         <span className="grow">
@@ -84,10 +84,7 @@ function Profile() {
         Picture link
         <input name="picture" type="url" maxLength={500} defaultValue={me?.avatar_url ?? ""} placeholder="https://…" />
       </label>
-      <div className="actions">
-        <button className="secondary">Save</button>
-      </div>
-    </form>
+    </Form>
   );
 }
 
@@ -165,19 +162,21 @@ function Blocked() {
   );
 }
 
+/** Describes why a password was not accepted. The server answers 401, as it does to a token that is not valid. */
+function describeRefusal(error: unknown): string {
+  return error instanceof TidingsError && error.status === 401 ? "The password is wrong." : describeError(error);
+}
+
 function Password({ onClose }: { onClose: () => void }) {
   const client = useTidings();
-  const submit = async (event: FormEvent<HTMLFormElement>) => {
-    event.preventDefault();
-    const fields = new FormData(event.currentTarget);
-    const changing = client.api.changePassword(String(fields.get("current")), String(fields.get("next")));
-    if (!(await attempt(changing))) return;
+  const submit = async (fields: FormData) => {
+    await client.api.changePassword(String(fields.get("current")), String(fields.get("next")));
     toast("Password changed. You are signed out on all other devices.");
     onClose();
   };
   return (
     <Modal title="Change password" onClose={onClose}>
-      <form onSubmit={(event) => void submit(event)}>
+      <Form submit="Change password" onSubmit={submit} describe={describeRefusal}>
         <label>
           Current password
           <input name="current" type="password" autoComplete="current-password" required maxLength={128} />
@@ -186,33 +185,50 @@ function Password({ onClose }: { onClose: () => void }) {
           New password
           <input name="next" type="password" autoComplete="new-password" required minLength={8} maxLength={128} />
         </label>
-        <div className="actions">
-          <button className="primary">Change password</button>
-        </div>
-      </form>
+      </Form>
+    </Modal>
+  );
+}
+
+/** Says how many messages are lost when the user signs out; nothing if there are none. */
+function UnsentWarning() {
+  const count = useSelected((state) => state.outbox.length);
+  if (count === 0) return null;
+  return <p>{count === 1 ? "One message has" : `${count} messages have`} not been sent yet, and will be deleted.</p>;
+}
+
+function SignOut({ onClose, onSignOut }: { onClose: () => void; onSignOut: () => void }) {
+  return (
+    <Modal title="Sign out?" onClose={onClose}>
+      <UnsentWarning />
+      <div className="actions">
+        <button className="secondary" onClick={onClose}>
+          Cancel
+        </button>
+        <button className="primary danger" onClick={onSignOut}>
+          Delete and sign out
+        </button>
+      </div>
     </Modal>
   );
 }
 
 function DeleteAccount({ onClose, onSignOut }: { onClose: () => void; onSignOut: () => void }) {
   const client = useTidings();
-  const submit = async (event: FormEvent<HTMLFormElement>) => {
-    event.preventDefault();
-    const password = String(new FormData(event.currentTarget).get("password"));
-    if (await attempt(client.api.deleteAccount(password))) onSignOut();
+  const submit = async (fields: FormData) => {
+    await client.api.deleteAccount(String(fields.get("password")));
+    onSignOut();
   };
   return (
     <Modal title="Delete account" onClose={onClose}>
-      <form onSubmit={(event) => void submit(event)}>
+      <Form submit="Delete account" look="primary danger" onSubmit={submit} describe={describeRefusal}>
         <p>This permanently deletes your account and profile. Your messages stay, without your name.</p>
+        <UnsentWarning />
         <label>
           Password
           <input name="password" type="password" autoComplete="current-password" required maxLength={128} />
         </label>
-        <div className="actions">
-          <button className="primary danger">Delete account</button>
-        </div>
-      </form>
+      </Form>
     </Modal>
   );
 }

@@ -1,0 +1,12 @@
+// Makes visible what changes the direction of a text. Otherwise "\u202egpj.exe" would look like "exe.jpg".
+
+/** Overrides, which turn the letters around. No text needs them, so they are shown. */
+const OVERRIDES = /[\u202d\u202e]/g;
+/** All characters that only affect direction. Links end before them. */
+const CONTROLS = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ufffd]/;
+
+/** Replaces each override by a visible character. */
+export const showOverrides = (text: string): string => text.replace(OVERRIDES, "\ufffd");
+
+/** Splits a text before and after each character that affects direction, including overrides that are shown. */
+export const splitAtControls = (text: string): string[] => text.split(new RegExp(`(${CONTROLS.source})`));

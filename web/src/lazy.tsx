@@ -1,0 +1,72 @@
+// Parts of the page that are not in its first load. They are fetched ahead when the browser is idle, so that they open
+// at once and offline; a part that is needed earlier is fetched then.
+
+import { useEffect, useState } from "react";
+import type { ComponentType, ReactNode } from "react";
+
+import { ErrorBoundary } from "./error-boundary.js";
+import { toast } from "./toasts.js";
+
+/** Milliseconds to wait before each further attempt. */
+const RETRY_DELAYS = [500, 1_500];
+
+const fetchers: (() => Promise<unknown>)[] = [];
+
+/** Returns a view that renders a part once it is fetched. If that fails repeatedly, it tells the user and closes. */
+export function lazyPart<P extends { onClose: () => void }>(
+  load: () => Promise<{ default: ComponentType<P> }>,
+): (props: P) => ReactNode {
+  let Part: ComponentType<P> | undefined;
+  const fetch = async () => {
+    Part ??= (await load()).default;
+  };
+  fetchers.push(fetch);
+  return function LazyPart(props) {
+    const [isFetched, setIsFetched] = useState(Part !== undefined);
+    const fail = (text: string) => {
+      toast(text);
+      props.onClose();
+    };
+    useEffect(() => {
+      if (isFetched) return;
+      let isMounted = true;
+      withRetries(fetch).then(
+        () => isMounted && setIsFetched(true),
+        () => isMounted && fail("This could not be loaded. Check your connection, or reload the page."),
+      );
+      return () => {
+        isMounted = false;
+      };
+    }, []);
+    if (!Part || !isFetched) return null;
+    return (
+      <ErrorBoundary onError={() => fail("Something went wrong.")}>
+        <Part {...props} />
+      </ErrorBoundary>
+    );
+  };
+}
+
+async function withRetries(fetch: () => Promise<void>): Promise<void> {
+  for (const delay of RETRY_DELAYS) {
+    try {
+      return await fetch();
+    } catch {
+      await new Promise((resolve) => setTimeout(resolve, delay));
+    }
+  }
+  return fetch();
+}
+
+/** Fetches all parts when the browser is idle and, in case that fails, again when it is back online. */
+export function useFetchAhead(): void {
+  useEffect(() => {
+    const fetchAll = () => fetchers.forEach((fetch) => fetch().catch(() => {}));
+    // Safari has no idle callbacks.
+    const onIdle = window.requestIdleCallback ?? ((work: () => void) => setTimeout(work, 2_000));
+    const fetchWhenIdle = () => void onIdle(fetchAll);
+    fetchWhenIdle();
+    addEventListener("online", fetchWhenIdle);
+    return () => removeEventListener("online", fetchWhenIdle);
+  }, []);
+}
