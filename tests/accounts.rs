@@ -402,6 +402,7 @@ async fn a_deleted_accounts_token_can_send_and_edit_nothing() {
     let world = World::new().await;
     let (ann, bob) = (world.registered("ann").await.actor, world.user("bob").await);
     let sent = ann.send_once("bob", "hello", "key").await.expect(201);
+    let unread = bob.send(&ann.id, "hello").await.expect(201).id();
     // Another conversation, which only bob can see.
     let carol = world.user("carol").await;
     ann.send("carol", "hello").await.expect(201);
@@ -418,11 +419,18 @@ async fn a_deleted_accounts_token_can_send_and_edit_nothing() {
         ann.get("/api/events").await,
         ann.block("bob").await,
         ann.post("/api/rooms", &json!({"name": "Haunted"})).await,
+        ann.mark(&unread).await,
+        ann.post("/api/typing", &json!({"conversation_id": sent.conversation(), "is_typing": true})).await,
+        ann.json("PUT", "/api/presence", &json!({"status": "online"})).await,
     ];
     for answer in refused {
         answer.refused(401, "not_authenticated");
     }
-    assert_eq!(bob.page(&ann.id).await.len(), 1);
+    let page = bob.page(&ann.id).await;
+    assert_eq!((page.len(), &page[1]["read"]), (2, &json!(false)));
+    let presence = bob.get(&format!("/api/presence?user_ids={}", ann.id)).await.expect(200);
+    let hidden = json!([{"user_id": ann.id, "status": "offline", "last_seen_at": null, "current_conversation_id": null}]);
+    assert_eq!(presence.data(), &hidden);
     assert_eq!(carol.page(&ann.id).await.len(), 1);
 }
 

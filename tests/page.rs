@@ -61,6 +61,20 @@ async fn the_page_has_a_strict_policy_and_its_assets_are_cacheable() {
 }
 
 #[tokio::test]
+async fn the_page_is_told_where_the_api_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let routes = local::web::routes(folder.path(), None);
+    let (status, headers, body) = call(&routes, "GET", "/config.json").await;
+    assert_eq!((status, body.as_str()), (StatusCode::OK, "{}"));
+    assert_eq!(
+        (&headers["content-type"], &headers["cache-control"]),
+        (&"application/json".parse().unwrap(), &"no-cache".parse().unwrap())
+    );
+    fs::write(folder.path().join("config.json"), r#"{"url":"https://api.example.com"}"#).unwrap();
+    assert_eq!(call(&routes, "GET", "/config.json").await.2, r#"{"url":"https://api.example.com"}"#);
+}
+
+#[tokio::test]
 async fn no_file_beside_the_page_is_served() {
     let (_folder, routes) = built();
     for path in [

@@ -1,5 +1,7 @@
 //! Unread counts and read watermarks, with one call at a time.
 
+use std::time::Duration;
+
 use harness::{Actor, World};
 use serde_json::{Value, json};
 
@@ -424,4 +426,42 @@ async fn hits_tell_when_each_was_read() {
     let hits = alice.get("/api/messages/search?q=needle").await.expect(200);
     let found: Vec<Value> = hits.list().iter().map(|hit| hit["read_at"].clone()).collect();
     assert_eq!(found, times);
+}
+
+/// A page that marks as read tells the same times as the next one.
+#[tokio::test]
+async fn a_page_that_marks_as_read_tells_when() {
+    let world = World::new().await;
+    let (alice, bob) = world.two().await;
+    let first = bob.send("alice", "0").await.expect(201).id();
+    alice.mark(&first).await.expect(200);
+    for n in 1..4 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        bob.send("alice", &n.to_string()).await.expect(201);
+        let marking = alice.get("/api/messages/conversation/bob").await.expect(200);
+        let after = alice.get("/api/messages/conversation/bob?mark_read=false").await.expect(200);
+        assert_eq!(read_at(marking.list()), read_at(after.list()));
+    }
+}
+
+/// What is read during a block shows by the next move after it, on a page that ends anywhere.
+#[tokio::test]
+async fn after_a_block_every_page_tells_when_a_message_was_read() {
+    let world = World::new().await;
+    let (alice, bob) = world.two().await;
+    let sent = exchange(&alice, &bob, "bbbbbb").await;
+    alice.block("bob").await.expect(200);
+    for id in &sent[..4] {
+        alice.mark(id).await.expect(200);
+    }
+    alice.unblock("bob").await.expect(200);
+    alice.mark(&sent[4]).await.expect(200);
+    let shown = receipts(&bob, &sent[0]).await[0]["read_at"].clone();
+    for end in &sent[1..5] {
+        for limit in 1..4 {
+            let path = format!("/api/messages/conversation/alice?before={end}&limit={limit}&mark_read=false");
+            let page = bob.get(&path).await.expect(200);
+            assert!(page.list().iter().all(|message| message["read_at"] == shown), "{end} {limit}: {page:?}");
+        }
+    }
 }

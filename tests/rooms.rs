@@ -454,3 +454,24 @@ async fn a_message_that_a_thousand_users_have_hidden_can_still_be_edited_and_del
     alice.patch(&format!("/api/messages/{sent}"), &json!({"message_text": "ham"})).await.expect(200);
     alice.delete(&format!("/api/messages/{sent}")).await.expect(200);
 }
+
+#[tokio::test]
+async fn joining_again_does_not_change_when_a_message_was_read() {
+    let world = World::new().await;
+    let (alice, bob) = world.two().await;
+    let room = alice.room("talk").await;
+    bob.join(&room).await.expect(200);
+    let sent =
+        [alice.say(&room, "one").await.expect(201).id(), alice.say(&room, "two").await.expect(201).id()];
+    for id in &sent {
+        bob.mark(id).await.expect(200);
+    }
+    let receipts =
+        async |id: &str| alice.get(&format!("/api/messages/{id}/receipts")).await.expect(200).data().clone();
+    let before = (receipts(&sent[0]).await, receipts(&sent[1]).await);
+    for _ in 0..2 {
+        bob.leave(&room).await.expect(200);
+        bob.join(&room).await.expect(200);
+        assert_eq!((receipts(&sent[0]).await, receipts(&sent[1]).await), before);
+    }
+}

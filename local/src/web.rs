@@ -22,10 +22,10 @@ use crate::metrics::is_loopback;
 const POLICY: &str = "default-src 'self'; connect-src 'self' ws: wss:; img-src http: https: data:; \
                       object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// Returns the routes of the page (`/`), its files (`/assets`), and the demo's people, whose tokens the secret `demo`
+/// Returns the routes of the page (`/`), its configuration and files (`/assets`), and the demo's people, whose tokens the secret `demo`
 /// signs; `None` if there is no demo.
 pub fn routes(folder: &Path, demo: Option<String>) -> Router {
-    let index = folder.join("index.html");
+    let (index, config) = (folder.join("index.html"), folder.join("config.json"));
     let assets = ServeDir::new(folder.join("assets"))
         .precompressed_gzip()
         .call_fallback_on_method_not_allowed(true)
@@ -33,6 +33,7 @@ pub fn routes(folder: &Path, demo: Option<String>) -> Router {
     let assets = Router::new().fallback_service(assets).layer(axum::middleware::map_response(cache_forever));
     Router::new()
         .route("/", get(move || page(index.clone())))
+        .route("/config.json", get(move || configuration(config.clone())))
         .nest("/assets", assets)
         .route("/_local/people", get(move |from, headers| ready(people(demo.as_deref(), from, &headers))))
         .method_not_allowed_fallback(unknown)
@@ -59,6 +60,12 @@ async fn page(index: PathBuf) -> impl IntoResponse {
         (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
     ];
     (headers, Html(page))
+}
+
+/// Returns the page's configuration, if there is one. By default the page calls the API where it is itself.
+async fn configuration(file: PathBuf) -> impl IntoResponse {
+    let text = tokio::fs::read_to_string(file).await.unwrap_or_else(|_| "{}".to_owned());
+    ([(header::CACHE_CONTROL, "no-cache"), (header::CONTENT_TYPE, "application/json")], text)
 }
 
 /// Lets browsers cache the files forever: their names contain a hash of their content, so they never change.

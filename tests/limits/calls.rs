@@ -281,3 +281,18 @@ async fn a_new_group_is_paid_for_by_its_size() {
     let alone = json!({"type": "group", "name": "Alone", "participant_ids": Value::Array(Vec::new())});
     crowd[0].post("/api/conversations", &alone).await.expect(201);
 }
+
+#[tokio::test]
+async fn joining_again_gives_no_more_messages_than_staying() {
+    let machines = Machines::new().await;
+    let (alice, bob) = (machines.now("alice"), machines.now("bob"));
+    let room = alice.room("room").await;
+    for _ in 0..3 {
+        bob.join(&room).await.expect(200);
+        for n in 0..5 {
+            bob.say(&room, &n.to_string()).await.expect(201);
+        }
+        assert_limited(&bob.say(&room, "one more").await, "1");
+        bob.leave(&room).await.expect(200);
+    }
+}

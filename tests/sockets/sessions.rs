@@ -76,6 +76,9 @@ async fn deleting_an_account_closes_all_its_sockets() {
     }
     let user = first.actor.id.parse().unwrap();
     assert!(live.stack.app.store.sockets(&user).await.unwrap().is_empty());
+    // Its access tokens, which are still valid, open no others.
+    let query = format!("?token={}", first.actor.token().unwrap());
+    assert_eq!(live.refusal(&query, None).await, 401);
 }
 
 #[tokio::test]

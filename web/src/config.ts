@@ -1,5 +1,4 @@
-// Where the API is: by default where the page is, as with the local stack. A page that is hosted elsewhere is built for an
-// API, or names it in `config.json` beside the page.
+// Where the API is: where the page is, as with the local stack, unless `config.json` beside the page names another place.
 
 /** The content of `config.json`. */
 export interface Config {
@@ -12,15 +11,14 @@ export interface Config {
 /** Milliseconds after which the page starts without the file. */
 const TIMEOUT = 5_000;
 
-/** Loads the configuration. What the file does not contain was set when the page was built. */
+/** Loads the configuration. */
 export async function loadConfig(): Promise<Config> {
-  const { VITE_TIDINGS_URL: url = location.origin, VITE_TIDINGS_SOCKET_URL: socketUrl } = import.meta.env;
-  const built: Config = { url, ...(socketUrl === undefined ? {} : { socketUrl }) };
+  const here: Config = { url: location.origin };
   try {
     const response = await fetch("config.json", { cache: "no-cache", signal: AbortSignal.timeout(TIMEOUT) });
     // Hosts of single-page applications may answer with the page itself, which is not JSON.
-    return response.ok ? { ...built, ...((await response.json()) as Partial<Config>) } : built;
+    return response.ok ? { ...here, ...((await response.json()) as Partial<Config>) } : here;
   } catch {
-    return built;
+    return here;
   }
 }

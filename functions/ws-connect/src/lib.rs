@@ -10,7 +10,8 @@ use observe::log::reason;
 use observe::meter;
 use observe::metrics::Metric;
 
-/// Stores the socket and publishes its user's presence. Refuses the handshake with 429 if the user has opened too many.
+/// Stores the socket and publishes its user's presence. Refuses the handshake if the user has opened
+/// too many (429), or their account was deleted (401).
 ///
 /// # Errors
 /// An error code if the fault is ours; API Gateway then refuses the handshake.
@@ -38,9 +39,9 @@ async fn connect(
     };
     match published {
         Ok(delivery) => app.push.deliver(&app.store, delivery).await,
-        Err(Error::RateLimited(_)) => {
+        Err(error @ (Error::RateLimited(_) | Error::NotAuthenticated(_))) => {
             app.store.remove_socket(user, &connection).await?;
-            return Ok(refused(429));
+            return Ok(refused(error.status().as_u16()));
         }
         // The socket works all the same; peers learn of its user when they ask.
         Err(error) => tracing::warn!(error = reason(&error), "the presence is not published"),

@@ -57,6 +57,10 @@ pub const PROFILE_CHANGES: RateLimit = RateLimit::new("full_at", 10_000, 20);
 /// Refreshes of the token pair, per session: one per ten seconds.
 pub const REFRESHES: RateLimit = RateLimit::new("refreshes_full_at", 10_000, 10);
 
+/// The tokens for messages and for typing signals of a user who joins a conversation. So leaving and joining again does
+/// not give more of them than staying.
+pub const TOKENS_OF_NEWCOMERS: i64 = 5;
+
 /// The limit of a send, an edit or a deletion in a conversation: one token, and one more for every 200 participants.
 #[must_use]
 pub const fn writes(participants: u64) -> RateLimit {
@@ -97,6 +101,12 @@ impl RateLimit {
     #[must_use]
     pub const fn new(bucket: &'static str, every: i64, burst: i64) -> Self {
         Self { bucket, every, burst, cost: 1 }
+    }
+
+    /// When a bucket will be full again that now holds this many tokens.
+    #[must_use]
+    pub const fn holding(self, tokens: i64, now: Timestamp) -> i64 {
+        now.millis() + (self.burst - tokens) * self.every
     }
 
     /// The same bucket, for a call that takes several tokens: at most all.

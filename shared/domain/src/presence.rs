@@ -53,6 +53,9 @@ pub struct Presence {
     /// When the user's last socket closed.
     #[serde(default)]
     pub left: Option<Millis>,
+    /// The user's account was deleted, so that they are offline, whatever tokens there still are.
+    #[serde(default)]
+    pub deleted: bool,
 }
 
 /// A stored time, in milliseconds since 1970.
@@ -65,7 +68,7 @@ impl Presence {
     #[must_use]
     pub fn online_until(&self, sockets: Option<Timestamp>) -> Option<Timestamp> {
         let polling = self.polled.map(|Millis(at)| Timestamp::from_millis(at.millis() + ONLINE_AFTER_POLL));
-        polling.max(sockets)
+        polling.max(sockets).filter(|_| !self.deleted)
     }
 
     /// The presence, for a viewer who may see it. `shares` decides whether the viewer learns the current conversation.
@@ -86,7 +89,7 @@ impl Presence {
             last_seen_at: self
                 .polled
                 .max(self.left)
-                .filter(|_| self.status != Status::Offline)
+                .filter(|_| self.status != Status::Offline && !self.deleted)
                 .map(|Millis(at)| at),
             current_conversation_id: self.conversation.clone().filter(|id| is_online && shares(id)),
         }

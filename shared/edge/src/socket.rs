@@ -185,9 +185,9 @@ pub fn accepted() -> ApiGatewayProxyResponse {
 
 /// The response to API Gateway that refuses a handshake.
 #[must_use]
-pub fn refused(status: i64) -> ApiGatewayProxyResponse {
+pub fn refused(status: u16) -> ApiGatewayProxyResponse {
     let mut response = ApiGatewayProxyResponse::default();
-    response.status_code = status;
+    response.status_code = status.into();
     response
 }
 

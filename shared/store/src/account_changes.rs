@@ -13,10 +13,12 @@ use crate::accounts::key;
 use crate::client::Store;
 use crate::item::{Write, from_item};
 use crate::transact::{Commit, Transaction};
-use crate::{profiles, sessions};
+use crate::{presences, profiles, sessions};
 
 /// How long a call goes on removing the name from the rows of others.
 const DELETION_TIME: Duration = Duration::from_secs(8);
+/// Seconds for which the deletion is remembered in the presence: longer than an access token is valid.
+const PRESENCE_LIFE: i64 = 24 * 3600;
 
 /// Identifies the account's write in a refusal.
 #[derive(Clone, PartialEq)]
@@ -92,6 +94,10 @@ impl Store {
                 Write::delete(profiles::key(user)).if_still("version", Some(&profile.version));
             transaction.add(Target::Other, profile_write);
             transaction.add_all(Target::Other, guards);
+            // Access tokens of the account may still be valid for some minutes.
+            let presence = Write::update(presences::key(user)).set("deleted", &true);
+            let expires = self.clock.now().seconds() + PRESENCE_LIFE;
+            transaction.add(Target::Other, presence.set("expires", &expires));
             let Commit::Refused(refusals) = self.commit(transaction, Instant::now()).await? else {
                 return Ok(());
             };

@@ -89,7 +89,7 @@ impl Store {
             for user in [&caller.user].into_iter().chain(&others).take(SMALL) {
                 let is_creator = *user == caller.user;
                 let row = if is_creator { &own } else { &row };
-                let (joins, event) = membership::joining(&conversation, user, row, now, at.plus(1))?;
+                let (joins, event) = membership::joining(&conversation, user, row, false, now, at.plus(1))?;
                 transaction.add_all(Target::Other, joins);
                 let count = inbox::count_rows(user, 1);
                 if is_creator {

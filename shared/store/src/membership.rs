@@ -14,6 +14,7 @@ use domain::event::Event;
 use domain::id::{ConversationId, ConversationKind, Stamp, UserId};
 use domain::limits;
 use domain::time::Timestamp;
+use serde::Serialize;
 use serde_json::json;
 
 use crate::attempts::Attempts;
@@ -32,12 +33,24 @@ pub(crate) fn too_many(field: &str) -> Error {
     Error::field(field, "A group has at most 1,000 participants.")
 }
 
+/// The attributes of a new row, with those of its rate limits.
+#[derive(Serialize)]
+struct NewRow<'a> {
+    #[serde(flatten)]
+    row: &'a Row,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    writes_full_at: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    typing_full_at: Option<i64>,
+}
+
 /// Returns the writes of a joining user's own items, and their event. The caller must count the new row with
-/// [`inbox::count_rows`].
+/// [`inbox::count_rows`]. A user who may have been there before, and so has used up tokens, does not get full buckets.
 pub(crate) fn joining(
     conversation: &ConversationId,
     user: &UserId,
     row: &Row,
+    may_return: bool,
     now: Timestamp,
     event_id: Stamp,
 ) -> Result<(Vec<Write>, OutgoingEvent), Error> {
@@ -48,9 +61,13 @@ pub(crate) fn joining(
         read: row.read,
         read_at: row.read.map(|_| now.millis()),
     };
+    let full_at =
+        |limit: limits::RateLimit| may_return.then(|| limit.holding(limits::TOKENS_OF_NEWCOMERS, now));
+    let new_row =
+        NewRow { row, writes_full_at: full_at(limits::WRITES), typing_full_at: full_at(limits::TYPING) };
     let mut writes = vec![
         Write::put(participants::key(conversation, user), &participant)?.if_missing("pk"),
-        Write::put(inbox::key(user, conversation), row)?.if_missing("pk"),
+        Write::put(inbox::key(user, conversation), &new_row)?.if_missing("pk"),
     ];
     writes.extend(row.read.map(|read| reads::first_receipt(conversation, read, user, now)));
     let event = Event::ConversationCreated { conversation: conversation.clone(), row: Box::new(row.clone()) };
@@ -209,7 +226,7 @@ impl Store {
         let people = group.meta.participant_count + rows.len() as u64;
         let (mut writes, mut events) = (vec![group.recount(conversation, at.plus(3), people)], Vec::new());
         for (user, row) in &rows {
-            let (joins, event) = joining(conversation, user, row, now, at.plus(1))?;
+            let (joins, event) = joining(conversation, user, row, true, now, at.plus(1))?;
             writes.extend(joins);
             writes.push(inbox::count_rows(user, 1));
             events.push(event);

@@ -22,6 +22,7 @@ use tokio::time::Instant;
 
 use crate::client::Store;
 use crate::item::{Key, Write, from_item, text};
+use crate::profiles::account_deleted;
 use crate::{connections, inbox, partition, profiles};
 
 /// The most peers to notify of a change: those of the latest direct conversations.
@@ -31,7 +32,7 @@ const SOCKETS_RETRY: u64 = 60;
 /// Milliseconds after the end of a user's last socket within which a new one counts as a reconnection.
 const RECONNECTION: i64 = 120_000;
 
-fn key(user: &UserId) -> Key {
+pub(crate) fn key(user: &UserId) -> Key {
     Key { pk: partition::of_user(user), sk: "PRESENCE".into() }
 }
 
@@ -147,7 +148,8 @@ impl Store {
     /// have sockets. Counts as a poll.
     ///
     /// # Errors
-    /// `NotAParticipant` if the user does not take part in `conversation`, `RateLimited`.
+    /// `NotAParticipant` if the user does not take part in `conversation`, `NotAuthenticated` if their account was deleted,
+    /// `RateLimited`.
     #[boxed]
     pub async fn set_presence(
         &self,
@@ -164,7 +166,8 @@ impl Store {
             None => presence.remove("conversation"),
         };
         self.update_limited(presence, &limits::PRESENCE).await?;
-        self.publish_presence(user).await
+        let (found, own, delivery) = self.presence_delivery(user).await?;
+        if found.presence.deleted { Err(account_deleted()) } else { Ok((own, delivery)) }
     }
 
     /// Admits a new socket of a user. Runs in parallel with [`Store::add_socket`].
@@ -199,10 +202,14 @@ impl Store {
     /// Notifies a user's peers after one of the user's sockets has opened.
     ///
     /// # Errors
-    /// `RateLimited` if the user has more than 100 sockets, `Unavailable` if the database is unavailable.
+    /// `NotAuthenticated` if the user's account was deleted, `RateLimited` if they have more than 100 sockets,
+    /// `Unavailable` if the database is unavailable.
     #[boxed]
     pub async fn record_connect(&self, user: &UserId) -> Result<Delivery, Error> {
         let (found, _, delivery) = self.presence_delivery(user).await?;
+        if found.presence.deleted {
+            return Err(account_deleted());
+        }
         if found.sockets.len() > limits::MAX_SOCKETS {
             return Err(Error::RateLimited(SOCKETS_RETRY));
         }

@@ -26,6 +26,7 @@ use crate::client::Store;
 use crate::item::{Item, Key, Write, from_item, suffix};
 use crate::messages::PageBounds;
 use crate::participants::{self, Group};
+use crate::profiles::account_deleted;
 use crate::transact::Commit;
 use crate::{inbox, partition};
 
@@ -233,6 +234,10 @@ impl Reads {
         let Some(index) = self.readers.iter().position(|known| known.user == *reader) else { return };
         let from = self.readers[index].read.replace(to);
         if let Some(moves) = self.moves.get_mut(index).filter(|_| self.viewer.is_some()) {
+            // All earlier moves ended where this one began, at the latest.
+            for read in &mut *moves {
+                read.to = read.to.map_or(from, |to| Some(to).min(from));
+            }
             moves.push(Move { from, to: Some(to), at, private: false });
         }
     }
@@ -344,8 +349,8 @@ impl Store {
                 self.moves_past(reads, 0, conversation, messages),
                 self.moves_past(reads, 1, conversation, messages)
             )?;
-            reads.moves[0].extend(first);
-            reads.moves[1].extend(second);
+            replace(&mut reads.moves[0], first);
+            replace(&mut reads.moves[1], second);
         }
         Ok(())
     }
@@ -374,7 +379,7 @@ impl Store {
                 }
                 moves.extend(later);
             }
-            found.extend(ending_at(Some(last), moves));
+            replace(&mut found, ending_at(Some(last), moves));
             lacking.retain(|message| time_in(&found, reads.is_viewer(reader), *message).is_none());
         }
         Ok(found)
@@ -434,6 +439,9 @@ impl Store {
                 )?;
                 (row.ok_or(Error::NotAParticipant)?, group)
             };
+            if row.owner_deleted {
+                return Err(account_deleted());
+            }
             let target = match target {
                 Target::Message(stamp) => Some(stamp),
                 // The row of a large conversation may lag behind the newest message.
@@ -576,14 +584,15 @@ impl Store {
         });
         let receipts = readers.map(async |(user_id, participant)| {
             let range = range_of(&user_id);
-            let mut moves = self.moves_below(&id.conversation, &range, Some(id.stamp), 1, false).await?;
+            // The last move that began below the message may be that of joining again, after they had read it.
+            let mut moves = self.moves_below(&id.conversation, &range, Some(id.stamp), 2, false).await?;
             moves.retain(|read| read.covers(id.stamp));
             if moves.is_empty() {
                 // They read it by joining.
                 let before = Some(id.stamp.previous());
                 moves = self.moves_above(&id.conversation, &range, before, 1, false).await?.0;
             }
-            let first = moves.first();
+            let first = moves.last();
             // The read is eventually consistent and may lack the newest move, but the participant's item has it.
             let newest = participant.read_at.map(Timestamp::from_millis);
             let read_at = first.map(|first| first.at).or(newest);
@@ -622,6 +631,12 @@ impl Store {
         let row = self.row(caller, &message.id.conversation).await?.ok_or(Error::NotAParticipant)?;
         self.state_of(caller, &row, message).await
     }
+}
+
+/// Adds moves of a reader to known ones. Of these, the end of the last one may not have been known.
+fn replace(known: &mut Vec<Move>, moves: Vec<Move>) {
+    known.retain(|known| moves.iter().all(|read| read.from != known.from));
+    known.extend(moves);
 }
 
 /// Completes moves of a user of a direct conversation, which follow one another: each ends where the next one begins, and

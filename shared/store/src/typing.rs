@@ -15,6 +15,7 @@ use observe::meter;
 
 use crate::client::Store;
 use crate::item::{Write, from_item, full_at};
+use crate::profiles::account_deleted;
 use crate::{inbox, queue};
 
 /// How long a typing signal lasts.
@@ -39,6 +40,9 @@ impl Store {
         };
         let (row, group) = tokio::try_join!(self.typist_row(user, conversation), group)?;
         let row = row.ok_or(Error::NotAParticipant)?;
+        if row.owner_deleted {
+            return Err(account_deleted());
+        }
         let others: Vec<UserId> = match group {
             Some(group) if group.is_complete => {
                 group.participants.into_iter().map(|(id, _)| id).filter(|id| id != user).collect()
