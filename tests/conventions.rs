@@ -247,12 +247,38 @@ async fn a_body_of_another_type_is_415() {
         }
     }
     for kind in ["application/x-www-form-urlencoded", "multipart/form-data; boundary=x"] {
-        let answer = post(&alice, "/api/messages/block-user", kind, "blocked_user_id=bob").await;
+        let answer = post(&alice, "/api/typing", kind, "conversation_id=x&is_typing=true").await;
         answer.refused(415, "unsupported_media_type");
     }
+    let form = "application/x-www-form-urlencoded";
+    post(&alice, "/api/messages/block-user", form, "blocked_user_id=carol&more=1")
+        .await
+        .refused(404, "not_found");
+    post(&alice, "/api/messages/block-user", form, "blocked_user_id=bob&more=1").await.expect(200);
+    alice.unblock("bob").await.expect(200);
     for kind in ["application/json", "application/json; charset=utf-8", "Application/JSON ;charset=UTF-8"] {
         post(&alice, "/api/messages/send", kind, bodies[0].to_string()).await.expect(201);
     }
+}
+
+#[tokio::test]
+async fn an_empty_query_parameter_counts_as_absent() {
+    let (_, alice, bob, message) = a_message().await;
+    for path in [
+        "/api/messages/inbox?limit=&cursor=&offset&type=",
+        "/api/messages/conversation/bob?limit=&before=&after=&offset=&mark_read=&cursor=",
+        "/api/messages/search?q=hello&conversation_id=&from=&before=&after=&limit=&cursor=",
+        "/api/users?q=bob&cursor=&limit=",
+        "/api/rooms?limit=&cursor=",
+        "/api/messages/blocked-users?cursor=",
+        "/api/events?cursor=&limit=",
+    ] {
+        alice.get(path).await.expect(200);
+    }
+    alice.get("/api/messages/search?q=").await.refused(400, "invalid_request");
+    let path = format!("/api/messages/{}?scope=", text(&message, "id"));
+    bob.delete(&path).await.refused(403, "not_the_sender");
+    alice.delete(&path).await.expect(200);
 }
 
 #[tokio::test]

@@ -73,14 +73,7 @@ async fn an_altered_cursor_is_refused() {
             let other = if &cursor[at..=at] == "x" { "y" } else { "x" };
             format!("{}{other}{}", &cursor[..at], &cursor[at + 1..])
         });
-        let others = [
-            String::new(),
-            "x".into(),
-            "%00".into(),
-            "%C3%A9".into(),
-            format!("{cursor}x"),
-            cursor[1..].into(),
-        ];
+        let others = ["x".into(), "%00".into(), "%C3%A9".into(), format!("{cursor}x"), cursor[1..].into()];
         for bad in altered.chain(others).chain([cursor.repeat(50), cursor[..cursor.len() - 1].into()]) {
             refused_for(&alice.get(&format!("{list}&cursor={bad}")).await, "cursor");
         }

@@ -258,8 +258,7 @@ async fn limits_and_offsets_have_a_range() {
         for good in ["1", "100", "7"] {
             alice.get(&format!("{list}limit={good}")).await.expect(200);
         }
-        for bad in ["0", "101", "-1", "1.5", "1e1", "", "many", "4294967297", "99999999999999999999", "0x10"]
-        {
+        for bad in ["0", "101", "-1", "1.5", "1e1", "many", "4294967297", "99999999999999999999", "0x10"] {
             refused_for(&alice.get(&format!("{list}limit={bad}")).await, "limit");
         }
     }
@@ -267,7 +266,7 @@ async fn limits_and_offsets_have_a_range() {
         for good in ["0", "1", "10000"] {
             alice.get(&format!("{list}offset={good}")).await.expect(200);
         }
-        for bad in ["-1", "10001", "1.5", "", "many", "99999999999999999999"] {
+        for bad in ["-1", "10001", "1.5", "many", "99999999999999999999"] {
             refused_for(&alice.get(&format!("{list}offset={bad}")).await, "offset");
         }
     }
@@ -312,7 +311,7 @@ async fn malformed_ids_and_bounds_are_refused() {
     }
     for list in ["/api/messages/conversation/bob", &format!("/api/conversations/{conversation}/messages")] {
         for bound in ["before", "after"] {
-            for bad in ["", "x", conversation, &foreign] {
+            for bad in ["x", conversation, &foreign] {
                 refused_for(&alice.get(&format!("{list}?{bound}={bad}")).await, bound);
             }
         }
@@ -333,7 +332,6 @@ async fn empty_searches_and_malformed_filters_are_refused() {
         ("after", "2026-13-01T00:00:00Z"),
         ("after", "1769860800"),
         ("from", "b%20b"),
-        ("from", ""),
         ("conversation_id", "general"),
     ] {
         refused_for(&alice.get(&format!("/api/messages/search?q=x&{field}={bad}")).await, field);
@@ -505,11 +503,11 @@ async fn ids_in_paths_of_groups_and_rooms_are_validated() {
             refused(&answer, format!("{method} {path}"));
         }
     }
-    for scope in ["", "all", "Me", "everyone,me"] {
+    for scope in ["all", "Me", "everyone,me"] {
         refused_for(&alice.delete(&format!("/api/messages/{message}?scope={scope}")).await, "scope");
     }
     for list in [&format!("/api/conversations/{group}"), "/api/rooms"] {
-        for bad in ["0", "101", "-1", "", "many"] {
+        for bad in ["0", "101", "-1", "many"] {
             refused_for(&alice.get(&format!("{list}?limit={bad}")).await, "limit");
         }
         refused(&alice.get(&format!("{list}?cursor=x")).await, list);

@@ -282,6 +282,7 @@ fn blocks() -> Vec<Operation> {
             "Blocks a user: neither can send to the other in their direct conversation.",
         )
         .accepts::<block::Block>(json!({"blocked_user_id": "mallory"}))
+        .or_form::<block::Block>()
         .acknowledges("The user is blocked.")
         .fails_with([NotFound("")])
         .limited(),

@@ -5,9 +5,10 @@ use axum::extract::State;
 use axum::routing::{delete, get, post};
 use domain::caller::Caller;
 use domain::error::Error;
+use domain::fields::FromFields;
 use domain::id::UserId;
 use edge::app::App;
-use edge::extract::{Json, Path, Query};
+use edge::extract::{JsonOrForm, Path, Query};
 use edge::page::Limit;
 use edge::problem::Problem;
 use edge::reply::Reply;
@@ -33,6 +34,15 @@ pub struct Block {
     blocked_user_id: UserId,
 }
 
+impl FromFields for Block {
+    type Fields = Self;
+    const NAMES: &'static [&'static str] = &["blocked_user_id"];
+
+    fn from_fields(fields: Self) -> Result<Self, Error> {
+        Ok(fields)
+    }
+}
+
 /// The page to return.
 #[derive(Deserialize, JsonSchema)]
 pub struct Page {
@@ -46,7 +56,7 @@ pub struct Page {
 async fn block(
     State(app): State<App>,
     caller: Caller,
-    Json(block): Json<Block>,
+    JsonOrForm(block): JsonOrForm<Block>,
 ) -> Result<Reply<()>, Problem> {
     if block.blocked_user_id == caller.user {
         return Err(Error::field("blocked_user_id", "You cannot block yourself.").into());

@@ -123,14 +123,17 @@ fn parameter<T: FromStr<Err: Display> + Noted>(parameter: Option<(&str, &str)>) 
     Ok(id)
 }
 
-/// The query string, parsed. Unknown parameters are ignored; malformed ones are 400.
+/// The query string, parsed. Unknown parameters are ignored, empty ones count as absent, malformed ones are 400.
 #[derive(Debug)]
 pub struct Query<T>(pub T);
 
 impl<T: DeserializeOwned + Send> FromRequestParts<App> for Query<T> {
     type Rejection = Problem;
     async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Problem> {
-        Ok(Self(parsed(Pairs::new(form_pairs(parts.uri.query().unwrap_or_default())))?))
+        let query = parts.uri.query().unwrap_or_default();
+        let is_empty = |pair: &str| pair.split_once('=').is_none_or(|(_, value)| value.is_empty());
+        let query: Vec<&str> = query.split('&').filter(|pair| !is_empty(pair)).collect();
+        Ok(Self(parsed(Pairs::new(form_pairs(&query.join("&"))))?))
     }
 }
 

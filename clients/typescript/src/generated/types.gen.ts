@@ -996,6 +996,13 @@ export type BlockedUser = {
 /**
  * The user to block.
  */
+export type BlockForm = {
+    blocked_user_id: UserId | '';
+};
+
+/**
+ * The user to block.
+ */
 export type Block = {
     blocked_user_id: UserId;
 };
