@@ -15,6 +15,7 @@ use local::lambda::{Lambda, Processes, Setup};
 use serde_json::json;
 
 mod elsewhere;
+mod memory;
 
 /// Lists the ids of all processes.
 fn running() -> impl Iterator<Item = u32> {

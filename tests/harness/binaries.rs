@@ -27,6 +27,11 @@ pub(crate) fn lambda(wire: &Wire, settings: &Settings) -> Option<Lambda> {
 
 /// Sets up processes that use a wire's database, these settings, and more environment variables.
 pub fn start(wire: &Wire, settings: &Settings, more: &[(&str, &str)]) -> Lambda {
+    start_from(folder(), wire, settings, more)
+}
+
+/// Like [`start`], with the binary in another folder.
+pub fn start_from(folder: &Path, wire: &Wire, settings: &Settings, more: &[(&str, &str)]) -> Lambda {
     let switch = |on: bool| if on { "on" } else { "off" }.to_owned();
     let text = |text: &Option<String>| text.clone().unwrap_or_default();
     let variables = [
@@ -49,7 +54,7 @@ pub fn start(wire: &Wire, settings: &Settings, more: &[(&str, &str)]) -> Lambda 
     let variables = variables.into_iter().map(|(name, value)| (name.to_owned(), value));
     let more = more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     let setup = Setup {
-        folder: folder().to_owned(),
+        folder: folder.to_owned(),
         variables: variables.chain(more).collect(),
         max_processes: 8,
         quiet: true,
