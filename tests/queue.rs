@@ -98,7 +98,7 @@ async fn a_limit_is_1_to_100() {
     for good in [1, 100] {
         place.peek(good).await.expect(200);
     }
-    for bad in ["0", "101", "-1", "x", ""] {
+    for bad in ["0", "101", "-1", "x"] {
         let path = format!("/api/events?limit={bad}&cursor={}", place.cursor);
         refused_for(&bob.get(&path).await, "limit");
     }
@@ -122,7 +122,7 @@ async fn a_cursor_is_valid_only_for_its_reader_and_list() {
         let foreign = text(&page.json, "next_cursor");
         refused_for(&bob.get(&format!("/api/events?cursor={foreign}")).await, "cursor");
     }
-    for bad in ["", "x", "%00", "%C3%A9", &"-".repeat(9_000)] {
+    for bad in ["x", "%00", "%C3%A9", &"-".repeat(9_000)] {
         place.cursor = bad.to_owned();
         refused_for(&place.peek(50).await, "cursor");
     }
