@@ -57,6 +57,9 @@ pub struct SearchScope {
     pub after: Option<Timestamp>,
 }
 
+/// The most hits that a cursor carries, about 3,300 characters of it. API Gateway takes 10,240 bytes of URL and headers.
+const MAX_CARRIED: usize = 50;
+
 /// The progress of a search, kept in the cursor between two calls.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct SearchProgress {
@@ -64,7 +67,7 @@ pub struct SearchProgress {
     below: Option<Stamp>,
     /// Where to resume an incomplete pass: in this conversation, below this message. Greater ids follow.
     at: Option<(ConversationId, Option<Stamp>)>,
-    /// The newest hits of the incomplete pass so far.
+    /// The newest hits of the incomplete pass so far, at most [`MAX_CARRIED`].
     found: Vec<MessageId>,
 }
 
@@ -165,6 +168,8 @@ impl Store {
             began: Instant::now(),
             bytes: AtomicUsize::new(0),
         };
+        // The older hits that a cursor did not carry are on a later page.
+        let limit = if progress.at.is_some() { limit.min(MAX_CARRIED) } else { limit };
         let mut top_hits =
             TopHits { limit, hits: progress.found.into_iter().map(|id| (id.stamp, id)).collect() };
 
@@ -191,7 +196,7 @@ impl Store {
         let next = SearchProgress {
             below: progress.below,
             at: Some(at),
-            found: top_hits.hits.into_values().collect(),
+            found: top_hits.hits.into_values().rev().take(MAX_CARRIED).collect(),
         };
         Ok(SearchPage { hits: Vec::new(), next: Some(next) })
     }
