@@ -193,3 +193,32 @@ async fn an_edited_message_comes_with_its_newest_version() {
     assert_eq!(received[1]["data"]["message"]["message_text"], long);
     assert_eq!(received[1]["data"]["message"]["version"], 2);
 }
+
+/// A machine whose clock is an hour ahead sends one message. All later ones of the conversation come after it, an hour
+/// ahead, too: they are all in the window of their readers until that hour is over.
+#[tokio::test]
+async fn a_clock_that_was_ahead_delays_nothing() {
+    let world = World::new().await;
+    let (alice, bob) = world.two().await;
+    let carol = world.user("carol").await;
+    let mut place = Place::start(&bob).await;
+    let ahead = world.with_clock_off_by(3_600_000);
+    let mut sent = vec![ahead.stranger("alice").send("bob", "from the future").await.expect(201).id()];
+    for n in 0..700 {
+        sent.push(alice.send("bob", &n.to_string()).await.expect(201).id());
+    }
+    let other = carol.send("bob", "from somewhere else").await.expect(201).id();
+    let answers = drain(&mut place, 100).await;
+    let created = answers.iter().flat_map(events).filter(|event| event["type"] == "message.created");
+    let (mut heard, last): (Vec<String>, Vec<String>) =
+        created.map(|event| text(&event["data"]["message"], "id").to_owned()).partition(|id| *id != other);
+    heard.sort();
+    assert_eq!((heard, last), (sent, vec![other]));
+    // What comes later is heard at once, and once.
+    for n in 0..3 {
+        let id = alice.send("bob", &n.to_string()).await.expect(201).id();
+        let answers = drain(&mut place, 100).await;
+        let news: Vec<&Value> = answers.iter().flat_map(events).collect();
+        assert_eq!(news.iter().map(|event| text(&event["data"]["message"], "id")).collect::<Vec<_>>(), [id]);
+    }
+}
