@@ -83,6 +83,15 @@ impl Schemas {
                 never_null(&mut schema);
                 plain(&mut schema);
                 let required = is_required(&name);
+                // An empty parameter counts as absent.
+                let is_formatted_text = schema.get("$ref").is_some() || schema.get("format").is_some();
+                if !required && is_formatted_text {
+                    let description = schema.as_object_mut().and_then(|schema| schema.remove("description"));
+                    schema = json!({"anyOf": [schema, {"type": "string", "maxLength": 0}]});
+                    if let Some(description) = description {
+                        schema["description"] = description;
+                    }
+                }
                 (name, schema, required)
             })
             .collect()

@@ -31,6 +31,7 @@ pub fn routes() -> Router<App> {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Block {
+    /// The id of the user to block.
     blocked_user_id: UserId,
 }
 

@@ -997,6 +997,9 @@ export type BlockedUser = {
  * The user to block.
  */
 export type BlockForm = {
+    /**
+     * The id of the user to block.
+     */
     blocked_user_id: UserId | '';
 };
 
@@ -1004,6 +1007,9 @@ export type BlockForm = {
  * The user to block.
  */
 export type Block = {
+    /**
+     * The id of the user to block.
+     */
     blocked_user_id: UserId;
 };
 
