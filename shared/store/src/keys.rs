@@ -4,7 +4,7 @@ use domain::account::UniqueName;
 use domain::id::{Clock, ConversationId, MessageId, SessionId, Stamp, UserId};
 
 use crate::{
-    accounts, buckets, delivered, directory, inbox, messages, profiles, queue, reads, sending, sessions,
+    accounts, buckets, delivered, directory, inbox, messages, moves, profiles, queue, sending, sessions,
 };
 
 #[test]
@@ -21,8 +21,8 @@ fn the_keys_of_the_table() {
         queue::key(&alice, stamp),
         delivered::key(&alice, &[0; 16]),
         messages::key(&id),
-        reads::key(&conversation, Some(stamp), &bob, None),
-        reads::key(&conversation, None, &bob, Some(&alice)),
+        moves::key(&conversation, Some(stamp), &bob, None),
+        moves::key(&conversation, None, &bob, Some(&alice)),
         sending::key(&conversation, &bob, "k 1"),
         accounts::key(&alice),
         accounts::guard_key(&UniqueName::to_sign_in("Alice")),

@@ -20,7 +20,7 @@
 //! | event | `Q#user` | `E#stamp` | `queue.rs` |
 //! | saved tags of delivered events | `Q#user` | `D#digest` | `delivered.rs` |
 //! | message | `C#conversation` | `M#stamp` | `messages.rs` |
-//! | receipt: a move of a read watermark | `C#conversation` | `R#user#stamp` (where the watermark stood before); in a direct conversation `R#0#stamp`, `R#1#stamp` | `reads.rs` |
+//! | receipt: a move of a read watermark | `C#conversation` | `R#user#stamp` (where the watermark stood before); in a direct conversation `R#0#stamp`, `R#1#stamp` | `moves.rs` |
 //! | group or room | `C#conversation` | `META` | `participants.rs` |
 //! | participant | `C#conversation` | `P#user` | `participants.rs` |
 //! | content of a deleted message | `C#conversation` | `D#stamp` | `deleting.rs` |
@@ -66,6 +66,7 @@ mod keys;
 mod membership;
 mod messages;
 mod metering;
+mod moves;
 mod opening;
 mod overview;
 mod pages;

@@ -24,7 +24,7 @@ use crate::client::Store;
 use crate::item::{Write, from_item};
 use crate::participants::{self, Group, changed};
 use crate::transact::Commit;
-use crate::{inbox, profiles, reads};
+use crate::{inbox, moves, profiles};
 
 /// Users who join a large group in one transaction (of at most 100 items, four for each user).
 pub(crate) const JOINS_AT_ONCE: usize = 24;
@@ -69,7 +69,7 @@ pub(crate) fn joining(
         Write::put(participants::key(conversation, user), &participant)?.if_missing("pk"),
         Write::put(inbox::key(user, conversation), &new_row)?.if_missing("pk"),
     ];
-    writes.extend(row.read.map(|read| reads::first_receipt(conversation, read, user, now)));
+    writes.extend(row.read.map(|read| moves::first_receipt(conversation, read, user, now)));
     let event = Event::ConversationCreated { conversation: conversation.clone(), row: Box::new(row.clone()) };
     Ok((writes, OutgoingEvent::new(user.clone(), event_id, event)))
 }

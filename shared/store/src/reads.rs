@@ -1,85 +1,30 @@
-//! Read watermarks, and when they moved.
+//! Read watermarks: who has read a message, and marking as read.
 //!
 //! Invariant: a watermark never moves back, and each move leaves one receipt. A message was read at the first move to it
-//! or past it, so marking as read writes to no message. The key of a receipt is the reader and where the watermark stood
-//! before: the moves of a reader follow one another without a gap, so the move past a message is the last one that began
-//! below it, however many moves of others there are; only joining leaves a gap. While there is a block, moves are private: the peer's row does not
+//! or past it, so marking as read writes to no message. While there is a block, moves are private: the peer's row does not
 //! take the watermark, and the receipt is shown to the reader alone.
 
-use std::iter::successors;
-
 use async_recursion::async_recursion as boxed;
-use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use domain::conversation::{MAX_COUNTED_READERS, MAX_READ_EVENTS, Participant, Row, Watermark};
 use domain::delivery::{Delivery, OutgoingEvent};
 use domain::error::Error;
 use domain::event::{Event, Unread};
 use domain::id::{ConversationId, MessageId, Stamp, UserId};
 use domain::message::{Message, ReadState};
-use domain::time::{Timestamp, millis};
+use domain::time::Timestamp;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use tokio::time::Instant;
 
 use crate::client::Store;
-use crate::item::{Item, Key, Write, from_item, suffix};
+use crate::inbox;
+use crate::item::Write;
 use crate::messages::PageBounds;
+use crate::moves::{self, Move, direct_range, ending_at, range_of, replace, time_in};
 use crate::participants::{self, Group};
 use crate::profiles::account_deleted;
 use crate::transact::Commit;
-use crate::{inbox, partition};
-
-/// The key of the receipt of a move from a message on. `peer` is the other user of a direct conversation.
-pub(crate) fn key(
-    conversation: &ConversationId,
-    from: Option<Stamp>,
-    reader: &UserId,
-    peer: Option<&UserId>,
-) -> Key {
-    let range = match peer {
-        Some(peer) => direct_range(usize::from(reader > peer)),
-        None => range_of(reader),
-    };
-    let from = from.map_or_else(String::new, |from| from.to_string());
-    Key { pk: partition::of_conversation(conversation), sk: format!("{range}{from}") }
-}
-
-/// The prefix of the sort keys of a participant's receipts in a group or room.
-fn range_of(reader: &UserId) -> String {
-    format!("R#{reader}#")
-}
-
-/// The prefix of the sort keys of the receipts of one user of a direct conversation: of the one whose id sorts first
-/// (0), or of the other one (1). So a page can be read by the conversation's id alone, which does not tell its users.
-fn direct_range(reader: usize) -> String {
-    format!("R#{reader}#")
-}
-
-/// The attributes of a receipt, without its key.
-#[derive(Serialize, Deserialize)]
-struct Stored {
-    /// Left out in a direct conversation: there it is where the next move begins.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    to: Option<Stamp>,
-    #[serde(with = "millis")]
-    at: Timestamp,
-    /// The reader moved while there was a block: the peer does not learn of it.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    private: bool,
-}
-
-/// Writes the receipt of a user who joins a group or room: what they see up to `to` counts as read, unless they read it
-/// when they were there before.
-pub(crate) fn first_receipt(
-    conversation: &ConversationId,
-    to: Stamp,
-    reader: &UserId,
-    at: Timestamp,
-) -> Write {
-    let write = Write::update(key(conversation, Some(to.previous()), reader, None));
-    write.set_if_missing("to", Some(&to)).set_if_missing("at", Some(&at))
-}
 
 /// The readers of a message whose moves are looked up concurrently.
 const CONCURRENT_READERS: usize = 32;
@@ -110,31 +55,6 @@ pub struct Marked {
 pub struct Receipt {
     user_id: UserId,
     read_at: Timestamp,
-}
-
-/// One move of a reader's watermark, as its receipt records it.
-#[derive(Debug, Clone, Copy)]
-struct Move {
-    from: Option<Stamp>,
-    /// `None`: not below any message that the reader has read.
-    to: Option<Stamp>,
-    at: Timestamp,
-    private: bool,
-}
-
-impl Move {
-    fn read(item: Item) -> Result<Self, Error> {
-        let malformed = || Error::internal("malformed key of a receipt");
-        let (_, from) = suffix(&item, "sk", "R#")?.split_once('#').ok_or_else(malformed)?;
-        let from = if from.is_empty() { None } else { Some(from.parse().map_err(Error::internal)?) };
-        let Stored { to, at, private } = from_item(item)?;
-        Ok(Self { from, to, at, private })
-    }
-
-    /// Whether this is the reader's first move to a message or past it, if they have read it.
-    fn covers(&self, message: Stamp) -> bool {
-        self.from < Some(message) && self.to.is_none_or(|to| message <= to)
-    }
 }
 
 /// A participant's read watermark.
@@ -260,81 +180,6 @@ impl Store {
             self.moves_around(conversation, 1, bounds)
         )?;
         Ok(Reads { moves: [first, second], ..Reads::default() })
-    }
-
-    /// Reads the moves of a user of a direct conversation around a page, as far as its bounds tell which these are.
-    async fn moves_around(
-        &self,
-        conversation: &ConversationId,
-        reader: usize,
-        bounds: PageBounds,
-    ) -> Result<Vec<Move>, Error> {
-        let (range, limit) = (direct_range(reader), bounds.limit + 1);
-        let Some(after) = bounds.after else {
-            let mut moves =
-                self.moves_below(conversation, &range, bounds.before, limit + bounds.offset, false).await?;
-            moves.reverse();
-            return Ok(ending_at(bounds.before.map(Stamp::previous), moves));
-        };
-        let (covering, (later, more)) = tokio::try_join!(
-            self.moves_below(conversation, &range, Some(after.plus(1)), 1, false),
-            self.moves_above(conversation, &range, Some(after), limit, false)
-        )?;
-        let mut moves: Vec<Move> = covering.into_iter().chain(later).collect();
-        // Where the last one ends is unknown if there are more.
-        let end = if more { moves.pop().and_then(|last| last.from) } else { None };
-        Ok(ending_at(end, moves))
-    }
-
-    /// Reads up to `limit` moves of a reader that began below a message, descending. The first of them covers the message
-    /// below it, if the reader has read that.
-    async fn moves_below(
-        &self,
-        conversation: &ConversationId,
-        range: &str,
-        message: Option<Stamp>,
-        limit: usize,
-        consistent: bool,
-    ) -> Result<Vec<Move>, Error> {
-        let high = message.map_or_else(|| "~".to_owned(), |message| message.previous().to_string());
-        let query = self.between(&partition::of_conversation(conversation), range, &format!("{range}{high}"));
-        let query = query.scan_index_forward(false).consistent_read(consistent);
-        Ok(self.moves(query, limit).await?.0)
-    }
-
-    /// Reads up to `limit` moves of a reader that began above a message, ascending; and whether there may be more.
-    async fn moves_above(
-        &self,
-        conversation: &ConversationId,
-        range: &str,
-        message: Option<Stamp>,
-        limit: usize,
-        consistent: bool,
-    ) -> Result<(Vec<Move>, bool), Error> {
-        // `!` sorts below every stamp.
-        let low = message.map_or_else(|| "!".to_owned(), |message| message.plus(1).to_string());
-        let (low, high) = (format!("{range}{low}"), format!("{range}~"));
-        let query = self.between(&partition::of_conversation(conversation), &low, &high);
-        self.moves(query.consistent_read(consistent), limit).await
-    }
-
-    async fn moves(&self, query: QueryFluentBuilder, limit: usize) -> Result<(Vec<Move>, bool), Error> {
-        let (items, more) = self.query_up_to(query, limit).await?;
-        Ok((items.into_iter().map(Move::read).collect::<Result<_, _>>()?, more))
-    }
-
-    /// Returns when the watermark of a user of a direct conversation moved to this message, by an eventually consistent
-    /// read.
-    pub(crate) async fn moved_at(
-        &self,
-        conversation: &ConversationId,
-        message: Stamp,
-        reader: &UserId,
-        peer: &UserId,
-    ) -> Result<Option<Timestamp>, Error> {
-        let range = direct_range(usize::from(reader > peer));
-        let moves = self.moves_below(conversation, &range, Some(message), 1, false).await?;
-        Ok(moves.first().map(|read| read.at))
     }
 
     /// Looks up when each of some direct messages was read, if the loaded moves do not tell.
@@ -522,9 +367,7 @@ impl Store {
             unread,
         };
         let stamp = self.clock.stamp_above(row.event_floor());
-        let receipt = key(conversation, row.read, user, row.peer.as_ref());
-        let to = row.peer.is_none().then_some(target);
-        let receipt = Write::put(receipt, &Stored { to, at, private })?;
+        let receipt = moves::receipt(conversation, user, row.peer.as_ref(), (row.read, target), at, private)?;
         // The row of a large conversation may lag behind the target.
         let counted = Unread { count: unread, head: row.head.max(Some(target)), read: Some(target) };
         let mut writes = vec![own_row, receipt];
@@ -631,30 +474,4 @@ impl Store {
         let row = self.row(caller, &message.id.conversation).await?.ok_or(Error::NotAParticipant)?;
         self.state_of(caller, &row, message).await
     }
-}
-
-/// Adds moves of a reader to known ones. Of these, the end of the last one may not have been known.
-fn replace(known: &mut Vec<Move>, moves: Vec<Move>) {
-    known.retain(|known| moves.iter().all(|read| read.from != known.from));
-    known.extend(moves);
-}
-
-/// Completes moves of a user of a direct conversation, which follow one another: each ends where the next one begins, and
-/// the last one ends at `end` or later.
-fn ending_at(end: Option<Stamp>, mut moves: Vec<Move>) -> Vec<Move> {
-    let mut end = end;
-    for read in moves.iter_mut().rev() {
-        (read.to, end) = (end, read.from);
-    }
-    moves
-}
-
-/// When a user of a direct conversation first moved to a message or past it, by some of their moves. A private move shows
-/// only to themselves; others see the next public one. `None` if these moves do not tell.
-fn time_in(moves: &[Move], is_own: bool, message: Stamp) -> Option<Timestamp> {
-    let next = |read: &Move| moves.iter().find(|next| next.from.is_some() && next.from == read.to);
-    let covering = moves.iter().filter(|read| read.covers(message));
-    let shown =
-        covering.map(|first| successors(Some(first), |read| next(read)).find(|read| is_own || !read.private));
-    shown.flatten().next().map(|read| read.at)
 }
