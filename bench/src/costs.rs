@@ -90,13 +90,13 @@ struct Lambda {
     database_call_ms: f64,
     /// The length of a log line, of which CloudWatch bills 26 bytes more than are written.
     log_bytes: f64,
-    /// What the line of a send has more.
+    /// Bytes that the log line of a send has in addition.
     send_log_bytes: f64,
-    /// What each line has more if all metrics are published.
+    /// Bytes that each log line has in addition if all metrics are published.
     more_log_bytes_of_full: f64,
 }
 
-/// What a deployment has while nobody calls, by the values of the template's parameter `Monitoring`.
+/// The resources of an idle deployment that cost money, by the values of the template's parameter `Monitoring`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Idle {

@@ -52,7 +52,7 @@ async fn changes_of_groups_and_rooms_share_a_bucket() {
         assert_limited(&refused, "1");
     }
     assert!(machines.0.items().await == before, "a refused call changes nothing");
-    // What changes nothing is free, and others have their own buckets.
+    // A call that changes nothing is free, and other users have their own buckets.
     alice.change(&group, &json!({"name": "49"})).await.expect(200);
     machines.now("carol").join(&room).await.expect(200);
     machines.at(CHANGES.every, "alice").join(&room).await.expect(200);
@@ -293,6 +293,11 @@ async fn joining_again_gives_no_more_messages_than_staying() {
             bob.say(&room, &n.to_string()).await.expect(201);
         }
         assert_limited(&bob.say(&room, "one more").await, "1");
+        let typing = json!({"conversation_id": room, "is_typing": true});
+        for _ in 0..5 {
+            bob.post("/api/typing", &typing).await.expect(200);
+        }
+        assert_limited(&bob.post("/api/typing", &typing).await, "1");
         bob.leave(&room).await.expect(200);
     }
 }

@@ -214,7 +214,7 @@ async fn a_clock_that_was_ahead_delays_nothing() {
         created.map(|event| text(&event["data"]["message"], "id").to_owned()).partition(|id| *id != other);
     heard.sort();
     assert_eq!((heard, last), (sent, vec![other]));
-    // What comes later is heard at once, and once.
+    // A later message arrives at once, and only once.
     for n in 0..3 {
         let id = alice.send("bob", &n.to_string()).await.expect(201).id();
         let answers = drain(&mut place, 100).await;

@@ -1,4 +1,5 @@
-// Who is signed in. An account is signed in to all windows; a demo user to one, so that two can chat side by side.
+// The user who is signed in. An account is signed in to all windows, a demo user to one, so that two can chat side by
+// side.
 
 import { Session, Tidings } from "@tidings/client";
 

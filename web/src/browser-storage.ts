@@ -36,5 +36,5 @@ function guarded(storage: () => Storage): BrowserStorage {
 
 /** Shared by all windows. */
 export const local = guarded(() => localStorage);
-/** Of this window alone. */
+/** The storage of this window alone (`sessionStorage`). */
 export const perWindow = guarded(() => sessionStorage);

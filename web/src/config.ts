@@ -1,4 +1,4 @@
-// Where the API is: where the page is, as with the local stack, unless `config.json` beside the page names another place.
+// The address of the API. By default it is the page's own origin; `config.json` beside the page can name another one.
 
 /** The content of `config.json`. */
 export interface Config {

@@ -27,7 +27,7 @@ pub fn routes() -> Router<App> {
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "PresenceChange")]
 pub struct Change {
-    /// What others see.
+    /// The status that others see.
     pub status: Status,
     /// The conversation that the caller is looking at.
     pub current_conversation_id: Option<ConversationId>,

@@ -18,7 +18,7 @@ pub const LOG: &str = "L#";
 /// The end of the sort key of the item that hands a rename over to the fan-out.
 const RENAME: &str = "PROFILE";
 
-/// What the fan-out has to do.
+/// A task of the fan-out.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Task {
     /// To fan out the changes in the log of a large conversation.

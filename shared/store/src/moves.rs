@@ -127,7 +127,7 @@ impl Store {
             self.moves_above(conversation, &range, Some(after), limit, false)
         )?;
         let mut moves: Vec<Move> = covering.into_iter().chain(later).collect();
-        // Where the last one ends is unknown if there are more.
+        // If there are more moves, the end of the last one is unknown, so it is left out.
         let end = if more { moves.pop().and_then(|last| last.from) } else { None };
         Ok(ending_at(end, moves))
     }
@@ -192,8 +192,7 @@ pub(crate) fn replace(known: &mut Vec<Move>, moves: Vec<Move>) {
 
 /// Completes moves of a user of a direct conversation, which follow one another: each ends where the next one begins, and
 /// the last one ends at `end` or later.
-pub(crate) fn ending_at(end: Option<Stamp>, mut moves: Vec<Move>) -> Vec<Move> {
-    let mut end = end;
+pub(crate) fn ending_at(mut end: Option<Stamp>, mut moves: Vec<Move>) -> Vec<Move> {
     for read in moves.iter_mut().rev() {
         (read.to, end) = (end, read.from);
     }

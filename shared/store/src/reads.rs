@@ -81,7 +81,7 @@ impl Reader {
 pub struct Reads {
     /// In a direct conversation: the user whose id sorts first, and the other one.
     readers: Vec<Reader>,
-    /// Who is shown the watermarks of a direct conversation.
+    /// The user to whom the watermarks of a direct conversation are shown.
     viewer: Option<UserId>,
     /// Whether the conversation has too many participants (more than 100) to count readers.
     uncounted: bool,

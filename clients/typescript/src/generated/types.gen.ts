@@ -210,7 +210,7 @@ export type SetPresenceFrame = {
      */
     ref?: unknown;
     /**
-     * What others see.
+     * The status that others see.
      */
     status: PresenceStatus;
 };
@@ -497,7 +497,7 @@ export type PresenceChange = {
      */
     current_conversation_id?: ConversationId | null;
     /**
-     * What others see.
+     * The status that others see.
      */
     status: PresenceStatus;
 };
