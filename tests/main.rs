@@ -38,6 +38,7 @@ mod retries;
 mod roles;
 mod rooms;
 mod searching;
+mod settings;
 mod sizes;
 mod slow_clients;
 mod sockets;

@@ -8,6 +8,7 @@ use domain::error::Error::{
 use domain::id::{ConversationId, MessageId, UserId};
 use domain::message::{DraftFields, MessageView};
 use domain::presence::PresenceView;
+use domain::settings::SettingsChange;
 use domain::user::{ProfileChange, UserView};
 use edge::tokens::Tokens;
 use serde_json::{Value, json};
@@ -83,6 +84,15 @@ fn messages() -> Vec<Operation> {
         )
         .path_parameter::<MessageId>()
         .returns::<Watermark>(200, "The current watermark.")
+        .fails_with([NotAParticipant, NotFound("")]),
+        call(
+            "put",
+            "/api/messages/mark-as-unread/{message_id}",
+            "markAsUnread",
+            "Marks a message and all later ones as unread, for the caller alone.",
+        )
+        .path_parameter::<MessageId>()
+        .returns::<Watermark>(200, "The watermark, which stays, and the unread count.")
         .fails_with([NotAParticipant, NotFound("")]),
         call(
             "put",
@@ -197,6 +207,17 @@ fn conversations() -> Vec<Operation> {
         .accepts::<conversations::Change>(json!({"name": "Night hikers"}))
         .returns::<ConversationView>(200, "The caller's row.")
         .fails_with([NotAParticipant, NotAnAdmin, AlreadyExists("")])
+        .limited(),
+        call(
+            "patch",
+            "/api/conversations/{id}/me",
+            "changeSettings",
+            "Changes the caller's own settings of a conversation: muted, notification level, pinned, archived.",
+        )
+        .path_parameter::<ConversationId>()
+        .accepts::<SettingsChange>(json!({"muted_until": "always"}))
+        .returns::<ConversationView>(200, "The caller's row.")
+        .fails_with([NotAParticipant, Conflict("")])
         .limited(),
         call(
             "post",

@@ -10,6 +10,7 @@ use domain::error::Error;
 use domain::id::{ConversationId, UserId};
 use domain::message::ClientId;
 use domain::name::{Name, Picture};
+use domain::settings::SettingsChange;
 use edge::app::App;
 use edge::extract::{Json, Path, PathPair, Query};
 use edge::page::Limit;
@@ -25,6 +26,7 @@ pub fn routes() -> Router<App> {
     Router::new()
         .route("/api/conversations", post(create))
         .route("/api/conversations/{id}", get(show).patch(change))
+        .route("/api/conversations/{id}/me", patch(change_settings))
         .route("/api/conversations/{id}/participants", post(add))
         .route("/api/conversations/{id}/participants/{user_id}", patch(set_role).delete(remove))
 }
@@ -164,6 +166,19 @@ async fn change(
     let delivery = app.store.change_details(&caller.user, &conversation, &details).await?;
     app.push.deliver(&app.store, delivery).await;
     Ok(row(&app, &caller, &conversation).await?)
+}
+
+/// Changes the caller's own settings of a conversation, on all their devices. Returns the caller's row.
+async fn change_settings(
+    State(app): State<App>,
+    caller: Caller,
+    Path(conversation): Path<ConversationId>,
+    Json(change): Json<SettingsChange>,
+) -> Result<Reply<ConversationView>, Problem> {
+    change.validate()?;
+    let (row, delivery) = app.store.change_settings(&caller.user, &conversation, &change).await?;
+    app.push.deliver(&app.store, delivery).await;
+    Ok(Reply::ok(row.shown(&conversation), "Settings changed."))
 }
 
 async fn row(

@@ -14,7 +14,7 @@ use domain::message::Draft;
 use domain::name::Name;
 use domain::time::Timestamp;
 use serde_json::json;
-use store::{Details, NewGroup, PageBounds, Sent, Store, Target};
+use store::{Details, InboxFilter, NewGroup, PageBounds, Sent, Store, Target};
 
 use super::dice::Dice;
 use super::people::{ago, caller, user};
@@ -260,7 +260,7 @@ async fn change(
 
 /// Finds the room with this name among a user's conversations.
 async fn room(store: &Store, host: &UserId, name: &str) -> Result<Option<ConversationId>, Error> {
-    let rows = store.inbox(host, None, 0, CONVERSATIONS).await?.rows;
+    let rows = store.inbox(host, InboxFilter::default(), None, 0, CONVERSATIONS).await?.rows;
     let is_it = |(conversation, row): &(ConversationId, Row)| {
         conversation.kind() == ConversationKind::Room
             && row.name.as_ref().is_some_and(|found| found.to_string() == name)

@@ -55,14 +55,18 @@ pub enum Event {
         conversation: ConversationId,
         /// The reader.
         user: UserId,
-        /// The newest message that counts as read.
-        message: Stamp,
+        /// The reader's watermark; `None` if they have read nothing, and mark as unread.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        message: Option<Stamp>,
         /// When it was read.
         #[serde(with = "millis")]
         at: Timestamp,
         /// For the reader's own devices: the unread count after reading.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         unread: Option<Unread>,
+        /// Whether they have marked messages as unread instead. Then only their own devices learn of it.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        marked_unread: bool,
     },
     /// A row appeared in the receiver's inbox.
     #[serde(rename = "conversation.created")]
@@ -200,19 +204,24 @@ impl Event {
                 };
                 ("message.deleted", conversation, data)
             }
-            Self::MessageRead { conversation, user, message, at, unread } => {
+            Self::MessageRead { conversation, user, message, at, unread, marked_unread } => {
                 let message_id = |stamp| MessageId { conversation: conversation.clone(), stamp };
                 let data = Data::Read {
                     user_id: user,
-                    message_id: message_id(message),
+                    message_id: message.map(message_id),
                     read_at: at,
                     unread_count: unread.map(|unread| unread.count),
                     counted_to: unread.and_then(|unread| unread.head).map(message_id),
+                    marked_unread: unread.map(|_| marked_unread),
                 };
                 ("message.read", conversation, data)
             }
             Self::ConversationUpdated { conversation, mut changes, version } => {
                 changes.insert("version".to_owned(), version.into());
+                // Clients that show `other_user_name` show it for groups, too.
+                if let Some(name) = changes.get("name").cloned() {
+                    changes.insert("other_user_name".to_owned(), name);
+                }
                 ("conversation.updated", conversation, Data::Changes(changes))
             }
             Self::ParticipantJoined { conversation, user, by } => {
@@ -307,12 +316,14 @@ enum Data {
     #[schemars(title = "Read")]
     Read {
         user_id: UserId,
-        message_id: MessageId,
+        message_id: Option<MessageId>,
         read_at: Timestamp,
         #[serde(skip_serializing_if = "Option::is_none")]
         unread_count: Option<u64>,
         #[serde(skip_serializing_if = "Option::is_none")]
         counted_to: Option<MessageId>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        marked_unread: Option<bool>,
     },
     #[schemars(title = "Conversation")]
     Conversation {

@@ -134,7 +134,7 @@ const CONVERSATION_BYTES: usize = 18;
 const CONVERSATION_LENGTH: usize = 25;
 
 /// The type of a conversation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[schemars(rename = "ConversationType")]
 pub enum ConversationKind {
@@ -144,6 +144,18 @@ pub enum ConversationKind {
     Group,
     /// Open to every user.
     Room,
+}
+
+impl ConversationKind {
+    /// The first letter of the ids of such conversations.
+    #[must_use]
+    pub fn letter(self) -> char {
+        match self {
+            Self::Direct => 'd',
+            Self::Group => 'g',
+            Self::Room => 'r',
+        }
+    }
 }
 
 /// A digest of some users, the same in every order.

@@ -20,6 +20,7 @@ pub mod page_size;
 pub mod people;
 pub mod presence;
 pub mod session;
+pub mod settings;
 pub mod text;
 pub mod time;
 pub mod user;

@@ -237,6 +237,53 @@ impl Draft {
     }
 }
 
+/// The kind of a message, for the preview in inbox rows: that of its attachment, if it has one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum MessageKind {
+    /// It has no attachment.
+    Text,
+    /// A picture.
+    Image,
+    /// A video.
+    Video,
+    /// Music or another recording.
+    Audio,
+    /// A voice message.
+    Voice,
+    /// Any other file.
+    File,
+    /// It was deleted for everyone.
+    Deleted,
+}
+
+impl MessageKind {
+    /// The name of the kind, as in the API.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Image => "image",
+            Self::Video => "video",
+            Self::Audio => "audio",
+            Self::Voice => "voice",
+            Self::File => "file",
+            Self::Deleted => "deleted",
+        }
+    }
+
+    /// The kind that the client's description of a link tells, such as `image/png` or `voice`.
+    fn of_type(described: &str) -> Self {
+        match described.split('/').next().unwrap_or_default().to_ascii_lowercase().as_str() {
+            "image" => Self::Image,
+            "video" => Self::Video,
+            "audio" => Self::Audio,
+            "voice" => Self::Voice,
+            _ => Self::File,
+        }
+    }
+}
+
 /// A message as the store holds it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Message {
@@ -285,10 +332,22 @@ impl ReadState {
 }
 
 impl Message {
-    /// The first characters of the text, for inbox rows.
+    /// The first characters of the text, for inbox rows. Without a text, the name of the attachment.
     #[must_use]
     pub fn preview(&self) -> String {
-        self.content.text.chars().take(PREVIEW).collect()
+        let link = || self.content.attachment_url.as_deref().map(name_of_link).unwrap_or_default();
+        let text = if shows_something(&self.content.text) { self.content.text.clone() } else { link() };
+        text.chars().take(PREVIEW).collect()
+    }
+
+    /// The kind of the message.
+    #[must_use]
+    pub fn kind(&self) -> MessageKind {
+        if self.is_deleted() {
+            return MessageKind::Deleted;
+        }
+        let described = self.content.attachment_type.as_deref().unwrap_or_default();
+        self.content.attachment_url.as_ref().map_or(MessageKind::Text, |_| MessageKind::of_type(described))
     }
 
     /// Whether it was deleted for everyone.
@@ -358,6 +417,13 @@ impl Message {
             version: self.version,
         }
     }
+}
+
+/// The name of the file that a web URL points to: its last segment, else its host.
+fn name_of_link(url: &str) -> String {
+    let path = url.split(['?', '#']).next().unwrap_or_default();
+    let name = path.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
+    percent_encoding::percent_decode_str(name).decode_utf8_lossy().into_owned()
 }
 
 /// A message, as a participant sees it.

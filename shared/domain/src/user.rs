@@ -1,10 +1,11 @@
 //! User profiles: as the store holds them, as users change them, and as the API shows them.
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
 use crate::account::{EmailAddress, Username};
 use crate::caller::Caller;
+use crate::fields::present;
 use crate::id::{ConversationId, UserId};
 use crate::name::{Name, Picture, stored_option};
 use crate::time::{Timestamp, millis};
@@ -105,11 +106,6 @@ pub struct ProfileChange {
     #[schemars(with = "Option<Picture>")]
     #[expect(clippy::option_option, reason = "missing, null, or a picture")]
     avatar_url: Option<Option<Picture>>,
-}
-
-/// Deserializes a field that is present, so that null differs from a missing field.
-fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(from: D) -> Result<Option<T>, D::Error> {
-    T::deserialize(from).map(Some)
 }
 
 /// A user's profile, as the API shows it.

@@ -250,15 +250,26 @@ impl Store {
         }
     }
 
+    /// Reads one page of a query: the matching ones of up to `count` items, and no more than 1 MB. Returns the key at which
+    /// the query can go on, if there may be more.
+    pub(crate) async fn query_once(
+        &self,
+        query: QueryFluentBuilder,
+        count: usize,
+    ) -> Result<(Vec<Item>, Option<Item>), Error> {
+        let query = query.table_name(&self.table).set_limit(i32::try_from(count).ok());
+        let page = Box::pin(query.send()).await.map_err(failed_call)?;
+        Ok((page.items.unwrap_or_default(), page.last_evaluated_key))
+    }
+
     /// Reads up to `count` items of a query, and no more than 1 MB of them; and whether there may be more.
     pub(crate) async fn query_page(
         &self,
         query: QueryFluentBuilder,
         count: usize,
     ) -> Result<(Vec<Item>, bool), Error> {
-        let query = query.table_name(&self.table).set_limit(i32::try_from(count).ok());
-        let page = Box::pin(query.send()).await.map_err(failed_call)?;
-        Ok((page.items.unwrap_or_default(), page.last_evaluated_key.is_some()))
+        let (items, end) = self.query_once(query, count).await?;
+        Ok((items, end.is_some()))
     }
 
     /// Reads all items of a query.

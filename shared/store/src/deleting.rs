@@ -7,7 +7,7 @@ use domain::error::Error;
 use domain::event::{Event, Unread};
 use domain::id::{MessageId, Stamp, UserId};
 use domain::limits;
-use domain::message::{Content, Message, ReadState};
+use domain::message::{Content, Message, MessageKind, ReadState};
 use serde::{Deserialize, Serialize};
 
 use crate::attempts::Attempts;
@@ -112,10 +112,10 @@ impl Store {
             let mut after = row_without(&stored, caller, &row).with_event(at);
             if row.last_id == Some(id.stamp) {
                 let previous = self.newest_visible_below(caller, &row, id).await?;
-                (after.last_id, after.last_text) = (None, None);
+                (after.last_id, after.last_text, after.last_kind) = (None, None, None);
                 if let Some(previous) = previous {
                     after.last_id = Some(previous.message.id.stamp);
-                    after.last_text = Some(previous.message.preview());
+                    after = after.with_preview(&previous.message);
                     after.last_mine = previous.message.sender == *caller;
                     transaction.add(ChangeTarget::Other, previous.shown_by(caller)?);
                 }
@@ -194,7 +194,7 @@ impl Store {
                     let mut after = row.clone().with_event(at.plus(1));
                     let is_hidden = subject.stored.is_hidden_by(&user);
                     if row.last_id == Some(id.stamp) {
-                        after.last_text = Some(restored.preview());
+                        after = after.with_preview(&restored);
                     }
                     after.unread += u64::from(user != sender && row.counts(id.stamp) && !is_hidden);
                     let write = inbox::replace(inbox::key(&user, &id.conversation), &row, &after);
@@ -260,7 +260,7 @@ fn row_without(stored: &StoredMessage, user: &UserId, row: &Row) -> Row {
     let Message { id, sender, .. } = &stored.message;
     let mut after = row.clone();
     if row.last_id == Some(id.stamp) {
-        after.last_text = Some(String::new());
+        (after.last_text, after.last_kind) = (Some(String::new()), Some(MessageKind::Deleted));
     }
     let counted =
         sender != user && row.counts(id.stamp) && !stored.is_hidden_by(user) && !stored.message.is_deleted();

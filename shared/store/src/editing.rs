@@ -142,7 +142,7 @@ impl Editing<'_> {
         for user in others.chain(peer.filter(|peer| !showing.contains(*peer))) {
             let row = Write::update(inbox::key(user, &self.id.conversation));
             let row = if showing.contains(user) {
-                row.set("last_text", &edited.preview()).if_still("last_id", Some(&self.id.stamp))
+                inbox::show(row, edited).if_still("last_id", Some(&self.id.stamp))
             } else {
                 row.if_below("cleared", &self.id.stamp)
             };
@@ -163,7 +163,7 @@ impl Editing<'_> {
             .if_missing("owner_deleted")
             .if_still("last_id", subject.row.last_id.as_ref());
         let row = if subject.row.last_id == Some(self.id.stamp) {
-            row.set("last_text", &edited.preview())
+            inbox::show(row, edited)
         } else {
             row.set("last_mine", &subject.row.last_mine)
         };

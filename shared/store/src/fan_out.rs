@@ -201,7 +201,7 @@ impl Store {
             if update.needs_recount
                 && let Some(head) = update.row.head
             {
-                let low = update.row.read.max(update.row.cleared);
+                let low = update.row.counted_from();
                 let low = low.unwrap_or_else(|| Stamp::first_of(Timestamp::from_millis(0)));
                 let between = (low, head);
                 update.row.unread = if low >= head {
@@ -259,11 +259,8 @@ impl Store {
         };
         let row = row.if_still_number("seq", before.seq);
         let mut writes = vec![row];
-        let visible_rows =
-            i64::from(after.activity.is_some() && !closed) - i64::from(before.activity.is_some());
-        if visible_rows != 0 {
-            writes.push(inbox::count_rows(user, visible_rows));
-        }
+        let list = after.list().filter(|_| !closed);
+        writes.extend(inbox::recount(user, before.list(), list));
         if closed {
             writes.push(Write::delete(participants::key(conversation, user)));
         }
@@ -376,7 +373,7 @@ impl ChangeBatch {
                 update.row.head = Some(message.id.stamp);
                 return;
             }
-            let appears = update.row.activity.is_none();
+            let appears = update.row.is_away(message.id.stamp.time());
             update.row = std::mem::take(&mut update.row).with_message(message, is_mine);
             if appears {
                 let row = Box::new(update.row.clone());
@@ -388,7 +385,7 @@ impl ChangeBatch {
             return;
         }
         if update.row.last_id == Some(message.id.stamp) {
-            update.row.last_text = Some(message.preview());
+            update.row = std::mem::take(&mut update.row).with_preview(message);
         }
         if !matches!(change, Change::Edited { .. }) && !is_mine && update.row.counts(message.id.stamp) {
             update.needs_recount = true;

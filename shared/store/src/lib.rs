@@ -5,7 +5,7 @@
 //! | item | partition key | sort key | file |
 //! | --- | --- | --- | --- |
 //! | profile | `U#user` | `PROFILE` | `profiles.rs` |
-//! | number of a user's visible inbox rows, and rate limits | `U#user` | `TOTALS` | `inbox.rs` |
+//! | numbers of a user's rows in the inbox, archived and pinned, and rate limits | `U#user` | `TOTALS` | `inbox.rs` |
 //! | inbox row | `U#user` | `C#conversation` | `inbox.rs` |
 //! | account of a registered user | `U#user` | `ACCOUNT` | `accounts.rs` |
 //! | guard: reserves a username or an e-mail address, and what it looks like | `N#kind#folded` | `GUARD` | `accounts.rs` |
@@ -29,8 +29,8 @@
 //! | checkpoint of the fan-out of that log | `C#conversation` | `FANOUT` | `change_log.rs` |
 //! | send key: the idempotency key of a send | `C#conversation` | `K#user#client_message_id` | `sending.rs` |
 //!
-//! Index "activity" (`pk`, `activity`) orders the visible rows; index "unread" (`pk`, `unread`) holds the rows with
-//! unread messages. In AWS both lag behind the table, so nothing that must be exact relies on them alone.
+//! Index "inbox" (`pk`, `activity`) orders the visible rows; index "counts" (`pk`, `unread`) holds the rows with unread
+//! messages. In AWS both lag behind the table, so nothing that must be exact relies on them alone.
 //!
 //! Invariant: only this crate formats keys, so a key has one format everywhere. Every change commits in one
 //! transaction, so it takes effect entirely or not at all; the fan-out of a large conversation, and of a new name to
@@ -60,6 +60,7 @@ mod failure;
 mod fan_out;
 mod groups;
 mod inbox;
+mod inbox_pages;
 mod item;
 #[cfg(test)]
 mod keys;
@@ -83,6 +84,7 @@ mod rooms;
 mod searching;
 mod sending;
 mod sessions;
+mod settings;
 pub mod table;
 mod transact;
 mod typing;
@@ -98,7 +100,7 @@ pub use details::Details;
 pub use directory::PeoplePosition;
 pub use fan_out::{ChangeBatch, FannedOut};
 pub use groups::NewGroup;
-pub use inbox::{InboxPage, InboxPosition, Unread};
+pub use inbox_pages::{InboxFilter, InboxPage, InboxPosition, Unread};
 pub use messages::PageBounds;
 pub use opening::Opened;
 pub use overview::{Overview, ParticipantView};

@@ -292,8 +292,7 @@ impl Store {
         }
         // The row of a large conversation may lag behind the message that is marked as read.
         let head = row.head.max(Some(read)).unwrap_or(read);
-        let low = row.read.max(row.cleared);
-        let low = low.unwrap_or_else(|| Stamp::first_of(Timestamp::from_millis(0)));
+        let low = row.counted_from().unwrap_or_else(|| Stamp::first_of(Timestamp::from_millis(0)));
         let (mut older, mut newer) = (UnreadCount::default(), UnreadCount::default());
         let (mut is_exact, mut limit) = (head > read, FIRST_COUNTED);
         // In a large conversation, the older messages help only after another read.

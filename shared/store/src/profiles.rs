@@ -8,7 +8,7 @@
 
 use async_recursion::async_recursion as boxed;
 use domain::caller::Caller;
-use domain::conversation::Row;
+use domain::conversation::{DELETED_USER, Row};
 use domain::delivery::OutgoingEvent;
 use domain::error::Error;
 use domain::event::Event;
@@ -46,6 +46,20 @@ impl Store {
     pub async fn ensure_user(&self, caller: &Caller) -> Result<Profile, Error> {
         let first = || first_of(caller, self.clock.now());
         self.revise(&caller.user, first, |profile| profile.refreshed(caller), true).await.and_then(undeleted)
+    }
+
+    /// Creates the profile of a caller who has none, from the token. Changes no profile.
+    ///
+    /// # Errors
+    /// `Unavailable` if the database is unavailable.
+    #[boxed]
+    pub async fn make_known(&self, caller: &Caller) -> Result<(), Error> {
+        // Users who registered here have a profile until they delete their account.
+        if caller.session.is_some() {
+            return Ok(());
+        }
+        let writes = create(&caller.user, &Profile::of(caller, self.clock.now()))?;
+        self.commit(writes.into(), Instant::now()).await.map(|_| ())
     }
 
     /// Changes the caller's profile and returns it. If there are more than 100 peers, the fan-out copies the name to the
@@ -188,7 +202,7 @@ impl Store {
             let own = Write::update(inbox::key(user, conversation)).set("owner_deleted", &true);
             vec![row.set("peer_deleted", &true), own.if_present("pk")]
         };
-        let event = renaming(conversation, profile);
+        let event = renaming(conversation, user, profile);
         let began = Instant::now();
         loop {
             // The event is not pushed: peers find it in their queues.
@@ -277,8 +291,13 @@ pub(crate) fn known_or_created(
 }
 
 /// The event that tells a peer of a new name or picture.
-pub(crate) fn renaming(conversation: &ConversationId, profile: &Profile) -> Event {
-    let changes = [("other_user_name", json!(profile.shown_name())), ("photo_url", json!(profile.picture))];
+pub(crate) fn renaming(conversation: &ConversationId, user: &UserId, profile: &Profile) -> Event {
+    let name = match profile.shown_name() {
+        _ if profile.deleted => DELETED_USER.to_owned(),
+        Some(name) => name.to_string(),
+        None => user.to_string(),
+    };
+    let changes = [("other_user_name", json!(name)), ("photo_url", json!(profile.picture))];
     let changes = changes.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
     Event::ConversationUpdated { conversation: conversation.clone(), changes, version: profile.version }
 }

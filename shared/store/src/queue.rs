@@ -71,7 +71,7 @@ impl QueuedEvent {
                 Self::Updated { updated: message.id, reads, unread }
             }
             Event::ConversationCreated { conversation, mut row } => {
-                row.last_text = None;
+                (row.last_text, row.last_kind) = (None, None);
                 Self::Whole(Event::ConversationCreated { conversation, row })
             }
             event => Self::Whole(event),

@@ -15,6 +15,7 @@ use domain::event::Event;
 use domain::id::{ConversationId, MessageId, Stamp, UserId};
 use domain::limits;
 use domain::message::{Content, Destination, Draft, Message, ReadState};
+use domain::settings::InboxList;
 use domain::user::Profile;
 use observe::meter;
 use observe::metrics::Metric;
@@ -54,10 +55,10 @@ pub enum Sent {
 /// The state of a participant's row, as far as it is known.
 #[derive(Clone)]
 enum RowState {
-    /// It is in the inbox: assumed until a refusal proves otherwise.
+    /// It is in the inbox, or stays in the archive: assumed until a refusal proves otherwise.
     Visible,
-    /// It exists and is hidden.
-    Hidden(Box<Row>),
+    /// It is hidden or archived, and appears in the inbox with the message.
+    Away(Box<Row>),
     /// It does not exist, and neither does the other participant's.
     Missing,
 }
@@ -336,11 +337,17 @@ impl Sending<'_> {
 
     /// Counts a row that appears. If the message creates the conversation, also takes a token of the sender's limit.
     fn count_row(&self, recipient: &Recipient) -> Result<Write, Error> {
-        let count = inbox::count_rows(&recipient.user, 1);
-        if matches!(recipient.row_state, RowState::Missing) && recipient.user == self.caller.user {
+        let user = &recipient.user;
+        if matches!(recipient.row_state, RowState::Missing) && *user == self.caller.user {
+            let count = inbox::count_rows(user, 1);
             return self.store.limit(count, &limits::CONVERSATIONS, self.conversations_full_at);
         }
-        Ok(count)
+        let before = match &recipient.row_state {
+            RowState::Away(row) => row.list(),
+            _ => None,
+        };
+        let count = inbox::recount(user, before, Some(InboxList::Active));
+        Ok(count.unwrap_or_else(|| inbox::count_rows(user, 0)))
     }
 
     /// Updates a participant's row with the message, on the condition that the row is in the assumed state.
@@ -349,10 +356,9 @@ impl Sending<'_> {
         let stamp = message.id.stamp;
         let row = Write::update(inbox::key(&recipient.user, &self.conversation))
             .set("head", &stamp)
-            .set("activity", &stamp)
             .set("last_id", &stamp)
-            .set("last_text", &message.preview())
             .set("last_mine", &is_sender);
+        let row = inbox::show(row, message);
         let row = if self.group.is_none() {
             let row = row.if_missing("blocked_by_me").if_missing("blocked_by_peer");
             row.if_missing("owner_deleted").if_missing("peer_deleted")
@@ -362,19 +368,26 @@ impl Sending<'_> {
         let row = if is_sender {
             self.store.limit(row, &limits::WRITES, self.writes_full_at)?
         } else {
-            row.add("n", 1).set("unread", inbox::UNREAD_MARK)
+            row.add("n", 1)
         };
+        let counted = |row: Write| if is_sender { row } else { row.set("unread", inbox::UNREAD_MARK) };
         Ok(match &recipient.row_state {
             RowState::Visible => {
-                row.if_present("activity").if_below("head", &stamp).if_below("hidden_at", &stamp)
+                let row = row.set_from("activity", "place", &stamp);
+                let row = if is_sender { row } else { row.set_from("unread", "mark", inbox::UNREAD_MARK) };
+                row.if_not_away(stamp.time()).if_below("head", &stamp).if_below("hidden_at", &stamp)
             }
-            RowState::Hidden(known) => row
-                .if_missing("activity")
-                .if_still("head", known.head.as_ref())
-                .if_still("read", known.read.as_ref())
-                .if_present("pk"),
+            RowState::Away(known) => {
+                let after = (**known).clone().with_message(message, is_sender);
+                inbox::replace_place(counted(row), known, &after)
+                    .if_still("activity", known.activity.as_ref())
+                    .if_still("head", known.head.as_ref())
+                    .if_still("read", known.read.as_ref())
+                    .if_present("pk")
+            }
             RowState::Missing => {
                 let new = self.new_row(recipient);
+                let row = counted(row).set("activity", &stamp);
                 row.set_some("peer", new.peer.as_ref())
                     .set_some("name", new.name.as_ref())
                     .set_some("picture", new.picture.as_ref())
@@ -401,7 +414,7 @@ impl Sending<'_> {
     fn row_appeared(&self, recipient: &Recipient, message: &Message) -> Event {
         let is_sender = recipient.user == self.caller.user;
         let before = match &recipient.row_state {
-            RowState::Hidden(row) => (**row).clone(),
+            RowState::Away(row) => (**row).clone(),
             _ => self.new_row(recipient),
         };
         let row = before.with_message(message, is_sender);
@@ -512,8 +525,8 @@ impl Sending<'_> {
             self.writes_full_at = bucket_full_at;
         }
         self.floor = self.floor.max(row.head).max(row.hidden_at);
-        let is_visible = row.activity.is_some();
-        recipient.row_state = if is_visible { RowState::Visible } else { RowState::Hidden(Box::new(row)) };
+        let is_away = row.is_away(self.store.clock.now());
+        recipient.row_state = if is_away { RowState::Away(Box::new(row)) } else { RowState::Visible };
         Ok(())
     }
 

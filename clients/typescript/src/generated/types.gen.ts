@@ -91,6 +91,18 @@ export type UnreadCount = {
      */
     conversations: number;
     /**
+     * Unread messages that mention the user, in conversations that are neither muted nor archived.
+     */
+    mention_count: number;
+    /**
+     * Conversations with unread messages that are neither muted nor archived.
+     */
+    unmuted_conversations: number;
+    /**
+     * Unread messages in conversations that are neither muted nor archived.
+     */
+    unmuted_unread_count: number;
+    /**
      * Unread messages in all conversations.
      */
     unread_count: number;
@@ -166,6 +178,38 @@ export type Ticket = {
  * A message's text: up to 10,000 characters (Unicode scalar values).
  */
 export type Text = string;
+
+/**
+ * A change of a user's own settings of a conversation. Missing fields stay as they are.
+ */
+export type SettingsChange = {
+    /**
+     * Whether the conversation is archived. Archiving ends a pin.
+     */
+    archived?: boolean;
+    /**
+     * Until when the conversation is muted; null ends it.
+     */
+    muted_until?: MutedUntil | null;
+    /**
+     * The messages that lead to notifications.
+     */
+    notify?: NotifyLevel;
+    /**
+     * Whether the conversation is pinned. Pinning takes it out of the archive.
+     */
+    pinned?: boolean;
+};
+
+/**
+ * The messages of a conversation that lead to notifications.
+ */
+export type NotifyLevel = 'all' | 'mentions' | 'none';
+
+/**
+ * A time, or `always`.
+ */
+export type MutedUntil = string | 'always';
 
 /**
  * Signals that the user is typing, for 6 s, or has stopped.
@@ -737,13 +781,14 @@ export type MessageUpdatedEvent = {
 };
 
 /**
- * A user has read up to a message. Their own devices also get `unread_count` and `counted_to`.
+ * A user has read up to a message. Their own devices also get `unread_count`, `counted_to` and `marked_unread`: whether they have marked messages as unread instead.
  */
 export type MessageReadEvent = {
     conversation_id: ConversationId;
     data: {
         counted_to?: MessageId | null;
-        message_id: MessageId;
+        marked_unread?: boolean | null;
+        message_id: MessageId | null;
         read_at: Timestamp;
         unread_count?: number | null;
         user_id: UserId;
@@ -752,6 +797,11 @@ export type MessageReadEvent = {
     occurred_at: Timestamp;
     type: 'message.read';
 };
+
+/**
+ * The kind of a message, for the preview in inbox rows: that of its attachment, if it has one.
+ */
+export type MessageKind = 'text' | 'image' | 'video' | 'audio' | 'voice' | 'file' | 'deleted';
 
 /**
  * The new text of a message.
@@ -875,8 +925,21 @@ export type ConversationUpdatedEvent = {
     data: {
         description?: Description | null;
         is_admin?: boolean;
+        mine?: {
+            is_archived?: boolean;
+            /**
+             * Null if the conversation was never muted. The time may have passed.
+             */
+            muted_until?: MutedUntil | null;
+            notify?: NotifyLevel;
+            pinned_at?: Timestamp | null;
+        };
         name?: Name | null;
-        other_user_name?: Name | null;
+        /**
+         * Never null. In a direct conversation: the other user's name, else their username, else their id; `Deleted user`
+         * if their account was deleted. Otherwise the name of the group or room.
+         */
+        other_user_name?: string;
         participant_count?: number;
         photo_url?: Picture | null;
         version: number;
@@ -897,17 +960,50 @@ export type ConversationType = 'direct' | 'group' | 'room';
 export type Conversation = {
     conversation_id: ConversationId;
     counted_to: MessageId | null;
+    /**
+     * The oldest of them.
+     */
+    first_mention_id: MessageId | null;
     is_admin: boolean;
+    is_archived: boolean;
+    /**
+     * The first 100 characters of the last message. If it has no text: the name of its attachment.
+     */
     last_message: string | null;
+    /**
+     * Without a message, when the row was made.
+     */
     last_message_at: Timestamp | null;
     last_message_from_me: boolean;
     last_message_id: MessageId | null;
+    /**
+     * Null if there is no message.
+     */
+    last_message_kind: MessageKind | null;
     last_read_message_id: MessageId | null;
+    /**
+     * Whether the user has marked messages as unread, and nothing as read since.
+     */
+    marked_unread: boolean;
+    /**
+     * The unread messages that mention the user.
+     */
+    mention_count: number;
+    /**
+     * Null if the conversation was never muted. The time may have passed.
+     */
+    muted_until: MutedUntil | null;
     name: Name | null;
+    notify: NotifyLevel;
     other_user_id: UserId | null;
-    other_user_name: Name | null;
+    /**
+     * Never null. In a direct conversation: the other user's name, else their username, else their id; `Deleted user`
+     * if their account was deleted. Otherwise the name of the group or room.
+     */
+    other_user_name: string;
     participant_count: number;
     photo_url: Picture | null;
+    pinned_at: Timestamp | null;
     type: ConversationType;
     unread_count: number;
 };
@@ -959,18 +1055,51 @@ export type ConversationDetails = {
     conversation_id: ConversationId;
     counted_to: MessageId | null;
     description: Description | null;
+    /**
+     * The oldest of them.
+     */
+    first_mention_id: MessageId | null;
     is_admin: boolean;
+    is_archived: boolean;
+    /**
+     * The first 100 characters of the last message. If it has no text: the name of its attachment.
+     */
     last_message: string | null;
+    /**
+     * Without a message, when the row was made.
+     */
     last_message_at: Timestamp | null;
     last_message_from_me: boolean;
     last_message_id: MessageId | null;
+    /**
+     * Null if there is no message.
+     */
+    last_message_kind: MessageKind | null;
     last_read_message_id: MessageId | null;
+    /**
+     * Whether the user has marked messages as unread, and nothing as read since.
+     */
+    marked_unread: boolean;
+    /**
+     * The unread messages that mention the user.
+     */
+    mention_count: number;
+    /**
+     * Null if the conversation was never muted. The time may have passed.
+     */
+    muted_until: MutedUntil | null;
     name: Name | null;
+    notify: NotifyLevel;
     other_user_id: UserId | null;
-    other_user_name: Name | null;
+    /**
+     * Never null. In a direct conversation: the other user's name, else their username, else their id; `Deleted user`
+     * if their account was deleted. Otherwise the name of the group or room.
+     */
+    other_user_name: string;
     participant_count: number;
     participants: Array<Participant>;
     photo_url: Picture | null;
+    pinned_at: Timestamp | null;
     type: ConversationType;
     unread_count: number;
 };
