@@ -51,7 +51,7 @@ async fn delete_message(
         Scope::Everyone => {
             let changed = app.store.delete_message(&caller.user, &message).await?;
             app.push.deliver(&app.store, changed.delivery).await;
-            let remains = changed.message.shown_to(&caller.user, &changed.reads);
+            let remains = changed.message.shown_to(&caller.user, &changed.reads, app.store.links());
             Ok(Reply::ok(Some(remains), "Message deleted."))
         }
         Scope::Me => {

@@ -35,5 +35,8 @@ async fn edit(
 ) -> Result<Reply<MessageView>, Problem> {
     let changed = app.store.edit_message(&caller.user, &message, &String::from(edit.message_text)).await?;
     app.push.deliver(&app.store, changed.delivery).await;
-    Ok(Reply::ok(changed.message.shown_to(&caller.user, &changed.reads), "Message edited."))
+    Ok(Reply::ok(
+        changed.message.shown_to(&caller.user, &changed.reads, app.store.links()),
+        "Message edited.",
+    ))
 }

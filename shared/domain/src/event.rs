@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::conversation::{ConversationView, Row};
 use crate::id::{ConversationId, MessageId, Stamp, UserId};
+use crate::links::Links;
 use crate::message::{Message, MessageView, ReadState};
 use crate::presence::PresenceView;
 use crate::time::{Timestamp, millis};
@@ -175,7 +176,7 @@ impl Event {
 
     /// The event as its receiver sees it.
     #[must_use]
-    pub fn shown_to(self, receiver: &UserId, id: Stamp) -> EventView {
+    pub fn shown_to(self, receiver: &UserId, id: Stamp, links: &Links) -> EventView {
         let (kind, conversation, data) = match self {
             Self::MessageCreated { message, uncounted } => {
                 let reads = if uncounted { ReadState::UNCOUNTED } else { ReadState::UNREAD };
@@ -183,12 +184,12 @@ impl Event {
                 (
                     "message.created",
                     conversation,
-                    Data::Message { message: message.shown_to(receiver, &reads) },
+                    Data::Message { message: message.shown_to(receiver, &reads, links) },
                 )
             }
             Self::MessageUpdated { message, reads, unread } => {
                 let conversation = message.id.conversation.clone();
-                let message = message.shown_to(receiver, &reads);
+                let message = message.shown_to(receiver, &reads, links);
                 let data = match unread {
                     Some(unread) => Data::Restored { message, unread: unread.shown(&conversation) },
                     None => Data::Message { message },
@@ -198,7 +199,7 @@ impl Event {
             Self::MessageDeleted { message, reads, only_me, unread } => {
                 let conversation = message.id.conversation.clone();
                 let data = Data::Deleted {
-                    message: message.shown_to(receiver, &reads),
+                    message: message.shown_to(receiver, &reads, links),
                     scope: if only_me { "me" } else { "everyone" },
                     unread: unread.shown(&conversation),
                 };

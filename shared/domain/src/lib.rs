@@ -5,6 +5,7 @@
 
 pub mod account;
 pub mod address;
+pub mod attachment;
 pub mod caller;
 pub mod conversation;
 pub mod delivery;
@@ -14,6 +15,7 @@ pub mod fields;
 pub mod id;
 pub mod invisible;
 pub mod limits;
+pub mod links;
 pub mod message;
 pub mod name;
 pub mod page_size;

@@ -4,10 +4,12 @@ use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use crate::attachment::{Attachment, AttachmentFields, AttachmentView, FileKind, MAX_ATTACHMENTS};
 use crate::error::Error;
 use crate::fields::FromFields;
-use crate::id::{ConversationId, MessageId, Stamp, UserId};
+use crate::id::{ConversationId, FileId, MessageId, Stamp, UserId};
 use crate::invisible::{bidi_class, blank_class, modifier_class, shows_something};
+use crate::links::Links;
 use crate::name::{WEB_URL, is_web_url};
 use crate::time::Timestamp;
 
@@ -80,15 +82,29 @@ pub enum Destination {
     Conversation(ConversationId),
 }
 
+impl Destination {
+    /// The conversation in which a message of `sender` arrives.
+    #[must_use]
+    pub fn conversation(&self, sender: &UserId) -> ConversationId {
+        match self {
+            Self::User(peer) => ConversationId::direct(sender, peer),
+            Self::Conversation(id) => id.clone(),
+        }
+    }
+}
+
 /// The content of a message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Content {
-    /// The text. It is empty if the message has only an attachment, or was deleted.
+    /// The text. It is empty if the message has only attachments, or was deleted.
     pub text: String,
-    /// The URL of the attachment: absolute http(s).
+    /// The files, which were uploaded before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attachments: Vec<Attachment>,
+    /// The URL of an attachment elsewhere: absolute http(s).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attachment_url: Option<String>,
-    /// The type of the attachment, as the client named it.
+    /// The type of the attachment elsewhere, as the client named it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attachment_type: Option<String>,
     /// The message of the same conversation that this one replies to.
@@ -104,9 +120,11 @@ pub struct Content {
 pub struct Draft {
     /// The destination.
     pub destination: Destination,
-    /// The content, in which [`Draft::content_in`] fills in `reply_to`.
+    /// The content, in which [`Draft::content_in`] fills in `reply_to` and the attachments.
     content: Content,
     reply_to: Option<MessageId>,
+    /// The uploads that become the attachments.
+    pub uploads: Vec<AttachmentFields>,
 }
 
 /// A message to send.
@@ -127,6 +145,9 @@ pub struct DraftFields {
     /// The type of the attachment, in any form. Allowed only with an `attachment_url`.
     #[schemars(length(min = 1, max = MAX_ATTACHMENT_TYPE))]
     attachment_type: Option<String>,
+    /// The uploaded files, up to 10. Only in JSON.
+    #[schemars(length(max = MAX_ATTACHMENTS))]
+    attachments: Option<Vec<AttachmentFields>>,
     /// The message of the same conversation that this one replies to.
     reply_to: Option<MessageId>,
     /// An idempotency key. A send with the same key to the same conversation within 24 hours returns the first message.
@@ -139,6 +160,8 @@ fn add_rules_across_fields(schema: &mut Schema) {
     let present =
         |name: &str| json!({"properties": {name: {"type": "string", "minLength": 1}}, "required": [name]});
     let shown = json!({"properties": {"message_text": {"type": "string", "pattern": SHOWN}}, "required": ["message_text"]});
+    let uploaded =
+        json!({"properties": {"attachments": {"type": "array", "minItems": 1}}, "required": ["attachments"]});
     // An empty field of a form counts as absent.
     let absent = |name: &str| json!({"properties": {name: {"enum": [null, ""]}}});
     schema.insert(
@@ -148,7 +171,7 @@ fn add_rules_across_fields(schema: &mut Schema) {
                 {"allOf": [present("recipient_id"), absent("conversation_id")]},
                 {"allOf": [present("conversation_id"), absent("recipient_id")]},
             ]},
-            {"anyOf": [shown, present("attachment_url")]},
+            {"anyOf": [shown, present("attachment_url"), uploaded]},
             {"anyOf": [present("attachment_url"), absent("attachment_type")]},
         ]),
     );
@@ -179,21 +202,39 @@ impl FromFields for Draft {
         let text = fields.message_text.unwrap_or_default();
         let content = Content {
             text,
+            attachments: Vec::new(),
             attachment_url: fields.attachment_url,
             attachment_type: fields.attachment_type,
             reply_to: None,
             client_message_id: fields.client_message_id,
         };
-        content.validate()?;
-        Ok(Self { destination, content, reply_to: fields.reply_to })
+        let uploads = fields.attachments.unwrap_or_default();
+        content.validate(!uploads.is_empty())?;
+        validate_uploads(&uploads)?;
+        Ok(Self { destination, content, reply_to: fields.reply_to, uploads })
     }
 }
 
+/// Checks what a client says of the uploads of a message.
+fn validate_uploads(uploads: &[AttachmentFields]) -> Result<(), Error> {
+    if uploads.len() > MAX_ATTACHMENTS {
+        return Err(Error::field("attachments", "A message has at most 10 attachments."));
+    }
+    let is_repeated = |(index, upload): (usize, &AttachmentFields)| {
+        uploads[..index].iter().any(|earlier| earlier.attachment_id == upload.attachment_id)
+    };
+    if uploads.iter().enumerate().any(is_repeated) {
+        return Err(Error::field("attachments", "An upload is there twice."));
+    }
+    uploads.iter().try_for_each(AttachmentFields::validate)
+}
+
 impl Content {
-    fn validate(&self) -> Result<(), Error> {
+    /// Checks the content. `has_files` tells whether the message has or will have attachments.
+    fn validate(&self, has_files: bool) -> Result<(), Error> {
         let invalid = |field, message| Err(Error::field(field, message));
         let length = |text: &String| text.chars().count();
-        if self.attachment_url.is_none() && !shows_something(&self.text) {
+        if self.attachment_url.is_none() && !has_files && !shows_something(&self.text) {
             return invalid("message_text", "The text is missing or shows nothing.");
         }
         if length(&self.text) > MAX_TEXT {
@@ -221,6 +262,18 @@ impl Content {
 }
 
 impl Draft {
+    /// The idempotency key, if the client has chosen one.
+    #[must_use]
+    pub fn client_id(&self) -> Option<&str> {
+        self.content.client_message_id.as_deref()
+    }
+
+    /// The draft with its files, which replace the uploads.
+    #[must_use]
+    pub fn with_attachments(self, attachments: Vec<Attachment>) -> Self {
+        Self { content: Content { attachments, ..self.content }, uploads: Vec::new(), ..self }
+    }
+
     /// Returns the content, once the conversation is known.
     ///
     /// # Errors
@@ -255,6 +308,18 @@ pub enum MessageKind {
     File,
     /// It was deleted for everyone.
     Deleted,
+}
+
+impl From<FileKind> for MessageKind {
+    fn from(kind: FileKind) -> Self {
+        match kind {
+            FileKind::Image => Self::Image,
+            FileKind::Video => Self::Video,
+            FileKind::Audio => Self::Audio,
+            FileKind::Voice => Self::Voice,
+            FileKind::File => Self::File,
+        }
+    }
 }
 
 impl MessageKind {
@@ -331,23 +396,46 @@ impl ReadState {
     }
 }
 
+/// The ids of all files of some attachments, previews included.
+pub fn files_of(conversation: &ConversationId, attachments: &[Attachment]) -> impl Iterator<Item = FileId> {
+    let id = |stamp| FileId { conversation: conversation.clone(), stamp };
+    attachments.iter().flat_map(Attachment::files).map(id)
+}
+
 impl Message {
-    /// The first characters of the text, for inbox rows. Without a text, the name of the attachment.
+    /// The first characters of the text, for inbox rows. Without a text, those of the first attachment's name.
     #[must_use]
     pub fn preview(&self) -> String {
-        let link = || self.content.attachment_url.as_deref().map(name_of_link).unwrap_or_default();
-        let text = if shows_something(&self.content.text) { self.content.text.clone() } else { link() };
+        let Content { text, attachments, attachment_url: link, .. } = &self.content;
+        let text = match attachments.first() {
+            _ if shows_something(text) => text.clone(),
+            Some(first) => first.name.as_str().to_owned(),
+            None => link.as_deref().map(name_of_link).unwrap_or_default(),
+        };
         text.chars().take(PREVIEW).collect()
     }
 
     /// The kind of the message.
     #[must_use]
     pub fn kind(&self) -> MessageKind {
-        if self.is_deleted() {
-            return MessageKind::Deleted;
+        let Content { attachments, attachment_url: link, attachment_type: described, .. } = &self.content;
+        match attachments.first() {
+            _ if self.is_deleted() => MessageKind::Deleted,
+            Some(first) => first.kind.into(),
+            None if link.is_some() => MessageKind::of_type(described.as_deref().unwrap_or_default()),
+            None => MessageKind::Text,
         }
-        let described = self.content.attachment_type.as_deref().unwrap_or_default();
-        self.content.attachment_url.as_ref().map_or(MessageKind::Text, |_| MessageKind::of_type(described))
+    }
+
+    /// Whether it has a file, here or elsewhere.
+    #[must_use]
+    pub fn has_attachment(&self) -> bool {
+        !self.content.attachments.is_empty() || self.content.attachment_url.is_some()
+    }
+
+    /// The ids of all its files, previews included.
+    pub fn files(&self) -> impl Iterator<Item = FileId> {
+        files_of(&self.id.conversation, &self.content.attachments)
     }
 
     /// Whether it was deleted for everyone.
@@ -368,15 +456,16 @@ impl Message {
     /// `Invalid` if the text is too long, or shows nothing and there is no attachment.
     pub fn edited(&self, text: String, now: Timestamp) -> Result<Self, Error> {
         let content = Content { text, ..self.content.clone() };
-        content.validate()?;
+        content.validate(!content.attachments.is_empty())?;
         Ok(Self { content, version: self.version + 1, edited_at: Some(now.millis()), ..self.clone() })
     }
 
-    /// The message after a deletion for everyone: without text and attachment.
+    /// The message after a deletion for everyone: without text and attachments.
     #[must_use]
     pub fn deleted(&self, now: Timestamp) -> Self {
         let content = Content {
             text: String::new(),
+            attachments: Vec::new(),
             attachment_url: None,
             attachment_type: None,
             ..self.content.clone()
@@ -390,12 +479,21 @@ impl Message {
         Self { content, version: self.version + 1, deleted_at: None, ..self.clone() }
     }
 
-    /// The message as a participant sees it.
+    /// The message as a participant sees it. For clients that know only links, the first attachment is one.
     #[must_use]
-    pub fn shown_to(&self, viewer: &UserId, reads: &ReadState) -> MessageView {
-        let Content { text, attachment_url, attachment_type, reply_to, client_message_id } =
+    pub fn shown_to(&self, viewer: &UserId, reads: &ReadState, links: &Links) -> MessageView {
+        let Content { text, attachments, attachment_url, attachment_type, reply_to, client_message_id } =
             self.content.clone();
         let conversation = &self.id.conversation;
+        let id = |stamp| FileId { conversation: conversation.clone(), stamp };
+        let attachments: Vec<AttachmentView> =
+            attachments.iter().map(|attachment| attachment.shown(id(attachment.file), links)).collect();
+        let (attachment_url, attachment_type) = match attachments.first() {
+            Some(first) if attachment_url.is_none() => {
+                (Some(first.url.clone()), Some(first.content_type.clone()))
+            }
+            _ => (attachment_url, attachment_type),
+        };
         MessageView {
             id: self.id.clone(),
             conversation_id: conversation.clone(),
@@ -404,6 +502,7 @@ impl Message {
             message_text: text,
             attachment_url,
             attachment_type,
+            attachments,
             reply_to: reply_to.map(|stamp| MessageId { conversation: conversation.clone(), stamp }),
             client_message_id: client_message_id.filter(|_| *viewer == self.sender),
             sent_at: self.id.stamp.time(),
@@ -437,6 +536,7 @@ pub struct MessageView {
     message_text: String,
     attachment_url: Option<String>,
     attachment_type: Option<String>,
+    attachments: Vec<AttachmentView>,
     reply_to: Option<MessageId>,
     client_message_id: Option<String>,
     sent_at: Timestamp,

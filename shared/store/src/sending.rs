@@ -119,8 +119,7 @@ impl Store {
             Destination::User(peer) if *peer == caller.user => {
                 return Err(Error::field("recipient_id", "You cannot write to yourself."));
             }
-            Destination::User(peer) => ConversationId::direct(&caller.user, peer),
-            Destination::Conversation(id) => id.clone(),
+            to => to.conversation(&caller.user),
         };
         meter::note(&conversation);
         let attempts = Attempts::new(&self.turns, &conversation);
@@ -156,6 +155,48 @@ impl Store {
             Sent::Duplicate(message) => meter::note(&message.id),
         }
         Ok(sent)
+    }
+
+    /// Returns the message that a user has sent under a draft's client id; `None` if there is none.
+    ///
+    /// # Errors
+    /// `Unavailable` if the database is unavailable.
+    #[boxed]
+    pub async fn sent_before(&self, caller: &Caller, draft: &Draft) -> Result<Option<Message>, Error> {
+        let Some(client_id) = draft.client_id() else { return Ok(None) };
+        let conversation = draft.destination.conversation(&caller.user);
+        let (row, first) = tokio::try_join!(
+            self.row(&caller.user, &conversation),
+            self.first_message(&conversation, &caller.user, client_id)
+        )?;
+        // Whoever no longer takes part learns nothing.
+        Ok(first.filter(|_| row.is_some()))
+    }
+
+    /// Returns the message of a send key that has not expired.
+    async fn first_message(
+        &self,
+        conversation: &ConversationId,
+        sender: &UserId,
+        client_id: &str,
+    ) -> Result<Option<Message>, Error> {
+        let found = self.get(key(conversation, sender, client_id), true).await?;
+        match found.map(from_item::<StoredKey>).transpose()? {
+            Some(stored) if stored.expires >= self.clock.now().seconds() => {
+                self.message_of_key(conversation, &stored).await.map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    async fn message_of_key(
+        &self,
+        conversation: &ConversationId,
+        stored: &StoredKey,
+    ) -> Result<Message, Error> {
+        let id = MessageId { conversation: conversation.clone(), stamp: stored.message };
+        let message = self.message(&id).await?;
+        message.ok_or_else(|| Error::internal("the message of a send key does not exist"))
     }
 
     /// Returns a group or room for one of its participants, with all of them if there are at most 24.
@@ -452,7 +493,8 @@ impl Sending<'_> {
                         Error::internal("the condition on a send key failed without an item")
                     })?;
                     return self
-                        .first_message(&from_item::<StoredKey>(item)?)
+                        .store
+                        .message_of_key(&self.conversation, &from_item::<StoredKey>(item)?)
                         .await
                         .map(|first| NextStep::SentBefore(Box::new(first)));
                 }
@@ -536,18 +578,7 @@ impl Sending<'_> {
         if let Error::NotAuthenticated(_) = refusal {
             return Err(refusal);
         }
-        let found = self.store.get(key(&self.conversation, &self.caller.user, client_id), true).await?;
-        match found.map(from_item::<StoredKey>).transpose()? {
-            Some(stored) if stored.expires >= self.store.clock.now().seconds() => {
-                self.first_message(&stored).await.map(Sent::Duplicate)
-            }
-            _ => Err(refusal),
-        }
-    }
-
-    async fn first_message(&self, stored: &StoredKey) -> Result<Message, Error> {
-        let id = MessageId { conversation: self.conversation.clone(), stamp: stored.message };
-        let message = self.store.message(&id).await?;
-        message.ok_or_else(|| Error::internal("the message of a send key does not exist"))
+        let first = self.store.first_message(&self.conversation, &self.caller.user, client_id).await?;
+        first.map(Sent::Duplicate).ok_or(refusal)
     }
 }
