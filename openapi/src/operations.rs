@@ -6,8 +6,9 @@ use domain::error::Error::{
     NotTheSender,
 };
 use domain::id::{ConversationId, MessageId, UserId};
-use domain::message::{DraftFields, MessageView};
+use domain::message::{DraftFields, Edit, MessageView};
 use domain::presence::PresenceView;
+use domain::reactions::Emoji;
 use domain::settings::SettingsChange;
 use domain::user::{ProfileChange, UserView};
 use edge::tokens::Tokens;
@@ -128,13 +129,64 @@ fn messages() -> Vec<Operation> {
             "patch",
             "/api/messages/{id}",
             "editMessage",
-            "Changes the text of one of the caller's messages.",
+            "Changes the text, the mentions or the custom data of one of the caller's messages.",
         )
             .path_parameter::<MessageId>()
-            .accepts::<edit::Edit>(json!({"message_text": "Hello, Bob."}))
+            .accepts::<Edit>(json!({"message_text": "Hello, Bob."}))
             .returns::<MessageView>(200, "The edited message.")
             .fails_with([NotAParticipant, NotTheSender, Blocked, NotFound(""), Conflict("")])
             .limited(),
+        call(
+            "put",
+            "/api/messages/{id}/reactions/{emoji}",
+            "addReaction",
+            "Adds the caller's reaction to a message. Adding it again changes nothing.",
+        )
+        .path_parameter::<MessageId>()
+        .path_parameter::<Emoji>()
+        .returns::<MessageView>(200, "The message.")
+        .fails_with([NotAParticipant, Blocked, NotFound(""), Conflict("")])
+        .limited(),
+        call(
+            "delete",
+            "/api/messages/{id}/reactions/{emoji}",
+            "removeReaction",
+            "Removes the caller's reaction from a message. Removing it again changes nothing.",
+        )
+        .path_parameter::<MessageId>()
+        .path_parameter::<Emoji>()
+        .returns::<MessageView>(200, "The message.")
+        .fails_with([NotAParticipant, Blocked, NotFound("")])
+        .limited(),
+        call(
+            "put",
+            "/api/messages/{id}/pin",
+            "pinMessage",
+            "Pins a message for all participants. In groups and rooms of more than 24, admins only.",
+        )
+        .path_parameter::<MessageId>()
+        .returns::<MessageView>(200, "The message.")
+        .fails_with([NotAParticipant, NotAnAdmin, Blocked, NotFound(""), Conflict("")])
+        .limited(),
+        call(
+            "delete",
+            "/api/messages/{id}/pin",
+            "unpinMessage",
+            "Unpins a message. In groups and rooms of more than 24, admins only.",
+        )
+        .path_parameter::<MessageId>()
+        .returns::<MessageView>(200, "The message.")
+        .fails_with([NotAParticipant, NotAnAdmin, Blocked, NotFound("")])
+        .limited(),
+        call(
+            "get",
+            "/api/conversations/{id}/pins",
+            "getPins",
+            "The pinned messages of a conversation, the latest pin first.",
+        )
+        .path_parameter::<ConversationId>()
+        .returns::<Vec<MessageView>>(200, "The pinned messages: up to 50.")
+        .fails_with([NotAParticipant]),
         call(
             "delete",
             "/api/messages/{id}",

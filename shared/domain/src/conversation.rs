@@ -257,15 +257,18 @@ impl Row {
 
     /// The row after a new message was applied to it.
     #[must_use]
-    pub fn with_message(self, message: &Message, is_mine: bool) -> Self {
-        let stamp = message.id.stamp;
+    pub fn with_message(self, message: &Message, owner: &UserId) -> Self {
+        let (stamp, is_mine) = (message.id.stamp, message.sender == *owner);
         let counts = !is_mine && !message.is_deleted() && !self.counts_as_read(stamp);
+        let mentions = counts && message.mentions(owner);
         let is_kept = self.kept_place.is_some() && !self.is_away(stamp.time());
         let row = Self {
             head: Some(stamp),
             last_id: Some(stamp),
             last_mine: is_mine,
             unread: self.unread + u64::from(counts),
+            mentions: self.mentions + u64::from(mentions),
+            first_mention: self.first_mention.or(Some(stamp).filter(|_| mentions)),
             ..self
         };
         let row = if is_kept { row } else { row.at_place(InboxPlace::active(stamp)) };

@@ -5,12 +5,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::attachment::{Attachment, AttachmentFields, AttachmentView, FileKind, MAX_ATTACHMENTS};
+use crate::custom::{self, Custom};
 use crate::error::Error;
-use crate::fields::FromFields;
+use crate::fields::{FromFields, present};
 use crate::id::{ConversationId, FileId, MessageId, Stamp, UserId};
 use crate::invisible::{bidi_class, blank_class, modifier_class, shows_something};
 use crate::links::Links;
 use crate::name::{WEB_URL, is_web_url};
+use crate::reactions::{self, Emoji, Reaction, ReactionView};
 use crate::time::Timestamp;
 
 /// Maximum length of a message's text, in characters (Unicode scalar values).
@@ -19,6 +21,8 @@ const MAX_TEXT: usize = 10_000;
 const MAX_URL: usize = 2_048;
 /// Maximum length of an attachment's type, in characters.
 const MAX_ATTACHMENT_TYPE: usize = 100;
+/// The most users that a message mentions by their ids.
+const MAX_MENTIONS: usize = 50;
 /// Maximum length of a client id, in characters.
 const MAX_CLIENT_ID: usize = 64;
 /// Length of the preview in an inbox row, in characters.
@@ -113,6 +117,18 @@ pub struct Content {
     /// The sender's idempotency key for the message.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_message_id: Option<String>,
+    /// The users whom it mentions.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mentions: Vec<UserId>,
+    /// Whether it mentions every participant.
+    #[serde(rename = "all", default, skip_serializing_if = "std::ops::Not::not")]
+    pub mention_all: bool,
+    /// Whether it was forwarded.
+    #[serde(rename = "fwd", default, skip_serializing_if = "std::ops::Not::not")]
+    pub forwarded: bool,
+    /// What the application attaches.
+    #[serde(default, with = "custom::text", skip_serializing_if = "Option::is_none")]
+    pub custom: Option<Custom>,
 }
 
 /// A valid message that is not sent yet: the validated fields of `POST /api/messages/send`.
@@ -125,6 +141,8 @@ pub struct Draft {
     reply_to: Option<MessageId>,
     /// The uploads that become the attachments.
     pub uploads: Vec<AttachmentFields>,
+    /// The message whose text and attachments it takes over.
+    pub forward: Option<MessageId>,
 }
 
 /// A message to send.
@@ -153,6 +171,15 @@ pub struct DraftFields {
     /// An idempotency key. A send with the same key to the same conversation within 24 hours returns the first message.
     #[schemars(length(min = 1, max = MAX_CLIENT_ID))]
     client_message_id: Option<String>,
+    /// The users whom the message mentions: participants, up to 50. Only in JSON.
+    #[schemars(length(max = MAX_MENTIONS))]
+    mentions: Option<Vec<UserId>>,
+    /// Whether the message mentions every participant. In conversations of more than 24, admins only. Only in JSON.
+    mention_all: Option<bool>,
+    /// A message whose text and attachments are sent instead of others. Only in JSON.
+    forward: Option<MessageId>,
+    /// Data of the application. Only in JSON.
+    custom: Option<Custom>,
 }
 
 /// Adds the rules that concern several fields to the schema.
@@ -171,7 +198,7 @@ fn add_rules_across_fields(schema: &mut Schema) {
                 {"allOf": [present("recipient_id"), absent("conversation_id")]},
                 {"allOf": [present("conversation_id"), absent("recipient_id")]},
             ]},
-            {"anyOf": [shown, present("attachment_url"), uploaded]},
+            {"anyOf": [shown, present("attachment_url"), uploaded, present("forward")]},
             {"anyOf": [present("attachment_url"), absent("attachment_type")]},
         ]),
     );
@@ -207,12 +234,30 @@ impl FromFields for Draft {
             attachment_type: fields.attachment_type,
             reply_to: None,
             client_message_id: fields.client_message_id,
+            mentions: each_once(fields.mentions.unwrap_or_default())?,
+            mention_all: fields.mention_all.unwrap_or(false),
+            forwarded: fields.forward.is_some(),
+            custom: fields.custom,
         };
         let uploads = fields.attachments.unwrap_or_default();
-        content.validate(!uploads.is_empty())?;
+        let has_own = !content.text.is_empty() || content.attachment_url.is_some() || !uploads.is_empty();
+        if fields.forward.is_some() && has_own {
+            return invalid("forward", "A forwarded message has no text and no attachments of its own.");
+        }
+        content.validate(!uploads.is_empty() || fields.forward.is_some())?;
         validate_uploads(&uploads)?;
-        Ok(Self { destination, content, reply_to: fields.reply_to, uploads })
+        Ok(Self { destination, content, reply_to: fields.reply_to, uploads, forward: fields.forward })
     }
+}
+
+/// Returns the mentioned users without repetitions.
+fn each_once(mut mentions: Vec<UserId>) -> Result<Vec<UserId>, Error> {
+    mentions.sort_unstable();
+    mentions.dedup();
+    if mentions.len() > MAX_MENTIONS {
+        return Err(Error::field("mentions", "A message mentions at most 50 users."));
+    }
+    Ok(mentions)
 }
 
 /// Checks what a client says of the uploads of a message.
@@ -272,6 +317,14 @@ impl Draft {
     #[must_use]
     pub fn with_attachments(self, attachments: Vec<Attachment>) -> Self {
         Self { content: Content { attachments, ..self.content }, uploads: Vec::new(), ..self }
+    }
+
+    /// The draft with the text and the link of the message that it forwards, and with these copies of its files.
+    #[must_use]
+    pub fn forwarding(self, message: &Message, attachments: Vec<Attachment>) -> Self {
+        let Content { text, attachment_url, attachment_type, .. } = message.content.clone();
+        let content = Content { text, attachment_url, attachment_type, attachments, ..self.content };
+        Self { content, forward: None, ..self }
     }
 
     /// Returns the content, once the conversation is known.
@@ -369,6 +422,12 @@ pub struct Message {
     /// When it was deleted for everyone, in milliseconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deleted_at: Option<i64>,
+    /// The reactions, in the order in which each emoji first came.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reactions: Vec<Reaction>,
+    /// When it was pinned, in milliseconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pinned_at: Option<i64>,
 }
 
 /// The read state of a message, as the API shows it.
@@ -450,17 +509,48 @@ impl Message {
         self.recipient.as_ref().map(|recipient| if recipient == user { &self.sender } else { recipient })
     }
 
-    /// The message with a new text.
+    /// Whether it mentions a participant, who is not its sender.
+    #[must_use]
+    pub fn mentions(&self, user: &UserId) -> bool {
+        let Content { mentions, mention_all, .. } = &self.content;
+        *user != self.sender && !self.is_deleted() && (*mention_all || mentions.contains(user))
+    }
+
+    /// The message after a change. Fields that the edit does not name stay.
     ///
     /// # Errors
     /// `Invalid` if the text is too long, or shows nothing and there is no attachment.
-    pub fn edited(&self, text: String, now: Timestamp) -> Result<Self, Error> {
-        let content = Content { text, ..self.content.clone() };
+    pub fn edited(&self, edit: &Edit, now: Timestamp) -> Result<Self, Error> {
+        let before = self.content.clone();
+        let content = Content {
+            text: edit.message_text.clone().map_or(before.text, String::from),
+            mentions: edit.mentions.clone().map_or(Ok(before.mentions), each_once)?,
+            mention_all: edit.mention_all.unwrap_or(before.mention_all),
+            custom: edit.custom.clone().unwrap_or(before.custom),
+            ..self.content.clone()
+        };
         content.validate(!content.attachments.is_empty())?;
         Ok(Self { content, version: self.version + 1, edited_at: Some(now.millis()), ..self.clone() })
     }
 
-    /// The message after a deletion for everyone: without text and attachments.
+    /// The message after a user has added or removed a reaction; `None` if nothing changes.
+    ///
+    /// # Errors
+    /// `Conflict` if it has 20 different reactions already.
+    pub fn with_reaction(&self, user: &UserId, emoji: &Emoji, add: bool) -> Result<Option<Self>, Error> {
+        let reactions = reactions::changed(&self.reactions, user, emoji, add).map_err(Error::Conflict)?;
+        Ok(reactions.map(|reactions| Self { reactions, version: self.version + 1, ..self.clone() }))
+    }
+
+    /// The message after it was pinned or unpinned; `None` if nothing changes.
+    #[must_use]
+    pub fn with_pin(&self, pinned_at: Option<Timestamp>) -> Option<Self> {
+        let changes = self.pinned_at.is_some() != pinned_at.is_some();
+        let pinned_at = pinned_at.map(Timestamp::millis);
+        changes.then(|| Self { pinned_at, version: self.version + 1, ..self.clone() })
+    }
+
+    /// The message after a deletion for everyone: without text, attachments, mentions, reactions and pin.
     #[must_use]
     pub fn deleted(&self, now: Timestamp) -> Self {
         let content = Content {
@@ -468,9 +558,13 @@ impl Message {
             attachments: Vec::new(),
             attachment_url: None,
             attachment_type: None,
+            mentions: Vec::new(),
+            mention_all: false,
+            custom: None,
             ..self.content.clone()
         };
-        Self { content, version: self.version + 1, deleted_at: Some(now.millis()), ..self.clone() }
+        let (reactions, pinned_at, deleted_at) = (Vec::new(), None, Some(now.millis()));
+        Self { content, version: self.version + 1, reactions, pinned_at, deleted_at, ..self.clone() }
     }
 
     /// The message with the content that it had before its deletion.
@@ -482,8 +576,9 @@ impl Message {
     /// The message as a participant sees it. For clients that know only links, the first attachment is one.
     #[must_use]
     pub fn shown_to(&self, viewer: &UserId, reads: &ReadState, links: &Links) -> MessageView {
-        let Content { text, attachments, attachment_url, attachment_type, reply_to, client_message_id } =
+        let Content { text, attachments, attachment_url, attachment_type, reply_to, client_message_id, .. } =
             self.content.clone();
+        let Content { mentions, mention_all, forwarded, custom, .. } = self.content.clone();
         let conversation = &self.id.conversation;
         let id = |stamp| FileId { conversation: conversation.clone(), stamp };
         let attachments: Vec<AttachmentView> =
@@ -514,6 +609,12 @@ impl Message {
             read_at: reads.at.map(Timestamp::from_millis),
             read_count: reads.count,
             version: self.version,
+            reactions: self.reactions.iter().map(|reaction| reaction.shown_to(viewer, &[])).collect(),
+            mentions,
+            mention_all,
+            is_forwarded: forwarded,
+            pinned_at: self.pinned_at.map(Timestamp::from_millis),
+            custom,
         }
     }
 }
@@ -548,6 +649,60 @@ pub struct MessageView {
     read_at: Option<Timestamp>,
     read_count: Option<u32>,
     version: u32,
+    reactions: Vec<ReactionView>,
+    /// The users whom it mentions.
+    mentions: Vec<UserId>,
+    /// Whether it mentions every participant.
+    mention_all: bool,
+    is_forwarded: bool,
+    /// When it was pinned, if it is.
+    pinned_at: Option<Timestamp>,
+    /// Data of the application, as it came.
+    custom: Option<Custom>,
+}
+
+/// A change of a message. Missing fields stay as they are.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "MessageEdit", extend("minProperties" = 1))]
+pub struct Edit {
+    /// The new text.
+    #[serde(default, deserialize_with = "present")]
+    #[schemars(with = "Text")]
+    message_text: Option<Text>,
+    /// The users whom the message mentions from now on: participants, up to 50.
+    #[serde(default, deserialize_with = "present")]
+    #[schemars(with = "Vec<UserId>", length(max = MAX_MENTIONS))]
+    mentions: Option<Vec<UserId>>,
+    /// Whether it mentions every participant.
+    #[serde(default, deserialize_with = "present")]
+    #[schemars(with = "bool")]
+    mention_all: Option<bool>,
+    /// The new data of the application. Null removes it.
+    #[serde(default, deserialize_with = "present")]
+    #[schemars(with = "Option<Custom>")]
+    #[expect(clippy::option_option, reason = "missing, null, or an object")]
+    custom: Option<Option<Custom>>,
+}
+
+impl Edit {
+    /// An edit of the text alone.
+    #[must_use]
+    pub fn of_text(text: Text) -> Self {
+        Self { message_text: Some(text), ..Self::default() }
+    }
+
+    /// Refuses an edit of nothing.
+    ///
+    /// # Errors
+    /// `Invalid`.
+    pub fn validate(&self) -> Result<(), Error> {
+        let Self { message_text, mentions, mention_all, custom } = self;
+        if message_text.is_none() && mentions.is_none() && mention_all.is_none() && custom.is_none() {
+            return Err(Error::field("message_text", "Send a message_text, mentions, mention_all or custom."));
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]

@@ -351,6 +351,48 @@ impl Files {
         }
     }
 
+    /// Copies the files of a message to a conversation, under new ids, so that deleting one message leaves the other.
+    ///
+    /// # Errors
+    /// `NotAParticipant` if a file is gone, because the message was deleted meanwhile; `Unavailable` if the storage is.
+    #[boxed]
+    pub(crate) async fn duplicate(
+        &self,
+        from: &ConversationId,
+        to: &ConversationId,
+        attachments: &[Attachment],
+    ) -> Result<Prepared, Error> {
+        let (mut prepared, mut copies) = (self.nothing_prepared(), Vec::new());
+        for attachment in attachments {
+            let preview = attachment.preview.map(|_| self.clock.stamp());
+            let copy = Attachment { file: self.clock.stamp(), preview, ..attachment.clone() };
+            for (old, new) in attachment.files().zip(copy.files()) {
+                let old = FileId { conversation: from.clone(), stamp: old };
+                let new = FileId { conversation: to.clone(), stamp: new };
+                prepared.files.push(new.clone());
+                copies.push((kept(&old), kept(&new)));
+            }
+            prepared.attachments.push(copy);
+        }
+        let Some(bucket) = self.bucket.as_ref().filter(|_| !copies.is_empty()) else { return Ok(prepared) };
+        let copies = copies.iter().map(async |(from, to)| match bucket.copy(from, None, to, None).await? {
+            Copied::Done => Ok(()),
+            Copied::Missing | Copied::Replaced => Err(Error::NotAParticipant),
+        });
+        match within(COPY_TIMEOUT, async { join_all(copies).await.into_iter().collect() }).await {
+            Ok(()) => Ok(prepared),
+            Err(error) => {
+                self.undo(prepared).await;
+                Err(error)
+            }
+        }
+    }
+
+    fn nothing_prepared(&self) -> Prepared {
+        let (attachments, files, claims) = Default::default();
+        Prepared { attachments, files, claims, attempt: self.clock.stamp() }
+    }
+
     /// Makes a link to a file itself, for a few minutes; `None` if there is no such file (any more).
     ///
     /// # Errors

@@ -8,7 +8,7 @@ use domain::error::Error;
 use domain::message::Draft;
 use store::{Sent, Store};
 
-use crate::files::Files;
+use crate::files::{Files, Prepared};
 
 /// Sends a message with its attachments.
 ///
@@ -17,19 +17,17 @@ use crate::files::Files;
 /// repeats a client id gets the first message instead, whatever has become of the uploads.
 #[boxed]
 pub async fn send(store: &Store, files: &Files, caller: &Caller, draft: Draft) -> Result<Sent, Error> {
-    if draft.uploads.is_empty() {
+    if draft.uploads.is_empty() && draft.forward.is_none() {
         return store.append_message(caller, draft).await;
     }
-    let conversation = draft.destination.conversation(&caller.user);
-    let prepared = files.prepare(&caller.user, &conversation, draft.client_id(), &draft.uploads).await;
-    let prepared = match prepared {
-        Ok(prepared) => prepared,
+    let (draft, prepared) = match prepare(store, files, caller, &draft).await {
+        Ok(ready) => ready,
         Err(refusal) => {
             let first = store.sent_before(caller, &draft).await?;
             return first.map(Sent::Duplicate).ok_or(refusal);
         }
     };
-    let sent = store.append_message(caller, draft.with_attachments(prepared.attachments.clone())).await;
+    let sent = store.append_message(caller, draft).await;
     match &sent {
         // The message exists, or it may: the database did not say.
         Ok(Sent::New(..)) | Err(Error::Unavailable(_) | Error::Internal(_)) => {}
@@ -37,4 +35,22 @@ pub async fn send(store: &Store, files: &Files, caller: &Caller, draft: Draft) -
         Ok(Sent::Duplicate(_)) | Err(_) => files.undo(prepared).await,
     }
     sent
+}
+
+/// Returns the draft with copies of its uploads, or of what it forwards.
+async fn prepare(
+    store: &Store,
+    files: &Files,
+    caller: &Caller,
+    draft: &Draft,
+) -> Result<(Draft, Prepared), Error> {
+    let conversation = draft.destination.conversation(&caller.user);
+    let Some(id) = &draft.forward else {
+        let prepared =
+            files.prepare(&caller.user, &conversation, draft.client_id(), &draft.uploads).await?;
+        return Ok((draft.clone().with_attachments(prepared.attachments.clone()), prepared));
+    };
+    let message = store.message_to_forward(&caller.user, id).await?;
+    let prepared = files.duplicate(&id.conversation, &conversation, &message.content.attachments).await?;
+    Ok((draft.clone().forwarding(&message, prepared.attachments.clone()), prepared))
 }

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use domain::error::Error;
 use domain::id::{ConversationId, FileId, MessageId, UserId};
+use domain::reactions::Emoji;
 use domain::time::Timestamp;
 use serde_json::Value;
 
@@ -158,6 +159,12 @@ impl Noted for ConversationId {
 impl Noted for FileId {
     fn fields(&self) -> Vec<(&'static str, String)> {
         vec![("file", self.to_string())]
+    }
+}
+
+impl Noted for Emoji {
+    fn fields(&self) -> Vec<(&'static str, String)> {
+        Vec::new()
     }
 }
 

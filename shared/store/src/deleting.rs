@@ -10,9 +10,10 @@ use domain::limits;
 use domain::message::{Content, Message, MessageKind, ReadState};
 use serde::{Deserialize, Serialize};
 
+use crate::annotating::pinning;
 use crate::attempts::Attempts;
 use crate::change_log::Change;
-use crate::changing::{ChangeTarget, ChangeTransaction, Changed, MessageToChange, caller_full_at};
+use crate::changing::{ChangeTarget, ChangeTransaction, Changed, MessageToChange, caller_full_at, with_mention};
 use crate::client::Store;
 use crate::item::{Key, Write, from_item};
 use crate::messages::StoredMessage;
@@ -62,8 +63,9 @@ impl Store {
                 expires: now.seconds() + RECOVERY_PERIOD,
             };
             let mut transaction = Transaction::new();
-            transaction.add(ChangeTarget::Other, subject.stored.replaced(&deleted, None)?);
+            transaction.add(ChangeTarget::Other, subject.stored.replaced(&deleted)?);
             transaction.add(ChangeTarget::Other, Write::put(recovery_key(id), &recoverable)?);
+            transaction.add_all(ChangeTarget::Other, pinning(message, &deleted));
             self.log_change(&mut transaction, &subject, at, &Change::Deleted { message: id.stamp })?;
             let mut events = Vec::new();
             if subject.is_large() {
@@ -109,7 +111,7 @@ impl Store {
             let mut transaction = Transaction::new();
             transaction.add(ChangeTarget::Other, stored.hidden_by(caller)?);
             let at = self.clock.stamp_above(row.event_floor());
-            let mut after = row_without(&stored, caller, &row).with_event(at);
+            let mut after = self.row_without(&stored, caller, &row).await?.with_event(at);
             if row.last_id == Some(id.stamp) {
                 let previous = self.newest_visible_below(caller, &row, id).await?;
                 (after.last_id, after.last_text, after.last_kind) = (None, None, None);
@@ -186,7 +188,7 @@ impl Store {
             let at = self.clock.stamp_above(subject.event_floor());
             let mut transaction = Transaction::new();
             transaction.add(ChangeTarget::Other, Write::delete(recovery_key(id)).if_present("pk"));
-            transaction.add(ChangeTarget::Other, subject.stored.replaced(&restored, None)?);
+            transaction.add(ChangeTarget::Other, subject.stored.replaced(&restored)?);
             self.log_change(&mut transaction, &subject, at, &Change::Restored { message: id.stamp })?;
             let mut events = Vec::new();
             if !subject.is_large() {
@@ -196,7 +198,11 @@ impl Store {
                     if row.last_id == Some(id.stamp) {
                         after = after.with_preview(&restored);
                     }
-                    after.unread += u64::from(user != sender && row.counts(id.stamp) && !is_hidden);
+                    let counts = user != sender && row.counts(id.stamp) && !is_hidden;
+                    after.unread += u64::from(counts);
+                    if counts && restored.mentions(&user) {
+                        after = with_mention(after, id.stamp);
+                    }
                     let write = inbox::replace(inbox::key(&user, &id.conversation), &row, &after);
                     transaction.add(ChangeTarget::Row(user.clone()), write);
                     if row.shows(id.stamp) && !is_hidden {
@@ -236,11 +242,10 @@ impl Deletion<'_> {
         let Self { store, caller, subject, deleted, at } = self;
         let (id, mut events) = (subject.id(), Vec::new());
         for (user, row) in store.rows_of_audience(subject, caller).await? {
-            let after = row_without(&subject.stored, &user, &row).with_event(at.plus(1));
+            let after = store.row_without(&subject.stored, &user, &row).await?.with_event(at.plus(1));
             let write = inbox::replace(inbox::key(&user, &id.conversation), &row, &after);
             let write = if user == **caller { store.limit(write, &limits::WRITES, full_at)? } else { write };
             transaction.add(ChangeTarget::Row(user.clone()), write);
-            transaction.add_all(ChangeTarget::Other, store.unqueue_old_edit(subject, &user));
             if subject.group.is_none() && store.is_queued(id.stamp) {
                 transaction.add(ChangeTarget::Other, Write::delete(queue::key(&user, id.stamp.plus(2))));
             }
@@ -255,15 +260,23 @@ impl Deletion<'_> {
     }
 }
 
-/// Returns the row after a message's deletion: it no longer counts the message as unread, nor shows its text.
-fn row_without(stored: &StoredMessage, user: &UserId, row: &Row) -> Row {
-    let Message { id, sender, .. } = &stored.message;
-    let mut after = row.clone();
-    if row.last_id == Some(id.stamp) {
-        (after.last_text, after.last_kind) = (Some(String::new()), Some(MessageKind::Deleted));
+impl Store {
+    /// Returns the row after a message's deletion: it no longer counts the message as unread, nor shows its text.
+    async fn row_without(&self, stored: &StoredMessage, user: &UserId, row: &Row) -> Result<Row, Error> {
+        let Message { id, sender, .. } = &stored.message;
+        let mut after = row.clone();
+        if row.last_id == Some(id.stamp) {
+            (after.last_text, after.last_kind) = (Some(String::new()), Some(MessageKind::Deleted));
+        }
+        let counted = sender != user
+            && row.counts(id.stamp)
+            && !stored.is_hidden_by(user)
+            && !stored.message.is_deleted();
+        after.unread = row.unread.saturating_sub(u64::from(counted));
+        if counted && stored.message.mentions(user) {
+            self.without_mention(after, user, id).await
+        } else {
+            Ok(after)
+        }
     }
-    let counted =
-        sender != user && row.counts(id.stamp) && !stored.is_hidden_by(user) && !stored.message.is_deleted();
-    after.unread = row.unread.saturating_sub(u64::from(counted));
-    after
 }

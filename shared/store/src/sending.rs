@@ -25,6 +25,7 @@ use crate::attempts::Attempts;
 use crate::change_log::{self, Change};
 use crate::client::Store;
 use crate::item::{Item, Key, Write, from_item, full_at};
+use crate::mentions::{Known, check_mention_all};
 use crate::participants::{self, Group};
 use crate::transact::{Commit, Refusals, Transaction};
 use crate::{inbox, messages, partition, profiles};
@@ -157,6 +158,19 @@ impl Store {
         Ok(sent)
     }
 
+    /// Returns a message that a user wants to forward.
+    ///
+    /// # Errors
+    /// `NotAParticipant` if they cannot see it, whether it exists or not, or if it was deleted.
+    #[boxed]
+    pub async fn message_to_forward(&self, user: &UserId, id: &MessageId) -> Result<Message, Error> {
+        match self.message_for(user, id).await {
+            Ok((_, message)) if !message.is_deleted() => Ok(message),
+            Ok(_) | Err(Error::NotFound(_)) => Err(Error::NotAParticipant),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Returns the message that a user has sent under a draft's client id; `None` if there is none.
     ///
     /// # Errors
@@ -243,6 +257,9 @@ impl Sending<'_> {
         loop {
             let message = self.next_message();
             self.floor = Some(message.id.stamp);
+            if let Err(refusal) = self.check_mentions(&message).await {
+                return self.unless_sent_before(refusal).await;
+            }
             let transaction = match self.transaction(&message) {
                 Ok(transaction) => transaction,
                 Err(refusal) => return self.unless_sent_before(refusal).await,
@@ -289,7 +306,26 @@ impl Sending<'_> {
             version: 1,
             edited_at: None,
             deleted_at: None,
+            reactions: Vec::new(),
+            pinned_at: None,
         }
+    }
+
+    /// Refuses mentions of users who do not take part, and of everyone where only admins may.
+    async fn check_mentions(&self, message: &Message) -> Result<(), Error> {
+        let known = self.group.as_ref().map_or(Known::Direct(message), Known::Group);
+        self.store.check_mentions(&self.conversation, &self.content, known).await?;
+        if !self.content.mention_all {
+            return Ok(());
+        }
+        let is_admin = match &self.group {
+            Some(group) if group.meta.participant_count > SMALL as u64 => {
+                let me = self.store.part_in(group, &self.conversation, &self.caller.user).await?;
+                me.is_some_and(|me| me.admin)
+            }
+            _ => true,
+        };
+        check_mention_all(self.group.as_ref(), is_admin)
     }
 
     fn transaction(&self, message: &Message) -> Result<Transaction<WriteTarget>, Error> {
@@ -409,7 +445,9 @@ impl Sending<'_> {
         let row = if is_sender {
             self.store.limit(row, &limits::WRITES, self.writes_full_at)?
         } else {
-            row.add("n", 1)
+            let mentions = Some(stamp).filter(|_| message.mentions(&recipient.user));
+            let row = if mentions.is_some() { row.add("mn", 1) } else { row };
+            row.add("n", 1).set_if_missing("first_mention", mentions.as_ref())
         };
         let counted = |row: Write| if is_sender { row } else { row.set("unread", inbox::UNREAD_MARK) };
         Ok(match &recipient.row_state {
@@ -419,7 +457,7 @@ impl Sending<'_> {
                 row.if_not_away(stamp.time()).if_below("head", &stamp).if_below("hidden_at", &stamp)
             }
             RowState::Away(known) => {
-                let after = (**known).clone().with_message(message, is_sender);
+                let after = (**known).clone().with_message(message, &recipient.user);
                 inbox::replace_place(counted(row), known, &after)
                     .if_still("activity", known.activity.as_ref())
                     .if_still("head", known.head.as_ref())
@@ -453,12 +491,11 @@ impl Sending<'_> {
 
     /// The event of a row that appears with the message, which it already contains.
     fn row_appeared(&self, recipient: &Recipient, message: &Message) -> Event {
-        let is_sender = recipient.user == self.caller.user;
         let before = match &recipient.row_state {
             RowState::Away(row) => (**row).clone(),
             _ => self.new_row(recipient),
         };
-        let row = before.with_message(message, is_sender);
+        let row = before.with_message(message, &recipient.user);
         Event::ConversationCreated { conversation: self.conversation.clone(), row: Box::new(row) }
     }
 
