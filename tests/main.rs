@@ -3,6 +3,7 @@
 #![allow(clippy::similar_names, reason = "sent and send, pushed and pushes")]
 
 mod accounts;
+mod attachments;
 mod blocks;
 mod budgets;
 mod conventions;

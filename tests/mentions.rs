@@ -119,30 +119,27 @@ async fn mentions_in_a_large_group_are_counted_by_the_fan_out() {
     let group = crowd[0].group("all of us", &others).await;
     world.fan_out(&group).await;
     let mut all = Audience::of(&[&crowd[0], &crowd[1], &crowd[2]], 3).await;
-    let world = &world;
-    let fanned_out = |call| async move {
-        let answer: Answer = Box::pin(call).await;
-        world.fan_out(&group_of(&answer)).await;
-        answer
-    };
-    let first = all.verify(fanned_out(mention(&crowd[0], &group, &["p001", "p029"]))).await.expect(201).id();
-    let everyone = all.verify(fanned_out(mention_all(&crowd[0], &group))).await.expect(201).id();
+    let first = all.verify(fanned_out(&world, mention(&crowd[0], &group, &["p001", "p029"]))).await.expect(201).id();
+    let everyone = all.verify(fanned_out(&world, mention_all(&crowd[0], &group))).await.expect(201).id();
     assert_eq!(counts(&crowd[1], &group).await, (2, 2, json!(first)));
     assert_eq!(counts(&crowd[2], &group).await, (2, 1, json!(everyone)));
     mention_all(&crowd[3], &group).await.refused(403, "not_an_admin");
     mention(&crowd[0], &group, &["stranger"]).await.refused(400, "invalid_request");
     let edit = json!({"message_text": "x", "mentions": ["p002"]});
     let path = format!("/api/messages/{first}");
-    all.verify(fanned_out(crowd[0].patch(&path, &edit))).await.expect(200);
+    all.verify(fanned_out(&world, crowd[0].patch(&path, &edit))).await.expect(200);
     assert_eq!(counts(&crowd[1], &group).await, (2, 1, json!(everyone)));
     assert_eq!(counts(&crowd[2], &group).await, (2, 2, json!(first)));
-    all.verify(fanned_out(crowd[0].unsend(&everyone))).await.expect(200);
+    all.verify(fanned_out(&world, crowd[0].unsend(&everyone))).await.expect(200);
     assert_eq!(counts(&crowd[1], &group).await, (1, 0, Value::Null));
     assert_eq!(counts(&crowd[2], &group).await, (1, 1, json!(first)));
 }
 
-fn group_of(answer: &Answer) -> String {
-    text(answer.data(), "conversation_id").to_owned()
+/// Makes a call and waits for the fan-out of its change.
+async fn fanned_out(world: &World, call: impl Future<Output = Answer>) -> Answer {
+    let answer = call.await;
+    world.fan_out(text(answer.data(), "conversation_id")).await;
+    answer
 }
 
 #[tokio::test]

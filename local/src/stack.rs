@@ -106,6 +106,7 @@ impl Stack {
             settings.bucket = Some(BucketSettings {
                 name: storage::BUCKET.to_owned(),
                 endpoint: Some(endpoint),
+                files_url: None,
                 region: region(),
                 credentials: credentials.clone(),
             });

@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use axum::Router;
 use domain::id::{self, Clock};
+use domain::time::Timestamp;
 use tokio::task::JoinHandle;
 
 use objects::Objects;
@@ -110,15 +111,14 @@ impl Storage {
             loop {
                 tokio::time::sleep(pause).await;
                 pause = SWEEP;
-                storage.sweep().await;
+                storage.sweep_at(storage.0.clock.now()).await;
             }
         })
     }
 
-    /// Removes what has reached its age, as the bucket's lifecycle rules do: uploads after a day, files of deleted
-    /// messages after 30 days.
-    pub async fn sweep(&self) {
-        let now = self.0.clock.now();
+    /// Removes what has reached its age at a time, as the bucket's lifecycle rules do: uploads after a day, files of
+    /// deleted messages after 30 days.
+    pub async fn sweep_at(&self, now: Timestamp) {
         if let Err(error) = self.with_objects(move |objects| objects.sweep(now)).await {
             tracing::warn!(%error, "old files could not be removed");
         }

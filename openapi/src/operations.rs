@@ -2,15 +2,16 @@
 
 use domain::conversation::{ConversationView, Watermark};
 use domain::error::Error::{
-    AlreadyExists, Blocked, Conflict, CursorExpired, NotAParticipant, NotAnAdmin, NotAuthenticated, NotFound,
-    NotTheSender,
+    AlreadyExists, Blocked, Conflict, CursorExpired, FileTooLarge, NotAParticipant, NotAnAdmin,
+    NotAuthenticated, NotFound, NotTheSender, NotUploaded,
 };
-use domain::id::{ConversationId, MessageId, UserId};
+use domain::id::{ConversationId, FileId, MessageId, UserId};
 use domain::message::{DraftFields, Edit, MessageView};
 use domain::presence::PresenceView;
 use domain::reactions::Emoji;
 use domain::settings::SettingsChange;
 use domain::user::{ProfileChange, UserView};
+use edge::files::{NewUpload, Offer};
 use edge::tokens::Tokens;
 use serde_json::{Value, json};
 use store::{Blocked as BlockedUser, Receipt, RoomUser, RoomView, Unread};
@@ -21,7 +22,17 @@ type Messages = Vec<MessageView>;
 
 /// All calls, in display order.
 pub(crate) fn all() -> Vec<Operation> {
-    let parts = [messages(), conversations(), rooms(), blocks(), users(), accounts(), live(), operations()];
+    let parts = [
+        messages(),
+        attachments(),
+        conversations(),
+        rooms(),
+        blocks(),
+        users(),
+        accounts(),
+        live(),
+        operations(),
+    ];
     parts.into_iter().flatten().collect()
 }
 
@@ -49,7 +60,7 @@ fn messages() -> Vec<Operation> {
             .or_form::<DraftFields>()
             .returns::<MessageView>(201, "The message.")
             .returns::<MessageView>(200, "The original message: this `client_message_id` was sent before.")
-            .fails_with([NotAParticipant, Blocked, NotFound("")])
+            .fails_with([NotAParticipant, Blocked, NotFound(""), NotUploaded(""), Conflict("")])
             .links_to("id", &["editMessage", "deleteMessage", "getReceipts"])
             .limited(),
         call(
@@ -213,6 +224,41 @@ fn messages() -> Vec<Operation> {
     ]
 }
 
+fn attachments() -> Vec<Operation> {
+    let call = |method, path, id, summary| call(method, path, Tag::Attachments, id, summary);
+    vec![
+        call(
+            "post",
+            "/api/attachments",
+            "createUpload",
+            "Asks for an upload. The answer has a form to post, and the id under which a send uses the file.",
+        )
+        .accepts::<NewUpload>(json!({"file_name": "photo.jpg", "content_type": "image/jpeg", "size": 48_211}))
+        .returns::<Offer>(
+            201,
+            "Post the form as `multipart/form-data`: its fields first, the file last, as `file`.",
+        )
+        .fails_with([FileTooLarge(1), NotFound("")])
+        .limited(),
+        call(
+            "get",
+            "/api/attachments/{id}",
+            "getFile",
+            "The `url` of an attachment, which contains all that is needed. It is the same for a day.",
+        )
+        .path_parameter::<FileId>()
+        .query::<attachments::Link>()
+        .redirects("The file, for 5 minutes.")
+        .fails_with([NotFound("")])
+        .without_token(),
+        call("get", "/api/pictures/{id}", "getPicture", "The picture of a user or group.")
+            .path_parameter::<FileId>()
+            .redirects("The picture, for 5 minutes.")
+            .fails_with([NotFound("")])
+            .without_token(),
+    ]
+}
+
 fn conversations() -> Vec<Operation> {
     let call = |method, path, id, summary| call(method, path, Tag::Conversations, id, summary);
     vec![
@@ -258,7 +304,14 @@ fn conversations() -> Vec<Operation> {
         .path_parameter::<ConversationId>()
         .accepts::<conversations::Change>(json!({"name": "Night hikers"}))
         .returns::<ConversationView>(200, "The caller's row.")
-        .fails_with([NotAParticipant, NotAnAdmin, AlreadyExists("")])
+        .fails_with([
+            NotAParticipant,
+            NotAnAdmin,
+            AlreadyExists(""),
+            NotFound(""),
+            NotUploaded(""),
+            Conflict(""),
+        ])
         .limited(),
         call(
             "patch",
@@ -392,6 +445,7 @@ fn users() -> Vec<Operation> {
         )
         .accepts::<ProfileChange>(json!({"full_name": "Alice Example"}))
         .returns::<UserView>(200, "The changed profile.")
+        .fails_with([NotFound(""), NotUploaded(""), Conflict("")])
         .limited(),
         call("get", "/api/users/{id}", "getUser", "The profile of a user.")
             .path_parameter::<UserId>()

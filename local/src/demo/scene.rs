@@ -10,7 +10,7 @@ use domain::conversation::{Description, Row};
 use domain::error::Error;
 use domain::fields::FromFields;
 use domain::id::{ConversationId, ConversationKind, MessageId, Stamp, UserId};
-use domain::message::Draft;
+use domain::message::{Draft, Edit, Text};
 use domain::name::Name;
 use domain::time::Timestamp;
 use serde_json::json;

@@ -23,7 +23,7 @@ const MAX_SIDE: u32 = 65_535;
 /// Maximum duration that a client can name, in milliseconds: a week.
 const MAX_DURATION: u32 = 7 * 24 * 3600 * 1000;
 /// Maximum length of an upload's id, in characters. An id that the server made is shorter.
-const MAX_ID: usize = 4_096;
+pub const MAX_UPLOAD_ID: usize = 4_096;
 
 /// What a file is, and so how a client shows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -122,7 +122,7 @@ impl From<NamedType> for String {
 #[schemars(rename = "NewAttachment")]
 pub struct AttachmentFields {
     /// The `attachment_id` of the upload.
-    #[schemars(length(min = 1, max = MAX_ID))]
+    #[schemars(length(min = 1, max = MAX_UPLOAD_ID))]
     pub attachment_id: String,
     /// The width of a video in pixels. The server reads that of an image itself.
     #[schemars(range(min = 1, max = MAX_SIDE))]
@@ -152,7 +152,7 @@ impl AttachmentFields {
             (1..=MAX_THUMBHASH).contains(&hash.len())
                 && hash.bytes().all(|b| b.is_ascii_alphanumeric() || b"-+/_=".contains(&b))
         };
-        let message = if self.attachment_id.is_empty() || self.attachment_id.len() > MAX_ID {
+        let message = if self.attachment_id.is_empty() || self.attachment_id.len() > MAX_UPLOAD_ID {
             "An attachment_id has 1-4,096 characters."
         } else if !self.width.is_none_or(is_side) || !self.height.is_none_or(is_side) {
             "A width and a height are 1-65,535."

@@ -174,7 +174,8 @@ pub fn attachments_are_on() -> bool {
 pub fn bucket_from_env(credentials: Credentials, region: &str) -> Option<BucketSettings> {
     let name = variable("TIDINGS_BUCKET").filter(|_| attachments_are_on())?;
     let endpoint = variable("AWS_ENDPOINT_URL_S3");
-    Some(BucketSettings { name, endpoint, region: region.to_owned(), credentials })
+    let files_url = variable("TIDINGS_FILES_URL");
+    Some(BucketSettings { name, endpoint, files_url, region: region.to_owned(), credentials })
 }
 
 /// Parses a list of addresses and networks, such as `10.0.0.0/8, 192.0.2.1`.

@@ -25,9 +25,9 @@ const HEAD: usize = 64 * 1024;
 /// Maximum size of an answer, in bytes. Errors and the answers to copies are small.
 const MAX_ANSWER: usize = HEAD + 64 * 1024;
 /// The time limit of one attempt of a call.
-const ATTEMPT: Duration = Duration::from_secs(3);
+const ATTEMPT: Duration = Duration::from_millis(1_800);
 /// The time limit of one attempt of a copy, which S3 answers when it is complete.
-const COPY_ATTEMPT: Duration = Duration::from_secs(8);
+const COPY_ATTEMPT: Duration = Duration::from_secs(6);
 /// The attempts of a call. S3 closes idle connections, so after a pause the first one may fail.
 const MAX_ATTEMPTS: u32 = 2;
 
@@ -38,6 +38,8 @@ pub struct BucketSettings {
     pub name: String,
     /// `AWS_ENDPOINT_URL_S3`: an S3-compatible service. Without it, the bucket is in S3.
     pub endpoint: Option<String>,
+    /// `TIDINGS_FILES_URL`: a URL at which browsers load objects instead, which passes their requests on to the bucket.
+    pub files_url: Option<String>,
     /// The region of the bucket.
     pub region: String,
     /// The credentials of the functions.
@@ -117,6 +119,7 @@ pub struct Bucket(Arc<Shared>);
 struct Shared {
     name: String,
     url: String,
+    files_url: Option<String>,
     signer: S3Signer,
     http: SharedHttpConnector,
 }
@@ -138,7 +141,13 @@ impl Bucket {
         };
         let url = settings.url();
         let signer = S3Signer::new(settings.credentials, settings.region);
-        Self(Arc::new(Shared { name: settings.name, url, signer, http: http.unwrap_or_else(own) }))
+        Self(Arc::new(Shared {
+            name: settings.name,
+            url,
+            files_url: settings.files_url,
+            signer,
+            http: http.unwrap_or_else(own),
+        }))
     }
 
     fn url_of(&self, key: &str) -> String {
@@ -152,7 +161,12 @@ impl Bucket {
 
     /// A link to an object, whether there is one or not.
     pub(crate) fn link(&self, key: &str) -> Result<String, Error> {
-        self.0.signer.link(&self.url_of(key))
+        let link = self.0.signer.link(&self.url_of(key))?;
+        // The signature covers the bucket's own host, to which the other one passes the request on.
+        Ok(match (&self.0.files_url, link.strip_prefix(&self.0.url)) {
+            (Some(files_url), Some(rest)) => format!("{}{rest}", files_url.trim_end_matches('/')),
+            _ => link,
+        })
     }
 
     /// Whether there is an object.

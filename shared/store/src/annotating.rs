@@ -123,7 +123,7 @@ impl Store {
             }
             match self.commit_and_publish(transaction, events, attempts.began()).await? {
                 Commit::Done(delivery) => {
-                    return Ok(Changed { message: changed, reads: subject.reads, delivery });
+                    return Ok(Changed { message: changed, reads: subject.reads, removed: Vec::new(), delivery });
                 }
                 Commit::Refused(refusals) if refusals.iter().any(|(target, _)| *target == ChangeTarget::Pins) => {
                     return Err(Error::Conflict("At most 50 messages can be pinned."));

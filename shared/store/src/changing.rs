@@ -6,7 +6,7 @@
 use domain::conversation::Row;
 use domain::delivery::Delivery;
 use domain::error::Error;
-use domain::id::{MessageId, Stamp, UserId};
+use domain::id::{FileId, MessageId, Stamp, UserId};
 use domain::limits::{self, RateLimit};
 use domain::message::{Message, ReadState};
 
@@ -27,6 +27,8 @@ pub struct Changed {
     pub reads: ReadState,
     /// The events to push.
     pub delivery: Delivery,
+    /// The files of the message before its deletion, which are to be moved away; none for other changes.
+    pub removed: Vec<FileId>,
 }
 
 /// A message to change, and what was read with it.
@@ -89,7 +91,8 @@ impl MessageToChange {
 
     /// The outcome when there is nothing to change.
     pub(crate) fn unchanged(self) -> Changed {
-        Changed { message: self.stored.message, reads: self.reads, delivery: Delivery::default() }
+        let (delivery, removed) = Default::default();
+        Changed { message: self.stored.message, reads: self.reads, delivery, removed }
     }
 }
 

@@ -5,9 +5,9 @@ use domain::conversation::{Row, SMALL};
 use domain::delivery::OutgoingEvent;
 use domain::error::Error;
 use domain::event::{Event, Unread};
-use domain::id::{MessageId, Stamp, UserId};
+use domain::id::{FileId, MessageId, Stamp, UserId};
 use domain::limits;
-use domain::message::{Content, Message, MessageKind, ReadState};
+use domain::message::{Content, Message, MessageKind, ReadState, files_of};
 use serde::{Deserialize, Serialize};
 
 use crate::annotating::pinning;
@@ -52,8 +52,11 @@ impl Store {
                 return Err(Error::NotTheSender);
             }
             if message.is_deleted() {
-                return Ok(subject.unchanged());
+                // An earlier call may have ended before it moved the files away.
+                let removed = self.recoverable_files(id).await?;
+                return Ok(Changed { removed, ..subject.unchanged() });
             }
+            let removed: Vec<FileId> = message.files().collect();
             let now = self.clock.now();
             let deleted = message.deleted(now);
             let at = self.clock.stamp_above(subject.event_floor());
@@ -81,12 +84,23 @@ impl Store {
             }
             match self.commit_and_publish(transaction, events, attempts.began()).await? {
                 Commit::Done(delivery) => {
-                    return Ok(Changed { message: deleted, reads: subject.reads, delivery });
+                    return Ok(Changed { message: deleted, reads: subject.reads, delivery, removed });
                 }
                 Commit::Refused(refusals) => full_at = caller_full_at(caller, refusals),
             }
             attempts.refused().await?;
         }
+    }
+
+    /// Returns the files of a deleted message that can be restored.
+    ///
+    /// # Errors
+    /// `Unavailable` if the database is unavailable.
+    #[boxed]
+    pub async fn recoverable_files(&self, id: &MessageId) -> Result<Vec<FileId>, Error> {
+        let found = self.get(recovery_key(id), true).await?.map(from_item::<Recoverable>).transpose()?;
+        let attachments = found.map(|found| found.content.attachments).unwrap_or_default();
+        Ok(files_of(&id.conversation, &attachments).collect())
     }
 
     /// Hides a message from the caller alone. Hiding again changes nothing.
@@ -106,7 +120,8 @@ impl Store {
             let message = stored.message.clone();
             let reads = ReadState::UNREAD;
             if stored.is_hidden_by(caller) {
-                return Ok(Changed { message, reads, delivery: domain::delivery::Delivery::default() });
+                let (delivery, removed) = Default::default();
+                return Ok(Changed { message, reads, delivery, removed });
             }
             let mut transaction = Transaction::new();
             transaction.add(ChangeTarget::Other, stored.hidden_by(caller)?);
@@ -130,7 +145,9 @@ impl Store {
                 Event::MessageDeleted { message: hidden, reads: reads.clone(), only_me: true, unread };
             let events = vec![OutgoingEvent::new(caller.clone(), at, event)];
             match self.commit_and_publish(transaction, events, attempts.began()).await? {
-                Commit::Done(delivery) => return Ok(Changed { message, reads, delivery }),
+                Commit::Done(delivery) => {
+                    return Ok(Changed { message, reads, delivery, removed: Vec::new() });
+                }
                 Commit::Refused(refusals) => full_at = caller_full_at(caller, refusals),
             }
             attempts.refused().await?;
@@ -216,7 +233,12 @@ impl Store {
             if let Commit::Done(delivery) =
                 self.commit_and_publish(transaction, events, attempts.began()).await?
             {
-                return Ok(Changed { message: restored, reads: subject.reads, delivery });
+                return Ok(Changed {
+                    message: restored,
+                    reads: subject.reads,
+                    delivery,
+                    removed: Vec::new(),
+                });
             }
             attempts.refused().await?;
         }

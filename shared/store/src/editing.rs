@@ -82,7 +82,12 @@ impl Store {
             let (transaction, events) = editing.build(&subject, &edited, &counted)?;
             match self.commit_and_publish(transaction, events, attempts.began()).await? {
                 Commit::Done(delivery) => {
-                    return Ok(Changed { message: edited, reads: subject.reads, delivery });
+                    return Ok(Changed {
+                        message: edited,
+                        reads: subject.reads,
+                        delivery,
+                        removed: Vec::new(),
+                    });
                 }
                 Commit::Refused(refusals) => editing.handle_refusals(refusals)?,
             }

@@ -83,6 +83,40 @@ export type Timestamp = string;
 export type Picture = string;
 
 /**
+ * What an upload is for.
+ */
+export type UploadPurpose = 'message' | 'picture';
+
+/**
+ * A form to post as `multipart/form-data`: these fields first, and the file last, as `file`.
+ */
+export type UploadForm = {
+    fields: {
+        [key: string]: string;
+    };
+    url: string;
+};
+
+/**
+ * How to upload a file.
+ */
+export type Upload = {
+    /**
+     * What a send names the file by, for a day.
+     */
+    attachment_id: string;
+    /**
+     * When the forms expire.
+     */
+    expires_at: Timestamp;
+    /**
+     * The same for the preview.
+     */
+    preview_upload: UploadForm | null;
+    upload: UploadForm;
+};
+
+/**
  * A user's unread counts.
  */
 export type UnreadCount = {
@@ -313,6 +347,8 @@ export type SendFrame = (({
     message_text: string;
 } | {
     attachment_url: string;
+} | {
+    attachments: Array<unknown>;
 }) & ({
     attachment_url: string;
 } | {
@@ -327,6 +363,10 @@ export type SendFrame = (({
      * The URL of an attachment: absolute http(s).
      */
     attachment_url?: string | null;
+    /**
+     * The uploaded files, up to 10. Only in JSON.
+     */
+    attachments?: Array<NewAttachment> | null;
     /**
      * An idempotency key. A send with the same key to the same conversation within 24 hours returns the first message.
      */
@@ -353,6 +393,36 @@ export type SendFrame = (({
     reply_to?: MessageId | null;
 };
 
+/**
+ * An uploaded file that a message is to have, and what the client knows about it.
+ */
+export type NewAttachment = {
+    /**
+     * The `attachment_id` of the upload.
+     */
+    attachment_id: string;
+    /**
+     * The duration of a video or sound, in milliseconds.
+     */
+    duration_ms?: number | null;
+    /**
+     * The height of a video in pixels. The server reads that of an image itself.
+     */
+    height?: number | null;
+    /**
+     * Whether the sound was recorded as a message.
+     */
+    is_voice?: boolean;
+    /**
+     * A blurred form of the picture, to show while it loads: a thumbhash in base64.
+     */
+    thumbhash?: string | null;
+    /**
+     * The width of a video in pixels. The server reads that of an image itself.
+     */
+    width?: number | null;
+};
+
 export type SendAck = {
     action: 'send';
     data: Message;
@@ -364,11 +434,62 @@ export type SendAck = {
 };
 
 /**
+ * What a file is, and so how a client shows it.
+ */
+export type AttachmentKind = 'image' | 'video' | 'audio' | 'voice' | 'file';
+
+/**
+ * A file's id: the id of the conversation that it was sent to and a stamp of its own.
+ */
+export type FileId = string;
+
+/**
+ * A file's name: 1-255 characters. Folders in front of it, line breaks, control characters and bidi controls are cut.
+ */
+export type FileName = string;
+
+/**
+ * An attachment, as a participant sees it. What does not apply is null.
+ */
+export type Attachment = {
+    /**
+     * The type that the file's first bytes show. `application/octet-stream` if it only downloads.
+     */
+    content_type: string;
+    duration_ms: number | null;
+    file_name: FileName;
+    /**
+     * The height in pixels.
+     */
+    height: number | null;
+    id: FileId;
+    kind: AttachmentKind;
+    /**
+     * Where to load the smaller picture.
+     */
+    preview_url: string | null;
+    /**
+     * The size in bytes.
+     */
+    size: number;
+    thumbhash: string | null;
+    /**
+     * Where to load the file, without a token. The same for a day, and good for at least another.
+     */
+    url: string;
+    /**
+     * The width in pixels.
+     */
+    width: number | null;
+};
+
+/**
  * A message, as a participant sees it.
  */
 export type Message = {
     attachment_type: string | null;
     attachment_url: string | null;
+    attachments: Array<Attachment>;
     client_message_id: string | null;
     conversation_id: ConversationId;
     deleted_at: Timestamp | null;
@@ -393,6 +514,7 @@ export type Message = {
 export type SearchHit = {
     attachment_type: string | null;
     attachment_url: string | null;
+    attachments: Array<Attachment>;
     client_message_id: string | null;
     conversation_id: ConversationId;
     deleted_at: Timestamp | null;
@@ -482,6 +604,10 @@ export type Receipt = {
  */
 export type ProfileChange = {
     /**
+     * The `attachment_id` of an upload with the purpose `picture`, which becomes the picture. Not with an `avatar_url`.
+     */
+    avatar_attachment_id?: string;
+    /**
      * The URL of the new picture. Null removes the picture.
      */
     avatar_url?: Picture | null;
@@ -492,7 +618,7 @@ export type ProfileChange = {
  * The body of an error response (RFC 9457).
  */
 export type Problem = {
-    code: 'already_exists' | 'blocked' | 'conflict' | 'cursor_expired' | 'internal' | 'invalid_request' | 'not_a_participant' | 'not_an_admin' | 'not_authenticated' | 'not_found' | 'not_the_sender' | 'rate_limited' | 'too_large' | 'unavailable' | 'unsupported_media_type';
+    code: 'already_exists' | 'blocked' | 'conflict' | 'cursor_expired' | 'internal' | 'invalid_request' | 'not_a_participant' | 'not_an_admin' | 'not_authenticated' | 'not_found' | 'not_the_sender' | 'not_uploaded' | 'rate_limited' | 'too_large' | 'unavailable' | 'unsupported_media_type';
     detail: string;
     errors?: [
         FieldProblem
@@ -631,6 +757,28 @@ export type Newcomers = {
 };
 
 /**
+ * A file to upload.
+ */
+export type NewUpload = {
+    content_type: NamedType;
+    file_name: FileName;
+    /**
+     * The exact size in bytes of a smaller JPEG, PNG or WebP of it, up to 512 KiB, that is uploaded as well.
+     */
+    preview_size?: number | null;
+    purpose?: UploadPurpose;
+    /**
+     * The exact size in bytes.
+     */
+    size: number;
+};
+
+/**
+ * The type that a client names for a file, such as `audio/webm;codecs=opus`: 3-100 printable ASCII characters.
+ */
+export type NamedType = string;
+
+/**
  * A room to create.
  */
 export type NewRoom = {
@@ -653,6 +801,8 @@ export type NewMessageForm = (({
     message_text: string;
 } | {
     attachment_url: string;
+} | {
+    attachments: Array<unknown>;
 }) & ({
     attachment_url: string;
 } | {
@@ -666,6 +816,10 @@ export type NewMessageForm = (({
      * The URL of an attachment: absolute http(s).
      */
     attachment_url?: string | '';
+    /**
+     * The uploaded files, up to 10. Only in JSON.
+     */
+    attachments?: Array<NewAttachment> | '';
     /**
      * An idempotency key. A send with the same key to the same conversation within 24 hours returns the first message.
      */
@@ -703,6 +857,8 @@ export type NewMessage = (({
     message_text: string;
 } | {
     attachment_url: string;
+} | {
+    attachments: Array<unknown>;
 }) & ({
     attachment_url: string;
 } | {
@@ -716,6 +872,10 @@ export type NewMessage = (({
      * The URL of an attachment: absolute http(s).
      */
     attachment_url?: string | null;
+    /**
+     * The uploaded files, up to 10. Only in JSON.
+     */
+    attachments?: Array<NewAttachment> | null;
     /**
      * An idempotency key. A send with the same key to the same conversation within 24 hours returns the first message.
      */
@@ -885,7 +1045,7 @@ export type FrameError = {
      * The frame's `action`, of any JSON type.
      */
     action?: unknown;
-    code: 'already_exists' | 'blocked' | 'conflict' | 'cursor_expired' | 'internal' | 'invalid_request' | 'not_a_participant' | 'not_an_admin' | 'not_authenticated' | 'not_found' | 'not_the_sender' | 'rate_limited' | 'too_large' | 'unavailable' | 'unsupported_media_type';
+    code: 'already_exists' | 'blocked' | 'conflict' | 'cursor_expired' | 'internal' | 'invalid_request' | 'not_a_participant' | 'not_an_admin' | 'not_authenticated' | 'not_found' | 'not_the_sender' | 'not_uploaded' | 'rate_limited' | 'too_large' | 'unavailable' | 'unsupported_media_type';
     message: string;
     /**
      * Any value; the answer repeats it.
@@ -1110,6 +1270,10 @@ export type ConversationDetails = {
 export type ConversationChange = {
     description?: Description | null;
     name?: Name | null;
+    /**
+     * The `attachment_id` of an upload with the purpose `picture`, which becomes the photo. Not with a `photo_url`.
+     */
+    photo_attachment_id?: string | null;
     photo_url?: Picture | null;
 };
 
