@@ -85,3 +85,18 @@ impl Capacity {
         out.push(b'}');
     }
 }
+
+/// Writes the capacities of several tables as a member that is not the first.
+pub(crate) fn write_capacities(
+    out: &mut Vec<u8>,
+    capacities: &BTreeMap<&str, Capacity>,
+    report: Report,
+    kind: Option<&str>,
+) {
+    if report == Report::None {
+        return;
+    }
+    out.extend_from_slice(b",\"ConsumedCapacity\":[");
+    json::list(out, capacities, |out, (table, capacity)| capacity.write(out, table, report, kind));
+    out.push(b']');
+}

@@ -4,6 +4,9 @@
 
 use crate::json;
 
+/// An error while opening a database, with an explanation.
+pub type OpenError = Box<dyn std::error::Error + Send + Sync>;
+
 /// Why a request failed.
 #[derive(Debug)]
 pub(crate) enum Error {

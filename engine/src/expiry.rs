@@ -5,7 +5,7 @@ use rusqlite::Connection;
 use crate::error::Error;
 use crate::storage;
 use crate::table::Tables;
-use crate::write::{Recording, Write, parse_stored};
+use crate::write::{Recording, Write};
 
 /// DynamoDB does not delete items that expired more than five years ago, because their time is probably a mistake.
 const TOO_LONG_AGO: i64 = 5 * 365 * 24 * 3600;
@@ -22,7 +22,7 @@ pub(crate) fn sweep(
     for (name, table) in tables.iter().filter(|(_, table)| table.expiry.is_some()) {
         let times = (now - TOO_LONG_AGO, now);
         for json in storage::expired(connection, &table.source, times, count - deleted)? {
-            let mut key = parse_stored(&json)?;
+            let mut key = storage::parse(&json)?;
             key.retain(|name, _| table.source.keys.contains(name));
             let delete = Write::delete(name.clone(), key);
             delete.plan(connection, tables, delete.key(tables)?)?.apply(connection, recording)?;

@@ -38,14 +38,13 @@ use std::thread;
 
 use connections::Readers;
 use error::Error;
+pub use error::OpenError;
 use request::{Change, Request};
 use rusqlite::Connection;
 use table::Tables;
 use tokio::sync::oneshot;
+use write::Recording;
 use writer::{Job, Writer};
-
-/// An error while opening a database, with an explanation.
-pub type OpenError = Box<dyn std::error::Error + Send + Sync>;
 
 /// An HTTP status and a JSON body, as in DynamoDB's responses.
 pub type Answer = (u16, Vec<u8>);
@@ -57,6 +56,12 @@ pub struct Options {
     pub is_recorded: fn(change: &str, sort_key: &str) -> bool,
     /// Returns the time in milliseconds since 1970.
     pub now: fn() -> i64,
+}
+
+impl Options {
+    fn recording(&self) -> Recording {
+        Recording { is_recorded: self.is_recorded, now: (self.now)() }
+    }
 }
 
 /// A handle to the engine, which stops when the last handle is dropped.
@@ -83,7 +88,7 @@ impl Engine {
     /// # Errors
     /// If the file cannot be opened or converted, or the thread cannot be started.
     pub fn on_disk(file: &Path, options: Options) -> Result<Self, OpenError> {
-        if let Some(kept) = convert::convert(file, options)? {
+        if let Some(kept) = convert::convert(file, options.recording())? {
             let (file, kept) = (file.display(), kept.display());
             tracing::warn!("converted {file} to the format of this version; the old file is {kept}");
         }
@@ -97,10 +102,10 @@ impl Engine {
         readers: Readers,
         options: Options,
     ) -> Result<Self, OpenError> {
-        let tables = prepare(&connection.lock().unwrap_or_else(PoisonError::into_inner))?;
+        let tables = schema::prepare(&connection.lock().unwrap_or_else(PoisonError::into_inner))?;
         let tables = Arc::new(RwLock::new(Arc::new(tables)));
-        let Options { is_recorded, now } = options;
-        let writer = Writer { connection, tables: tables.clone(), is_recorded, now };
+        let recording = move || options.recording();
+        let writer = Writer { connection, tables: tables.clone(), recording: Box::new(recording) };
         let (jobs, queue) = channel();
         thread::Builder::new().name("engine".to_owned()).spawn(move || writer.run(&queue))?;
         Ok(Self { jobs, readers: Arc::new(readers), tables })
@@ -128,20 +133,4 @@ impl Engine {
         let _ = self.jobs.send(Job { change, reply });
         answer.await.unwrap_or_else(|_| Err(Error::Broken("the engine has stopped".to_owned())))
     }
-}
-
-/// Creates the SQL tables of a new database. Returns the definitions of the tables in it.
-fn prepare(connection: &Connection) -> Result<Tables, OpenError> {
-    /// The version of the format.
-    const VERSION: i64 = 1;
-    let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    if version > VERSION {
-        return Err("the database was written by a newer version of tidings".into());
-    }
-    if version == 0 {
-        schema::create(connection)?;
-        stream::create(connection)?;
-        connection.pragma_update(None, "user_version", VERSION)?;
-    }
-    schema::load(connection).map_err(|error| format!("{error:?}").into())
 }

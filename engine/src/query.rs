@@ -14,12 +14,12 @@ use crate::capacity::{Capacity, Report, read_units};
 use crate::error::{Error, invalid};
 use crate::expression::condition::{Comparison, Condition, Operand};
 use crate::expression::projection::{Projection, select};
-use crate::expression::{self, Bindings, Parsed, Uses};
+use crate::expression::placeholders::{Bindings, Uses};
+use crate::expression::{self, Parsed};
 use crate::json;
 use crate::storage::{self, Range};
 use crate::table::{Index, Source, Table, Tables, find};
 use crate::value::{Item, Value, item_json, write_item};
-use crate::write::parse_stored;
 
 /// Maximum size of the items that a page reads, in bytes.
 const PAGE_SIZE: usize = 1 << 20;
@@ -180,7 +180,7 @@ impl Query {
     fn add(&self, page: &mut Page, json: &[u8], projected: Option<&[Vec<&str>]>) -> Result<(), Error> {
         let item = match (&self.filter, projected) {
             (None, None) => None,
-            _ => Some(parse_stored(json)?),
+            _ => Some(storage::parse(json)?),
         };
         if let (Some(filter), Some(item)) = (&self.filter, &item)
             && !filter.tree.holds(item, &self.bindings)?
@@ -205,7 +205,7 @@ impl Query {
         let counts = format!("],\"Count\":{},\"ScannedCount\":{}", page.count, page.scanned);
         out.extend_from_slice(counts.as_bytes());
         if page.is_cut {
-            let last = parse_stored(&page.last)?;
+            let last = storage::parse(&page.last)?;
             let keys = source.keys.iter().filter_map(|name| last.get_key_value(name));
             json::member(&mut out, "LastEvaluatedKey", &item_json(keys));
         }

@@ -5,10 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use rusqlite::Connection;
 use serde::Deserialize;
 
-use crate::capacity::{Capacity, Report, read_units};
+use crate::capacity::{Capacity, Report, read_units, write_capacities};
 use crate::error::{Error, invalid};
 use crate::json;
-use crate::single::write_capacities;
 use crate::storage;
 use crate::table::{Tables, find};
 use crate::value::Item;

@@ -9,20 +9,32 @@ use rusqlite::Connection;
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
-use crate::error::{Error, invalid, refused};
+use crate::error::{Error, OpenError, invalid, refused};
 use crate::storage::{self, Stored};
 use crate::stream;
 use crate::table::{Index, Source, Stream, Table, Tables, find};
 use crate::value::{item_json, item_size};
-use crate::write::parse_stored;
 
-/// Creates the SQL table of all definitions.
-pub(crate) fn create(connection: &Connection) -> rusqlite::Result<()> {
-    connection.execute_batch("CREATE TABLE IF NOT EXISTS tables (name TEXT PRIMARY KEY, definition TEXT)")
+/// The version of the database's format.
+const VERSION: i64 = 1;
+
+/// Creates the SQL tables of a new database. Returns the definitions of the tables in it.
+pub(crate) fn prepare(connection: &Connection) -> Result<Tables, OpenError> {
+    let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if version > VERSION {
+        return Err("the database was written by a newer version of tidings".into());
+    }
+    if version == 0 {
+        connection
+            .execute_batch("CREATE TABLE IF NOT EXISTS tables (name TEXT PRIMARY KEY, definition TEXT)")?;
+        stream::create(connection)?;
+        connection.pragma_update(None, "user_version", VERSION)?;
+    }
+    load(connection).map_err(|error| format!("{error:?}").into())
 }
 
 /// Reads all definitions.
-pub(crate) fn load(connection: &Connection) -> Result<Tables, Error> {
+fn load(connection: &Connection) -> Result<Tables, Error> {
     let mut statement = connection.prepare("SELECT definition FROM tables")?;
     let mut rows = statement.query(())?;
     let mut tables = Tables::new();
@@ -287,7 +299,7 @@ impl UpdateTable {
 /// Adds the entries of all items to a new index. Leaves out items that have a key of the index which it cannot hold.
 pub(crate) fn fill(connection: &Connection, table: &Table, index: &Index) -> Result<(), Error> {
     storage::visit(connection, &table.source, None, true, None, |json, _| {
-        let item = parse_stored(json)?;
+        let item = storage::parse(json)?;
         if table.check_index_keys(&item).is_ok()
             && let Some(entry) = index.entry(&item)
         {
@@ -354,7 +366,7 @@ impl UpdateTimeToLive {
         table.expiry = Some(attribute_name.clone());
         let mut expiring = Vec::new();
         storage::visit(connection, &table.source, None, true, None, |json, _| {
-            let item = parse_stored(json)?;
+            let item = storage::parse(json)?;
             if let Some(expires) = table.expiry_of(&item) {
                 expiring.push((table.key_of(&item)?, Stored { json: json.to_vec(), size: item_size(&item) }, expires));
             }

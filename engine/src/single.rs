@@ -5,9 +5,8 @@ use std::collections::{BTreeMap, HashSet};
 use rusqlite::Connection;
 use serde::Deserialize;
 
-use crate::capacity::{Capacity, Report};
+use crate::capacity::{Capacity, Report, write_capacities};
 use crate::error::{Error, invalid};
-use crate::json;
 use crate::table::Tables;
 use crate::value::Item;
 use crate::write::{Kind, Recording, Returned, Write, WriteInput};
@@ -126,19 +125,4 @@ impl Batch {
         out.push(b'}');
         Ok(out)
     }
-}
-
-/// Writes the capacities of several tables as a member that is not the first.
-pub(crate) fn write_capacities(
-    out: &mut Vec<u8>,
-    capacities: &BTreeMap<&str, Capacity>,
-    report: Report,
-    kind: Option<&str>,
-) {
-    if report == Report::None {
-        return;
-    }
-    out.extend_from_slice(b",\"ConsumedCapacity\":[");
-    json::list(out, capacities, |out, (table, capacity)| capacity.write(out, table, report, kind));
-    out.push(b']');
 }

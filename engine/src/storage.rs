@@ -10,6 +10,7 @@ use rusqlite::{Connection, OptionalExtension, ToSql, params, params_from_iter};
 
 use crate::error::Error;
 use crate::table::{Key, Source};
+use crate::value::Item;
 
 /// A stored item.
 pub(crate) struct Stored {
@@ -23,6 +24,11 @@ pub(crate) struct Range {
     pub(crate) partition: String,
     pub(crate) low: Bound<Vec<u8>>,
     pub(crate) high: Bound<Vec<u8>>,
+}
+
+/// Reads an item as the engine has stored it.
+pub(crate) fn parse(json: &[u8]) -> Result<Item, Error> {
+    serde_json::from_slice(json).map_err(|error| Error::Broken(format!("a stored item: {error}")))
 }
 
 fn columns(source: &Source) -> String {

@@ -10,9 +10,8 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 use serde::Deserialize;
 
-use crate::capacity::{Capacity, Report, TRANSACTION};
+use crate::capacity::{Capacity, Report, TRANSACTION, write_capacities};
 use crate::error::{Error, Reason, invalid, refused};
-use crate::single::write_capacities;
 use crate::table::Tables;
 use crate::write::{Kind, Recording, Refusal, Write, WriteInput};
 

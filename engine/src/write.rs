@@ -3,6 +3,7 @@
 //! Invariant: planning changes nothing, and only SQLite can make applying fail.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rusqlite::Connection;
@@ -12,7 +13,8 @@ use crate::capacity::{Capacity, Report, write_units};
 use crate::error::{Error, invalid};
 use crate::expression::condition::Condition;
 use crate::expression::update::Update;
-use crate::expression::{self, Bindings, Parsed, Uses};
+use crate::expression::placeholders::{Bindings, Uses};
+use crate::expression::{self, Parsed};
 use crate::storage::{self, Stored};
 use crate::stream::{self, Change};
 use crate::table::{Entry, Index, Key, Table, Tables, find};
@@ -30,7 +32,7 @@ pub(crate) struct WriteInput {
     key: Option<Item>,
     update_expression: Option<String>,
     condition_expression: Option<String>,
-    expression_attribute_names: Option<std::collections::BTreeMap<String, String>>,
+    expression_attribute_names: Option<BTreeMap<String, String>>,
     expression_attribute_values: Option<Item>,
     #[serde(default)]
     return_values_on_condition_check_failure: Old,
@@ -189,7 +191,7 @@ impl Write {
         let table = find(tables, &self.table)?;
         let old = storage::get(connection, &table.source, &key)?;
         let old_item: Option<Item> = match &old {
-            Some(old) => Some(parse_stored(&old.json)?),
+            Some(old) => Some(storage::parse(&old.json)?),
             None => None,
         };
         if let Some(condition) = &self.condition {
@@ -226,11 +228,6 @@ impl Write {
         let old = old_item.zip(old);
         Ok(Plan { table, key, old, new, is_check: matches!(self.action, Action::Check(_)) })
     }
-}
-
-/// Reads an item as the engine has stored it.
-pub(crate) fn parse_stored(json: &[u8]) -> Result<Item, Error> {
-    serde_json::from_slice(json).map_err(|error| Error::Broken(format!("a stored item: {error}")))
 }
 
 /// A refusal because of the item as it is.

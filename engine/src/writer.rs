@@ -39,9 +39,8 @@ pub(crate) struct Writer {
     pub(crate) connection: Arc<Mutex<Connection>>,
     /// The tables as the last commit has left them, which all reads use.
     pub(crate) tables: Arc<RwLock<Arc<Tables>>>,
-    pub(crate) is_recorded: fn(change: &str, sort_key: &str) -> bool,
-    /// Returns the time in milliseconds since 1970.
-    pub(crate) now: fn() -> i64,
+    /// Returns what a write at this time records.
+    pub(crate) recording: Box<dyn Fn() -> Recording + Send>,
 }
 
 impl Writer {
@@ -116,7 +115,7 @@ impl Writer {
         sweeps: bool,
     ) -> Result<usize, Failure> {
         let begun = connection.prepare_cached("BEGIN IMMEDIATE").and_then(|mut begin| begin.execute(()));
-        let recording = Recording { is_recorded: self.is_recorded, now: (self.now)() };
+        let recording = (self.recording)();
         for Job { change, reply } in jobs {
             let answer = match &begun {
                 Ok(_) => change(Writing { connection, tables, tokens, recording }),

@@ -6,7 +6,7 @@ use std::cmp::Ordering;
 
 use super::lexer::Token;
 use super::parser::Parser;
-use super::{Bindings, Path};
+use super::placeholders::{Bindings, Path};
 use crate::error::{Error, invalid};
 use crate::value::{Item, Value};
 

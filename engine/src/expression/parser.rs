@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::lexer::{Token, tokens};
 use super::reserved::is_reserved;
-use super::{Name, Path};
+use super::placeholders::{Name, Path};
 use crate::error::{Error, invalid};
 
 /// A position in an expression.

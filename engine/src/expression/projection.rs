@@ -1,7 +1,7 @@
 //! Projections: which attributes a read returns.
 
 use super::parser::Parser;
-use super::{Bindings, Path};
+use super::placeholders::{Bindings, Path};
 use crate::error::{Error, invalid};
 use crate::value::{Item, Value};
 

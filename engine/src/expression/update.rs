@@ -4,7 +4,7 @@
 
 use super::lexer::Token;
 use super::parser::Parser;
-use super::{Bindings, Name};
+use super::placeholders::{Bindings, Name};
 use crate::error::{Error, invalid};
 use crate::value::{Item, Value};
 
