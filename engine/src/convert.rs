@@ -163,8 +163,7 @@ fn copy_items(old: &Connection, new: &Connection, tables: &Tables, name: &str) -
     while let Some(row) = rows.next()? {
         let item = storage::parse(row.get_ref(0)?.as_bytes()?)?;
         let put = Write::put(name.to_owned(), item);
-        let key = put.key(tables)?;
-        put.plan(new, tables, key).map_err(Error::from)?.apply(new, recording)?;
+        put.plan(new, tables).map_err(Error::from)?.apply(new, recording)?;
     }
     Ok(())
 }

@@ -25,7 +25,7 @@ pub(crate) fn sweep(
             let mut key = storage::parse(&json)?;
             key.retain(|name, _| table.source.keys.contains(name));
             let delete = Write::delete(name.clone(), key);
-            delete.plan(connection, tables, delete.key(tables)?)?.apply(connection, recording)?;
+            delete.plan(connection, tables)?.apply(connection, recording)?;
             deleted += 1;
         }
     }

@@ -25,8 +25,13 @@ impl Single {
     pub(crate) fn new(input: WriteInput, kind: Kind) -> Result<Self, Error> {
         let (write, returned, report) = input.into_write(kind)?;
         let returned = returned.unwrap_or_default();
-        if returned == Returned::AllNew && kind != Kind::Update {
-            return Err(invalid("Return values set to invalid value"));
+        let is_known = match returned {
+            Returned::None => true,
+            Returned::AllOld => kind != Kind::Update,
+            Returned::AllNew => kind == Kind::Update,
+        };
+        if !is_known {
+            return Err(invalid("the local engine returns the old item of a put or deletion, or the new one of an update"));
         }
         Ok(Self { write, returned, report: report.unwrap_or_default() })
     }
@@ -37,7 +42,7 @@ impl Single {
         tables: &Tables,
         recording: Recording,
     ) -> Result<Vec<u8>, Error> {
-        let plan = self.write.plan(connection, tables, self.write.key(tables)?)?;
+        let plan = self.write.plan(connection, tables)?;
         let capacity = plan.apply(connection, recording)?;
         let item = match self.returned {
             Returned::None => None,
@@ -114,7 +119,7 @@ impl Batch {
         if !self.writes.iter().zip(&keys).all(|(write, key)| seen.insert((&write.table, key))) {
             return Err(invalid("Provided list of item keys contains duplicates"));
         }
-        let plans = self.writes.iter().zip(keys).map(|(write, key)| write.plan(connection, tables, key));
+        let plans = self.writes.iter().map(|write| write.plan(connection, tables));
         let plans = plans.collect::<Result<Vec<_>, _>>()?;
         let mut capacities = BTreeMap::<&str, Capacity>::new();
         for (write, plan) in self.writes.iter().zip(&plans) {

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use crate::capacity::{Capacity, Report, TRANSACTION, write_capacities};
 use crate::error::{Error, Reason, invalid, refused};
 use crate::table::Tables;
-use crate::write::{Kind, Recording, Refusal, Write, WriteInput};
+use crate::write::{Kind, Plan, Recording, Refusal, Write, WriteInput, of_the_item};
 
 /// Maximum number of writes.
 const WRITES: usize = 100;
@@ -139,27 +139,17 @@ impl Transaction {
             let message = "The token was used with other parameters";
             return Err(refused("IdempotentParameterMismatchException", message));
         }
-        let keys = writes.iter().map(|write| write.key(tables)).collect::<Result<Vec<_>, _>>()?;
+        let keys: Vec<_> = writes.iter().map(|write| write.key(tables)).collect();
         let mut seen = HashSet::new();
-        if !writes.iter().zip(&keys).all(|(write, key)| seen.insert((&write.table, key))) {
-            return Err(invalid("Transaction request cannot include multiple operations on one item"));
+        for (write, key) in writes.iter().zip(&keys) {
+            if key.as_ref().is_ok_and(|key| !seen.insert((&write.table, key))) {
+                return Err(invalid("Transaction request cannot include multiple operations on one item"));
+            }
         }
-        let (mut plans, mut reasons) = (Vec::with_capacity(writes.len()), Vec::with_capacity(writes.len()));
-        for (write, key) in writes.iter().zip(keys) {
-            let reason = match write.plan(connection, tables, key) {
-                Ok(plan) => {
-                    plans.push(plan);
-                    Reason::None
-                }
-                Err(Refusal::Condition(found)) => Reason::ConditionFailed { found },
-                Err(Refusal::Item(message)) => Reason::Invalid(message),
-                Err(Refusal::Error(error)) => return Err(error),
-            };
-            reasons.push(reason);
-        }
-        if plans.len() < writes.len() {
-            return Err(Error::Cancelled(reasons));
-        }
+        let plans = all(writes.iter().zip(keys).map(|(write, key)| {
+            let key = key.map_err(of_the_item)?;
+            write.check(connection, tables, key)?.plan()
+        }))?;
         if plans.iter().map(|plan| plan.size()).sum::<usize>() > SIZE {
             return Err(invalid("The items of a transaction must not exceed 4 MB together"));
         }
@@ -174,6 +164,23 @@ impl Transaction {
         }
         Ok(answer(&capacities, report))
     }
+}
+
+/// Returns the plans of all writes, or the reasons of those that are refused.
+fn all<'a>(outcomes: impl Iterator<Item = Result<Plan<'a>, Refusal>>) -> Result<Vec<Plan<'a>>, Error> {
+    let (mut plans, mut reasons) = (Vec::new(), Vec::new());
+    for outcome in outcomes {
+        reasons.push(match outcome {
+            Ok(plan) => {
+                plans.push(plan);
+                Reason::None
+            }
+            Err(Refusal::Condition(found)) => Reason::ConditionFailed { found },
+            Err(Refusal::Item(message)) => Reason::Invalid(message),
+            Err(Refusal::Error(error)) => return Err(error),
+        });
+    }
+    if plans.len() < reasons.len() { Err(Error::Cancelled(reasons)) } else { Ok(plans) }
 }
 
 fn answer(capacities: &BTreeMap<&str, Capacity>, report: Report) -> Vec<u8> {

@@ -121,9 +121,9 @@ impl WriteInput {
 pub(crate) enum Refusal {
     /// Its condition failed. Has the item that was found, as JSON, if the write asks for it.
     Condition(Option<Vec<u8>>),
-    /// The item as it is does not allow it.
+    /// The item or its key does not allow it.
     Item(String),
-    /// The write is invalid whatever the item is, or SQLite failed.
+    /// The whole request is invalid, or SQLite failed.
     Error(Error),
 }
 
@@ -162,51 +162,64 @@ impl Write {
     pub(crate) fn key(&self, tables: &Tables) -> Result<Key, Error> {
         let table = find(tables, &self.table)?;
         match &self.action {
-            Action::Put(item) => {
-                let key = table.key_of(item)?;
-                table.check_index_keys(item)?;
-                Ok(key)
-            }
-            Action::Update(key, update) => {
-                let is_changed = |name: &&String| {
-                    update.as_ref().is_some_and(|update| update.tree.changes(name, &self.bindings))
-                };
-                if let Some(name) = table.source.keys.iter().find(is_changed) {
-                    let message = format!("Cannot update attribute {name}. This attribute is part of the key");
-                    return Err(invalid(format!("One or more parameter values were invalid: {message}")));
-                }
-                table.key(key)
-            }
-            Action::Delete(key) | Action::Check(key) => table.key(key),
+            Action::Put(item) => table.key_of(item),
+            Action::Update(key, _) | Action::Delete(key) | Action::Check(key) => table.key(key),
         }
     }
 
-    /// Reads the item, and works out what it becomes.
-    pub(crate) fn plan<'a>(
+    /// Reads the item and checks the condition.
+    pub(crate) fn check<'a>(
         &'a self,
         connection: &Connection,
         tables: &'a Tables,
         key: Key,
-    ) -> Result<Plan<'a>, Refusal> {
+    ) -> Result<Checked<'a>, Refusal> {
         let table = find(tables, &self.table)?;
-        let old = storage::get(connection, &table.source, &key)?;
-        let old_item: Option<Item> = match &old {
-            Some(old) => Some(storage::parse(&old.json)?),
+        if let Action::Put(item) = &self.action {
+            table.check_index_keys(item).map_err(of_the_item)?;
+        }
+        let stored = storage::get(connection, &table.source, &key)?;
+        let item = match &stored {
+            Some(stored) => Some(storage::parse(&stored.json)?),
             None => None,
         };
         if let Some(condition) = &self.condition {
             let none = Item::new();
-            if !condition.tree.holds(old_item.as_ref().unwrap_or(&none), &self.bindings)? {
-                let found = old.filter(|_| self.on_failure == Old::AllOld);
-                return Err(Refusal::Condition(found.map(|old| old.json)));
+            if !condition.tree.holds(item.as_ref().unwrap_or(&none), &self.bindings)? {
+                let found = stored.filter(|_| self.on_failure == Old::AllOld);
+                return Err(Refusal::Condition(found.map(|stored| stored.json)));
             }
         }
-        let new = match &self.action {
+        Ok(Checked { write: self, table, key, old: item.zip(stored) })
+    }
+
+    /// Checks the write and plans it.
+    pub(crate) fn plan<'a>(&'a self, connection: &Connection, tables: &'a Tables) -> Result<Plan<'a>, Refusal> {
+        self.check(connection, tables, self.key(tables)?)?.plan()
+    }
+}
+
+/// A write whose condition holds.
+pub(crate) struct Checked<'a> {
+    write: &'a Write,
+    table: &'a Table,
+    key: Key,
+    old: Option<(Item, Stored)>,
+}
+
+impl<'a> Checked<'a> {
+    /// Works out what the item becomes.
+    pub(crate) fn plan(self) -> Result<Plan<'a>, Refusal> {
+        let Self { write, table, key, old } = self;
+        let new = match &write.action {
             Action::Put(item) => Some(Cow::Borrowed(item)),
             Action::Update(key, update) => {
-                let base = old_item.as_ref().unwrap_or(key);
+                let base = old.as_ref().map_or(key, |(item, _)| item);
                 let new = match update {
-                    Some(update) => update.tree.apply(base, &self.bindings).map_err(of_the_item)?,
+                    Some(update) => {
+                        refuse_changed_key(table, &update.tree, &write.bindings).map_err(of_the_item)?;
+                        update.tree.apply(base, &write.bindings).map_err(of_the_item)?
+                    }
                     None => base.clone(),
                 };
                 table.check_index_keys(&new).map_err(of_the_item)?;
@@ -219,28 +232,33 @@ impl Write {
             (item, stored)
         });
         if new.as_ref().is_some_and(|(_, stored)| stored.size > ITEM_SIZE) {
-            let message = "Item size has exceeded the maximum allowed size";
-            return Err(match self.action {
-                Action::Put(_) => Refusal::Error(invalid(message)),
-                _ => Refusal::Item(message.to_owned()),
-            });
+            return Err(Refusal::Item("Item size has exceeded the maximum allowed size".to_owned()));
         }
-        let old = old_item.zip(old);
-        Ok(Plan { table, key, old, new, is_check: matches!(self.action, Action::Check(_)) })
+        Ok(Plan { table, key, old, new, is_check: matches!(write.action, Action::Check(_)) })
     }
 }
 
-/// A refusal because of the item as it is.
-fn of_the_item(error: Error) -> Refusal {
+fn refuse_changed_key(table: &Table, update: &Update, bindings: &Bindings) -> Result<(), Error> {
+    match table.source.keys.iter().find(|name| update.changes(name, bindings)) {
+        Some(name) => Err(invalid(format!(
+            "One or more parameter values were invalid: Cannot update attribute {name}. This attribute is part of the \
+             key"
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// Returns the refusal because of one item: in a transaction, it is the reason of a write.
+pub(crate) fn of_the_item(error: Error) -> Refusal {
     match error {
-        Error::Refused { message, .. } => Refusal::Item(message),
+        Error::Refused { code: "ValidationException", message } => Refusal::Item(message),
         other => Refusal::Error(other),
     }
 }
 
 /// A write that can be applied.
 pub(crate) struct Plan<'a> {
-    table: &'a Arc<Table>,
+    table: &'a Table,
     key: Key,
     pub(crate) old: Option<(Item, Stored)>,
     pub(crate) new: Option<(Cow<'a, Item>, Stored)>,

@@ -71,7 +71,7 @@ impl Comparison {
 
 impl Condition {
     pub(super) fn parse(parser: &mut Parser<'_>) -> Result<Self, Error> {
-        any(parser, 0)
+        Ok(any(parser, 0)?.0)
     }
 
     /// Whether an item fulfils the condition. An item that does not exist has no attributes.
@@ -200,31 +200,41 @@ fn wrong_type(operator: &str, value: &Value) -> Error {
     ))
 }
 
-fn any(parser: &mut Parser<'_>, depth: usize) -> Result<Condition, Error> {
-    let mut parts = vec![all(parser, depth)?];
+/// Parses parts with `OR` between them. Returns also whether it is a single part in parentheses.
+fn any(parser: &mut Parser<'_>, depth: usize) -> Result<(Condition, bool), Error> {
+    let first = all(parser, depth)?;
+    let mut parts = vec![first.0];
     while parser.takes_word("OR") {
-        parts.push(all(parser, depth)?);
+        parts.push(all(parser, depth)?.0);
     }
-    Ok(if parts.len() == 1 { parts.swap_remove(0) } else { Condition::Any(parts) })
+    Ok(if parts.len() == 1 { (parts.swap_remove(0), first.1) } else { (Condition::Any(parts), false) })
 }
 
-fn all(parser: &mut Parser<'_>, depth: usize) -> Result<Condition, Error> {
-    let mut parts = vec![simple(parser, depth)?];
+fn all(parser: &mut Parser<'_>, depth: usize) -> Result<(Condition, bool), Error> {
+    let first = part(parser, depth)?;
+    let mut parts = vec![first.0];
     while parser.takes_word("AND") {
-        parts.push(simple(parser, depth)?);
+        parts.push(part(parser, depth)?.0);
     }
-    Ok(if parts.len() == 1 { parts.swap_remove(0) } else { Condition::All(parts) })
+    Ok(if parts.len() == 1 { (parts.swap_remove(0), first.1) } else { (Condition::All(parts), false) })
 }
 
-fn simple(parser: &mut Parser<'_>, depth: usize) -> Result<Condition, Error> {
-    if parser.takes("(") {
-        if depth == DEPTH {
-            return Err(parser.unexpected("so many parentheses"));
-        }
-        let inner = any(parser, depth + 1)?;
-        parser.expect(")")?;
-        return Ok(inner);
+fn part(parser: &mut Parser<'_>, depth: usize) -> Result<(Condition, bool), Error> {
+    if !parser.takes("(") {
+        return Ok((simple(parser)?, false));
     }
+    if depth == DEPTH {
+        return Err(parser.unexpected("so many parentheses"));
+    }
+    let (inner, in_parentheses) = any(parser, depth + 1)?;
+    if in_parentheses {
+        return Err(invalid("The expression has redundant parentheses"));
+    }
+    parser.expect(")")?;
+    Ok((inner, true))
+}
+
+fn simple(parser: &mut Parser<'_>) -> Result<Condition, Error> {
     for function in ["attribute_exists", "attribute_not_exists", "begins_with"] {
         if parser.peek() == Some(Token::Word(function)) {
             parser.next();
@@ -239,13 +249,13 @@ fn simple(parser: &mut Parser<'_>, depth: usize) -> Result<Condition, Error> {
         }
         return Ok(Condition::Between(one, low, Operand::parse(parser)?));
     }
-    match parser.next() {
-        Some(Token::Symbol(symbol)) if Comparison::of(symbol).is_some() => {
-            let comparison = Comparison::of(symbol).ok_or_else(|| parser.unexpected(symbol))?;
-            Ok(Condition::Compare(one, comparison, Operand::parse(parser)?))
-        }
-        token => Err(parser.unexpected(&format!("{token:?}"))),
-    }
+    let next = parser.next();
+    let comparison = match next {
+        Some(Token::Symbol(symbol)) => Comparison::of(symbol),
+        _ => None,
+    };
+    let comparison = comparison.ok_or_else(|| parser.unexpected(&format!("{next:?}")))?;
+    Ok(Condition::Compare(one, comparison, Operand::parse(parser)?))
 }
 
 fn call(parser: &mut Parser<'_>, function: &str) -> Result<Condition, Error> {
