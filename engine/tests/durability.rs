@@ -1,0 +1,1 @@
+//! What the engine refuses, its limits, tables, indexes and the stream.
