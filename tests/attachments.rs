@@ -117,12 +117,8 @@ async fn a_preview_is_a_small_picture_of_its_own() {
     let (alice, bob) = world.two().await;
     let (file, small) = (vec![7; 300], png(3, 2));
     let ask = async |preview: &[u8]| {
-        let asked = alice.ask(
-            "raw.bin",
-            "application/octet-stream",
-            file.len(),
-            &json!({"preview_size": preview.len()}),
-        );
+        let more = json!({"preview_size": preview.len()});
+        let asked = alice.ask("raw.bin", "application/octet-stream", file.len(), &more);
         let asked = asked.await.expect(201);
         post_form(&asked.data()["upload"], &[], &file).await.expect(204);
         asked

@@ -137,16 +137,18 @@ async fn of_racing_sends_one_gets_the_upload() {
     let alice = &people[0];
     for round in 0..5 {
         let id = alice.upload("a.png", &png(4, 4)).await;
+        let ids = &[id.as_str()];
         let found = match round % 2 {
-            0 => statuses(["bob", "carol", "dave", "erin"].map(|to| alice.send_files(to, &[&id]))).await,
-            _ => statuses(["bob"; 4].map(|to| alice.send_files(to, &[&id]))).await,
+            0 => statuses(["bob", "carol", "dave", "erin"].map(|to| alice.send_files(to, ids))).await,
+            _ => statuses(["bob"; 4].map(|to| alice.send_files(to, ids))).await,
         };
         assert_eq!(found, [201, 400, 400, 400]);
         assert_eq!(files.below("f/").len(), round + 1);
     }
     // Sends with the same client id are one send.
     let id = alice.upload("a.png", &png(4, 4)).await;
-    let found = statuses([(); 5].map(|()| alice.send_files_once("bob", &[&id], "once"))).await;
+    let ids = &[id.as_str()];
+    let found = statuses([(); 5].map(|()| alice.send_files_once("bob", ids, "once"))).await;
     assert_eq!(found, [200, 200, 200, 200, 201]);
     assert_eq!(files.below("f/").len(), 6);
     let history = people[1].page("alice").await;

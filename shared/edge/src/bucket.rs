@@ -25,9 +25,9 @@ const HEAD: usize = 64 * 1024;
 /// Maximum size of an answer, in bytes. Errors and the answers to copies are small.
 const MAX_ANSWER: usize = HEAD + 64 * 1024;
 /// The time limit of one attempt of a call.
-const ATTEMPT: Duration = Duration::from_millis(1_800);
+const ATTEMPT: Duration = Duration::from_millis(1_400);
 /// The time limit of one attempt of a copy, which S3 answers when it is complete.
-const COPY_ATTEMPT: Duration = Duration::from_secs(6);
+const COPY_ATTEMPT: Duration = Duration::from_secs(5);
 /// The attempts of a call. S3 closes idle connections, so after a pause the first one may fail.
 const MAX_ATTEMPTS: u32 = 2;
 

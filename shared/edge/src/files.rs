@@ -41,10 +41,10 @@ pub(crate) const MAX_PICTURE: u64 = 1024 * 1024;
 /// Maximum size of a preview, in bytes.
 const MAX_PREVIEW: u64 = 512 * 1024;
 /// How long a send may check its files, then claim and copy them, and undo that. The commit needs up to 5 s in between,
-/// and the template ends the function after 25 s.
-const CHECK_TIMEOUT: Duration = Duration::from_secs(4);
-const COPY_TIMEOUT: Duration = Duration::from_secs(10);
-const UNDO_TIMEOUT: Duration = Duration::from_secs(2);
+/// and the template ends the function after 15 s.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(3);
+const COPY_TIMEOUT: Duration = Duration::from_millis(5_500);
+const UNDO_TIMEOUT: Duration = Duration::from_secs(1);
 /// How often a claim is read again when others change it at the same time.
 const MAX_CLAIMS: u32 = 5;
 /// The cursor list under which the ids of uploads are signed.
@@ -433,7 +433,7 @@ impl Files {
             bucket.copy(&from(file), None, &to(file), None).await?;
             bucket.delete(&from(file)).await
         });
-        join_all(moves).await.into_iter().collect()
+        within(COPY_TIMEOUT, async { join_all(moves).await.into_iter().collect() }).await
     }
 }
 
