@@ -3,17 +3,18 @@
 // Invariant: an entry is stored before it is sent, and `tried_at` is stored before the request leaves, because a crash
 // at any point must neither lose nor duplicate a message. A tried entry is retried with the same `client_message_id`,
 // which the server remembers for a day; after that, the outbox looks for the message in the history first. Only one tab
-// sends at a time.
+// sends at a time. A message's files are uploaded before it is tried.
 
 import type { Api } from "./api.js";
 import { TidingsError } from "./error.js";
-import type { OutboxEntry } from "./outbox-entry.js";
+import { OutgoingFiles, describeFiles, fileToSend } from "./outgoing-files.js";
+import type { OutboxEntry, OutgoingFile } from "./outbox-entry.js";
 import { randomId } from "./random-id.js";
 import type { OutboxStorage } from "./storage.js";
 import type { Checkpoint, Store } from "./store.js";
 import type { Tabs } from "./tabs.js";
 import { MAX_BACKOFF, backoff, onAbort, sleep } from "./time.js";
-import type { Draft, Message } from "./types.js";
+import type { Message, NewDraft, SentAttachment } from "./types.js";
 
 /** Milliseconds for which a retry is safe: the server deduplicates for 24 h; 2 h are left for clock differences. */
 const DEDUPLICATION_WINDOW = 22 * 3_600_000;
@@ -34,6 +35,7 @@ export class Outbox {
   readonly #storage: OutboxStorage;
   readonly #tabs: Tabs;
   readonly #signal: AbortSignal;
+  readonly #files: OutgoingFiles;
   readonly #deferred = new Map<string, Deferred>();
   #entries: readonly OutboxEntry[] = [];
   /** Entries that are shown already but not stored yet. */
@@ -53,6 +55,10 @@ export class Outbox {
     this.#storage = storage;
     this.#tabs = tabs;
     this.#signal = signal;
+    this.#files = new OutgoingFiles(api, store, storage, (id) => {
+      // Views compare entries by identity.
+      this.#show(this.#entries.map((entry) => (entry.id === id ? { ...entry } : entry)));
+    });
     onAbort(signal, () => this.#stop());
   }
 
@@ -65,11 +71,12 @@ export class Outbox {
   #stop(): void {
     for (const { reject } of this.#deferred.values()) reject(this.#signal.reason);
     this.#deferred.clear();
+    this.#files.stop();
     this.#wakeRun();
   }
 
   /** Stores a message and queues it. The promise may be ignored, even if it rejects. */
-  add(draft: Draft): Promise<Message> {
+  add({ files = [], ...draft }: NewDraft): Promise<Message> {
     const id = draft.client_message_id ?? randomId();
     const sent = this.#promiseFor(id);
     const last = Math.max(0, ...this.#entries.map(({ seq }) => seq));
@@ -82,18 +89,21 @@ export class Outbox {
       then: null,
       message_id: null,
       failed: null,
+      ...(files.length > 0 ? { files: describeFiles(files) } : {}),
     };
-    void this.#storeNew(entry);
+    const contents = files.map((file) => fileToSend(file).file);
+    if (entry.files) this.#files.add(id, contents);
+    void this.#storeNew(entry, entry.files && contents);
     return sent;
   }
 
-  async #storeNew(entry: OutboxEntry): Promise<void> {
+  async #storeNew(entry: OutboxEntry, contents: readonly Blob[] | undefined): Promise<void> {
     const { id } = entry;
     // Shown before it is stored, so that it appears at once and later messages are ordered after it.
     this.#storing.set(id, entry);
     this.#show(this.#entries);
     try {
-      await this.#update(id, (stored) => stored ?? entry);
+      await this.#update(id, (stored) => stored ?? entry, contents);
       this.#storing.delete(id);
     } catch (error) {
       this.#storing.delete(id);
@@ -227,6 +237,8 @@ export class Outbox {
         continue;
       } catch (error) {
         if (this.#signal.aborted) return;
+        // It was discarded while its files were uploaded.
+        if (!this.#entries.some(({ id }) => id === entry.id)) continue;
         // The storage or the token failed, not the message.
         if (!(error instanceof TidingsError) || error.status === 401) {
           this.#blockedLanes.add(lane);
@@ -264,6 +276,7 @@ export class Outbox {
       await this.#update(entry.id, () => undefined);
       return;
     }
+    const attachments = entry.files && (await this.#upload(entry, entry.files));
     // Reads the entry again in the same transaction, because it may have been edited or discarded.
     const now = Date.now();
     const marked = await this.#update(
@@ -272,8 +285,27 @@ export class Outbox {
     );
     if (!marked || marked.message_id) return;
     const checkpoint = this.#store.checkpoint;
-    const message = await this.#api.send(marked.draft, { signal });
+    let message: Message;
+    try {
+      message = await this.#api.send({ ...marked.draft, ...(attachments ? { attachments } : {}) }, { signal });
+    } catch (error) {
+      if (!(error instanceof TidingsError) || !this.#files.isWorthRepeating(entry, error)) throw error;
+      await this.#saveFiles(entry.id, (files) => files.map((file) => ({ ...file, uploaded: null })));
+      return;
+    }
     await this.#acknowledge(marked, message, checkpoint);
+  }
+
+  /** Uploads the files of an entry. */
+  #upload(entry: OutboxEntry, files: readonly OutgoingFile[]): Promise<SentAttachment[]> {
+    return this.#files.upload(entry, files, (change) => this.#saveFiles(entry.id, change));
+  }
+
+  async #saveFiles(
+    id: string,
+    change: (files: readonly OutgoingFile[]) => readonly OutgoingFile[],
+  ): Promise<boolean> {
+    return !!(await this.#update(id, (stored) => stored?.files && { ...stored, files: change(stored.files) }));
   }
 
   /** Finds the message in the history that an earlier attempt may have sent. */
@@ -360,8 +392,9 @@ export class Outbox {
   async #update(
     id: string,
     change: (entry: OutboxEntry | undefined) => OutboxEntry | undefined,
+    files?: readonly Blob[],
   ): Promise<OutboxEntry | undefined> {
-    const entry = await this.#storage.update(id, change);
+    const entry = await this.#storage.update(id, change, files);
     const others = this.#entries.filter((other) => other.id !== id);
     this.#show(entry ? [...others, entry] : others);
     this.#tabs.post({ kind: "outbox" });
@@ -381,7 +414,9 @@ export class Outbox {
   #show(stored: readonly OutboxEntry[]): void {
     const entries = stored.filter(({ id }) => !this.#storing.has(id)).concat([...this.#storing.values()]);
     this.#entries = entries.sort((a, b) => a.seq - b.seq || (a.id < b.id ? -1 : 1));
-    if (!this.#signal.aborted) this.#store.setOutbox(this.#entries);
+    if (this.#signal.aborted) return;
+    this.#files.follow(this.#entries);
+    this.#store.setOutbox(this.#entries);
   }
 }
 

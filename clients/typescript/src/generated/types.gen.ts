@@ -83,6 +83,26 @@ export type Timestamp = string;
 export type Picture = string;
 
 /**
+ * A form to post to `url` as multipart/form-data: the fields first, then the file as `file`.
+ */
+export type UploadForm = {
+    fields: {
+        [key: string]: string;
+    };
+    url: string;
+};
+
+/**
+ * Where to upload a file, and the id that a message names it by.
+ */
+export type Upload = {
+    attachment_id: string;
+    expires_at: Timestamp;
+    preview_upload: UploadForm | null;
+    upload: UploadForm;
+};
+
+/**
  * A user's unread counts.
  */
 export type UnreadCount = {
@@ -255,6 +275,19 @@ export type Session = {
 };
 
 /**
+ * An uploaded file, as a message names it.
+ */
+export type SentAttachment = {
+    alt?: string | null;
+    attachment_id: string;
+    duration_ms?: number | null;
+    height?: number | null;
+    is_voice?: boolean;
+    thumbhash?: string | null;
+    width?: number | null;
+};
+
+/**
  * Sends a message, as `POST /api/messages/send` does.
  */
 export type SendFrame = (({
@@ -320,11 +353,35 @@ export type SendAck = {
 };
 
 /**
+ * What a file is, by its content; `voice` is an audio that its sender called a voice message.
+ */
+export type AttachmentKind = 'image' | 'video' | 'audio' | 'voice' | 'file';
+
+/**
+ * A file of a message. What does not apply is null.
+ */
+export type Attachment = {
+    alt: string | null;
+    content_type: string;
+    duration_ms: number | null;
+    file_name: string;
+    height: number | null;
+    id: string;
+    kind: AttachmentKind;
+    preview_url: string | null;
+    size: number;
+    thumbhash: string | null;
+    url: string;
+    width: number | null;
+};
+
+/**
  * A message, as a participant sees it.
  */
 export type Message = {
     attachment_type: string | null;
     attachment_url: string | null;
+    attachments: Array<Attachment>;
     client_message_id: string | null;
     conversation_id: ConversationId;
     deleted_at: Timestamp | null;
@@ -349,6 +406,7 @@ export type Message = {
 export type SearchHit = {
     attachment_type: string | null;
     attachment_url: string | null;
+    attachments: Array<Attachment>;
     client_message_id: string | null;
     conversation_id: ConversationId;
     deleted_at: Timestamp | null;
@@ -673,6 +731,10 @@ export type NewMessage = (({
      */
     attachment_url?: string | null;
     /**
+     * Uploaded files, in the order in which they show.
+     */
+    attachments?: Array<SentAttachment>;
+    /**
      * An idempotency key. A send with the same key to the same conversation within 24 hours returns the first message.
      */
     client_message_id?: string | null;
@@ -717,6 +779,17 @@ export type NewConversation = ({
  * An idempotency key that the client chooses: 1-64 characters.
  */
 export type ClientId = string;
+
+/**
+ * A file to upload.
+ */
+export type NewAttachment = {
+    content_type: string;
+    file_name: string;
+    preview_size?: number | null;
+    purpose?: 'message' | 'picture';
+    size: number;
+};
 
 /**
  * A message was edited or, if `unread_count` is present, a deleted message was restored.
@@ -902,6 +975,7 @@ export type Conversation = {
     last_message_at: Timestamp | null;
     last_message_from_me: boolean;
     last_message_id: MessageId | null;
+    last_message_kind: 'text' | 'image' | 'video' | 'audio' | 'voice' | 'file' | 'deleted' | null;
     last_read_message_id: MessageId | null;
     name: Name | null;
     other_user_id: UserId | null;
@@ -964,6 +1038,7 @@ export type ConversationDetails = {
     last_message_at: Timestamp | null;
     last_message_from_me: boolean;
     last_message_id: MessageId | null;
+    last_message_kind: 'text' | 'image' | 'video' | 'audio' | 'voice' | 'file' | 'deleted' | null;
     last_read_message_id: MessageId | null;
     name: Name | null;
     other_user_id: UserId | null;
