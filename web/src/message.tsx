@@ -2,10 +2,13 @@
 
 import type { Conversation as Row, TimelineMessage } from "@tidings/client";
 import { useMessage, useSelected, useTidings } from "@tidings/client/react";
-import { Check, CheckCheck, ChevronDown, Clock3, CircleAlert, Copy, Eye, Link2, Pencil, Reply, RotateCcw, Trash2 } from "lucide-react";
+import { Check, CheckCheck, ChevronDown, Clock3, CircleAlert, Copy, Eye, Pencil, Reply, RotateCcw, Trash2 } from "lucide-react";
 import { DropdownMenu } from "radix-ui";
-import { memo, useState } from "react";
+import { memo } from "react";
 
+import { summary } from "./attachments/describe.js";
+import { Gallery } from "./attachments/gallery.js";
+import { LinkAttachment } from "./attachments/link.js";
 import { Avatar, hue } from "./avatar.js";
 import { showOverrides } from "./bidi.js";
 import { copyText } from "./clipboard.js";
@@ -13,7 +16,6 @@ import { formatFull, formatTime } from "./dates.js";
 import { usePerson } from "./people.js";
 import { RichText, isJumbo } from "./rich-text.js";
 import { attempt, toast } from "./toasts.js";
-import { isImage, webUrl } from "./urls.js";
 
 /** Callbacks for the actions that a conversation offers on its messages. */
 export interface MessageActions {
@@ -22,6 +24,8 @@ export interface MessageActions {
   onEdit: (message: TimelineMessage, text?: string) => void;
   onDelete: (message: TimelineMessage) => void;
   onReceipts: (message: TimelineMessage) => void;
+  /** Shows a file of the message, by its position, as large as the screen. */
+  onOpen: (message: TimelineMessage, at: number) => void;
 }
 
 /** A message. `isFirst` and `isLast` are relative to the group of messages of the same sender. */
@@ -62,7 +66,7 @@ export const MessageRow = memo(function MessageRow(
           </p>
         ) : (
           <>
-            {message.attachment_url && <Attachment url={message.attachment_url} type={message.attachment_type} />}
+            <Files message={message} onOpen={props.onOpen} />
             {message.message_text && (
               <p className="text" dir="auto">
                 <RichText text={message.message_text} />
@@ -119,6 +123,11 @@ function FailedEdit({ message, onEdit }: Pick<MessageActions, "onEdit"> & { mess
   );
 }
 
+function Files({ message, onOpen }: Pick<MessageActions, "onOpen"> & { message: TimelineMessage }) {
+  if (message.attachments.length > 0) return <Gallery message={message} onOpen={onOpen} />;
+  return message.attachment_url ? <LinkAttachment url={message.attachment_url} type={message.attachment_type} /> : null;
+}
+
 function Sender({ id, isLast }: { id: string; isLast: boolean }) {
   const { name, photo } = usePerson(id);
   return <span className="sender">{isLast && <Avatar id={id} name={name} photo={photo} size="small" />}</span>;
@@ -156,7 +165,7 @@ function Quote({ row, id, onJump }: { row: Row; id: string; onJump: (message: st
         <>
           <SenderName id={quoted.sender_id} />
           <span className="quote-text" dir="auto">
-            {quoted.is_deleted ? "Message deleted" : showOverrides(quoted.message_text.slice(0, 300)) || "Attachment"}
+            {showOverrides(summary(quoted).slice(0, 300))}
           </span>
         </>
       ) : (
@@ -166,29 +175,6 @@ function Quote({ row, id, onJump }: { row: Row; id: string; onJump: (message: st
         </>
       )}
     </button>
-  );
-}
-
-function Attachment({ url, type }: { url: string; type: string | null }) {
-  const [isBroken, setIsBroken] = useState(false);
-  const href = webUrl(url);
-  if (!href) return <p className="text unavailable">This attachment cannot be shown</p>;
-  const { hostname, pathname } = new URL(href);
-  const name = pathname.split("/").at(-1) || hostname;
-  return (
-    <a className="attachment" href={href} target="_blank" rel="noopener noreferrer">
-      {isImage(href, type) && !isBroken ? (
-        <img src={href} alt={`Picture ${name}`} referrerPolicy="no-referrer" loading="lazy" onError={() => setIsBroken(true)} />
-      ) : (
-        <span className="file">
-          <Link2 aria-hidden />
-          <span>
-            <bdi className="file-name">{name}</bdi>
-            <span className="small-text">{hostname}</span>
-          </span>
-        </span>
-      )}
-    </a>
   );
 }
 

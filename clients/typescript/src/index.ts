@@ -16,6 +16,7 @@ export { indexedDbStorage, memoryStorage } from "./storage.js";
 export type { OutboxStorage } from "./storage.js";
 export type { OutboxEntry, OutgoingFile } from "./outbox-entry.js";
 export type { SocketConstructor } from "./socket.js";
+export { loadUploading } from "./outgoing-files.js";
 export type { Prepared } from "./prepare.js";
 export type { TabTools } from "./tabs.js";
 export type * from "./types.js";

@@ -20,8 +20,11 @@ const MAX_REPETITIONS = 3;
 /** Changes the stored files of an entry. Resolves with whether the entry still exists. */
 type Save = (change: (files: readonly OutgoingFile[]) => readonly OutgoingFile[]) => Promise<boolean>;
 
-/** Loads the code that only uploads need. */
-export const loadUploading = () => import("./uploading.js");
+/** Loads the code that only uploads need. A page may load it ahead, so that files can be chosen offline. */
+export async function loadUploading(): Promise<typeof import("./uploading.js")> {
+  const [uploading] = await Promise.all([import("./uploading.js"), import("./pictures.js")]);
+  return uploading;
+}
 
 /** Brings a file of a draft into its full form. */
 export function fileToSend(file: Blob | FileToSend): FileToSend {
