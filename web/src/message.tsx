@@ -4,7 +4,7 @@ import type { Conversation as Row, TimelineMessage } from "@tidings/client";
 import { useMessage, useSelected, useTidings } from "@tidings/client/react";
 import { Check, CheckCheck, ChevronDown, Clock3, CircleAlert, Copy, Eye, Pencil, Reply, RotateCcw, Trash2 } from "lucide-react";
 import { DropdownMenu } from "radix-ui";
-import { memo } from "react";
+import { memo, useState } from "react";
 
 import { summary } from "./attachments/describe.js";
 import { Gallery } from "./attachments/gallery.js";
@@ -16,6 +16,7 @@ import { formatFull, formatTime } from "./dates.js";
 import { usePerson } from "./people.js";
 import { RichText, isJumbo } from "./rich-text.js";
 import { attempt, toast } from "./toasts.js";
+import { useGestures } from "./touch.js";
 
 /** Callbacks for the actions that a conversation offers on its messages. */
 export interface MessageActions {
@@ -42,8 +43,15 @@ export const MessageRow = memo(function MessageRow(
 ) {
   const { message, row, isMine, isFirst, isLast } = props;
   const client = useTidings();
+  const [isMenuOpen, setIsMenuOpen] = useState(false);
+  const canReply = message.status === "sent" && !message.is_deleted;
+  const { offset, handlers } = useGestures(
+    () => !message.is_deleted && setIsMenuOpen(true),
+    () => canReply && props.onReply(message),
+  );
   const withSender = row.type !== "direct" && !isMine;
-  const isOnlyEmoji = isJumbo(message.message_text) && !message.attachment_url && !message.reply_to;
+  const isOnlyEmoji =
+    isJumbo(message.message_text) && !message.attachment_url && message.attachments.length === 0 && !message.reply_to;
   const classes = [
     "message",
     isMine ? "mine" : "theirs",
@@ -57,7 +65,15 @@ export const MessageRow = memo(function MessageRow(
   return (
     <article className={classes.filter(Boolean).join(" ")} data-message={message.id}>
       {withSender && <Sender id={message.sender_id} isLast={isLast} />}
-      <div className="bubble">
+      <div
+        className="bubble"
+        {...handlers}
+        style={canReply && offset !== 0 ? { transform: `translateX(${offset}px)` } : {}}
+        onContextMenu={(event) => {
+          // A long touch opens the message's own menu.
+          if (isMenuOpen) event.preventDefault();
+        }}
+      >
         {withSender && isFirst && <SenderName id={message.sender_id} />}
         {message.reply_to && <Quote row={row} id={message.reply_to} onJump={props.onJump} />}
         {message.is_deleted ? (
@@ -81,7 +97,7 @@ export const MessageRow = memo(function MessageRow(
           </time>
           {isMine && !message.is_deleted && <Tick message={message} isGroup={row.type !== "direct"} />}
         </span>
-        {!message.is_deleted && <Menu {...props} />}
+        {!message.is_deleted && <Menu {...props} isOpen={isMenuOpen} setIsOpen={setIsMenuOpen} />}
       </div>
       {message.status === "failed" && (
         <p className="failed-note">
@@ -178,7 +194,15 @@ function Quote({ row, id, onJump }: { row: Row; id: string; onJump: (message: st
   );
 }
 
-function Menu(props: MessageActions & { message: TimelineMessage; row: Row; isMine: boolean }) {
+function Menu(
+  props: MessageActions & {
+    message: TimelineMessage;
+    row: Row;
+    isMine: boolean;
+    isOpen: boolean;
+    setIsOpen: (isOpen: boolean) => void;
+  },
+) {
   const { message, isMine } = props;
   const isSent = message.status === "sent";
   const copy = async () => {
@@ -186,7 +210,7 @@ function Menu(props: MessageActions & { message: TimelineMessage; row: Row; isMi
     toast("Copied.");
   };
   return (
-    <DropdownMenu.Root modal={false}>
+    <DropdownMenu.Root modal={false} open={props.isOpen} onOpenChange={props.setIsOpen}>
       <DropdownMenu.Trigger className="menu-button" aria-label="Message actions">
         <ChevronDown aria-hidden />
       </DropdownMenu.Trigger>

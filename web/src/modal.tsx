@@ -4,7 +4,7 @@
 // be shown in the meantime is rendered into `topDialog`.
 
 import { X } from "lucide-react";
-import { useEffect, useId, useRef } from "react";
+import { useId, useLayoutEffect, useRef } from "react";
 import type { ReactNode, RefObject } from "react";
 
 import { observable } from "./observable.js";
@@ -15,7 +15,8 @@ export const topDialog = observable<HTMLElement | null>(null);
 /** Shows a dialog as modal while its view is mounted. Dialogs may open each other. */
 export function useModal(): RefObject<HTMLDialogElement | null> {
   const dialog = useRef<HTMLDialogElement>(null);
-  useEffect(() => {
+  // A layout effect, because a dialog that has left the page cannot give the focus back.
+  useLayoutEffect(() => {
     const element = dialog.current;
     const below = topDialog.current;
     element?.showModal();

@@ -9,6 +9,7 @@ import type {
   Hit,
   Message,
   NewAttachment,
+  NewUpload,
   OwnUser,
   Participant,
   Poll,
@@ -16,7 +17,6 @@ import type {
   Receipt,
   Room,
   RoomUser,
-  SentAttachment,
   Status,
   UnreadTotal,
   Upload,
@@ -65,12 +65,12 @@ export class Api {
   // Messages
 
   /** Sends a message. A retry with the same `client_message_id` within 24 h returns the same message. */
-  send(draft: Draft & { attachments?: SentAttachment[] }, options?: CallOptions): Promise<Message> {
+  send(draft: Draft & { attachments?: NewAttachment[] }, options?: CallOptions): Promise<Message> {
     return this.#write("POST", "/messages/send", draft, options);
   }
 
   /** Asks where to upload a file, which a message can name within a day. The form is valid for 15 minutes. */
-  requestUpload(file: NewAttachment, options?: CallOptions): Promise<Upload> {
+  requestUpload(file: NewUpload, options?: CallOptions): Promise<Upload> {
     return this.#http.call("POST", "/api/attachments", file, options);
   }
 

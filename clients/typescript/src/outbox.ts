@@ -14,7 +14,7 @@ import type { OutboxStorage } from "./storage.js";
 import type { Checkpoint, Store } from "./store.js";
 import type { Tabs } from "./tabs.js";
 import { MAX_BACKOFF, backoff, onAbort, sleep } from "./time.js";
-import type { Message, NewDraft, SentAttachment } from "./types.js";
+import type { Message, NewDraft, NewAttachment } from "./types.js";
 
 /** Milliseconds for which a retry is safe: the server deduplicates for 24 h; 2 h are left for clock differences. */
 const DEDUPLICATION_WINDOW = 22 * 3_600_000;
@@ -297,7 +297,7 @@ export class Outbox {
   }
 
   /** Uploads the files of an entry. */
-  #upload(entry: OutboxEntry, files: readonly OutgoingFile[]): Promise<SentAttachment[]> {
+  #upload(entry: OutboxEntry, files: readonly OutgoingFile[]): Promise<NewAttachment[]> {
     return this.#files.upload(entry, files, (change) => this.#saveFiles(entry.id, change));
   }
 

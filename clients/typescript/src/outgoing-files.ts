@@ -8,7 +8,7 @@ import { TidingsError } from "./error.js";
 import type { OutboxEntry, OutgoingFile } from "./outbox-entry.js";
 import type { OutboxStorage } from "./storage.js";
 import type { Store } from "./store.js";
-import type { AttachmentKind, FileToSend, NewDraft, SentAttachment } from "./types.js";
+import type { AttachmentKind, FileToSend, NewDraft, NewAttachment } from "./types.js";
 
 /** Milliseconds for which an uploaded file is used: the server takes it for a day; 4 h are left for clock differences. */
 const MAX_AGE = 20 * 3_600_000;
@@ -124,7 +124,7 @@ export class OutgoingFiles {
   }
 
   /** Uploads what is not uploaded yet. Returns how the message names its files. */
-  async upload(entry: OutboxEntry, files: readonly OutgoingFile[], save: Save): Promise<SentAttachment[]> {
+  async upload(entry: OutboxEntry, files: readonly OutgoingFile[], save: Save): Promise<NewAttachment[]> {
     const contents = await this.#load(entry.id);
     if (contents?.length !== files.length) {
       const text = "The files of this message are no longer stored in this browser.";

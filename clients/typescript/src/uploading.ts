@@ -5,13 +5,15 @@ import { TidingsError } from "./error.js";
 import { onAbort } from "./time.js";
 import type { OutgoingFile } from "./outbox-entry.js";
 import { prepare } from "./prepare.js";
-import type { FileToSend, SentAttachment, UploadForm } from "./types.js";
+import type { FileToSend, NewAttachment, UploadForm } from "./types.js";
 
 export { prepare };
 export type { Prepared } from "./prepare.js";
 
 /** Files that are uploaded at the same time. */
 const PARALLEL = 3;
+/** Maximum length of a file's name, in characters. */
+const MAX_NAME = 255;
 /** Milliseconds without progress after which an upload is given up. */
 const STALL_TIMEOUT = 30_000;
 /** Largest side of the picture of a user or group, in pixels. */
@@ -31,9 +33,9 @@ export interface UploadJob {
 }
 
 /** Uploads the files of a message. If some fail, the others are uploaded nevertheless. */
-export async function uploadFiles(job: UploadJob): Promise<SentAttachment[]> {
+export async function uploadFiles(job: UploadJob): Promise<NewAttachment[]> {
   const progress: number[] = job.files.map(({ uploaded }) => (uploaded ? 1 : 0));
-  const sent: SentAttachment[] = [];
+  const sent: NewAttachment[] = [];
   const failures: unknown[] = [];
   let next = 0;
   const work = async () => {
@@ -78,7 +80,7 @@ async function uploadFile(job: UploadJob, at: number, report: (part: number) => 
   const upload = async () => {
     const form = await api.requestUpload(
       {
-        file_name: prepared.name,
+        file_name: [...prepared.name].slice(-MAX_NAME).join(""),
         content_type: prepared.type,
         size: prepared.file.size,
         ...(preview ? { preview_size: preview.size } : {}),
@@ -105,7 +107,7 @@ async function uploadFile(job: UploadJob, at: number, report: (part: number) => 
 }
 
 /** How a message names an uploaded file. */
-function describe({ uploaded, kind, width, height, duration_ms, thumbhash, alt }: OutgoingFile): SentAttachment {
+function describe({ uploaded, kind, width, height, duration_ms, thumbhash, alt }: OutgoingFile): NewAttachment {
   const named = { width, height, duration_ms, thumbhash, alt };
   const known = Object.fromEntries(Object.entries(named).filter(([, value]) => value !== null));
   return { attachment_id: uploaded?.id ?? "", ...known, ...(kind === "voice" ? { is_voice: true } : {}) };

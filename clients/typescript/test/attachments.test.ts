@@ -3,8 +3,8 @@
 import { IDBFactory } from "fake-indexeddb";
 import { beforeAll, beforeEach, expect, test, vi } from "vitest";
 
-import { indexedDbStorage, memoryStorage } from "../src/index.js";
-import type { Attachment, NewDraft, OutboxStorage, SentAttachment, Tidings } from "../src/index.js";
+import { indexedDbStorage, loadUploading, memoryStorage } from "../src/index.js";
+import type { Attachment, NewDraft, OutboxStorage, NewAttachment, Tidings } from "../src/index.js";
 import { SECOND, alice, model, pass, useFakes, wire } from "./setup.js";
 
 const HOUR = 3_600_000;
@@ -16,7 +16,7 @@ let id: string;
 
 useFakes();
 // Loaded by the first upload otherwise, which takes time that the fake clock does not count.
-beforeAll(() => import("../src/uploading.js"));
+beforeAll(() => loadUploading());
 beforeEach(() => {
   storage = memoryStorage();
   id = model.direct("alice", "bob").id;
@@ -57,7 +57,7 @@ test("files are uploaded, and then named by the message, in their order", async 
     ["voice.m4a", "voice"],
     ["four.txt", "file"],
   ]);
-  const body = wire.calls.find(({ path }) => path.endsWith("/send"))?.body as { attachments: SentAttachment[] };
+  const body = wire.calls.find(({ path }) => path.endsWith("/send"))?.body as { attachments: NewAttachment[] };
   expect(body.attachments).toEqual([
     { attachment_id: "a1" },
     { attachment_id: "a2", alt: "The number two" },

@@ -2,7 +2,7 @@
 
 import { afterEach, beforeAll, beforeEach, expect, test, vi } from "vitest";
 
-import { Tidings, memoryStorage } from "../src/index.js";
+import { Tidings, loadUploading, memoryStorage } from "../src/index.js";
 import type { Conversation, Message, OutboxStorage, TidingsEvent } from "../src/index.js";
 import { Chat } from "../src/chat.js";
 import { dice } from "./dice.js";
@@ -15,7 +15,7 @@ const SCHEDULES = Number(process.env["SCHEDULES"] ?? 60);
 const STEPS = 60;
 
 // Loaded by the first upload otherwise, which takes time that the fake clock does not count.
-beforeAll(() => import("../src/uploading.js"));
+beforeAll(() => loadUploading());
 beforeEach(() => {
   vi.useFakeTimers({ now: new Date("2026-01-31T12:00:00Z") });
 });

@@ -1,6 +1,6 @@
 // Fake network and browser: connects clients to the model through `fetch`, sockets and tabs, and injects faults.
 
-import type { Attachment, NewAttachment, SentAttachment, TidingsEvent } from "../src/types.js";
+import type { Attachment, NewUpload, NewAttachment, TidingsEvent } from "../src/types.js";
 import { ApiError, Model } from "./model.js";
 
 /** Faults to inject. Probabilities from 0 to 1, unless stated otherwise. */
@@ -50,7 +50,7 @@ export class Wire {
   /** Maximum items per page. */
   pageSize = 100;
   /** What was uploaded, by the name of the form. */
-  readonly uploads = new Map<string, { request: NewAttachment; file: Blob | null; preview: Blob | null }>();
+  readonly uploads = new Map<string, { request: NewUpload; file: Blob | null; preview: Blob | null }>();
   /** Names of attachments that messages use. */
   readonly #used = new Set<string>();
   readonly #tickets = new Map<string, string>();
@@ -143,13 +143,13 @@ export class Wire {
   }
 
   /** Checks and describes the attachments of a message. */
-  #attach(sent: readonly SentAttachment[]): Attachment[] {
+  #attach(sent: readonly NewAttachment[]): Attachment[] {
     const uploads = sent.map(({ attachment_id: id }) => this.uploads.get(id));
     if (sent.some(({ attachment_id: id }, at) => !uploads[at] || this.#used.has(id))) throw new ApiError(400, "invalid_request");
     if (uploads.some((upload) => !upload?.file)) throw new ApiError(409, "not_uploaded");
     return sent.map(({ attachment_id: id, is_voice, width, height, duration_ms, thumbhash, alt }, at) => {
       this.#used.add(id);
-      const { request, preview } = uploads[at] as { request: NewAttachment; preview: Blob | null };
+      const { request, preview } = uploads[at] as { request: NewUpload; preview: Blob | null };
       const group = request.content_type.split("/")[0];
       return {
         id,
@@ -204,7 +204,7 @@ export class Wire {
       if (recipient !== undefined && !model.users.includes(recipient)) throw new ApiError(404, "not_found");
       const id = recipient !== undefined ? model.direct(user, recipient).id : (body["conversation_id"] as string);
       const key = (body["client_message_id"] as string | undefined) ?? null;
-      const sent = body["attachments"] as SentAttachment[] | undefined;
+      const sent = body["attachments"] as NewAttachment[] | undefined;
       // A retry of what was sent before does not use its files again.
       const isRetry = model.chats.get(id)?.messages.some((m) => m.sender_id === user && key !== null && m.client_message_id === key);
       const attachments = sent && !isRetry ? this.#attach(sent) : [];
@@ -212,7 +212,7 @@ export class Wire {
       return { status: isNew ? 201 : 200, data: message };
     }
     if (route === "POST attachments") {
-      const request = body as unknown as NewAttachment;
+      const request = body as unknown as NewUpload;
       if (request.size > 1_000_000) throw new ApiError(413, "too_large");
       const id = `a${this.uploads.size + 1}`;
       this.uploads.set(id, { request, file: null, preview: null });

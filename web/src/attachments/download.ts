@@ -8,6 +8,10 @@ import type { Attachment } from "@tidings/client";
  */
 export async function save({ url, file_name }: Attachment): Promise<boolean> {
   const link = document.createElement("a");
+  if (url.startsWith("blob:")) {
+    Object.assign(link, { href: url, download: file_name }).click();
+    return true;
+  }
   try {
     const response = await fetch(url);
     if (!response.ok) throw new Error(`status ${response.status}`);

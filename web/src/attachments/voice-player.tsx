@@ -102,7 +102,8 @@ const FLAT = Array.from({ length: BARS }, () => 0.15);
 function useWaveform({ id, url, size }: Attachment): { bars: readonly number[]; source: string | null } {
   const [drawn, setDrawn] = useState<{ bars: number[]; url: string } | null>(null);
   useEffect(() => {
-    if (size > MAX_DRAWN_BYTES) return;
+    // One that is being sent is drawn as soon as it has an address.
+    if (size > MAX_DRAWN_BYTES || url.startsWith("blob:")) return;
     let isMounted = true;
     const known = waveforms.get(id) ?? load(url);
     waveforms.set(id, known);

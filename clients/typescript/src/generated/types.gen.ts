@@ -275,19 +275,6 @@ export type Session = {
 };
 
 /**
- * An uploaded file, as a message names it.
- */
-export type SentAttachment = {
-    alt?: string | null;
-    attachment_id: string;
-    duration_ms?: number | null;
-    height?: number | null;
-    is_voice?: boolean;
-    thumbhash?: string | null;
-    width?: number | null;
-};
-
-/**
  * Sends a message, as `POST /api/messages/send` does.
  */
 export type SendFrame = (({
@@ -645,6 +632,17 @@ export type Newcomers = {
 };
 
 /**
+ * A file to upload.
+ */
+export type NewUpload = {
+    content_type: string;
+    file_name: string;
+    preview_size?: number | null;
+    purpose?: 'message' | 'picture';
+    size: number;
+};
+
+/**
  * A room to create.
  */
 export type NewRoom = {
@@ -733,7 +731,7 @@ export type NewMessage = (({
     /**
      * Uploaded files, in the order in which they show.
      */
-    attachments?: Array<SentAttachment>;
+    attachments?: Array<NewAttachment>;
     /**
      * An idempotency key. A send with the same key to the same conversation within 24 hours returns the first message.
      */
@@ -754,6 +752,19 @@ export type NewMessage = (({
      * The message of the same conversation that this one replies to.
      */
     reply_to?: MessageId | null;
+};
+
+/**
+ * An uploaded file, as a message names it.
+ */
+export type NewAttachment = {
+    alt?: string | null;
+    attachment_id: string;
+    duration_ms?: number | null;
+    height?: number | null;
+    is_voice?: boolean;
+    thumbhash?: string | null;
+    width?: number | null;
 };
 
 /**
@@ -779,17 +790,6 @@ export type NewConversation = ({
  * An idempotency key that the client chooses: 1-64 characters.
  */
 export type ClientId = string;
-
-/**
- * A file to upload.
- */
-export type NewAttachment = {
-    content_type: string;
-    file_name: string;
-    preview_size?: number | null;
-    purpose?: 'message' | 'picture';
-    size: number;
-};
 
 /**
  * A message was edited or, if `unread_count` is present, a deleted message was restored.
