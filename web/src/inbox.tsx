@@ -6,7 +6,7 @@ import { BellOff, Check, CheckCheck, Image as ImageIcon, Mic, Paperclip, PenSqua
 import { memo, useDeferredValue, useEffect, useMemo, useState } from "react";
 import { VList } from "virtua";
 
-import { KINDS } from "./attachments/describe.js";
+import { KINDS, summary } from "./attachments/describe.js";
 import { Avatar } from "./avatar.js";
 import { showOverrides } from "./bidi.js";
 import { useToday } from "./clock.js";
@@ -355,9 +355,7 @@ function MessageHit({ hit }: { hit: Hit }) {
         </span>
         <span className="preview muted">
           {title !== sender.name && <bdi>{sender.name}: </bdi>}
-          <bdi>
-            <RichText text={part.text} marks={part.marks} />
-          </bdi>
+          <bdi>{part.text ? <RichText text={part.text} marks={part.marks} /> : summary(hit)}</bdi>
         </span>
       </span>
     </a>

@@ -205,7 +205,12 @@ export class Chat {
       return;
     }
     if (message.version > known.message.version) known.message = message;
-    else if (message.version === known.message.version) known.message = withMoreReads(known.message, message);
+    else if (message.version === known.message.version) {
+      const merged = withMoreReads(known.message, message);
+      // Links to files expire, so the latest ones count.
+      const isRenewed = asOf >= known.asOf && message.attachments?.[0]?.url !== merged.attachments?.[0]?.url;
+      known.message = isRenewed ? { ...merged, attachments: message.attachments } : merged;
+    }
     known.asOf = max(known.asOf, asOf);
   }
 

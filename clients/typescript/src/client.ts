@@ -364,6 +364,11 @@ export class Tidings {
     return this.#messages.message(conversationId, messageId, this.#signal(options));
   }
 
+  /** Gets new links to the files of a message. Links are good for at least a day after the message was loaded. */
+  async renewLinks(conversationId: string, messageId: string, options?: CallOptions): Promise<void> {
+    await this.#messages.renew(conversationId, messageId, this.#signal(options));
+  }
+
   // Typing and presence
 
   /** Signals that the user is typing; call it on every keystroke. Throttled to one signal in 4 s. `false` ends it. */

@@ -6,6 +6,7 @@
 // sends at a time. A message's files are uploaded before it is tried.
 
 import type { Api } from "./api.js";
+import { SendPromises } from "./deferred.js";
 import { TidingsError } from "./error.js";
 import { OutgoingFiles, describeFiles, fileToSend } from "./outgoing-files.js";
 import type { OutboxEntry, OutgoingFile } from "./outbox-entry.js";
@@ -21,13 +22,6 @@ const DEDUPLICATION_WINDOW = 22 * 3_600_000;
 /** Consecutive 5xx responses after which a message fails. */
 const MAX_SERVER_ERRORS = 8;
 
-/** A promise returned by `add` that is not settled yet. */
-interface Deferred {
-  promise: Promise<Message>;
-  resolve: (message: Message) => void;
-  reject: (reason: unknown) => void;
-}
-
 /** The outbox of a user. */
 export class Outbox {
   readonly #api: Api;
@@ -36,7 +30,7 @@ export class Outbox {
   readonly #tabs: Tabs;
   readonly #signal: AbortSignal;
   readonly #files: OutgoingFiles;
-  readonly #deferred = new Map<string, Deferred>();
+  readonly #promises = new SendPromises();
   #entries: readonly OutboxEntry[] = [];
   /** Entries that are shown already but not stored yet. */
   readonly #storing = new Map<string, OutboxEntry>();
@@ -69,8 +63,7 @@ export class Outbox {
   }
 
   #stop(): void {
-    for (const { reject } of this.#deferred.values()) reject(this.#signal.reason);
-    this.#deferred.clear();
+    this.#promises.rejectAll(this.#signal.reason);
     this.#files.stop();
     this.#wakeRun();
   }
@@ -78,7 +71,7 @@ export class Outbox {
   /** Stores a message and queues it. The promise may be ignored, even if it rejects. */
   add({ files = [], ...draft }: NewDraft): Promise<Message> {
     const id = draft.client_message_id ?? randomId();
-    const sent = this.#promiseFor(id);
+    const sent = this.#promises.of(id);
     const last = Math.max(0, ...this.#entries.map(({ seq }) => seq));
     const entry: OutboxEntry = {
       id,
@@ -108,7 +101,7 @@ export class Outbox {
     } catch (error) {
       this.#storing.delete(id);
       this.#show(this.#entries.filter((other) => other.id !== id));
-      this.#settle(id, error as Error);
+      this.#promises.settle(id, error as Error);
     }
     this.flush();
   }
@@ -133,7 +126,7 @@ export class Outbox {
     const entry = await this.#update(id, (entry) => {
       return entry && entry.tried_at !== null ? { ...entry, then: { delete: true } } : undefined;
     });
-    if (!entry) this.#settle(id, new DOMException("The message was discarded before it was sent.", "AbortError"));
+    if (!entry) this.#promises.settle(id, new DOMException("The message was discarded before it was sent.", "AbortError"));
     this.flush();
   }
 
@@ -195,7 +188,7 @@ export class Outbox {
       if (id === null || message.sender_id !== me) continue;
       const entry = this.#entries.find((entry) => entry.id === id);
       // Without an entry, another tab may have sent the message.
-      if (!entry) this.#settle(id, message);
+      if (!entry) this.#promises.settle(id, message);
       if (entry && !entry.message_id) void this.#acknowledge(entry, message).catch(() => {});
     }
   }
@@ -329,7 +322,7 @@ export class Outbox {
     const left = await this.#update(entry.id, (stored) =>
       stored?.then ? { ...stored, message_id: message.id } : undefined,
     );
-    this.#settle(entry.id, message);
+    this.#promises.settle(entry.id, message);
     if (left) this.flush();
   }
 
@@ -368,25 +361,7 @@ export class Outbox {
       const draft = edited === undefined ? stored.draft : { ...stored.draft, message_text: edited };
       return { ...stored, draft, failed, ...(isDefinite ? { tried_at: null, then: null } : {}) };
     });
-    this.#settle(entry.id, error);
-  }
-
-  #promiseFor(id: string): Promise<Message> {
-    const known = this.#deferred.get(id);
-    if (known) return known.promise;
-    const deferred = {} as Deferred;
-    deferred.promise = new Promise((resolve, reject) => Object.assign(deferred, { resolve, reject }));
-    // A caller may ignore the promise and watch the timeline instead.
-    deferred.promise.catch(() => {});
-    this.#deferred.set(id, deferred);
-    return deferred.promise;
-  }
-
-  #settle(id: string, outcome: Message | Error): void {
-    const deferred = this.#deferred.get(id);
-    this.#deferred.delete(id);
-    if (outcome instanceof Error) deferred?.reject(outcome);
-    else deferred?.resolve(outcome);
+    this.#promises.settle(entry.id, error);
   }
 
   async #update(
@@ -406,7 +381,7 @@ export class Outbox {
     this.#show(entries);
     for (const { id, failed, message_id } of entries) {
       if (!failed || message_id) continue;
-      this.#settle(id, new TidingsError(failed.message, { code: failed.code, status: failed.status }));
+      this.#promises.settle(id, new TidingsError(failed.message, { code: failed.code, status: failed.status }));
     }
   }
 

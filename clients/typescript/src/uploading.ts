@@ -67,6 +67,7 @@ async function uploadFile(job: UploadJob, at: number, report: (part: number) => 
   const { preview } = prepared;
   const known: OutgoingFile = {
     ...file,
+    kind: prepared.kind,
     width: prepared.width,
     height: prepared.height,
     thumbhash: prepared.thumbhash,
@@ -115,10 +116,11 @@ function describe({ uploaded, kind, width, height, duration_ms, thumbhash, alt }
 
 /** Uploads a picture of a user or group. Returns its id. */
 export async function uploadPicture(api: Api, picture: Blob, signal: AbortSignal): Promise<string> {
+  // Rendered in any case, so that it tells nothing but what it shows. Node renders nothing.
   const { renderPicture } = await import("./pictures.js");
-  // Rendered in any case, so that it tells nothing but what it shows.
-  const rendered = await renderPicture(picture, { side: PICTURE_SIDE, asFile: false });
-  const file = rendered?.file ?? rendered?.preview;
+  const canRender = typeof createImageBitmap !== "undefined";
+  const rendered = canRender ? await renderPicture(picture, { side: PICTURE_SIDE, asFile: false }) : { file: picture };
+  const file = rendered?.file ?? (rendered && "preview" in rendered ? rendered.preview : null);
   if (!file) throw new TidingsError("This picture cannot be used.", { code: "invalid_request", status: 400 });
   const request = { file_name: "picture", content_type: file.type, size: file.size, purpose: "picture" } as const;
   const form = await api.requestUpload(request, { signal });

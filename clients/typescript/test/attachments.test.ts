@@ -255,6 +255,19 @@ test("a message whose files are gone fails, and says why", async () => {
   expect(delivered()).toEqual([]);
 });
 
+test("links to files can be renewed, and the latest ones count", async () => {
+  const client = await connected();
+  const attachments = [{ kind: "image", file_name: "cat.jpg", url: "http://x/old" } as Attachment];
+  const { message } = model.send("bob", id, "", { attachments });
+  await pass(5 * SECOND);
+  expect(last(client)?.attachments[0]?.url).toBe("http://x/old");
+  const stored = model.chats.get(id)?.messages.at(-1);
+  if (stored) stored.attachments = [{ ...attachments[0], url: "http://x/new" } as Attachment];
+  void client.renewLinks(id, message.id);
+  await pass(SECOND);
+  expect(last(client)?.attachments[0]?.url).toBe("http://x/new");
+});
+
 test("the inbox shows the name of a file whose message has no text", async () => {
   const client = await connected();
   const more = { attachments: [{ kind: "image", file_name: "cat.jpg" } as Attachment] };

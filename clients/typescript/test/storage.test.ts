@@ -48,6 +48,19 @@ test("IndexedDB keeps entries", async () => {
   await checkStorage(() => indexedDbStorage("outbox", factory));
 });
 
+test("IndexedDB keeps the entries of a version that had no files", async () => {
+  vi.useRealTimers();
+  const factory = new IDBFactory();
+  const request = factory.open("outbox", 1);
+  request.onupgradeneeded = () => request.result.createObjectStore("outbox", { keyPath: "id" }).put(entry("a"));
+  await new Promise((resolve) => (request.onsuccess = resolve));
+  request.result.close();
+  const storage = indexedDbStorage("outbox", factory);
+  expect(await storage.all()).toEqual([entry("a")]);
+  await storage.update("b", () => entry("b"), [new Blob(["content"])]);
+  expect(await (await storage.files?.("b"))?.[0]?.text()).toBe("content");
+});
+
 test("a file keeps entries, even after a crash during a write", async () => {
   vi.useRealTimers();
   const folder = mkdtempSync(join(tmpdir(), "tidings-outbox-"));

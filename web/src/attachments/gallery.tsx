@@ -27,6 +27,7 @@ interface Props {
 
 /** All files of a message: pictures and videos in a grid, then the others in a list. */
 export function Gallery({ message, onOpen }: Props) {
+  const client = useTidings();
   const progress = useSelected((state) => state.uploads.get(message.key));
   const isUnkept = useSelected((state) => state.outbox.some(({ id, is_kept }) => id === message.key && is_kept === false));
   const all = message.attachments.map((attachment, at) => ({ attachment, at }));
@@ -38,7 +39,16 @@ export function Gallery({ message, onOpen }: Props) {
       {visual.length > 0 && (
         <div className={`pictures of-${Math.min(visual.length, 4)}`}>
           {visual.map(({ attachment, at }) => (
-            <Tile key={at} attachment={attachment} isAlone={visual.length === 1} onOpen={() => onOpen(message, at)}>
+            <Tile
+              key={at}
+              attachment={attachment}
+              isAlone={visual.length === 1}
+              onOpen={() => onOpen(message, at)}
+              onBroken={() => {
+                // The link may have expired. If the new one is the same, the picture stays broken.
+                if (message.status === "sent") client.renewLinks(message.conversation_id, message.id).catch(() => {});
+              }}
+            >
               {isPending && <Uploading message={message} part={progress?.[at]} name={attachment.file_name} />}
             </Tile>
           ))}
@@ -55,7 +65,13 @@ export function Gallery({ message, onOpen }: Props) {
   );
 }
 
-function Tile(props: { attachment: Attachment; isAlone: boolean; onOpen: () => void; children: React.ReactNode }) {
+function Tile(props: {
+  attachment: Attachment;
+  isAlone: boolean;
+  onOpen: () => void;
+  onBroken: () => void;
+  children: React.ReactNode;
+}) {
   const { attachment, isAlone } = props;
   const ratio = Math.min(MAX_RATIO, Math.max(MIN_RATIO, ratioOf(attachment)));
   // Small pictures are not enlarged, except to a size that can be hit.
@@ -82,13 +98,17 @@ function Tile(props: { attachment: Attachment; isAlone: boolean; onOpen: () => v
   return (
     <div className="tile" style={style}>
       <button className="open-picture" aria-label={`Open ${isVideo ? "video" : "picture"}: ${name}`} onClick={props.onOpen}>
-        <Picture attachment={isVideo && !attachment.preview_url ? { ...attachment, url: "" } : attachment} />
+        <Picture attachment={withoutVideo(attachment)} onBroken={props.onBroken} />
         {isVideo && <span className="duration">▶ {attachment.duration_ms !== null && formatDuration(attachment.duration_ms)}</span>}
       </button>
       {props.children}
     </div>
   );
 }
+
+/** A picture of a video is its preview; the video itself is no picture. */
+export const withoutVideo = (attachment: Attachment): Attachment =>
+  attachment.kind === "video" && !attachment.preview_url ? { ...attachment, url: "" } : attachment;
 
 /** How much of a file is uploaded, and a button that cancels its message. */
 function Uploading({ message, part, name }: { message: TimelineMessage; part: number | undefined; name: string }) {

@@ -7,7 +7,7 @@ import { useEffect, useRef, useState } from "react";
 import { linkTo } from "../route.js";
 import { attempt } from "../toasts.js";
 import { isVisual } from "./describe.js";
-import { FileLink } from "./gallery.js";
+import { FileLink, withoutVideo } from "./gallery.js";
 import { Picture } from "./picture.js";
 
 /** Messages that are loaded at a time. */
@@ -61,7 +61,7 @@ export function Media({ row, onClose }: { row: Conversation; onClose: () => void
           {pictures.map(({ message, attachment }) => (
             <li key={attachment.id}>
               <a href={linkTo(id, message)} aria-label={attachment.alt ?? attachment.file_name} onClick={onClose}>
-                <Picture attachment={attachment.kind === "video" && !attachment.preview_url ? { ...attachment, url: "" } : attachment} />
+                <Picture attachment={withoutVideo(attachment)} />
               </a>
             </li>
           ))}

@@ -36,8 +36,8 @@ function useSteadySource(url: string): string {
   return shown;
 }
 
-/** The picture itself. Fills its parent. */
-export function Picture({ attachment, isEager = false }: { attachment: Attachment; isEager?: boolean }) {
+/** The picture itself. Fills its parent. `onBroken` is called if it cannot be loaded. */
+export function Picture({ attachment, onBroken }: { attachment: Attachment; onBroken?: () => void }) {
   const url = useSteadySource(previewOf(attachment));
   const [broken, setBroken] = useState<string | null>(null);
   const background = placeholder(attachment.thumbhash);
@@ -50,11 +50,14 @@ export function Picture({ attachment, isEager = false }: { attachment: Attachmen
           <img
             src={url}
             alt={attachment.alt ?? ""}
-            loading={isEager ? "eager" : "lazy"}
+            loading="lazy"
             decoding="async"
             draggable={false}
             referrerPolicy="no-referrer"
-            onError={() => setBroken(url)}
+            onError={() => {
+              setBroken(url);
+              onBroken?.();
+            }}
           />
         )
       )}
