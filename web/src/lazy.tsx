@@ -92,10 +92,13 @@ async function withRetries(fetch: () => Promise<void>): Promise<void> {
 /** Fetches all parts when the browser is idle and, in case that fails, again when it is back online. */
 export function useFetchAhead(): void {
   useEffect(() => {
-    const fetchAll = () => fetchers.forEach((fetch) => fetch().catch(() => {}));
+    const fetchAll = async () => {
+      // One after the other, because parts add parts of their own.
+      for (let at = 0; at < fetchers.length; at += 1) await fetchers[at]?.().catch(() => {});
+    };
     // Safari has no idle callbacks.
     const onIdle = window.requestIdleCallback ?? ((work: () => void) => setTimeout(work, 2_000));
-    const fetchWhenIdle = () => void onIdle(fetchAll);
+    const fetchWhenIdle = () => void onIdle(() => void fetchAll());
     fetchWhenIdle();
     addEventListener("online", fetchWhenIdle);
     return () => removeEventListener("online", fetchWhenIdle);

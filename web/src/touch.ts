@@ -1,7 +1,7 @@
 // Touch screens: their keyboards, and gestures on messages.
 
 import { useRef, useState } from "react";
-import type { MouseEvent, MouseEventHandler, PointerEvent, PointerEventHandler } from "react";
+import type { MouseEvent, MouseEventHandler, PointerEvent, PointerEventHandler, TouchEvent, TouchEventHandler } from "react";
 
 /** Whether the main pointer is a mouse or the like, and so the keyboard probably a real one. */
 export const hasFinePointer = (): boolean => matchMedia("(pointer: fine)").matches;
@@ -20,7 +20,8 @@ const isInside = ({ currentTarget, target }: PointerEvent | MouseEvent) => targe
 export interface Gestures {
   offset: number;
   handlers: Record<"onPointerDown" | "onPointerMove" | "onPointerUp" | "onPointerCancel", PointerEventHandler> &
-    Record<"onClickCapture", MouseEventHandler>;
+    Record<"onClickCapture", MouseEventHandler> &
+    Record<"onTouchEnd", TouchEventHandler>;
 }
 
 /**
@@ -30,7 +31,6 @@ export interface Gestures {
 export function useGestures(onLongPress: () => void, onSwipe: () => void): Gestures {
   const [offset, setOffset] = useState(0);
   const touch = useRef<{ x: number; y: number; timer: ReturnType<typeof setTimeout> } | null>(null);
-
   /** Whether the touch was a gesture, so that it is no click as well. */
   const isGesture = useRef(false);
 
@@ -68,10 +68,14 @@ export function useGestures(onLongPress: () => void, onSwipe: () => void): Gestu
     isGesture.current = true;
     onSwipe();
   };
+  // Otherwise, the browser would click as well, and the focus would leave the menu, which closes it.
+  const onTouchEnd = (event: TouchEvent) => {
+    if (isGesture.current && event.cancelable) event.preventDefault();
+  };
   const onClickCapture = (event: MouseEvent) => {
     if (!isGesture.current || !isInside(event)) return;
     event.preventDefault();
     event.stopPropagation();
   };
-  return { offset, handlers: { onPointerDown, onPointerMove, onPointerUp, onPointerCancel: end, onClickCapture } };
+  return { offset, handlers: { onPointerDown, onPointerMove, onPointerUp, onPointerCancel: end, onClickCapture, onTouchEnd } };
 }

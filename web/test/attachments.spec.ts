@@ -3,7 +3,7 @@
 import { AxeBuilder } from "@axe-core/playwright";
 import type { Page } from "@playwright/test";
 
-import { jpeg, transfer, withMetadata } from "./pictures.js";
+import { jpeg, transfer, video, withMetadata } from "./pictures.js";
 import { Actor, expect, startDirectChat, test, uniqueName } from "./stack.js";
 import type { Fixtures } from "./stack.js";
 
@@ -62,6 +62,7 @@ test("pictures from a chooser, a drop and a paste arrive upright, small and with
   await expect(page.getByText("Drop files")).toHaveCount(0);
   await expect(tray(page).locator("img")).toHaveCount(2);
   await tray(page).getByRole("button", { name: "Remove image.png" }).click();
+  await page.getByRole("button", { name: "Describe holiday.jpg" }).click();
   await page.getByLabel("Description of holiday.jpg").fill("An orange sky");
   await expectAccessible(page, "tray");
   await ann.send("Look at this");
@@ -240,6 +241,25 @@ test("the viewer works with the keyboard, and pictures come in without a shift",
   await keyboard.press("Escape");
   await expect(viewer).toHaveCount(0);
   await expect(ben.page.getByRole("button", { name: "Open picture: photo-1.jpg" })).toBeFocused();
+});
+
+test("a video shows its poster, plays in place, and is not mistaken for a picture", async ({ newUser }) => {
+  const [ann, ben] = await twoUsers(newUser);
+  const { page } = ann;
+  await choose(page, await video(page, "square.webm"));
+  await expect(tray(page).getByText("Sent as it is")).toBeVisible();
+  await expect(tray(page).locator("img")).toBeVisible();
+  await ann.send("Watch");
+  await ben.open(ann.name);
+  const player = ben.message("Watch").locator("video");
+  await expect(player).toHaveAttribute("poster", /^http/);
+  const [film] = await attachmentsOf(ben, ann);
+  expect(film).toMatchObject({ kind: "video", width: 320, height: 180 });
+  expect((await bytes(film?.preview_url ?? "")).subarray(0, 2)).toEqual(Buffer.from([0xff, 0xd8]));
+  const box = await player.boundingBox();
+  expect((box?.width ?? 0) / (box?.height ?? 1)).toBeCloseTo(320 / 180, 1);
+  await player.evaluate((element: HTMLVideoElement) => element.play());
+  await expect.poll(() => player.evaluate((element: HTMLVideoElement) => element.currentTime)).toBeGreaterThan(0.2);
 });
 
 test("on a narrow page from right to left, everything fits, and the viewer is mirrored", async ({ newUser }) => {

@@ -29,6 +29,29 @@ export async function jpeg(page: Page, name: string, width: number, height: numb
   return { name, mimeType: "image/jpeg", buffer: Buffer.from(base64, "base64") };
 }
 
+/** Records a video of a second: a red square that grows. */
+export async function video(page: Page, name: string): Promise<TestFile> {
+  const bytes = await page.evaluate(async () => {
+    const canvas = Object.assign(document.createElement("canvas"), { width: 320, height: 180 });
+    const context = canvas.getContext("2d") as CanvasRenderingContext2D;
+    const recorder = new MediaRecorder(canvas.captureStream(20), { mimeType: "video/webm" });
+    const parts: Blob[] = [];
+    recorder.ondataavailable = ({ data }) => void parts.push(data);
+    recorder.start();
+    for (let frame = 1; frame <= 20; frame += 1) {
+      context.fillStyle = "red";
+      context.fillRect(0, 0, frame * 16, frame * 9);
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    await new Promise((resolve) => {
+      recorder.onstop = resolve;
+      recorder.stop();
+    });
+    return [...new Uint8Array(await new Blob(parts).arrayBuffer())];
+  });
+  return { name, mimeType: "video/webm", buffer: Buffer.from(bytes) };
+}
+
 /** Adds metadata to a JPEG, as a phone does: it was held upright (orientation 6), and somewhere (GPS). */
 export function withMetadata(file: TestFile): TestFile {
   const entry = (tag: number, type: number, count: number, value: number) => {

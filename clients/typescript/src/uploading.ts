@@ -117,10 +117,12 @@ function describe({ uploaded, kind, width, height, duration_ms, thumbhash, alt }
 /** Uploads a picture of a user or group. Returns its id. */
 export async function uploadPicture(api: Api, picture: Blob, signal: AbortSignal): Promise<string> {
   // Rendered in any case, so that it tells nothing but what it shows. Node renders nothing.
-  const { renderPicture } = await import("./pictures.js");
-  const canRender = typeof createImageBitmap !== "undefined";
-  const rendered = canRender ? await renderPicture(picture, { side: PICTURE_SIDE, asFile: false }) : { file: picture };
-  const file = rendered?.file ?? (rendered && "preview" in rendered ? rendered.preview : null);
+  let file: Blob | null | undefined = picture;
+  if (typeof createImageBitmap !== "undefined") {
+    const { renderPicture } = await import("./pictures.js");
+    const rendered = await renderPicture(picture, { side: PICTURE_SIDE, asFile: false });
+    file = rendered?.file ?? rendered?.preview;
+  }
   if (!file) throw new TidingsError("This picture cannot be used.", { code: "invalid_request", status: 400 });
   const request = { file_name: "picture", content_type: file.type, size: file.size, purpose: "picture" } as const;
   const form = await api.requestUpload(request, { signal });

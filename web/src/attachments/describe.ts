@@ -11,7 +11,7 @@ export function formatSize(bytes: number): string {
   for (; value >= 1_000 && at < UNITS.length - 1; at += 1) value /= 1_000;
   const unit = UNITS[at] ?? "byte";
   const maximumFractionDigits = value < 10 && at > 0 ? 1 : 0;
-  return new Intl.NumberFormat(undefined, { style: "unit", unit, unitDisplay: "short", maximumFractionDigits }).format(value);
+  return new Intl.NumberFormat(undefined, { style: "unit", unit, unitDisplay: at > 0 ? "short" : "long", maximumFractionDigits }).format(value);
 }
 
 /** Formats a duration as minutes and seconds. */

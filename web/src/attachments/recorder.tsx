@@ -15,7 +15,7 @@ const MAX_DURATION = 15 * 60_000;
 const MIN_DURATION = 500;
 const LEVEL_INTERVAL = 80;
 /** Number of levels that are shown. */
-const SHOWN_LEVELS = 60;
+const SHOWN_LEVELS = 200;
 
 interface Recording {
   recorder: MediaRecorder;

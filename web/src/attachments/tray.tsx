@@ -47,10 +47,11 @@ export default function Tray({ conversation, files }: { conversation: string; fi
 }
 
 function Item(props: { item: TrayFile; onAlt: (alt: string) => void; onRemove: () => void }) {
-  const { file, asFile, alt, durationMs } = props.item;
+  const { file, alt, durationMs } = props.item;
   const prepared = usePrepared(props.item);
   const preview = useObjectUrl(prepared ? (prepared.preview ?? (prepared.kind === "image" ? prepared.file : null)) : null);
   const isPicture = prepared?.kind === "image";
+  const [isDescribing, setIsDescribing] = useState(alt !== "");
   const size = prepared?.file.size ?? file.size;
   const note = prepared === undefined ? "Preparing…" : prepared?.kind === "video" ? "Sent as it is" : "";
   return (
@@ -65,17 +66,22 @@ function Item(props: { item: TrayFile; onAlt: (alt: string) => void; onRemove: (
           {formatSize(size)}
           {note && ` · ${note}`}
         </span>
-        {isPicture && (
+        {isPicture && isDescribing && (
           <input
             aria-label={`Description of ${file.name}`}
-            placeholder="Describe it for people who cannot see it"
+            placeholder="For people who cannot see it"
+            autoFocus={alt === ""}
             maxLength={MAX_ALT}
             dir="auto"
             value={alt}
             onChange={({ target }) => props.onAlt(target.value)}
           />
         )}
-        {isPicture && asFile && <span className="hidden">Sent as a file</span>}
+        {isPicture && !isDescribing && (
+          <button className="link small-text" aria-label={`Describe ${file.name}`} onClick={() => setIsDescribing(true)}>
+            Describe
+          </button>
+        )}
       </span>
       <button className="icon-button small" aria-label={`Remove ${file.name}`} onClick={props.onRemove}>
         <X aria-hidden />
