@@ -2,11 +2,12 @@
 
 import type { Conversation as Row, TimelineMessage } from "@tidings/client";
 import { useMessage, useSelected, useTidings } from "@tidings/client/react";
-import { Check, CheckCheck, ChevronDown, Clock3, CircleAlert, Copy, Eye, Pencil, Reply, RotateCcw, Trash2 } from "lucide-react";
+import { Check, CheckCheck, ChevronDown, Clock3, CircleAlert, Copy, Download, Eye, Pencil, Reply, RotateCcw, Trash2 } from "lucide-react";
 import { DropdownMenu } from "radix-ui";
 import { memo, useState } from "react";
 
 import { summary } from "./attachments/describe.js";
+import { saveAll } from "./attachments/download.js";
 import { Gallery } from "./attachments/gallery.js";
 import { LinkAttachment } from "./attachments/link.js";
 import { Avatar, hue } from "./avatar.js";
@@ -224,6 +225,11 @@ function Menu(
           {message.message_text && (
             <DropdownMenu.Item onSelect={() => void attempt(copy())}>
               <Copy aria-hidden /> Copy text
+            </DropdownMenu.Item>
+          )}
+          {isSent && message.attachments.length > 0 && (
+            <DropdownMenu.Item onSelect={() => void attempt(saveAll(message.attachments))}>
+              <Download aria-hidden /> Download
             </DropdownMenu.Item>
           )}
           {isMine && (

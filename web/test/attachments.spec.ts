@@ -176,6 +176,11 @@ test("a voice message is recorded, paused, sent and played", async ({ newUser })
   const position = () => ben.page.locator("audio").evaluate((audio: HTMLAudioElement) => [audio.currentTime > 0.3, audio.playbackRate]);
   await expect.poll(position).toEqual([true, 1.5]);
   await expectAccessible(ben.page, "voice message");
+  const downloading = ben.page.waitForEvent("download");
+  await ben.page.locator(".bubble").hover();
+  await ben.page.getByRole("button", { name: "Message actions" }).click();
+  await ben.page.getByRole("menuitem", { name: "Download" }).click();
+  expect((await downloading).suggestedFilename()).toMatch(/^voice-message\./);
 });
 
 test("the viewer works with the keyboard, and pictures come in without a shift", async ({ newUser }) => {

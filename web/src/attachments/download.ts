@@ -27,3 +27,8 @@ export async function save({ url, file_name }: Attachment): Promise<boolean> {
     return false;
   }
 }
+
+/** Saves several files, one after the other. */
+export async function saveAll(attachments: readonly Attachment[]): Promise<void> {
+  for (const attachment of attachments) await save(attachment);
+}
