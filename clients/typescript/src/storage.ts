@@ -10,7 +10,7 @@ export interface OutboxStorage {
   all(): Promise<OutboxEntry[]>;
   /**
    * Atomically replaces an entry by the result of `change`; undefined means no entry. Resolves with the new entry once
-   * it is stored. `files` are stored with a new entry, and removed with it.
+   * it is stored. `files` are stored before a new entry, so that no entry is without its files, and removed after it.
    */
   update(
     id: string,
@@ -29,6 +29,14 @@ const TIMEOUT = 2_000;
 const BYTES_PER_MS = 2_000;
 /** Maximum bytes of all files that are stored. */
 const MAX_STORED_BYTES = 250_000_000;
+/** Milliseconds after which files without an entry are removed: until then, the entry may be about to be stored. */
+const ORPHAN_AGE = 3_600_000;
+
+/** The files of an entry, and when they were stored. */
+interface StoredFiles {
+  files: readonly Blob[];
+  at: number;
+}
 
 /** Stores the outbox in memory: it is lost when the process ends. */
 export function memoryStorage(entries = new Map<string, OutboxEntry>()): OutboxStorage {
@@ -69,11 +77,27 @@ export function indexedDbStorage(name: string, factory: IDBFactory = indexedDB):
     await finished(request);
     // Otherwise, a tab that deletes the database would have to wait until this tab ends.
     request.result.onversionchange = () => request.result.close();
+    removeOrphans(request.result);
     return request.result;
   };
-  const begin = async (mode: IDBTransactionMode, ...tables: string[]): Promise<IDBTransaction> => {
+  /** Removes files whose entry was never stored, or removed without them, because the page was closed in between. */
+  const removeOrphans = (database: IDBDatabase) => {
+    const keys = database.transaction(TABLE).objectStore(TABLE).getAllKeys();
+    keys.onsuccess = () => {
+      const cursors = database.transaction(FILES, "readwrite").objectStore(FILES).openCursor();
+      cursors.onsuccess = () => {
+        const cursor = cursors.result;
+        if (!cursor) return;
+        const { at } = cursor.value as StoredFiles;
+        if (!keys.result.includes(cursor.key) && Math.abs(Date.now() - at) > ORPHAN_AGE) cursor.delete();
+        cursor.continue();
+      };
+    };
+  };
+  // Of one table only: while large files are written, entries can be read and changed.
+  const begin = async (mode: IDBTransactionMode, table: string): Promise<IDBTransaction> => {
     // The message has to be on disk before it counts as stored.
-    const start = async () => (await (opened ??= open())).transaction(tables, mode, { durability: "strict" });
+    const start = async () => (await (opened ??= open())).transaction(table, mode, { durability: "strict" });
     // Browsers close the database if memory is low or the user clears the site's data, and do not always tell.
     return start().catch(() => {
       opened = undefined;
@@ -85,26 +109,35 @@ export function indexedDbStorage(name: string, factory: IDBFactory = indexedDB):
     await finished(request);
     return request.result;
   };
+  const write = async (table: string, change: (table: IDBObjectStore) => IDBRequest): Promise<void> => {
+    const transaction = await begin("readwrite", table);
+    change(transaction.objectStore(table));
+    await finished(transaction);
+  };
   return {
     isShared: true,
     all: () => read(TABLE, (table) => table.getAll() as IDBRequest<OutboxEntry[]>),
     update: async (id, change, files) => {
-      const transaction = await begin("readwrite", TABLE, FILES);
+      if (files && files.length > 0) {
+        const record: StoredFiles = { files, at: Date.now() };
+        await write(FILES, (contents) => contents.put(record, id));
+      }
+      const transaction = await begin("readwrite", TABLE);
       const table = transaction.objectStore(TABLE);
-      const contents = transaction.objectStore(FILES);
       let entry: OutboxEntry | undefined;
+      let hasFiles = files !== undefined;
       const request = table.get(id) as IDBRequest<OutboxEntry | undefined>;
       request.onsuccess = () => {
         entry = change(request.result);
+        hasFiles ||= request.result?.files !== undefined;
         if (entry) table.put(entry);
         else table.delete(id);
-        if (entry && files) contents.put(files, id);
-        if (!entry && request.result?.files) contents.delete(id);
       };
       await finished(transaction);
+      if (!entry && hasFiles) await write(FILES, (contents) => contents.delete(id));
       return entry;
     },
-    files: (id) => read(FILES, (contents) => contents.get(id) as IDBRequest<readonly Blob[] | undefined>),
+    files: async (id) => (await read(FILES, (contents) => contents.get(id) as IDBRequest<StoredFiles | undefined>))?.files,
     clear: async () => {
       isCleared = true;
       opened?.then((database) => database.close()).catch(() => {});
@@ -155,7 +188,7 @@ export function defaultStorage(name: string): OutboxStorage {
         return entry;
       } catch {
         // It may have been stored after all, only too late.
-        stored.update(id, () => undefined).catch(() => {});
+        stored.update(id, () => undefined, []).catch(() => {});
       }
     }
     const changeUnkept = (entry: OutboxEntry | undefined) => {
