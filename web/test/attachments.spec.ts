@@ -126,7 +126,7 @@ test("an upload shows its progress, can be cancelled, and waits while offline", 
       const request = open.result.transaction("files").objectStore("files").getAll();
       await new Promise((resolve) => (request.onsuccess = resolve));
       open.result.close();
-      return (request.result as unknown[][]).map((files) => files.length);
+      return (request.result as { files: unknown[] }[]).map(({ files }) => files.length);
     });
   await expect.poll(isStored).toEqual([2]);
   await page.reload();

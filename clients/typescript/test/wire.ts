@@ -384,12 +384,16 @@ export class Browser {
     }
     const request = (name: string, options: { signal?: AbortSignal }, work: () => unknown) => {
       const before = this.#held.get(name) ?? Promise.resolve();
+      let onAbort = () => {};
       const aborted = new Promise<never>((_, reject) => {
-        options.signal?.addEventListener("abort", () => reject(options.signal?.reason));
-        if (options.signal?.aborted) reject(options.signal.reason);
+        onAbort = () => reject(options.signal?.reason);
+        options.signal?.addEventListener("abort", onAbort);
+        if (options.signal?.aborted) onAbort();
       });
       aborted.catch(() => {});
       const granted = before.then(() => options.signal?.throwIfAborted());
+      const forget = () => options.signal?.removeEventListener("abort", onAbort);
+      granted.then(forget, forget);
       const done = granted.then(work);
       this.#held.set(name, done.catch(() => {}));
       return Promise.race([granted, aborted]).then(() => done);
