@@ -284,6 +284,14 @@ test("on a narrow page from right to left, everything fits, and the viewer is mi
   await page.keyboard.press("ArrowLeft");
   await expect(count).toHaveText("2 of 2");
   await expectAccessible(page, "viewer, narrow");
+  // A finger that moves to the left turns back, as the text goes to the left.
+  const devtools = await page.context().newCDPSession(page);
+  const touch = (type: "touchStart" | "touchMove" | "touchEnd", x?: number) =>
+    devtools.send("Input.dispatchTouchEvent", { type, touchPoints: x === undefined ? [] : [{ x, y: 320 }] });
+  await touch("touchStart", 250);
+  for (const x of [200, 150, 100]) await touch("touchMove", x);
+  await touch("touchEnd");
+  await expect(count).toHaveText("1 of 2");
   await page.keyboard.press("Escape");
   await page.getByRole("button", { name: "Record a voice message" }).click();
   await expect(page.getByRole("timer")).toHaveText("0:01");
