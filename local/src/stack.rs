@@ -127,6 +127,7 @@ impl Stack {
         };
         table::create_if_missing(&Client::new(&config), &settings.table).await?;
         let (table, records) = (settings.table.clone(), streams(&config));
+        let file_origins = settings.bucket.as_ref().map(BucketSettings::origins).unwrap_or_default();
         let jwt_secret =
             settings.jwt_secret.clone().ok_or("TIDINGS_JWT_SECRET is not set: no token can be signed")?;
         let port = TcpListener::bind("127.0.0.1:0").await?;
@@ -156,7 +157,7 @@ impl Stack {
         let service =
             gateway::service(app.clone(), lambda.as_ref(), &sockets, &options.cors_origins, console);
         let demo = options.demo.is_some().then(|| jwt_secret.clone());
-        let service = service.merge(web::routes(&options.web_dir, demo));
+        let service = service.merge(web::routes(&options.web_dir, demo, &file_origins));
         servers.push(tokio::spawn(server::serve(listener, service, stopped, ServerLimits::default())));
         let sweeper = storage.as_ref().map(Storage::sweeping);
         Ok(Self {

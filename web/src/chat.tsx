@@ -43,6 +43,7 @@ export function Chat({ onSignOut }: { onSignOut: () => void }) {
   useNotifications();
   useReportViewing(route.conversation);
   useFailedEditToasts();
+  useUnkeptWarning();
   useShortcuts();
   useFetchAhead();
 
@@ -151,6 +152,17 @@ function useFailedEditToasts(): void {
     }
     reported.current = new Set(failedEdits.map(({ id }) => id));
   }, [outbox]);
+}
+
+/** Asks before the page is closed while it alone has the files of an unsent message. */
+function useUnkeptWarning(): void {
+  const hasUnkept = useSelected((state) => state.outbox.some(({ is_kept }) => is_kept === false));
+  useEffect(() => {
+    if (!hasUnkept) return;
+    const warn = (event: BeforeUnloadEvent) => event.preventDefault();
+    addEventListener("beforeunload", warn);
+    return () => removeEventListener("beforeunload", warn);
+  }, [hasUnkept]);
 }
 
 /** Global shortcuts: Ctrl+K focuses the search, Alt+↑ and Alt+↓ open the previous and next conversation. */

@@ -2,10 +2,11 @@
 
 import type { Conversation, Hit } from "@tidings/client";
 import { useConnection, useConversations, useMe, useMessage, useSelected, useTidings, useTyping } from "@tidings/client/react";
-import { BellOff, Check, CheckCheck, PenSquare, Search, X } from "lucide-react";
+import { BellOff, Check, CheckCheck, Image as ImageIcon, Mic, Paperclip, PenSquare, Search, Video, X } from "lucide-react";
 import { memo, useDeferredValue, useEffect, useMemo, useState } from "react";
 import { VList } from "virtua";
 
+import { KINDS, summary } from "./attachments/describe.js";
 import { Avatar } from "./avatar.js";
 import { showOverrides } from "./bidi.js";
 import { useToday } from "./clock.js";
@@ -223,9 +224,32 @@ function Preview({ row, isOpen }: { row: Conversation; isOpen: boolean }) {
     <span className="preview muted">
       {row.last_message_from_me &&
         (read === null ? <span>You: </span> : read ? <CheckCheck aria-label="Read" className="tick read" /> : <Check aria-label="Sent" className="tick" />)}
-      {text ? <bdi>{showOverrides(text)}</bdi> : <NoTextPreview conversation={row.conversation_id} message={row.last_message_id} />}
+      <KindIcon kind={row.last_message_kind} />
+      {row.last_message_kind === "voice" ? (
+        KINDS.voice
+      ) : text ? (
+        <bdi>{showOverrides(text)}</bdi>
+      ) : ( <NoTextPreview conversation={row.conversation_id} message={row.last_message_id} />
+      )}
     </span>
   );
+}
+
+/** Shows that the last message has files. */
+function KindIcon({ kind }: { kind: Conversation["last_message_kind"] }) {
+  switch (kind) {
+    case "image":
+      return <ImageIcon aria-label={KINDS.image} className="tick" />;
+    case "video":
+      return <Video aria-label={KINDS.video} className="tick" />;
+    case "voice":
+      return <Mic aria-hidden className="tick" />;
+    case "audio":
+    case "file":
+      return <Paperclip aria-label={KINDS[kind]} className="tick" />;
+    default:
+      return null;
+  }
 }
 
 /** Preview of a message without text. Loads the message, because the row does not tell why the text is empty. */
@@ -331,9 +355,7 @@ function MessageHit({ hit }: { hit: Hit }) {
         </span>
         <span className="preview muted">
           {title !== sender.name && <bdi>{sender.name}: </bdi>}
-          <bdi>
-            <RichText text={part.text} marks={part.marks} />
-          </bdi>
+          <bdi>{part.text ? <RichText text={part.text} marks={part.marks} /> : summary(hit)}</bdi>
         </span>
       </span>
     </a>

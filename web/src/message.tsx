@@ -2,10 +2,14 @@
 
 import type { Conversation as Row, TimelineMessage } from "@tidings/client";
 import { useMessage, useSelected, useTidings } from "@tidings/client/react";
-import { Check, CheckCheck, ChevronDown, Clock3, CircleAlert, Copy, Eye, Link2, Pencil, Reply, RotateCcw, Trash2 } from "lucide-react";
+import { Check, CheckCheck, ChevronDown, Clock3, CircleAlert, Copy, Download, Eye, Pencil, Reply, RotateCcw, Trash2 } from "lucide-react";
 import { DropdownMenu } from "radix-ui";
 import { memo, useState } from "react";
 
+import { summary } from "./attachments/describe.js";
+import { saveAll } from "./attachments/download.js";
+import { Gallery } from "./attachments/gallery.js";
+import { LinkAttachment } from "./attachments/link.js";
 import { Avatar, hue } from "./avatar.js";
 import { showOverrides } from "./bidi.js";
 import { copyText } from "./clipboard.js";
@@ -13,7 +17,7 @@ import { formatFull, formatTime } from "./dates.js";
 import { usePerson } from "./people.js";
 import { RichText, isJumbo } from "./rich-text.js";
 import { attempt, toast } from "./toasts.js";
-import { isImage, webUrl } from "./urls.js";
+import { useGestures } from "./touch.js";
 
 /** Callbacks for the actions that a conversation offers on its messages. */
 export interface MessageActions {
@@ -22,6 +26,8 @@ export interface MessageActions {
   onEdit: (message: TimelineMessage, text?: string) => void;
   onDelete: (message: TimelineMessage) => void;
   onReceipts: (message: TimelineMessage) => void;
+  /** Shows a file of the message, by its position, as large as the screen. */
+  onOpen: (message: TimelineMessage, at: number) => void;
 }
 
 /** A message. `isFirst` and `isLast` are relative to the group of messages of the same sender. */
@@ -38,8 +44,15 @@ export const MessageRow = memo(function MessageRow(
 ) {
   const { message, row, isMine, isFirst, isLast } = props;
   const client = useTidings();
+  const [isMenuOpen, setIsMenuOpen] = useState(false);
+  const canReply = message.status === "sent" && !message.is_deleted;
+  const { offset, handlers } = useGestures(
+    () => !message.is_deleted && setIsMenuOpen(true),
+    () => canReply && props.onReply(message),
+  );
   const withSender = row.type !== "direct" && !isMine;
-  const isOnlyEmoji = isJumbo(message.message_text) && !message.attachment_url && !message.reply_to;
+  const isOnlyEmoji =
+    isJumbo(message.message_text) && !message.attachment_url && message.attachments.length === 0 && !message.reply_to;
   const classes = [
     "message",
     isMine ? "mine" : "theirs",
@@ -53,7 +66,15 @@ export const MessageRow = memo(function MessageRow(
   return (
     <article className={classes.filter(Boolean).join(" ")} data-message={message.id}>
       {withSender && <Sender id={message.sender_id} isLast={isLast} />}
-      <div className="bubble">
+      <div
+        className="bubble"
+        {...handlers}
+        style={canReply && offset !== 0 ? { transform: `translateX(${offset}px)` } : {}}
+        onContextMenu={(event) => {
+          // A long touch opens the message's own menu.
+          if (isMenuOpen) event.preventDefault();
+        }}
+      >
         {withSender && isFirst && <SenderName id={message.sender_id} />}
         {message.reply_to && <Quote row={row} id={message.reply_to} onJump={props.onJump} />}
         {message.is_deleted ? (
@@ -62,7 +83,7 @@ export const MessageRow = memo(function MessageRow(
           </p>
         ) : (
           <>
-            {message.attachment_url && <Attachment url={message.attachment_url} type={message.attachment_type} />}
+            <Files message={message} onOpen={props.onOpen} />
             {message.message_text && (
               <p className="text" dir="auto">
                 <RichText text={message.message_text} />
@@ -77,7 +98,7 @@ export const MessageRow = memo(function MessageRow(
           </time>
           {isMine && !message.is_deleted && <Tick message={message} isGroup={row.type !== "direct"} />}
         </span>
-        {!message.is_deleted && <Menu {...props} />}
+        {!message.is_deleted && <Menu {...props} isOpen={isMenuOpen} setIsOpen={setIsMenuOpen} />}
       </div>
       {message.status === "failed" && (
         <p className="failed-note">
@@ -119,6 +140,11 @@ function FailedEdit({ message, onEdit }: Pick<MessageActions, "onEdit"> & { mess
   );
 }
 
+function Files({ message, onOpen }: Pick<MessageActions, "onOpen"> & { message: TimelineMessage }) {
+  if (message.attachments.length > 0) return <Gallery message={message} onOpen={onOpen} />;
+  return message.attachment_url ? <LinkAttachment url={message.attachment_url} type={message.attachment_type} /> : null;
+}
+
 function Sender({ id, isLast }: { id: string; isLast: boolean }) {
   const { name, photo } = usePerson(id);
   return <span className="sender">{isLast && <Avatar id={id} name={name} photo={photo} size="small" />}</span>;
@@ -156,7 +182,7 @@ function Quote({ row, id, onJump }: { row: Row; id: string; onJump: (message: st
         <>
           <SenderName id={quoted.sender_id} />
           <span className="quote-text" dir="auto">
-            {quoted.is_deleted ? "Message deleted" : showOverrides(quoted.message_text.slice(0, 300)) || "Attachment"}
+            {showOverrides(summary(quoted).slice(0, 300))}
           </span>
         </>
       ) : (
@@ -169,30 +195,15 @@ function Quote({ row, id, onJump }: { row: Row; id: string; onJump: (message: st
   );
 }
 
-function Attachment({ url, type }: { url: string; type: string | null }) {
-  const [isBroken, setIsBroken] = useState(false);
-  const href = webUrl(url);
-  if (!href) return <p className="text unavailable">This attachment cannot be shown</p>;
-  const { hostname, pathname } = new URL(href);
-  const name = pathname.split("/").at(-1) || hostname;
-  return (
-    <a className="attachment" href={href} target="_blank" rel="noopener noreferrer">
-      {isImage(href, type) && !isBroken ? (
-        <img src={href} alt={`Picture ${name}`} referrerPolicy="no-referrer" loading="lazy" onError={() => setIsBroken(true)} />
-      ) : (
-        <span className="file">
-          <Link2 aria-hidden />
-          <span>
-            <bdi className="file-name">{name}</bdi>
-            <span className="small-text">{hostname}</span>
-          </span>
-        </span>
-      )}
-    </a>
-  );
-}
-
-function Menu(props: MessageActions & { message: TimelineMessage; row: Row; isMine: boolean }) {
+function Menu(
+  props: MessageActions & {
+    message: TimelineMessage;
+    row: Row;
+    isMine: boolean;
+    isOpen: boolean;
+    setIsOpen: (isOpen: boolean) => void;
+  },
+) {
   const { message, isMine } = props;
   const isSent = message.status === "sent";
   const copy = async () => {
@@ -200,7 +211,7 @@ function Menu(props: MessageActions & { message: TimelineMessage; row: Row; isMi
     toast("Copied.");
   };
   return (
-    <DropdownMenu.Root modal={false}>
+    <DropdownMenu.Root modal={false} open={props.isOpen} onOpenChange={props.setIsOpen}>
       <DropdownMenu.Trigger className="menu-button" aria-label="Message actions">
         <ChevronDown aria-hidden />
       </DropdownMenu.Trigger>
@@ -214,6 +225,11 @@ function Menu(props: MessageActions & { message: TimelineMessage; row: Row; isMi
           {message.message_text && (
             <DropdownMenu.Item onSelect={() => void attempt(copy())}>
               <Copy aria-hidden /> Copy text
+            </DropdownMenu.Item>
+          )}
+          {isSent && message.attachments.length > 0 && (
+            <DropdownMenu.Item onSelect={() => void attempt(saveAll(message.attachments))}>
+              <Download aria-hidden /> Download
             </DropdownMenu.Item>
           )}
           {isMine && (

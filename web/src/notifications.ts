@@ -3,6 +3,7 @@
 import { useTidings } from "@tidings/client/react";
 import { useEffect } from "react";
 
+import { summary } from "./attachments/describe.js";
 import { showOverrides } from "./bidi.js";
 import { titleOf } from "./people.js";
 import { currentRoute, navigate } from "./route.js";
@@ -30,7 +31,7 @@ export function useNotifications(): void {
         if (!row || message.sender_id === me?.id || !shouldNotify(row.conversation_id)) return;
         if (Date.now() - Date.parse(message.sent_at) > MAX_AGE) return;
         try {
-          const text = showOverrides(message.message_text.slice(0, 200)) || "Attachment";
+          const text = showOverrides(summary(message).slice(0, 200));
           const notification = new Notification(titleOf(row), { body: text, tag: row.conversation_id });
           notification.onclick = () => {
             window.focus();

@@ -5,6 +5,7 @@ import { useMe, useTidings, useTimeline } from "@tidings/client/react";
 import { ArrowDown } from "lucide-react";
 import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "react";
 
+import { summary } from "./attachments/describe.js";
 import { useToday } from "./clock.js";
 import { formatDay, isSameDay } from "./dates.js";
 import { MessageRow } from "./message.js";
@@ -244,7 +245,7 @@ function Announcer({ id }: { id: string }) {
     () =>
       client.on("message.created", ({ conversation_id, data: { message } }) => {
         if (conversation_id !== id || message.sender_id === client.store.state.me?.id) return;
-        setAnnounced({ sender: message.sender_id, text: message.message_text.slice(0, 300) || "Attachment" });
+        setAnnounced({ sender: message.sender_id, text: summary(message).slice(0, 300) });
       }),
     [client, id],
   );

@@ -8,6 +8,8 @@ import type {
   Draft,
   Hit,
   Message,
+  NewAttachment,
+  NewUpload,
   OwnUser,
   Participant,
   Poll,
@@ -17,6 +19,7 @@ import type {
   RoomUser,
   Status,
   UnreadTotal,
+  Upload,
   User,
   Watermark,
 } from "./types.js";
@@ -54,11 +57,21 @@ export class Api {
     this.#onWrite = onWrite;
   }
 
+  /** The `fetch` that the application has set. @internal */
+  get fetch(): typeof fetch | undefined {
+    return this.#http.ownFetch;
+  }
+
   // Messages
 
   /** Sends a message. A retry with the same `client_message_id` within 24 h returns the same message. */
-  send(draft: Draft, options?: CallOptions): Promise<Message> {
+  send(draft: Draft & { attachments?: NewAttachment[] }, options?: CallOptions): Promise<Message> {
     return this.#write("POST", "/messages/send", draft, options);
+  }
+
+  /** Asks where to upload a file, which a message can name within a day. The form is valid for 15 minutes. */
+  requestUpload(file: NewUpload, options?: CallOptions): Promise<Upload> {
+    return this.#http.call("POST", "/api/attachments", file, options);
   }
 
   /** Edits the text of one of the caller's messages. */
@@ -157,7 +170,12 @@ export class Api {
   /** Updates a group or room; null removes the description or photo. Admins only. */
   updateConversation(
     conversationId: string,
-    change: { name?: string; description?: string | null; photo_url?: string | null },
+    change: {
+      name?: string;
+      description?: string | null;
+      photo_url?: string | null;
+      photo_attachment_id?: string;
+    },
     options?: CallOptions,
   ): Promise<Conversation> {
     return this.#write("PATCH", `/conversations/${encode(conversationId)}`, change, options);
@@ -224,7 +242,7 @@ export class Api {
 
   /** Updates the caller's profile; null removes the picture. */
   updateMe(
-    change: { full_name?: string; avatar_url?: string | null },
+    change: { full_name?: string; avatar_url?: string | null; avatar_attachment_id?: string },
     options?: CallOptions,
   ): Promise<OwnUser> {
     return this.#write("PATCH", "/users/me", change, options);

@@ -205,7 +205,12 @@ export class Chat {
       return;
     }
     if (message.version > known.message.version) known.message = message;
-    else if (message.version === known.message.version) known.message = withMoreReads(known.message, message);
+    else if (message.version === known.message.version) {
+      const merged = withMoreReads(known.message, message);
+      // Links to files expire, so the latest ones count.
+      const isRenewed = asOf >= known.asOf && message.attachments?.[0]?.url !== merged.attachments?.[0]?.url;
+      known.message = isRenewed ? { ...merged, attachments: message.attachments } : merged;
+    }
     known.asOf = max(known.asOf, asOf);
   }
 
@@ -293,7 +298,8 @@ export class Chat {
     this.activity = max(this.activity, message?.sent_at ?? "");
     return {
       ...row,
-      last_message: message ? [...message.message_text.slice(0, 200)].slice(0, 100).join("") : null,
+      last_message: message ? previewOf(message) : null,
+      last_message_kind: message ? kindOf(message) : null,
       last_message_id: message?.id ?? null,
       last_message_at: message?.sent_at ?? null,
       last_message_from_me: message?.sender_id === me,
@@ -377,6 +383,15 @@ export class Chat {
     entry.view = undefined;
     return (entry.withReads = isSame(message) ? message : { ...message, read, read_at, read_count });
   }
+}
+
+/** The preview of a message: the start of its text, or the name of its first file. */
+function previewOf({ message_text, attachments }: Message): string {
+  return [...(message_text || (attachments?.[0]?.file_name ?? "")).slice(0, 200)].slice(0, 100).join("");
+}
+
+function kindOf({ is_deleted, attachments, attachment_url }: Message): Conversation["last_message_kind"] {
+  return is_deleted ? "deleted" : (attachments?.[0]?.kind ?? (attachment_url === null ? "text" : "file"));
 }
 
 /** Of two copies of the same version, returns the one with more readers. */

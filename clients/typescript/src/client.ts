@@ -8,6 +8,7 @@ import type { CallOptions, TokenProvider } from "./http.js";
 import { notify } from "./listeners.js";
 import { MessageLoader } from "./message-loader.js";
 import { Outbox } from "./outbox.js";
+import { fileToSend, loadUploading } from "./outgoing-files.js";
 import { PresenceWatcher } from "./presence-watcher.js";
 import { randomId } from "./random-id.js";
 import type { SocketConstructor } from "./socket.js";
@@ -18,7 +19,8 @@ import { Sync } from "./sync.js";
 import { Tabs } from "./tabs.js";
 import type { TabTools } from "./tabs.js";
 import { onAbort, retrying } from "./time.js";
-import type { Conversation, Draft, Hit, Message, OwnUser, Status, TidingsEvent } from "./types.js";
+import type { Conversation, FileToSend, Hit, Message, NewDraft, OwnUser, Status, TidingsEvent } from "./types.js";
+import type { Prepared } from "./uploading.js";
 
 /** Options of `Tidings`. Only `url` and `token` are required. */
 export interface TidingsOptions {
@@ -190,14 +192,40 @@ export class Tidings {
 
   /**
    * Sends a message. It shows at once as `pending`, survives a reload, and is retried until the server has it. The
-   * promise may be ignored; it rejects if the message is refused, which the timeline shows as `failed`.
+   * promise may be ignored; it rejects if the message is refused, which the timeline shows as `failed`. Its files are
+   * uploaded first: `state.uploads` shows how far. To cancel it, `delete` it.
    */
-  send(draft: Draft): Promise<Message> {
+  send(draft: NewDraft): Promise<Message> {
     const outbox = this.#outbox;
     const direct = draft.recipient_id === undefined ? undefined : this.store.directWith(draft.recipient_id);
     if (!direct) return outbox.add(draft);
     const { recipient_id: _, ...rest } = draft;
     return outbox.add({ ...rest, conversation_id: direct });
+  }
+
+  /**
+   * Prepares a file as `send` does, to show what will be sent. The result is used when the same file is sent. Loads the
+   * code that only uploads need.
+   */
+  async prepare(file: Blob | FileToSend, options?: CallOptions): Promise<Prepared> {
+    return (await loadUploading()).prepare(fileToSend(file), options?.signal);
+  }
+
+  /** Uploads and sets the user's picture: at most 640 pixels of it. */
+  async setAvatar(picture: Blob, options?: CallOptions): Promise<OwnUser> {
+    const me = await this.api.updateMe({ avatar_attachment_id: await this.#uploadPicture(picture, options) }, options);
+    this.store.set({ me });
+    return me;
+  }
+
+  /** Uploads and sets the picture of a group or room. Admins only. */
+  async setPhoto(conversationId: string, picture: Blob, options?: CallOptions): Promise<Conversation> {
+    const photo_attachment_id = await this.#uploadPicture(picture, options);
+    return this.api.updateConversation(conversationId, { photo_attachment_id }, options);
+  }
+
+  async #uploadPicture(picture: Blob, options: CallOptions | undefined): Promise<string> {
+    return (await loadUploading()).uploadPicture(this.api, picture, this.#signal(options));
   }
 
   /** Retries a failed message or edit, by the id of its outbox entry. */
@@ -334,6 +362,11 @@ export class Tidings {
   /** Returns a single message, loaded if necessary; undefined if the user cannot see it. */
   message(conversationId: string, messageId: string, options?: CallOptions): Promise<Message | undefined> {
     return this.#messages.message(conversationId, messageId, this.#signal(options));
+  }
+
+  /** Gets new links to the files of a message. Links are good for at least a day after the message was loaded. */
+  async renewLinks(conversationId: string, messageId: string, options?: CallOptions): Promise<void> {
+    await this.#messages.renew(conversationId, messageId, this.#signal(options));
   }
 
   // Typing and presence

@@ -50,6 +50,8 @@ export interface State {
   typing: ReadonlyMap<string, readonly string[]>;
   /** By user id; only users who are watched or whose presence was pushed. */
   presence: ReadonlyMap<string, Presence>;
+  /** Uploaded fractions (0 to 1) of the files of messages that are being uploaded, by the message's id. */
+  uploads: ReadonlyMap<string, readonly number[]>;
   /** Unsent messages and unapplied changes, in sending order. */
   outbox: readonly OutboxEntry[];
 }
@@ -65,6 +67,7 @@ export const EMPTY_STATE: State = {
   timelines: new Map(),
   typing: new Map(),
   presence: new Map(),
+  uploads: new Map(),
   outbox: [],
 };
 

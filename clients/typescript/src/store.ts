@@ -11,6 +11,7 @@ import type { OutboxEntry } from "./outbox-entry.js";
 import { EMPTY_STATE, directConversation, isEqual, laneOf } from "./state.js";
 import type { State } from "./state.js";
 import { TimelineBuilder } from "./timeline.js";
+import type { LocalFile } from "./timeline.js";
 import type { Conversation, Message, Presence, TidingsEvent } from "./types.js";
 
 /**
@@ -264,6 +265,22 @@ export class Store {
       }
       this.#timelines.outbox = entries;
       this.#state = { ...this.#state, outbox: entries };
+    });
+  }
+
+  /** Addresses at which this page shows the files of unsent messages, by message. @internal */
+  get localFiles(): Map<string, readonly LocalFile[]> {
+    return this.#timelines.localFiles;
+  }
+
+  /** Sets how much of a message's files is uploaded; undefined if nothing is being uploaded. @internal */
+  setUploads(id: string, progress: readonly number[] | undefined): void {
+    this.batch(() => {
+      if (!progress && !this.#state.uploads.has(id)) return;
+      const uploads = new Map(this.#state.uploads);
+      if (progress) uploads.set(id, progress);
+      else uploads.delete(id);
+      this.#state = { ...this.#state, uploads };
     });
   }
 

@@ -1,8 +1,8 @@
 // Random schedules of user actions and faults: in the end, the store always shows the server's state.
 
-import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { afterEach, beforeAll, beforeEach, expect, test, vi } from "vitest";
 
-import { Tidings, memoryStorage } from "../src/index.js";
+import { Tidings, loadUploading, memoryStorage } from "../src/index.js";
 import type { Conversation, Message, OutboxStorage, TidingsEvent } from "../src/index.js";
 import { Chat } from "../src/chat.js";
 import { dice } from "./dice.js";
@@ -14,6 +14,8 @@ const USERS = ["alice", "bob", "carol"];
 const SCHEDULES = Number(process.env["SCHEDULES"] ?? 60);
 const STEPS = 60;
 
+// Loaded by the first upload otherwise, which takes time that the fake clock does not count.
+beforeAll(() => loadUploading());
 beforeEach(() => {
   vi.useFakeTimers({ now: new Date("2026-01-31T12:00:00Z") });
 });
@@ -50,7 +52,8 @@ class Schedule {
     const storage: OutboxStorage = {
       isShared: true,
       all: () => delay().then(() => shared.all()),
-      update: (id, change) => delay().then(() => shared.update(id, change)),
+      update: (id, change, files) => delay().then(() => shared.update(id, change, files)),
+      files: (id) => delay().then(() => shared.files?.(id)),
       clear: () => shared.clear(),
     };
     for (let tab = 0; tab < tabs; tab += 1) {
@@ -140,7 +143,8 @@ class Schedule {
         const text = this.text();
         const id = row.conversation_id;
         this.sent.set(id, [...(this.sent.get(id) ?? []), text]);
-        client.send({ conversation_id: id, message_text: text }).catch(ignore);
+        const files = this.below(3) === 0 ? [new Blob([text]), new Blob([`${text} again`])] : [];
+        client.send({ conversation_id: id, message_text: text, files }).catch(ignore);
         break;
       }
       case 3:

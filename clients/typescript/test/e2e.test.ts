@@ -104,6 +104,23 @@ describe.skipIf(!hasBinary)("against the server", () => {
     await until(bob, () => last(bob, id)?.message_text === "message 19");
   });
 
+  test("files arrive, and links to them need no token", async () => {
+    const [alice, bob] = await Promise.all([connected("alice"), connected("bob")]);
+    const { conversation_id: id } = await alice.openDirect("bob");
+    bob.open(id);
+    // The smallest picture: one pixel.
+    const gif = Uint8Array.from(atob("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"), (char) => char.charCodeAt(0));
+    const files = [new File([gif], "dot.gif", { type: "image/gif" }), new File(["plain"], "notes.txt", { type: "text/plain" })];
+    const { attachments } = await alice.send({ conversation_id: id, message_text: "", files });
+    expect(attachments).toMatchObject([
+      { kind: "image", file_name: "dot.gif", content_type: "image/gif", size: gif.length, width: 1, height: 1 },
+      { kind: "file", file_name: "notes.txt", size: 5 },
+    ]);
+    await until(bob, () => last(bob, id)?.attachments.length === 2);
+    const url = last(bob, id)?.attachments[1]?.url ?? "";
+    expect(await (await fetch(url)).text()).toBe("plain");
+  });
+
   test("history, inbox and search iterate over all pages", async () => {
     const alice = await connected("alice", { socketUrl: null });
     const rows = [];

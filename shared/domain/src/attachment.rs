@@ -18,6 +18,8 @@ const MAX_NAME: usize = 255;
 const MAX_TYPE: usize = 100;
 /// Maximum length of a thumbhash: 25 bytes in base64, with padding, and some room.
 const MAX_THUMBHASH: usize = 48;
+/// Maximum length of a description, in characters.
+const MAX_ALT: usize = 500;
 /// Maximum width and height that a client can name, in pixels.
 const MAX_SIDE: u32 = 65_535;
 /// Maximum duration that a client can name, in milliseconds: a week.
@@ -139,6 +141,9 @@ pub struct AttachmentFields {
     /// Whether the sound was recorded as a message.
     #[serde(default)]
     pub is_voice: bool,
+    /// A description for those who do not see the picture.
+    #[schemars(length(min = 1, max = MAX_ALT))]
+    pub alt: Option<String>,
 }
 
 impl AttachmentFields {
@@ -160,6 +165,8 @@ impl AttachmentFields {
             "A duration is at most a week."
         } else if !self.thumbhash.as_ref().is_none_or(is_hash) {
             "A thumbhash has 1-48 characters of base64."
+        } else if !self.alt.as_ref().is_none_or(|alt| (1..=MAX_ALT).contains(&alt.chars().count())) {
+            "An alt has 1-500 characters."
         } else {
             return Ok(());
         };
@@ -196,6 +203,9 @@ pub struct Attachment {
     /// The blurred form.
     #[serde(rename = "hash", default, skip_serializing_if = "Option::is_none")]
     pub thumbhash: Option<String>,
+    /// The description for those who do not see it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alt: Option<String>,
 }
 
 impl Attachment {
@@ -219,6 +229,7 @@ impl Attachment {
             height: self.height,
             duration_ms: self.duration_ms,
             thumbhash: self.thumbhash.clone(),
+            alt: self.alt.clone(),
             url,
             preview_url: preview.map(|preview| links.to(&preview)),
         }
@@ -242,6 +253,8 @@ pub struct AttachmentView {
     height: Option<u32>,
     duration_ms: Option<u32>,
     thumbhash: Option<String>,
+    /// A description for those who do not see it.
+    alt: Option<String>,
     /// Where to load the file, without a token. The same for a day, and good for at least another.
     pub(crate) url: String,
     /// Where to load the smaller picture.

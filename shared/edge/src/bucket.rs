@@ -47,6 +47,13 @@ pub struct BucketSettings {
 }
 
 impl BucketSettings {
+    /// The origins of which browsers load objects, and to which they upload them.
+    #[must_use]
+    pub fn origins(&self) -> Vec<String> {
+        let origin = |url: &str| url.split('/').take(3).collect::<Vec<_>>().join("/");
+        std::iter::once(self.url()).chain(self.files_url.clone()).map(|url| origin(&url)).collect()
+    }
+
     /// The bucket's URL, without a slash at its end.
     fn url(&self) -> String {
         let Self { name, endpoint, region, .. } = self;

@@ -333,6 +333,7 @@ impl Files {
             height,
             duration_ms: fields.duration_ms.filter(|_| has_duration),
             thumbhash: fields.thumbhash.clone().filter(|_| is_seen),
+            alt: fields.alt.clone(),
         }
     }
 

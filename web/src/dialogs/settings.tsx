@@ -6,6 +6,7 @@ import { useMe, useSelected, useTidings } from "@tidings/client/react";
 import { useEffect, useState } from "react";
 
 import { hasPassword } from "../account.js";
+import { PictureButton } from "../attachments/picture-button.js";
 import { Avatar } from "../avatar.js";
 import { setBlocked } from "../blocked.js";
 import { Form } from "../form.js";
@@ -52,14 +53,13 @@ function Profile() {
   const [saved, setSaved] = useState(me);
   const save = async (fields: FormData) => {
     const full_name = String(fields.get("name") ?? "").trim();
-    const avatar_url = String(fields.get("picture") ?? "").trim() || null;
-    setSaved(await client.api.updateMe({ ...(full_name ? { full_name } : {}), avatar_url }));
+    setSaved(await client.api.updateMe(full_name ? { full_name } : {}));
   };
   const set = async (status: Status) => {
     if (await attempt(client.setStatus(status))) toast("Status updated.");
   };
   return (
-    <Form submit="Save" look="secondary" success="Saved." onSubmit={save}>
+    <>
       <div className="profile-row">
         <Avatar id={saved?.id ?? ""} name={saved?.full_name ?? saved?.username ?? ""} photo={saved?.avatar_url} size="large" />
         <span className="grow">
@@ -76,15 +76,18 @@ function Profile() {
           </select>
         </label>
       </div>
-      <label>
-        Name
-        <input name="name" maxLength={100} dir="auto" defaultValue={me?.full_name ?? ""} />
-      </label>
-      <label>
-        Picture link
-        <input name="picture" type="url" maxLength={500} defaultValue={me?.avatar_url ?? ""} placeholder="https://…" />
-      </label>
-    </Form>
+      <PictureButton
+        hasPicture={Boolean(saved?.avatar_url)}
+        onChange={async (picture) => setSaved(await client.setAvatar(picture))}
+        onRemove={async () => setSaved(await client.api.updateMe({ avatar_url: null }))}
+      />
+      <Form submit="Save" look="secondary" success="Saved." onSubmit={save}>
+        <label>
+          Name
+          <input name="name" maxLength={100} dir="auto" defaultValue={me?.full_name ?? ""} />
+        </label>
+      </Form>
+    </>
   );
 }
 
