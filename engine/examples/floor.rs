@@ -123,7 +123,14 @@ fn report(name: &str, calls: usize, began: Instant) {
 }
 
 /// Runs calls from several tasks at once.
-fn run(runtime: &Runtime, engine: &Engine, name: &str, tasks: usize, operation: &'static str, bodies: Vec<String>) {
+fn run(
+    runtime: &Runtime,
+    engine: &Engine,
+    name: &str,
+    tasks: usize,
+    operation: &'static str,
+    bodies: Vec<String>,
+) {
     let count = bodies.len();
     let (bodies, next) = (Arc::new(bodies), Arc::new(AtomicUsize::new(0)));
     let began = Instant::now();

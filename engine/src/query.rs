@@ -13,8 +13,8 @@ use serde::Deserialize;
 use crate::capacity::{Capacity, Report, read_units};
 use crate::error::{Error, invalid};
 use crate::expression::condition::{Comparison, Condition, Operand};
-use crate::expression::projection::{Projection, select};
 use crate::expression::placeholders::{Bindings, Uses};
+use crate::expression::projection::{Projection, select};
 use crate::expression::{self, Parsed};
 use crate::json;
 use crate::storage::{self, Range};
@@ -73,7 +73,9 @@ impl Query {
             || input.index_name.is_some()
             || input.scan_index_forward.is_some()
         {
-            return Err(invalid("the local engine scans only tables, in their order, without a key condition"));
+            return Err(invalid(
+                "the local engine scans only tables, in their order, without a key condition",
+            ));
         }
         Self::new(input)
     }
@@ -152,7 +154,12 @@ impl Query {
     }
 
     /// Checks what depends on the table or index.
-    fn check(&self, table: &Table, index: Option<&Index>, projected: Option<&[Vec<&str>]>) -> Result<(), Error> {
+    fn check(
+        &self,
+        table: &Table,
+        index: Option<&Index>,
+        projected: Option<&[Vec<&str>]>,
+    ) -> Result<(), Error> {
         if let Some(index) = index {
             if self.consistent {
                 return Err(invalid("Consistent reads are not supported on global secondary indexes"));
@@ -239,7 +246,7 @@ struct Page {
 /// Returns the values of a source's keys in an `ExclusiveStartKey`.
 fn position(source: &Source, start: &Item, range: Option<&Range>) -> Result<Vec<String>, Error> {
     let key = |name| match start.get(name) {
-        Some(Value::S(text)) => Some(text.clone()),
+        Some(Value::S(text)) if !text.is_empty() => Some(text.clone()),
         _ => None,
     };
     let keys: Option<Vec<String>> = source.keys.iter().map(key).collect();
@@ -252,7 +259,9 @@ fn position(source: &Source, start: &Item, range: Option<&Range>) -> Result<Vec<
         range.partition == keys[0] && std::ops::RangeBounds::<[u8]>::contains(&(low, high), sort)
     });
     if !is_inside {
-        return Err(invalid("The provided starting key is outside query boundaries based on provided conditions"));
+        return Err(invalid(
+            "The provided starting key is outside query boundaries based on provided conditions",
+        ));
     }
     Ok(keys)
 }
@@ -280,9 +289,8 @@ fn range(condition: &Condition, bindings: &Bindings, source: &Source) -> Result<
             return Err(invalid("KeyConditionExpressions must only contain one condition per key"));
         }
     }
-    let partition = partition.ok_or_else(|| {
-        invalid(format!("Query condition missed key schema element: {}", source.keys[0]))
-    })?;
+    let partition = partition
+        .ok_or_else(|| invalid(format!("Query condition missed key schema element: {}", source.keys[0])))?;
     let (low, high) = sort.unwrap_or((Bound::Unbounded, Bound::Unbounded));
     Ok(Range { partition: partition.to_owned(), low, high })
 }

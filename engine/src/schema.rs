@@ -200,9 +200,7 @@ impl IndexInput {
 impl StreamInput {
     fn into_stream(self, now: i64) -> Result<Option<Stream>, Error> {
         match (self.stream_enabled, self.stream_view_type) {
-            (true, Some(view)) => {
-                Ok(Some(Stream { label: label(now), images: view == ViewType::NewImage }))
-            }
+            (true, Some(view)) => Ok(Some(Stream { label: label(now), images: view == ViewType::NewImage })),
             (false, None) => Ok(None),
             _ => Err(invalid("StreamViewType must be given if the stream is enabled, and only then")),
         }
@@ -368,7 +366,11 @@ impl UpdateTimeToLive {
         storage::visit(connection, &table.source, None, true, None, |json, _| {
             let item = storage::parse(json)?;
             if let Some(expires) = table.expiry_of(&item) {
-                expiring.push((table.key_of(&item)?, Stored { json: json.to_vec(), size: item_size(&item) }, expires));
+                expiring.push((
+                    table.key_of(&item)?,
+                    Stored { json: json.to_vec(), size: item_size(&item) },
+                    expires,
+                ));
             }
             Ok(true)
         })?;

@@ -31,7 +31,9 @@ impl Single {
             Returned::AllNew => kind == Kind::Update,
         };
         if !is_known {
-            return Err(invalid("the local engine returns the old item of a put or deletion, or the new one of an update"));
+            return Err(invalid(
+                "the local engine returns the old item of a put or deletion, or the new one of an update",
+            ));
         }
         Ok(Self { write, returned, report: report.unwrap_or_default() })
     }

@@ -49,9 +49,8 @@ pub(crate) fn create_items(connection: &Connection, source: &Source) -> Result<(
 pub(crate) fn create_entries(connection: &Connection, source: &Source) -> Result<(), Error> {
     let (id, keys) = (source.id, columns(source));
     let columns = source.keys.iter().enumerate().map(|(at, _)| format!("k{at} BLOB, ")).collect::<String>();
-    let sql = format!(
-        "CREATE TABLE s{id} ({columns}item BLOB, size INTEGER, PRIMARY KEY ({keys})) WITHOUT ROWID"
-    );
+    let sql =
+        format!("CREATE TABLE s{id} ({columns}item BLOB, size INTEGER, PRIMARY KEY ({keys})) WITHOUT ROWID");
     Ok(connection.execute_batch(&sql)?)
 }
 
@@ -180,8 +179,7 @@ fn selection<'a>(
     let order: Vec<String> = columns.iter().map(|column| format!("{column}{direction}")).collect();
     let conditions =
         if conditions.is_empty() { String::new() } else { format!(" WHERE {}", conditions.join(" AND ")) };
-    let sql =
-        format!("SELECT item, size FROM s{}{conditions} ORDER BY {}", source.id, order.join(", "));
+    let sql = format!("SELECT item, size FROM s{}{conditions} ORDER BY {}", source.id, order.join(", "));
     (sql, values)
 }
 

@@ -12,8 +12,8 @@ use serde::Deserialize;
 use crate::capacity::{Capacity, Report, write_units};
 use crate::error::{Error, invalid};
 use crate::expression::condition::Condition;
-use crate::expression::update::Update;
 use crate::expression::placeholders::{Bindings, Uses};
+use crate::expression::update::Update;
 use crate::expression::{self, Parsed};
 use crate::storage::{self, Stored};
 use crate::stream::{self, Change};
@@ -96,7 +96,8 @@ impl WriteInput {
             names: self.expression_attribute_names.unwrap_or_default(),
             values: self.expression_attribute_values.unwrap_or_default(),
         };
-        let uses = [condition.as_ref().map(|one| &**one as &dyn Uses), update.as_ref().map(|one| &**one as _)];
+        let uses =
+            [condition.as_ref().map(|one| &**one as &dyn Uses), update.as_ref().map(|one| &**one as _)];
         bindings.check(&uses.into_iter().flatten().collect::<Vec<_>>())?;
         if let Some(condition) = &condition {
             condition.tree.check(&bindings)?;
@@ -194,7 +195,11 @@ impl Write {
     }
 
     /// Checks the write and plans it.
-    pub(crate) fn plan<'a>(&'a self, connection: &Connection, tables: &'a Tables) -> Result<Plan<'a>, Refusal> {
+    pub(crate) fn plan<'a>(
+        &'a self,
+        connection: &Connection,
+        tables: &'a Tables,
+    ) -> Result<Plan<'a>, Refusal> {
         self.check(connection, tables, self.key(tables)?)?.plan()
     }
 }

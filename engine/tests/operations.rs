@@ -1,1 +1,295 @@
-//! What the engine refuses, its limits, tables, indexes and the stream.
+//! What the engine refuses, its limits, tables, indexes, the time to live and the stream.
+
+use std::time::Instant;
+
+use engine::{Engine, Options};
+use serde_json::{Value, json};
+
+use crate::engines::{NOW, OPTIONS, TABLE, call, definition, in_memory, records, refuse, succeed};
+
+fn engine() -> Engine {
+    let engine = in_memory();
+    succeed(&engine, "CreateTable", &definition());
+    engine
+}
+
+fn key(sk: &str) -> Value {
+    json!({"pk": {"S": "p"}, "sk": {"S": sk}})
+}
+
+fn put(engine: &Engine, sk: &str, attributes: &[(&str, Value)]) {
+    let mut item = key(sk);
+    for (name, value) in attributes {
+        item[name] = value.clone();
+    }
+    succeed(engine, "PutItem", &json!({"TableName": TABLE, "Item": item}));
+}
+
+#[test]
+fn what_is_not_supported_is_refused() {
+    let engine = engine();
+    let get = |name: &str, value: Value| {
+        let mut get = json!({"TableName": TABLE, "Key": key("s")});
+        get[name] = value;
+        ("GetItem", get)
+    };
+    let update = |update: &str| {
+        let values = json!({":v": {"N": "1"}});
+        let update = json!({"TableName": TABLE, "Key": key("s"), "UpdateExpression": update, "ExpressionAttributeValues": values});
+        ("UpdateItem", update)
+    };
+    let delete = |condition: &str| {
+        let values = json!({":v": {"N": "1"}});
+        let delete = json!({"TableName": TABLE, "Key": key("s"), "ConditionExpression": condition, "ExpressionAttributeValues": values});
+        ("DeleteItem", delete)
+    };
+    let query = |name: &str, value: Value| {
+        let mut query = json!({
+            "TableName": TABLE, "KeyConditionExpression": "pk = :v", "ExpressionAttributeValues": {":v": {"S": "p"}},
+        });
+        query[name] = value;
+        ("Query", query)
+    };
+    for (operation, request) in [
+        ("TransactGetItems", json!({"TransactItems": []})),
+        ("ExecuteStatement", json!({"Statement": "SELECT * FROM tidings"})),
+        ("", json!({})),
+        get("Unknown", json!(1)),
+        get("ProjectionExpression", json!("n")),
+        query("Select", json!("COUNT")),
+        query("KeyConditions", json!({})),
+        query("Limit", json!(0)),
+        query("IndexName", json!("none")),
+        query("KeyConditionExpression", json!("pk > :v")),
+        query("KeyConditionExpression", json!("sk = :v")),
+        query("KeyConditionExpression", json!("pk = :v AND n = :v")),
+        query("KeyConditionExpression", json!("pk = :v OR sk = :v")),
+        query("FilterExpression", json!("sk = :v")),
+        query("ExclusiveStartKey", key("")),
+        query("ExclusiveStartKey", json!({"pk": {"S": "other"}, "sk": {"S": "s"}})),
+        query("ExclusiveStartKey", json!({"pk": {"S": "p"}})),
+        query("ProjectionExpression", json!("a, a.b")),
+        query("ProjectionExpression", json!("a[0]")),
+        update("SET n = n + :v"),
+        update("SET n = list_append(n, :v)"),
+        update("SET a.b = :v"),
+        update("SET n = :v SET m = :v"),
+        update("SET n = :v, n = :v"),
+        update("SET n = :v REMOVE n"),
+        update("SET sk = :v"),
+        update("DELETE n :v"),
+        update("ADD n :missing"),
+        update("SET names = :v"),
+        update("SET #n = :v"),
+        update(""),
+        delete("size(n) = :v"),
+        delete("contains(n, :v)"),
+        delete("NOT n = :v"),
+        delete("n <> :v"),
+        delete("n IN (:v)"),
+        delete("begins_with(n, :v)"),
+        delete("n = :v AND"),
+        delete("((n = :v))"),
+        delete("n = :v AND attribute_exists(#m)"),
+        delete("attribute_exists(n)"),
+        delete(&format!("{}n = :v", "(".repeat(40))),
+        delete(&format!("n = :v{}", " ".repeat(5000))),
+        (
+            "PutItem",
+            json!({"TableName": TABLE, "Item": {"pk": {"S": "p"}, "sk": {"S": "s"}, "set": {"SS": ["a"]}}}),
+        ),
+        (
+            "PutItem",
+            json!({"TableName": TABLE, "Item": {"pk": {"S": "p"}, "sk": {"S": "s"}, "n": {"N": "x"}}}),
+        ),
+        ("PutItem", json!({"TableName": TABLE, "Item": {"pk": {"S": "p"}, "sk": {"S": "s"}, "n": {}}})),
+        (
+            "PutItem",
+            json!({"TableName": TABLE, "Item": {"pk": {"S": "p"}, "sk": {"S": "s"}, "n": {"S": "", "N": "1"}}}),
+        ),
+        (
+            "PutItem",
+            json!({"TableName": TABLE, "Item": {"pk": {"S": "p"}, "sk": {"S": "s"}, "n": {"NULL": false}}}),
+        ),
+        ("PutItem", json!({"TableName": TABLE, "Key": key("s")})),
+        ("PutItem", json!({"TableName": TABLE, "Item": key("s"), "UpdateExpression": "REMOVE n"})),
+        ("PutItem", json!({"TableName": TABLE, "Item": key("s"), "ReturnValues": "ALL_NEW"})),
+        ("UpdateItem", json!({"TableName": TABLE, "Key": key("s"), "ReturnValues": "UPDATED_NEW"})),
+        ("Scan", json!({"TableName": TABLE, "Segment": 0, "TotalSegments": 2})),
+        ("Scan", json!({"TableName": TABLE, "IndexName": "activity"})),
+        ("TransactWriteItems", json!({"TransactItems": []})),
+        (
+            "TransactWriteItems",
+            json!({"TransactItems": [{"ConditionCheck": {"TableName": TABLE, "Key": key("s")}}]}),
+        ),
+        ("TransactWriteItems", json!({"TransactItems": [{"Get": {"TableName": TABLE, "Key": key("s")}}]})),
+    ] {
+        let (kind, body) = refuse(&engine, operation, &request);
+        assert_eq!(kind, "ValidationException", "{operation} {request}: {body}");
+    }
+    // AWS refuses these ranges and comparisons everywhere, dynoxide only in places.
+    for condition in ["n BETWEEN :b AND :a", "n < :flag", "begins_with(n, :flag)"] {
+        let mut delete = json!({"TableName": TABLE, "Key": key("s"), "ConditionExpression": condition});
+        let values = [(":a", json!({"S": "a"})), (":b", json!({"S": "b"})), (":flag", json!({"BOOL": true}))];
+        let used: Vec<_> = values.into_iter().filter(|(name, _)| condition.contains(name)).collect();
+        delete["ExpressionAttributeValues"] =
+            used.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        assert_eq!(refuse(&engine, "DeleteItem", &delete).0, "ValidationException", "{condition}");
+        let transaction = json!({"TransactItems": [{"Delete": delete}]});
+        assert_eq!(
+            refuse(&engine, "TransactWriteItems", &transaction).0,
+            "ValidationException",
+            "{condition}"
+        );
+    }
+    let query = json!({
+        "TableName": TABLE, "IndexName": "unread", "KeyConditionExpression": "pk = :v",
+        "ExpressionAttributeValues": {":v": {"S": "p"}}, "ProjectionExpression": "head",
+    });
+    assert!(
+        refuse(&engine, "Query", &query).1["message"].as_str().unwrap().contains("does not project [head]")
+    );
+    assert_eq!(succeed(&engine, "Scan", &json!({"TableName": TABLE}))["Count"], 0, "nothing was written");
+}
+
+#[test]
+fn bodies_that_are_not_json_are_refused() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let engine = engine();
+    for body in ["", "{", "[1]", "null", "\u{0}"] {
+        let (status, answer) = runtime.block_on(engine.call("GetItem", body.as_bytes()));
+        let answer: Value = serde_json::from_slice(&answer).unwrap();
+        assert_eq!(status, 400, "{answer}");
+    }
+    let deep = format!("{}{}", r#"{"TableName":"t","Key":{"a":"#, r#"{"M":{"a":"#.repeat(100_000));
+    assert_eq!(runtime.block_on(engine.call("GetItem", deep.as_bytes())).0, 400);
+}
+
+#[test]
+fn sizes_are_limited() {
+    let engine = engine();
+    let item = |sk: &str, size: usize| {
+        let mut item = key(sk);
+        item["x"] = json!({"S": "x".repeat(size)});
+        item
+    };
+    // The names and the key have 9 bytes.
+    let limit = 400 * 1024 - 7;
+    succeed(&engine, "PutItem", &json!({"TableName": TABLE, "Item": item("s", limit)}));
+    let too_large = json!({"TableName": TABLE, "Item": item("s", limit + 1)});
+    assert_eq!(refuse(&engine, "PutItem", &too_large).0, "ValidationException");
+    let update = json!({
+        "TableName": TABLE, "Key": key("s"), "UpdateExpression": "SET y = :y",
+        "ExpressionAttributeValues": {":y": {"S": "y"}},
+    });
+    assert_eq!(refuse(&engine, "UpdateItem", &update).0, "ValidationException");
+    let (kind, body) = refuse(&engine, "TransactWriteItems", &json!({"TransactItems": [{"Update": update}]}));
+    assert_eq!(
+        (kind.as_str(), &body["CancellationReasons"][0]["Code"]),
+        ("TransactionCanceledException", &json!("ValidationError"))
+    );
+    let puts = |count: usize, size: usize| {
+        let puts =
+            (0..count).map(|n| json!({"Put": {"TableName": TABLE, "Item": item(&format!("t{n}"), size)}}));
+        json!({"TransactItems": puts.collect::<Vec<_>>()})
+    };
+    succeed(&engine, "TransactWriteItems", &puts(100, 10));
+    assert_eq!(refuse(&engine, "TransactWriteItems", &puts(101, 10)).0, "ValidationException");
+    assert_eq!(refuse(&engine, "TransactWriteItems", &puts(11, 399_000)).0, "ValidationException");
+    // A page has up to 1 MB, a batch up to 16 MB.
+    for n in 0..50 {
+        succeed(&engine, "PutItem", &json!({"TableName": TABLE, "Item": item(&format!("u{n:02}"), 399_000)}));
+    }
+    let query = json!({
+        "TableName": TABLE, "KeyConditionExpression": "pk = :p AND begins_with(sk, :u)",
+        "ExpressionAttributeValues": {":p": {"S": "p"}, ":u": {"S": "u"}}, "ReturnConsumedCapacity": "TOTAL",
+    });
+    let page = succeed(&engine, "Query", &query);
+    assert_eq!(
+        (&page["Count"], &page["ScannedCount"], &page["LastEvaluatedKey"]),
+        (&json!(2), &json!(2), &key("u01"))
+    );
+    assert_eq!(page["ConsumedCapacity"]["CapacityUnits"], 97.5);
+    let keys: Vec<Value> = (0..50).map(|n| key(&format!("u{n:02}"))).collect();
+    let batch = json!({"RequestItems": {TABLE: {"Keys": keys, "ConsistentRead": true}}});
+    let page = succeed(&engine, "BatchGetItem", &batch);
+    let rest = &page["UnprocessedKeys"][TABLE];
+    assert_eq!(
+        (page["Responses"][TABLE].as_array().unwrap().len(), rest["Keys"].as_array().unwrap().len()),
+        (42, 8)
+    );
+    assert_eq!(rest["ConsistentRead"], true);
+}
+
+#[test]
+fn an_index_that_is_added_has_all_items() {
+    let engine = engine();
+    for n in 0..50 {
+        let peer = if n == 7 { json!({"N": "7"}) } else { json!({"S": format!("{:02}", 50 - n)}) };
+        put(&engine, &format!("s{n:02}"), &[("peer", peer), ("n", json!({"N": n.to_string()}))]);
+    }
+    let index = |name: &str, shown: Value| {
+        json!({"Create": {
+            "IndexName": name,
+            "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "peer", "KeyType": "RANGE"}],
+            "Projection": shown,
+        }})
+    };
+    let attributes = json!([{"AttributeName": "pk", "AttributeType": "S"}, {"AttributeName": "peer", "AttributeType": "S"}]);
+    let update = |updates: Value| json!({"TableName": TABLE, "AttributeDefinitions": attributes, "GlobalSecondaryIndexUpdates": updates});
+    let both = json!([
+        index("peers", json!({"ProjectionType": "KEYS_ONLY"})),
+        index("all", json!({"ProjectionType": "ALL"}))
+    ]);
+    succeed(&engine, "UpdateTable", &update(both));
+    let query = |index: &str| {
+        json!({
+            "TableName": TABLE, "IndexName": index, "KeyConditionExpression": "pk = :p", "Limit": 1,
+            "ExpressionAttributeValues": {":p": {"S": "p"}},
+        })
+    };
+    let entry = json!({"pk": {"S": "p"}, "sk": {"S": "s49"}, "peer": {"S": "01"}});
+    let page = succeed(&engine, "Query", &query("peers"));
+    assert_eq!((&page["Items"][0], &page["LastEvaluatedKey"]), (&entry, &entry));
+    assert_eq!(succeed(&engine, "Query", &query("all"))["Items"][0]["n"]["N"], "49");
+    // Later writes change it, and it can be deleted.
+    put(&engine, "s49", &[("peer", json!({"S": "99"}))]);
+    assert_eq!(succeed(&engine, "Query", &query("peers"))["Items"][0]["sk"]["S"], "s48");
+    let described = succeed(&engine, "DescribeTable", &json!({"TableName": TABLE}));
+    assert_eq!(described["Table"]["GlobalSecondaryIndexes"].as_array().unwrap().len(), 4);
+    let again = update(json!([index("peers", json!({"ProjectionType": "ALL"}))]));
+    assert_eq!(refuse(&engine, "UpdateTable", &again).0, "ValidationException");
+    succeed(&engine, "UpdateTable", &update(json!([{"Delete": {"IndexName": "peers"}}])));
+    assert_eq!(refuse(&engine, "Query", &query("peers")).0, "ValidationException");
+    assert_eq!(refuse(&engine, "CreateTable", &definition()).0, "ResourceInUseException");
+}
+
+#[test]
+fn only_chosen_changes_are_recorded() {
+    let options =
+        Options { is_recorded: |change, sort| change == "INSERT" && sort.starts_with("L#"), ..OPTIONS };
+    let engine = Engine::in_memory(options).unwrap();
+    let mut table = definition();
+    table["StreamSpecification"]["StreamViewType"] = "KEYS_ONLY".into();
+    succeed(&engine, "CreateTable", &table);
+    for sk in ["L#1", "M#1", "L#1", "L#2"] {
+        put(&engine, sk, &[("n", json!({"N": sk.len().to_string()}))]);
+    }
+    put(&engine, "L#1", &[]);
+    succeed(&engine, "DeleteItem", &json!({"TableName": TABLE, "Key": key("L#1")}));
+    let records = records(|operation, request| call(&engine, operation, request));
+    let keys: Vec<&Value> = records.iter().map(|record| &record["dynamodb"]["Keys"]["sk"]["S"]).collect();
+    assert_eq!(keys, ["L#1", "L#2"]);
+    let change = &records[0]["dynamodb"];
+    assert_eq!((&change["SizeBytes"], change.get("NewImage")), (&json!(8), None));
+    assert_eq!(change["ApproximateCreationDateTime"], NOW / 1000);
+    assert_ne!(records[0]["eventID"], records[1]["eventID"]);
+}
+
+#[test]
+fn an_engine_in_memory_starts_at_once() {
+    let began = Instant::now();
+    let engines: Vec<Engine> = (0..100).map(|_| engine()).collect();
+    assert!(began.elapsed().as_millis() < 5000, "{:?}", began.elapsed());
+    drop(engines);
+}

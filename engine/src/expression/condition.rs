@@ -114,7 +114,8 @@ impl Condition {
                 let (low, high) = (low.find(item, bindings)?, high.find(item, bindings)?);
                 match (value, low, high) {
                     (Some(value), Some(low), Some(high)) => {
-                        Comparison::LessOrEqual.holds(low, value) && Comparison::LessOrEqual.holds(value, high)
+                        Comparison::LessOrEqual.holds(low, value)
+                            && Comparison::LessOrEqual.holds(value, high)
                     }
                     _ => false,
                 }
@@ -144,16 +145,22 @@ impl Condition {
                 None | Some(Value::S(_) | Value::B(_)) => Ok(()),
                 Some(other) => Err(wrong_type("begins_with", other)),
             },
-            Self::Compare(one, _, other) => [one, other].iter().try_for_each(|operand| operand.check(bindings)),
+            Self::Compare(one, _, other) => {
+                [one, other].iter().try_for_each(|operand| operand.check(bindings))
+            }
             Self::Between(value, low, high) => {
                 [value, low, high].iter().try_for_each(|operand| operand.check(bindings))?;
                 let (Some(low), Some(high)) = (low.constant(bindings)?, high.constant(bindings)?) else {
                     return Ok(());
                 };
                 match low.order(high) {
-                    Some(Ordering::Greater) => Err(invalid("The BETWEEN operator requires upper bound to be \
-                         greater than or equal to lower bound")),
-                    None => Err(invalid("The BETWEEN operator requires same data type for lower and upper bounds")),
+                    Some(Ordering::Greater) => Err(invalid(
+                        "The BETWEEN operator requires upper bound to be \
+                         greater than or equal to lower bound",
+                    )),
+                    None => Err(invalid(
+                        "The BETWEEN operator requires same data type for lower and upper bounds",
+                    )),
                     _ => Ok(()),
                 }
             }
