@@ -7,9 +7,10 @@ use serde::Deserialize;
 
 use crate::capacity::{Capacity, Report, write_capacities};
 use crate::error::{Error, invalid};
+use crate::plan::Recording;
 use crate::table::Tables;
 use crate::value::Item;
-use crate::write::{Kind, Recording, Returned, Write, WriteInput};
+use crate::write::{Kind, Returned, Write, WriteInput};
 
 /// Maximum number of writes in a `BatchWriteItem`.
 const BATCH: usize = 25;

@@ -25,92 +25,30 @@ fn put(engine: &Engine, sk: &str, attributes: &[(&str, Value)]) {
     succeed(engine, "PutItem", &json!({"TableName": TABLE, "Item": item}));
 }
 
+fn assert_refused(engine: &Engine, operation: &str, request: &Value) {
+    let (kind, body) = refuse(engine, operation, request);
+    assert_eq!(kind, "ValidationException", "{operation} {request}: {body}");
+}
+
 #[test]
-fn what_is_not_supported_is_refused() {
+fn operations_and_members_that_are_not_supported_are_refused() {
     let engine = engine();
-    let get = |name: &str, value: Value| {
-        let mut get = json!({"TableName": TABLE, "Key": key("s")});
-        get[name] = value;
-        ("GetItem", get)
-    };
-    let update = |update: &str| {
-        let values = json!({":v": {"N": "1"}});
-        let update = json!({"TableName": TABLE, "Key": key("s"), "UpdateExpression": update, "ExpressionAttributeValues": values});
-        ("UpdateItem", update)
-    };
-    let delete = |condition: &str| {
-        let values = json!({":v": {"N": "1"}});
-        let delete = json!({"TableName": TABLE, "Key": key("s"), "ConditionExpression": condition, "ExpressionAttributeValues": values});
-        ("DeleteItem", delete)
-    };
-    let query = |name: &str, value: Value| {
-        let mut query = json!({
-            "TableName": TABLE, "KeyConditionExpression": "pk = :v", "ExpressionAttributeValues": {":v": {"S": "p"}},
-        });
-        query[name] = value;
-        ("Query", query)
+    let with = |name: &str, value: Value| {
+        let mut item = key("s");
+        item[name] = value;
+        ("PutItem", json!({"TableName": TABLE, "Item": item}))
     };
     for (operation, request) in [
         ("TransactGetItems", json!({"TransactItems": []})),
         ("ExecuteStatement", json!({"Statement": "SELECT * FROM tidings"})),
         ("", json!({})),
-        get("Unknown", json!(1)),
-        get("ProjectionExpression", json!("n")),
-        query("Select", json!("COUNT")),
-        query("KeyConditions", json!({})),
-        query("Limit", json!(0)),
-        query("IndexName", json!("none")),
-        query("KeyConditionExpression", json!("pk > :v")),
-        query("KeyConditionExpression", json!("sk = :v")),
-        query("KeyConditionExpression", json!("pk = :v AND n = :v")),
-        query("KeyConditionExpression", json!("pk = :v OR sk = :v")),
-        query("FilterExpression", json!("sk = :v")),
-        query("ExclusiveStartKey", key("")),
-        query("ExclusiveStartKey", json!({"pk": {"S": "other"}, "sk": {"S": "s"}})),
-        query("ExclusiveStartKey", json!({"pk": {"S": "p"}})),
-        query("ProjectionExpression", json!("a, a.b")),
-        query("ProjectionExpression", json!("a[0]")),
-        update("SET n = n + :v"),
-        update("SET n = list_append(n, :v)"),
-        update("SET a.b = :v"),
-        update("SET n = :v SET m = :v"),
-        update("SET n = :v, n = :v"),
-        update("SET n = :v REMOVE n"),
-        update("SET sk = :v"),
-        update("DELETE n :v"),
-        update("ADD n :missing"),
-        update("SET names = :v"),
-        update("SET #n = :v"),
-        update(""),
-        delete("size(n) = :v"),
-        delete("contains(n, :v)"),
-        delete("NOT n = :v"),
-        delete("n <> :v"),
-        delete("n IN (:v)"),
-        delete("begins_with(n, :v)"),
-        delete("n = :v AND"),
-        delete("((n = :v))"),
-        delete("n = :v AND attribute_exists(#m)"),
-        delete("attribute_exists(n)"),
-        delete(&format!("{}n = :v", "(".repeat(40))),
-        delete(&format!("n = :v{}", " ".repeat(5000))),
-        (
-            "PutItem",
-            json!({"TableName": TABLE, "Item": {"pk": {"S": "p"}, "sk": {"S": "s"}, "set": {"SS": ["a"]}}}),
-        ),
-        (
-            "PutItem",
-            json!({"TableName": TABLE, "Item": {"pk": {"S": "p"}, "sk": {"S": "s"}, "n": {"N": "x"}}}),
-        ),
-        ("PutItem", json!({"TableName": TABLE, "Item": {"pk": {"S": "p"}, "sk": {"S": "s"}, "n": {}}})),
-        (
-            "PutItem",
-            json!({"TableName": TABLE, "Item": {"pk": {"S": "p"}, "sk": {"S": "s"}, "n": {"S": "", "N": "1"}}}),
-        ),
-        (
-            "PutItem",
-            json!({"TableName": TABLE, "Item": {"pk": {"S": "p"}, "sk": {"S": "s"}, "n": {"NULL": false}}}),
-        ),
+        ("GetItem", json!({"TableName": TABLE, "Key": key("s"), "Unknown": 1})),
+        ("GetItem", json!({"TableName": TABLE, "Key": key("s"), "ProjectionExpression": "n"})),
+        with("set", json!({"SS": ["a"]})),
+        with("n", json!({"N": "x"})),
+        with("n", json!({})),
+        with("n", json!({"S": "", "N": "1"})),
+        with("n", json!({"NULL": false})),
         ("PutItem", json!({"TableName": TABLE, "Key": key("s")})),
         ("PutItem", json!({"TableName": TABLE, "Item": key("s"), "UpdateExpression": "REMOVE n"})),
         ("PutItem", json!({"TableName": TABLE, "Item": key("s"), "ReturnValues": "ALL_NEW"})),
@@ -124,10 +62,95 @@ fn what_is_not_supported_is_refused() {
         ),
         ("TransactWriteItems", json!({"TransactItems": [{"Get": {"TableName": TABLE, "Key": key("s")}}]})),
     ] {
-        let (kind, body) = refuse(&engine, operation, &request);
-        assert_eq!(kind, "ValidationException", "{operation} {request}: {body}");
+        assert_refused(&engine, operation, &request);
     }
-    // AWS refuses these ranges and comparisons everywhere, dynoxide only in places.
+    assert_eq!(succeed(&engine, "Scan", &json!({"TableName": TABLE}))["Count"], 0, "nothing was written");
+}
+
+#[test]
+fn invalid_queries_are_refused() {
+    let engine = engine();
+    for (name, value) in [
+        ("Select", json!("COUNT")),
+        ("KeyConditions", json!({})),
+        ("Limit", json!(0)),
+        ("IndexName", json!("none")),
+        ("KeyConditionExpression", json!("pk > :v")),
+        ("KeyConditionExpression", json!("pk BETWEEN :v AND :v")),
+        ("KeyConditionExpression", json!("sk = :v")),
+        ("KeyConditionExpression", json!("pk = :v AND n = :v")),
+        ("KeyConditionExpression", json!("pk = :v AND pk = :v")),
+        ("KeyConditionExpression", json!("pk = :v OR sk = :v")),
+        ("FilterExpression", json!("sk = :v")),
+        ("ExclusiveStartKey", key("")),
+        ("ExclusiveStartKey", json!({"pk": {"S": "other"}, "sk": {"S": "s"}})),
+        ("ExclusiveStartKey", json!({"pk": {"S": "p"}})),
+        ("ProjectionExpression", json!("a, a.b")),
+        ("ProjectionExpression", json!("a[0]")),
+    ] {
+        let mut query = json!({
+            "TableName": TABLE, "KeyConditionExpression": "pk = :v", "ExpressionAttributeValues": {":v": {"S": "p"}},
+        });
+        query[name] = value;
+        assert_refused(&engine, "Query", &query);
+    }
+    let query = json!({
+        "TableName": TABLE, "IndexName": "unread", "KeyConditionExpression": "pk = :v",
+        "ExpressionAttributeValues": {":v": {"S": "p"}}, "ProjectionExpression": "head",
+    });
+    assert!(
+        refuse(&engine, "Query", &query).1["message"].as_str().unwrap().contains("does not project [head]")
+    );
+}
+
+#[test]
+fn expressions_that_are_not_supported_are_refused() {
+    let engine = engine();
+    let request = |name: &str, expression: &str| {
+        let mut request =
+            json!({"TableName": TABLE, "Key": key("s"), "ExpressionAttributeValues": {":v": {"N": "1"}}});
+        request[name] = expression.into();
+        request
+    };
+    for update in [
+        "SET n = n + :v",
+        "SET n = list_append(n, :v)",
+        "SET a.b = :v",
+        "SET n = :v SET m = :v",
+        "SET n = :v, n = :v",
+        "SET n = :v REMOVE n",
+        "SET sk = :v",
+        "DELETE n :v",
+        "ADD n :missing",
+        "SET names = :v",
+        "SET #n = :v",
+        "",
+    ] {
+        assert_refused(&engine, "UpdateItem", &request("UpdateExpression", update));
+    }
+    for condition in [
+        "size(n) = :v",
+        "contains(n, :v)",
+        "NOT n = :v",
+        "n <> :v",
+        "n IN (:v)",
+        "begins_with(n, :v)",
+        "n = :v AND",
+        "((n = :v))",
+        "n = :v AND attribute_exists(#m)",
+        "attribute_exists(n)",
+        &format!("{}n = :v", "(".repeat(40)),
+        &format!("n = :v{}", " ".repeat(5000)),
+    ] {
+        assert_refused(&engine, "DeleteItem", &request("ConditionExpression", condition));
+    }
+    assert_eq!(succeed(&engine, "Scan", &json!({"TableName": TABLE}))["Count"], 0, "nothing was written");
+}
+
+/// AWS refuses these ranges and comparisons everywhere, dynoxide only in places.
+#[test]
+fn values_without_an_order_are_not_compared() {
+    let engine = engine();
     for condition in ["n BETWEEN :b AND :a", "n < :flag", "begins_with(n, :flag)"] {
         let mut delete = json!({"TableName": TABLE, "Key": key("s"), "ConditionExpression": condition});
         let values = [(":a", json!({"S": "a"})), (":b", json!({"S": "b"})), (":flag", json!({"BOOL": true}))];
@@ -142,14 +165,6 @@ fn what_is_not_supported_is_refused() {
             "{condition}"
         );
     }
-    let query = json!({
-        "TableName": TABLE, "IndexName": "unread", "KeyConditionExpression": "pk = :v",
-        "ExpressionAttributeValues": {":v": {"S": "p"}}, "ProjectionExpression": "head",
-    });
-    assert!(
-        refuse(&engine, "Query", &query).1["message"].as_str().unwrap().contains("does not project [head]")
-    );
-    assert_eq!(succeed(&engine, "Scan", &json!({"TableName": TABLE}))["Count"], 0, "nothing was written");
 }
 
 #[test]
