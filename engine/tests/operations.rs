@@ -168,6 +168,20 @@ fn values_without_an_order_are_not_compared() {
 }
 
 #[test]
+fn a_transaction_tells_which_write_is_invalid() {
+    let engine = engine();
+    let delete = |key: Value| json!({"Delete": {"TableName": TABLE, "Key": key}});
+    let items = [delete(key("s")), delete(json!({"pk": {"S": "p"}})), delete(key("t"))];
+    let (kind, body) = refuse(&engine, "TransactWriteItems", &json!({"TransactItems": items}));
+    assert_eq!(kind, "TransactionCanceledException");
+    let codes =
+        body["CancellationReasons"].as_array().unwrap().iter().map(|reason| reason["Code"].as_str().unwrap());
+    assert_eq!(codes.collect::<Vec<_>>(), ["None", "ValidationError", "None"]);
+    let twice = json!({"TransactItems": [delete(key("s")), delete(key("s"))]});
+    assert_refused(&engine, "TransactWriteItems", &twice);
+}
+
+#[test]
 fn bodies_that_are_not_json_are_refused() {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let engine = engine();

@@ -46,7 +46,8 @@ impl Random {
     fn key(&mut self) -> Value {
         let mut key = json!({"pk": {"S": self.partition()}, "sk": {"S": self.sort()}});
         match self.below(150) {
-            0 | 2 | 4 if self.in_transaction => {}
+            // Dynoxide compares invalid keys with each other, too.
+            _ if self.in_transaction => {}
             0 => key["sk"] = json!({"S": ""}),
             1 => key["sk"] = json!({"N": "1"}),
             2 => key["more"] = json!({"S": "x"}),
