@@ -66,7 +66,7 @@ fn row(user: usize, send: usize) -> Value {
     }})
 }
 
-fn put(pk: String, sk: String, send: usize) -> Value {
+fn put(pk: &str, sk: &str, send: usize) -> Value {
     json!({"Put": {
         "TableName": "tidings",
         "Item": {
@@ -87,9 +87,9 @@ fn send(number: usize) -> String {
         "TransactItems": [
             row(from, number),
             row(from + 10, number),
-            put(format!("C#conversation-{}", number % 100), format!("M#{number:022}"), number),
-            put(format!("Q#{from}"), format!("E#{number:022}"), number),
-            put(format!("Q#{}", from + 10), format!("E#{number:022}"), number),
+            put(&format!("C#conversation-{}", number % 100), &format!("M#{number:022}"), number),
+            put(&format!("Q#{from}"), &format!("E#{number:022}"), number),
+            put(&format!("Q#{}", from + 10), &format!("E#{number:022}"), number),
         ],
         "ClientRequestToken": format!("token-{number}"),
         "ReturnConsumedCapacity": "TOTAL",
@@ -123,7 +123,14 @@ fn report(name: &str, calls: usize, began: Instant) {
 }
 
 /// Runs calls from several tasks at once.
-fn run(runtime: &Runtime, engine: &Engine, name: &str, tasks: usize, operation: &'static str, bodies: Vec<String>) {
+fn run(
+    runtime: &Runtime,
+    engine: &Engine,
+    name: &str,
+    tasks: usize,
+    operation: &'static str,
+    bodies: Vec<String>,
+) {
     let count = bodies.len();
     let (bodies, next) = (Arc::new(bodies), Arc::new(AtomicUsize::new(0)));
     let began = Instant::now();

@@ -33,7 +33,9 @@ impl Readers {
     /// Runs a read on this thread.
     pub(crate) fn with<T>(&self, read: impl FnOnce(&Connection) -> Result<T, Error>) -> Result<T, Error> {
         let (file, free) = match self {
-            Self::Shared(connection) => return read(&connection.lock().unwrap_or_else(PoisonError::into_inner)),
+            Self::Shared(connection) => {
+                return read(&connection.lock().unwrap_or_else(PoisonError::into_inner));
+            }
             Self::Pool { file, free } => (file, free),
         };
         let found = free.lock().unwrap_or_else(PoisonError::into_inner).pop();

@@ -11,13 +11,15 @@ use rusqlite::Connection;
 use serde::de::DeserializeOwned;
 use serde_json::{Value as Json, json};
 
+use crate::definition::CreateTable;
 use crate::error::{Error, OpenError};
-use crate::schema::{self, CreateTable, UpdateTimeToLive};
+use crate::plan::Recording;
+use crate::schema::{self, UpdateTimeToLive};
 use crate::storage::{self, Stored};
 use crate::stream::{self, Change};
 use crate::table::{Tables, find};
 use crate::value::{item_json, item_size};
-use crate::write::{Recording, Write};
+use crate::write::Write;
 
 impl From<Error> for OpenError {
     fn from(error: Error) -> Self {

@@ -3,9 +3,10 @@
 use rusqlite::Connection;
 
 use crate::error::Error;
+use crate::plan::Recording;
 use crate::storage;
 use crate::table::Tables;
-use crate::write::{Recording, Write};
+use crate::write::Write;
 
 /// DynamoDB does not delete items that expired more than five years ago, because their time is probably a mistake.
 const TOO_LONG_AGO: i64 = 5 * 365 * 24 * 3600;

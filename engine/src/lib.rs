@@ -5,19 +5,23 @@
 //!
 //! - `request` parses an operation. Reads (`read`, `query`) run on the caller's thread. Writes (`single`, `transact`,
 //!   `schema`) run on the thread of `writer`.
-//! - `write` plans and applies the write of one item. `expression` has conditions, updates and projections.
-//! - `table`: tables, indexes and keys. `value`, `number`: items. `capacity`: what a call costs.
+//! - `write` checks the write of one item, `plan` applies it. `expression` has conditions, updates and projections,
+//!   `key_range` key conditions.
+//! - `table`: tables, indexes and keys. `definition`: how requests describe them. `value`, `number`: items. `capacity`: what a call costs.
 //! - `storage`, `connections`: SQLite. `stream`: records of changes. `expiry`: the time to live.
 //! - `convert` reads the files of the engine that Tidings used before.
 
 mod capacity;
 mod connections;
 mod convert;
+mod definition;
 mod error;
 mod expiry;
 mod expression;
 mod json;
+mod key_range;
 mod number;
+mod plan;
 mod query;
 mod read;
 mod request;
@@ -39,11 +43,11 @@ use std::thread;
 use connections::Readers;
 use error::Error;
 pub use error::OpenError;
+use plan::Recording;
 use request::{Change, Request};
 use rusqlite::Connection;
 use table::Tables;
 use tokio::sync::oneshot;
-use write::Recording;
 use writer::{Job, Writer};
 
 /// An HTTP status and a JSON body, as in DynamoDB's responses.

@@ -4,7 +4,6 @@
 //! projections do not count.
 
 use std::collections::BTreeMap;
-use std::ops::Bound;
 use std::sync::Arc;
 
 use rusqlite::Connection;
@@ -12,11 +11,12 @@ use serde::Deserialize;
 
 use crate::capacity::{Capacity, Report, read_units};
 use crate::error::{Error, invalid};
-use crate::expression::condition::{Comparison, Condition, Operand};
-use crate::expression::projection::{Projection, select};
+use crate::expression::condition::Condition;
 use crate::expression::placeholders::{Bindings, Uses};
+use crate::expression::projection::{Projection, select};
 use crate::expression::{self, Parsed};
 use crate::json;
+use crate::key_range::range;
 use crate::storage::{self, Range};
 use crate::table::{Index, Source, Table, Tables, find};
 use crate::value::{Item, Value, item_json, write_item};
@@ -61,7 +61,7 @@ pub(crate) struct Query {
 }
 
 impl Query {
-    pub(crate) fn query(input: QueryInput) -> Result<Self, Error> {
+    pub(crate) fn of_keys(input: QueryInput) -> Result<Self, Error> {
         if input.key_condition_expression.is_none() {
             return Err(invalid("a Query must have a KeyConditionExpression"));
         }
@@ -73,7 +73,9 @@ impl Query {
             || input.index_name.is_some()
             || input.scan_index_forward.is_some()
         {
-            return Err(invalid("the local engine scans only tables, in their order, without a key condition"));
+            return Err(invalid(
+                "the local engine scans only tables, in their order, without a key condition",
+            ));
         }
         Self::new(input)
     }
@@ -152,7 +154,12 @@ impl Query {
     }
 
     /// Checks what depends on the table or index.
-    fn check(&self, table: &Table, index: Option<&Index>, projected: Option<&[Vec<&str>]>) -> Result<(), Error> {
+    fn check(
+        &self,
+        table: &Table,
+        index: Option<&Index>,
+        projected: Option<&[Vec<&str>]>,
+    ) -> Result<(), Error> {
         if let Some(index) = index {
             if self.consistent {
                 return Err(invalid("Consistent reads are not supported on global secondary indexes"));
@@ -239,7 +246,7 @@ struct Page {
 /// Returns the values of a source's keys in an `ExclusiveStartKey`.
 fn position(source: &Source, start: &Item, range: Option<&Range>) -> Result<Vec<String>, Error> {
     let key = |name| match start.get(name) {
-        Some(Value::S(text)) => Some(text.clone()),
+        Some(Value::S(text)) if !text.is_empty() => Some(text.clone()),
         _ => None,
     };
     let keys: Option<Vec<String>> = source.keys.iter().map(key).collect();
@@ -252,100 +259,9 @@ fn position(source: &Source, start: &Item, range: Option<&Range>) -> Result<Vec<
         range.partition == keys[0] && std::ops::RangeBounds::<[u8]>::contains(&(low, high), sort)
     });
     if !is_inside {
-        return Err(invalid("The provided starting key is outside query boundaries based on provided conditions"));
+        return Err(invalid(
+            "The provided starting key is outside query boundaries based on provided conditions",
+        ));
     }
     Ok(keys)
-}
-
-/// Returns the range that a key condition describes.
-fn range(condition: &Condition, bindings: &Bindings, source: &Source) -> Result<Range, Error> {
-    let parts = match condition {
-        Condition::All(parts) => parts.as_slice(),
-        single => std::slice::from_ref(single),
-    };
-    let (mut partition, mut sort) = (None, None);
-    for part in parts {
-        let (name, low, high) = bounds(part, bindings)?;
-        let is_first = if name == source.keys[0] {
-            let (Condition::Compare(_, Comparison::Equal, _), Bound::Included(value)) = (part, low) else {
-                return Err(invalid("Query key condition not supported"));
-            };
-            partition.replace(value).is_none()
-        } else if name == source.keys[1] {
-            sort.replace(part_of_sort_key(part, low, high)).is_none()
-        } else {
-            return Err(invalid(format!("Query condition missed key schema element: {}", source.keys[0])));
-        };
-        if !is_first {
-            return Err(invalid("KeyConditionExpressions must only contain one condition per key"));
-        }
-    }
-    let partition = partition.ok_or_else(|| {
-        invalid(format!("Query condition missed key schema element: {}", source.keys[0]))
-    })?;
-    let (low, high) = sort.unwrap_or((Bound::Unbounded, Bound::Unbounded));
-    Ok(Range { partition: partition.to_owned(), low, high })
-}
-
-fn unsupported() -> Error {
-    invalid("Invalid operator used in KeyConditionExpression")
-}
-
-/// Returns the attribute that a part of a key condition restricts, and its bounds. Those of `begins_with` are both the
-/// prefix.
-fn bounds<'a>(
-    part: &'a Condition,
-    bindings: &'a Bindings,
-) -> Result<(&'a str, Bound<&'a str>, Bound<&'a str>), Error> {
-    let text = |operand: &'a Operand| match operand {
-        Operand::Value(placeholder) => match bindings.value(placeholder)? {
-            Value::S(text) if text.is_empty() => Err(invalid(
-                "One or more parameter values are not valid. The AttributeValue for a key attribute cannot contain an \
-                 empty string value",
-            )),
-            Value::S(text) => Ok(text.as_str()),
-            _ => Err(invalid("Condition parameter type does not match schema type")),
-        },
-        Operand::Attribute(_) => Err(unsupported()),
-    };
-    let (path, low, high) = match part {
-        Condition::Compare(Operand::Attribute(path), comparison, value) => {
-            let value = text(value)?;
-            let (low, high) = match comparison {
-                Comparison::Equal => (Bound::Included(value), Bound::Included(value)),
-                Comparison::Less => (Bound::Unbounded, Bound::Excluded(value)),
-                Comparison::LessOrEqual => (Bound::Unbounded, Bound::Included(value)),
-                Comparison::Greater => (Bound::Excluded(value), Bound::Unbounded),
-                Comparison::GreaterOrEqual => (Bound::Included(value), Bound::Unbounded),
-            };
-            (path, low, high)
-        }
-        Condition::Between(Operand::Attribute(path), low, high) => {
-            (path, Bound::Included(text(low)?), Bound::Included(text(high)?))
-        }
-        Condition::BeginsWith(path, prefix) => {
-            let prefix = text(prefix)?;
-            (path, Bound::Included(prefix), Bound::Excluded(prefix))
-        }
-        _ => return Err(unsupported()),
-    };
-    let [name] = path.0.as_slice() else { return Err(unsupported()) };
-    Ok((bindings.name(name)?, low, high))
-}
-
-/// Returns bounds in bytes. That of a prefix ends before the prefix with a higher last byte, which UTF-8 always allows.
-fn part_of_sort_key(
-    part: &Condition,
-    low: Bound<&str>,
-    high: Bound<&str>,
-) -> (Bound<Vec<u8>>, Bound<Vec<u8>>) {
-    let bytes = |text: &str| text.as_bytes().to_vec();
-    let mut high = high.map(bytes);
-    if matches!(part, Condition::BeginsWith(..))
-        && let Bound::Excluded(end) = &mut high
-        && let Some(last) = end.last_mut()
-    {
-        *last += 1;
-    }
-    (low.map(bytes), high)
 }

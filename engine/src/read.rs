@@ -10,7 +10,7 @@ use crate::error::{Error, invalid};
 use crate::json;
 use crate::storage;
 use crate::table::{Tables, find};
-use crate::value::Item;
+use crate::value::{Item, write_item};
 
 /// Maximum number of keys in a `BatchGetItem`.
 const KEYS: usize = 100;
@@ -92,7 +92,7 @@ impl BatchGetItem {
         json::list(&mut out, unprocessed, |out, (name, (keys, consistent))| {
             json::text(out, name);
             out.extend_from_slice(format!(":{{\"ConsistentRead\":{consistent},\"Keys\":[").as_bytes());
-            json::list(out, keys, |out, key| crate::value::write_item(out, key));
+            json::list(out, keys, write_item);
             out.extend_from_slice(b"]}");
         });
         out.push(b'}');

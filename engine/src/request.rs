@@ -4,15 +4,17 @@ use rusqlite::Connection;
 use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 
+use crate::definition::{CreateTable, UpdateTable};
 use crate::error::{Error, invalid, refused};
+use crate::plan::Recording;
 use crate::query::Query;
 use crate::read::{BatchGetItem, GetItem};
-use crate::schema::{CreateTable, Describe, ListTables, UpdateTable, UpdateTimeToLive};
+use crate::schema::{Describe, UpdateTimeToLive};
 use crate::single::{Batch, Single};
 use crate::stream::{DescribeStream, GetRecords, GetShardIterator, ListStreams};
 use crate::table::Tables;
 use crate::transact::{Tokens, Transaction};
-use crate::write::{Kind, Recording};
+use crate::write::Kind;
 
 type Answer = Result<Vec<u8>, Error>;
 
@@ -50,7 +52,7 @@ pub(crate) fn parse(operation: &str, body: &[u8]) -> Result<Request, Error> {
             read(move |connection, tables| request.run(connection, tables))
         }
         "Query" => {
-            let request = Query::query(input(body)?)?;
+            let request = Query::of_keys(input(body)?)?;
             read(move |connection, tables| request.run(connection, tables))
         }
         "Scan" => {
@@ -94,10 +96,6 @@ fn of_tables(operation: &str, body: &[u8]) -> Result<Request, Error> {
         "DescribeTimeToLive" => {
             let request: Describe = input(body)?;
             read(move |_, tables| json(request.time_to_live(tables)))
-        }
-        "ListTables" => {
-            let request: ListTables = input(body)?;
-            read(move |_, tables| json(Ok(request.run(tables))))
         }
         "ListStreams" => {
             let request: ListStreams = input(body)?;

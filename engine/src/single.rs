@@ -7,9 +7,10 @@ use serde::Deserialize;
 
 use crate::capacity::{Capacity, Report, write_capacities};
 use crate::error::{Error, invalid};
+use crate::plan::Recording;
 use crate::table::Tables;
 use crate::value::Item;
-use crate::write::{Kind, Recording, Returned, Write, WriteInput};
+use crate::write::{Kind, Returned, Write, WriteInput};
 
 /// Maximum number of writes in a `BatchWriteItem`.
 const BATCH: usize = 25;
@@ -31,7 +32,9 @@ impl Single {
             Returned::AllNew => kind == Kind::Update,
         };
         if !is_known {
-            return Err(invalid("the local engine returns the old item of a put or deletion, or the new one of an update"));
+            return Err(invalid(
+                "the local engine returns the old item of a put or deletion, or the new one of an update",
+            ));
         }
         Ok(Self { write, returned, report: report.unwrap_or_default() })
     }

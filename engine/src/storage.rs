@@ -31,10 +31,6 @@ pub(crate) fn parse(json: &[u8]) -> Result<Item, Error> {
     serde_json::from_slice(json).map_err(|error| Error::Broken(format!("a stored item: {error}")))
 }
 
-fn columns(source: &Source) -> String {
-    (0..source.keys.len()).map(|at| format!("k{at}")).collect::<Vec<_>>().join(", ")
-}
-
 /// Creates the SQL table of a table.
 pub(crate) fn create_items(connection: &Connection, source: &Source) -> Result<(), Error> {
     let id = source.id;
@@ -47,10 +43,11 @@ pub(crate) fn create_items(connection: &Connection, source: &Source) -> Result<(
 
 /// Creates the SQL table of an index.
 pub(crate) fn create_entries(connection: &Connection, source: &Source) -> Result<(), Error> {
-    let (id, keys) = (source.id, columns(source));
-    let columns = source.keys.iter().enumerate().map(|(at, _)| format!("k{at} BLOB, ")).collect::<String>();
+    let id = source.id;
+    let columns: Vec<String> = (0..source.keys.len()).map(|at| format!("k{at}")).collect();
+    let (keys, columns) = (columns.join(", "), columns.join(" BLOB, "));
     let sql = format!(
-        "CREATE TABLE s{id} ({columns}item BLOB, size INTEGER, PRIMARY KEY ({keys})) WITHOUT ROWID"
+        "CREATE TABLE s{id} ({columns} BLOB, item BLOB, size INTEGER, PRIMARY KEY ({keys})) WITHOUT ROWID"
     );
     Ok(connection.execute_batch(&sql)?)
 }
@@ -180,8 +177,7 @@ fn selection<'a>(
     let order: Vec<String> = columns.iter().map(|column| format!("{column}{direction}")).collect();
     let conditions =
         if conditions.is_empty() { String::new() } else { format!(" WHERE {}", conditions.join(" AND ")) };
-    let sql =
-        format!("SELECT item, size FROM s{}{conditions} ORDER BY {}", source.id, order.join(", "));
+    let sql = format!("SELECT item, size FROM s{}{conditions} ORDER BY {}", source.id, order.join(", "));
     (sql, values)
 }
 

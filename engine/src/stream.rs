@@ -58,7 +58,8 @@ pub(crate) fn record(
     let image = change.new.filter(|_| stream.images);
     let keys = || table.source.keys.iter().filter_map(|name| change.item.get_key_value(name));
     let size = item_size(keys()) + image.map_or(0, |image| image.size);
-    let sql = "INSERT INTO records (stream, change, keys, image, size, created) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+    let sql =
+        "INSERT INTO records (stream, change, keys, image, size, created) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
     let image = image.map(|image| &image.json);
     connection.prepare_cached(sql)?.execute(params![
         arn(table, stream),

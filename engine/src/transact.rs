@@ -12,8 +12,9 @@ use serde::Deserialize;
 
 use crate::capacity::{Capacity, Report, TRANSACTION, write_capacities};
 use crate::error::{Error, Reason, invalid, refused};
+use crate::plan::{Plan, Recording};
 use crate::table::Tables;
-use crate::write::{Kind, Plan, Recording, Refusal, Write, WriteInput, of_the_item};
+use crate::write::{Kind, Refusal, Write, WriteInput, of_the_item};
 
 /// Maximum number of writes.
 const WRITES: usize = 100;
@@ -150,7 +151,7 @@ impl Transaction {
             let key = key.map_err(of_the_item)?;
             write.check(connection, tables, key)?.plan()
         }))?;
-        if plans.iter().map(|plan| plan.size()).sum::<usize>() > SIZE {
+        if plans.iter().map(Plan::size).sum::<usize>() > SIZE {
             return Err(invalid("The items of a transaction must not exceed 4 MB together"));
         }
         let mut capacities = BTreeMap::<&str, Capacity>::new();

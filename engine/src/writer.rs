@@ -13,11 +13,11 @@ use tokio::sync::oneshot;
 
 use crate::error::Error;
 use crate::expiry::sweep;
+use crate::plan::Recording;
 use crate::request::{Change, Writing};
 use crate::stream;
 use crate::table::Tables;
 use crate::transact::Tokens;
-use crate::write::Recording;
 
 /// Maximum number of writes that share a commit.
 const BATCH: usize = 64;
@@ -95,7 +95,9 @@ impl Writer {
                     let _ = connection.execute_batch("ROLLBACK");
                 }
                 tokens.forget_after(known);
-                answers.iter_mut().for_each(|(_, answer)| *answer = Err(Error::Broken(error.clone())));
+                for (_, answer) in &mut answers {
+                    *answer = Err(Error::Broken(error.clone()));
+                }
             }
         }
         drop(connection);

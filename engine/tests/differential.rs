@@ -86,7 +86,8 @@ fn comparable(operation: &str, body: &Value) -> Value {
     if let Some(kind) = body.get("__type").cloned() {
         let kind = kind.as_str().unwrap().rsplit('#').next().unwrap().to_owned();
         let reasons = body["CancellationReasons"].as_array().cloned().unwrap_or_default();
-        let reasons: Vec<Value> = reasons.iter().map(|reason| json!([reason["Code"], reason["Item"]])).collect();
+        let reasons: Vec<Value> =
+            reasons.iter().map(|reason| json!([reason["Code"], reason["Item"]])).collect();
         return json!([kind, body["Item"], reasons]);
     }
     let items = match operation {

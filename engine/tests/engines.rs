@@ -69,9 +69,7 @@ pub(crate) fn judge(database: &Database, operation: &str, request: &Value) -> (u
 
 /// The definition of a table like that of Tidings.
 pub(crate) fn definition() -> Value {
-    let key = |sort: &str| {
-        json!([{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": sort, "KeyType": "RANGE"}])
-    };
+    let key = |sort: &str| json!([{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": sort, "KeyType": "RANGE"}]);
     let index = |name: &str, shown: &[&str]| {
         let projection = json!({"ProjectionType": "INCLUDE", "NonKeyAttributes": shown});
         json!({"IndexName": name, "KeySchema": key(name), "Projection": projection})

@@ -114,7 +114,8 @@ impl Condition {
                 let (low, high) = (low.find(item, bindings)?, high.find(item, bindings)?);
                 match (value, low, high) {
                     (Some(value), Some(low), Some(high)) => {
-                        Comparison::LessOrEqual.holds(low, value) && Comparison::LessOrEqual.holds(value, high)
+                        Comparison::LessOrEqual.holds(low, value)
+                            && Comparison::LessOrEqual.holds(value, high)
                     }
                     _ => false,
                 }
@@ -124,14 +125,14 @@ impl Condition {
 
     /// Whether the condition reads a top-level attribute.
     pub(crate) fn reads(&self, attribute: &str, bindings: &Bindings) -> bool {
-        let is_it = |path: &Path| bindings.name(&path.0[0]).is_ok_and(|name| name == attribute);
-        let is_in = |operand: &Operand| matches!(operand, Operand::Attribute(path) if is_it(path));
+        let names = |path: &Path| bindings.name(&path.0[0]).is_ok_and(|name| name == attribute);
+        let reads = |operand: &Operand| matches!(operand, Operand::Attribute(path) if names(path));
         match self {
             Self::All(parts) | Self::Any(parts) => parts.iter().any(|part| part.reads(attribute, bindings)),
-            Self::Exists(path) | Self::Missing(path) => is_it(path),
-            Self::BeginsWith(path, prefix) => is_it(path) || is_in(prefix),
-            Self::Compare(one, _, other) => is_in(one) || is_in(other),
-            Self::Between(value, low, high) => is_in(value) || is_in(low) || is_in(high),
+            Self::Exists(path) | Self::Missing(path) => names(path),
+            Self::BeginsWith(path, prefix) => names(path) || reads(prefix),
+            Self::Compare(one, _, other) => reads(one) || reads(other),
+            Self::Between(value, low, high) => reads(value) || reads(low) || reads(high),
         }
     }
 
@@ -144,16 +145,22 @@ impl Condition {
                 None | Some(Value::S(_) | Value::B(_)) => Ok(()),
                 Some(other) => Err(wrong_type("begins_with", other)),
             },
-            Self::Compare(one, _, other) => [one, other].iter().try_for_each(|operand| operand.check(bindings)),
+            Self::Compare(one, _, other) => {
+                [one, other].iter().try_for_each(|operand| operand.check(bindings))
+            }
             Self::Between(value, low, high) => {
                 [value, low, high].iter().try_for_each(|operand| operand.check(bindings))?;
                 let (Some(low), Some(high)) = (low.constant(bindings)?, high.constant(bindings)?) else {
                     return Ok(());
                 };
                 match low.order(high) {
-                    Some(Ordering::Greater) => Err(invalid("The BETWEEN operator requires upper bound to be \
-                         greater than or equal to lower bound")),
-                    None => Err(invalid("The BETWEEN operator requires same data type for lower and upper bounds")),
+                    Some(Ordering::Greater) => Err(invalid(
+                        "The BETWEEN operator requires upper bound to be \
+                         greater than or equal to lower bound",
+                    )),
+                    None => Err(invalid(
+                        "The BETWEEN operator requires same data type for lower and upper bounds",
+                    )),
                     _ => Ok(()),
                 }
             }

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::lexer::{Token, tokens};
-use super::reserved::is_reserved;
 use super::placeholders::{Name, Path};
+use super::reserved::is_reserved;
 use crate::error::{Error, invalid};
 
 /// A position in an expression.

@@ -49,9 +49,9 @@ impl Bindings {
                 self.value(value)?;
             }
         }
-        let unused_name = self.names.keys().find(|name| !uses.iter().any(|used| used.names().contains(*name)));
-        let unused =
-            self.values.keys().find(|value| !uses.iter().any(|used| used.values().contains(*value)));
+        let unused_name =
+            self.names.keys().find(|name| !uses.iter().any(|used| used.names().contains(*name)));
+        let unused = self.values.keys().find(|value| !uses.iter().any(|used| used.values().contains(*value)));
         match unused_name.or(unused) {
             Some(unused) => Err(invalid(format!("{unused} is defined, but unused in expressions"))),
             None => Ok(()),

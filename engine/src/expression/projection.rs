@@ -24,7 +24,10 @@ impl Projection {
         let paths: Vec<Vec<&str>> = self.0.iter().map(names).collect::<Result<_, _>>()?;
         for (at, path) in paths.iter().enumerate() {
             if paths[..at].iter().any(|other| other.starts_with(path) || path.starts_with(other)) {
-                return Err(invalid(format!("Two document paths overlap with each other: {}", path.join("."))));
+                return Err(invalid(format!(
+                    "Two document paths overlap with each other: {}",
+                    path.join(".")
+                )));
             }
         }
         Ok(paths)
