@@ -121,7 +121,6 @@ class Guides(unittest.TestCase):
             "infra/set default DeletionProtection=true && sam build && sam deploy",
             "sam deploy --configenv default",
             "infra/set default Nothing=1",
-            f"{configure} && sam build && sam deploy && git worktree add ../deployed a && sam deploy",
             "infra/set nowhere Hs256=on",
         ):
             self.assertNotEqual(shell.run(f"{region} rm -rf .aws-sam\n {wrong}").returncode, 0, wrong)
@@ -129,6 +128,8 @@ class Guides(unittest.TestCase):
         self.assertEqual(shell.run(region + right).returncode, 0)
         # The SAM CLI reads only the other variable.
         self.assertIn("No region", shell.run("export AWS_REGION=eu-central-1\n" + right).stderr)
+        replaces_both_indexes = f"git worktree add ../deployed {'0' * 40} && sam deploy"
+        self.assertIn("more than one GSI", shell.run(region + replaces_both_indexes).stderr)
 
 
 if __name__ == "__main__":
