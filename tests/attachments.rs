@@ -438,7 +438,7 @@ async fn links_to_elsewhere_are_still_taken() {
 async fn a_message_has_the_kind_of_its_first_attachment() {
     let (world, _) = World::with_files().await;
     let (alice, _bob) = world.two().await;
-    let webm = b"\x1a\x45\xdf\xa3\x42\x82\x84webm\0\0A_OPUS";
+    let webm = &[b"\x1a\x45\xdf\xa3\x42\x82\x84webm\0\0A_OPUS".as_slice(), &[0; 300]].concat();
     let text = alice.send("bob", "text").await.expect(201).id();
     let [image, sound, voice] = [
         alice.upload("a.png", &png(4, 4)).await,

@@ -158,6 +158,7 @@ mod tests {
         let webm = |track: &str| {
             let mut bytes = b"\x1a\x45\xdf\xa3\x42\x82\x84webm\0\0".to_vec();
             bytes.extend_from_slice(track.as_bytes());
+            bytes.extend_from_slice(&[0; 300]);
             bytes
         };
         assert_eq!(Sniffed::of(&webm("A_OPUS"), true).content_type, "audio/webm");
