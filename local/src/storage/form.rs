@@ -75,7 +75,12 @@ async fn take_file(
     let key = key.ok_or_else(|| Failure::invalid("The key is missing or malformed."))?;
     let (version, size) = receive(storage, field, *sizes.end()).await?;
     if !sizes.contains(&size) {
-        storage.with_objects(move |objects| Ok(objects.discard(&version))).await?;
+        storage
+            .with_objects(move |objects| {
+                objects.discard(&version);
+                Ok(())
+            })
+            .await?;
         let code = if size > *sizes.end() { "EntityTooLarge" } else { "EntityTooSmall" };
         return Err(Failure::new(
             StatusCode::BAD_REQUEST,
@@ -129,7 +134,12 @@ async fn receive(storage: &Storage, mut field: Field<'_>, limit: u64) -> Result<
     match size {
         Ok(size) => Ok((version, size)),
         Err(failure) => {
-            storage.with_objects(move |objects| Ok(objects.discard(&version))).await?;
+            storage
+                .with_objects(move |objects| {
+                    objects.discard(&version);
+                    Ok(())
+                })
+                .await?;
             Err(failure)
         }
     }

@@ -30,7 +30,6 @@ const PIECE: usize = 128 * 1024;
 const KEPT: [&str; 4] = ["content-type", "content-disposition", "cache-control", "content-encoding"];
 
 /// Returns the routes of the storage's port.
-#[must_use]
 pub fn routes(storage: &Storage) -> Router {
     Router::new()
         .route("/{bucket}", post(upload))

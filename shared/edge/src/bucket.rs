@@ -198,7 +198,7 @@ impl Bucket {
     }
 
     /// Writes a small object, unless its state is another than expected: with an `etag`, these contents; without, that
-    /// there is none. Returns its new ETag; `None` if the state is another.
+    /// there is none. Returns its new `ETag`; `None` if the state is another.
     #[boxed]
     pub(crate) async fn write_if(
         &self,
