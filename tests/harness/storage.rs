@@ -175,7 +175,7 @@ impl HttpConnector for Recorder {
         let call = async move {
             let method = request.method().parse::<Method>()?;
             let mut call = http::Request::builder().method(method).uri(request.uri());
-            for (name, value) in request.headers().iter() {
+            for (name, value) in request.headers() {
                 call = call.header(name, value);
             }
             let body = request.body().bytes().unwrap_or_default().to_vec();
