@@ -4,8 +4,14 @@ mod crossing;
 mod pictures;
 mod storage;
 
+use aws_lambda_events::apigw::ApiGatewayWebsocketProxyRequest;
+use domain::attachment::FileKind;
+use domain::caller::Caller;
+use domain::message::MessageKind;
+use edge::socket::context_of;
 use harness::World;
 use harness::storage::{Fault, Files, fetch, png, post_form};
+use local::gateway::socket_functions;
 use serde_json::{Value, json};
 
 /// The first attachment of a message.
@@ -234,7 +240,7 @@ async fn only_the_owner_can_use_an_upload_and_within_a_day() {
     }
     let picture = alice.upload_for("picture", "a.png", &png(4, 4)).await;
     alice.send_files("bob", &[&picture]).await.refused(400, "invalid_request");
-    let late = world.with_storage_at(&files, domain::id::Clock::off_by(24 * 3600 * 1000 + 1000), |_| {});
+    let late = world.with_storage_off_by(&files, 24 * 3600 * 1000 + 1000);
     late.stranger("alice").send_files("bob", &[&id]).await.refused(400, "invalid_request");
     assert!(files.below("f/").is_empty());
     alice.send_files("bob", &[&id]).await.expect(201);
@@ -310,9 +316,9 @@ async fn links_are_the_same_all_day_and_nobody_can_make_one() {
     anonymous.get(path.split_once('?').unwrap().0).await.refused(404, "not_found");
     assert_eq!(token.len(), 27);
     // Two days later it is too old, and the message has another.
-    let later = world.with_storage_at(&files, domain::id::Clock::off_by(2 * 24 * 3600 * 1000), |_| {});
+    let later = world.with_storage_off_by(&files, 2 * 24 * 3600 * 1000);
     later.anonymous().get(&path).await.refused(404, "not_found");
-    let tomorrow = world.with_storage_at(&files, domain::id::Clock::off_by(24 * 3600 * 1000), |_| {});
+    let tomorrow = world.with_storage_off_by(&files, 24 * 3600 * 1000);
     tomorrow.anonymous().get(&path).await.expect(302);
     let new = url(&tomorrow.stranger("bob").page("alice").await[0]).to_owned();
     assert_ne!(new, link);
@@ -426,6 +432,69 @@ async fn links_to_elsewhere_are_still_taken() {
     let body = "recipient_id=bob&attachment_url=https%3A%2F%2Felsewhere.example%2Fy";
     let sent = alice.call("POST", "/api/messages/send", &form, body).await.expect(201);
     assert_eq!((&sent.data()["attachments"], bob.page("alice").await.len()), (&json!([]), 2));
+}
+
+#[tokio::test]
+async fn a_message_has_the_kind_of_its_first_attachment() {
+    let (world, _) = World::with_files().await;
+    let (alice, _bob) = world.two().await;
+    let webm = &[b"\x1a\x45\xdf\xa3\x42\x82\x84webm\0\0A_OPUS".as_slice(), &[0; 300]].concat();
+    let text = alice.send("bob", "text").await.expect(201).id();
+    let [image, sound, voice] = [
+        alice.upload("a.png", &png(4, 4)).await,
+        alice.upload("a.webm", webm).await,
+        alice.upload("b.webm", webm).await,
+    ];
+    let image = alice.send_files("bob", &[&image]).await.expect(201).id();
+    let sound = alice.send_files("bob", &[&sound]).await.expect(201);
+    assert_eq!(first(sound.data())["content_type"], "video/webm", "nobody said that it is a sound");
+    let attachments = json!([{"attachment_id": voice, "is_voice": true, "duration_ms": 1_500, "width": 5}]);
+    let body = json!({"recipient_id": "bob", "message_text": "listen", "attachments": attachments});
+    let voice = alice.post("/api/messages/send", &body).await.expect(201);
+    let shown = first(voice.data());
+    assert_eq!((&shown["kind"], &shown["content_type"]), (&json!("voice"), &json!("audio/webm")));
+    assert_eq!((&shown["duration_ms"], &shown["width"]), (&json!(1_500), &Value::Null));
+    let deleted = alice.send("bob", "gone").await.expect(201).id();
+    alice.unsend(&deleted).await.expect(200);
+    for (id, kind, has_attachment) in [
+        (text, MessageKind::Text, false),
+        (image, MessageKind::File(FileKind::Image), true),
+        (sound.id(), MessageKind::File(FileKind::Video), true),
+        (voice.id(), MessageKind::File(FileKind::Voice), true),
+        (deleted, MessageKind::Deleted, false),
+    ] {
+        let message = world.app.store.message(&id.parse().unwrap()).await.unwrap().unwrap();
+        assert_eq!((message.kind(), message.has_attachment()), (kind, has_attachment));
+    }
+}
+
+#[tokio::test]
+async fn frames_send_attachments_too() {
+    let (world, files) = World::with_files().await;
+    let (alice, bob) = world.two().await;
+    let id = alice.upload("a.png", &png(4, 4)).await;
+    let caller = Caller {
+        user: alice.id.parse().unwrap(),
+        name: None,
+        picture: None,
+        expires: local::secrets::days_from_now(1),
+        session: None,
+    };
+    let mut event = ApiGatewayWebsocketProxyRequest::default();
+    event.request_context.connection_id = Some("hers".to_owned());
+    event.request_context.authorizer.fields = serde_json::from_value(context_of(&caller).unwrap()).unwrap();
+    let attachments = json!([{"attachment_id": id}]);
+    let frame = json!({"action": "send", "recipient_id": "bob", "attachments": attachments});
+    event.body = Some(frame.to_string());
+    let handle = socket_functions(&world.app).message;
+    bob.block("alice").await.expect(200);
+    // Nobody hears the answers: the socket does not exist.
+    let _ = handle(event.clone()).await;
+    assert!(files.below("f/").is_empty(), "the copy of a refused send is gone");
+    bob.unblock("alice").await.expect(200);
+    let _ = handle(event).await;
+    let page = bob.page("alice").await;
+    assert_eq!(bob.load(url(&page[0])).await.expect(200).body, png(4, 4));
 }
 
 #[tokio::test]

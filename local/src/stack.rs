@@ -101,12 +101,12 @@ impl Stack {
             let keys = Keys { id, secret: credentials.secret_access_key().to_owned() };
             let files = folder.map(|folder| folder.join("files"));
             let files = Storage::new(files.as_deref(), keys, Clock::default());
-            let routes = files.routes().layer(gateway::cors(&options.cors_origins));
+            let routes = storage::routes(&files).layer(gateway::cors(&options.cors_origins));
             servers.push(serve(port, routes, stopped.clone()));
             settings.bucket = Some(BucketSettings {
                 name: storage::BUCKET.to_owned(),
                 endpoint: Some(endpoint),
-                files_url: None,
+                files_url: variable("TIDINGS_FILES_URL"),
                 region: region(),
                 credentials: credentials.clone(),
             });
@@ -270,6 +270,7 @@ fn environment(
         ("AWS_SECRET_ACCESS_KEY", credentials.secret_access_key().to_owned()),
         ("AWS_REGION", region()),
         ("TIDINGS_PUBLIC_URL", settings.public_url.clone()),
+        ("TIDINGS_FILES_URL", variable("TIDINGS_FILES_URL").unwrap_or_default()),
         ("TIDINGS_MAX_ATTACHMENT_BYTES", settings.max_attachment_bytes.to_string()),
         ("TIDINGS_ATTACHMENTS", switch(settings.bucket.is_some())),
     ]);

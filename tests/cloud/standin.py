@@ -189,6 +189,10 @@ def aws(arguments):
 
 
 def s3(operation, rest):
+    if operation == "rb":
+        if len(rest) != 2 or rest[1] != "--force" or not re.fullmatch(r"s3://[A-Za-z0-9.-]+", rest[0]):
+            raise Refused(f"unknown arguments: s3 {operation} {rest}")
+        return
     if operation != "sync" or len(rest) < 2 or set(rest[2:]) - {"--delete"}:
         raise Refused(f"unknown arguments: s3 {operation} {rest}")
     if not Path(rest[0], "index.html").is_file():

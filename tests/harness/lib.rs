@@ -96,26 +96,26 @@ impl World {
 
     /// Returns the same machine with its files in a storage, and with changed settings.
     pub fn with_storage(&self, files: &storage::Files, change: impl FnOnce(&mut Settings)) -> Self {
-        self.with_storage_at(files, Clock::default(), change)
-    }
-
-    /// Returns the same machine with its files in a storage, another clock and changed settings.
-    pub fn with_storage_at(
-        &self,
-        files: &storage::Files,
-        clock: Clock,
-        change: impl FnOnce(&mut Settings),
-    ) -> Self {
         let mut settings = files.settings(settings());
         change(&mut settings);
+        let lambda = self.lambda.as_ref().map(|_| binaries::start(&self.wire, &settings, &[]));
+        let world = self.with_storage_and_clock(settings, Clock::default());
+        Self::with(world.app, world.wire, lambda)
+    }
+
+    /// Returns the same machine with its files in a storage, and with a clock that is off by `millis` milliseconds.
+    pub fn with_storage_off_by(&self, files: &storage::Files, millis: i64) -> Self {
+        self.with_storage_and_clock(files.settings(settings()), Clock::off_by(millis))
+    }
+
+    fn with_storage_and_clock(&self, settings: Settings, clock: Clock) -> Self {
         let pushes = aws_sdk_apigatewaymanagement::config::Builder::new()
             .behavior_version(aws_sdk_apigatewaymanagement::config::BehaviorVersion::latest())
             .endpoint_url("http://sockets.invalid")
             .interceptor(roles::call_recorder());
-        let lambda = self.lambda.as_ref().map(|_| binaries::start(&self.wire, &settings, &[]));
         let connector = Some(storage::Files::connector());
         let app = App::new(config(&self.wire), Some(pushes), connector, settings, clock);
-        Self::with(app, self.wire.clone(), lambda)
+        Self::with(app, self.wire.clone(), None)
     }
 
     /// Returns the same machine with its functions as processes, whatever the environment says.

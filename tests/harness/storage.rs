@@ -20,7 +20,7 @@ use http::{HeaderMap, Method, StatusCode, header};
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
 use local::engine::Engine;
-use local::storage::{BUCKET, Keys, Storage};
+use local::storage::{BUCKET, Keys, Storage, routes};
 use observe::meter;
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
@@ -74,7 +74,7 @@ impl Files {
         let files = Self { storage, url, decision, calls: Arc::default() };
         let layered = files.clone();
         let faults = from_fn(move |request: Request, next: Next| layered.clone().serve(request, next));
-        let routes = files.storage.routes().layer(faults);
+        let routes = routes(&files.storage).layer(faults);
         tokio::spawn(async move { axum::serve(port, routes).await });
         files
     }
@@ -175,7 +175,7 @@ impl HttpConnector for Recorder {
         let call = async move {
             let method = request.method().parse::<Method>()?;
             let mut call = http::Request::builder().method(method).uri(request.uri());
-            for (name, value) in request.headers().iter() {
+            for (name, value) in request.headers() {
                 call = call.header(name, value);
             }
             let body = request.body().bytes().unwrap_or_default().to_vec();

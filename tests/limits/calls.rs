@@ -3,7 +3,8 @@
 use domain::error::Error;
 use domain::limits::{
     BLOCKS, CHANGES, CONVERSATIONS, LOGINS_FROM_ADDRESS, PASSWORDS, PASSWORDS_OF_ACCOUNT, PRESENCE,
-    PROFILE_CHANGES, REFRESHES, REGISTRATIONS, RateLimit, SEARCHES, SOCKETS, TICKETS, TYPING, WRITES,
+    PROFILE_CHANGES, REFRESHES, REGISTRATIONS, RateLimit, SEARCHES, SOCKETS, TICKETS, TYPING, UPLOAD_SIZE,
+    UPLOADS, WRITES,
 };
 use domain::time::Timestamp;
 use edge::auth;
@@ -238,7 +239,7 @@ async fn tickets_do_not_make_presence_expensive() {
 #[tokio::test]
 async fn the_documented_limits_are_those_of_the_code() {
     let documented = std::fs::read_to_string(harness::build::root().join("docs/operations.md")).unwrap();
-    let limits: [(&str, RateLimit); 15] = [
+    let limits: [(&str, RateLimit); 17] = [
         ("WRITES", WRITES),
         ("TYPING", TYPING),
         ("CONVERSATIONS", CONVERSATIONS),
@@ -249,6 +250,8 @@ async fn the_documented_limits_are_those_of_the_code() {
         ("BLOCKS", BLOCKS),
         ("SEARCHES", SEARCHES),
         ("PROFILE_CHANGES", PROFILE_CHANGES),
+        ("UPLOADS", UPLOADS),
+        ("UPLOAD_SIZE", UPLOAD_SIZE),
         ("REGISTRATIONS", REGISTRATIONS),
         ("LOGINS_FROM_ADDRESS", LOGINS_FROM_ADDRESS),
         ("PASSWORDS", PASSWORDS),

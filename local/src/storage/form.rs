@@ -11,16 +11,17 @@ use axum::http::StatusCode;
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
+use super::bucket::{BUCKET, Storage};
 use super::failure::Failure;
 use super::objects::{Condition, Object, is_key};
-use super::{BUCKET, Storage, policy};
+use super::policy;
 
 /// Maximum size of a field other than the file, in bytes.
 const MAX_FIELD: usize = 16 * 1024;
 /// Maximum number of such fields.
 const MAX_FIELDS: usize = 30;
 /// The pieces of a file that wait for the disk.
-const WAITING: usize = 16;
+const WAITING: usize = 4;
 /// How many bytes of a file that is too large are read and dropped, so that its sender gets to read the response.
 const MAX_DRAINED: u64 = 10 * 1024 * 1024;
 
@@ -68,13 +69,18 @@ async fn take_file(
     fields: &BTreeMap<String, String>,
     field: Field<'_>,
 ) -> Result<(String, Object), Failure> {
-    let now = storage.0.clock.now();
-    let sizes = policy::check(&storage.0.keys, BUCKET, fields, now)?;
+    let now = storage.now();
+    let sizes = policy::check(storage.keys(), BUCKET, fields, now)?;
     let key = fields.get("key").filter(|key| is_key(key)).cloned();
     let key = key.ok_or_else(|| Failure::invalid("The key is missing or malformed."))?;
     let (version, size) = receive(storage, field, *sizes.end()).await?;
     if !sizes.contains(&size) {
-        storage.with_objects(move |objects| Ok(objects.discard(&version))).await?;
+        storage
+            .with_objects(move |objects| {
+                objects.discard(&version);
+                Ok(())
+            })
+            .await?;
         let code = if size > *sizes.end() { "EntityTooLarge" } else { "EntityTooSmall" };
         return Err(Failure::new(
             StatusCode::BAD_REQUEST,
@@ -128,7 +134,12 @@ async fn receive(storage: &Storage, mut field: Field<'_>, limit: u64) -> Result<
     match size {
         Ok(size) => Ok((version, size)),
         Err(failure) => {
-            storage.with_objects(move |objects| Ok(objects.discard(&version))).await?;
+            storage
+                .with_objects(move |objects| {
+                    objects.discard(&version);
+                    Ok(())
+                })
+                .await?;
             Err(failure)
         }
     }

@@ -26,7 +26,7 @@ const MAX_KEY: usize = 512;
 /// What is known of an object.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Object {
-    /// The name of the file with its contents, and its ETag.
+    /// The name of the file with its contents, and its `ETag`.
     pub(super) version: String,
     /// Its size in bytes.
     pub(super) size: u64,
@@ -39,7 +39,7 @@ pub(super) struct Object {
 /// In which state an object must be to be replaced.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Condition {
-    /// It has this ETag.
+    /// It has this `ETag`.
     pub(super) is: Option<String>,
     /// It does not exist.
     pub(super) is_new: bool,
@@ -152,7 +152,7 @@ impl Objects {
         Ok(Written::Done(object))
     }
 
-    /// Copies an object, if it has this ETag. Copies no contents: both objects have a name for them.
+    /// Copies an object, if it has this `ETag`. Copies no contents: both objects have a name for them.
     pub(super) fn copy(
         &self,
         from: &str,

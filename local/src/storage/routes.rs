@@ -16,10 +16,11 @@ use futures_util::stream;
 use time::OffsetDateTime;
 use time::macros::format_description;
 
+use super::bucket::{BUCKET, Storage};
 use super::failure::Failure;
+use super::form;
 use super::objects::{Condition, Object, Written, is_key};
 use super::signature::{Payload, hex};
-use super::{BUCKET, Storage, form};
 
 /// Maximum size of the body of a write, in bytes. Larger objects come by forms.
 const MAX_WRITE: usize = 8 * 1024 * 1024;
@@ -28,14 +29,15 @@ const PIECE: usize = 128 * 1024;
 /// The headers of an object that a write or a copy sets.
 const KEPT: [&str; 4] = ["content-type", "content-disposition", "cache-control", "content-encoding"];
 
-pub(super) fn of(storage: Storage) -> Router {
+/// Returns the routes of the storage's port.
+pub fn routes(storage: &Storage) -> Router {
     Router::new()
         .route("/{bucket}", post(upload))
         .route("/{bucket}/", post(upload))
         .route("/{bucket}/{*key}", get(read).head(read).put(write).delete(delete))
         .fallback(async || Failure::NO_SUCH_BUCKET())
         .layer(DefaultBodyLimit::disable())
-        .with_state(storage)
+        .with_state(storage.clone())
 }
 
 fn is_bucket(bucket: &str) -> Result<(), Failure> {
@@ -66,8 +68,8 @@ impl Call {
     fn read(storage: &Storage, bucket: &str, key: String, request: Request) -> Result<Self, Failure> {
         is_bucket(bucket)?;
         let (parts, body) = request.into_parts();
-        let now = storage.0.clock.now();
-        let payload = storage.0.keys.check(&parts.method, &parts.uri, &parts.headers, now)?;
+        let now = storage.now();
+        let payload = storage.keys().check(&parts.method, &parts.uri, &parts.headers, now)?;
         if !is_key(&key) {
             return Err(Failure::invalid("This storage does not take such keys."));
         }
@@ -166,7 +168,7 @@ async fn write(
     request: Request,
 ) -> Result<Response, Failure> {
     let Call { key, payload, parts, body } = Call::read(&storage, &bucket, key, request)?;
-    let now = storage.0.clock.now();
+    let now = storage.now();
     if let Some(source) = header_of(&parts, "x-amz-copy-source") {
         let source = percent_encoding::percent_decode_str(source.trim_start_matches('/')).decode_utf8_lossy();
         let from = source.strip_prefix(BUCKET).and_then(|key| key.strip_prefix('/')).map(ToOwned::to_owned);
@@ -200,7 +202,7 @@ async fn write(
 }
 
 async fn copy(storage: &Storage, parts: &Parts, from: String, to: String) -> Result<Response, Failure> {
-    let now = storage.0.clock.now();
+    let now = storage.now();
     let etag = header_of(parts, "x-amz-copy-source-if-match").map(unquoted);
     let replaces = header_of(parts, "x-amz-metadata-directive") == Some("REPLACE");
     let headers = replaces.then(|| kept(&parts.headers));

@@ -40,7 +40,6 @@ pub(super) enum Payload {
 
 /// A credential's scope: `id/day/region/service/aws4_request`.
 struct Scope<'a> {
-    day: &'a str,
     region: &'a str,
     whole: &'a str,
 }
@@ -61,7 +60,7 @@ impl Keys {
         let parts: Vec<&str> = whole.split('/').collect();
         match parts.as_slice() {
             [day, region, "s3", "aws4_request"] if date.starts_with(day) && day.len() == 8 => {
-                Some(Scope { day, region, whole })
+                Some(Scope { region, whole })
             }
             _ => None,
         }
@@ -119,7 +118,6 @@ impl Keys {
         };
         let canonical = signed.canonical(method, uri, headers, &query);
         let scope = self.scope(signed.credential, signed.date).ok_or_else(Failure::SIGNATURE)?;
-        debug_assert_eq!(scope.day.len(), 8);
         let digest =
             hex(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, canonical.as_bytes()).as_ref());
         let text = format!("AWS4-HMAC-SHA256\n{}\n{}\n{digest}", signed.date, scope.whole);
@@ -165,7 +163,9 @@ impl Signed<'_> {
             let trimmed = |value: &str| value.split_whitespace().collect::<Vec<_>>().join(" ");
             values.map(trimmed).collect::<Vec<_>>().join(",")
         };
-        let lines: String = self.headers.split(';').map(|name| format!("{name}:{}\n", value(name))).collect();
+        let lines: Vec<String> =
+            self.headers.split(';').map(|name| format!("{name}:{}\n", value(name))).collect();
+        let lines = lines.concat();
         let query = query.join("&");
         format!("{method}\n{path}\n{query}\n{lines}\n{}\n{}", self.headers, self.payload)
     }
@@ -179,5 +179,5 @@ pub(super) fn time_of(date: &str) -> Option<Timestamp> {
 }
 
 pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat()
 }

@@ -57,10 +57,10 @@ pub const PROFILE_CHANGES: RateLimit = RateLimit::new("full_at", 10_000, 20);
 /// Refreshes of the token pair, per session: one per ten seconds.
 pub const REFRESHES: RateLimit = RateLimit::new("refreshes_full_at", 10_000, 10);
 
-/// Uploads, per user: 1,000 files a day, beyond the burst.
-pub const UPLOADS: RateLimit = RateLimit::new("files_full_at", 86_400, 1_000);
-/// The size of uploads, per user: 5 GiB a day, beyond the burst, in tokens of 1 MiB. See [`upload_size`].
-pub const UPLOAD_SIZE: RateLimit = RateLimit::new("bytes_full_at", 16_875, 5_120);
+/// Uploads, per user: one per 86 seconds, about 1,000 a day.
+pub const UPLOADS: RateLimit = RateLimit::new("files_full_at", 86_000, 1_000);
+/// The size of uploads, per user, in tokens of 1 MiB: one per 16 seconds, about 5 GiB a day. See [`upload_size`].
+pub const UPLOAD_SIZE: RateLimit = RateLimit::new("bytes_full_at", 16_000, 5_120);
 
 /// The tokens for messages and for typing signals of a user who joins a conversation. So leaving and joining again does
 /// not give more of them than staying.

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_recursion::async_recursion as boxed;
@@ -38,7 +38,7 @@ pub struct BucketSettings {
     pub name: String,
     /// `AWS_ENDPOINT_URL_S3`: an S3-compatible service. Without it, the bucket is in S3.
     pub endpoint: Option<String>,
-    /// `TIDINGS_FILES_URL`: a URL at which browsers load objects instead, which passes their requests on to the bucket.
+    /// `TIDINGS_FILES_URL`: a URL at which browsers reach the bucket instead, which passes their requests on to it.
     pub files_url: Option<String>,
     /// The region of the bucket.
     pub region: String,
@@ -128,7 +128,8 @@ struct Shared {
     url: String,
     files_url: Option<String>,
     signer: S3Signer,
-    http: SharedHttpConnector,
+    /// Made for the first call, because it loads certificates.
+    http: OnceLock<SharedHttpConnector>,
 }
 
 impl fmt::Debug for Bucket {
@@ -142,10 +143,6 @@ impl Bucket {
     /// bucket's own.
     #[must_use]
     pub fn new(settings: BucketSettings, http: Option<SharedHttpConnector>) -> Self {
-        let own = || {
-            let tls = Provider::Rustls(CryptoMode::AwsLc);
-            SharedHttpConnector::new(Connector::builder().tls_provider(tls).build())
-        };
         let url = settings.url();
         let signer = S3Signer::new(settings.credentials, settings.region);
         Self(Arc::new(Shared {
@@ -153,7 +150,7 @@ impl Bucket {
             url,
             files_url: settings.files_url,
             signer,
-            http: http.unwrap_or_else(own),
+            http: http.map(OnceLock::from).unwrap_or_default(),
         }))
     }
 
@@ -161,19 +158,23 @@ impl Bucket {
         format!("{}/{key}", self.0.url)
     }
 
+    /// The URL at which browsers reach one of the bucket's URLs. The signature of a link covers the bucket's own host, to
+    /// which the other one passes requests on.
+    fn for_browsers(&self, url: &str) -> String {
+        match (&self.0.files_url, url.strip_prefix(&self.0.url)) {
+            (Some(files_url), Some(rest)) => format!("{}{rest}", files_url.trim_end_matches('/')),
+            _ => url.to_owned(),
+        }
+    }
+
     /// The address and the fields of a form that uploads an object.
     pub(crate) fn form(&self, upload: &Upload<'_>) -> (String, BTreeMap<String, String>) {
-        (format!("{}/", self.0.url), self.0.signer.form(&self.0.name, upload))
+        (self.for_browsers(&self.url_of("")), self.0.signer.form(&self.0.name, upload))
     }
 
     /// A link to an object, whether there is one or not.
     pub(crate) fn link(&self, key: &str) -> Result<String, Error> {
-        let link = self.0.signer.link(&self.url_of(key))?;
-        // The signature covers the bucket's own host, to which the other one passes the request on.
-        Ok(match (&self.0.files_url, link.strip_prefix(&self.0.url)) {
-            (Some(files_url), Some(rest)) => format!("{}{rest}", files_url.trim_end_matches('/')),
-            _ => link,
-        })
+        Ok(self.for_browsers(&self.0.signer.link(&self.url_of(key))?))
     }
 
     /// Whether there is an object.
@@ -204,7 +205,7 @@ impl Bucket {
     }
 
     /// Writes a small object, unless its state is another than expected: with an `etag`, these contents; without, that
-    /// there is none. Returns its new ETag; `None` if the state is another.
+    /// there is none. Returns its new `ETag`; `None` if the state is another.
     #[boxed]
     pub(crate) async fn write_if(
         &self,
@@ -291,7 +292,11 @@ impl Bucket {
     }
 
     async fn send(&self, request: HttpRequest) -> Result<Answer, Source> {
-        let response = self.0.http.call(request).await?;
+        let http = self.0.http.get_or_init(|| {
+            let tls = Provider::Rustls(CryptoMode::AwsLc);
+            SharedHttpConnector::new(Connector::builder().tls_provider(tls).build())
+        });
+        let response = http.call(request).await?;
         let status = response.status().as_u16();
         let headers = response.headers().iter();
         let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();

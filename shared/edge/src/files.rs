@@ -142,7 +142,7 @@ struct Checked<'a> {
     sniffed: Sniffed,
     size: u64,
     etag: String,
-    /// The type of the preview, and its ETag.
+    /// The type of the preview, and its `ETag`.
     preview: Option<(Sniffed, String)>,
 }
 
@@ -344,8 +344,8 @@ impl Files {
         let deletions = files.iter().map(async |file| bucket.delete(&kept(file)).await);
         let releases = claims.iter().map(|upload| release(bucket, *upload, attempt));
         let all = async {
-            let (deleted, released) = tokio::join!(join_all(deletions), join_all(releases));
-            deleted.into_iter().chain(released).collect::<Result<(), _>>()
+            let (files, claims) = tokio::join!(join_all(deletions), join_all(releases));
+            files.into_iter().chain(claims).collect::<Result<(), _>>()
         };
         if let Err(error) = within(UNDO_TIMEOUT, all).await {
             tracing::warn!(%error, "a copy or a claim of a refused send is left over");
@@ -531,7 +531,7 @@ async fn release(bucket: &Bucket, upload: Stamp, attempt: Stamp) -> Result<(), E
     Err(Error::Unavailable("an upload is claimed by many sends at once".into()))
 }
 
-/// Reads a claim and its ETag. Without one, nobody has claimed the upload.
+/// Reads a claim and its `ETag`. Without one, nobody has claimed the upload.
 async fn read_claim(bucket: &Bucket, upload: Stamp) -> Result<(String, Claim), Error> {
     match bucket.head(&claimed(upload)).await? {
         Some(head) => Ok((head.etag, serde_json::from_slice(&head.bytes).map_err(Error::internal)?)),

@@ -74,8 +74,8 @@ impl Sniffed {
     /// A picture without readable dimensions, or with too many pixels, only downloads.
     fn of_image(bytes: &[u8], content_type: &'static str) -> Self {
         let side = |side| u32::try_from(side).ok().filter(|side| *side > 0);
-        let size = imagesize::blob_size(bytes).ok();
-        let dimensions = size.and_then(|size| Some((side(size.width)?, side(size.height)?)));
+        let read = imagesize::blob_size(bytes).ok();
+        let dimensions = read.and_then(|read| Some((side(read.width)?, side(read.height)?)));
         match dimensions {
             Some((width, height)) if u64::from(width) * u64::from(height) <= MAX_PIXELS => {
                 Self { content_type, kind: FileKind::Image, dimensions }
@@ -104,7 +104,7 @@ fn contains_markup(bytes: &[u8]) -> bool {
     memchr::memchr_iter(b'<', bytes).any(|at| starts(&bytes[at..]))
 }
 
-/// Whether there is a video track in the first bytes of an MP4 (a handler of type `vide`) or WebM (a codec `V_…`).
+/// Whether there is a video track in the first bytes of an MP4 (a handler of type `vide`) or `WebM` (a codec `V_…`).
 fn has_video_track(bytes: &[u8]) -> bool {
     let has = |part: &[u8]| bytes.windows(part.len()).any(|window| window == part);
     has(b"vide") || has(b"V_VP8") || has(b"V_VP9") || has(b"V_AV1") || has(b"V_MPEG")
@@ -158,6 +158,7 @@ mod tests {
         let webm = |track: &str| {
             let mut bytes = b"\x1a\x45\xdf\xa3\x42\x82\x84webm\0\0".to_vec();
             bytes.extend_from_slice(track.as_bytes());
+            bytes.extend_from_slice(&[0; 300]);
             bytes
         };
         assert_eq!(Sniffed::of(&webm("A_OPUS"), true).content_type, "audio/webm");
