@@ -5,7 +5,6 @@ mod pictures;
 mod storage;
 
 use aws_lambda_events::apigw::ApiGatewayWebsocketProxyRequest;
-use domain::attachment::FileKind;
 use domain::caller::Caller;
 use domain::message::MessageKind;
 use edge::socket::context_of;
@@ -458,9 +457,9 @@ async fn a_message_has_the_kind_of_its_first_attachment() {
     alice.unsend(&deleted).await.expect(200);
     for (id, kind, has_attachment) in [
         (text, MessageKind::Text, false),
-        (image, MessageKind::File(FileKind::Image), true),
-        (sound.id(), MessageKind::File(FileKind::Video), true),
-        (voice.id(), MessageKind::File(FileKind::Voice), true),
+        (image, MessageKind::Image, true),
+        (sound.id(), MessageKind::Video, true),
+        (voice.id(), MessageKind::Voice, true),
         (deleted, MessageKind::Deleted, false),
     ] {
         let message = world.app.store.message(&id.parse().unwrap()).await.unwrap().unwrap();

@@ -119,7 +119,8 @@ async fn mentions_in_a_large_group_are_counted_by_the_fan_out() {
     let group = crowd[0].group("all of us", &others).await;
     world.fan_out(&group).await;
     let mut all = Audience::of(&[&crowd[0], &crowd[1], &crowd[2]], 3).await;
-    let first = all.verify(fanned_out(&world, mention(&crowd[0], &group, &["p001", "p029"]))).await.expect(201).id();
+    let first =
+        all.verify(fanned_out(&world, mention(&crowd[0], &group, &["p001", "p029"]))).await.expect(201).id();
     let everyone = all.verify(fanned_out(&world, mention_all(&crowd[0], &group))).await.expect(201).id();
     assert_eq!(counts(&crowd[1], &group).await, (2, 2, json!(first)));
     assert_eq!(counts(&crowd[2], &group).await, (2, 1, json!(everyone)));
@@ -170,7 +171,8 @@ async fn counts_of_mentions_agree_with_a_recount_after_races() {
         let row = ben.row_of(&group).await.unwrap();
         let before = counts(&ben, &group).await;
         let read = text(&row, "last_read_message_id").to_owned();
-        let later: Vec<Value> = ben.history_of(&group).await.into_iter().filter(|m| text(m, "id") > read.as_str()).collect();
+        let later: Vec<Value> =
+            ben.history_of(&group).await.into_iter().filter(|m| text(m, "id") > read.as_str()).collect();
         let of_ben = |message: &&Value| {
             let listed = message["mentions"].as_array().unwrap().contains(&json!("ben"));
             message["sender_id"] != "ben" && (listed || message["mention_all"] == true)

@@ -52,7 +52,10 @@ async fn the_page_has_a_strict_policy_and_its_assets_are_cacheable() {
     assert_eq!((status, body.as_str()), (StatusCode::OK, "<title>The page</title>"));
     let policy = headers["content-security-policy"].to_str().unwrap();
     assert!(policy.starts_with("default-src 'self';") && !policy.contains("unsafe"), "{policy}");
-    assert!(policy.contains("media-src 'self' blob: ;") || policy.contains("media-src 'self' blob: http"), "{policy}");
+    assert!(
+        policy.contains("media-src 'self' blob: ;") || policy.contains("media-src 'self' blob: http"),
+        "{policy}"
+    );
     assert_eq!(headers["cache-control"], "no-cache");
 
     let (status, headers, body) = call(&routes, "GET", "/assets/main-abc.js").await;

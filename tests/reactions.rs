@@ -22,7 +22,8 @@ fn encoded(text: &str) -> String {
 /// Returns each reaction's emoji, count and whether it is one's own.
 fn reactions(message: &Value) -> Vec<(String, u64, bool)> {
     let all = message["reactions"].as_array().unwrap().iter();
-    all.map(|one| (text(one, "emoji").to_owned(), one["count"].as_u64().unwrap(), one["me"] == true)).collect()
+    all.map(|one| (text(one, "emoji").to_owned(), one["count"].as_u64().unwrap(), one["me"] == true))
+        .collect()
 }
 
 fn of(emoji: &str, count: u64, me: bool) -> (String, u64, bool) {
@@ -177,7 +178,8 @@ async fn at_most_fifty_messages_are_pinned() {
     for n in 0..53 {
         ids.push(alice.send("bob", &n.to_string()).await.expect(201).id());
     }
-    let pinned = join_all(ids.iter().map(async |id| alice.put(&format!("/api/messages/{id}/pin")).await)).await;
+    let pinned =
+        join_all(ids.iter().map(async |id| alice.put(&format!("/api/messages/{id}/pin")).await)).await;
     assert_eq!(pinned.iter().filter(|answer| answer.status == 200).count(), 50);
     for refused in pinned.iter().filter(|answer| answer.status != 200) {
         refused.refused(409, "conflict");
@@ -217,9 +219,8 @@ async fn messages_are_forwarded_without_their_author() {
     });
     let sent = all.verify(alice.post("/api/messages/send", &body)).await.expect(201);
     assert_eq!(sent.data()["custom"], json!({"origin": "import", "n": 7}));
-    let forward = |to: &str, key: &str| {
-        json!({"recipient_id": to, "forward": sent.id(), "client_message_id": key})
-    };
+    let forward =
+        |to: &str, key: &str| json!({"recipient_id": to, "forward": sent.id(), "client_message_id": key});
     let again = all.verify(bob.post("/api/messages/send", &forward("carol", "k"))).await.expect(201);
     let message = again.data();
     assert_eq!((&message["message_text"], &message["is_forwarded"]), (&json!("worth telling"), &json!(true)));
@@ -239,16 +240,22 @@ async fn custom_data_is_kept_and_bounded() {
     let world = World::new().await;
     let (alice, bob) = world.two().await;
     let send = |custom: Value| {
-        let (alice, body) = (alice.clone(), json!({"recipient_id": "bob", "message_text": "x", "custom": custom}));
+        let (alice, body) =
+            (alice.clone(), json!({"recipient_id": "bob", "message_text": "x", "custom": custom}));
         async move { alice.post("/api/messages/send", &body).await }
     };
     let custom = json!({"a": [1, {"b": null}], "c": "d", "e": 1.5, "f": -3});
     let sent = send(custom.clone()).await.expect(201);
     assert_eq!((&sent.data()["custom"], &bob.page("alice").await[0]["custom"]), (&custom, &custom));
-    let edited = alice.patch(&format!("/api/messages/{}", sent.id()), &json!({"custom": {"new": true}})).await;
+    let edited =
+        alice.patch(&format!("/api/messages/{}", sent.id()), &json!({"custom": {"new": true}})).await;
     let edited = edited.expect(200);
-    assert_eq!((&edited.data()["custom"], &edited.data()["message_text"]), (&json!({"new": true}), &json!("x")));
-    let none = alice.patch(&format!("/api/messages/{}", sent.id()), &json!({"custom": null})).await.expect(200);
+    assert_eq!(
+        (&edited.data()["custom"], &edited.data()["message_text"]),
+        (&json!({"new": true}), &json!("x"))
+    );
+    let none =
+        alice.patch(&format!("/api/messages/{}", sent.id()), &json!({"custom": null})).await.expect(200);
     assert_eq!(none.data()["custom"], Value::Null);
     alice.patch(&format!("/api/messages/{}", sent.id()), &json!({})).await.refused(400, "invalid_request");
     send(json!({"a": "x".repeat(1_016)})).await.expect(201);

@@ -1,4 +1,4 @@
-//! Updates of top-level attributes: `SET` (a value, or `if_not_exists`), `ADD` to numbers, and `REMOVE`.
+//! Updates of top-level attributes: `SET` (a value, another attribute, or `if_not_exists`), `ADD` to numbers, and `REMOVE`.
 //!
 //! Invariant: every clause reads the item as it was before the update.
 
@@ -20,10 +20,36 @@ pub(crate) struct Update {
 /// What an attribute is set to.
 #[derive(Debug, Hash)]
 enum Source {
+    Operand(Operand),
+    /// An attribute if the item has it, otherwise something else.
+    IfMissing(Name, Operand),
+}
+
+/// A value of an update.
+#[derive(Debug, Hash)]
+enum Operand {
     /// The placeholder of a value.
     Value(String),
-    /// An attribute if the item has it, otherwise a value.
-    IfMissing(Name, String),
+    /// Another attribute, which the item must have.
+    Attribute(Name),
+}
+
+impl Operand {
+    fn parse(parser: &mut Parser<'_>) -> Result<Self, Error> {
+        match parser.peek() {
+            Some(Token::Value(_)) => parser.value().map(Self::Value),
+            _ => parser.name().map(Self::Attribute),
+        }
+    }
+
+    fn value<'a>(&self, old: &'a Item, bindings: &'a Bindings) -> Result<&'a Value, Error> {
+        match self {
+            Self::Value(placeholder) => bindings.value(placeholder),
+            Self::Attribute(name) => old.get(bindings.name(name)?).ok_or_else(|| {
+                invalid("The provided expression refers to an attribute that does not exist in the item")
+            }),
+        }
+    }
 }
 
 impl Update {
@@ -85,11 +111,11 @@ impl Update {
         let mut new = old.clone();
         for (name, source) in &self.sets {
             let value = match source {
-                Source::Value(placeholder) => bindings.value(placeholder)?,
-                Source::IfMissing(read, placeholder) => {
-                    let found = old.get(bindings.name(read)?);
-                    found.map_or_else(|| bindings.value(placeholder), Ok)?
-                }
+                Source::Operand(operand) => operand.value(old, bindings)?,
+                Source::IfMissing(read, operand) => match old.get(bindings.name(read)?) {
+                    Some(found) => found,
+                    None => operand.value(old, bindings)?,
+                },
             };
             new.insert(bindings.name(name)?.to_owned(), value.clone());
         }
@@ -113,13 +139,13 @@ fn set(parser: &mut Parser<'_>) -> Result<(Name, Source), Error> {
     let name = parser.name()?;
     parser.expect("=")?;
     if parser.peek() != Some(Token::Word("if_not_exists")) {
-        return Ok((name, Source::Value(parser.value()?)));
+        return Ok((name, Source::Operand(Operand::parse(parser)?)));
     }
     parser.next();
     parser.expect("(")?;
     let read = parser.name()?;
     parser.expect(",")?;
-    let source = Source::IfMissing(read, parser.value()?);
+    let source = Source::IfMissing(read, Operand::parse(parser)?);
     parser.expect(")")?;
     Ok((name, source))
 }

@@ -88,7 +88,8 @@ async fn pins(
     Path(conversation): Path<ConversationId>,
 ) -> Result<Reply<Vec<MessageView>>, Problem> {
     let pinned = app.store.pinned(&caller.user, &conversation).await?;
-    let shown =
-        |message: &Message| message.shown_to(&caller.user, &pinned.reads.state_of(message), app.store.links());
+    let shown = |message: &Message| {
+        message.shown_to(&caller.user, &pinned.reads.state_of(message), app.store.links())
+    };
     Ok(Reply::page(pinned.messages.iter().map(shown).collect(), None))
 }

@@ -576,8 +576,9 @@ impl Message {
     /// The message as a participant sees it. For clients that know only links, the first attachment is one.
     #[must_use]
     pub fn shown_to(&self, viewer: &UserId, reads: &ReadState, links: &Links) -> MessageView {
-        let Content { text, attachments, attachment_url, attachment_type, reply_to, client_message_id, .. } =
-            self.content.clone();
+        let Content {
+            text, attachments, attachment_url, attachment_type, reply_to, client_message_id, ..
+        } = self.content.clone();
         let Content { mentions, mention_all, forwarded, custom, .. } = self.content.clone();
         let conversation = &self.id.conversation;
         let id = |stamp| FileId { conversation: conversation.clone(), stamp };
@@ -699,7 +700,10 @@ impl Edit {
     pub fn validate(&self) -> Result<(), Error> {
         let Self { message_text, mentions, mention_all, custom } = self;
         if message_text.is_none() && mentions.is_none() && mention_all.is_none() && custom.is_none() {
-            return Err(Error::field("message_text", "Send a message_text, mentions, mention_all or custom."));
+            return Err(Error::field(
+                "message_text",
+                "Send a message_text, mentions, mention_all or custom.",
+            ));
         }
         Ok(())
     }

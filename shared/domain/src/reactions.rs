@@ -25,7 +25,8 @@ pub struct Emoji(String);
 
 /// All emoji by their text without variation selectors.
 static KNOWN: LazyLock<HashMap<String, &'static str>> = LazyLock::new(|| {
-    let of_all_tones = |emoji: &'static emojis::Emoji| emoji.skin_tones().into_iter().flatten().chain([emoji]);
+    let of_all_tones =
+        |emoji: &'static emojis::Emoji| emoji.skin_tones().into_iter().flatten().chain([emoji]);
     emojis::iter().flat_map(of_all_tones).map(|emoji| (unqualified(emoji.as_str()), emoji.as_str())).collect()
 });
 
@@ -136,7 +137,8 @@ mod tests {
 
     #[test]
     fn one_emoji_sequence_is_an_emoji() {
-        for whole in ["👍", "👍🏽", "👩🏽‍🚀", "🇩🇪", "1️⃣", "❤️", "🏴󠁧󠁢󠁳󠁣󠁴󠁿", "👨‍👩‍👧‍👦"] {
+        for whole in ["👍", "👍🏽", "👩🏽‍🚀", "🇩🇪", "1️⃣", "❤️", "🏴󠁧󠁢󠁳󠁣󠁴󠁿", "👨‍👩‍👧‍👦"]
+        {
             assert_eq!(emoji(whole).as_deref(), Some(whole), "{whole}");
         }
         for other in ["", "a", "1", "👍👍", "👍 ", ":+1:", "\u{fe0f}", "🏽🏽", "ab👍", "🇩"] {

@@ -46,8 +46,7 @@ async fn prepare(
 ) -> Result<(Draft, Prepared), Error> {
     let conversation = draft.destination.conversation(&caller.user);
     let Some(id) = &draft.forward else {
-        let prepared =
-            files.prepare(&caller.user, &conversation, draft.client_id(), &draft.uploads).await?;
+        let prepared = files.prepare(&caller.user, &conversation, draft.client_id(), &draft.uploads).await?;
         return Ok((draft.clone().with_attachments(prepared.attachments.clone()), prepared));
     };
     let message = store.message_to_forward(&caller.user, id).await?;

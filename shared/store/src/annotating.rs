@@ -8,10 +8,10 @@ use domain::conversation::SMALL;
 use domain::delivery::OutgoingEvent;
 use domain::error::Error;
 use domain::event::Event;
-use domain::id::{ConversationId, MessageId, UserId};
+use domain::id::{ConversationId, MessageId, Stamp, UserId};
 use domain::message::Message;
 use domain::reactions::Emoji;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::attempts::Attempts;
 use crate::change_log::{Change, MentionChange};
@@ -23,19 +23,21 @@ use crate::transact::{Commit, Transaction};
 use crate::{inbox, messages, partition, profiles};
 
 /// The most pinned messages of a conversation.
-const MAX_PINS: u64 = 50;
+const MAX_PINS: usize = 50;
 
 /// The key of the item that lists a conversation's pinned messages.
 pub(crate) fn pins_key(conversation: &ConversationId) -> Key {
     Key { pk: partition::of_conversation(conversation), sk: "PINS".into() }
 }
 
-/// The attributes of the list of pinned messages, without its key. A set has no order: each message knows when it was
-/// pinned.
-#[derive(Default, Deserialize)]
+/// The attributes of the list of pinned messages, without its key.
+#[derive(Default, Serialize, Deserialize)]
 #[serde(default)]
 struct Pins {
-    pins: Vec<domain::id::Stamp>,
+    /// The messages, the latest pin last.
+    pins: Vec<Stamp>,
+    /// Rises with each change of the list.
+    version: u64,
 }
 
 /// The messages pinned in a conversation.
@@ -53,7 +55,13 @@ impl Store {
     /// `NotAParticipant`, `NotFound` if the message does not exist or was deleted, `Blocked` if either user of a direct
     /// conversation has blocked the other, `Conflict` if it has 20 different reactions, `RateLimited`.
     #[boxed]
-    pub async fn react(&self, caller: &UserId, id: &MessageId, emoji: &Emoji, add: bool) -> Result<Changed, Error> {
+    pub async fn react(
+        &self,
+        caller: &UserId,
+        id: &MessageId,
+        emoji: &Emoji,
+        add: bool,
+    ) -> Result<Changed, Error> {
         self.annotate(caller, id, |subject| subject.stored.message.with_reaction(caller, emoji, add)).await
     }
 
@@ -98,9 +106,8 @@ impl Store {
             let at = self.clock.stamp_above(subject.event_floor());
             let mut transaction = Transaction::new();
             transaction.add(ChangeTarget::Other, subject.stored.replaced(&changed)?);
-            if let Some(pins) = pinning(&subject.stored.message, &changed) {
-                transaction.add(ChangeTarget::Pins, pins);
-            }
+            let pins = self.pinning(&subject.stored.message, &changed).await?;
+            transaction.add_all(ChangeTarget::Other, pins);
             let own = Write::update(inbox::key(caller, &id.conversation))
                 .if_present("pk")
                 .if_missing("blocked_by_me")
@@ -118,15 +125,21 @@ impl Store {
                 let audience = subject.audience(caller).into_iter();
                 events.extend(audience.filter(|user| !subject.stored.is_hidden_by(user)).map(|user| {
                     let (message, reads) = (changed.clone(), subject.reads.clone());
-                    OutgoingEvent::new(user, at.plus(1), Event::MessageUpdated { message, reads, unread: None })
+                    OutgoingEvent::new(
+                        user,
+                        at.plus(1),
+                        Event::MessageUpdated { message, reads, unread: None },
+                    )
                 }));
             }
             match self.commit_and_publish(transaction, events, attempts.began()).await? {
                 Commit::Done(delivery) => {
-                    return Ok(Changed { message: changed, reads: subject.reads, removed: Vec::new(), delivery });
-                }
-                Commit::Refused(refusals) if refusals.iter().any(|(target, _)| *target == ChangeTarget::Pins) => {
-                    return Err(Error::Conflict("At most 50 messages can be pinned."));
+                    return Ok(Changed {
+                        message: changed,
+                        reads: subject.reads,
+                        removed: Vec::new(),
+                        delivery,
+                    });
                 }
                 Commit::Refused(refusals) => full_at = caller_full_at(caller, refusals),
             }
@@ -140,10 +153,8 @@ impl Store {
     /// `NotAParticipant`.
     #[boxed]
     pub async fn pinned(&self, reader: &UserId, conversation: &ConversationId) -> Result<Pinned, Error> {
-        let (row, pins) =
-            tokio::try_join!(self.row(reader, conversation), self.get(pins_key(conversation), true))?;
-        let row = row.ok_or(Error::NotAParticipant)?;
-        let pins = pins.map(from_item::<Pins>).transpose()?.unwrap_or_default().pins;
+        let (row, pins) = tokio::try_join!(self.row(reader, conversation), self.pins(conversation))?;
+        let (row, pins) = (row.ok_or(Error::NotAParticipant)?, pins.pins);
         let id = |stamp| MessageId { conversation: conversation.clone(), stamp };
         let keys = pins.into_iter().filter(|stamp| row.shows(*stamp)).map(|stamp| messages::key(&id(stamp)));
         let bounds = messages::PageBounds { limit: 1, ..Default::default() };
@@ -157,14 +168,31 @@ impl Store {
         self.complete_reads(&mut reads, conversation, &messages).await?;
         Ok(Pinned { messages, reads })
     }
-}
 
-/// Adds a message to the list of pinned ones, or removes it, if a change pins or unpins it.
-pub(crate) fn pinning(before: &Message, after: &Message) -> Option<Write> {
-    let list = || Write::update(pins_key(&before.id.conversation));
-    match (before.pinned_at, after.pinned_at) {
-        (None, Some(_)) => Some(list().add_to_set("pins", &before.id.stamp).if_smaller("pins", MAX_PINS)),
-        (Some(_), None) => Some(list().remove_from_set("pins", &before.id.stamp)),
-        _ => None,
+    /// Reads the list of a conversation's pinned messages.
+    async fn pins(&self, conversation: &ConversationId) -> Result<Pins, Error> {
+        let found = self.get(pins_key(conversation), true).await?;
+        Ok(found.map(from_item::<Pins>).transpose()?.unwrap_or_default())
+    }
+
+    /// Adds a message to the list of pinned ones, or removes it, if a change pins or unpins it.
+    ///
+    /// # Errors
+    /// `Conflict` if the list is full.
+    pub(crate) async fn pinning(&self, before: &Message, after: &Message) -> Result<Option<Write>, Error> {
+        if before.pinned_at.is_some() == after.pinned_at.is_some() {
+            return Ok(None);
+        }
+        let Pins { mut pins, version } = self.pins(&before.id.conversation).await?;
+        pins.retain(|stamp| *stamp != before.id.stamp);
+        if after.pinned_at.is_some() {
+            if pins.len() >= MAX_PINS {
+                return Err(Error::Conflict("At most 50 messages can be pinned."));
+            }
+            pins.push(before.id.stamp);
+        }
+        let list = Pins { pins, version: version + 1 };
+        let write = Write::put(pins_key(&before.id.conversation), &list)?;
+        Ok(Some(write.if_still_number("version", version)))
     }
 }

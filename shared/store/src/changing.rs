@@ -45,8 +45,6 @@ pub(crate) struct MessageToChange {
 pub(crate) enum ChangeTarget {
     /// A participant's row.
     Row(UserId),
-    /// The list of pinned messages.
-    Pins,
     #[default]
     Other,
 }
@@ -158,7 +156,6 @@ impl Store {
     pub(crate) fn is_queued(&self, stamp: Stamp) -> bool {
         queue::is_kept(stamp, self.clock.now())
     }
-
 }
 
 impl Store {

@@ -10,10 +10,11 @@ use domain::limits;
 use domain::message::{Content, Message, MessageKind, ReadState, files_of};
 use serde::{Deserialize, Serialize};
 
-use crate::annotating::pinning;
 use crate::attempts::Attempts;
 use crate::change_log::Change;
-use crate::changing::{ChangeTarget, ChangeTransaction, Changed, MessageToChange, caller_full_at, with_mention};
+use crate::changing::{
+    ChangeTarget, ChangeTransaction, Changed, MessageToChange, caller_full_at, with_mention,
+};
 use crate::client::Store;
 use crate::item::{Key, Write, from_item};
 use crate::messages::StoredMessage;
@@ -68,7 +69,7 @@ impl Store {
             let mut transaction = Transaction::new();
             transaction.add(ChangeTarget::Other, subject.stored.replaced(&deleted)?);
             transaction.add(ChangeTarget::Other, Write::put(recovery_key(id), &recoverable)?);
-            transaction.add_all(ChangeTarget::Other, pinning(message, &deleted));
+            transaction.add_all(ChangeTarget::Other, self.pinning(message, &deleted).await?);
             self.log_change(&mut transaction, &subject, at, &Change::Deleted { message: id.stamp })?;
             let mut events = Vec::new();
             if subject.is_large() {

@@ -249,7 +249,7 @@ impl Editing<'_> {
                         self.showing_another.insert(user);
                     }
                 }
-                ChangeTarget::Other | ChangeTarget::Pins => self.showing_another.clear(),
+                ChangeTarget::Other => self.showing_another.clear(),
             }
         }
         Ok(())

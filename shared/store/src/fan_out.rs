@@ -399,8 +399,10 @@ impl ChangeBatch {
         }
         let (message, reads) = (message.clone(), reads.clone());
         // The event carries the message as it is now, so it replaces those of earlier changes, such as many reactions.
-        update.events.retain(|event| !matches!(event,
-            Event::MessageUpdated { message: earlier, unread: None, .. } if earlier.id == message.id));
+        update.events.retain(|event| {
+            !matches!(event,
+            Event::MessageUpdated { message: earlier, unread: None, .. } if earlier.id == message.id)
+        });
         // A placeholder: `update_writes` fills in the unread count.
         let unread = Unread::of(&Row::default());
         update.events.push(match change {

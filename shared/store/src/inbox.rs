@@ -186,7 +186,8 @@ pub(crate) fn unless_changed(write: Write, row: &Row) -> Write {
 
 /// Sets the unread counts of a row.
 pub(crate) fn count(write: Write, row: &Row, counted: Counted) -> Write {
-    let write = write.set("n", &counted.unread).set_or_remove("first_mention", counted.first_mention.as_ref());
+    let write =
+        write.set("n", &counted.unread).set_or_remove("first_mention", counted.first_mention.as_ref());
     let mentions = Some(&counted.mentions).filter(|mentions| **mentions > 0);
     let write = write.set_or_remove("mn", mentions);
     if counted.unread > 0 { write.set("unread", mark_of(row)) } else { write.remove("unread") }

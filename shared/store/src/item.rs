@@ -150,7 +150,6 @@ pub(crate) struct Write {
     key: Key,
     sets: Vec<String>,
     adds: Vec<String>,
-    deletes: Vec<String>,
     removes: Vec<String>,
     conditions: Vec<String>,
     names: HashMap<String, String>,
@@ -159,13 +158,12 @@ pub(crate) struct Write {
 
 impl Write {
     fn new(operation: Operation, key: Key) -> Self {
-        let (sets, adds, deletes, removes, conditions) = Default::default();
+        let (sets, adds, removes, conditions) = Default::default();
         Self {
             operation,
             key,
             sets,
             adds,
-            deletes,
             removes,
             conditions,
             names: HashMap::new(),
@@ -269,27 +267,6 @@ impl Write {
         self
     }
 
-    /// Adds a text to a set of texts; a missing one counts as empty.
-    pub(crate) fn add_to_set(mut self, name: &str, member: &impl ToString) -> Self {
-        let (name, value) = (self.name(name), self.value(AttributeValue::Ss(vec![member.to_string()])));
-        self.adds.push(format!("{name} {value}"));
-        self
-    }
-
-    /// Removes a text from a set of texts.
-    pub(crate) fn remove_from_set(mut self, name: &str, member: &impl ToString) -> Self {
-        let (name, value) = (self.name(name), self.value(AttributeValue::Ss(vec![member.to_string()])));
-        self.deletes.push(format!("{name} {value}"));
-        self
-    }
-
-    /// Condition: the set is missing or has fewer members.
-    pub(crate) fn if_smaller(mut self, name: &str, members: u64) -> Self {
-        let (name, value) = (self.name(name), self.value(members.attribute()));
-        self.conditions.push(format!("(attribute_not_exists({name}) OR size({name}) < {value})"));
-        self
-    }
-
     /// Removes an attribute.
     pub(crate) fn remove(mut self, name: &str) -> Self {
         let name = self.name(name);
@@ -386,8 +363,7 @@ impl Write {
     }
 
     fn update_expression(&self) -> String {
-        let (sets, adds, deletes, removes) = (&self.sets, &self.adds, &self.deletes, &self.removes);
-        let clauses = [("SET", sets), ("ADD", adds), ("DELETE", deletes), ("REMOVE", removes)];
+        let clauses = [("SET", &self.sets), ("ADD", &self.adds), ("REMOVE", &self.removes)];
         let clauses = clauses.iter().filter(|(_, parts)| !parts.is_empty());
         clauses.map(|(verb, parts)| format!("{verb} {}", parts.join(", "))).collect::<Vec<_>>().join(" ")
     }
