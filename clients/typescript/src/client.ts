@@ -1,7 +1,7 @@
 // The client: connects sync, outbox and store, and offers the calls that act on them.
 
 import { Api } from "./api.js";
-import type { HistoryQuery, SearchQuery } from "./api.js";
+import type { HistoryQuery, InboxQuery, SearchQuery } from "./api.js";
 import { TidingsError } from "./error.js";
 import { Http } from "./http.js";
 import type { CallOptions, TokenProvider } from "./http.js";
@@ -10,6 +10,7 @@ import { MessageLoader } from "./message-loader.js";
 import { Outbox } from "./outbox.js";
 import { PresenceWatcher } from "./presence-watcher.js";
 import { randomId } from "./random-id.js";
+import { SettingsWriter } from "./settings.js";
 import type { SocketConstructor } from "./socket.js";
 import { defaultStorage } from "./storage.js";
 import type { OutboxStorage } from "./storage.js";
@@ -18,7 +19,7 @@ import { Sync } from "./sync.js";
 import { Tabs } from "./tabs.js";
 import type { TabTools } from "./tabs.js";
 import { onAbort, retrying } from "./time.js";
-import type { Conversation, Draft, Hit, Message, OwnUser, Status, TidingsEvent } from "./types.js";
+import type { Conversation, Draft, Hit, Message, OwnUser, SettingsChange, Status, TidingsEvent } from "./types.js";
 
 /** Options of `Tidings`. Only `url` and `token` are required. */
 export interface TidingsOptions {
@@ -62,6 +63,7 @@ export class Tidings {
   readonly #options: TidingsOptions;
   #messages: MessageLoader;
   readonly #presence: PresenceWatcher;
+  readonly #settings: SettingsWriter;
   readonly #listeners = new Map<EventType, Set<(event: TidingsEvent) => void>>();
   /** Time of the last typing signal by conversation; none after typing has ended. */
   readonly #typedAt = new Map<string, number>();
@@ -75,6 +77,7 @@ export class Tidings {
     this.api = new Api(http, () => this.#session?.sync?.pollAfterWrite());
     this.#messages = new MessageLoader(this.api, this.store);
     this.#presence = new PresenceWatcher(this.api, this.store, () => this.#session?.sync?.isLive ?? false);
+    this.#settings = new SettingsWriter(this.api, this.store);
     this.store.subscribe(() => this.#refresh());
   }
 
@@ -253,9 +256,9 @@ export class Tidings {
     return this.api.history(conversationId, query);
   }
 
-  /** Iterates over all conversations, most recently active first. */
-  inbox(options?: CallOptions): AsyncGenerator<Conversation, void, undefined> {
-    return this.api.inbox(options);
+  /** Iterates over the conversations of the inbox, or of the archive: pinned ones first, then the most recently active. */
+  inbox(query?: InboxQuery): AsyncGenerator<Conversation, void, undefined> {
+    return this.api.inbox(query);
   }
 
   /** Searches messages for words and `"phrases"`, newest first. */
@@ -264,6 +267,20 @@ export class Tidings {
   }
 
   // Conversations
+
+  /** Loads the archive into `state.archived`, in the background, and keeps it loaded. */
+  loadArchive(): void {
+    this.store.wantsArchive = true;
+    this.#session?.sync?.loadArchive();
+  }
+
+  /**
+   * Changes the user's own settings of a conversation, on all devices: mute, notifications, pin and archive. The change
+   * shows at once; if it is refused, it is rolled back and the promise rejects.
+   */
+  changeSettings(conversationId: string, change: SettingsChange, options?: CallOptions): Promise<void> {
+    return this.#settings.change(conversationId, change, this.#signal(options));
+  }
 
   /** Opens the direct conversation with a user; creates it if necessary. */
   async openDirect(userId: string, options?: CallOptions): Promise<Conversation> {
