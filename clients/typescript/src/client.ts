@@ -335,11 +335,15 @@ export class Tidings {
     return this.#messages.jumpTo(conversationId, messageId, this.#signal(options));
   }
 
-  /** Shows the messages around the first unread one. An estimate if nothing in the conversation was ever read. */
+  /**
+   * Shows the messages around the first unread one. An estimate if nothing in the conversation was ever read, or if
+   * messages were marked as unread.
+   */
   jumpToUnread(conversationId: string, options?: CallOptions): Promise<void> {
-    const { last_read_message_id: read, unread_count = 1 } = this.store.state.byId.get(conversationId) ?? {};
+    const row = this.store.state.byId.get(conversationId);
+    const { last_read_message_id: read, unread_count = 1, marked_unread: isMarked } = row ?? {};
     const signal = this.#signal(options);
-    if (read) return this.#messages.jumpTo(conversationId, read, signal);
+    if (read && !isMarked) return this.#messages.jumpTo(conversationId, read, signal);
     return this.#messages.jumpBack(conversationId, unread_count - 1, signal);
   }
 

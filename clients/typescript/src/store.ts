@@ -125,7 +125,6 @@ export class Store {
   reset(): void {
     this.batch(() => {
       this.#generation += 1;
-      this.wantsArchive = false;
       this.#chats = new Map();
       this.#ephemeral.clear();
       this.#timelines.outbox = [];

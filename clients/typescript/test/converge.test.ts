@@ -240,10 +240,10 @@ class Schedule {
   async run(): Promise<void> {
     for (let n = 0; n < 8; n += 1) this.actElsewhere();
     for (const client of this.tabs) void client.connect();
-    // Two of three schedules show the archive, from the beginning or later.
-    const archiveAt = this.below(STEPS) - STEPS / 3;
+    // Two of three schedules show the archive, some from the beginning.
+    const archiveAt = this.seed % 3 === 1 ? -1 : Math.max(0, this.below(STEPS) - STEPS / 3);
     for (let step = 0; step < STEPS; step += 1) {
-      if (step >= archiveAt && this.seed % 3 !== 1) for (const client of this.tabs) client.loadArchive();
+      if (step === archiveAt) for (const client of this.tabs) client.loadArchive();
       const kind = this.below(10);
       if (kind < 5) for (let n = this.below(4); n >= 0; n -= 1) this.actElsewhere();
       else if (kind < 8) this.actHere();

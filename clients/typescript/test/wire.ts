@@ -135,7 +135,10 @@ export class Wire {
     }
     if (route === "GET messages/inbox") {
       const both = this.faults.lags ? model.laggingInbox(user, this.random) : model.rankedRows(user);
-      const all = both.filter(({ row }) => row.is_archived === (query.get("archived") === "true"));
+      const type = query.get("type");
+      const all = both.filter(
+        ({ row }) => row.is_archived === (query.get("archived") === "true") && (type === null || row.type === type),
+      );
       const from = Number(query.get("cursor") ?? Infinity);
       const rows = all.filter(({ activity }) => activity < from);
       const page = rows.slice(0, this.pageSize);
