@@ -12,8 +12,8 @@ import { useObservable } from "../observable.js";
 import { DELETED_USER, cachePeople, titleOf } from "../people.js";
 import { useCurrentPresence } from "../presence.js";
 import { navigate } from "../route.js";
-import { changeSettings, settings } from "../settings.js";
 import { attempt } from "../toasts.js";
+import { ConversationSettings } from "./conversation-settings.js";
 import { PeoplePicker } from "./people-picker.js";
 
 /** Participants per page of the API. */
@@ -22,8 +22,6 @@ const PAGE_SIZE = 100;
 export default function DetailsDialog({ row, onClose }: { row: Conversation; onClose: () => void }) {
   const client = useTidings();
   const id = row.conversation_id;
-  const { muted } = useObservable(settings);
-  const isMuted = muted.includes(id);
   /** The action that waits for confirmation. */
   const [pending, setPending] = useState<{ text: string; label: string; run: () => Promise<unknown> } | null>(null);
 
@@ -59,13 +57,7 @@ export default function DetailsDialog({ row, onClose }: { row: Conversation; onC
     <Modal title={titleOf(row)} onClose={onClose}>
       {row.type === "direct" ? <Person row={row} /> : <Members row={row} />}
       <div className="stack">
-        <button
-          className="secondary"
-          aria-pressed={isMuted}
-          onClick={() => changeSettings({ muted: isMuted ? muted.filter((other) => other !== id) : [...muted, id] })}
-        >
-          {isMuted ? "Unmute notifications" : "Mute notifications"}
-        </button>
+        <ConversationSettings row={row} />
         {row.type !== "room" && (
           <button
             className="secondary danger"
@@ -205,11 +197,7 @@ function Members({ row }: { row: Conversation }) {
           {isAdding && (
             <PeoplePicker
               exclude={new Set(details.participants.map(({ user_id }) => user_id))}
-              action={({ id: user, name }) => (
-                <button className="secondary" aria-label={`Add ${name}`} onClick={() => void runAndReload(client.api.addParticipants(id, [user]))}>
-                  Add
-                </button>
-              )}
+              action={{ label: "Add", run: ({ id: user }) => void runAndReload(client.api.addParticipants(id, [user])) }}
             />
           )}
         </>
@@ -232,10 +220,10 @@ function Members({ row }: { row: Conversation }) {
                 <>
                   <button
                     className="link"
-                    aria-label={is_admin ? `Remove admin: ${name}` : `Make ${name} an admin`}
+                    aria-label={is_admin ? `Remove ${name} as admin` : `Make ${name} an admin`}
                     onClick={() => void runAndReload(client.api.setAdmin(id, user_id, !is_admin))}
                   >
-                    {is_admin ? "Remove admin" : "Make admin"}
+                    {is_admin ? "Remove as admin" : "Make admin"}
                   </button>
                   <button className="link danger" aria-label={`Remove ${name}`} onClick={() => void runAndReload(client.api.removeParticipant(id, user_id))}>
                     Remove

@@ -55,9 +55,6 @@ function Profile() {
     const avatar_url = String(fields.get("picture") ?? "").trim() || null;
     setSaved(await client.api.updateMe({ ...(full_name ? { full_name } : {}), avatar_url }));
   };
-  const set = async (status: Status) => {
-    if (await attempt(client.setStatus(status))) toast("Status updated.");
-  };
   return (
     <Form submit="Save" look="secondary" success="Saved." onSubmit={save}>
       <div className="profile-row">
@@ -66,15 +63,7 @@ function Profile() {
           <bdi className="strong">{saved?.full_name ?? saved?.username}</bdi>
           <span className="muted small-text">{saved?.username ? `@${saved.username}` : saved?.id}</span>
         </span>
-        <label className="inline">
-          <span className="hidden">Status</span>
-          <select defaultValue="online" onChange={(event) => void set(event.target.value as Status)}>
-            <option value="online">Online</option>
-            <option value="away">Away</option>
-            <option value="do_not_disturb">Do not disturb</option>
-            <option value="offline">Invisible</option>
-          </select>
-        </label>
+        <StatusField />
       </div>
       <label>
         Name
@@ -85,6 +74,35 @@ function Profile() {
         <input name="picture" type="url" maxLength={500} defaultValue={me?.avatar_url ?? ""} placeholder="https://…" />
       </label>
     </Form>
+  );
+}
+
+function StatusField() {
+  const client = useTidings();
+  const me = useMe()?.id ?? "";
+  const [status, setStatus] = useState<Status | null>(null);
+  useEffect(() => {
+    const stop = new AbortController();
+    const show = ([own]: { status: Status }[]) => setStatus((known) => known ?? own?.status ?? null);
+    client.api.presence([me], { signal: stop.signal }).then(show, () => {});
+    return () => stop.abort();
+  }, [client, me]);
+  const set = async (next: Status) => {
+    setStatus(next);
+    if (await attempt(client.setStatus(next))) toast("Status updated.");
+    else setStatus(status);
+  };
+  return (
+    <label className="inline">
+      <span className="hidden">Status</span>
+      <select value={status ?? ""} onChange={(event) => void set(event.target.value as Status)}>
+        {status === null && <option value="">Status</option>}
+        <option value="online">Online</option>
+        <option value="away">Away</option>
+        <option value="do_not_disturb">Do not disturb</option>
+        <option value="offline">Invisible</option>
+      </select>
+    </label>
   );
 }
 
@@ -102,7 +120,7 @@ function Appearance() {
       <label className="inline">
         <span className="grow">Theme</span>
         <select value={theme} onChange={(event) => changeSettings({ theme: event.target.value as Settings["theme"] })}>
-          <option value="system">System</option>
+          <option value="system">Match system</option>
           <option value="light">Light</option>
           <option value="dark">Dark</option>
         </select>
@@ -151,7 +169,9 @@ function Blocked() {
         {users.map(({ user_id, name }) => (
           <li key={user_id}>
             <Avatar id={user_id} name={name ?? user_id} size="small" />
-            <bdi className="grow">{name ?? user_id}</bdi>
+            <span className="grow">
+              <bdi>{name ?? user_id}</bdi>
+            </span>
             <button className="secondary" aria-label={`Unblock ${name ?? user_id}`} onClick={() => void unblock(user_id)}>
               Unblock
             </button>
