@@ -72,8 +72,10 @@ export function Chat({ onSignOut }: { onSignOut: () => void }) {
             <span className="logo quiet">
               <MessagesSquare aria-hidden />
             </span>
-            <h2>{isEmpty ? "No conversations yet" : "Select a conversation"}</h2>
-            <p className="muted">{isEmpty ? "Start" : "Or start"} a new one with a person, a group or a room.</p>
+            <h2>{isEmpty ? "Welcome to Tidings" : "Select a conversation"}</h2>
+            <p className="muted">
+              {isEmpty ? "Start your first conversation" : "Or start a new one"} with a person, a group or a room.
+            </p>
             <button className="primary" onClick={() => setDialog("new")}>
               New conversation
             </button>

@@ -30,9 +30,7 @@ export function Preview({ row, isOpen }: { row: Conversation; isOpen: boolean })
   const draft = !isOpen && me ? loadDraft(me.id, row.conversation_id) : "";
   if (typists.length > 0) return <Typing row={row} typists={typists} />;
   if (draft) {
-    return (
-      <Line start={<bdi className="draft">Draft:</bdi>}>{showOverrides(draft.slice(0, 100))}</Line>
-    );
+    return <Line start={<bdi className="draft">Draft:</bdi>}>{showOverrides(draft.slice(0, 100))}</Line>;
   }
   if (unsent) return <Unsent entry={unsent} />;
   if (row.last_message_id === null) return <Line>No messages yet</Line>;
@@ -43,7 +41,7 @@ export function Preview({ row, isOpen }: { row: Conversation; isOpen: boolean })
 function Line({ start, children, look = "muted" }: { start?: ReactNode; children: ReactNode; look?: string }) {
   return (
     <span className={`preview ${look}`}>
-      {start}
+      {start && <>{start} </>}
       <span className="preview-text" dir="auto">
         {children}
       </span>
@@ -100,7 +98,7 @@ function LastMessage({ row }: { row: Conversation }) {
       start={
         <>
           {row.last_message_from_me && <Ownership read={read} />}
-          {sender && <SenderName id={sender} />}
+          {sender && <SenderName id={sender} />}{" "}
           {Icon && <Icon className="tick" {...(hasWords ? { role: "img", "aria-label": word } : { "aria-hidden": true })} />}
         </>
       }

@@ -11,6 +11,9 @@ import { titleOf } from "./people.js";
 import type { OpenMenu } from "./row-menu-trigger.js";
 import { settings } from "./settings.js";
 
+/** Where menus are rendered, so that screen readers find them in a landmark. */
+const landmark = () => document.querySelector<HTMLElement>("main");
+
 export default function RowMenu({ at, onClose }: { at: OpenMenu; onClose: () => void }) {
   const row = useConversation(at.conversation);
   if (!row) return null;
@@ -26,7 +29,7 @@ export default function RowMenu({ at, onClose }: { at: OpenMenu; onClose: () => 
       <DropdownMenu.Trigger asChild>
         <span className="menu-anchor" style={{ left: at.x, top: at.y }} aria-hidden tabIndex={-1} />
       </DropdownMenu.Trigger>
-      <DropdownMenu.Portal>
+      <DropdownMenu.Portal container={landmark()}>
         <DropdownMenu.Content
           className="menu"
           align="start"
@@ -105,7 +108,7 @@ function SubMenu({ icon, label, children }: { icon: ReactNode; label: string; ch
         <span className="grow">{label}</span>
         <ChevronRight aria-hidden className="mirrored" />
       </DropdownMenu.SubTrigger>
-      <DropdownMenu.Portal>
+      <DropdownMenu.Portal container={landmark()}>
         <DropdownMenu.SubContent className="menu" collisionPadding={8} sideOffset={2} alignOffset={-6}>
           {children}
         </DropdownMenu.SubContent>

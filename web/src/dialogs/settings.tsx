@@ -2,7 +2,7 @@
 
 import { TidingsError } from "@tidings/client";
 import type { BlockedUser, Status } from "@tidings/client";
-import { useMe, useSelected, useTidings } from "@tidings/client/react";
+import { useConnection, useMe, useSelected, useTidings } from "@tidings/client/react";
 import { useEffect, useState } from "react";
 
 import { hasPassword } from "../account.js";
@@ -80,14 +80,21 @@ function Profile() {
 function StatusField() {
   const client = useTidings();
   const me = useMe()?.id ?? "";
+  // Until the server knows of this page, it shows even users who are not invisible as offline.
+  const connection = useConnection();
   const [status, setStatus] = useState<Status | null>(null);
+  const [isChosen, setIsChosen] = useState(false);
   useEffect(() => {
+    if (isChosen) return;
     const stop = new AbortController();
-    const show = ([own]: { status: Status }[]) => setStatus((known) => known ?? own?.status ?? null);
-    client.api.presence([me], { signal: stop.signal }).then(show, () => {});
+    client.api.presence([me], { signal: stop.signal }).then(
+      ([own]) => own && setStatus(own.status),
+      () => {},
+    );
     return () => stop.abort();
-  }, [client, me]);
+  }, [client, me, connection, isChosen]);
   const set = async (next: Status) => {
+    setIsChosen(true);
     setStatus(next);
     if (await attempt(client.setStatus(next))) toast("Status updated.");
     else setStatus(status);
