@@ -367,7 +367,11 @@ function MessageHit({ hit }: { hit: Hit }) {
           <ShortTime at={hit.sent_at} />
         </span>
         <span className="preview muted">
-          {title !== sender.name && <bdi className="preview-sender">{sender.name}:</bdi>}
+          {title !== sender.name && (
+            <span className="preview-sender">
+              <bdi>{sender.name}</bdi>:
+            </span>
+          )}{" "}
           <span className="preview-text" dir="auto">
             <RichText text={part.text} marks={part.marks} />
           </span>

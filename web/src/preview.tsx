@@ -119,5 +119,9 @@ function Ownership({ read }: { read: boolean | null }) {
 
 function SenderName({ id }: { id: string }) {
   const { name } = usePerson(id);
-  return <bdi className="preview-sender">{name}:</bdi>;
+  return (
+    <span className="preview-sender">
+      <bdi>{name}</bdi>:
+    </span>
+  );
 }

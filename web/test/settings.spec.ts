@@ -265,10 +265,18 @@ test("rows show what a message is, who sent it, who types, and what is not sent"
   await expect(preview.getByLabel("Not sent")).toBeVisible();
 });
 
-test("in a right-to-left page, rows keep the beginning of names and the order of words", async ({ newUser }) => {
+test("names and texts of both directions start where the page starts, and keep their beginnings", async ({ newUser }) => {
   const ann = await newUser(uniqueName("Ann"));
   const long = await newUser(uniqueName("Bartholomew Featherstonehaugh-Cholmondeley of Kirkcudbright and Llanfair"));
   await long.call("POST", "/messages/send", { recipient_id: await ann.id(), message_text: "Hello" });
+  const arabic = await newUser(uniqueName("فرح"));
+  await arabic.call("POST", "/messages/send", { recipient_id: await ann.id(), message_text: "مرحبا" });
+  // In a left-to-right page, Arabic names and texts start at the left, too.
+  for (const part of [".row-name", ".preview-text"]) {
+    const start = await ann.row(arabic.name).locator(part).boundingBox();
+    const whole = await ann.row(arabic.name).locator(".row-text").boundingBox();
+    expect(Math.abs((start?.x ?? 0) - (whole?.x ?? 0))).toBeLessThan(2);
+  }
   await ann.page.getByRole("button", { name: "Profile and settings" }).click();
   await ann.page.getByLabel("Direction").selectOption("rtl");
   await ann.page.keyboard.press("Escape");
