@@ -7,6 +7,7 @@
 // - The unread count is the one reported for the highest watermark; among those, the one that counts up to the newest
 //   message; among those, the lowest, because deleted messages no longer count. Newer messages of others are added.
 
+import { OptimisticChanges } from "./optimistic-changes.js";
 import { ReadWatermarks } from "./read-watermarks.js";
 import { lowerBound, max } from "./sorted.js";
 import type { TimelineMessage } from "./state.js";
@@ -44,14 +45,6 @@ export interface Window {
   newer: string | null;
 }
 
-/** A change of settings that shows before the server confirms it. */
-export interface OptimisticChange {
-  readonly fields: Partial<Conversation>;
-  isConfirmed: boolean;
-  /** Whether the settings were reported since the change was made. */
-  isReported: boolean;
-}
-
 /** A conversation. */
 export class Chat {
   /** Maximum number of messages that are kept while a conversation is not open. */
@@ -83,7 +76,7 @@ export class Chat {
   readonly #watermarks = new ReadWatermarks();
   #changes: { asOf: string; version: number; fields: Partial<Conversation> }[] = [];
   /** Changes of settings that no event has reported yet. */
-  #optimisticChanges: OptimisticChange[] = [];
+  readonly optimisticChanges = new OptimisticChanges();
   /** The latest event by which the user marked messages as read or as unread, and whether it was as unread. */
   #marked = { asOf: "", isUnread: false };
   /** The latest event by which the user marked messages as unread. */
@@ -133,7 +126,7 @@ export class Chat {
         // The row may be in the archive, which is not loaded.
         if (mine) {
           this.#isExpected = true;
-          this.#settingsReported();
+          this.optimisticChanges.reported();
         }
         if (asOf > this.#rowAsOf && !this.#changes.some((change) => change.asOf === asOf)) {
           this.#changes.push({ asOf, version, fields: { ...fields, ...mine } });
@@ -215,7 +208,7 @@ export class Chat {
       if (row.participant_count !== this.#row?.participant_count) this.#invalidateReads(0, this.#sorted.length);
       this.#row = row;
       this.#rowAsOf = asOf;
-      this.#settingsReported();
+      this.optimisticChanges.reported();
       this.#changes = this.#changes.filter((change) => change.asOf > asOf);
       this.#isRowStale = false;
       this.activity = max(this.activity, max(row.last_message_at ?? "", at));
@@ -280,25 +273,6 @@ export class Chat {
     return isReadThere || messageId <= this.#optimisticRead;
   }
 
-  /** Shows a change before the server confirms it. */
-  addOptimisticChange(fields: Partial<Conversation>): OptimisticChange {
-    const change = { fields, isConfirmed: false, isReported: false };
-    this.#optimisticChanges.push(change);
-    return change;
-  }
-
-  /** Ends a change that the server has confirmed or refused. A confirmed one shows until its event arrives. */
-  endOptimisticChange(change: OptimisticChange, isConfirmed: boolean): void {
-    change.isConfirmed = isConfirmed;
-    if (isConfirmed && !change.isReported) return;
-    this.#optimisticChanges = this.#optimisticChanges.filter((other) => other !== change);
-  }
-
-  #settingsReported(): void {
-    this.#optimisticChanges = this.#optimisticChanges.filter((change) => !change.isConfirmed);
-    for (const change of this.#optimisticChanges) change.isReported = true;
-  }
-
   /** The newest message that is not hidden. */
   get newestId(): string | undefined {
     return this.#sorted.findLast(({ id }) => !this.#hidden.has(id))?.id;
@@ -330,7 +304,7 @@ export class Chat {
     if (!this.isInInbox || !this.#row) return undefined;
     let row: Conversation = { ...this.#row };
     for (const { fields } of this.#changes.sort(byVersion)) row = { ...row, ...fields };
-    for (const { fields } of this.#optimisticChanges) row = { ...row, ...fields };
+    row = { ...row, ...this.optimisticChanges.fields };
     if (isMuteOver(row)) row.muted_until = null;
     const count = this.#counts.current;
     row.last_read_message_id = count.watermark || null;

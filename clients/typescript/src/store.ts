@@ -260,10 +260,10 @@ export class Store {
   /** Shows a change of settings before the server confirms it. Call the result when it does, or refuses. @internal */
   showChange(conversationId: string, fields: Partial<Conversation>): (isConfirmed: boolean) => void {
     const generation = this.#generation;
-    const change = this.batch(() => this.#chat(conversationId).addOptimisticChange(fields));
+    const change = this.batch(() => this.#chat(conversationId).optimisticChanges.add(fields));
     return (isConfirmed) => {
       if (generation !== this.#generation) return;
-      this.batch(() => this.#chat(conversationId).endOptimisticChange(change, isConfirmed));
+      this.batch(() => this.#chat(conversationId).optimisticChanges.end(change, isConfirmed));
     };
   }
 
