@@ -108,8 +108,11 @@ test("the menu of a row works by keyboard, and gives the focus back", async ({ n
   await openNotifications();
   const level = (name: string) => page.getByRole("menuitemradio", { name });
   await expect(level("All messages")).toBeChecked();
+  await expect(level("All messages")).toBeFocused();
   await page.keyboard.press("End");
+  await expect(level("None")).toBeFocused();
   await page.keyboard.press("Enter");
+  await expect(page.getByRole("menu")).toHaveCount(0);
   await openNotifications();
   await expect(level("None")).toBeChecked();
   await expectAccessible(page);
