@@ -15,6 +15,8 @@ import type { Conversation, Message, Notice, TidingsEvent } from "./types.js";
 import { UnreadCounts } from "./unread.js";
 import type { UnreadCount } from "./unread.js";
 
+const NOTHING_UNREAD = { unread: 0, mentions: 0, firstMention: "" };
+
 /** A `conversation.updated` event is a notice if it changes one of these; it may change the participant count alone. */
 const NOTICE_FIELDS = ["name", "description", "photo_url", "is_admin"] as const;
 
@@ -143,7 +145,7 @@ export class Chat {
       case "message.updated":
         this.merge(asOf, event.data.message);
         if ("unread_count" in event.data) {
-          // A deleted message was restored, so earlier counts lack it.
+          // A deleted message was restored or mentions changed, so earlier counts are wrong.
           this.#counts.add(asOf, event.data);
           this.#counts.invalidateBefore(asOf);
         }
@@ -313,7 +315,7 @@ export class Chat {
     if (isMuteOver(row)) row.muted_until = null;
     const count = this.#counts.current;
     row.last_read_message_id = count.watermark || null;
-    row.unread_count = this.#unread(count, me);
+    Object.assign(row, this.#unread(count, me));
     row.marked_unread = this.#isMarkedUnread && this.#optimisticRead === "";
     row.counted_to = max(max(row.counted_to ?? "", count.countedTo), this.#sorted.at(-1)?.id ?? "") || null;
     return this.#withPreview(row, me);
@@ -345,20 +347,25 @@ export class Chat {
     };
   }
 
-  #unread(count: UnreadCount, me: string): number {
+  #unread(count: UnreadCount, me: string): Pick<Conversation, "unread_count" | "mention_count" | "first_mention_id"> {
     const since = max(count.countedTo, count.watermark);
     const readTo = this.#optimisticRead;
     // An optimistic read only replaces the count if it covers every message in it.
     const isReadHere = readTo !== "" && readTo >= count.countedTo;
     const from = isReadHere ? readTo : since;
-    let unread = isReadHere ? 0 : count.unread;
+    const { unread, mentions, firstMention } = isReadHere ? NOTHING_UNREAD : count;
+    let [unread_count, mention_count, first] = [unread, mentions, ""];
     for (let at = this.#sorted.length - 1; at >= 0; at--) {
       const entry = this.#sorted[at];
       if (!entry || entry.id <= from) break;
       const { id, message } = entry;
-      if (message.sender_id !== me && !message.is_deleted && !this.#hidden.has(id)) unread += 1;
+      if (message.sender_id === me || message.is_deleted || this.#hidden.has(id)) continue;
+      unread_count += 1;
+      if (!message.mention_all && !message.mentions?.includes(me)) continue;
+      mention_count += 1;
+      first = id;
     }
-    return unread;
+    return { unread_count, mention_count, first_mention_id: firstMention || first || null };
   }
 
   /**

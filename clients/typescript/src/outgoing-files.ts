@@ -10,10 +10,6 @@ import type { OutboxStorage } from "./storage.js";
 import type { Store } from "./store.js";
 import type { AttachmentKind, FileToSend, NewDraft, NewAttachment } from "./types.js";
 
-/** Milliseconds for which an uploaded file is used: the server takes it for a day; 4 h are left for clock differences. */
-const MAX_AGE = 20 * 3_600_000;
-/** Milliseconds between two reports of progress. */
-const REPORT_INTERVAL = 100;
 /** How often a message is sent again after the server has missed one of its files. */
 const MAX_REPETITIONS = 3;
 
@@ -125,11 +121,7 @@ export class OutgoingFiles {
 
   /** Uploads what is not uploaded yet. Returns how the message names its files. */
   async upload(entry: OutboxEntry, files: readonly OutgoingFile[], save: Save): Promise<NewAttachment[]> {
-    const contents = await this.#load(entry.id);
-    if (contents?.length !== files.length) {
-      const text = "The files of this message are no longer stored in this browser.";
-      throw new TidingsError(text, { code: "files_lost", status: 400 });
-    }
+    const contents = (await this.#load(entry.id)) ?? [];
     const { uploadFiles } = await loadUploading().catch((cause: unknown) => {
       throw new TidingsError("Could not load a part of the page.", { code: "network", status: 0, cause });
     });
@@ -138,12 +130,12 @@ export class OutgoingFiles {
     try {
       return await uploadFiles({
         api: this.#api,
-        files: files.map((file) => (isFresh(file) ? file : { ...file, uploaded: null })),
+        files,
         contents,
         signal: abort.signal,
-        onProgress: throttled((progress) => {
+        onProgress: (progress) => {
           if (this.#uploads.get(entry.id) === abort) this.#store.setUploads(entry.id, progress);
-        }),
+        },
         onPreview: (at, preview) => this.#showPreview(entry.id, at, preview),
         onChange: async (at, file) => {
           const exists = await save((stored) => stored.map((each, index) => (index === at ? file : each)));
@@ -177,17 +169,4 @@ export class OutgoingFiles {
     else this.#repetitions.delete(id);
     return isMissing && count < MAX_REPETITIONS;
   }
-}
-
-const isFresh = ({ uploaded }: OutgoingFile) => uploaded !== null && Math.abs(Date.now() - uploaded.at) < MAX_AGE;
-
-/** Calls back at most every 100 ms, and at the end. */
-function throttled(report: (progress: readonly number[]) => void): (progress: readonly number[]) => void {
-  let last = 0;
-  return (progress) => {
-    const isDone = progress.every((part) => part === 1);
-    if (!isDone && Math.abs(Date.now() - last) < REPORT_INTERVAL) return;
-    last = Date.now();
-    report(progress);
-  };
 }

@@ -2,7 +2,6 @@
 
 import type { Api } from "./api.js";
 import { TidingsError } from "./error.js";
-import { onAbort } from "./time.js";
 import type { OutgoingFile } from "./outbox-entry.js";
 import { prepare } from "./prepare.js";
 import type { FileToSend, NewAttachment, UploadForm } from "./types.js";
@@ -12,6 +11,10 @@ export type { Prepared } from "./prepare.js";
 
 /** Files that are uploaded at the same time. */
 const PARALLEL = 3;
+/** Milliseconds for which an uploaded file is used: the server takes it for a day; 4 h are left for clock differences. */
+const MAX_AGE = 20 * 3_600_000;
+/** Milliseconds between two reports of progress. */
+const REPORT_INTERVAL = 100;
 /** Maximum length of a file's name, in characters. */
 const MAX_NAME = 255;
 /** Milliseconds without progress after which an upload is given up. */
@@ -33,7 +36,13 @@ export interface UploadJob {
 }
 
 /** Uploads the files of a message. If some fail, the others are uploaded nevertheless. */
-export async function uploadFiles(job: UploadJob): Promise<NewAttachment[]> {
+export async function uploadFiles({ files, ...rest }: UploadJob): Promise<NewAttachment[]> {
+  if (rest.contents.length !== files.length) {
+    const text = "The files of this message are no longer stored in this browser.";
+    throw new TidingsError(text, { code: "files_lost", status: 400 });
+  }
+  const fresh = files.map((file) => (isFresh(file) ? file : { ...file, uploaded: null }));
+  const job: UploadJob = { ...rest, files: fresh, onProgress: throttled(rest.onProgress) };
   const progress: number[] = job.files.map(({ uploaded }) => (uploaded ? 1 : 0));
   const sent: NewAttachment[] = [];
   const failures: unknown[] = [];
@@ -54,6 +63,19 @@ export async function uploadFiles(job: UploadJob): Promise<NewAttachment[]> {
   await Promise.all(Array.from({ length: PARALLEL }, work));
   if (failures.length > 0) throw failures[0];
   return sent;
+}
+
+const isFresh = ({ uploaded }: OutgoingFile) => uploaded !== null && Math.abs(Date.now() - uploaded.at) < MAX_AGE;
+
+/** Calls back at most every 100 ms, and at the end. */
+function throttled(report: (progress: readonly number[]) => void): (progress: readonly number[]) => void {
+  let last = 0;
+  return (progress) => {
+    const isDone = progress.every((part) => part === 1);
+    if (!isDone && Math.abs(Date.now() - last) < REPORT_INTERVAL) return;
+    last = Date.now();
+    report(progress);
+  };
 }
 
 /** Uploads one file, unless it is uploaded already. Returns it with its id. */
@@ -147,7 +169,8 @@ function post(
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
     let timer: ReturnType<typeof setTimeout> | undefined;
-    const removeAbort = onAbort(signal, () => request.abort());
+    const abort = () => request.abort();
+    signal.addEventListener("abort", abort);
     const watch = () => {
       clearTimeout(timer);
       timer = setTimeout(() => request.abort(), STALL_TIMEOUT);
@@ -158,7 +181,7 @@ function post(
     };
     request.onloadend = () => {
       clearTimeout(timer);
-      removeAbort();
+      signal.removeEventListener("abort", abort);
       const failure = signal.aborted ? (signal.reason as unknown) : failureOf(request.status);
       if (failure === undefined) resolve();
       else reject(failure as Error);
@@ -171,14 +194,15 @@ function post(
 
 async function postByFetch(url: string, body: FormData, signal: AbortSignal, fetcher: typeof fetch): Promise<void> {
   let status = 0;
-  const abort = new AbortController();
-  const removeAbort = onAbort(signal, () => abort.abort(signal.reason));
+  const controller = new AbortController();
+  const abort = () => controller.abort(signal.reason);
+  signal.addEventListener("abort", abort);
   try {
-    ({ status } = await fetcher(url, { method: "POST", body, signal: abort.signal }));
+    ({ status } = await fetcher(url, { method: "POST", body, signal: controller.signal }));
   } catch {
     signal.throwIfAborted();
   } finally {
-    removeAbort();
+    signal.removeEventListener("abort", abort);
   }
   const failure = failureOf(status);
   if (failure) throw failure;

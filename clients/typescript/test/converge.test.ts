@@ -79,6 +79,11 @@ class Schedule {
     return `text ${this.#texts}`;
   }
 
+  /** Whom a message mentions: some mention alice, some everyone. */
+  mentions(): Pick<Message, "mentions" | "mention_all"> {
+    return { mentions: this.below(3) === 0 ? ["alice"] : [], mention_all: this.below(8) === 0 };
+  }
+
   /** A random change of the settings of a conversation. */
   settings(): SettingsChange {
     const soon = new Date(Date.now() + this.below(2 * 60) * 60_000).toISOString();
@@ -108,7 +113,7 @@ class Schedule {
           if (chat) model.deleteConversation(who, chat.id);
           break;
         case 2:
-          if (message) model.edit(message.sender_id, message.id, this.text());
+          if (message) model.edit(message.sender_id, message.id, this.text(), this.mentions());
           break;
         case 3:
           if (message && !this.discarded.has(message.client_message_id ?? "")) model.delete(message.sender_id, message.id);
@@ -126,7 +131,7 @@ class Schedule {
           if (chat && chat.name !== null) model.join(who, chat.id);
           break;
         case 10:
-          if (message) model.restore(message.id, message.message_text || "restored");
+          if (message) model.restore(message.id, message.message_text || "restored", this.mentions());
           break;
         case 8:
         case 9:
@@ -140,7 +145,7 @@ class Schedule {
           if (chat) model.set("alice", chat.id, this.settings());
           break;
         default:
-          model.send(who, chat && this.below(3) > 0 ? chat.id : model.direct(who, other).id, this.text());
+          model.send(who, chat && this.below(3) > 0 ? chat.id : model.direct(who, other).id, this.text(), this.mentions());
       }
     } catch (error) {
       if (!(error instanceof Error) || error.name !== "Error") throw error;

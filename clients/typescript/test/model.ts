@@ -59,6 +59,11 @@ export class ApiError extends Error {
   }
 }
 
+/** Whether a message mentions a user. */
+function mentionsUser({ sender_id, mention_all, mentions }: Message, user: string): boolean {
+  return sender_id !== user && (mention_all || mentions.includes(user));
+}
+
 /** The state of a server with a fixed set of users. */
 export class Model {
   readonly chats = new Map<string, Chat>();
@@ -134,18 +139,21 @@ export class Model {
     return chat.messages.filter(isShown).map((m) => this.message(chat, m, user));
   }
 
-  unread(id: string, user: string): number {
+  /** The unread messages of others, oldest first. */
+  unread(id: string, user: string): Message[] {
     const { chat, member } = this.chat(id, user);
     const isAfter = (m: Message) => m.id > member.watermark || (member.unreadFrom !== null && m.id >= member.unreadFrom);
     const isUnread = (m: Message) =>
       m.sender_id !== user && isAfter(m) && m.id > member.cleared && !m.is_deleted && !member.hidden.has(m.id);
-    return chat.messages.filter(isUnread).length;
+    return chat.messages.filter(isUnread);
   }
 
   row(id: string, user: string): Conversation {
     const { chat, member } = this.chat(id, user);
     const other = chat.name === null ? (chat.people.find((p) => p !== user) ?? null) : null;
     const last = this.messages(id, user).at(-1);
+    const unread = this.unread(id, user);
+    const mentions = unread.filter((message) => mentionsUser(message, user));
     return {
       conversation_id: id,
       type: chat.name === null ? "direct" : "group",
@@ -158,13 +166,13 @@ export class Model {
       last_message_id: last?.id ?? null,
       last_message_at: last?.sent_at ?? null,
       last_message_from_me: last?.sender_id === user,
-      unread_count: this.unread(id, user),
+      unread_count: unread.length,
       counted_to: chat.messages.at(-1)?.id ?? null,
       last_read_message_id: member.watermark || null,
       participant_count: chat.people.length,
       is_admin: false,
-      mention_count: 0,
-      first_mention_id: null,
+      mention_count: mentions.length,
+      first_mention_id: mentions[0]?.id ?? null,
       marked_unread: member.unreadFrom !== null,
       ...member.settings,
     };
@@ -270,6 +278,12 @@ export class Model {
       read_at: null,
       read_count: 0,
       version: 1,
+      reactions: [],
+      mentions: [],
+      mention_all: false,
+      is_forwarded: false,
+      pinned_at: null,
+      custom: null,
       ...more,
     };
     chat.messages.push(message);
@@ -301,22 +315,24 @@ export class Model {
     return [...chat.members].filter(([, member]) => isSeen(member)).map(([user]) => user);
   }
 
-  edit(user: string, messageId: string, text: string): Message {
+  edit(user: string, messageId: string, text: string, more: Partial<Message> = {}): Message {
     const { chat, message } = this.find(messageId, user);
     if (message.sender_id !== user) throw new ApiError(403, "not_the_sender");
     if (message.is_deleted) throw new ApiError(409, "conflict");
     const at = new Date().toISOString();
-    Object.assign(message, { message_text: text, version: message.version + 1, is_edited: true, edited_at: at });
+    const before = { ...message };
+    Object.assign(message, { message_text: text, version: message.version + 1, is_edited: true, edited_at: at }, more);
     for (const other of this.#viewers(chat, message)) {
-      this.#emit(other, chat, "message.updated", { message: this.message(chat, message, other) });
+      const counts = mentionsUser(before, other) === mentionsUser(message, other) ? {} : this.#counts(chat.id, other);
+      this.#emit(other, chat, "message.updated", { message: this.message(chat, message, other), ...counts });
     }
     this.#recordInboxes();
     return this.message(chat, message, user);
   }
 
-  #counts(id: string, user: string): object {
-    const { unread_count, counted_to, last_read_message_id } = this.row(id, user);
-    return { unread_count, counted_to, last_read_message_id };
+  #counts(id: string, user: string) {
+    const { unread_count, counted_to, last_read_message_id, mention_count, first_mention_id } = this.row(id, user);
+    return { unread_count, counted_to, last_read_message_id, mention_count, first_mention_id };
   }
 
   delete(user: string, messageId: string): Message {
@@ -324,7 +340,8 @@ export class Model {
     if (message.sender_id !== user) throw new ApiError(403, "not_the_sender");
     if (message.is_deleted) return this.message(chat, message, user);
     const at = new Date().toISOString();
-    Object.assign(message, { message_text: "", version: message.version + 1, is_deleted: true, deleted_at: at });
+    const without = { message_text: "", mentions: [], mention_all: false };
+    Object.assign(message, { ...without, version: message.version + 1, is_deleted: true, deleted_at: at });
     for (const other of this.#viewers(chat, message)) {
       // Events that contain the text are removed from the queues.
       for (const queued of this.queue(other).events) {
@@ -339,11 +356,11 @@ export class Model {
   }
 
   /** Restores a deleted message, as an operator may. */
-  restore(messageId: string, text: string): void {
+  restore(messageId: string, text: string, more: Partial<Message> = {}): void {
     const chat = this.chats.get(messageId.split(".")[0] ?? "");
     const message = chat?.messages.find((m) => m.id === messageId);
     if (!chat || !message?.is_deleted) return;
-    Object.assign(message, { message_text: text, version: message.version + 1, is_deleted: false, deleted_at: null });
+    Object.assign(message, { message_text: text, version: message.version + 1, is_deleted: false, deleted_at: null }, more);
     for (const other of this.#viewers(chat, message)) {
       const data = { message: this.message(chat, message, other), ...this.#counts(chat.id, other) };
       this.#emit(other, chat, "message.updated", data);
@@ -388,9 +405,9 @@ export class Model {
 
   /** Tells the user's own devices the watermark and the count. */
   #emitOwnRead(user: string, chat: Chat, marked_unread: boolean): void {
-    const { unread_count, counted_to, last_read_message_id: message_id } = this.row(chat.id, user);
+    const { last_read_message_id: message_id, ...counts } = this.#counts(chat.id, user);
     const read_at = new Date().toISOString();
-    this.#emit(user, chat, "message.read", { user_id: user, message_id, read_at, unread_count, counted_to, marked_unread });
+    this.#emit(user, chat, "message.read", { user_id: user, message_id, read_at, ...counts, marked_unread });
   }
 
   set(user: string, id: string, change: SettingsChange): Conversation {
