@@ -10,7 +10,7 @@ import { useToday } from "./clock.js";
 import { isUnread } from "./conversation-settings.js";
 import { formatDay, isSameDay } from "./dates.js";
 import { MessageRow } from "./message.js";
-import type { MessageActions } from "./message.js";
+import type { MessageActions } from "./message-actions.js";
 import { NoticeLine, isNotice, withNotices } from "./notice.js";
 import type { NoticeEntry } from "./notice.js";
 import { usePerson } from "./people.js";
