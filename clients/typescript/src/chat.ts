@@ -7,15 +7,14 @@
 // - The unread count is the one reported for the highest watermark; among those, the one that counts up to the newest
 //   message; among those, the lowest, because deleted messages no longer count. Newer messages of others are added.
 
+import { kindOfType } from "./kind.js";
 import { OptimisticChanges } from "./optimistic-changes.js";
 import { ReadWatermarks } from "./read-watermarks.js";
 import { lowerBound, max } from "./sorted.js";
 import type { TimelineMessage } from "./state.js";
 import type { Conversation, Message, Notice, TidingsEvent } from "./types.js";
-import { UnreadCounts } from "./unread.js";
+import { NO_COUNT, UnreadCounts } from "./unread.js";
 import type { UnreadCount } from "./unread.js";
-
-const NOTHING_UNREAD = { unread: 0, mentions: 0, firstMention: "" };
 
 /** A `conversation.updated` event is a notice if it changes one of these; it may change the participant count alone. */
 const NOTICE_FIELDS = ["name", "description", "photo_url", "is_admin"] as const;
@@ -353,19 +352,17 @@ export class Chat {
     // An optimistic read only replaces the count if it covers every message in it.
     const isReadHere = readTo !== "" && readTo >= count.countedTo;
     const from = isReadHere ? readTo : since;
-    const { unread, mentions, firstMention } = isReadHere ? NOTHING_UNREAD : count;
-    let [unread_count, mention_count, first] = [unread, mentions, ""];
-    for (let at = this.#sorted.length - 1; at >= 0; at--) {
-      const entry = this.#sorted[at];
-      if (!entry || entry.id <= from) break;
-      const { id, message } = entry;
-      if (message.sender_id === me || message.is_deleted || this.#hidden.has(id)) continue;
+    const counted = isReadHere ? NO_COUNT : count;
+    let { unread: unread_count, mentions: mention_count } = counted;
+    let first_mention_id = counted.firstMention;
+    for (const { id, message } of this.#sorted.slice(lowerBound(this.#sorted, from))) {
+      if (id === from || message.sender_id === me || message.is_deleted || this.#hidden.has(id)) continue;
       unread_count += 1;
       if (!message.mention_all && !message.mentions?.includes(me)) continue;
       mention_count += 1;
-      first = id;
+      first_mention_id ??= id;
     }
-    return { unread_count, mention_count, first_mention_id: firstMention || first || null };
+    return { unread_count, mention_count, first_mention_id };
   }
 
   /**
@@ -443,27 +440,13 @@ export function isMuteOver({ muted_until }: Conversation): boolean {
 
 /** The preview of a message: the start of its text, or the name of its first file. */
 function previewOf({ message_text, attachments, attachment_url }: Message): string {
-  const text = message_text || (attachments?.[0]?.file_name ?? nameOfLink(attachment_url ?? ""));
+  const text = message_text || (attachments?.[0]?.file_name ?? attachment_url?.split("/").at(-1) ?? "");
   return [...text.slice(0, 200)].slice(0, 100).join("");
-}
-
-/** The last segment of a link. */
-function nameOfLink(link: string): string {
-  const name = link.split(/[?#]/)[0]?.split("/").findLast(Boolean) ?? "";
-  try {
-    return decodeURIComponent(name);
-  } catch {
-    return name;
-  }
 }
 
 function kindOf({ is_deleted, attachments, attachment_url, attachment_type }: Message): Conversation["last_message_kind"] {
   if (is_deleted) return "deleted";
-  const [first] = attachments ?? [];
-  if (first) return first.kind;
-  if (attachment_url === null) return "text";
-  const kind = attachment_type?.split("/")[0]?.toLowerCase();
-  return kind === "image" || kind === "video" || kind === "audio" || kind === "voice" ? kind : "file";
+  return attachments?.[0]?.kind ?? (attachment_url === null ? "text" : kindOfType(attachment_type ?? ""));
 }
 
 /** Of two copies of the same version, returns the one with more readers. */

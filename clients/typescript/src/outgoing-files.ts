@@ -5,10 +5,11 @@
 
 import type { Api } from "./api.js";
 import { TidingsError } from "./error.js";
+import { kindOfType } from "./kind.js";
 import type { OutboxEntry, OutgoingFile } from "./outbox-entry.js";
 import type { OutboxStorage } from "./storage.js";
 import type { Store } from "./store.js";
-import type { AttachmentKind, FileToSend, NewDraft, NewAttachment } from "./types.js";
+import type { FileToSend, NewDraft, NewAttachment } from "./types.js";
 
 /** How often a message is sent again after the server has missed one of its files. */
 const MAX_REPETITIONS = 3;
@@ -33,7 +34,7 @@ export function describeFiles(files: NonNullable<NewDraft["files"]>): OutgoingFi
     name: name ?? (file as Partial<File>).name ?? "file",
     type: file.type,
     size: file.size,
-    kind: is_voice ? "voice" : kindOf(file.type),
+    kind: is_voice ? "voice" : file.type === "image/svg+xml" ? "file" : kindOfType(file.type),
     as_file: as_file ?? false,
     alt: alt || null,
     width: null,
@@ -42,11 +43,6 @@ export function describeFiles(files: NonNullable<NewDraft["files"]>): OutgoingFi
     thumbhash: null,
     uploaded: null,
   }));
-}
-
-function kindOf(type: string): AttachmentKind {
-  const [kind] = type.split("/");
-  return (kind === "image" && type !== "image/svg+xml") || kind === "video" || kind === "audio" ? kind : "file";
 }
 
 /** The files of the outbox. */
@@ -129,17 +125,15 @@ export class OutgoingFiles {
     this.#uploads.set(entry.id, abort);
     try {
       return await uploadFiles({
+        id: entry.id,
         api: this.#api,
+        store: this.#store,
         files,
         contents,
         signal: abort.signal,
-        onProgress: (progress) => {
-          if (this.#uploads.get(entry.id) === abort) this.#store.setUploads(entry.id, progress);
-        },
-        onPreview: (at, preview) => this.#showPreview(entry.id, at, preview),
         onChange: async (at, file) => {
           const exists = await save((stored) => stored.map((each, index) => (index === at ? file : each)));
-          if (!exists) abort.abort(new DOMException("The message was discarded.", "AbortError"));
+          if (!exists) this.#forget(entry.id);
         },
       });
     } finally {
@@ -150,13 +144,6 @@ export class OutgoingFiles {
     }
   }
 
-  #showPreview(id: string, at: number, preview: Blob): void {
-    const shown = this.#store.localFiles.get(id);
-    if (!shown?.[at] || shown[at].preview) return;
-    const url = URL.createObjectURL(preview);
-    this.#store.localFiles.set(id, shown.map((file, index) => (index === at ? { ...file, preview: url } : file)));
-  }
-
   /**
    * Whether a refused message is to be sent again with new uploads: the server misses a file, or does not take the id
    * of a file that was uploaded some time ago.
@@ -165,8 +152,9 @@ export class OutgoingFiles {
     const wasUploadedBefore = files?.some(({ uploaded }) => uploaded) ?? false;
     const isMissing = error.code === "not_uploaded" || (error.status === 400 && wasUploadedBefore);
     const count = this.#repetitions.get(id) ?? 0;
-    if (isMissing && count < MAX_REPETITIONS) this.#repetitions.set(id, count + 1);
+    const isWorthIt = isMissing && count < MAX_REPETITIONS;
+    if (isWorthIt) this.#repetitions.set(id, count + 1);
     else this.#repetitions.delete(id);
-    return isMissing && count < MAX_REPETITIONS;
+    return isWorthIt;
   }
 }

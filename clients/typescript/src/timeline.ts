@@ -12,9 +12,6 @@ export interface LocalFile {
   preview: string | null;
 }
 
-/** What only the server knows, or messages of this client do not have. */
-const NO_EXTRAS = { reactions: [], mentions: [], mention_all: false, is_forwarded: false, pinned_at: null, custom: null };
-
 /** Builds timelines, and reuses the previous one if nothing changed. */
 export class TimelineBuilder {
   outbox: readonly OutboxEntry[] = [];
@@ -65,7 +62,12 @@ export class TimelineBuilder {
       read_at: null,
       read_count: 0,
       version: 0,
-      ...NO_EXTRAS,
+      reactions: [],
+      mentions: [],
+      mention_all: false,
+      is_forwarded: false,
+      pinned_at: null,
+      custom: null,
     };
     this.#pending.set(entry, view);
     return view;
@@ -81,7 +83,6 @@ function localAttachment(file: OutgoingFile, id: string, local: LocalFile | unde
 
 /** The view of a message that the server has. Its key is the one that it had as a pending message. */
 function sentView(message: Message): TimelineMessage {
-  // Servers of earlier versions send no attachments, reactions and so on.
-  const { attachments = [], client_message_id, id } = message;
-  return { ...NO_EXTRAS, ...message, attachments, key: client_message_id ?? id, status: "sent", error: null };
+  // Servers of earlier versions send no attachments.
+  return { ...message, attachments: message.attachments ?? [], key: message.client_message_id ?? message.id, status: "sent", error: null };
 }

@@ -13,7 +13,7 @@ export interface UnreadCount {
   unread: number;
   /** How many of these messages mention the user, and the first of them. */
   mentions: number;
-  firstMention: string;
+  firstMention: string | null;
 }
 
 /** The fields of rows and events that report a count. */
@@ -26,7 +26,7 @@ interface Report {
 }
 
 /** The count before anything is reported. */
-const NONE: UnreadCount = { asOf: "", watermark: "", countedTo: "", unread: 0, mentions: 0, firstMention: "" };
+export const NO_COUNT: UnreadCount = { asOf: "", watermark: "", countedTo: "", unread: 0, mentions: 0, firstMention: null };
 
 /** All counts of a conversation that may still apply. */
 export class UnreadCounts {
@@ -41,7 +41,7 @@ export class UnreadCounts {
       countedTo: report.counted_to ?? "",
       unread: report.unread_count,
       mentions: report.mention_count ?? 0,
-      firstMention: report.first_mention_id ?? "",
+      firstMention: report.first_mention_id ?? null,
     };
     // A count that is both older and covers less never applies again.
     const isSuperseded = (one: UnreadCount, other: UnreadCount) => other.asOf >= one.asOf && compare(other, one) >= 0;
@@ -56,7 +56,7 @@ export class UnreadCounts {
 
   /** The count that applies: the valid one that covers most. */
   get current(): UnreadCount {
-    let best = NONE;
+    let best = NO_COUNT;
     for (const count of this.#counts) {
       if (count.asOf >= this.#validFrom && compare(count, best) >= 0) best = count;
     }

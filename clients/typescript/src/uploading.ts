@@ -4,6 +4,7 @@ import type { Api } from "./api.js";
 import { TidingsError } from "./error.js";
 import type { OutgoingFile } from "./outbox-entry.js";
 import { prepare } from "./prepare.js";
+import type { Store } from "./store.js";
 import type { FileToSend, NewAttachment, UploadForm } from "./types.js";
 
 export { prepare };
@@ -24,13 +25,14 @@ const PICTURE_SIDE = 640;
 
 /** What to upload, and whom to tell about it. */
 export interface UploadJob {
+  /** The id of the message's entry in the outbox. */
+  id: string;
   api: Api;
+  /** Shows the progress and the previews. */
+  store: Store;
   files: readonly OutgoingFile[];
   contents: readonly Blob[];
   signal: AbortSignal;
-  /** Receives the uploaded fraction of each file. */
-  onProgress: (progress: readonly number[]) => void;
-  onPreview: (at: number, preview: Blob) => void;
   /** Stores what is known of a file now. */
   onChange: (at: number, file: OutgoingFile) => Promise<void>;
 }
@@ -42,7 +44,10 @@ export async function uploadFiles({ files, ...rest }: UploadJob): Promise<NewAtt
     throw new TidingsError(text, { code: "files_lost", status: 400 });
   }
   const fresh = files.map((file) => (isFresh(file) ? file : { ...file, uploaded: null }));
-  const job: UploadJob = { ...rest, files: fresh, onProgress: throttled(rest.onProgress) };
+  const job: UploadJob = { ...rest, files: fresh };
+  const show = throttled((progress) => {
+    if (!job.signal.aborted) job.store.setUploads(job.id, progress);
+  });
   const progress: number[] = job.files.map(({ uploaded }) => (uploaded ? 1 : 0));
   const sent: NewAttachment[] = [];
   const failures: unknown[] = [];
@@ -51,7 +56,7 @@ export async function uploadFiles({ files, ...rest }: UploadJob): Promise<NewAtt
     for (let at = next++; at < job.files.length; at = next++) {
       const report = (part: number) => {
         progress[at] = part;
-        job.onProgress([...progress]);
+        show([...progress]);
       };
       await uploadFile(job, at, report).then(
         (file) => (sent[at] = describe(file)),
@@ -95,7 +100,7 @@ async function uploadFile(job: UploadJob, at: number, report: (part: number) => 
     thumbhash: prepared.thumbhash,
     duration_ms: file.duration_ms ?? prepared.duration_ms,
   };
-  if (preview) job.onPreview(at, preview);
+  if (preview) showPreview(job, at, preview);
   await job.onChange(at, known);
   signal.throwIfAborted();
   report(0);
@@ -127,6 +132,14 @@ async function uploadFile(job: UploadJob, at: number, report: (part: number) => 
   await job.onChange(at, uploaded);
   report(1);
   return uploaded;
+}
+
+/** Lets views show a small picture of a file. */
+function showPreview({ id, store }: UploadJob, at: number, preview: Blob): void {
+  const shown = store.localFiles.get(id);
+  if (!shown?.[at] || shown[at].preview) return;
+  const url = URL.createObjectURL(preview);
+  store.localFiles.set(id, shown.map((file, index) => (index === at ? { ...file, preview: url } : file)));
 }
 
 /** How a message names an uploaded file. */
