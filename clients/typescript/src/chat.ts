@@ -347,14 +347,11 @@ export class Chat {
   }
 
   #unread(count: UnreadCount, me: string): Pick<Conversation, "unread_count" | "mention_count" | "first_mention_id"> {
-    const since = max(count.countedTo, count.watermark);
     const readTo = this.#optimisticRead;
     // An optimistic read only replaces the count if it covers every message in it.
     const isReadHere = readTo !== "" && readTo >= count.countedTo;
-    const from = isReadHere ? readTo : since;
-    const counted = isReadHere ? NO_COUNT : count;
-    let { unread: unread_count, mentions: mention_count } = counted;
-    let first_mention_id = counted.firstMention;
+    const from = isReadHere ? readTo : max(count.countedTo, count.watermark);
+    let { unread_count, mention_count, first_mention_id } = isReadHere ? NO_COUNT : count;
     for (const { id, message } of this.#sorted.slice(lowerBound(this.#sorted, from))) {
       if (id === from || message.sender_id === me || message.is_deleted || this.#hidden.has(id)) continue;
       unread_count += 1;

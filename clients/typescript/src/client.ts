@@ -8,7 +8,7 @@ import type { CallOptions, TokenProvider } from "./http.js";
 import { notify } from "./listeners.js";
 import { MessageLoader } from "./message-loader.js";
 import { Outbox } from "./outbox.js";
-import { fileToSend, loadUploading } from "./outgoing-files.js";
+import { loadUploading } from "./outgoing-files.js";
 import { PresenceWatcher } from "./presence-watcher.js";
 import { randomId } from "./random-id.js";
 import { SettingsWriter } from "./settings.js";
@@ -211,7 +211,7 @@ export class Tidings {
    * code that only uploads need.
    */
   async prepare(file: Blob | FileToSend, options?: CallOptions): Promise<Prepared> {
-    return (await loadUploading()).prepare(fileToSend(file), options?.signal);
+    return (await loadUploading()).prepare(file, options?.signal);
   }
 
   /** Uploads and sets the user's picture: at most 640 pixels of it. */

@@ -14,8 +14,10 @@ import type { FileToSend, NewDraft, NewAttachment } from "./types.js";
 /** How often a message is sent again after the server has missed one of its files. */
 const MAX_REPETITIONS = 3;
 
+/** A change of the stored files of an entry. */
+export type FilesChange = (files: readonly OutgoingFile[]) => readonly OutgoingFile[];
 /** Changes the stored files of an entry. Resolves with whether the entry still exists. */
-type Save = (change: (files: readonly OutgoingFile[]) => readonly OutgoingFile[]) => Promise<boolean>;
+type Save = (change: FilesChange) => Promise<boolean>;
 
 /** Loads the code that only uploads need. A page may load it ahead, so that files can be chosen offline. */
 export async function loadUploading(): Promise<typeof import("./uploading.js")> {
@@ -149,7 +151,7 @@ export class OutgoingFiles {
    * of a file that was uploaded some time ago.
    */
   isWorthRepeating({ id, files }: OutboxEntry, error: TidingsError): boolean {
-    const wasUploadedBefore = files?.some(({ uploaded }) => uploaded) ?? false;
+    const wasUploadedBefore = !!files?.some(({ uploaded }) => uploaded);
     const isMissing = error.code === "not_uploaded" || (error.status === 400 && wasUploadedBefore);
     const count = this.#repetitions.get(id) ?? 0;
     const isWorthIt = isMissing && count < MAX_REPETITIONS;

@@ -41,9 +41,9 @@ export class SettingsWriter {
 
 /** What a change does to the row. */
 function fieldsOf(change: SettingsChange, row: Conversation | undefined): Partial<Conversation> {
-  const { pinned, archived, ...fields } = change;
-  if (pinned === true) return { ...fields, pinned_at: row?.pinned_at ?? new Date().toISOString(), is_archived: false };
-  if (archived === true) return { ...fields, pinned_at: null, is_archived: true };
-  if (pinned === false) return { ...fields, pinned_at: null };
-  return archived === false ? { ...fields, is_archived: false } : fields;
+  const { pinned, archived, ...rest } = change;
+  const fields: Partial<Conversation> = rest;
+  if (pinned !== undefined || archived) fields.pinned_at = pinned ? (row?.pinned_at ?? new Date().toISOString()) : null;
+  if (pinned || archived !== undefined) fields.is_archived = !pinned && archived === true;
+  return fields;
 }

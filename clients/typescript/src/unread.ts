@@ -10,10 +10,10 @@ export interface UnreadCount {
   watermark: string;
   /** The last message that is included in the count. */
   countedTo: string;
-  unread: number;
+  unread_count: number;
   /** How many of these messages mention the user, and the first of them. */
-  mentions: number;
-  firstMention: string | null;
+  mention_count: number;
+  first_mention_id: string | null;
 }
 
 /** The fields of rows and events that report a count. */
@@ -26,7 +26,7 @@ interface Report {
 }
 
 /** The count before anything is reported. */
-export const NO_COUNT: UnreadCount = { asOf: "", watermark: "", countedTo: "", unread: 0, mentions: 0, firstMention: null };
+export const NO_COUNT: UnreadCount = { asOf: "", watermark: "", countedTo: "", unread_count: 0, mention_count: 0, first_mention_id: null };
 
 /** All counts of a conversation that may still apply. */
 export class UnreadCounts {
@@ -39,9 +39,9 @@ export class UnreadCounts {
       asOf,
       watermark: report.last_read_message_id ?? "",
       countedTo: report.counted_to ?? "",
-      unread: report.unread_count,
-      mentions: report.mention_count ?? 0,
-      firstMention: report.first_mention_id ?? null,
+      unread_count: report.unread_count,
+      mention_count: report.mention_count ?? 0,
+      first_mention_id: report.first_mention_id ?? null,
     };
     // A count that is both older and covers less never applies again.
     const isSuperseded = (one: UnreadCount, other: UnreadCount) => other.asOf >= one.asOf && compare(other, one) >= 0;
@@ -68,5 +68,5 @@ export class UnreadCounts {
 function compare(one: UnreadCount, other: UnreadCount): number {
   if (one.watermark !== other.watermark) return one.watermark > other.watermark ? 1 : -1;
   if (one.countedTo !== other.countedTo) return one.countedTo > other.countedTo ? 1 : -1;
-  return other.unread - one.unread;
+  return other.unread_count - one.unread_count;
 }
