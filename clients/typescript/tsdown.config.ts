@@ -5,7 +5,11 @@ export default defineConfig({
   platform: "neutral",
   dts: true,
   minify: true,
-  // Otherwise, neutral builds find no packages without `exports`.
-  inputOptions: { resolve: { mainFields: ["module", "main"] } },
+  inputOptions: {
+    // Otherwise, neutral builds find no packages without `exports`.
+    resolve: { mainFields: ["module", "main"] },
+    // The code that is loaded later imports from the index. Otherwise, what both need is a third file.
+    preserveEntrySignatures: "allow-extension",
+  },
   deps: { neverBundle: [/^node:/] },
 });

@@ -31,7 +31,8 @@ export function lazyView<P extends object>(
   };
   fetchers.push(fetch);
   return function LazyView(props) {
-    const [isFetched, setIsFetched] = useState(Part !== undefined);
+    // Only to render again: the part may also be fetched ahead.
+    const [, setIsFetched] = useState(Part !== undefined);
     useEffect(() => {
       let isMounted = true;
       withRetries(fetch).then(() => isMounted && setIsFetched(true), () => {});
@@ -39,7 +40,7 @@ export function lazyView<P extends object>(
         isMounted = false;
       };
     }, []);
-    return Part && isFetched ? <Part {...props} /> : <Substitute {...props} />;
+    return Part ? <Part {...props} /> : <Substitute {...props} />;
   };
 }
 

@@ -1,34 +1,24 @@
-// A message in the timeline, and its menu.
+// A message in the timeline.
 
 import type { Conversation as Row, TimelineMessage } from "@tidings/client";
 import { useMessage, useSelected, useTidings } from "@tidings/client/react";
-import { Check, CheckCheck, ChevronDown, Clock3, CircleAlert, Copy, Download, Eye, Pencil, Reply, RotateCcw, Trash2 } from "lucide-react";
-import { DropdownMenu } from "radix-ui";
+import { Check, CheckCheck, ChevronDown, Clock3, CircleAlert, Trash2 } from "lucide-react";
 import { memo, useState } from "react";
 
 import { summary } from "./attachments/describe.js";
-import { saveAll } from "./attachments/download.js";
 import { Gallery } from "./attachments/gallery.js";
 import { LinkAttachment } from "./attachments/link.js";
 import { Avatar, hue } from "./avatar.js";
 import { showOverrides } from "./bidi.js";
-import { copyText } from "./clipboard.js";
 import { formatFull, formatTime } from "./dates.js";
+import { lazyView } from "./lazy.js";
+import type { MenuProps, MessageActions } from "./message-actions.js";
 import { usePerson } from "./people.js";
 import { RichText, isJumbo } from "./rich-text.js";
-import { attempt, toast } from "./toasts.js";
+import { attempt } from "./toasts.js";
 import { useGestures } from "./touch.js";
 
-/** Callbacks for the actions that a conversation offers on its messages. */
-export interface MessageActions {
-  onReply: (message: TimelineMessage) => void;
-  /** `text` replaces the message's own text as the start of the edit. */
-  onEdit: (message: TimelineMessage, text?: string) => void;
-  onDelete: (message: TimelineMessage) => void;
-  onReceipts: (message: TimelineMessage) => void;
-  /** Shows a file of the message, by its position, as large as the screen. */
-  onOpen: (message: TimelineMessage, at: number) => void;
-}
+const Menu = lazyView(() => import("./message-menu.js"), MenuButton);
 
 /** A message. `isFirst` and `isLast` are relative to the group of messages of the same sender. */
 export const MessageRow = memo(function MessageRow(
@@ -195,68 +185,11 @@ function Quote({ row, id, onJump }: { row: Row; id: string; onJump: (message: st
   );
 }
 
-function Menu(
-  props: MessageActions & {
-    message: TimelineMessage;
-    row: Row;
-    isMine: boolean;
-    isOpen: boolean;
-    setIsOpen: (isOpen: boolean) => void;
-  },
-) {
-  const { message, isMine } = props;
-  const isSent = message.status === "sent";
-  const copy = async () => {
-    await copyText(message.message_text);
-    toast("Copied.");
-  };
+/** Stands for the menu until it is loaded, which then opens if the button was clicked. */
+function MenuButton({ setIsOpen }: MenuProps) {
   return (
-    <DropdownMenu.Root modal={false} open={props.isOpen} onOpenChange={props.setIsOpen}>
-      <DropdownMenu.Trigger className="menu-button" aria-label="Message actions">
-        <ChevronDown aria-hidden />
-      </DropdownMenu.Trigger>
-      <DropdownMenu.Portal>
-        <DropdownMenu.Content className="menu" align="end" sideOffset={4} collisionPadding={8}>
-          {isSent && (
-            <DropdownMenu.Item onSelect={() => props.onReply(message)}>
-              <Reply aria-hidden className="mirrored" /> Reply
-            </DropdownMenu.Item>
-          )}
-          {message.message_text && (
-            <DropdownMenu.Item onSelect={() => void attempt(copy())}>
-              <Copy aria-hidden /> Copy text
-            </DropdownMenu.Item>
-          )}
-          {isSent && message.attachments.length > 0 && (
-            <DropdownMenu.Item onSelect={() => void attempt(saveAll(message.attachments))}>
-              <Download aria-hidden /> Download
-            </DropdownMenu.Item>
-          )}
-          {isMine && (
-            <DropdownMenu.Item onSelect={() => props.onEdit(message)}>
-              <Pencil aria-hidden /> Edit
-            </DropdownMenu.Item>
-          )}
-          {isMine && isSent && (
-            <DropdownMenu.Item onSelect={() => props.onReceipts(message)}>
-              <Eye aria-hidden /> Read by
-            </DropdownMenu.Item>
-          )}
-          {message.status === "failed" && <Retry id={message.id} />}
-          <DropdownMenu.Item className="danger" onSelect={() => props.onDelete(message)}>
-            <Trash2 aria-hidden /> Delete…
-          </DropdownMenu.Item>
-        </DropdownMenu.Content>
-      </DropdownMenu.Portal>
-    </DropdownMenu.Root>
-  );
-}
-
-function Retry({ id }: { id: string }) {
-  const client = useTidings();
-  return (
-    <DropdownMenu.Item onSelect={() => void attempt(client.retry(id))}>
-      <RotateCcw aria-hidden /> Try again
-    </DropdownMenu.Item>
+    <button className="menu-button" aria-label="Message actions" aria-haspopup="menu" onClick={() => setIsOpen(true)}>
+      <ChevronDown aria-hidden />
+    </button>
   );
 }

@@ -5,6 +5,7 @@ import type {
   BlockedUser,
   Conversation,
   ConversationDetails,
+  ConversationType,
   Draft,
   Hit,
   Message,
@@ -17,6 +18,7 @@ import type {
   Receipt,
   Room,
   RoomUser,
+  SettingsChange,
   Status,
   UnreadTotal,
   Upload,
@@ -32,6 +34,14 @@ export interface HistoryQuery extends CallOptions {
   after?: string;
   /** Messages per call, 1-100. */
   limit?: number;
+}
+
+/** Options of `inbox`. */
+export interface InboxQuery extends CallOptions {
+  /** Lists the archived conversations instead of the others. */
+  archived?: boolean;
+  /** Only conversations of this type. */
+  type?: ConversationType;
 }
 
 /** Options of `search`. */
@@ -89,6 +99,14 @@ export class Api {
     return this.#write("PUT", `/messages/mark-as-read/${encode(messageId)}`, undefined, options);
   }
 
+  /**
+   * Marks the messages of others as unread again, from a message on, for the caller alone: the watermark, and what the
+   * senders see, stay as they are.
+   */
+  markAsUnread(messageId: string, options?: CallOptions): Promise<Watermark> {
+    return this.#write("PUT", `/messages/mark-as-unread/${encode(messageId)}`, undefined, options);
+  }
+
   /** Marks all messages of a conversation as read. */
   markAllAsRead(conversationId: string, options?: CallOptions): Promise<Watermark> {
     return this.#write("PUT", `/conversations/${encode(conversationId)}/read`, undefined, options);
@@ -122,14 +140,18 @@ export class Api {
     }
   }
 
-  /** Returns a page of the inbox, most recently active first. */
-  inboxPage(query: { limit?: number; cursor?: string } = {}, options?: CallOptions): Promise<Page<Conversation[]>> {
+  /** Returns a page of the inbox: pinned conversations first, then the most recently active. */
+  inboxPage(
+    query: { limit?: number; cursor?: string; archived?: boolean; type?: ConversationType } = {},
+    options?: CallOptions,
+  ): Promise<Page<Conversation[]>> {
     return this.#page("/messages/inbox", query, options);
   }
 
-  /** Iterates over all conversations, most recently active first. */
-  inbox(options?: CallOptions): AsyncGenerator<Conversation, void, undefined> {
-    return this.#list("/messages/inbox", {}, options);
+  /** Iterates over the conversations of the inbox, or of the archive: pinned ones first, then the most recently active. */
+  inbox(query: InboxQuery = {}): AsyncGenerator<Conversation, void, undefined> {
+    const { signal, ...rest } = query;
+    return this.#list("/messages/inbox", rest, { signal });
   }
 
   /** Searches messages for words and `"phrases"`, newest first. */
@@ -179,6 +201,11 @@ export class Api {
     options?: CallOptions,
   ): Promise<Conversation> {
     return this.#write("PATCH", `/conversations/${encode(conversationId)}`, change, options);
+  }
+
+  /** Changes the caller's own settings of a conversation. Returns the row. */
+  changeSettings(conversationId: string, change: SettingsChange, options?: CallOptions): Promise<Conversation> {
+    return this.#write("PATCH", `/conversations/${encode(conversationId)}/me`, change, options);
   }
 
   /** Adds participants to a group. Admins only. */

@@ -5,7 +5,7 @@ export type { EventOf, EventType, TidingsOptions } from "./client.js";
 export { Session } from "./session.js";
 export type { KeyValue } from "./session.js";
 export { Api } from "./api.js";
-export type { HistoryQuery, SearchQuery } from "./api.js";
+export type { HistoryQuery, InboxQuery, SearchQuery } from "./api.js";
 export { TidingsError } from "./error.js";
 export type { ErrorCode, FieldError } from "./error.js";
 export type { CallOptions, Page, TokenProvider } from "./http.js";

@@ -9,13 +9,14 @@ import type { Api } from "./api.js";
 import { SendPromises } from "./deferred.js";
 import { TidingsError } from "./error.js";
 import { OutgoingFiles, describeFiles, fileToSend } from "./outgoing-files.js";
-import type { OutboxEntry, OutgoingFile } from "./outbox-entry.js";
+import type { FilesChange } from "./outgoing-files.js";
+import type { OutboxEntry } from "./outbox-entry.js";
 import { randomId } from "./random-id.js";
 import type { OutboxStorage } from "./storage.js";
 import type { Checkpoint, Store } from "./store.js";
 import type { Tabs } from "./tabs.js";
 import { MAX_BACKOFF, backoff, onAbort, sleep } from "./time.js";
-import type { Message, NewDraft, NewAttachment } from "./types.js";
+import type { Message, NewDraft } from "./types.js";
 
 /** Milliseconds for which a retry is safe: the server deduplicates for 24 h; 2 h are left for clock differences. */
 const DEDUPLICATION_WINDOW = 22 * 3_600_000;
@@ -126,7 +127,7 @@ export class Outbox {
     const entry = await this.#update(id, (entry) => {
       return entry && entry.tried_at !== null ? { ...entry, then: { delete: true } } : undefined;
     });
-    if (!entry) this.#promises.settle(id, new DOMException("The message was discarded before it was sent.", "AbortError"));
+    if (!entry) this.#promises.settle(id, new DOMException("The message was discarded.", "AbortError"));
     this.flush();
   }
 
@@ -269,7 +270,8 @@ export class Outbox {
       await this.#update(entry.id, () => undefined);
       return;
     }
-    const attachments = entry.files && (await this.#upload(entry, entry.files));
+    const saveFiles = (change: FilesChange) => this.#saveFiles(entry.id, change);
+    const attachments = entry.files && (await this.#files.upload(entry, entry.files, saveFiles));
     // Reads the entry again in the same transaction, because it may have been edited or discarded.
     const now = Date.now();
     const marked = await this.#update(
@@ -283,21 +285,13 @@ export class Outbox {
       message = await this.#api.send({ ...marked.draft, ...(attachments ? { attachments } : {}) }, { signal });
     } catch (error) {
       if (!(error instanceof TidingsError) || !this.#files.isWorthRepeating(entry, error)) throw error;
-      await this.#saveFiles(entry.id, (files) => files.map((file) => ({ ...file, uploaded: null })));
+      await saveFiles((files) => files.map((file) => ({ ...file, uploaded: null })));
       return;
     }
     await this.#acknowledge(marked, message, checkpoint);
   }
 
-  /** Uploads the files of an entry. */
-  #upload(entry: OutboxEntry, files: readonly OutgoingFile[]): Promise<NewAttachment[]> {
-    return this.#files.upload(entry, files, (change) => this.#saveFiles(entry.id, change));
-  }
-
-  async #saveFiles(
-    id: string,
-    change: (files: readonly OutgoingFile[]) => readonly OutgoingFile[],
-  ): Promise<boolean> {
+  async #saveFiles(id: string, change: FilesChange): Promise<boolean> {
     return !!(await this.#update(id, (stored) => stored?.files && { ...stored, files: change(stored.files) }));
   }
 

@@ -5,20 +5,19 @@
 
 import type { Api } from "./api.js";
 import { TidingsError } from "./error.js";
+import { kindOfType } from "./kind.js";
 import type { OutboxEntry, OutgoingFile } from "./outbox-entry.js";
 import type { OutboxStorage } from "./storage.js";
 import type { Store } from "./store.js";
-import type { AttachmentKind, FileToSend, NewDraft, NewAttachment } from "./types.js";
+import type { FileToSend, NewDraft, NewAttachment } from "./types.js";
 
-/** Milliseconds for which an uploaded file is used: the server takes it for a day; 4 h are left for clock differences. */
-const MAX_AGE = 20 * 3_600_000;
-/** Milliseconds between two reports of progress. */
-const REPORT_INTERVAL = 100;
 /** How often a message is sent again after the server has missed one of its files. */
 const MAX_REPETITIONS = 3;
 
+/** A change of the stored files of an entry. */
+export type FilesChange = (files: readonly OutgoingFile[]) => readonly OutgoingFile[];
 /** Changes the stored files of an entry. Resolves with whether the entry still exists. */
-type Save = (change: (files: readonly OutgoingFile[]) => readonly OutgoingFile[]) => Promise<boolean>;
+type Save = (change: FilesChange) => Promise<boolean>;
 
 /** Loads the code that only uploads need. A page may load it ahead, so that files can be chosen offline. */
 export async function loadUploading(): Promise<typeof import("./uploading.js")> {
@@ -37,7 +36,7 @@ export function describeFiles(files: NonNullable<NewDraft["files"]>): OutgoingFi
     name: name ?? (file as Partial<File>).name ?? "file",
     type: file.type,
     size: file.size,
-    kind: is_voice ? "voice" : kindOf(file.type),
+    kind: is_voice ? "voice" : file.type === "image/svg+xml" ? "file" : kindOfType(file.type),
     as_file: as_file ?? false,
     alt: alt || null,
     width: null,
@@ -46,11 +45,6 @@ export function describeFiles(files: NonNullable<NewDraft["files"]>): OutgoingFi
     thumbhash: null,
     uploaded: null,
   }));
-}
-
-function kindOf(type: string): AttachmentKind {
-  const [kind] = type.split("/");
-  return (kind === "image" && type !== "image/svg+xml") || kind === "video" || kind === "audio" ? kind : "file";
 }
 
 /** The files of the outbox. */
@@ -125,11 +119,7 @@ export class OutgoingFiles {
 
   /** Uploads what is not uploaded yet. Returns how the message names its files. */
   async upload(entry: OutboxEntry, files: readonly OutgoingFile[], save: Save): Promise<NewAttachment[]> {
-    const contents = await this.#load(entry.id);
-    if (contents?.length !== files.length) {
-      const text = "The files of this message are no longer stored in this browser.";
-      throw new TidingsError(text, { code: "files_lost", status: 400 });
-    }
+    const contents = (await this.#load(entry.id)) ?? [];
     const { uploadFiles } = await loadUploading().catch((cause: unknown) => {
       throw new TidingsError("Could not load a part of the page.", { code: "network", status: 0, cause });
     });
@@ -137,17 +127,15 @@ export class OutgoingFiles {
     this.#uploads.set(entry.id, abort);
     try {
       return await uploadFiles({
+        id: entry.id,
         api: this.#api,
-        files: files.map((file) => (isFresh(file) ? file : { ...file, uploaded: null })),
+        store: this.#store,
+        files,
         contents,
         signal: abort.signal,
-        onProgress: throttled((progress) => {
-          if (this.#uploads.get(entry.id) === abort) this.#store.setUploads(entry.id, progress);
-        }),
-        onPreview: (at, preview) => this.#showPreview(entry.id, at, preview),
         onChange: async (at, file) => {
           const exists = await save((stored) => stored.map((each, index) => (index === at ? file : each)));
-          if (!exists) abort.abort(new DOMException("The message was discarded.", "AbortError"));
+          if (!exists) this.#forget(entry.id);
         },
       });
     } finally {
@@ -158,36 +146,17 @@ export class OutgoingFiles {
     }
   }
 
-  #showPreview(id: string, at: number, preview: Blob): void {
-    const shown = this.#store.localFiles.get(id);
-    if (!shown?.[at] || shown[at].preview) return;
-    const url = URL.createObjectURL(preview);
-    this.#store.localFiles.set(id, shown.map((file, index) => (index === at ? { ...file, preview: url } : file)));
-  }
-
   /**
    * Whether a refused message is to be sent again with new uploads: the server misses a file, or does not take the id
    * of a file that was uploaded some time ago.
    */
   isWorthRepeating({ id, files }: OutboxEntry, error: TidingsError): boolean {
-    const wasUploadedBefore = files?.some(({ uploaded }) => uploaded) ?? false;
+    const wasUploadedBefore = !!files?.some(({ uploaded }) => uploaded);
     const isMissing = error.code === "not_uploaded" || (error.status === 400 && wasUploadedBefore);
     const count = this.#repetitions.get(id) ?? 0;
-    if (isMissing && count < MAX_REPETITIONS) this.#repetitions.set(id, count + 1);
+    const isWorthIt = isMissing && count < MAX_REPETITIONS;
+    if (isWorthIt) this.#repetitions.set(id, count + 1);
     else this.#repetitions.delete(id);
-    return isMissing && count < MAX_REPETITIONS;
+    return isWorthIt;
   }
-}
-
-const isFresh = ({ uploaded }: OutgoingFile) => uploaded !== null && Math.abs(Date.now() - uploaded.at) < MAX_AGE;
-
-/** Calls back at most every 100 ms, and at the end. */
-function throttled(report: (progress: readonly number[]) => void): (progress: readonly number[]) => void {
-  let last = 0;
-  return (progress) => {
-    const isDone = progress.every((part) => part === 1);
-    if (!isDone && Math.abs(Date.now() - last) < REPORT_INTERVAL) return;
-    last = Date.now();
-    report(progress);
-  };
 }

@@ -30,7 +30,8 @@ const EXTENSIONS: Record<string, string> = { "image/jpeg": "jpg", "image/png": "
 const cache = new WeakMap<Blob, Map<boolean, Promise<Prepared>>>();
 
 /** Prepares a file. A file that cannot be read as a picture, video or audio is sent as it is. */
-export async function prepare(source: FileToSend, signal?: AbortSignal): Promise<Prepared> {
+export async function prepare(given: Blob | FileToSend, signal?: AbortSignal): Promise<Prepared> {
+  const source: FileToSend = given instanceof Blob ? { file: given } : given;
   const asFile = source.as_file ?? false;
   const known = cache.get(source.file) ?? new Map<boolean, Promise<Prepared>>();
   cache.set(source.file, known);

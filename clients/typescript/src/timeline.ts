@@ -62,6 +62,12 @@ export class TimelineBuilder {
       read_at: null,
       read_count: 0,
       version: 0,
+      reactions: [],
+      mentions: [],
+      mention_all: false,
+      is_forwarded: false,
+      pinned_at: null,
+      custom: null,
     };
     this.#pending.set(entry, view);
     return view;

@@ -2,9 +2,9 @@
 
 import type { Api } from "./api.js";
 import { TidingsError } from "./error.js";
-import { onAbort } from "./time.js";
 import type { OutgoingFile } from "./outbox-entry.js";
 import { prepare } from "./prepare.js";
+import type { Store } from "./store.js";
 import type { FileToSend, NewAttachment, UploadForm } from "./types.js";
 
 export { prepare };
@@ -12,6 +12,10 @@ export type { Prepared } from "./prepare.js";
 
 /** Files that are uploaded at the same time. */
 const PARALLEL = 3;
+/** Milliseconds for which an uploaded file is used: the server takes it for a day; 4 h are left for clock differences. */
+const MAX_AGE = 20 * 3_600_000;
+/** Milliseconds between two reports of progress. */
+const REPORT_INTERVAL = 100;
 /** Maximum length of a file's name, in characters. */
 const MAX_NAME = 255;
 /** Milliseconds without progress after which an upload is given up. */
@@ -21,19 +25,29 @@ const PICTURE_SIDE = 640;
 
 /** What to upload, and whom to tell about it. */
 export interface UploadJob {
+  /** The id of the message's entry in the outbox. */
+  id: string;
   api: Api;
+  /** Shows the progress and the previews. */
+  store: Store;
   files: readonly OutgoingFile[];
   contents: readonly Blob[];
   signal: AbortSignal;
-  /** Receives the uploaded fraction of each file. */
-  onProgress: (progress: readonly number[]) => void;
-  onPreview: (at: number, preview: Blob) => void;
   /** Stores what is known of a file now. */
   onChange: (at: number, file: OutgoingFile) => Promise<void>;
 }
 
 /** Uploads the files of a message. If some fail, the others are uploaded nevertheless. */
-export async function uploadFiles(job: UploadJob): Promise<NewAttachment[]> {
+export async function uploadFiles({ files, ...rest }: UploadJob): Promise<NewAttachment[]> {
+  if (rest.contents.length !== files.length) {
+    const text = "The files of this message are no longer stored in this browser.";
+    throw new TidingsError(text, { code: "files_lost", status: 400 });
+  }
+  const fresh = files.map((file) => (isFresh(file) ? file : { ...file, uploaded: null }));
+  const job: UploadJob = { ...rest, files: fresh };
+  const show = throttled((progress) => {
+    if (!job.signal.aborted) job.store.setUploads(job.id, progress);
+  });
   const progress: number[] = job.files.map(({ uploaded }) => (uploaded ? 1 : 0));
   const sent: NewAttachment[] = [];
   const failures: unknown[] = [];
@@ -42,7 +56,7 @@ export async function uploadFiles(job: UploadJob): Promise<NewAttachment[]> {
     for (let at = next++; at < job.files.length; at = next++) {
       const report = (part: number) => {
         progress[at] = part;
-        job.onProgress([...progress]);
+        show([...progress]);
       };
       await uploadFile(job, at, report).then(
         (file) => (sent[at] = describe(file)),
@@ -54,6 +68,19 @@ export async function uploadFiles(job: UploadJob): Promise<NewAttachment[]> {
   await Promise.all(Array.from({ length: PARALLEL }, work));
   if (failures.length > 0) throw failures[0];
   return sent;
+}
+
+const isFresh = ({ uploaded }: OutgoingFile) => uploaded !== null && Math.abs(Date.now() - uploaded.at) < MAX_AGE;
+
+/** Calls back at most every 100 ms, and at the end. */
+function throttled(report: (progress: readonly number[]) => void): (progress: readonly number[]) => void {
+  let last = 0;
+  return (progress) => {
+    const isDone = progress.every((part) => part === 1);
+    if (!isDone && Math.abs(Date.now() - last) < REPORT_INTERVAL) return;
+    last = Date.now();
+    report(progress);
+  };
 }
 
 /** Uploads one file, unless it is uploaded already. Returns it with its id. */
@@ -73,7 +100,7 @@ async function uploadFile(job: UploadJob, at: number, report: (part: number) => 
     thumbhash: prepared.thumbhash,
     duration_ms: file.duration_ms ?? prepared.duration_ms,
   };
-  if (preview) job.onPreview(at, preview);
+  if (preview) showPreview(job, at, preview);
   await job.onChange(at, known);
   signal.throwIfAborted();
   report(0);
@@ -105,6 +132,14 @@ async function uploadFile(job: UploadJob, at: number, report: (part: number) => 
   await job.onChange(at, uploaded);
   report(1);
   return uploaded;
+}
+
+/** Lets views show a small picture of a file. */
+function showPreview({ id, store }: UploadJob, at: number, preview: Blob): void {
+  const shown = store.localFiles.get(id);
+  if (!shown?.[at] || shown[at].preview) return;
+  const url = URL.createObjectURL(preview);
+  store.localFiles.set(id, shown.map((file, index) => (index === at ? { ...file, preview: url } : file)));
 }
 
 /** How a message names an uploaded file. */
@@ -147,7 +182,8 @@ function post(
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
     let timer: ReturnType<typeof setTimeout> | undefined;
-    const removeAbort = onAbort(signal, () => request.abort());
+    const abort = () => request.abort();
+    signal.addEventListener("abort", abort);
     const watch = () => {
       clearTimeout(timer);
       timer = setTimeout(() => request.abort(), STALL_TIMEOUT);
@@ -158,7 +194,7 @@ function post(
     };
     request.onloadend = () => {
       clearTimeout(timer);
-      removeAbort();
+      signal.removeEventListener("abort", abort);
       const failure = signal.aborted ? (signal.reason as unknown) : failureOf(request.status);
       if (failure === undefined) resolve();
       else reject(failure as Error);
@@ -171,14 +207,15 @@ function post(
 
 async function postByFetch(url: string, body: FormData, signal: AbortSignal, fetcher: typeof fetch): Promise<void> {
   let status = 0;
-  const abort = new AbortController();
-  const removeAbort = onAbort(signal, () => abort.abort(signal.reason));
+  const controller = new AbortController();
+  const abort = () => controller.abort(signal.reason);
+  signal.addEventListener("abort", abort);
   try {
-    ({ status } = await fetcher(url, { method: "POST", body, signal: abort.signal }));
+    ({ status } = await fetcher(url, { method: "POST", body, signal: controller.signal }));
   } catch {
     signal.throwIfAborted();
   } finally {
-    removeAbort();
+    signal.removeEventListener("abort", abort);
   }
   const failure = failureOf(status);
   if (failure) throw failure;

@@ -70,6 +70,35 @@ describe.skipIf(!hasBinary)("against the server", () => {
     stop();
   });
 
+  test("settings and unread marks are the same on all devices, and the server keeps them", async () => {
+    const [phone, laptop, bob] = await Promise.all([connected("alice"), connected("alice", { socketUrl: null }), connected("bob")]);
+    const sent = await bob.send({ recipient_id: "alice", message_text: "Look at this" });
+    const id = sent.conversation_id;
+    const both = (condition: (state: State) => boolean) => Promise.all([phone, laptop].map((client) => until(client, condition)));
+    await both(({ byId }) => byId.get(id)?.last_message === "Look at this");
+    await phone.markAsRead(id);
+    await both(({ byId }) => byId.get(id)?.unread_count === 0);
+    await phone.api.markAsUnread(sent.id);
+    await both(({ byId }) => byId.get(id)?.unread_count === 1 && byId.get(id)?.marked_unread === true);
+    const before = phone.store.state.unmutedUnread;
+    await phone.changeSettings(id, { pinned: true, muted_until: "always", notify: "mentions" });
+    await both(({ conversations }) => conversations[0]?.conversation_id === id && conversations[0].muted_until === "always");
+    expect(phone.store.state.unmutedUnread).toBe(before - 1);
+    await laptop.changeSettings(id, { archived: true });
+    await both(({ archived }) => archived.some((row) => row.conversation_id === id && row.pinned_at === null));
+    await bob.send({ recipient_id: "alice", message_text: "Do you see it?" });
+    await both(({ byId }) => byId.get(id)?.unread_count === 2 && byId.get(id)?.is_archived === true);
+    const fresh = await connected("alice");
+    fresh.loadArchive();
+    await until(fresh, ({ archived }) => archived.length > 0);
+    expect(fresh.store.state.byId.get(id)).toEqual(phone.store.state.byId.get(id));
+    await laptop.changeSettings(id, { muted_until: null });
+    await bob.send({ recipient_id: "alice", message_text: "It comes back" });
+    await both(({ conversations }) => conversations.some((row) => row.conversation_id === id));
+    await phone.markAsRead(id);
+    await both(({ byId }) => byId.get(id)?.unread_count === 0 && byId.get(id)?.marked_unread === false);
+  });
+
   test("a client without sockets receives everything by polling", async () => {
     const polling = { socketUrl: null };
     const [alice, bob] = await Promise.all([connected("alice", polling), connected("bob", polling)]);

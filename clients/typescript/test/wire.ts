@@ -187,7 +187,11 @@ export class Wire {
       return { data: { ...model.poll(user, query.get("cursor"), limit), poll_after_ms: this.pollAfter } };
     }
     if (route === "GET messages/inbox") {
-      const all = this.faults.lags ? model.laggingInbox(user, this.random) : model.rankedRows(user);
+      const both = this.faults.lags ? model.laggingInbox(user, this.random) : model.rankedRows(user);
+      const type = query.get("type");
+      const all = both.filter(
+        ({ row }) => row.is_archived === (query.get("archived") === "true") && (type === null || row.type === type),
+      );
       const from = Number(query.get("cursor") ?? Infinity);
       const rows = all.filter(({ activity }) => activity < from);
       const page = rows.slice(0, this.pageSize);
@@ -245,6 +249,11 @@ export class Wire {
       const row = model.read(user, found[0] ?? "");
       return { data: { conversation_id: row.conversation_id, message_id: row.last_read_message_id, unread_count: row.unread_count } };
     }
+    if ((found = match(/^PUT messages\/mark-as-unread\/(.+)$/))) {
+      const row = model.markUnread(user, found[0] ?? "");
+      return { data: { conversation_id: row.conversation_id, message_id: row.last_read_message_id, unread_count: row.unread_count } };
+    }
+    if ((found = match(/^PATCH conversations\/([^/]+)\/me$/))) return { data: model.set(user, found[0] ?? "", body) };
     if ((found = match(/^PATCH messages\/(.+)$/))) {
       return { data: model.edit(user, found[0] ?? "", body["message_text"] as string) };
     }

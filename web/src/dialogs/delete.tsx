@@ -29,12 +29,12 @@ export default function DeleteDialog(props: { row: Conversation; message: Timeli
         </button>
         {isSent && (
           <button className="secondary" onClick={() => remove("me")}>
-            For me
+            Delete for me
           </button>
         )}
         {canDeleteForEveryone && (
           <button className="primary danger" onClick={() => remove("everyone")}>
-            {isSent ? "For everyone" : "Delete"}
+            {isSent ? "Delete for everyone" : "Delete"}
           </button>
         )}
       </div>

@@ -15,8 +15,8 @@ import { useObservable } from "../observable.js";
 import { DELETED_USER, cachePeople, titleOf } from "../people.js";
 import { useCurrentPresence } from "../presence.js";
 import { navigate } from "../route.js";
-import { changeSettings, settings } from "../settings.js";
 import { attempt } from "../toasts.js";
+import { ConversationSettings } from "./conversation-settings.js";
 import { PeoplePicker } from "./people-picker.js";
 
 /** Participants per page of the API. */
@@ -78,18 +78,10 @@ type Confirm = (text: string, label: string, action: () => Promise<unknown>) => 
 function Actions({ row, confirm }: { row: Conversation; confirm: Confirm }) {
   const client = useTidings();
   const id = row.conversation_id;
-  const { muted } = useObservable(settings);
-  const isMuted = muted.includes(id);
   const me = client.store.state.me?.id ?? "";
   return (
     <div className="stack">
-      <button
-        className="secondary"
-        aria-pressed={isMuted}
-        onClick={() => changeSettings({ muted: isMuted ? muted.filter((other) => other !== id) : [...muted, id] })}
-      >
-        {isMuted ? "Unmute notifications" : "Mute notifications"}
-      </button>
+      <ConversationSettings row={row} />
       {row.type !== "room" && (
         <button
           className="secondary danger"
@@ -237,11 +229,7 @@ function Members({ row }: { row: Conversation }) {
           {isAdding && (
             <PeoplePicker
               exclude={new Set(details.participants.map(({ user_id }) => user_id))}
-              action={({ id: user, name }) => (
-                <button className="secondary" aria-label={`Add ${name}`} onClick={() => void runAndReload(client.api.addParticipants(id, [user]))}>
-                  Add
-                </button>
-              )}
+              action={{ label: "Add", run: ({ id: user }) => void runAndReload(client.api.addParticipants(id, [user])) }}
             />
           )}
         </>
@@ -264,10 +252,10 @@ function Members({ row }: { row: Conversation }) {
                 <>
                   <button
                     className="link"
-                    aria-label={is_admin ? `Remove admin: ${name}` : `Make ${name} an admin`}
+                    aria-label={is_admin ? `Remove ${name} as admin` : `Make ${name} an admin`}
                     onClick={() => void runAndReload(client.api.setAdmin(id, user_id, !is_admin))}
                   >
-                    {is_admin ? "Remove admin" : "Make admin"}
+                    {is_admin ? "Remove as admin" : "Make admin"}
                   </button>
                   <button className="link danger" aria-label={`Remove ${name}`} onClick={() => void runAndReload(client.api.removeParticipant(id, user_id))}>
                     Remove
