@@ -349,6 +349,8 @@ export type SendFrame = (({
     attachment_url: string;
 } | {
     attachments: Array<unknown>;
+} | {
+    forward: string;
 }) & ({
     attachment_url: string;
 } | {
@@ -376,6 +378,22 @@ export type SendFrame = (({
      */
     conversation_id?: ConversationId | null;
     /**
+     * Data of the application. Only in JSON.
+     */
+    custom?: Custom | null;
+    /**
+     * A message whose text and attachments are sent instead of others. Only in JSON.
+     */
+    forward?: MessageId | null;
+    /**
+     * Whether the message mentions every participant. In conversations of more than 24, admins only. Only in JSON.
+     */
+    mention_all?: boolean | null;
+    /**
+     * The users whom the message mentions: participants, up to 50. Only in JSON.
+     */
+    mentions?: Array<UserId> | null;
+    /**
      * The text. Required without an attachment; then at least one of its characters must show.
      */
     message_text?: string | null;
@@ -394,9 +412,20 @@ export type SendFrame = (({
 };
 
 /**
+ * Any JSON object of up to 1,024 bytes.
+ */
+export type Custom = {
+    [key: string]: unknown;
+};
+
+/**
  * An uploaded file that a message is to have, and what the client knows about it.
  */
 export type NewAttachment = {
+    /**
+     * A description for those who do not see the picture.
+     */
+    alt?: string | null;
     /**
      * The `attachment_id` of the upload.
      */
@@ -434,6 +463,30 @@ export type SendAck = {
 };
 
 /**
+ * One emoji, such as 👍 or 👩🏽‍🚀.
+ */
+export type Emoji = string;
+
+/**
+ * A reaction, as a participant sees it.
+ */
+export type Reaction = {
+    /**
+     * The number of users who have reacted with it.
+     */
+    count: number;
+    emoji: Emoji;
+    /**
+     * Whether the viewer is one of them.
+     */
+    me: boolean;
+    /**
+     * Up to 10 of them, in no order.
+     */
+    user_ids: Array<UserId>;
+};
+
+/**
  * What a file is, and so how a client shows it.
  */
 export type AttachmentKind = 'image' | 'video' | 'audio' | 'voice' | 'file';
@@ -452,6 +505,10 @@ export type FileName = string;
  * An attachment, as a participant sees it. What does not apply is null.
  */
 export type Attachment = {
+    /**
+     * A description for those who do not see it.
+     */
+    alt: string | null;
     /**
      * The type that the file's first bytes show. `application/octet-stream` if it only downloads.
      */
@@ -492,12 +549,30 @@ export type Message = {
     attachments: Array<Attachment>;
     client_message_id: string | null;
     conversation_id: ConversationId;
+    /**
+     * Data of the application, as it came.
+     */
+    custom: Custom | null;
     deleted_at: Timestamp | null;
     edited_at: Timestamp | null;
     id: MessageId;
     is_deleted: boolean;
     is_edited: boolean;
+    is_forwarded: boolean;
+    /**
+     * Whether it mentions every participant.
+     */
+    mention_all: boolean;
+    /**
+     * The users whom it mentions.
+     */
+    mentions: Array<UserId>;
     message_text: string;
+    /**
+     * When it was pinned, if it is.
+     */
+    pinned_at: Timestamp | null;
+    reactions: Array<Reaction>;
     read: boolean;
     read_at: Timestamp | null;
     read_count: number | null;
@@ -517,6 +592,10 @@ export type SearchHit = {
     attachments: Array<Attachment>;
     client_message_id: string | null;
     conversation_id: ConversationId;
+    /**
+     * Data of the application, as it came.
+     */
+    custom: Custom | null;
     deleted_at: Timestamp | null;
     edited_at: Timestamp | null;
     highlights: Array<[
@@ -526,7 +605,21 @@ export type SearchHit = {
     id: MessageId;
     is_deleted: boolean;
     is_edited: boolean;
+    is_forwarded: boolean;
+    /**
+     * Whether it mentions every participant.
+     */
+    mention_all: boolean;
+    /**
+     * The users whom it mentions.
+     */
+    mentions: Array<UserId>;
     message_text: string;
+    /**
+     * When it was pinned, if it is.
+     */
+    pinned_at: Timestamp | null;
+    reactions: Array<Reaction>;
     read: boolean;
     read_at: Timestamp | null;
     read_count: number | null;
@@ -803,6 +896,8 @@ export type NewMessageForm = (({
     attachment_url: string;
 } | {
     attachments: Array<unknown>;
+} | {
+    forward: string;
 }) & ({
     attachment_url: string;
 } | {
@@ -828,6 +923,22 @@ export type NewMessageForm = (({
      * The conversation to send to.
      */
     conversation_id?: ConversationId | '';
+    /**
+     * Data of the application. Only in JSON.
+     */
+    custom?: Custom | '';
+    /**
+     * A message whose text and attachments are sent instead of others. Only in JSON.
+     */
+    forward?: MessageId | '';
+    /**
+     * Whether the message mentions every participant. In conversations of more than 24, admins only. Only in JSON.
+     */
+    mention_all?: boolean | '';
+    /**
+     * The users whom the message mentions: participants, up to 50. Only in JSON.
+     */
+    mentions?: Array<UserId> | '';
     /**
      * The text. Required without an attachment; then at least one of its characters must show.
      */
@@ -859,6 +970,8 @@ export type NewMessage = (({
     attachment_url: string;
 } | {
     attachments: Array<unknown>;
+} | {
+    forward: string;
 }) & ({
     attachment_url: string;
 } | {
@@ -884,6 +997,22 @@ export type NewMessage = (({
      * The conversation to send to.
      */
     conversation_id?: ConversationId | null;
+    /**
+     * Data of the application. Only in JSON.
+     */
+    custom?: Custom | null;
+    /**
+     * A message whose text and attachments are sent instead of others. Only in JSON.
+     */
+    forward?: MessageId | null;
+    /**
+     * Whether the message mentions every participant. In conversations of more than 24, admins only. Only in JSON.
+     */
+    mention_all?: boolean | null;
+    /**
+     * The users whom the message mentions: participants, up to 50. Only in JSON.
+     */
+    mentions?: Array<UserId> | null;
     /**
      * The text. Required without an attachment; then at least one of its characters must show.
      */
@@ -931,7 +1060,9 @@ export type MessageUpdatedEvent = {
         message: Message;
     } | {
         counted_to: MessageId | null;
+        first_mention_id: MessageId | null;
         last_read_message_id: MessageId | null;
+        mention_count: number;
         message: Message;
         unread_count: number;
     };
@@ -947,7 +1078,9 @@ export type MessageReadEvent = {
     conversation_id: ConversationId;
     data: {
         counted_to?: MessageId | null;
+        first_mention_id?: MessageId | null;
         marked_unread?: boolean | null;
+        mention_count?: number | null;
         message_id: MessageId | null;
         read_at: Timestamp;
         unread_count?: number | null;
@@ -964,10 +1097,25 @@ export type MessageReadEvent = {
 export type MessageKind = 'text' | 'image' | 'video' | 'audio' | 'voice' | 'file' | 'deleted';
 
 /**
- * The new text of a message.
+ * A change of a message. Missing fields stay as they are.
  */
 export type MessageEdit = {
-    message_text: Text;
+    /**
+     * The new data of the application. Null removes it.
+     */
+    custom?: Custom | null;
+    /**
+     * Whether it mentions every participant.
+     */
+    mention_all?: boolean;
+    /**
+     * The users whom the message mentions from now on: participants, up to 50.
+     */
+    mentions?: Array<UserId>;
+    /**
+     * The new text.
+     */
+    message_text?: Text;
 };
 
 /**
@@ -980,7 +1128,9 @@ export type MessageDeletedEvent = {
      */
     data: {
         counted_to: MessageId | null;
+        first_mention_id: MessageId | null;
         last_read_message_id: MessageId | null;
+        mention_count: number;
         message: Message;
         scope: string;
         unread_count: number;
