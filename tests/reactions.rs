@@ -16,7 +16,7 @@ async fn unreact(actor: &Actor, message: &str, emoji: &str) -> Answer {
 }
 
 fn encoded(text: &str) -> String {
-    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
+    text.bytes().fold(String::new(), |path, byte| path + &format!("%{byte:02X}"))
 }
 
 /// Returns each reaction's emoji, count and whether it is one's own.
@@ -106,7 +106,7 @@ async fn everyone_in_a_group_can_react_at_once() {
     let id = crowd[0].say(&group, "now!").await.expect(201).id();
     let both = crowd.iter().map(async |actor| {
         react(actor, &id, "👍").await.expect(200);
-        if actor.id < "p012".to_owned() {
+        if actor.id.as_str() < "p012" {
             react(actor, &id, "🎉").await.expect(200);
         }
     });

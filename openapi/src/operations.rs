@@ -60,7 +60,7 @@ fn messages() -> Vec<Operation> {
             .or_form::<DraftFields>()
             .returns::<MessageView>(201, "The message.")
             .returns::<MessageView>(200, "The original message: this `client_message_id` was sent before.")
-            .fails_with([NotAParticipant, Blocked, NotFound(""), NotUploaded(""), Conflict("")])
+            .fails_with([NotAParticipant, NotAnAdmin, Blocked, NotFound(""), NotUploaded(""), Conflict("")])
             .links_to("id", &["editMessage", "deleteMessage", "getReceipts"])
             .limited(),
         call(
@@ -145,7 +145,7 @@ fn messages() -> Vec<Operation> {
             .path_parameter::<MessageId>()
             .accepts::<Edit>(json!({"message_text": "Hello, Bob."}))
             .returns::<MessageView>(200, "The edited message.")
-            .fails_with([NotAParticipant, NotTheSender, Blocked, NotFound(""), Conflict("")])
+            .fails_with([NotAParticipant, NotTheSender, NotAnAdmin, Blocked, NotFound(""), Conflict("")])
             .limited(),
         call(
             "put",
@@ -196,7 +196,7 @@ fn messages() -> Vec<Operation> {
             "The pinned messages of a conversation, the latest pin first.",
         )
         .path_parameter::<ConversationId>()
-        .returns::<Vec<MessageView>>(200, "The pinned messages: up to 50.")
+        .lists::<Vec<MessageView>>("The pinned messages: up to 50.")
         .fails_with([NotAParticipant]),
         call(
             "delete",

@@ -319,8 +319,8 @@ impl Row {
             InboxList::Pinned => InboxPlace::pinned(at.time()),
             InboxList::Archived => InboxPlace::archived(at),
             InboxList::Active => {
-                let last = row.last_id.map(InboxPlace::active);
-                last.or(row.earlier_place.clone()).unwrap_or_else(|| InboxPlace::active(at))
+                let newest = row.last_id.map(InboxPlace::active);
+                newest.or(row.earlier_place.clone()).unwrap_or_else(|| InboxPlace::active(at))
             }
         };
         row.at_place(place)
@@ -407,6 +407,7 @@ impl Row {
 /// A conversation, as the user's inbox shows it.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 #[schemars(rename = "Conversation")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a separate field of the API")]
 pub struct ConversationView {
     conversation_id: ConversationId,
     #[serde(rename = "type")]

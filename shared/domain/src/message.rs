@@ -323,7 +323,7 @@ impl Draft {
     #[must_use]
     pub fn forwarding(self, message: &Message, attachments: Vec<Attachment>) -> Self {
         let Content { text, attachment_url, attachment_type, .. } = message.content.clone();
-        let content = Content { text, attachment_url, attachment_type, attachments, ..self.content };
+        let content = Content { text, attachments, attachment_url, attachment_type, ..self.content };
         Self { content, forward: None, ..self }
     }
 
@@ -630,6 +630,7 @@ fn name_of_link(url: &str) -> String {
 /// A message, as a participant sees it.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 #[schemars(rename = "Message")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a separate field of the API")]
 pub struct MessageView {
     id: MessageId,
     conversation_id: ConversationId,

@@ -260,8 +260,8 @@ impl Store {
         };
         let row = row.if_still_number("seq", before.seq);
         let mut writes = vec![row];
-        let list = after.list().filter(|_| !closed);
-        writes.extend(inbox::recount(user, before.list(), list));
+        let moved_to = after.list().filter(|_| !closed);
+        writes.extend(inbox::recount(user, before.list(), moved_to));
         if closed {
             writes.push(Write::delete(participants::key(conversation, user)));
         }
