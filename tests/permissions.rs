@@ -338,8 +338,9 @@ async fn strangers_cannot_tell_what_exists() {
 }
 
 /// Routes that concern no conversation, or all of the caller's own.
-const OTHERS: [&str; 8] = [
+const OTHERS: [&str; 9] = [
     "/api/attachments",
+    "/api/pictures",
     "/api/auth/",
     "/api/users",
     "/api/events",
