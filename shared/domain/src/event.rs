@@ -181,6 +181,7 @@ struct UnreadView {
     counted_to: Option<MessageId>,
     last_read_message_id: Option<MessageId>,
     mention_count: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
     first_mention_id: Option<MessageId>,
 }
 
@@ -232,7 +233,7 @@ impl Event {
                     counted_to: unread.and_then(|unread| unread.head).map(message_id),
                     marked_unread: unread.map(|_| marked_unread),
                     mention_count: unread.map(|unread| unread.mentions),
-                    first_mention_id: unread.map(|unread| unread.first_mention.map(message_id)),
+                    first_mention_id: unread.and_then(|unread| unread.first_mention).map(message_id),
                 };
                 ("message.read", conversation, data)
             }
@@ -347,9 +348,7 @@ enum Data {
         #[serde(skip_serializing_if = "Option::is_none")]
         mention_count: Option<u64>,
         #[serde(skip_serializing_if = "Option::is_none")]
-        #[schemars(with = "Option<MessageId>")]
-        #[expect(clippy::option_option, reason = "not for the receiver, none, or a message")]
-        first_mention_id: Option<Option<MessageId>>,
+        first_mention_id: Option<MessageId>,
     },
     #[schemars(title = "Conversation")]
     Conversation {

@@ -1060,7 +1060,7 @@ export type MessageUpdatedEvent = {
         message: Message;
     } | {
         counted_to: MessageId | null;
-        first_mention_id: MessageId | null;
+        first_mention_id?: MessageId | null;
         last_read_message_id: MessageId | null;
         mention_count: number;
         message: Message;
@@ -1128,7 +1128,7 @@ export type MessageDeletedEvent = {
      */
     data: {
         counted_to: MessageId | null;
-        first_mention_id: MessageId | null;
+        first_mention_id?: MessageId | null;
         last_read_message_id: MessageId | null;
         mention_count: number;
         message: Message;
