@@ -49,7 +49,7 @@ pub(crate) fn convert(file: &Path, recording: Recording) -> Result<Option<PathBu
         return Err(format!("{}: another process uses the database", file.display()).into());
     }
     let new_file = with_ending(file, ".converting");
-    // Of a conversion that was interrupted.
+    // The file is left over from a conversion that was interrupted.
     if new_file.exists() {
         fs::remove_file(&new_file)?;
     }

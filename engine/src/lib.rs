@@ -53,7 +53,7 @@ use writer::{Job, Writer};
 /// An HTTP status and a JSON body, as in DynamoDB's responses.
 pub type Answer = (u16, Vec<u8>);
 
-/// What the engine must be told.
+/// The options with which an engine starts.
 #[derive(Debug, Clone, Copy)]
 pub struct Options {
     /// Whether the stream has a record of a change (`INSERT`, `MODIFY` or `REMOVE`) of the item with a sort key.

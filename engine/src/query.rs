@@ -231,7 +231,7 @@ impl Query {
     }
 }
 
-/// What a page has read.
+/// The items and the size of a page, as far as it has been read.
 #[derive(Default)]
 struct Page {
     items: Vec<u8>,

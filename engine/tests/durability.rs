@@ -1,4 +1,4 @@
-//! What was answered is on disk: a copy of the files at any moment, as a power cut leaves them, has every answered write.
+//! Answered writes are on disk: a copy of the files at any moment, as a power cut leaves them, has all of them.
 
 use std::fs;
 use std::io::Read;

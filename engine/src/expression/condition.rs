@@ -25,7 +25,7 @@ pub(crate) enum Condition {
     Between(Operand, Operand, Operand),
 }
 
-/// What is compared.
+/// One side of a comparison.
 #[derive(Debug, Hash)]
 pub(crate) enum Operand {
     Attribute(Path),

@@ -17,7 +17,7 @@ pub(crate) struct Update {
     removes: Vec<Name>,
 }
 
-/// What an attribute is set to.
+/// The source of the value that an attribute is set to.
 #[derive(Debug, Hash)]
 enum Source {
     Operand(Operand),

@@ -27,7 +27,7 @@ const SWEEP: Duration = Duration::from_hours(1);
 pub struct Storage(Arc<Shared>);
 
 struct Shared {
-    /// Where the objects are. The folder of a stack in memory is made for the first of them.
+    /// The folder with the objects. A stack in memory makes it for the first object.
     folder: Place,
     objects: OnceLock<Objects>,
     keys: Keys,

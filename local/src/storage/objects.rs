@@ -23,7 +23,7 @@ const ABANDONED: Duration = Duration::from_hours(2);
 /// Maximum length of a key, in bytes.
 const MAX_KEY: usize = 512;
 
-/// What is known of an object.
+/// The properties of an object.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Object {
     /// The name of the file with its contents, and its `ETag`.

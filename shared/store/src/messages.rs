@@ -234,7 +234,7 @@ pub(crate) struct Counted {
 }
 
 impl Counted {
-    /// What a row counts.
+    /// The counts that a row holds.
     pub(crate) fn by(row: &Row) -> Self {
         Self { unread: row.unread, mentions: row.mentions, first_mention: row.first_mention }
     }

@@ -183,7 +183,7 @@ impl Store {
             self.row(&caller.user, &conversation),
             self.first_message(&conversation, &caller.user, client_id)
         )?;
-        // Whoever no longer takes part learns nothing.
+        // A user who no longer takes part must not see the message.
         Ok(first.filter(|_| row.is_some()))
     }
 

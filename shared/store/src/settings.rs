@@ -159,7 +159,7 @@ fn move_assumed(row: Write, change: &SettingsChange, after: &Row) -> Write {
     if change.muted_until.is_none() { row.if_missing("mute") } else { row }
 }
 
-/// What changes for the user, under the names of the API.
+/// Returns the changed settings, under their names in the API.
 fn changes(change: &SettingsChange, after: &Row) -> Map<String, Value> {
     let mut mine = Map::new();
     if change.muted_until.is_some() {
