@@ -1,12 +1,13 @@
 // The menu of a message.
 
 import { useTidings } from "@tidings/client/react";
-import { ChevronDown, Copy, Download, Eye, Pencil, Reply, RotateCcw, Trash2 } from "lucide-react";
+import { ChevronDown, Copy, Download, Eye, Link, Pencil, Reply, RotateCcw, Trash2 } from "lucide-react";
 import { DropdownMenu } from "radix-ui";
 
 import { saveAll } from "./attachments/download.js";
 import { copyText } from "./clipboard.js";
 import type { MenuProps } from "./message-actions.js";
+import { linkTo } from "./route.js";
 import { attempt, toast } from "./toasts.js";
 
 export default function MessageMenu(props: MenuProps) {
@@ -15,6 +16,10 @@ export default function MessageMenu(props: MenuProps) {
   const copy = async () => {
     await copyText(message.message_text);
     toast("Copied.");
+  };
+  const copyLink = async () => {
+    await copyText(new URL(linkTo(message.conversation_id, message.id), location.href).href);
+    toast("Link copied.");
   };
   return (
     <DropdownMenu.Root modal={false} open={props.isOpen} onOpenChange={props.setIsOpen}>
@@ -31,6 +36,11 @@ export default function MessageMenu(props: MenuProps) {
           {message.message_text && (
             <DropdownMenu.Item onSelect={() => void attempt(copy())}>
               <Copy aria-hidden /> Copy text
+            </DropdownMenu.Item>
+          )}
+          {isSent && (
+            <DropdownMenu.Item onSelect={() => void attempt(copyLink())}>
+              <Link aria-hidden /> Copy link
             </DropdownMenu.Item>
           )}
           {isSent && message.attachments.length > 0 && (

@@ -11,10 +11,13 @@ import { LinkAttachment } from "./attachments/link.js";
 import { Avatar, hue } from "./avatar.js";
 import { showOverrides } from "./bidi.js";
 import { formatFull, formatTime } from "./dates.js";
+import { opensMenu } from "./keyboard/timeline-keys.js";
 import { lazyView } from "./lazy.js";
 import type { MenuProps, MessageActions } from "./message-actions.js";
 import { usePerson } from "./people.js";
-import { RichText, isJumbo } from "./rich-text.js";
+import { PersonName } from "./person-name.js";
+import { isJumbo } from "./rich-text.js";
+import { MessageText } from "./text/message-text.js";
 import { attempt } from "./toasts.js";
 import { useGestures } from "./touch.js";
 
@@ -54,7 +57,16 @@ export const MessageRow = memo(function MessageRow(
     withSender ? "with-sender" : "",
   ];
   return (
-    <article className={classes.filter(Boolean).join(" ")} data-message={message.id}>
+    <article
+      className={classes.filter(Boolean).join(" ")}
+      data-message={message.id}
+      aria-label={useSpokenName(message, isMine)}
+      onKeyDown={(event) => {
+        if (message.is_deleted || !opensMenu(event)) return;
+        event.preventDefault();
+        setIsMenuOpen(true);
+      }}
+    >
       {withSender && <Sender id={message.sender_id} isLast={isLast} />}
       <div
         className="bubble"
@@ -65,7 +77,11 @@ export const MessageRow = memo(function MessageRow(
           if (isMenuOpen) event.preventDefault();
         }}
       >
-        {withSender && isFirst && <SenderName id={message.sender_id} />}
+        {withSender && isFirst && (
+          <span className="sender-name" data-hue={hue(message.sender_id)}>
+            <PersonName id={message.sender_id} look="" />
+          </span>
+        )}
         {message.reply_to && <Quote row={row} id={message.reply_to} onJump={props.onJump} />}
         {message.is_deleted ? (
           <p className="text unavailable">
@@ -75,14 +91,14 @@ export const MessageRow = memo(function MessageRow(
           <>
             <Files message={message} onOpen={props.onOpen} />
             {message.message_text && (
-              <p className="text" dir="auto">
-                <RichText text={message.message_text} />
-              </p>
+              <MessageText id={message.id} text={message.message_text} />
             )}
           </>
         )}
         <span className="meta">
-          {message.is_edited && !message.is_deleted && <span>edited</span>}
+          {message.is_edited && !message.is_deleted && (
+            <span title={message.edited_at ? `Edited ${formatFull(message.edited_at)}` : undefined}>edited</span>
+          )}
           <time dateTime={message.sent_at} title={formatFull(message.sent_at)}>
             {formatTime(message.sent_at)}
           </time>
@@ -105,6 +121,12 @@ export const MessageRow = memo(function MessageRow(
     </article>
   );
 });
+
+/** Who wrote a message, when, and how it begins: what screen readers call it. */
+function useSpokenName(message: TimelineMessage, isMine: boolean): string {
+  const { name } = usePerson(message.sender_id);
+  return `${isMine ? "You" : name}, ${formatTime(message.sent_at)}: ${showOverrides(summary(message).slice(0, 160))}`;
+}
 
 /** An edit that failed: the user can retry it, change it or discard it. */
 function FailedEdit({ message, onEdit }: Pick<MessageActions, "onEdit"> & { message: TimelineMessage }) {
@@ -137,7 +159,16 @@ function Files({ message, onOpen }: Pick<MessageActions, "onOpen"> & { message: 
 
 function Sender({ id, isLast }: { id: string; isLast: boolean }) {
   const { name, photo } = usePerson(id);
-  return <span className="sender">{isLast && <Avatar id={id} name={name} photo={photo} size="small" />}</span>;
+  return (
+    <span className="sender">
+      {isLast && (
+        <PersonName id={id} look="avatar-button">
+          <Avatar id={id} name={name} photo={photo} size="small" />
+          <span className="hidden">{name}</span>
+        </PersonName>
+      )}
+    </span>
+  );
 }
 
 function SenderName({ id }: { id: string }) {
@@ -153,8 +184,13 @@ function Tick({ message, isGroup }: { message: TimelineMessage; isGroup: boolean
   if (message.status === "pending") return <Clock3 className="tick" role="img" aria-label="Sending" />;
   if (message.status === "failed") return <CircleAlert className="tick" role="img" aria-label="Not sent" />;
   if (message.read) return <CheckCheck className="tick read" role="img" aria-label="Read" />;
-  const label = isGroup && message.read_count ? `Sent, read by ${message.read_count}` : "Sent";
-  return <Check className="tick" role="img" aria-label={label} />;
+  if (!isGroup || !message.read_count) return <Check className="tick" role="img" aria-label="Sent" />;
+  return (
+    <span className="read-by" title={`Read by ${message.read_count}`}>
+      <Check className="tick" role="img" aria-label="Sent, read by" />
+      {message.read_count}
+    </span>
+  );
 }
 
 function Quote({ row, id, onJump }: { row: Row; id: string; onJump: (message: string) => void }) {

@@ -12,12 +12,26 @@ linkify.set({ fuzzyEmail: false });
 /** Maximum length in which links are recognized. */
 const MAX_LINKIFY_LENGTH = 10_000;
 
-/** Text with links or, if there are any marks, with marked ranges. Marks count Unicode scalar values. */
-export function RichText({ text, marks = [] }: { text: string; marks?: readonly [number, number][] }) {
+/**
+ * Text with links or, if there are any marks, with marked ranges. Marks count Unicode scalar values. A plain text has
+ * no links.
+ */
+export function RichText(props: { text: string; marks?: readonly [number, number][]; isPlain?: boolean }) {
+  const { text, marks = [], isPlain = false } = props;
   const shown = showOverrides(text);
   if (marks.length > 0) return <>{marked(shown, marks)}</>;
-  if (shown.length > MAX_LINKIFY_LENGTH) return <>{shown}</>;
+  if (isPlain || shown.length > MAX_LINKIFY_LENGTH) return <>{shown}</>;
   return splitAtControls(shown).map((part, at) => <Fragment key={at}>{withLinks(part)}</Fragment>);
+}
+
+/** Returns where a text has links: starts and ends. The marker of a format that surrounds a link is no part of it. */
+export function linkRanges(text: string): [number, number][] {
+  if (text.length > MAX_LINKIFY_LENGTH) return [];
+  return (linkify.match(text) ?? []).map(({ index, lastIndex }) => {
+    const marker = /[*_~]+$/.exec(text.slice(index, lastIndex))?.[0] ?? "";
+    const isSurrounded = marker !== "" && text.slice(0, index).endsWith(marker);
+    return [index, isSurrounded ? lastIndex - marker.length : lastIndex];
+  });
 }
 
 function withLinks(text: string): ReactNode[] {
@@ -73,7 +87,13 @@ export function excerpt(text: string, marks: readonly [number, number][]): { tex
   return { text: (lead ? "…" : "") + chars.join("").replace(/\s/gu, " "), marks: within };
 }
 
+const EMOJI = /^(?:\p{Emoji_Presentation}|\p{Emoji}\ufe0f|\p{Regional_Indicator}{2}|[0-9#*]\ufe0f?\u20e3)/u;
+const graphemes = new Intl.Segmenter(undefined, { granularity: "grapheme" });
+
 /** Whether a text consists of one to three emoji. */
 export function isJumbo(text: string): boolean {
-  return text.length <= 40 && /^(?:\p{RGI_Emoji}\s?){1,3}$/v.test(text);
+  // Compiling `\p{RGI_Emoji}` would take the browser 100 ms.
+  if (text.length > 40 || !EMOJI.test(text)) return false;
+  const parts = Array.from(graphemes.segment(text), ({ segment }) => segment).filter((part) => part.trim() !== "");
+  return parts.length <= 3 && parts.every((part) => EMOJI.test(part));
 }
