@@ -16,7 +16,7 @@ import { lazyPart } from "./lazy.js";
 import { useObservable } from "./observable.js";
 import { cachePeople, titleOf, usePerson } from "./people.js";
 import { useCurrentPresence } from "./presence.js";
-import { navigate } from "./route.js";
+import { backToInbox } from "./route.js";
 import { HitBar } from "./search/hit-bar.js";
 import { Timeline } from "./timeline.js";
 
@@ -108,7 +108,7 @@ function Header({ row, onSearch, onDetails }: { row: Row; onSearch: () => void; 
   const subtitle = useSubtitle(row, presence);
   return (
     <header className="bar conversation-bar">
-      <button className="icon-button back" aria-label="Back to inbox" onClick={() => navigate(null)}>
+      <button className="icon-button back" aria-label="Back to inbox" onClick={backToInbox}>
         <ArrowLeft aria-hidden className="mirrored" />
       </button>
       <button className="who" onClick={onDetails}>

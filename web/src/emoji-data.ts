@@ -1,7 +1,7 @@
 // The emoji: names, groups, skin tones, and those used last. Loaded on first use.
 
 import Database from "emoji-picker-element/database";
-import dataSource from "emoji-picker-element-data/en/cldr-native/data.json?url";
+import dataSource from "emoji-picker-element-data/en/emojibase/data.json?url";
 
 import { local } from "./browser-storage.js";
 
@@ -50,11 +50,14 @@ export function remember(emoji: Emoji): void {
 
 type Found = Awaited<ReturnType<Database["getEmojiBySearchQuery"]>>;
 
+/** Characters that are emoji by themselves need no selector that says so. */
+const plain = (unicode: string) => unicode.replace(/^(\p{Emoji_Presentation})\ufe0f$/u, "$1");
+
 function inTone(found: Found, tone: number): Emoji[] {
   return found.flatMap((emoji) => {
     if (!("unicode" in emoji)) return [];
     const skin = tone > 0 ? emoji.skins?.find((each) => each.tone === tone) : undefined;
-    return [{ unicode: skin?.unicode ?? emoji.unicode, name: emoji.annotation, shortcodes: emoji.shortcodes ?? [] }];
+    return [{ unicode: plain(skin?.unicode ?? emoji.unicode), name: emoji.annotation, shortcodes: emoji.shortcodes ?? [] }];
   });
 }
 

@@ -169,7 +169,7 @@ export function Timeline({ row, jumpTo, ...actions }: MessageActions & { row: Ro
   );
 
   const jumpToDay = async (day: Date) => {
-    const from = firstIdAt(day.getTime());
+    const from = firstIdAt(id, day.getTime());
     if (!(await attempt(client.jumpTo(id, from)))) return;
     const shown = client.store.state.timelines.get(id)?.messages ?? [];
     const first = shown.find((message) => message.status === "sent" && message.id >= from) ?? shown.at(-1);
