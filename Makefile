@@ -46,8 +46,8 @@ fuzz: .venv/packager binaries
 	tests/schemathesis.sh --watch
 
 # Generates the API documents from the functions' types, and the client's types from these documents.
-openapi: clients/typescript/node_modules/.package-lock.json
-	cargo run --quiet -p openapi
+openapi: clients/typescript/node_modules/.package-lock.json binaries
+	target/debug/openapi
 	cd clients/typescript && npm run types --silent
 
 # Checks the TypeScript client: types, tests (some of them against the built binary), size.

@@ -6,7 +6,7 @@ use domain::error::Error::{
     NotAuthenticated, NotFound, NotTheSender, NotUploaded,
 };
 use domain::id::{ConversationId, FileId, MessageId, UserId};
-use domain::message::{DraftFields, Edit, MessageView};
+use domain::message::{Draft, DraftFields, Edit, MessageView};
 use domain::presence::PresenceView;
 use domain::reactions::Emoji;
 use domain::settings::SettingsChange;
@@ -57,7 +57,7 @@ fn messages() -> Vec<Operation> {
             .accepts::<DraftFields>(json!({
                 "recipient_id": "bob", "message_text": "Hello, Bob!", "client_message_id": "first",
             }))
-            .or_form::<DraftFields>()
+            .or_form::<Draft>()
             .returns::<MessageView>(201, "The message.")
             .returns::<MessageView>(200, "The original message: this `client_message_id` was sent before.")
             .fails_with([NotAParticipant, NotAnAdmin, Blocked, NotFound(""), NotUploaded(""), Conflict("")])

@@ -189,6 +189,7 @@ fn add_rules_across_fields(schema: &mut Schema) {
     let shown = json!({"properties": {"message_text": {"type": "string", "pattern": SHOWN}}, "required": ["message_text"]});
     let uploaded =
         json!({"properties": {"attachments": {"type": "array", "minItems": 1}}, "required": ["attachments"]});
+    let not_uploaded = json!({"properties": {"attachments": {"maxItems": 0}}});
     // An empty field of a form counts as absent.
     let absent = |name: &str| json!({"properties": {name: {"enum": [null, ""]}}});
     schema.insert(
@@ -200,6 +201,10 @@ fn add_rules_across_fields(schema: &mut Schema) {
             ]},
             {"anyOf": [shown, present("attachment_url"), uploaded, present("forward")]},
             {"anyOf": [present("attachment_url"), absent("attachment_type")]},
+            {"anyOf": [
+                absent("forward"),
+                {"allOf": [absent("message_text"), absent("attachment_url"), not_uploaded]},
+            ]},
         ]),
     );
 }
@@ -252,11 +257,11 @@ impl FromFields for Draft {
 
 /// Returns the mentioned users without repetitions.
 fn each_once(mut mentions: Vec<UserId>) -> Result<Vec<UserId>, Error> {
-    mentions.sort_unstable();
-    mentions.dedup();
     if mentions.len() > MAX_MENTIONS {
         return Err(Error::field("mentions", "A message mentions at most 50 users."));
     }
+    mentions.sort_unstable();
+    mentions.dedup();
     Ok(mentions)
 }
 
