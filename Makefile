@@ -74,10 +74,14 @@ web/node_modules/.package-lock.json: web/package-lock.json
 /usr/bin/chromium:
 	apt-get update --quiet=2 && apt-get install --quiet=2 --yes --no-install-recommends chromium >/dev/null
 
-# Measures the local stack's speed, size and costs from another process.
-bench:
+# Measures the local stack's speed, size and costs from another process, beside a server of the usual kind.
+bench: bench/peer/node_modules/.package-lock.json
 	cargo build --release --bin tidings
 	cargo run --release -p bench
+
+bench/peer/node_modules/.package-lock.json: bench/peer/package-lock.json
+	cd bench/peer && npm ci --no-audit --no-fund --loglevel=error
+	touch $@
 
 # Computes the costs in AWS from a run of the functions and infra/prices.json, and writes the README's tables.
 costs: binaries

@@ -181,7 +181,9 @@ fn drop_rules(schema: &mut Value, names: &[&str]) {
     for name in ["allOf", "anyOf"] {
         let Some(rules) = schema.get_mut(name).and_then(Value::as_array_mut) else { continue };
         rules.retain(|rule| !needs_other(rule));
-        rules.iter_mut().for_each(|rule| drop_rules(rule, names));
+        for rule in rules {
+            drop_rules(rule, names);
+        }
     }
 }
 
