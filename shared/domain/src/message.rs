@@ -6,6 +6,7 @@ use serde_json::json;
 
 use crate::error::Error;
 use crate::fields::FromFields;
+use crate::has::{Has, HasSet, has_link, media_of};
 use crate::id::{ConversationId, MessageId, Stamp, UserId};
 use crate::invisible::{bidi_class, blank_class, modifier_class, shows_something};
 use crate::name::{WEB_URL, is_web_url};
@@ -295,6 +296,25 @@ impl Message {
     #[must_use]
     pub fn is_deleted(&self) -> bool {
         self.deleted_at.is_some()
+    }
+
+    /// Whether it has this kind of content.
+    #[must_use]
+    pub fn has(&self, has: Has) -> bool {
+        let Content { text, attachment_url, attachment_type, .. } = &self.content;
+        let media = attachment_url.as_ref().map(|url| media_of(url, attachment_type.as_deref()));
+        match has {
+            Has::Attachment => media.is_some(),
+            Has::Link => has_link(text),
+            Has::Image => media == Some(Some("image")),
+            Has::File => media == Some(None),
+        }
+    }
+
+    /// All kinds of content that it has.
+    #[must_use]
+    pub fn has_set(&self) -> HasSet {
+        Has::ALL.into_iter().filter(|has| self.has(*has)).fold(HasSet::default(), HasSet::with)
     }
 
     /// The participant of a direct conversation who is not `user`; `None` in groups and rooms.

@@ -17,7 +17,7 @@ use crate::changing::{ChangeTarget, ChangeTransaction, Changed, MessageToChange}
 use crate::client::Store;
 use crate::item::{Write, from_item, full_at};
 use crate::transact::{Commit, Refusals, Transaction};
-use crate::{inbox, profiles, queue};
+use crate::{archives, inbox, profiles, queue};
 
 /// An edit in progress, and what its refusals have revealed about the participants' rows.
 struct Editing<'a> {
@@ -87,6 +87,8 @@ impl Editing<'_> {
         let at = self.store.clock.stamp_above(subject.event_floor().max(self.floor));
         let mut transaction = Transaction::new();
         transaction.add(ChangeTarget::Other, subject.stored.replaced(edited, Some(at.plus(1)))?);
+        let mark = archives::mark(self.id, edited.version, self.store.clock.now())?;
+        transaction.add(ChangeTarget::Other, mark);
         let change = Change::Edited { message: self.id.stamp };
         self.store.log_change(&mut transaction, subject, at, &change)?;
         let mut events = Vec::new();
