@@ -19,10 +19,10 @@ use crate::queue::{self, QueuedEvent};
 pub(crate) struct ConversationNews {
     /// The messages that were edited or restored.
     pub(crate) edited: BTreeSet<Stamp>,
-    /// Messages were sent.
-    pub(crate) has_messages: bool,
-    /// The row has appeared, and may show other messages than before.
-    pub(crate) has_appeared: bool,
+    /// The newest message that was sent.
+    pub(crate) newest: Option<Stamp>,
+    /// The row has appeared: it shows the messages above this one.
+    pub(crate) appeared_above: Option<Option<Stamp>>,
     /// Somebody has joined, so the conversation may have become large.
     pub(crate) has_grown: bool,
 }
@@ -40,20 +40,25 @@ impl News {
         self.conversations.entry(conversation).or_default()
     }
 
+    fn add_message(&mut self, id: MessageId) {
+        let news = self.of(id.conversation);
+        news.newest = news.newest.max(Some(id.stamp));
+    }
+
     fn add(&mut self, event: QueuedEvent) {
         match event {
-            QueuedEvent::Created { created: id, .. } => self.of(id.conversation).has_messages = true,
+            QueuedEvent::Created { created: id, .. } => self.add_message(id),
             QueuedEvent::Updated { updated: MessageId { conversation, stamp }, .. } => {
                 self.of(conversation).edited.insert(stamp);
             }
-            QueuedEvent::Whole(Event::MessageCreated { message, .. }) => {
-                self.of(message.id.conversation).has_messages = true;
-            }
+            QueuedEvent::Whole(Event::MessageCreated { message, .. }) => self.add_message(message.id),
             QueuedEvent::Whole(Event::MessageUpdated { message, .. }) => {
                 self.of(message.id.conversation).edited.insert(message.id.stamp);
             }
-            QueuedEvent::Whole(Event::ConversationCreated { conversation, .. }) => {
-                self.of(conversation).has_appeared = true;
+            QueuedEvent::Whole(Event::ConversationCreated { conversation, row }) => {
+                let news = self.of(conversation);
+                news.appeared_above =
+                    Some(news.appeared_above.map_or(row.cleared, |above| above.min(row.cleared)));
             }
             QueuedEvent::Whole(Event::ParticipantJoined { conversation, .. }) => {
                 self.of(conversation).has_grown = true;

@@ -94,6 +94,8 @@ pub(crate) struct Source {
     /// Whether `floor` is known; otherwise the row says where the visible messages begin.
     knows_floor: bool,
     pub(crate) is_done: bool,
+    /// The reader takes no part in it any more.
+    pub(crate) is_left: bool,
     archive: Option<ConversationArchive>,
     /// What was read from messages since the last pack; `None` if it is not archived.
     pub(crate) collected: Option<Collected>,
@@ -118,6 +120,7 @@ impl Source {
             floor,
             knows_floor: false,
             is_done: false,
+            is_left: false,
             archive,
             collected,
             collects: true,
@@ -260,9 +263,9 @@ impl<'a> Scan<'a> {
             source.knows_floor = true;
             let row = self.store.row(self.user, &source.conversation).await?;
             source.floor = row.as_ref().and_then(|row| row.cleared);
-            source.is_done = row.is_none();
+            (source.is_done, source.is_left) = (row.is_none(), row.is_none());
             source.row = row;
-            if source.is_done {
+            if source.is_left {
                 return Ok(Vec::new());
             }
         }
@@ -288,14 +291,14 @@ impl<'a> Scan<'a> {
                 None => self.store.row(self.user, &source.conversation).await,
             }
         };
-        let is_new = source.scanned == 0;
+        let is_new = source.scanned == 0 && source.next == end_of_time();
         let first = async {
             if is_new { self.page(source, source.floor, FIRST_PAGE).await } else { Ok((Vec::new(), true)) }
         };
         let archive = self.store.conversation_archive(&source.conversation);
         let (row, archive, (items, more)) = tokio::try_join!(row, archive, first)?;
         let Some(row) = row else {
-            source.is_done = true;
+            (source.is_done, source.is_left) = (true, true);
             return Ok(Vec::new());
         };
         let low = source.collected.as_ref().and_then(|collected| collected.low);

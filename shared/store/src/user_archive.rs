@@ -199,11 +199,12 @@ impl UserArchive {
             if self.is_open(conversation) {
                 continue;
             }
-            let covered = self.covered.get(conversation).filter(|_| !news.has_appeared);
+            let holds = |covered: &&Coverage| news.appeared_above.is_none_or(|above| covered.low <= above);
+            let covered = self.covered.get(conversation).filter(holds);
             if news.has_grown {
                 sources.push(open(conversation));
             } else if let Some(covered) = covered {
-                if news.has_messages {
+                if news.newest > Some(covered.high) {
                     sources.push(Source::private(
                         conversation.clone(),
                         None,
@@ -211,7 +212,7 @@ impl UserArchive {
                         Some(covered.high),
                     ));
                 }
-            } else if news.has_messages || news.has_appeared {
+            } else if news.newest.is_some() || news.appeared_above.is_some() {
                 sources.push(Source::new_private(conversation.clone()));
             }
         }
@@ -226,8 +227,7 @@ impl UserArchive {
         let becomes_complete = is_complete && !self.index.is_complete;
         let mut open: HashSet<ConversationId> = self.index.open.drain(..).collect();
         for source in &sources {
-            let is_left = source.is_done && source.row.is_none();
-            if source.is_open && !is_left {
+            if source.is_open && !source.is_left {
                 open.insert(source.conversation.clone());
             } else {
                 open.remove(&source.conversation);
