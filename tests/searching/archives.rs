@@ -91,8 +91,8 @@ async fn filtered(actor: &Actor, accepts: impl Fn(&Value) -> bool) -> Vec<String
     ids(&messages).into_iter().map(ToOwned::to_owned).collect()
 }
 
-/// Asserts that searches find what a plain filter finds.
-async fn agrees(actor: &Actor, random: &mut Random, context: &str) {
+/// Asserts that searches find what a plain filter finds. `faults` strike during the search alone.
+async fn agrees(world: &World, faults: Faults, actor: &Actor, random: &mut Random, context: &str) {
     let word = random.of(&WORDS);
     let other = random.of(&WORDS);
     let sender = random.of(&["alice", "bob", "me"]);
@@ -116,7 +116,9 @@ async fn agrees(actor: &Actor, random: &mut Random, context: &str) {
     };
     let limit = 1 + random.below(60);
     let path = format!("/api/messages/search?q={}&limit={limit}", encoded(&query));
+    world.wire.inject(faults, 1);
     let pages = actor.pages(&path).await;
+    world.wire.heal();
     let full = pages.iter().rev().skip(1).all(|page| page.len() == limit);
     assert!(full, "{context}: a page of {query} by {limit} is not full");
     let found: Vec<String> = ids(&pages.concat()).into_iter().map(ToOwned::to_owned).collect();
@@ -167,7 +169,11 @@ async fn act(world: &World, actors: &[Actor], conversations: &[String], random: 
     // A message of theirs or of another, in a short or in a long conversation.
     let message = async |random: &mut Random| {
         let (short, peer) = (random.below(2) == 0, format!("peer{}", random.below(20)));
-        let history = if short { actor.history(&peer).await } else { actor.history_of(conversation).await };
+        let takes_part = actor.row_of(conversation).await.is_some();
+        let history = match short || !takes_part {
+            true => actor.history(&peer).await,
+            false => actor.history_of(conversation).await,
+        };
         (!history.is_empty()).then(|| text(&random.of(&history), "id").to_owned())
     };
     match random.below(13) {
@@ -221,14 +227,21 @@ async fn act(world: &World, actors: &[Actor], conversations: &[String], random: 
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn searches_agree_with_a_plain_filter_whatever_happens() {
-    for seed in 1..=3u64 {
+    for seed in 1..=2u64 {
         let mut random = Random(seed * 7919);
         let world = World::new().await;
         let (actors, conversations) = town(&world, &mut random).await;
         let mut last = "the beginning".to_owned();
-        for step in 0..60 {
+        for step in 0..40 {
             let actor = actors[random.below(actors.len())].clone();
-            agrees(&actor, &mut random, &format!("seed {seed}, step {step}, after {last}")).await;
+            agrees(
+                &world,
+                Faults::default(),
+                &actor,
+                &mut random,
+                &format!("seed {seed}, step {step}, after {last}"),
+            )
+            .await;
             for _ in 0..=random.below(3) {
                 last = act(&world, &actors, &conversations, &mut random).await;
             }
@@ -244,7 +257,7 @@ async fn searches_agree_when_the_database_fails_and_replicas_lag() {
     let mut random = Random(104_729);
     let world = World::new().await;
     let (actors, conversations) = town(&world, &mut random).await;
-    for step in 0..25 {
+    for step in 0..16 {
         let faults = Faults { throttled: 0.1, failed: 0.1, lost: 0.1, unprocessed: 0.3, ..Faults::default() };
         world.wire.inject(faults, step + 1);
         // A search that fails, or is cut off in the middle, may leave half of an archive.
@@ -253,9 +266,11 @@ async fn searches_agree_when_the_database_fails_and_replicas_lag() {
         let _ = tokio::time::timeout(time, actors[0].get(&path)).await;
         let answer = actors[1].get(&path).await;
         assert!([200, 503].contains(&answer.status), "{answer:?}");
-        world.wire.inject(Faults { lag: Duration::from_secs(3600), ..Faults::default() }, 1);
+        world.wire.heal();
         act(&world, &actors, &conversations, &mut random).await;
-        agrees(&actors[random.below(2)], &mut random, &format!("step {step}")).await;
+        let stale = Faults { lag: Duration::from_secs(3600), ..Faults::default() };
+        let actor = &actors[random.below(2)];
+        agrees(&world, stale, actor, &mut random, &format!("step {step}")).await;
     }
 }
 
@@ -267,7 +282,7 @@ async fn several_searchers_build_at_once() {
     for round in 0..3 {
         let searches = (0..8).map(|n| search(&actors[n % 2], NOWHERE, ""));
         assert!(join_all(searches).await.iter().all(|answer| answer.list().is_empty()));
-        agrees(&actors[round % 2], &mut random, "afterwards").await;
+        agrees(&world, Faults::default(), &actors[round % 2], &mut random, "afterwards").await;
         act(&world, &actors, &conversations, &mut random).await;
     }
 }
@@ -368,8 +383,8 @@ async fn many_small_conversations_are_searched_in_three_calls() {
     while search(&hub, NOWHERE, "").await.json["next_cursor"].is_string() {}
     let nothing = search(&hub, NOWHERE, "").await;
     within(&nothing, 3.0, 80.0);
-    let one = search(&hub, "\"hello from 77\"", "&limit=1").await;
-    assert_eq!(one.list()[0]["message_text"], "hello from 77");
+    let one = search(&hub, "\"hello from 777\"", "&limit=1").await;
+    assert_eq!(one.list()[0]["message_text"], "hello from 777");
     within(&one, 3.0, 80.0);
     // What has come since is found, at the price of its conversations.
     world.stranger("peer5").send("hub", "a zebra").await.expect(201);

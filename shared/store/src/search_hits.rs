@@ -27,7 +27,7 @@ pub(crate) const AT_ONCE: usize = 16;
 /// The keys of one call.
 const KEYS_AT_ONCE: usize = 100;
 /// Messages that a query reads rather than leaving them out: about as many cost one read unit.
-const WORTH_READING: usize = 24;
+pub(crate) const WORTH_READING: usize = 24;
 
 /// A message that matches a search.
 pub struct Hit {

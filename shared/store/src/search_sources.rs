@@ -20,7 +20,7 @@ use crate::item::Item;
 use crate::messages::{self, StoredMessage};
 use crate::pack::{Applied, Entry, MAX_TEXT, Pack, Precision, Segment, pack};
 use crate::partition;
-use crate::search_hits::{Candidate, Known};
+use crate::search_hits::{Candidate, Known, WORTH_READING};
 
 /// The messages from which on a conversation gets an archive of its own, and a range of it a pack.
 pub(crate) const LONG: usize = 1_000;
@@ -522,10 +522,12 @@ impl<'a> Scan<'a> {
             return;
         }
         let Collected { high, low, entries, applied, replaced, expires, .. } = collected;
-        if entries.len() < LONG
-            && replaced.is_empty()
-            && entries.iter().map(|entry| entry.text.len()).sum::<usize>() < LONG_TEXT
-        {
+        // What lies between packs, or below them, never grows again.
+        let packs = source.archive.iter().flat_map(|archive| &archive.packs).chain(&source.added);
+        let is_old = packs.into_iter().any(|pack| pack.low == Some(high));
+        let text: usize = entries.iter().map(|entry| entry.text.len()).sum();
+        let is_worth = entries.len() >= if is_old { WORTH_READING } else { LONG } || text >= LONG_TEXT;
+        if !is_worth && replaced.is_empty() {
             return;
         }
         let conversation = source.conversation.clone();

@@ -225,7 +225,8 @@ impl UserArchive {
         let all_done = sources.iter().filter(private).all(|source| source.is_done && source.collects);
         let is_complete = self.index.is_complete || self.has_all_rows && all_done;
         let becomes_complete = is_complete && !self.index.is_complete;
-        let mut open: HashSet<ConversationId> = self.index.open.drain(..).collect();
+        let known: HashSet<ConversationId> = self.index.open.drain(..).collect();
+        let mut open = known.clone();
         for source in &sources {
             if source.is_open && !source.is_left {
                 open.insert(source.conversation.clone());
@@ -241,6 +242,7 @@ impl UserArchive {
         let count = segments.len() + self.covered.len();
         let is_worth = segments.len() >= WORTH_PACKING
             || messages >= WORTH_MESSAGES
+            || !open.is_subset(&known)
             || becomes_complete && (count >= WORTH_PACKING || !self.index.packs.is_empty())
             || all_done && (self.news.bytes >= MANY_EVENTS || self.edited.len() >= MANY_EDITS);
         if !is_worth || open.len() > MAX_LISTED || self.index.packs.len() > MAX_LISTED {
