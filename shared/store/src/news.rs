@@ -14,6 +14,13 @@ use crate::client::Store;
 use crate::item::text;
 use crate::queue::{self, QueuedEvent};
 
+/// A row that has appeared.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Appeared {
+    /// It shows the messages above this one; `None`: all messages.
+    pub(crate) above: Option<Stamp>,
+}
+
 /// What the events say of one conversation.
 #[derive(Debug, Default)]
 pub(crate) struct ConversationNews {
@@ -21,8 +28,8 @@ pub(crate) struct ConversationNews {
     pub(crate) edited: BTreeSet<Stamp>,
     /// The newest message that was sent.
     pub(crate) newest: Option<Stamp>,
-    /// The row has appeared: it shows the messages above this one.
-    pub(crate) appeared_above: Option<Option<Stamp>>,
+    /// The row has appeared.
+    pub(crate) appeared: Option<Appeared>,
     /// Somebody has joined, so the conversation may have become large.
     pub(crate) has_grown: bool,
 }
@@ -57,8 +64,8 @@ impl News {
             }
             QueuedEvent::Whole(Event::ConversationCreated { conversation, row }) => {
                 let news = self.of(conversation);
-                news.appeared_above =
-                    Some(news.appeared_above.map_or(row.cleared, |above| above.min(row.cleared)));
+                let above = news.appeared.map_or(row.cleared, |known| known.above.min(row.cleared));
+                news.appeared = Some(Appeared { above });
             }
             QueuedEvent::Whole(Event::ParticipantJoined { conversation, .. }) => {
                 self.of(conversation).has_grown = true;

@@ -109,12 +109,15 @@ fn write_plain(segments: &[Segment], applied: &Applied, precision: Precision) ->
     senders.sort_unstable();
     senders.dedup();
     plain.number(senders.len() as u64);
-    senders.iter().for_each(|sender| plain.text(sender.as_str()));
+    for sender in &senders {
+        plain.text(sender.as_str());
+    }
     plain.number(segments.len() as u64);
     for segment in segments {
         plain.text(segment.conversation.as_str());
         plain.text(segment.peer.as_ref().map_or("", UserId::as_str));
-        plain.0.extend(segment.low.map_or([0; 16], Stamp::to_bytes));
+        plain.0.push(u8::from(segment.low.is_some()));
+        plain.0.extend(segment.low.iter().flat_map(|low| low.to_bytes()));
         plain.0.extend(segment.high.to_bytes());
         plain.number(segment.entries.len() as u64);
     }
@@ -204,9 +207,8 @@ impl<'a> Reader<'a> {
         std::str::from_utf8(self.bytes(length)?).ok()
     }
 
-    fn stamp(&mut self) -> Option<Option<Stamp>> {
-        let bytes: [u8; 16] = self.bytes(16)?.try_into().ok()?;
-        if bytes == [0; 16] { Some(None) } else { Stamp::from_bytes(bytes).map(Some) }
+    fn stamp(&mut self) -> Option<Stamp> {
+        Stamp::from_bytes(self.bytes(16)?.try_into().ok()?)
     }
 }
 
@@ -226,7 +228,7 @@ impl Pack {
     fn read_plain(plain: &mut Reader<'_>) -> Option<Self> {
         let precision = if plain.byte()? == 1 { Precision::Exact } else { Precision::Millisecond };
         let applied = (0..plain.count()?)
-            .map(|_| Some((plain.stamp()??, u32::try_from(plain.number()?).ok()?)))
+            .map(|_| Some((plain.stamp()?, u32::try_from(plain.number()?).ok()?)))
             .collect::<Option<Applied>>()?;
         let senders =
             (0..plain.count()?).map(|_| plain.text()?.parse().ok()).collect::<Option<Vec<UserId>>>()?;
@@ -234,7 +236,8 @@ impl Pack {
         for _ in 0..plain.count()? {
             let conversation = plain.text()?.parse().ok()?;
             let peer = plain.text().map(|peer| if peer.is_empty() { None } else { peer.parse().ok() })?;
-            let (low, high) = (plain.stamp()?, plain.stamp()??);
+            let low = if plain.byte()? == 1 { Some(plain.stamp()?) } else { None };
+            let high = plain.stamp()?;
             segments.push((Segment { conversation, peer, low, high, entries: Vec::new() }, first));
             let count = plain.count()?;
             counts.push(count);
@@ -339,12 +342,13 @@ mod tests {
     fn segment(peer: &str, texts: &[String]) -> Segment {
         let (alice, bob): (UserId, UserId) = ("alice".parse().unwrap(), peer.parse().unwrap());
         let stamp = |n: usize| {
-            Stamp::first_of(Timestamp::from_millis(1_700_000_000_000 + 700 * n as i64)).plus(n as u64)
+            let n = u32::try_from(n).unwrap();
+            Stamp::first_of(Timestamp::from_millis(1_700_000_000_000 + 700 * i64::from(n))).plus(u64::from(n))
         };
         let entries = texts.iter().enumerate().rev().map(|(n, text)| Entry {
             stamp: stamp(n),
             sender: if n % 3 == 0 { alice.clone() } else { bob.clone() },
-            has: HasSet((n % 4) as u8),
+            has: HasSet(u8::try_from(n % 4).unwrap()),
             text: domain::text::folded(text),
         });
         Segment {

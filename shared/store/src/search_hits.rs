@@ -126,7 +126,7 @@ fn ranges_of(candidates: &[Candidate]) -> Vec<(Stamp, Stamp)> {
         let (low, high) = (candidate.stamp, candidate.highest());
         match ranges.last_mut() {
             Some(last) if number - last.2 <= WORTH_READING => {
-                *last = (last.0.min(low), last.1.max(high), number)
+                *last = (last.0.min(low), last.1.max(high), number);
             }
             _ => ranges.push((low, high, number)),
         }

@@ -79,6 +79,7 @@ impl Collected {
 }
 
 /// A conversation that a search reads.
+#[expect(clippy::struct_excessive_bools, reason = "they do not depend on each other")]
 pub(crate) struct Source {
     pub(crate) conversation: ConversationId,
     /// The other user of a direct conversation, if known.

@@ -186,7 +186,9 @@ impl Search<'_> {
         sources.truncate(AT_ONCE);
         let scan = &self.scan;
         let found = try_join_all(sources.into_iter().map(|source| scan.advance(source))).await?;
-        found.into_iter().for_each(|candidates| self.add_candidates(candidates));
+        for candidates in found {
+            self.add_candidates(candidates);
+        }
         for source in &self.sources {
             if let Some(row) = &source.row
                 && !self.rows.contains_key(&source.conversation)

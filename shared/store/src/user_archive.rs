@@ -199,7 +199,7 @@ impl UserArchive {
             if self.is_open(conversation) {
                 continue;
             }
-            let holds = |covered: &&Coverage| news.appeared_above.is_none_or(|above| covered.low <= above);
+            let holds = |covered: &&Coverage| news.appeared.is_none_or(|row| covered.low <= row.above);
             let covered = self.covered.get(conversation).filter(holds);
             if news.has_grown {
                 sources.push(open(conversation));
@@ -212,7 +212,7 @@ impl UserArchive {
                         Some(covered.high),
                     ));
                 }
-            } else if news.newest.is_some() || news.appeared_above.is_some() {
+            } else if news.newest.is_some() || news.appeared.is_some() {
                 sources.push(Source::new_private(conversation.clone()));
             }
         }
