@@ -359,7 +359,7 @@ async fn a_deleted_account_is_gone_and_its_messages_stay() {
     login(&world.anonymous(), "ada", PASSWORD).await.refused(401, "not_authenticated");
     bob.get(&format!("/api/users/{}", ada.actor.id)).await.refused(404, "not_found");
     assert!(bob.get("/api/users?q=ada").await.expect(200).list().is_empty());
-    assert_eq!(bob.row(&ada.actor.id).await.unwrap()["other_user_name"], Value::Null);
+    assert_eq!(bob.row(&ada.actor.id).await.unwrap()["other_user_name"], "Deleted user");
     assert_eq!(bob.page(&ada.actor.id).await[0]["message_text"], "remember me");
 
     // The access token stays valid for some minutes, but does not create the user again.
@@ -471,7 +471,7 @@ async fn an_interrupted_deletion_can_be_retried() {
         world.wire.heal();
         let again = ada.actor.json("DELETE", ME, &body).await;
         again.expect(200);
-        assert_eq!(bob.row(&ada.actor.id).await.unwrap()["other_user_name"], Value::Null, "{commits}");
+        assert_eq!(bob.row(&ada.actor.id).await.unwrap()["other_user_name"], "Deleted user", "{commits}");
         bob.get(&format!("/api/users/{}", ada.actor.id)).await.refused(404, "not_found");
         assert!(bob.get("/api/users?q=ada").await.expect(200).list().is_empty());
         world.registered("ada").await;

@@ -88,14 +88,21 @@ async fn a_message_has_these_fields() {
     {
       "attachment_type": "image/png",
       "attachment_url": "https://a.example/cat.png",
+      "attachments": [],
       "client_message_id": "k1",
       "conversation_id": "<conversation>",
+      "custom": null,
       "deleted_at": null,
       "edited_at": null,
       "id": "<id>",
       "is_deleted": false,
       "is_edited": false,
+      "is_forwarded": false,
+      "mention_all": false,
+      "mentions": [],
       "message_text": "look",
+      "pinned_at": null,
+      "reactions": [],
       "read": false,
       "read_at": null,
       "read_count": 0,
@@ -130,17 +137,25 @@ async fn an_inbox_row_has_these_fields() {
     {
       "conversation_id": "<conversation>",
       "counted_to": "<last>",
+      "first_mention_id": null,
       "is_admin": false,
+      "is_archived": false,
       "last_message": "are you there?",
       "last_message_at": "<sent at>",
       "last_message_from_me": false,
       "last_message_id": "<last>",
+      "last_message_kind": "text",
       "last_read_message_id": "<first>",
+      "marked_unread": false,
+      "mention_count": 0,
+      "muted_until": null,
       "name": null,
+      "notify": "all",
       "other_user_id": "bob",
       "other_user_name": "Bob",
       "participant_count": 2,
       "photo_url": null,
+      "pinned_at": null,
       "type": "direct",
       "unread_count": 1
     }
@@ -149,17 +164,25 @@ async fn an_inbox_row_has_these_fields() {
     {
       "conversation_id": "<conversation>",
       "counted_to": "<last>",
+      "first_mention_id": null,
       "is_admin": false,
+      "is_archived": false,
       "last_message": "are you there?",
       "last_message_at": "<sent at>",
       "last_message_from_me": true,
       "last_message_id": "<last>",
+      "last_message_kind": "text",
       "last_read_message_id": null,
+      "marked_unread": false,
+      "mention_count": 0,
+      "muted_until": null,
       "name": null,
+      "notify": "all",
       "other_user_id": "alice",
       "other_user_name": "Alice",
       "participant_count": 2,
       "photo_url": null,
+      "pinned_at": null,
       "type": "direct",
       "unread_count": 0
     }
@@ -219,7 +242,27 @@ async fn an_attachment_needs_no_text() {
     let sent = alice.post("/api/messages/send", &body).await.expect(201);
     assert_eq!((text(sent.data(), "message_text"), &sent.data()["attachment_type"]), ("", &Value::Null));
     assert_eq!(bob.page("alice").await, [sent.data().clone()]);
-    assert_eq!((bob.unread().await, bob.row("alice").await.unwrap()["last_message"].clone()), (1, json!("")));
+    assert_eq!(
+        (bob.unread().await, bob.row("alice").await.unwrap()["last_message"].clone()),
+        (1, json!("cat.png"))
+    );
+    let kind = async || bob.row("alice").await.unwrap()["last_message_kind"].clone();
+    assert_eq!(kind().await, "file");
+    for (described, wanted) in
+        [("image/png", "image"), ("voice", "voice"), ("Video/mp4", "video"), ("x", "file")]
+    {
+        let body = json!({
+            "recipient_id": "bob", "attachment_url": "https://a.example/a/b%20c?d=/e", "attachment_type": described,
+        });
+        alice.post("/api/messages/send", &body).await.expect(201);
+        assert_eq!(kind().await, wanted);
+    }
+    assert_eq!(bob.row("alice").await.unwrap()["last_message"], "b c");
+    let last = alice.send("bob", "hello").await.expect(201).id();
+    assert_eq!(kind().await, "text");
+    alice.unsend(&last).await.expect(200);
+    let row = bob.row("alice").await.unwrap();
+    assert_eq!((&row["last_message_kind"], &row["last_message"]), (&json!("deleted"), &json!("")));
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 #![allow(clippy::similar_names, reason = "sent and send, pushed and pushes")]
 
 mod accounts;
+mod attachments;
 mod blocks;
 mod budgets;
 mod conventions;
@@ -23,6 +24,7 @@ mod inputs;
 mod large;
 mod layers;
 mod limits;
+mod mentions;
 mod model;
 mod observability;
 mod openapi;
@@ -32,12 +34,14 @@ mod people;
 mod permissions;
 mod queue;
 mod racing;
+mod reactions;
 mod reading;
 mod readme;
 mod retries;
 mod roles;
 mod rooms;
 mod searching;
+mod settings;
 mod sizes;
 mod slow_clients;
 mod sockets;

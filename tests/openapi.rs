@@ -119,7 +119,7 @@ fn examples_match_their_schemas() {
 fn undocumented_answers_are_faults() {
     let counts =
         |body: &Value| fault_of_answer("GET", "/api/messages/unread-count", 200, "application/json", body);
-    let mut body = json!({"success": true, "data": {"unread_count": 1, "conversations": 1}, "message": "OK"});
+    let mut body = json!({"success": true, "data": {"unread_count": 1, "conversations": 1, "mention_count": 0, "unmuted_unread_count": 1, "unmuted_conversations": 1}, "message": "OK"});
     assert_eq!(counts(&body), None);
     body["data"]["new"] = json!(1);
     assert!(counts(&body).unwrap().contains("new"));

@@ -344,7 +344,7 @@ async fn copying_a_name_to_many_goes_on_where_it_stopped() {
     let rest = transactions(&world, star.json("DELETE", ME, &password)).await;
     assert!(rest <= 115, "{rest}");
     for actor in &crowd {
-        assert_eq!(name(actor).await, json!(null));
+        assert_eq!(name(actor).await, "Deleted user");
     }
 }
 
@@ -378,4 +378,46 @@ async fn a_profile_from_before_the_rules_stays_readable() {
     update.expression_attribute_values(":name", text("\u{202e}bob\n")).send().await.unwrap();
     bob.patch(ME, &json!({"full_name": "Bob"})).await.expect(200);
     assert_eq!(alice.get("/api/users/bob").await.expect(200).data()["full_name"], "Bob");
+}
+
+#[tokio::test]
+async fn the_inbox_and_a_conversation_make_the_caller_known() {
+    let world = World::new().await;
+    let (alice, bob) = (world.stranger("alice"), world.stranger("bob"));
+    let carol = world.user("carol").await;
+    carol.send("alice", "hello?").await.refused(404, "not_found");
+    alice.get("/api/messages/inbox").await.expect(200);
+    bob.get("/api/messages/conversation/nobody").await.expect(200);
+    for name in ["alice", "bob"] {
+        carol.send(name, "hello").await.expect(201);
+    }
+    assert_eq!(alice.row("carol").await.unwrap()["other_user_name"], "Carol");
+    // A user with a row is not looked up.
+    let inbox = alice.get("/api/messages/inbox").await.expect(200);
+    assert_eq!((inbox.cost("calls"), inbox.cost("wcu")), (2.0, 0.0));
+}
+
+#[tokio::test]
+async fn every_row_has_a_name_of_the_other() {
+    let world = World::new().await;
+    let carol = world.user("carol").await;
+    let id = "nameless".parse().unwrap();
+    let token = edge::auth::sign(
+        harness::SECRET.as_bytes(),
+        &id,
+        None,
+        domain::time::Timestamp::from_millis(4_102_444_800_000),
+    );
+    let nameless = world.stranger("nameless").with_token(Some(&token.unwrap()));
+    nameless.get("/api/users/me").await.expect(200);
+    nameless.send("carol", "hello").await.expect(201);
+    assert_eq!(carol.row("nameless").await.unwrap()["other_user_name"], "nameless");
+    let group = carol.group("The group", &["nameless"]).await;
+    assert_eq!(carol.row_of(&group).await.unwrap()["other_user_name"], "The group");
+    for (kind, wanted) in [("group", vec!["The group"]), ("direct", vec!["nameless"]), ("room", vec![])] {
+        let found = carol.get(&format!("/api/messages/inbox?type={kind}")).await.expect(200);
+        let names: Vec<_> = found.list().iter().map(|row| row["other_user_name"].as_str().unwrap()).collect();
+        assert_eq!(names, wanted);
+    }
+    carol.get("/api/messages/inbox?type=channel").await.refused(400, "invalid_request");
 }

@@ -18,7 +18,7 @@ use domain::name::Name;
 use domain::user::Profile;
 use edge::app::App;
 use edge::auth;
-use store::{NewGroup, Registered, Store};
+use store::{InboxFilter, NewGroup, Registered, Store};
 use tokio::task::JoinSet;
 
 use crate::secrets::days_from_now;
@@ -80,7 +80,7 @@ async fn create_marker(store: &Store, first: &Caller) -> Result<bool, Error> {
             return Ok(false);
         }
     }
-    if store.inbox(&first.user, None, 0, 1).await?.total > 0 {
+    if store.inbox(&first.user, InboxFilter::default(), None, 0, 1).await?.total > 0 {
         return Ok(false);
     }
     register(store, PEOPLE[0].0, PEOPLE[0].1).await?;

@@ -103,7 +103,8 @@ fn description(kind: &str) -> &'static str {
         }
         "message.deleted" => "A message was deleted for everyone, or hidden from the receiver only.",
         "message.read" => {
-            "A user has read up to a message. Their own devices also get `unread_count` and `counted_to`."
+            "A user has read up to a message. Their own devices also get `unread_count`, `counted_to` and `marked_unread`: \
+             whether they have marked messages as unread instead."
         }
         "conversation.created" => "A row appeared in the inbox.",
         "conversation.updated" => "A row has changed. Only the changed members are present.",
@@ -122,6 +123,11 @@ fn changes(row: &Value, description: &Value) -> Value {
         names.iter().map(|name| ((*name).to_owned(), row["properties"][name].clone())).collect();
     let description = json!({"anyOf": [description, {"type": "null"}]});
     properties.insert("description".to_owned(), description);
+    let mine = ["muted_until", "notify", "pinned_at", "is_archived"];
+    let mine: Map<String, Value> =
+        mine.iter().map(|name| ((*name).to_owned(), row["properties"][name].clone())).collect();
+    let mine = json!({"type": "object", "properties": mine, "additionalProperties": false});
+    properties.insert("mine".to_owned(), mine);
     properties.insert("version".to_owned(), json!({"type": "integer", "minimum": 0}));
     json!({"type": "object", "properties": properties, "required": ["version"], "additionalProperties": false})
 }

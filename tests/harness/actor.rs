@@ -189,6 +189,16 @@ impl Actor {
         self.delete(&format!("/api/messages/block-user/{other}")).await
     }
 
+    /// Marks a message and the later ones as unread.
+    pub async fn mark_unread(&self, message: &str) -> Answer {
+        self.put(&format!("/api/messages/mark-as-unread/{message}")).await
+    }
+
+    /// Changes the user's own settings of a conversation.
+    pub async fn set(&self, conversation: &str, change: &Value) -> Answer {
+        self.patch(&format!("/api/conversations/{conversation}/me"), change).await
+    }
+
     /// Moves the read watermark to a message.
     pub async fn mark(&self, message: &str) -> Answer {
         self.put(&format!("/api/messages/mark-as-read/{message}")).await
@@ -197,6 +207,11 @@ impl Actor {
     /// Returns the inbox's first page of up to 100 rows.
     pub async fn inbox(&self) -> Vec<Value> {
         self.get("/api/messages/inbox?limit=100").await.expect(200).list().to_vec()
+    }
+
+    /// Returns the first page of up to 100 archived rows.
+    pub async fn archive(&self) -> Vec<Value> {
+        self.get("/api/messages/inbox?archived=true&limit=100").await.expect(200).list().to_vec()
     }
 
     /// Returns the inbox row of the conversation with a user.

@@ -19,9 +19,9 @@ use crate::{Actor, Answer};
 /// The state of a client: its inbox, its totals, and the messages and participants of each conversation in the inbox.
 #[derive(Debug, Clone, PartialEq)]
 pub struct State {
-    /// The inbox rows, ordered by conversation id.
+    /// The rows of the inbox and of the archive, ordered by conversation id.
     pub rows: Vec<Value>,
-    /// `unread_count` and `conversations`.
+    /// The unread counts over all conversations.
     pub unread: Value,
     /// The messages of each conversation, oldest first.
     pub messages: BTreeMap<String, Vec<Value>>,
@@ -33,6 +33,8 @@ impl State {
     /// Loads a user's current state from the server.
     pub async fn of(actor: &Actor) -> Self {
         let (mut rows, mut messages, mut people) = (actor.inbox().await, BTreeMap::new(), BTreeMap::new());
+        rows.extend(actor.archive().await);
+        rows.iter_mut().for_each(without_untracked);
         rows.sort_by_key(|row| text(row, "conversation_id").to_owned());
         for row in &rows {
             let id = text(row, "conversation_id");
@@ -50,6 +52,13 @@ impl State {
         }
         let unread = actor.get("/api/messages/unread-count").await.expect(200).data().clone();
         Self { rows, unread, messages, people }
+    }
+}
+
+/// Removes from a row what no event reports: the time of a row whose messages its owner has hidden one by one.
+fn without_untracked(row: &mut Value) {
+    if row["last_message_id"].is_null() && !row["counted_to"].is_null() {
+        row["last_message_at"] = Value::Null;
     }
 }
 
@@ -119,6 +128,8 @@ struct Count {
     watermark: String,
     counted_to: String,
     unread: u64,
+    mentions: u64,
+    first_mention: String,
 }
 
 impl Count {
@@ -127,6 +138,8 @@ impl Count {
             watermark: text(row, "last_read_message_id").to_owned(),
             counted_to: text(row, "counted_to").to_owned(),
             unread: row["unread_count"].as_u64().expect("a count"),
+            mentions: row["mention_count"].as_u64().expect("a count of mentions"),
+            first_mention: text(row, "first_mention_id").to_owned(),
         }
     }
 }
@@ -164,8 +177,10 @@ struct Chat {
     people_changes: Vec<(String, String, bool)>,
     /// The latest event with which the user left. Earlier counts and participants are invalid, even after a new join.
     left: String,
-    /// The latest event that restored a deleted message: earlier counts are invalid.
+    /// The latest event that restored a deleted message or marked messages as unread: earlier counts are invalid.
     restored: String,
+    /// The latest event by which the user marked messages as read or as unread, and whether it was as unread.
+    marked_unread: (String, bool),
     /// The value of `row_event` when the messages were loaded.
     loaded_event: String,
 }
@@ -256,7 +271,16 @@ impl Chat {
             .collect();
         changes.sort_by_key(|(version, ..)| *version);
         for (_, field, value) in changes {
-            row[field] = value.clone();
+            if field == "mine" {
+                for (field, value) in value.as_object().expect("settings") {
+                    row[field] = value.clone();
+                }
+            } else {
+                row[field] = value.clone();
+            }
+        }
+        if self.marked_unread.0 > self.row_event {
+            row["marked_unread"] = self.marked_unread.1.into();
         }
         let (messages, count) = (|| self.visible_messages(), self.count());
         let uncounted = messages().filter(|m| {
@@ -264,21 +288,26 @@ impl Chat {
             let is_new = id > count.counted_to.as_str() && id > count.watermark.as_str();
             is_new && text(m, "sender_id") != me && m["is_deleted"] == false
         });
-        row["unread_count"] = (count.unread + uncounted.count() as u64).into();
+        let uncounted: Vec<&Value> = uncounted.collect();
+        let mentioning = || uncounted.iter().filter(|message| mentions(message, me));
+        row["unread_count"] = (count.unread + uncounted.len() as u64).into();
+        row["mention_count"] = (count.mentions + mentioning().count() as u64).into();
+        let next = mentioning().map(|message| text(message, "id")).min().unwrap_or_default();
+        row["first_mention_id"] =
+            id_or_null(if count.first_mention.is_empty() { next } else { &count.first_mention });
         row["last_read_message_id"] = id_or_null(&count.watermark);
         let newest = self.messages.keys().next_back().max(Some(&count.counted_to));
         if newest.is_some_and(|newest| newest.as_str() > text(&row, "counted_to")) {
             row["counted_to"] = newest.cloned().into();
         }
         if self.hidden.contains(text(&row, "last_message_id")) && messages().next().is_none() {
-            for field in ["last_message", "last_message_id", "last_message_at"] {
+            for field in ["last_message", "last_message_id", "last_message_kind"] {
                 row[field] = Value::Null;
             }
             row["last_message_from_me"] = false.into();
         }
         if let Some(last) = messages().next_back() {
-            let preview: String = text(last, "message_text").chars().take(100).collect();
-            row["last_message"] = preview.into();
+            (row["last_message"], row["last_message_kind"]) = preview(last);
             row["last_message_id"] = last["id"].clone();
             row["last_message_at"] = last["sent_at"].clone();
             row["last_message_from_me"] = (text(last, "sender_id") == me).into();
@@ -397,12 +426,21 @@ impl Replica {
             }
             "message.read" => {
                 let (reader, upto) = (text(data, "user_id"), text(data, "message_id"));
-                chat.reads.push((reader.to_owned(), upto.to_owned(), data["read_at"].clone()));
+                if data["marked_unread"] != true {
+                    chat.reads.push((reader.to_owned(), upto.to_owned(), data["read_at"].clone()));
+                }
                 assert_eq!(reader == self.me, data["unread_count"].is_u64(), "{event}");
                 if reader == self.me {
-                    let unread = data["unread_count"].as_u64().expect("a count");
-                    let counted_to = text(data, "counted_to").to_owned();
-                    chat.add_count(id, Count { watermark: upto.to_owned(), counted_to, unread });
+                    let mut row = data.clone();
+                    row["last_read_message_id"] = data["message_id"].clone();
+                    let count = Count::of_row(&row);
+                    let is_unread = data["marked_unread"] == true;
+                    if is_unread {
+                        chat.restore(id, count);
+                    } else {
+                        chat.add_count(id, count);
+                    }
+                    chat.marked_unread = chat.marked_unread.clone().max((id.to_owned(), is_unread));
                 }
             }
             "typing" => {}
@@ -420,17 +458,46 @@ impl Replica {
     /// Returns the current state.
     pub fn state(&self) -> State {
         let visible = || self.chats.iter().filter(|(_, chat)| chat.visibility.1);
-        let rows: Vec<Value> = visible().map(|(_, chat)| chat.row(&self.me)).collect();
-        let counts: Vec<u64> = rows.iter().filter_map(|row| row["unread_count"].as_u64()).collect();
-        let conversations = counts.iter().filter(|count| **count > 0).count();
+        let mut rows: Vec<Value> = visible().map(|(_, chat)| chat.row(&self.me)).collect();
+        rows.iter_mut().for_each(without_untracked);
         let messages = visible().map(|(id, chat)| {
             (id.clone(), chat.visible_messages().map(|message| chat.with_reads(message)).collect())
         });
         let messages = messages.filter(|(id, _)| !self.chats[id].is_unloaded());
         let people = visible().filter_map(|(id, chat)| Some((id.clone(), chat.people()?)));
-        let unread = json!({"unread_count": counts.iter().sum::<u64>(), "conversations": conversations});
+        let sum = |field: &str, counts: fn(&Value) -> bool| -> (u64, usize) {
+            let counted = rows.iter().filter(|row| counts(row)).filter_map(|row| row[field].as_u64());
+            counted.filter(|count| *count > 0).fold((0, 0), |(sum, rows), count| (sum + count, rows + 1))
+        };
+        // The tests mute for so long that no mute ends while they run.
+        let is_loud: fn(&Value) -> bool = |row| row["muted_until"].is_null() && row["is_archived"] == false;
+        let (all, unmuted) = (sum("unread_count", |_| true), sum("unread_count", is_loud));
+        let unread = json!({
+            "unread_count": all.0, "conversations": all.1, "mention_count": sum("mention_count", is_loud).0,
+            "unmuted_unread_count": unmuted.0, "unmuted_conversations": unmuted.1,
+        });
         State { messages: messages.collect(), people: people.collect(), rows, unread }
     }
+}
+
+/// Whether a message mentions a user.
+fn mentions(message: &Value, user: &str) -> bool {
+    let list = message["mentions"].as_array().expect("a list");
+    message["mention_all"] == true || list.iter().any(|mentioned| mentioned == user)
+}
+
+/// Returns a message's preview in an inbox row, and its kind.
+fn preview(message: &Value) -> (Value, Value) {
+    let (words, link) = (text(message, "message_text"), text(message, "attachment_url"));
+    let kind = text(message, "attachment_type").split('/').next().unwrap_or_default();
+    let kind = match kind {
+        _ if message["is_deleted"] == true => "deleted",
+        _ if link.is_empty() => "text",
+        "image" | "video" | "audio" | "voice" => kind,
+        _ => "file",
+    };
+    let words = if words.is_empty() { link.rsplit('/').next().unwrap_or_default() } else { words };
+    (words.chars().take(100).collect::<String>().into(), kind.into())
 }
 
 /// Users whose clients apply all events.

@@ -3,7 +3,8 @@
 use domain::error::Error;
 use domain::limits::{
     BLOCKS, CHANGES, CONVERSATIONS, LOGINS_FROM_ADDRESS, PASSWORDS, PASSWORDS_OF_ACCOUNT, PRESENCE,
-    PROFILE_CHANGES, REFRESHES, REGISTRATIONS, RateLimit, SEARCHES, SOCKETS, TICKETS, TYPING, WRITES,
+    PROFILE_CHANGES, REFRESHES, REGISTRATIONS, RateLimit, SEARCHES, SOCKETS, TICKETS, TYPING, UPLOAD_SIZE,
+    UPLOADS, WRITES,
 };
 use domain::time::Timestamp;
 use edge::auth;
@@ -156,13 +157,14 @@ async fn searches_are_limited() {
     let machines = Machines::new().await;
     let alice = machines.now("alice");
     for n in 0..burst(&SEARCHES) {
-        let path = if n % 2 == 0 { "/api/messages/search?q=word" } else { "/api/users?q=bob" };
+        let path = ["/api/messages/search?q=word", "/api/users?q=bob", "/api/mentions"][n % 3];
         let answer = alice.get(path).await.expect(200);
         // The bucket is written beside the reads.
         assert!(n > 0 || answer.cost("wcu") < 1.5, "{answer:?}");
     }
     assert_limited(&alice.get("/api/messages/search?q=word").await, "1");
     assert_limited(&alice.get("/api/users?q=bob").await, "1");
+    assert_limited(&alice.get("/api/mentions").await, "1");
     machines.now("bob").get("/api/messages/search?q=word").await.expect(200);
 }
 
@@ -238,7 +240,7 @@ async fn tickets_do_not_make_presence_expensive() {
 #[tokio::test]
 async fn the_documented_limits_are_those_of_the_code() {
     let documented = std::fs::read_to_string(harness::build::root().join("docs/operations.md")).unwrap();
-    let limits: [(&str, RateLimit); 15] = [
+    let limits: [(&str, RateLimit); 17] = [
         ("WRITES", WRITES),
         ("TYPING", TYPING),
         ("CONVERSATIONS", CONVERSATIONS),
@@ -249,6 +251,8 @@ async fn the_documented_limits_are_those_of_the_code() {
         ("BLOCKS", BLOCKS),
         ("SEARCHES", SEARCHES),
         ("PROFILE_CHANGES", PROFILE_CHANGES),
+        ("UPLOADS", UPLOADS),
+        ("UPLOAD_SIZE", UPLOAD_SIZE),
         ("REGISTRATIONS", REGISTRATIONS),
         ("LOGINS_FROM_ADDRESS", LOGINS_FROM_ADDRESS),
         ("PASSWORDS", PASSWORDS),

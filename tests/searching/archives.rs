@@ -100,7 +100,14 @@ async fn agrees(world: &World, faults: Faults, actor: &Actor, random: &mut Rando
     let contains = |message: &Value, word: &str| {
         text(message, "message_text").to_lowercase().contains(&word.to_lowercase())
     };
-    let (query, expected) = match random.below(4) {
+    let (query, expected) = match random.below(5) {
+        4 => {
+            let accepts = |message: &Value| {
+                let listed = message["mentions"].as_array().unwrap().contains(&json!(actor.id));
+                message["sender_id"] != *actor.id && (listed || message["mention_all"] == true)
+            };
+            (String::new(), filtered(actor, accepts).await)
+        }
         0 => (word.to_owned(), filtered(actor, |message| contains(message, word)).await),
         1 => {
             let accepts = |message: &Value| contains(message, word) && !contains(message, other);
@@ -115,7 +122,10 @@ async fn agrees(world: &World, faults: Faults, actor: &Actor, random: &mut Rando
         }),
     };
     let limit = 1 + random.below(60);
-    let path = format!("/api/messages/search?q={}&limit={limit}", encoded(&query));
+    let path = match &*query {
+        "" => format!("/api/mentions?limit={limit}"),
+        query => format!("/api/messages/search?q={}&limit={limit}", encoded(query)),
+    };
     world.wire.inject(faults, 1);
     let pages = actor.pages(&path).await;
     world.wire.heal();
@@ -148,7 +158,7 @@ async fn town(world: &World, random: &mut Random) -> (Vec<Actor>, Vec<String>) {
     bob.join(&room).await.expect(200);
     for conversation in [&direct, &group, &room] {
         let texts: Vec<_> = (0..1_300)
-            .map(|_| (random.of(&["alice", "bob"]).to_string(), random.of(&WORDS).to_string()))
+            .map(|_| (random.of(&["alice", "bob"]).to_owned(), random.of(&WORDS).to_owned()))
             .collect();
         seed(world, conversation, A_DAY_AGO + 10_000_000, texts.into_iter()).await;
     }
@@ -176,7 +186,24 @@ async fn act(world: &World, actors: &[Actor], conversations: &[String], random: 
         };
         (!history.is_empty()).then(|| text(&random.of(&history), "id").to_owned())
     };
-    match random.below(13) {
+    match random.below(15) {
+        13 => {
+            let all = random.below(2) == 0;
+            let body = json!({"conversation_id": conversation, "message_text": word,
+                "mentions": if all { vec![] } else { vec![random.of(&["alice", "bob"])] }, "mention_all": all});
+            drop(actor.post("/api/messages/send", &body).await);
+            return "a mention".to_owned();
+        }
+        14 => {
+            let mentions = random.of(&[vec!["alice"], vec!["bob"], vec!["alice", "bob"], vec![]]);
+            let body = json!({"mentions": mentions, "mention_all": random.below(4) == 0});
+            if let Some(id) = message(random).await {
+                for actor in actors {
+                    actor.patch(&format!("/api/messages/{id}"), &body).await;
+                }
+            }
+            return "an edit of mentions".to_owned();
+        }
         0 | 1 => drop(actor.send(&peer, word).await),
         2 => drop(world.stranger(&peer).send(&actor.id, word).await),
         3 => drop(actor.say(conversation, word).await),

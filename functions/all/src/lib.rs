@@ -26,6 +26,7 @@ pub fn http() -> Vec<(&'static str, Router<App>)> {
         ("typing", typing::routes()),
         ("presence", presence::routes()),
         ("ws-ticket", ws_ticket::routes()),
+        ("attachments", attachments::routes()),
         ("about", about::routes()),
     ]
 }

@@ -48,7 +48,7 @@ enum Position {
 }
 
 /// Returns a page of the direct conversation with a user, by default the newest, and marks it as read unless
-/// `mark_read` is false. Without a conversation the page is empty.
+/// `mark_read` is false. Without a conversation the page is empty, and a caller who is not known yet becomes known.
 async fn conversation(
     State(app): State<App>,
     caller: Caller,
@@ -57,8 +57,11 @@ async fn conversation(
 ) -> Result<Reply<Vec<MessageView>>, Problem> {
     let conversation = ConversationId::direct(&caller.user, &other);
     let mark_read = page.mark_read.unwrap_or(true);
-    let found = read_page(&app, &caller.user, &conversation, page, mark_read).await?;
-    Ok(found.unwrap_or_else(|| Reply::page(Vec::new(), None)))
+    if let Some(found) = read_page(&app, &caller.user, &conversation, page, mark_read).await? {
+        return Ok(found);
+    }
+    app.store.make_known(&caller).await?;
+    Ok(Reply::page(Vec::new(), None))
 }
 
 /// Returns a page of any of the caller's conversations. Marks it as read only if `mark_read` is true.
@@ -91,7 +94,7 @@ async fn read_page(
     });
     let list = list_of(conversation);
     let cursor = next.map(|position| app.cursors.seal(reader, &list, &position)).transpose()?;
-    Ok(Some(Reply::page(found.shown_to(reader), cursor)))
+    Ok(Some(Reply::page(found.shown_to(reader, app.store.links()), cursor)))
 }
 
 /// The list's name in its cursors.
@@ -141,7 +144,8 @@ async fn mark_page_read(
     let Some(newest) = page.messages.last().map(|message| message.id.stamp) else { return Ok(()) };
     // In a large conversation the row may lag behind the messages on the page.
     let nothing_unread = page.row.unread == 0 && page.row.head >= Some(newest);
-    if nothing_unread || page.row.has_read(newest) {
+    let nothing_marked = page.row.unread_from.is_none();
+    if nothing_marked && (nothing_unread || page.row.has_read(newest)) {
         return Ok(());
     }
     let row = Some(page.row.clone());

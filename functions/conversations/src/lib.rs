@@ -4,15 +4,18 @@
 use axum::Router;
 use axum::extract::State;
 use axum::routing::{get, patch, post};
+use domain::attachment::MAX_UPLOAD_ID;
 use domain::caller::Caller;
 use domain::conversation::{ConversationView, Description};
 use domain::error::Error;
 use domain::id::{ConversationId, UserId};
 use domain::message::ClientId;
 use domain::name::{Name, Picture};
+use domain::settings::SettingsChange;
 use edge::app::App;
 use edge::extract::{Json, Path, PathPair, Query};
 use edge::page::Limit;
+use edge::pictures;
 use edge::problem::Problem;
 use edge::reply::Reply;
 use schemars::{JsonSchema, Schema};
@@ -25,6 +28,7 @@ pub fn routes() -> Router<App> {
     Router::new()
         .route("/api/conversations", post(create))
         .route("/api/conversations/{id}", get(show).patch(change))
+        .route("/api/conversations/{id}/me", patch(change_settings))
         .route("/api/conversations/{id}/participants", post(add))
         .route("/api/conversations/{id}/participants/{user_id}", patch(set_role).delete(remove))
 }
@@ -143,6 +147,9 @@ pub struct Change {
     #[serde(default, deserialize_with = "null_or_value")]
     #[schemars(with = "Option<Picture>")]
     photo_url: Option<Option<Picture>>,
+    /// The `attachment_id` of an upload with the purpose `picture`, which becomes the photo. Not with a `photo_url`.
+    #[schemars(length(min = 1, max = MAX_UPLOAD_ID))]
+    photo_attachment_id: Option<String>,
 }
 
 #[expect(clippy::option_option, reason = "absent, null, or a value")]
@@ -159,11 +166,40 @@ async fn change(
     Path(conversation): Path<ConversationId>,
     Json(change): Json<Change>,
 ) -> Result<Reply<ConversationView>, Problem> {
-    let Change { name, description, photo_url: picture } = change;
+    let Change { name, description, photo_url, photo_attachment_id } = change;
+    let links = app.store.links();
+    let picture = match (photo_url, photo_attachment_id) {
+        (Some(_), Some(_)) => {
+            let message = "Send this or photo_url, not both.";
+            return Err(Error::field("photo_attachment_id", message).into());
+        }
+        (None, Some(upload)) => {
+            app.store.require_admin(&caller.user, &conversation).await?;
+            let upload = ("photo_attachment_id", upload.as_str());
+            Some(Some(pictures::keep(&app.files, links, &caller.user, &conversation, upload).await?))
+        }
+        (picture, None) => picture,
+    };
     let details = Details { name, description, picture };
-    let delivery = app.store.change_details(&caller.user, &conversation, &details).await?;
+    let (delivery, replaced) = app.store.change_details(&caller.user, &conversation, &details).await?;
     app.push.deliver(&app.store, delivery).await;
+    if let Some(replaced) = replaced {
+        pictures::remove(&app.files, links, &conversation, &replaced).await;
+    }
     Ok(row(&app, &caller, &conversation).await?)
+}
+
+/// Changes the caller's own settings of a conversation, on all their devices. Returns the caller's row.
+async fn change_settings(
+    State(app): State<App>,
+    caller: Caller,
+    Path(conversation): Path<ConversationId>,
+    Json(change): Json<SettingsChange>,
+) -> Result<Reply<ConversationView>, Problem> {
+    change.validate()?;
+    let (row, delivery) = app.store.change_settings(&caller.user, &conversation, &change).await?;
+    app.push.deliver(&app.store, delivery).await;
+    Ok(Reply::ok(row.shown(&conversation), "Settings changed."))
 }
 
 async fn row(

@@ -1,5 +1,5 @@
-//! Read watermarks: `PUT /api/messages/mark-as-read/{messageId}`, `PUT /api/conversations/{id}/read`, and
-//! `GET /api/messages/{id}/receipts`.
+//! Read watermarks: `PUT /api/messages/mark-as-read/{messageId}`, `PUT /api/messages/mark-as-unread/{messageId}`,
+//! `PUT /api/conversations/{id}/read`, and `GET /api/messages/{id}/receipts`.
 
 use axum::Router;
 use axum::extract::State;
@@ -17,6 +17,7 @@ use store::{Receipt, Target};
 pub fn routes() -> Router<App> {
     Router::new()
         .route("/api/messages/mark-as-read/{message_id}", put(mark_as_read))
+        .route("/api/messages/mark-as-unread/{message_id}", put(mark_as_unread))
         .route("/api/conversations/{id}/read", put(read_all))
         .route("/api/messages/{id}/receipts", get(receipts))
 }
@@ -30,6 +31,17 @@ async fn mark_as_read(
     let marked = app.store.mark_message_read(&caller.user, &message).await?;
     app.push.deliver(&app.store, marked.delivery).await;
     Ok(Reply::ok(marked.watermark, "Marked as read."))
+}
+
+/// Marks a message and all later ones as unread, for the caller alone: watermarks and receipts stay.
+async fn mark_as_unread(
+    State(app): State<App>,
+    caller: Caller,
+    Path(message): Path<MessageId>,
+) -> Result<Reply<Watermark>, Problem> {
+    let marked = app.store.mark_unread(&caller.user, &message).await?;
+    app.push.deliver(&app.store, marked.delivery).await;
+    Ok(Reply::ok(marked.watermark, "Marked as unread."))
 }
 
 /// Marks everything in a conversation as read.

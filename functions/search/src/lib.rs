@@ -1,4 +1,5 @@
-//! `GET /api/messages/search`: the messages the caller can see that contain all words of a query, newest first.
+//! `GET /api/messages/search` and `GET /api/mentions`: the messages the caller can see that match a query, or that mention
+//! the caller, newest first.
 
 use axum::Router;
 use axum::extract::State;
@@ -8,7 +9,7 @@ use domain::error::Error;
 use domain::has::Has;
 use domain::id::{ConversationId, UserId};
 use domain::message::MessageView;
-use domain::search::{SearchQuery, parse_sender, parse_time};
+use domain::search::{SEARCHED, SearchQuery};
 use domain::time::Timestamp;
 use edge::app::App;
 use edge::extract::Query;
@@ -25,7 +26,7 @@ const MAX_QUERY: usize = 500;
 
 /// The function's routes.
 pub fn routes() -> Router<App> {
-    Router::new().route("/api/messages/search", get(search))
+    Router::new().route("/api/messages/search", get(search)).route("/api/mentions", get(mentions))
 }
 
 /// A message search, and the page of hits to return.
@@ -34,7 +35,7 @@ pub struct Search {
     /// Words, "quoted phrases", `-word` for what a message must not contain, and the filters `from:` (a user id or `me`),
     /// `in:` (a conversation id), `before:`, `after:` (a time or a date) and `has:`. Anything else is a word. The parameter
     /// `query` is accepted as an alias.
-    #[schemars(required, length(min = 1, max = MAX_QUERY), regex(pattern = "[^\\s\"“”„]"))]
+    #[schemars(required, length(min = 1, max = MAX_QUERY), regex(pattern = SEARCHED))]
     q: Option<String>,
     #[schemars(skip)]
     query: Option<String>,
@@ -46,14 +47,13 @@ pub struct Search {
     conversation_id: Option<ConversationId>,
     /// The same as `conversation_id`.
     r#in: Option<ConversationId>,
-    /// Only messages of this sender: a user id, or `me`.
-    #[schemars(length(min = 1, max = 128), regex(pattern = "^[0-9A-Za-z_.@|:-]{1,128}$"))]
-    from: Option<String>,
-    /// Only messages sent before this time, or before this day (UTC).
-    #[schemars(extend("anyOf" = [{"format": "date-time"}, {"format": "date"}]))]
+    /// Only messages of this sender.
+    from: Option<UserId>,
+    /// Only messages sent before this time.
+    #[schemars(extend("format" = "date-time"))]
     before: Option<String>,
-    /// Only messages sent after this time, or from this day on (UTC).
-    #[schemars(extend("anyOf" = [{"format": "date-time"}, {"format": "date"}]))]
+    /// Only messages sent after this time.
+    #[schemars(extend("format" = "date-time"))]
     after: Option<String>,
     /// Only messages that have this: any attachment, a web address in the text, an image, or a file that is no image, video
     /// or sound.
@@ -80,10 +80,7 @@ impl Search {
         if query.is_empty() {
             return Err(Error::field("q", "Send at least one word or filter to search for."));
         }
-        if let Some(from) = &self.from {
-            let malformed = || Error::field("from", "Send a user id, or me.");
-            query.only_from(parse_sender(from, caller).ok_or_else(malformed)?);
-        }
+        self.from.iter().for_each(|from| query.only_from(from.clone()));
         for conversation in [&self.conversation_id, &self.r#in].into_iter().flatten() {
             query.only_within(conversation.clone());
         }
@@ -118,13 +115,37 @@ async fn search(
     let ((), found) = tokio::try_join!(app.store.admit_search(&caller.user), found)?;
     let next = found.next.map(|progress| app.cursors.seal(&caller.user, &list, &progress)).transpose()?;
     let shown = |hit: Hit| HitView {
-        message: hit.message.shown_to(&caller.user, &hit.reads),
+        message: hit.message.shown_to(&caller.user, &hit.reads, app.store.links()),
         highlights: hit.highlights.into_iter().map(|range| [range.start, range.end]).collect(),
     };
     Ok(Reply::page(found.hits.into_iter().map(shown).collect(), next))
 }
 
+/// The page of mentions to return.
+#[derive(Deserialize, JsonSchema)]
+pub struct Mentions {
+    #[serde(default)]
+    limit: Limit,
+    /// The `next_cursor` of the previous page.
+    cursor: Option<String>,
+}
+
+/// Returns a page of messages that mention the caller. It counts as a search.
+async fn mentions(
+    State(app): State<App>,
+    caller: Caller,
+    Query(page): Query<Mentions>,
+) -> Result<Reply<Vec<MessageView>>, Problem> {
+    let user = &caller.user;
+    let progress = page.cursor.map(|cursor| app.cursors.open(user, "mentions", &cursor)).transpose()?;
+    let found = app.store.mentions(user, page.limit.get(), progress.unwrap_or_default());
+    let ((), found) = tokio::try_join!(app.store.admit_search(user), found)?;
+    let next = found.next.map(|progress| app.cursors.seal(user, "mentions", &progress)).transpose()?;
+    let shown = |hit: Hit| hit.message.shown_to(user, &hit.reads, app.store.links());
+    Ok(Reply::page(found.hits.into_iter().map(shown).collect(), next))
+}
+
 fn time(field: &str, text: Option<&str>) -> Result<Option<Timestamp>, Error> {
-    let malformed = || Error::field(field, "Send a time of the form 2026-01-31T12:00:00Z, or a date.");
-    text.map(|text| parse_time(text).ok_or_else(malformed)).transpose()
+    let malformed = || Error::field(field, "Send a time of the form 2026-01-31T12:00:00Z.");
+    text.map(|text| Timestamp::parse(text).ok_or_else(malformed)).transpose()
 }

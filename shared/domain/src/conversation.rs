@@ -4,8 +4,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{ConversationId, ConversationKind, MessageId, Stamp, UserId};
-use crate::message::Message;
+use crate::message::{Message, MessageKind};
 use crate::name::{Name, Picture, stored, stored_option};
+use crate::settings::{InboxList, InboxPlace, Mute, NotifyLevel, SettingsChange};
 use crate::time::{Timestamp, millis};
 use crate::user::Profile;
 
@@ -19,6 +20,8 @@ pub const MAX_PARTICIPANTS: u64 = 1_000;
 pub const MAX_READ_EVENTS: usize = 8;
 /// The maximum number of participants for whom a message shows how many of them have read it.
 pub const MAX_COUNTED_READERS: u64 = 100;
+/// The name of a user whose account was deleted.
+pub const DELETED_USER: &str = "Deleted user";
 /// Maximum length of a description, in characters.
 const MAX_DESCRIPTION: usize = 500;
 
@@ -68,23 +71,51 @@ pub struct Row {
     /// The newest message that was applied to the row.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub head: Option<Stamp>,
-    /// The row's position in the inbox; absent while the row is hidden.
+    /// The row's place in the inbox; absent while the row is hidden.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub activity: Option<Stamp>,
+    pub activity: Option<InboxPlace>,
+    /// The place that the row keeps when a message arrives: that of a pinned conversation, or of a muted one in the
+    /// archive.
+    #[serde(rename = "place", skip_serializing_if = "Option::is_none")]
+    pub kept_place: Option<InboxPlace>,
+    /// When the row stops keeping it, because its mute ends, in milliseconds since 1970.
+    #[serde(rename = "place_until", skip_serializing_if = "Option::is_none")]
+    pub kept_until: Option<i64>,
+    /// The place before the conversation was pinned or archived. It returns there if it has no message.
+    #[serde(rename = "place_before", skip_serializing_if = "Option::is_none")]
+    pub earlier_place: Option<InboxPlace>,
+    /// When its mute ends, as in [`Mute::end`].
+    #[serde(rename = "mute", skip_serializing_if = "Option::is_none")]
+    pub muted_until: Option<i64>,
+    /// The messages that lead to notifications, if the owner has chosen.
+    #[serde(rename = "level", skip_serializing_if = "Option::is_none")]
+    pub notify: Option<NotifyLevel>,
     /// The message that the inbox shows.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_id: Option<Stamp>,
     /// The preview of that message.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_text: Option<String>,
+    /// The kind of that message. Rows from before this attribute existed have none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_kind: Option<MessageKind>,
     /// Whether the owner sent that message.
     pub last_mine: bool,
     /// The number of unread messages.
     #[serde(rename = "n")]
     pub unread: u64,
+    /// The number of unread messages that mention the owner.
+    #[serde(rename = "mn", skip_serializing_if = "is_zero")]
+    pub mentions: u64,
+    /// The oldest of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_mention: Option<Stamp>,
     /// The owner's read watermark.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub read: Option<Stamp>,
+    /// The owner has marked the messages from this one on as unread. Nobody else sees this.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unread_from: Option<Stamp>,
     /// The peer's read watermark, in a direct conversation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub peer_read: Option<Stamp>,
@@ -174,26 +205,139 @@ impl Row {
         self.read.is_some_and(|read| message <= read)
     }
 
+    /// Whether a message counts as read for its owner: the watermark has reached it, and it was not marked as unread.
+    #[must_use]
+    pub fn counts_as_read(&self, message: Stamp) -> bool {
+        self.has_read(message) && self.unread_from.is_none_or(|from| message < from)
+    }
+
+    /// The newest message that counts neither as unread nor is above one that does.
+    #[must_use]
+    pub fn counted_from(&self) -> Option<Stamp> {
+        let read = match self.unread_from {
+            Some(from) => self.read.min(Some(from.previous())),
+            None => self.read,
+        };
+        read.max(self.cleared)
+    }
+
     /// Whether `unread` includes a message of another user.
     #[must_use]
     pub fn counts(&self, message: Stamp) -> bool {
-        self.head >= Some(message) && !self.has_read(message) && self.shows(message)
+        self.head >= Some(message) && !self.counts_as_read(message) && self.shows(message)
+    }
+
+    /// The list of the inbox that the row is in; `None` while it is hidden.
+    #[must_use]
+    pub fn list(&self) -> Option<InboxList> {
+        self.activity.as_ref().map(InboxPlace::list)
+    }
+
+    /// Whether the row is in the archive.
+    #[must_use]
+    pub fn is_archived(&self) -> bool {
+        self.list() == Some(InboxList::Archived)
+    }
+
+    /// Whether the conversation is muted at a time.
+    #[must_use]
+    pub fn is_muted(&self, now: Timestamp) -> bool {
+        self.muted_until.is_some_and(|end| Mute::ending(end).lasts(now))
+    }
+
+    /// Whether a message that arrives now makes the row appear in the inbox: it is hidden, or archived and not muted.
+    #[must_use]
+    pub fn is_away(&self, now: Timestamp) -> bool {
+        match self.list() {
+            None => true,
+            Some(InboxList::Archived) => !self.is_muted(now),
+            Some(InboxList::Active | InboxList::Pinned) => false,
+        }
     }
 
     /// The row after a new message was applied to it.
     #[must_use]
-    pub fn with_message(self, message: &Message, is_mine: bool) -> Self {
-        let stamp = message.id.stamp;
-        let counts = !is_mine && !message.is_deleted() && !self.has_read(stamp);
-        Self {
+    pub fn with_message(self, message: &Message, owner: &UserId) -> Self {
+        let (stamp, is_mine) = (message.id.stamp, message.sender == *owner);
+        let counts = !is_mine && !message.is_deleted() && !self.counts_as_read(stamp);
+        let mentions = counts && message.mentions(owner);
+        let is_kept = self.kept_place.is_some() && !self.is_away(stamp.time());
+        let row = Self {
             head: Some(stamp),
-            activity: Some(stamp),
             last_id: Some(stamp),
-            last_text: Some(message.preview()),
             last_mine: is_mine,
             unread: self.unread + u64::from(counts),
+            mentions: self.mentions + u64::from(mentions),
+            first_mention: self.first_mention.or(Some(stamp).filter(|_| mentions)),
             ..self
+        };
+        let row = if is_kept { row } else { row.at_place(InboxPlace::active(stamp)) };
+        row.with_preview(message)
+    }
+
+    /// The row at a place in the inbox.
+    fn at_place(self, place: InboxPlace) -> Self {
+        let earlier_place = match place.list() {
+            InboxList::Active => None,
+            _ => {
+                self.activity.clone().filter(|place| place.list() == InboxList::Active).or(self.earlier_place)
+            }
+        };
+        Self { activity: Some(place), earlier_place, ..self }.with_kept_place()
+    }
+
+    /// The row with the place that it keeps when a message arrives.
+    fn with_kept_place(self) -> Self {
+        let place = self.activity.clone();
+        let (kept_place, kept_until) = match (self.list(), self.muted_until) {
+            (Some(InboxList::Pinned), _) => (place, None),
+            (Some(InboxList::Archived), Some(end)) => (place, Some(end)),
+            _ => (None, None),
+        };
+        Self { kept_place, kept_until, ..self }
+    }
+
+    /// The row after its owner has changed their settings with an event that has the id `at`.
+    #[must_use]
+    pub fn with_settings(&self, change: &SettingsChange, at: Stamp) -> Self {
+        let mut row = self.clone();
+        if let Some(mute) = change.muted_until {
+            row.muted_until = mute.map(Mute::end).filter(|end| *end > at.time().millis());
         }
+        row.notify = change.notify.or(row.notify);
+        let list = match (change.pinned, change.archived) {
+            (Some(true), _) => InboxList::Pinned,
+            (_, Some(true)) => InboxList::Archived,
+            (Some(false), _) if row.list() == Some(InboxList::Pinned) => InboxList::Active,
+            (_, Some(false)) if row.is_archived() => InboxList::Active,
+            _ => return row.with_kept_place(),
+        };
+        if row.list() == Some(list) {
+            return row.with_kept_place();
+        }
+        let place = match list {
+            InboxList::Pinned => InboxPlace::pinned(at.time()),
+            InboxList::Archived => InboxPlace::archived(at),
+            InboxList::Active => {
+                let newest = row.last_id.map(InboxPlace::active);
+                newest.or(row.earlier_place.clone()).unwrap_or_else(|| InboxPlace::active(at))
+            }
+        };
+        row.at_place(place)
+    }
+
+    /// The row after it was removed from the inbox, which ends its owner's settings.
+    #[must_use]
+    pub fn hidden(self) -> Self {
+        let (activity, kept_place, kept_until, earlier_place) = Default::default();
+        let (muted_until, notify, unread_from) = Default::default();
+        Self { activity, kept_place, kept_until, earlier_place, muted_until, notify, unread_from, ..self }
+    }
+
+    /// The row with the preview of its last message.
+    #[must_use]
+    pub fn with_preview(self, last: &Message) -> Self {
+        Self { last_text: Some(last.preview()), last_kind: Some(last.kind()), ..self }
     }
 
     /// The row with the current name, picture and participant count of the group or room.
@@ -212,11 +356,14 @@ impl Row {
     pub fn shown(&self, conversation: &ConversationId) -> ConversationView {
         let message = |stamp| MessageId { conversation: conversation.clone(), stamp };
         let kind = conversation.kind();
-        let (name, other_user_name) = if kind == ConversationKind::Direct {
-            (None, self.name.clone())
-        } else {
-            (self.name.clone(), None)
+        let name = self.name.clone().filter(|_| kind != ConversationKind::Direct);
+        let other_user_name = match (&self.peer, &self.name) {
+            (Some(_), _) if self.peer_deleted => DELETED_USER.to_owned(),
+            (_, Some(name)) => name.to_string(),
+            (Some(peer), None) => peer.to_string(),
+            (None, None) => conversation.to_string(),
         };
+        let last_kind = self.last_kind.unwrap_or(MessageKind::Text);
         ConversationView {
             conversation_id: conversation.clone(),
             kind,
@@ -225,31 +372,58 @@ impl Row {
             other_user_name,
             photo_url: self.picture.clone(),
             last_message: self.last_text.clone(),
+            last_message_kind: self.last_id.map(|_| last_kind),
             last_message_id: self.last_id.map(message),
-            last_message_at: self.last_id.map(Stamp::time),
+            last_message_at: self.last_id.or_else(|| self.created()).map(Stamp::time),
             last_message_from_me: self.last_id.is_some() && self.last_mine,
             unread_count: self.unread,
             counted_to: self.head.map(message),
             last_read_message_id: self.read.map(message),
             participant_count: if kind == ConversationKind::Direct { 2 } else { self.participant_count },
             is_admin: self.admin,
+            mention_count: self.mentions,
+            first_mention_id: self.first_mention.map(message),
+            marked_unread: self.unread_from.is_some(),
+            muted_until: self.muted_until.map(Mute::ending),
+            notify: self.notify_level(kind),
+            pinned_at: self.activity.as_ref().and_then(InboxPlace::pinned_at),
+            is_archived: self.is_archived(),
         }
+    }
+
+    /// The messages of a conversation of this kind that lead to notifications.
+    #[must_use]
+    pub fn notify_level(&self, kind: ConversationKind) -> NotifyLevel {
+        let default = if kind == ConversationKind::Room { NotifyLevel::Mentions } else { NotifyLevel::All };
+        self.notify.unwrap_or(default)
+    }
+
+    /// When a row without messages was made.
+    fn created(&self) -> Option<Stamp> {
+        self.earlier_place.as_ref().or(self.activity.as_ref()).and_then(InboxPlace::stamp)
     }
 }
 
 /// A conversation, as the user's inbox shows it.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 #[schemars(rename = "Conversation")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a separate field of the API")]
 pub struct ConversationView {
     conversation_id: ConversationId,
     #[serde(rename = "type")]
     kind: ConversationKind,
     name: Option<Name>,
     other_user_id: Option<UserId>,
-    other_user_name: Option<Name>,
+    /// Never null. In a direct conversation: the other user's name, else their username, else their id; `Deleted user`
+    /// if their account was deleted. Otherwise the name of the group or room.
+    other_user_name: String,
     photo_url: Option<Picture>,
+    /// The first 100 characters of the last message. If it has no text: the name of its attachment.
     last_message: Option<String>,
+    /// Null if there is no message.
+    last_message_kind: Option<MessageKind>,
     last_message_id: Option<MessageId>,
+    /// Without a message, when the row was made.
     last_message_at: Option<Timestamp>,
     last_message_from_me: bool,
     unread_count: u64,
@@ -257,6 +431,17 @@ pub struct ConversationView {
     last_read_message_id: Option<MessageId>,
     participant_count: u64,
     is_admin: bool,
+    /// The unread messages that mention the user.
+    mention_count: u64,
+    /// The oldest of them.
+    first_mention_id: Option<MessageId>,
+    /// Whether the user has marked messages as unread, and nothing as read since.
+    marked_unread: bool,
+    /// Null if the conversation was never muted. The time may have passed.
+    muted_until: Option<Mute>,
+    notify: NotifyLevel,
+    pinned_at: Option<Timestamp>,
+    is_archived: bool,
 }
 
 /// The data that all participants of a group or room share, as the store holds it beside its key.
@@ -335,7 +520,7 @@ impl Meta {
         Row {
             name: Some(self.name.clone()),
             picture: self.picture.clone(),
-            activity: Some(at),
+            activity: Some(InboxPlace::active(at)),
             cleared: self.newest_message,
             participant_count: self.participant_count,
             latest_event: Some(at.plus(1)),

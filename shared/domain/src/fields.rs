@@ -1,8 +1,16 @@
 //! Request bodies that are accepted as JSON and as a form.
 
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
 
 use crate::error::Error;
+
+/// Deserializes a field that is present, so that null differs from a missing field.
+pub(crate) fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    from: D,
+) -> Result<Option<T>, D::Error> {
+    T::deserialize(from).map(Some)
+}
 
 /// A request body that can be parsed from a JSON object or a form.
 pub trait FromFields: Sized {

@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::attachment::FileKind;
+
 /// A kind of content that a search can ask for with `has:`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -68,22 +70,28 @@ pub fn has_link(text: &str) -> bool {
     })
 }
 
-/// Whether an attachment is an image, a video or a sound, by its type or, without one, by the end of its address.
+/// What an attachment elsewhere is, by its type or, without one, by the end of its address.
 #[must_use]
-pub(crate) fn media_of(url: &str, kind: Option<&str>) -> Option<&'static str> {
-    const ENDINGS: [(&str, &[&str]); 3] = [
-        ("image", &["avif", "bmp", "gif", "heic", "jpeg", "jpg", "png", "svg", "webp"]),
-        ("video", &["avi", "m4v", "mkv", "mov", "mp4", "webm"]),
-        ("audio", &["aac", "flac", "m4a", "mp3", "oga", "ogg", "opus", "wav"]),
+pub(crate) fn kind_of_link(url: &str, described: Option<&str>) -> FileKind {
+    const ENDINGS: [(FileKind, &[&str]); 3] = [
+        (FileKind::Image, &["avif", "bmp", "gif", "heic", "jpeg", "jpg", "png", "svg", "webp"]),
+        (FileKind::Video, &["avi", "m4v", "mkv", "mov", "mp4", "webm"]),
+        (FileKind::Audio, &["aac", "flac", "m4a", "mp3", "oga", "ogg", "opus", "wav"]),
     ];
-    if let Some(kind) = kind {
-        let kind = kind.trim_start().to_ascii_lowercase();
-        let media = ENDINGS.iter().map(|(media, _)| *media).find(|media| kind.starts_with(media));
-        return media.or_else(|| kind.starts_with("voice").then_some("audio"));
+    if let Some(described) = described {
+        return match described.trim_start().to_ascii_lowercase() {
+            kind if kind.starts_with("image") => FileKind::Image,
+            kind if kind.starts_with("video") => FileKind::Video,
+            kind if kind.starts_with("audio") => FileKind::Audio,
+            kind if kind.starts_with("voice") => FileKind::Voice,
+            _ => FileKind::File,
+        };
     }
     let path = url.split(['?', '#']).next().unwrap_or_default();
-    let ending = path.rsplit('/').next()?.rsplit_once('.')?.1.to_ascii_lowercase();
-    ENDINGS.iter().find(|(_, endings)| endings.contains(&ending.as_str())).map(|(media, _)| *media)
+    let name = path.rsplit('/').next().unwrap_or_default();
+    let ending = name.rsplit_once('.').map(|(_, ending)| ending.to_ascii_lowercase()).unwrap_or_default();
+    let known = ENDINGS.iter().find(|(_, endings)| endings.contains(&ending.as_str()));
+    known.map_or(FileKind::File, |(kind, _)| *kind)
 }
 
 #[cfg(test)]
@@ -101,12 +109,13 @@ mod tests {
     }
 
     #[test]
-    fn the_type_of_an_attachment_decides_before_its_address() {
-        assert_eq!(media_of("https://a.example/x", Some("image/png")), Some("image"));
-        assert_eq!(media_of("https://a.example/x.png", Some("application/pdf")), None);
-        assert_eq!(media_of("https://a.example/x.PNG?size=1", None), Some("image"));
-        assert_eq!(media_of("https://a.example/x.pdf", None), None);
-        assert_eq!(media_of("https://a.example/x", Some("Voice")), Some("audio"));
+    fn the_type_of_a_link_decides_before_its_address() {
+        assert_eq!(kind_of_link("https://a.example/x", Some("image/png")), FileKind::Image);
+        assert_eq!(kind_of_link("https://a.example/x.png", Some("application/pdf")), FileKind::File);
+        assert_eq!(kind_of_link("https://a.example/x.PNG?size=1", None), FileKind::Image);
+        assert_eq!(kind_of_link("https://a.example/x.pdf", None), FileKind::File);
+        assert_eq!(kind_of_link("https://a.example", None), FileKind::File);
+        assert_eq!(kind_of_link("https://a.example/x", Some("Voice")), FileKind::Voice);
     }
 
     #[test]

@@ -134,7 +134,7 @@ const CONVERSATION_BYTES: usize = 18;
 const CONVERSATION_LENGTH: usize = 25;
 
 /// The type of a conversation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[schemars(rename = "ConversationType")]
 pub enum ConversationKind {
@@ -144,6 +144,18 @@ pub enum ConversationKind {
     Group,
     /// Open to every user.
     Room,
+}
+
+impl ConversationKind {
+    /// The first letter of the ids of such conversations.
+    #[must_use]
+    pub fn letter(self) -> char {
+        match self {
+            Self::Direct => 'd',
+            Self::Group => 'g',
+            Self::Room => 'r',
+        }
+    }
 }
 
 /// A digest of some users, the same in every order.
@@ -342,6 +354,33 @@ impl FromStr for MessageId {
 }
 
 impl fmt::Display for MessageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.conversation, self.stamp)
+    }
+}
+
+/// A file's id: the id of the conversation that it was sent to and a stamp of its own.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "String", into = "String")]
+#[schemars(extend("pattern" = "^[dgr][-0-9A-Z_a-z]{24}[-0-9A-Z_a-z]{8}[R-U][-0-9A-Z_a-z][159DHLPTXaeimquy][-0-9A-Z_a-z]{10}[-FVk]$"))]
+pub struct FileId {
+    /// The conversation whose participants see the file.
+    pub conversation: ConversationId,
+    /// Tells the file from others.
+    pub stamp: Stamp,
+}
+text_form!(FileId);
+
+impl FromStr for FileId {
+    type Err = MalformedId;
+    fn from_str(text: &str) -> Result<Self, MalformedId> {
+        let malformed = |_| MalformedId("not a file's id");
+        let MessageId { conversation, stamp } = text.parse().map_err(malformed)?;
+        Ok(Self { conversation, stamp })
+    }
+}
+
+impl fmt::Display for FileId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}{}", self.conversation, self.stamp)
     }

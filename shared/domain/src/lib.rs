@@ -5,8 +5,10 @@
 
 pub mod account;
 pub mod address;
+pub mod attachment;
 pub mod caller;
 pub mod conversation;
+pub mod custom;
 pub mod delivery;
 pub mod error;
 pub mod event;
@@ -15,13 +17,16 @@ pub mod has;
 pub mod id;
 pub mod invisible;
 pub mod limits;
+pub mod links;
 pub mod message;
 pub mod name;
 pub mod page_size;
 pub mod people;
 pub mod presence;
+pub mod reactions;
 pub mod search;
 pub mod session;
+pub mod settings;
 pub mod text;
 pub mod time;
 pub mod user;

@@ -6,6 +6,7 @@ use std::ops::Range;
 
 use crate::has::{Has, HasSet};
 use crate::id::{ConversationId, Stamp, UserId};
+use crate::invisible::{bidi_class, modifier_class};
 use crate::message::Message;
 use crate::text::{PHRASE_MARKS, TextQuery, Word, is_dash};
 use crate::time::Timestamp;
@@ -25,21 +26,38 @@ pub struct SearchQuery {
     pub after: Option<Timestamp>,
     /// What the message must have.
     pub has: HasSet,
+    /// The user whom the message must mention, alone or with everyone.
+    pub mentions: Option<UserId>,
 }
 
+/// A pattern for queries that ask for something: a character that is neither white space, nor a quotation mark, nor
+/// passed over.
+pub const SEARCHED: &str = concat!(
+    r"[^\u0009-\u000D\u0020\u0022\u0085\u00A0\u00AB\u00AD\u00BB\u0640\u1680\u180E\u2000-\u200B\u201C-\u201F\u2028\u2029",
+    r"\u202F\u205F-\u206F\u275D\u3000\u300C-\u300F\u301D-\u301F\uFEFF\uFF02\uFFF0-\uFFF8",
+    "\u{1BCA0}-\u{1BCA3}\u{1D173}-\u{1D17A}",
+    modifier_class!(),
+    bidi_class!(),
+    "]"
+);
+
 /// Parses an RFC 3339 time, or a date, which means its first moment in UTC.
-#[must_use]
-pub fn parse_time(text: &str) -> Option<Timestamp> {
+fn parse_time(text: &str) -> Option<Timestamp> {
     Timestamp::parse(text).or_else(|| Timestamp::parse(&format!("{text}T00:00:00Z")))
 }
 
 /// Parses a sender: a user id, or `me` for the caller.
-#[must_use]
-pub fn parse_sender(text: &str, caller: &UserId) -> Option<UserId> {
+fn parse_sender(text: &str, caller: &UserId) -> Option<UserId> {
     if text.eq_ignore_ascii_case("me") { Some(caller.clone()) } else { text.parse().ok() }
 }
 
 impl SearchQuery {
+    /// All messages that mention a user.
+    #[must_use]
+    pub fn mentioning(user: UserId) -> Self {
+        Self { mentions: Some(user), ..Self::default() }
+    }
+
     /// Parses the text of a query.
     #[must_use]
     pub fn parse(query: &str, caller: &UserId) -> Self {
@@ -67,6 +85,12 @@ impl SearchQuery {
             }
         }
         parsed.text = TextQuery::of(&words);
+        if parsed.is_empty() {
+            // It excludes nothing that shows, so its dashes are words.
+            let words = query.split(PHRASE_MARKS).flat_map(str::split_whitespace);
+            let word = |text| Word { text, is_phrase: false, is_excluded: false };
+            parsed.text = TextQuery::of(&words.map(word).collect::<Vec<_>>());
+        }
         parsed
     }
 
@@ -111,9 +135,9 @@ impl SearchQuery {
     /// Whether it asks for nothing.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        let Self { text, from, within, before, after, has } = self;
-        let no_filter = from.is_empty() && within.is_empty() && before.is_none() && after.is_none();
-        no_filter && text.is_empty() && *has == HasSet::default()
+        let Self { text, from, within, before, after, has, mentions } = self;
+        let no_bound = within.is_empty() && before.is_none() && after.is_none();
+        no_bound && from.is_empty() && mentions.is_none() && text.is_empty() && *has == HasSet::default()
     }
 
     /// Whether no message can meet it: it asks for two senders, or for two conversations.
@@ -135,10 +159,19 @@ impl SearchQuery {
         self.after.map(|time| Stamp::first_of(Timestamp::from_millis(time.millis() + 1)).previous())
     }
 
-    /// Whether a sender and what a message has meet the filters.
+    /// Whether the sender of a message, what it has, and whom it mentions meet the filters.
     #[must_use]
-    pub fn admits(&self, sender: &str, has: HasSet) -> bool {
-        self.from.iter().all(|from| from.as_str() == sender) && has.contains(self.has)
+    pub fn admits(&self, sender: &UserId, has: HasSet, mentions: impl Fn(&UserId) -> bool) -> bool {
+        self.from.iter().all(|from| from == sender)
+            && has.contains(self.has)
+            && self.mentions.iter().all(|user| user != sender && mentions(user))
+    }
+
+    /// Whether a message meets the filters, those of time and place aside. Its text is not compared.
+    #[must_use]
+    pub fn admits_message(&self, message: &Message) -> bool {
+        let mentions = |user: &UserId| message.mentions(user);
+        !message.is_deleted() && self.admits(&message.sender, message.has_set(), mentions)
     }
 
     /// Returns where a message matches, as in [`TextQuery::find_in`]; `None` if it does not, or is deleted.
@@ -147,9 +180,7 @@ impl SearchQuery {
         let is_bounded = self.upper_bound().is_none_or(|bound| message.id.stamp < bound)
             && self.lower_bound().is_none_or(|bound| message.id.stamp > bound)
             && self.within.iter().all(|id| *id == message.id.conversation);
-        let is_sought = is_bounded && !message.is_deleted();
-        (is_sought && self.admits(message.sender.as_str(), message.has_set()))
-            .then(|| self.text.find_in(&message.content.text))?
+        (is_bounded && self.admits_message(message)).then(|| self.text.find_in(&message.content.text))?
     }
 }
 
@@ -198,11 +229,24 @@ mod tests {
     }
 
     #[test]
+    fn the_pattern_says_what_asks_for_something() {
+        let pattern = jsonschema::validator_for(&serde_json::json!({"pattern": SEARCHED})).unwrap();
+        for c in '\0'..=char::MAX {
+            for query in [c.to_string(), format!("-{c}"), format!("\"{c}")] {
+                let asks = !parse(&query).is_empty();
+                assert_eq!(pattern.is_valid(&serde_json::json!(query)), asks, "{query:?}");
+            }
+        }
+    }
+
+    #[test]
     fn a_query_that_asks_for_nothing_is_empty() {
-        for query in ["", "   ", "\"\"", "\" \"", "\u{200b}", "-\u{200b}"] {
+        for query in ["", "   ", "\"\"", "\" \"", "\u{200b}", "«\u{ad} »"] {
             assert!(parse(query).is_empty(), "{query:?}");
         }
-        for query in ["a", "-a", "has:link", "from:me", "after:2026-01-01"] {
+        for query in
+            ["a", "-a", "-\u{200b}", "-\"\"", "- \"\u{200b}\"", "has:link", "from:me", "after:2026-01-01"]
+        {
             assert!(!parse(query).is_empty(), "{query:?}");
         }
     }

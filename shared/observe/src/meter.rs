@@ -9,7 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use domain::error::Error;
-use domain::id::{ConversationId, MessageId, UserId};
+use domain::id::{ConversationId, FileId, MessageId, UserId};
+use domain::reactions::Emoji;
 use domain::time::Timestamp;
 use serde_json::Value;
 
@@ -152,6 +153,18 @@ impl Noted for UserId {
 impl Noted for ConversationId {
     fn fields(&self) -> Vec<(&'static str, String)> {
         vec![("conversation", self.to_string())]
+    }
+}
+
+impl Noted for FileId {
+    fn fields(&self) -> Vec<(&'static str, String)> {
+        vec![("file", self.to_string())]
+    }
+}
+
+impl Noted for Emoji {
+    fn fields(&self) -> Vec<(&'static str, String)> {
+        Vec::new()
     }
 }
 

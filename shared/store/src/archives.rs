@@ -4,13 +4,14 @@
 //! or edited leaves the archives by itself, no later than a deleted text leaves its recovery item. An index changes only
 //! on the condition that it is as it was read, so of two searches that build at once one wins.
 //!
-//! Invariant: an edit or a restore leaves a mark in the conversation, in its own transaction. A pack names the marks that
-//! it was built after, so a search knows which messages of a pack to read again.
+//! Invariant: an edit of a text or of mentions, and a restore, leave a mark in the conversation, in their own transaction.
+//! A pack names the marks that it was built after, so a search knows which messages of a pack to read again.
 
 use std::collections::HashMap;
 
 use domain::error::Error;
 use domain::id::{self, ConversationId, MessageId, Stamp, UserId};
+use domain::message::{Content, Message};
 use domain::time::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize, Serializer};
@@ -111,6 +112,20 @@ impl Serialize for Bytes {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_bytes(&self.0)
     }
+}
+
+/// Marks an edited message, if the edit changes what a search compares.
+pub(crate) fn mark_of_edit(
+    before: &Message,
+    after: &Message,
+    now: Timestamp,
+) -> Result<Option<Write>, Error> {
+    let compared = |message: &Message| {
+        let Content { text, mentions, mention_all, .. } = message.content.clone();
+        (text, mentions, mention_all)
+    };
+    let is_changed = compared(before) != compared(after);
+    is_changed.then(|| mark(&after.id, after.version, now)).transpose()
 }
 
 /// Marks a message as edited or restored, after which it has this version.

@@ -115,9 +115,9 @@ impl Store {
                     if row.name_version < profile.version {
                         write =
                             profiles::name_row(write, profile).if_still("activity", row.activity.as_ref());
-                        let event = profiles::renaming(&conversation, profile);
+                        let event = profiles::renaming(&conversation, peer, profile);
                         let event = OutgoingEvent::new(owner.clone(), self.clock.stamp(), event);
-                        writes.extend(row.activity.map(|_| queue::enqueue(&event)).transpose()?);
+                        writes.extend(row.activity.as_ref().map(|_| queue::enqueue(&event)).transpose()?);
                     }
                 }
                 // With the other block as it was read, it is right to copy the names, or not to.

@@ -1,7 +1,7 @@
-//! Inbox rows, the number of a user's visible rows, and unread counts.
+//! Inbox rows, and the numbers of a user's rows in the inbox, in the archive and pinned.
 //!
-//! Invariant: a row has `activity` exactly while it is visible, and `TOTALS` counts the visible rows. Both change in
-//! one transaction, so the total is exact. `n > 0` exactly while the row is in the sparse index "unread".
+//! Invariant: a row has `activity` exactly while it is visible, and `TOTALS` counts the visible rows of each list. Both
+//! change in one transaction, so the totals are exact. `n > 0` exactly while the row is in the sparse index "counts".
 
 use async_recursion::async_recursion as boxed;
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -9,24 +9,47 @@ use domain::conversation::Row;
 use domain::delivery::{Delivery, OutgoingEvent};
 use domain::error::Error;
 use domain::event::Event;
-use domain::id::{ConversationId, Stamp, UserId};
+use domain::id::{ConversationId, ConversationKind, UserId};
+use domain::message::Message;
 use domain::name::{Name, Picture};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use domain::settings::{InboxList, MAX_PINNED};
+use serde::Deserialize;
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 
 use crate::client::Store;
 use crate::item::{Attribute, Item, Key, Write, from_item, suffix};
+use crate::messages::Counted;
 use crate::partition;
 use crate::transact::Commit;
 
-/// The index that orders a user's visible rows by latest activity.
-pub(crate) const ACTIVITY: &str = "activity";
+/// The index that orders a user's visible rows by their place in the inbox.
+pub(crate) const INBOX: &str = "inbox";
 /// The sparse index of a user's rows with unread messages.
-pub(crate) const UNREAD: &str = "unread";
-/// The constant sort key of index "unread": a key that changed with the count would cost two writes.
+pub(crate) const COUNTS: &str = "counts";
+/// The sort key of index "counts": a key that changed with the count would cost two writes.
 pub(crate) const UNREAD_MARK: &str = "U";
+/// The sort key of archived rows in index "counts".
+const ARCHIVED_MARK: &str = "A";
+
+/// The attributes that a row loses when its owner removes it from the inbox.
+const ENDING_WITH_THE_ROW: [&str; 15] = [
+    "activity",
+    "place",
+    "place_until",
+    "place_before",
+    "mark",
+    "mute",
+    "level",
+    "unread",
+    "unread_from",
+    "mn",
+    "first_mention",
+    "last_id",
+    "last_text",
+    "last_kind",
+    "last_mine",
+];
 
 /// The row attribute that holds [`Row::latest_event`].
 pub(crate) const LATEST_EVENT: &str = "told";
@@ -44,18 +67,48 @@ pub(crate) fn totals_key(user: &UserId) -> Key {
     Key { pk: partition::of_user(user), sk: "TOTALS".into() }
 }
 
-/// Adds `change` to the number of a user's visible rows.
+/// Adds `change` to the number of rows in a user's inbox.
 pub(crate) fn count_rows(user: &UserId, change: i64) -> Write {
     Write::update(totals_key(user)).add("rows", change)
 }
 
+/// Updates the numbers of a user's rows after one row has moved between the lists of the inbox, or appeared, or
+/// disappeared; `None` if they stay. At most [`MAX_PINNED`] rows can be pinned.
+pub(crate) fn recount(user: &UserId, before: Option<InboxList>, after: Option<InboxList>) -> Option<Write> {
+    let difference = |counts: fn(InboxList) -> bool| {
+        i64::from(after.is_some_and(counts)) - i64::from(before.is_some_and(counts))
+    };
+    let mut write = Write::update(totals_key(user));
+    let changes = [
+        ("rows", difference(|list| list != InboxList::Archived)),
+        ("archived", difference(|list| list == InboxList::Archived)),
+        ("pins", difference(|list| list == InboxList::Pinned)),
+    ];
+    for (name, change) in changes.into_iter().filter(|(_, change)| *change != 0) {
+        write = write.add(name, change);
+        if name == "pins" && change > 0 {
+            write = write.if_below(name, &MAX_PINNED);
+        }
+    }
+    changes.iter().any(|(_, change)| *change != 0).then_some(write)
+}
+
+/// The key of a row in index "counts", while it has unread messages.
+pub(crate) fn mark_of(row: &Row) -> &'static str {
+    if row.is_archived() { ARCHIVED_MARK } else { UNREAD_MARK }
+}
+
+/// The beginning of the sort keys of rows of one type of conversation.
+pub(crate) fn prefix_of(kind: ConversationKind) -> String {
+    format!("C#{}", kind.letter())
+}
+
 /// Writes the differences between two versions of a row, under the conditions of [`unless_changed`].
 pub(crate) fn replace(key: Key, before: &Row, after: &Row) -> Write {
-    let mut write = unless_changed(Write::update(key), before).set("n", &after.unread);
-    write = if after.unread > 0 { write.set("unread", UNREAD_MARK) } else { write.remove("unread") };
+    let mut write = count(unless_changed(Write::update(key), before), after, Counted::by(after));
+    write = replace_place(write, before, after);
     for (name, was, is) in [
         ("head", before.head, after.head),
-        ("activity", before.activity, after.activity),
         ("last_id", before.last_id, after.last_id),
         (LATEST_EVENT, before.latest_event, after.latest_event),
     ] {
@@ -76,6 +129,9 @@ pub(crate) fn replace(key: Key, before: &Row, after: &Row) -> Write {
     if before.last_text != after.last_text {
         write = write.set_or_remove("last_text", after.last_text.as_ref());
     }
+    if before.last_kind != after.last_kind {
+        write = write.set_or_remove("last_kind", after.last_kind.as_ref());
+    }
     if before.last_mine != after.last_mine {
         write = write.set("last_mine", &after.last_mine);
     }
@@ -86,6 +142,32 @@ pub(crate) fn replace(key: Key, before: &Row, after: &Row) -> Write {
         write = write.set_or_remove("picture", after.picture.as_ref());
     }
     write
+}
+
+/// Writes the differences between the places of two versions of a row.
+pub(crate) fn replace_place(mut write: Write, before: &Row, after: &Row) -> Write {
+    for (name, was, is) in [
+        ("activity", &before.activity, &after.activity),
+        ("place_before", &before.earlier_place, &after.earlier_place),
+    ] {
+        if was != is {
+            write = write.set_or_remove(name, is.as_ref());
+        }
+    }
+    let kept = |row: &Row| (row.kept_place.clone(), row.kept_until);
+    if kept(before) == kept(after) { write } else { keep_place(write, after) }
+}
+
+/// Writes the place that a row keeps when a message arrives, and its key in index "counts" then.
+pub(crate) fn keep_place(write: Write, row: &Row) -> Write {
+    let write = write
+        .set_or_remove("place", row.kept_place.as_ref())
+        .set_or_remove("place_until", row.kept_until.as_ref());
+    if row.is_archived() && row.kept_place.is_some() {
+        write.set("mark", ARCHIVED_MARK)
+    } else {
+        write.remove("mark")
+    }
 }
 
 /// Condition: the row exists, and its messages, visibility, watermark, unread count and latest event are as read.
@@ -99,6 +181,21 @@ pub(crate) fn unless_changed(write: Write, row: &Row) -> Write {
         .if_still("cleared", row.cleared.as_ref())
         .if_still(LATEST_EVENT, row.latest_event.as_ref())
         .if_still_number("n", row.unread)
+        .if_still_number("mn", row.mentions)
+}
+
+/// Sets the unread counts of a row.
+pub(crate) fn count(write: Write, row: &Row, counted: Counted) -> Write {
+    let write =
+        write.set("n", &counted.unread).set_or_remove("first_mention", counted.first_mention.as_ref());
+    let mentions = Some(&counted.mentions).filter(|mentions| **mentions > 0);
+    let write = write.set_or_remove("mn", mentions);
+    if counted.unread > 0 { write.set("unread", mark_of(row)) } else { write.remove("unread") }
+}
+
+/// Sets the preview of a row's last message.
+pub(crate) fn show(row: Write, last: &Message) -> Write {
+    row.set("last_text", &last.preview()).set("last_kind", &last.kind())
 }
 
 /// Applies changes of a group or room, under the API's field names, to a row.
@@ -117,119 +214,20 @@ pub(crate) fn conversation_of(item: &Item) -> Result<ConversationId, Error> {
     suffix(item, "sk", "C#")?.parse().map_err(Error::internal)
 }
 
-fn read_row(item: Item) -> Result<(ConversationId, Row), Error> {
+pub(crate) fn read_row(item: Item) -> Result<(ConversationId, Row), Error> {
     Ok((conversation_of(&item)?, from_item(item)?))
 }
 
-/// The position at which a page of the inbox ended.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct InboxPosition {
-    activity: Stamp,
-    conversation: ConversationId,
-}
-
-/// A page of the inbox.
-pub struct InboxPage {
-    /// The rows, most recently active first.
-    pub rows: Vec<(ConversationId, Row)>,
-    /// The position of the next page; `None` at the end.
-    pub next: Option<InboxPosition>,
-    /// The number of all visible rows.
-    pub total: u64,
-}
-
-/// A user's unread counts.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, JsonSchema)]
-#[schemars(rename = "UnreadCount")]
-pub struct Unread {
-    /// Unread messages in all conversations.
-    pub unread_count: u64,
-    /// Conversations with unread messages.
-    pub conversations: u64,
-}
-
-#[derive(Deserialize)]
-struct Totals {
-    /// Missing where the item holds only buckets of rate limits.
-    #[serde(default)]
-    rows: u64,
-}
-
-#[derive(Deserialize)]
-struct UnreadEntry {
-    n: u64,
+/// The numbers of a user's rows.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Totals {
+    /// Rows in the inbox, pinned ones included.
+    pub(crate) rows: u64,
+    pub(crate) archived: u64,
 }
 
 impl Store {
-    /// Returns a page of a user's inbox, most recently active first. It begins after the position `after` and skips
-    /// `offset` rows.
-    ///
-    /// # Errors
-    /// `Unavailable` if the database is unavailable.
-    #[boxed]
-    pub async fn inbox(
-        &self,
-        user: &UserId,
-        after: Option<InboxPosition>,
-        offset: usize,
-        limit: usize,
-    ) -> Result<InboxPage, Error> {
-        let (rows, totals) = tokio::try_join!(
-            self.rows_by_activity(user, after, offset + limit),
-            self.get(totals_key(user), false)
-        )?;
-        let (items, more) = rows;
-        let rows = items.into_iter().skip(offset).map(read_row).collect::<Result<Vec<_>, _>>()?;
-        let end = rows.last().filter(|_| more);
-        let next = end.and_then(|(conversation, row)| {
-            Some(InboxPosition { activity: row.activity?, conversation: conversation.clone() })
-        });
-        let total = totals.map(from_item::<Totals>).transpose()?.map_or(0, |totals| totals.rows);
-        Ok(InboxPage { rows, next, total })
-    }
-
-    /// Reads up to `count` rows from index "activity", and whether there may be more.
-    async fn rows_by_activity(
-        &self,
-        user: &UserId,
-        after: Option<InboxPosition>,
-        count: usize,
-    ) -> Result<(Vec<Item>, bool), Error> {
-        let start = after.map(|position| {
-            let mut start = key(user, &position.conversation).attributes();
-            start.insert("activity".into(), position.activity.attribute());
-            start
-        });
-        let query = self
-            .db
-            .query()
-            .index_name(ACTIVITY)
-            .key_condition_expression("pk = :pk")
-            .expression_attribute_values(":pk", partition::of_user(user).attribute())
-            .scan_index_forward(false)
-            .set_exclusive_start_key(start);
-        self.query_up_to(query, count).await
-    }
-
-    /// Returns a user's unread counts, summed over index "unread".
-    ///
-    /// # Errors
-    /// `Unavailable` if the database is unavailable.
-    #[boxed]
-    pub async fn unread(&self, user: &UserId) -> Result<Unread, Error> {
-        let query = self
-            .db
-            .query()
-            .index_name(UNREAD)
-            .projection_expression("n")
-            .key_condition_expression("pk = :pk")
-            .expression_attribute_values(":pk", partition::of_user(user).attribute());
-        let items = self.query_all(query).await?;
-        let counts = items.into_iter().map(|item| Ok(from_item::<UnreadEntry>(item)?.n));
-        let counts = counts.collect::<Result<Vec<_>, Error>>()?;
-        Ok(Unread { unread_count: counts.iter().sum(), conversations: counts.len() as u64 })
-    }
-
     /// Reads a user's row of a conversation, consistently; `None` if they have none.
     ///
     /// # Errors
@@ -304,21 +302,20 @@ impl Store {
             // The row of a large conversation may lag behind: hide messages that are not fanned out yet as well.
             let last = row.head.max(meta.as_ref().and_then(|meta| meta.newest_message));
             let event_id = self.clock.stamp_above(row.event_floor().max(meta.map(|meta| meta.latest_event)));
-            let hide = Write::update(key(user, conversation))
+            let mut hide = Write::update(key(user, conversation))
                 .set("hidden_at", &event_id)
                 .set_some("cleared", last.as_ref())
                 .set("n", &0u64)
-                .remove("activity")
-                .remove("unread")
-                .remove("last_id")
-                .remove("last_text")
-                .remove("last_mine")
-                .if_present("activity")
+                .if_still("activity", row.activity.as_ref())
                 .if_still("head", row.head.as_ref())
                 .if_still(LATEST_EVENT, row.latest_event.as_ref());
+            for attribute in ENDING_WITH_THE_ROW {
+                hide = hide.remove(attribute);
+            }
             let event = Event::ConversationDeleted { conversation: conversation.clone() };
             let events = vec![OutgoingEvent::new(user.clone(), event_id, event)];
-            let writes = vec![hide, count_rows(user, -1)];
+            let mut writes = vec![hide];
+            writes.extend(recount(user, row.list(), None));
             if let Commit::Done(delivery) = self.commit_and_publish(writes.into(), events, began).await? {
                 return Ok(delivery);
             }

@@ -13,7 +13,9 @@ use aws_sdk_dynamodb::types::{
 use domain::error::Error;
 use domain::id::{ConversationId, MessageId, Stamp, UserId};
 use domain::limits::{RateLimit, Take};
+use domain::message::MessageKind;
 use domain::name::{Name, Picture};
+use domain::settings::{InboxList, InboxPlace, NotifyLevel};
 use domain::time::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -53,7 +55,7 @@ macro_rules! text_attribute {
         }
     )+};
 }
-text_attribute!(str, String, Stamp, UserId, ConversationId, MessageId, Name);
+text_attribute!(str, String, Stamp, UserId, ConversationId, MessageId, Name, InboxPlace);
 
 macro_rules! number_attribute {
     ($($kind:ty),+) => {$(
@@ -83,6 +85,18 @@ impl Attribute for Timestamp {
         self.millis().attribute()
     }
 }
+
+/// Implements [`Attribute`] for kinds that have a name.
+macro_rules! named_attribute {
+    ($($kind:ty),+) => {$(
+        impl Attribute for $kind {
+            fn attribute(&self) -> AttributeValue {
+                AttributeValue::S(self.name().to_owned())
+            }
+        }
+    )+};
+}
+named_attribute!(MessageKind, NotifyLevel);
 
 impl Attribute for Picture {
     fn attribute(&self) -> AttributeValue {
@@ -225,6 +239,27 @@ impl Write {
         self
     }
 
+    /// Sets an attribute to the value of another one or, if the item does not have that, to this value.
+    pub(crate) fn set_from(mut self, name: &str, other: &str, value: &(impl Attribute + ?Sized)) -> Self {
+        let (name, other, value) = (self.name(name), self.name(other), self.value(value.attribute()));
+        self.sets.push(format!("{name} = if_not_exists({other}, {value})"));
+        self
+    }
+
+    /// Sets an attribute to the value of another one, which the item has.
+    pub(crate) fn set_to(mut self, name: &str, other: &str) -> Self {
+        let (name, other) = (self.name(name), self.name(other));
+        self.sets.push(format!("{name} = {other}"));
+        self
+    }
+
+    /// Sets an attribute to the value of another one or, if the item does not have that, of a third one.
+    pub(crate) fn set_to_first(mut self, name: &str, first: &str, second: &str) -> Self {
+        let [name, first, second] = [name, first, second].map(|name| self.name(name));
+        self.sets.push(format!("{name} = if_not_exists({first}, {second})"));
+        self
+    }
+
     /// Adds to a number; a missing one counts as zero.
     pub(crate) fn add(mut self, name: &str, number: i64) -> Self {
         let (name, value) = (self.name(name), self.value(number.attribute()));
@@ -275,6 +310,24 @@ impl Write {
     pub(crate) fn if_below(mut self, name: &str, value: &impl Attribute) -> Self {
         let (name, value) = (self.name(name), self.value(value.attribute()));
         self.conditions.push(format!("(attribute_not_exists({name}) OR {name} < {value})"));
+        self
+    }
+
+    /// Condition: the attribute is between two values, both included.
+    pub(crate) fn if_between(mut self, name: &str, (low, high): (&str, &str)) -> Self {
+        let name = self.name(name);
+        let (low, high) = (self.value(low.attribute()), self.value(high.attribute()));
+        self.conditions.push(format!("{name} BETWEEN {low} AND {high}"));
+        self
+    }
+
+    /// Condition: a message that arrives now does not make the row appear in the inbox, see `Row::is_away`.
+    pub(crate) fn if_not_away(mut self, now: Timestamp) -> Self {
+        let [activity, place, until] = ["activity", "place", "place_until"].map(|name| self.name(name));
+        let lowest = self.value(InboxList::bounds_of_inbox().0.attribute());
+        let now = self.value(now.attribute());
+        self.conditions.push(format!("({activity} >= {lowest} OR attribute_exists({place}))"));
+        self.conditions.push(format!("(attribute_not_exists({until}) OR {until} > {now})"));
         self
     }
 

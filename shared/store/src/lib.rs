@@ -5,7 +5,7 @@
 //! | item | partition key | sort key | file |
 //! | --- | --- | --- | --- |
 //! | profile | `U#user` | `PROFILE` | `profiles.rs` |
-//! | number of a user's visible inbox rows, and rate limits | `U#user` | `TOTALS` | `inbox.rs` |
+//! | numbers of a user's rows in the inbox, archived and pinned, and rate limits | `U#user` | `TOTALS` | `inbox.rs` |
 //! | inbox row | `U#user` | `C#conversation` | `inbox.rs` |
 //! | account of a registered user | `U#user` | `ACCOUNT` | `accounts.rs` |
 //! | guard: reserves a username or an e-mail address, and what it looks like | `N#kind#folded` | `GUARD` | `accounts.rs` |
@@ -27,14 +27,15 @@
 //! | receipt: a move of a read watermark | `C#conversation` | `R#user#stamp` (where the watermark stood before); in a direct conversation `R#0#stamp`, `R#1#stamp` | `moves.rs` |
 //! | group or room | `C#conversation` | `META` | `participants.rs` |
 //! | participant | `C#conversation` | `P#user` | `participants.rs` |
+//! | list of the pinned messages | `C#conversation` | `PINS` | `annotating.rs` |
 //! | content of a deleted message | `C#conversation` | `D#stamp` | `deleting.rs` |
 //! | name of a room, and its entry in the list of rooms; what the name looks like | `ROOMS` | `N#name#digest` | `room_names.rs` |
 //! | entry of a large conversation's change log | `C#conversation` | `L#number` | `change_log.rs` |
 //! | checkpoint of the fan-out of that log | `C#conversation` | `FANOUT` | `change_log.rs` |
 //! | send key: the idempotency key of a send | `C#conversation` | `K#user#client_message_id` | `sending.rs` |
 //!
-//! Index "activity" (`pk`, `activity`) orders the visible rows; index "unread" (`pk`, `unread`) holds the rows with
-//! unread messages. In AWS both lag behind the table, so nothing that must be exact relies on them alone.
+//! Index "inbox" (`pk`, `activity`) orders the visible rows; index "counts" (`pk`, `unread`) holds the rows with unread
+//! messages. In AWS both lag behind the table, so nothing that must be exact relies on them alone.
 //!
 //! Invariant: only this crate formats keys, so a key has one format everywhere. Every change commits in one
 //! transaction, so it takes effect entirely or not at all; the fan-out of a large conversation, and of a new name to
@@ -46,6 +47,7 @@
 
 mod account_changes;
 mod accounts;
+mod annotating;
 mod archives;
 mod attempts;
 mod backoff;
@@ -65,10 +67,12 @@ mod failure;
 mod fan_out;
 mod groups;
 mod inbox;
+mod inbox_pages;
 mod item;
 #[cfg(test)]
 mod keys;
 mod membership;
+mod mentions;
 mod messages;
 mod metering;
 mod moves;
@@ -92,12 +96,14 @@ mod search_sources;
 mod searching;
 mod sending;
 mod sessions;
+mod settings;
 pub mod table;
 mod transact;
 mod typing;
 mod user_archive;
 
 pub use accounts::Registered;
+pub use annotating::Pinned;
 pub use blocks::Blocked;
 pub use buckets::Admission;
 pub use change_log::{LOG, Task};
@@ -108,7 +114,7 @@ pub use details::Details;
 pub use directory::PeoplePosition;
 pub use fan_out::{ChangeBatch, FannedOut};
 pub use groups::NewGroup;
-pub use inbox::{InboxPage, InboxPosition, Unread};
+pub use inbox_pages::{InboxFilter, InboxPage, InboxPosition, Unread};
 pub use messages::PageBounds;
 pub use opening::Opened;
 pub use overview::{Overview, ParticipantView};

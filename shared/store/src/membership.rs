@@ -359,9 +359,7 @@ impl Store {
                 .if_still("activity", row.activity.as_ref())
                 .if_still(inbox::LATEST_EVENT, row.latest_event.as_ref()),
         ];
-        if row.activity.is_some() {
-            writes.push(inbox::count_rows(leaver, -1));
-        }
+        writes.extend(inbox::recount(leaver, row.list(), None));
         let gone = Event::ConversationDeleted { conversation: conversation.clone() };
         let mut events = vec![
             OutgoingEvent::new(leaver.clone(), at.plus(1), left.clone()),

@@ -26,7 +26,7 @@ pub(crate) struct Appeared {
 pub(crate) struct ConversationNews {
     /// The messages that were edited or restored.
     pub(crate) edited: BTreeSet<Stamp>,
-    /// The newest message that was sent.
+    /// The newest message that was sent or edited.
     pub(crate) newest: Option<Stamp>,
     /// The row has appeared.
     pub(crate) appeared: Option<Appeared>,
@@ -52,16 +52,18 @@ impl News {
         news.newest = news.newest.max(Some(id.stamp));
     }
 
+    /// Adds a changed message. It also counts as sent, because a deletion removes the event of the send.
+    fn add_edit(&mut self, id: MessageId) {
+        self.of(id.conversation.clone()).edited.insert(id.stamp);
+        self.add_message(id);
+    }
+
     fn add(&mut self, event: QueuedEvent) {
         match event {
             QueuedEvent::Created { created: id, .. } => self.add_message(id),
-            QueuedEvent::Updated { updated: MessageId { conversation, stamp }, .. } => {
-                self.of(conversation).edited.insert(stamp);
-            }
+            QueuedEvent::Updated { updated: id, .. } => self.add_edit(id),
             QueuedEvent::Whole(Event::MessageCreated { message, .. }) => self.add_message(message.id),
-            QueuedEvent::Whole(Event::MessageUpdated { message, .. }) => {
-                self.of(message.id.conversation).edited.insert(message.id.stamp);
-            }
+            QueuedEvent::Whole(Event::MessageUpdated { message, .. }) => self.add_edit(message.id),
             QueuedEvent::Whole(Event::ConversationCreated { conversation, row }) => {
                 let news = self.of(conversation);
                 let above = news.appeared.map_or(row.cleared, |known| known.above.min(row.cleared));

@@ -8,6 +8,7 @@ use domain::error::Error;
 use domain::event::Event;
 use domain::id::{ConversationId, UserId};
 use domain::limits;
+use domain::settings::InboxPlace;
 use tokio::time::Instant;
 
 use crate::client::Store;
@@ -80,7 +81,8 @@ impl Store {
             let before = row.clone();
             let at = self.clock.stamp_above(before.as_ref().and_then(Row::event_floor));
             let new = || Row::between(peer, peer_profile);
-            let row = Row { activity: Some(at), latest_event: Some(at.plus(1)), ..row.unwrap_or_else(new) };
+            let activity = Some(InboxPlace::active(at));
+            let row = Row { activity, latest_event: Some(at.plus(1)), ..row.unwrap_or_else(new) };
             let count = inbox::count_rows(&caller.user, 1);
             let mut transaction = Transaction::new();
             transaction.add(Target::Totals, self.limit(count, &limits::CONVERSATIONS, bucket_full_at)?);

@@ -3,6 +3,8 @@
 //! Invariant: a pack only proposes candidates. It never decides what a user may see or what a message says now: each
 //! candidate is compared with the message itself before it becomes a hit.
 
+use std::collections::HashMap;
+
 use domain::has::HasSet;
 use domain::id::{ConversationId, Stamp, UserId};
 use domain::message::Message;
@@ -18,6 +20,10 @@ const MAX_PACKED: usize = 390 * 1024;
 const MAX_PLAIN: usize = 4 * 1024 * 1024;
 /// The level of compression: 24 ms for 1 MB of chat, to 27% of its size.
 const LEVEL: i32 = 9;
+/// In the byte that says what a message has: it mentions every participant.
+const MENTIONS_ALL: u8 = 0x80;
+/// In the same byte: it mentions some users, who are listed.
+const MENTIONS_SOME: u8 = 0x40;
 /// The first byte of a pack. A pack of another format counts as missing.
 const FORMAT: u8 = 1;
 
@@ -27,6 +33,10 @@ pub(crate) struct Entry {
     pub(crate) stamp: Stamp,
     pub(crate) sender: UserId,
     pub(crate) has: HasSet,
+    /// Whether it mentions every participant.
+    pub(crate) mention_all: bool,
+    /// The users whom it mentions.
+    pub(crate) mentions: Vec<UserId>,
     /// The folded text.
     pub(crate) text: String,
 }
@@ -34,7 +44,14 @@ pub(crate) struct Entry {
 impl Entry {
     /// A message with its folded text.
     pub(crate) fn of(message: &Message, text: String) -> Self {
-        Self { stamp: message.id.stamp, sender: message.sender.clone(), has: message.has_set(), text }
+        Self {
+            stamp: message.id.stamp,
+            sender: message.sender.clone(),
+            has: message.has_set(),
+            mention_all: message.content.mention_all,
+            mentions: message.content.mentions.clone(),
+            text,
+        }
     }
 }
 
@@ -67,9 +84,14 @@ pub(crate) struct Pack {
     /// The segments without their entries, each with the number of its first entry.
     segments: Vec<(Segment, usize)>,
     stamps: Vec<Stamp>,
-    senders: Vec<UserId>,
+    /// Those who sent messages or are mentioned.
+    users: Vec<UserId>,
     sent_by: Vec<usize>,
     has: Vec<HasSet>,
+    /// Whether each entry mentions every participant.
+    mention_all: Vec<bool>,
+    /// The users whom entries mention, of those that mention some.
+    mentions: HashMap<usize, Vec<usize>>,
     /// The texts, each followed by a line break.
     texts: String,
     /// Where each text ends.
@@ -105,13 +127,15 @@ fn write_plain(segments: &[Segment], applied: &Applied, precision: Precision) ->
         plain.number(u64::from(*version));
     }
     let entries = || segments.iter().flat_map(|segment| &segment.entries);
-    let mut senders: Vec<&UserId> = entries().map(|entry| &entry.sender).collect();
-    senders.sort_unstable();
-    senders.dedup();
-    plain.number(senders.len() as u64);
-    for sender in &senders {
-        plain.text(sender.as_str());
+    let mut users: Vec<&UserId> =
+        entries().flat_map(|entry| entry.mentions.iter().chain([&entry.sender])).collect();
+    users.sort_unstable();
+    users.dedup();
+    plain.number(users.len() as u64);
+    for user in &users {
+        plain.text(user.as_str());
     }
+    let number_of = |user: &UserId| users.binary_search(&user).unwrap_or_default() as u64;
     plain.number(segments.len() as u64);
     for segment in segments {
         plain.text(segment.conversation.as_str());
@@ -133,9 +157,17 @@ fn write_plain(segments: &[Segment], applied: &Applied, precision: Precision) ->
         entries().for_each(|entry| plain.0.extend(&entry.stamp.to_bytes()[6..]));
     }
     for entry in entries() {
-        plain.number(senders.binary_search(&&entry.sender).unwrap_or_default() as u64);
+        plain.number(number_of(&entry.sender));
     }
-    entries().for_each(|entry| plain.0.push(entry.has.0));
+    for Entry { has, mention_all, mentions, .. } in entries() {
+        let all = if *mention_all { MENTIONS_ALL } else { 0 };
+        let some = if mentions.is_empty() { 0 } else { MENTIONS_SOME };
+        plain.0.push(has.0 | all | some);
+    }
+    for Entry { mentions, .. } in entries().filter(|entry| !entry.mentions.is_empty()) {
+        plain.number(mentions.len() as u64);
+        mentions.iter().for_each(|user| plain.number(number_of(user)));
+    }
     for entry in entries() {
         plain.0.extend(entry.text.bytes());
         plain.0.push(b'\n');
@@ -196,6 +228,11 @@ impl<'a> Reader<'a> {
         usize::try_from(self.number()?).ok().filter(|count| *count <= self.0.len())
     }
 
+    /// Reads a number below `bound`.
+    fn index(&mut self, bound: usize) -> Option<usize> {
+        usize::try_from(self.number()?).ok().filter(|index| *index < bound)
+    }
+
     fn signed(&mut self) -> Option<i64> {
         let number = self.number()?;
         let size = i64::try_from(number >> 1).ok()?;
@@ -230,7 +267,7 @@ impl Pack {
         let applied = (0..plain.count()?)
             .map(|_| Some((plain.stamp()?, u32::try_from(plain.number()?).ok()?)))
             .collect::<Option<Applied>>()?;
-        let senders =
+        let users =
             (0..plain.count()?).map(|_| plain.text()?.parse().ok()).collect::<Option<Vec<UserId>>>()?;
         let (mut segments, mut counts, mut first) = (Vec::new(), Vec::new(), 0);
         for _ in 0..plain.count()? {
@@ -261,19 +298,24 @@ impl Pack {
             Precision::Millisecond => Some(Stamp::first_of(Timestamp::from_millis(millis))),
         });
         let stamps = stamps.collect::<Option<Vec<_>>>()?;
-        let sent_by = (0..first)
-            .map(|_| usize::try_from(plain.number()?).ok().filter(|index| *index < senders.len()))
-            .collect::<Option<Vec<_>>>()?;
-        let has = plain.bytes(first)?.iter().map(|bits| HasSet(*bits)).collect();
+        let sent_by = (0..first).map(|_| plain.index(users.len())).collect::<Option<Vec<_>>>()?;
+        let flags = plain.bytes(first)?;
+        let mut mentions = HashMap::new();
+        for (entry, _) in flags.iter().enumerate().filter(|(_, flags)| *flags & MENTIONS_SOME != 0) {
+            let listed = (0..plain.count()?).map(|_| plain.index(users.len()));
+            mentions.insert(entry, listed.collect::<Option<Vec<_>>>()?);
+        }
         let texts = std::str::from_utf8(plain.0).ok()?.to_owned();
         let ends: Vec<usize> = memchr_iter(b'\n', texts.as_bytes()).collect();
         (ends.len() == first).then_some(Self {
             applied,
             segments,
             stamps,
-            senders,
+            users,
             sent_by,
-            has,
+            has: flags.iter().map(|flags| HasSet(flags & !(MENTIONS_ALL | MENTIONS_SOME))).collect(),
+            mention_all: flags.iter().map(|flags| flags & MENTIONS_ALL != 0).collect(),
+            mentions,
             texts,
             ends,
         })
@@ -303,12 +345,19 @@ impl Pack {
     /// Calls `found` for each entry that matches a query, with its number.
     pub(crate) fn find(&self, query: &SearchQuery, mut found: impl FnMut(Found<'_>, usize)) {
         let mut from = 0;
+        // Its number, if the query asks for a mention of a user who is in the list.
+        let sought = query.mentions.as_ref().and_then(|user| self.users.binary_search(user).ok());
         while let Some(at) = query.text.skip(&self.texts, from) {
             let entry = self.ends.partition_point(|end| *end < at);
             let (Some(end), Some(has)) = (self.ends.get(entry), self.has.get(entry)) else { return };
             from = end + 1;
-            let sender = &self.senders[self.sent_by[entry]];
-            if query.admits(sender.as_str(), *has) && query.text.matches(self.text_of(entry)) {
+            let sender = &self.users[self.sent_by[entry]];
+            let mentions = |_: &UserId| {
+                let listed = self.mentions.get(&entry);
+                self.mention_all[entry]
+                    || listed.zip(sought).is_some_and(|(users, sought)| users.contains(&sought))
+            };
+            if query.admits(sender, *has, mentions) && query.text.matches(self.text_of(entry)) {
                 let stamp = self.stamps[entry];
                 found(Found { segment: self.segment_of(entry), sender, stamp }, entry);
             }
@@ -324,8 +373,14 @@ impl Pack {
             segment.entries = (first..end)
                 .map(|entry| Entry {
                     stamp: self.stamps[entry],
-                    sender: self.senders[self.sent_by[entry]].clone(),
+                    sender: self.users[self.sent_by[entry]].clone(),
                     has: self.has[entry],
+                    mention_all: self.mention_all[entry],
+                    mentions: self
+                        .mentions
+                        .get(&entry)
+                        .map(|users| users.iter().map(|user| self.users[*user].clone()).collect())
+                        .unwrap_or_default(),
                     text: self.text_of(entry).to_owned(),
                 })
                 .collect();
@@ -349,6 +404,8 @@ mod tests {
             stamp: stamp(n),
             sender: if n % 3 == 0 { alice.clone() } else { bob.clone() },
             has: HasSet(u8::try_from(n % 4).unwrap()),
+            mention_all: n % 5 == 0,
+            mentions: if n % 4 == 1 { vec![alice.clone(), "zoe".parse().unwrap()] } else { Vec::new() },
             text: domain::text::folded(text),
         });
         Segment {
@@ -366,6 +423,7 @@ mod tests {
             first in prop::collection::vec("[a-c é\n]{0,8}", 0..9),
             second in prop::collection::vec("[a-c é\n]{0,8}", 0..9),
             query in "(-?[a-c]{1,2} ?){0,2}(from:alice|has:link)?",
+            mentioned in prop::option::of(prop::sample::select(vec!["alice", "bob", "zoe", "nobody"])),
             exact: bool,
         ) {
             let segments = [segment("bob", &first), segment("carol", &second)];
@@ -373,7 +431,8 @@ mod tests {
             let precision = if exact { Precision::Exact } else { Precision::Millisecond };
             let pack = Pack::read(&pack(&segments, &applied, precision).unwrap()).unwrap();
             prop_assert!(pack.contains_edit(segments[0].high, 3) && !pack.contains_edit(segments[0].high, 4));
-            let query = SearchQuery::parse(&query, &"alice".parse().unwrap());
+            let mut query = SearchQuery::parse(&query, &"alice".parse().unwrap());
+            query.mentions = mentioned.map(|user| user.parse().unwrap());
             let mut found = Vec::new();
             pack.find(&query, |entry, _| {
                 found.push((entry.segment.conversation.clone(), entry.sender.clone(), entry.stamp));
@@ -381,7 +440,8 @@ mod tests {
             let rounded = |stamp: Stamp| if exact { stamp } else { Stamp::first_of(stamp.time()) };
             let expected: Vec<_> = segments.iter().flat_map(|segment| {
                 let matching = segment.entries.iter().filter(|entry| {
-                    query.admits(entry.sender.as_str(), entry.has) && query.text.matches(&entry.text)
+                    let mentions = |user: &UserId| entry.mention_all || entry.mentions.contains(user);
+                    query.admits(&entry.sender, entry.has, mentions) && query.text.matches(&entry.text)
                 });
                 matching.map(|entry| (segment.conversation.clone(), entry.sender.clone(), rounded(entry.stamp)))
             }).collect();

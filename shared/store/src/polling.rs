@@ -11,7 +11,7 @@ use domain::conversation::Row;
 use domain::error::Error;
 use domain::event::{Event, EventView};
 use domain::id::{ConversationId, MessageId, Stamp, UserId};
-use domain::message::Message;
+use domain::message::{Message, MessageKind};
 use domain::page_size::PageSize;
 use domain::time::Timestamp;
 
@@ -62,8 +62,12 @@ impl Resolved {
 fn resolve(event: QueuedEvent, resolved: &Resolved) -> Option<Event> {
     match event {
         QueuedEvent::Whole(Event::ConversationCreated { conversation, mut row }) => {
-            let last = row.last_id.map(|stamp| MessageId { conversation: conversation.clone(), stamp });
-            row.last_text = last.map(|id| resolved.visible(&id).map_or_else(String::new, Message::preview));
+            if let Some(stamp) = row.last_id {
+                let id = MessageId { conversation: conversation.clone(), stamp };
+                let message = resolved.visible(&id);
+                row.last_text = Some(message.map_or_else(String::new, Message::preview));
+                row.last_kind = Some(message.map_or(MessageKind::Deleted, Message::kind));
+            }
             Some(Event::ConversationCreated { conversation, row })
         }
         QueuedEvent::Whole(event) => Some(event),
@@ -371,7 +375,12 @@ impl Store {
         self.load_messages(user, &missing, &mut resolved).await?;
         let views = queued.into_iter().map(|(id, event)| {
             let event = event.and_then(|event| resolve(event, &resolved));
-            (id, event.filter(|event| !event.is_expired(now)).map(|event| event.shown_to(user, id)))
+            (
+                id,
+                event
+                    .filter(|event| !event.is_expired(now))
+                    .map(|event| event.shown_to(user, id, &self.links)),
+            )
         });
         Ok(views.collect())
     }

@@ -21,6 +21,7 @@ use observe::metrics::Metric;
 use tokio::time::Instant;
 
 use crate::client::Store;
+use crate::inbox_pages::InboxFilter;
 use crate::item::{Key, Write, from_item, text};
 use crate::profiles::account_deleted;
 use crate::{connections, inbox, partition, profiles};
@@ -266,7 +267,7 @@ impl Store {
         let (mut peers, mut after) = (Vec::new(), None);
         // The inbox also contains groups and rooms, which have no peer.
         loop {
-            let page = self.inbox(user, after, 0, MAX_PEERS).await?;
+            let page = self.inbox(user, InboxFilter::default(), after, 0, MAX_PEERS).await?;
             peers.extend(page.rows.into_iter().filter_map(|(_, row)| row.peer));
             after = page.next;
             if after.is_none() || peers.len() >= MAX_PEERS {

@@ -8,11 +8,12 @@
 
 use async_recursion::async_recursion as boxed;
 use domain::caller::Caller;
-use domain::conversation::Row;
+use domain::conversation::{DELETED_USER, Row};
 use domain::delivery::OutgoingEvent;
 use domain::error::Error;
 use domain::event::Event;
 use domain::id::{ConversationId, UserId};
+use domain::name::Picture;
 use domain::time::Timestamp;
 use domain::user::{Profile, ProfileChange};
 use futures_util::stream::{self, StreamExt};
@@ -36,6 +37,12 @@ pub(crate) fn key(user: &UserId) -> Key {
     Key { pk: partition::of_user(user), sk: "PROFILE".into() }
 }
 
+/// A profile before and after a change.
+pub(crate) struct Revision {
+    pub(crate) before: Profile,
+    pub(crate) after: Profile,
+}
+
 impl Store {
     /// Returns the caller's profile. Creates it from the token if there is none, and updates it from the token unless
     /// the caller registered here, or has changed the profile too often.
@@ -45,18 +52,42 @@ impl Store {
     #[boxed]
     pub async fn ensure_user(&self, caller: &Caller) -> Result<Profile, Error> {
         let first = || first_of(caller, self.clock.now());
-        self.revise(&caller.user, first, |profile| profile.refreshed(caller), true).await.and_then(undeleted)
+        let revision = self.revise(&caller.user, first, |profile| profile.refreshed(caller), true).await?;
+        undeleted(revision.after)
     }
 
-    /// Changes the caller's profile and returns it. If there are more than 100 peers, the fan-out copies the name to the
+    /// Creates the profile of a caller who has none, from the token. Changes no profile.
+    ///
+    /// # Errors
+    /// `Unavailable` if the database is unavailable.
+    #[boxed]
+    pub async fn make_known(&self, caller: &Caller) -> Result<(), Error> {
+        // Users who registered here have a profile until they delete their account.
+        if caller.session.is_some() {
+            return Ok(());
+        }
+        let writes = create(&caller.user, &Profile::of(caller, self.clock.now()))?;
+        self.commit(writes.into(), Instant::now()).await.map(|_| ())
+    }
+
+    /// Changes the caller's profile and returns it, with the picture that the change has replaced. If there
+    /// are more than 100 peers, the fan-out copies the name to the
     /// others.
     ///
     /// # Errors
     /// `NotAuthenticated` if the caller registered here and the account was deleted.
     #[boxed]
-    pub async fn change_profile(&self, caller: &Caller, change: &ProfileChange) -> Result<Profile, Error> {
+    pub async fn change_profile(
+        &self,
+        caller: &Caller,
+        change: &ProfileChange,
+    ) -> Result<(Profile, Option<Picture>), Error> {
         let first = || first_of(caller, self.clock.now());
-        self.revise(&caller.user, first, |profile| profile.changed(change), false).await.and_then(undeleted)
+        let Revision { before, after } =
+            self.revise(&caller.user, first, |profile| profile.changed(change), false).await?;
+        let after = undeleted(after)?;
+        let replaced = before.picture.filter(|before| after.picture.as_ref() != Some(before));
+        Ok((after, replaced))
     }
 
     /// Returns a user's profile, by an eventually consistent read; `None` if there is no such user.
@@ -78,13 +109,14 @@ impl Store {
         first: impl Fn() -> Result<Profile, Error>,
         change: impl Fn(&Profile) -> Profile,
         is_limited: bool,
-    ) -> Result<Profile, Error> {
+    ) -> Result<Revision, Error> {
         let began = Instant::now();
         loop {
             let Some(item) = self.get(key(user), true).await? else {
-                let profile = change(&first()?);
-                if let Commit::Done(()) = self.commit(create(user, &profile)?.into(), began).await? {
-                    return Ok(profile);
+                let before = first()?;
+                let after = change(&before);
+                if let Commit::Done(()) = self.commit(create(user, &after)?.into(), began).await? {
+                    return Ok(Revision { before, after });
                 }
                 continue;
             };
@@ -92,7 +124,7 @@ impl Store {
             let changed = change(&current);
             let is_refused = changed != current && is_limited && !self.may_change_profile(user).await?;
             let next = if changed == current || is_refused {
-                current
+                current.clone()
             } else {
                 let (version, spread_to) = (current.version + 1, None);
                 let next = Profile { version, spreading: true, spread_to, ..changed };
@@ -105,13 +137,13 @@ impl Store {
                 next
             };
             if !next.spreading {
-                return Ok(next);
+                return Ok(Revision { before: current, after: next });
             }
             let next = self.spread(user, next).await?;
             if next.spreading {
                 self.put(change_log::rename_key(user, next.version), &Handover::at(self.clock.now())).await?;
             }
-            return Ok(next);
+            return Ok(Revision { before: current, after: next });
         }
     }
 
@@ -188,7 +220,7 @@ impl Store {
             let own = Write::update(inbox::key(user, conversation)).set("owner_deleted", &true);
             vec![row.set("peer_deleted", &true), own.if_present("pk")]
         };
-        let event = renaming(conversation, profile);
+        let event = renaming(conversation, user, profile);
         let began = Instant::now();
         loop {
             // The event is not pushed: peers find it in their queues.
@@ -277,8 +309,13 @@ pub(crate) fn known_or_created(
 }
 
 /// The event that tells a peer of a new name or picture.
-pub(crate) fn renaming(conversation: &ConversationId, profile: &Profile) -> Event {
-    let changes = [("other_user_name", json!(profile.shown_name())), ("photo_url", json!(profile.picture))];
+pub(crate) fn renaming(conversation: &ConversationId, user: &UserId, profile: &Profile) -> Event {
+    let name = match profile.shown_name() {
+        _ if profile.deleted => DELETED_USER.to_owned(),
+        Some(name) => name.to_string(),
+        None => user.to_string(),
+    };
+    let changes = [("other_user_name", json!(name)), ("photo_url", json!(profile.picture))];
     let changes = changes.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
     Event::ConversationUpdated { conversation: conversation.clone(), changes, version: profile.version }
 }

@@ -20,7 +20,7 @@ use tokio::time::Instant;
 use crate::client::Store;
 use crate::inbox;
 use crate::item::Write;
-use crate::messages::PageBounds;
+use crate::messages::{Counted, PageBounds};
 use crate::moves::{self, Move, direct_range, ending_at, range_of, replace, time_in};
 use crate::participants::{self, Group};
 use crate::profiles::account_deleted;
@@ -314,7 +314,10 @@ impl Store {
                 message_id: read.map(|stamp| MessageId { conversation: conversation.clone(), stamp }),
                 unread_count: unread,
             };
-            let Some(target) = target.filter(|target| !row.has_read(*target)) else {
+            // Marking anything as read also ends what was marked as unread.
+            let target = if row.unread_from.is_some() { target.max(row.read) } else { target };
+            let is_new = |target: &Stamp| row.unread_from.is_some() || !row.has_read(*target);
+            let Some(target) = target.filter(is_new) else {
                 let (watermark, delivery) = (watermark_at(row.read, row.unread), Delivery::default());
                 return Ok(Marked { watermark, moved_at: None, delivery });
             };
@@ -322,22 +325,21 @@ impl Store {
                 // The row was read before the message was sent.
                 continue;
             }
-            let unread = self.count_unread(user, conversation, &row, target, is_large).await?;
-            let unread = unread.ok_or(Error::NotFound("There is no such message."))?;
+            let counted = self.count_unread(user, conversation, &row, target, is_large).await?;
+            let counted = counted.ok_or(Error::NotFound("There is no such message."))?;
+            let unread = counted.unread;
             let at = self.clock.now();
             let (writes, events) =
-                self.read_writes(user, conversation, &row, group.as_ref(), (target, at), unread)?;
+                self.read_writes(user, conversation, &row, group.as_ref(), (target, at), counted)?;
             if let Commit::Done(delivery) = self.commit_and_publish(writes.into(), events, began).await? {
-                return Ok(Marked {
-                    watermark: watermark_at(Some(target), unread),
-                    moved_at: Some(at),
-                    delivery,
-                });
+                let moved_at = (!row.has_read(target)).then_some(at);
+                return Ok(Marked { watermark: watermark_at(Some(target), unread), moved_at, delivery });
             }
         }
     }
 
-    /// The writes and events that move a watermark to `target`, after which `unread` messages are unread.
+    /// The writes and events that move a watermark to `target`, after which this many messages are unread. If it stands there
+    /// already, only the reader learns of it.
     fn read_writes(
         &self,
         user: &UserId,
@@ -345,21 +347,28 @@ impl Store {
         row: &Row,
         group: Option<&Group>,
         (target, at): (Stamp, Timestamp),
-        unread: u64,
+        counted: Counted,
     ) -> Result<(Vec<Write>, Vec<OutgoingEvent>), Error> {
+        let stamp = self.clock.stamp_above(row.event_floor());
         let own_row = Write::update(inbox::key(user, conversation))
             .set("read", &target)
-            .set("n", &unread)
+            .set(inbox::LATEST_EVENT, &stamp)
+            .if_below(inbox::LATEST_EVENT, &stamp)
+            .remove("unread_from")
+            .if_still("unread_from", row.unread_from.as_ref())
             .if_still("head", row.head.as_ref())
             .if_still("read", row.read.as_ref())
             .if_still("cleared", row.cleared.as_ref())
             .if_still_number("n", row.unread)
+            .if_still_number("mn", row.mentions)
             .if_present("pk");
+        let own_row = inbox::count(own_row, row, counted);
         let own_row =
-            if unread == 0 { own_row.remove("unread") } else { own_row.set("unread", inbox::UNREAD_MARK) };
+            if counted.unread == 0 { own_row } else { own_row.if_still("activity", row.activity.as_ref()) };
         let private = row.is_blocked();
         let own_row =
             if private { own_row } else { own_row.if_missing("blocked_by_me").if_missing("blocked_by_peer") };
+        let moves = !row.has_read(target);
         let public_watermark = match &row.peer {
             Some(_) if private => None,
             Some(peer) => {
@@ -374,17 +383,25 @@ impl Store {
         let event = |unread| Event::MessageRead {
             conversation: conversation.clone(),
             user: user.clone(),
-            message: target,
+            message: Some(target),
             at,
             unread,
+            marked_unread: false,
         };
-        let stamp = self.clock.stamp_above(row.event_floor());
         let receipt = moves::receipt(conversation, user, row.peer.as_ref(), (row.read, target), at, private)?;
         // The row of a large conversation may lag behind the target.
-        let counted = Unread { count: unread, head: row.head.max(Some(target)), read: Some(target) };
-        let mut writes = vec![own_row, receipt];
+        let unread = Unread {
+            head: row.head.max(Some(target)),
+            read: Some(target),
+            ..Unread::of(&counted.applied_to(row.clone()))
+        };
+        let mut writes = vec![own_row];
+        let mut events = vec![OutgoingEvent::new(user.clone(), stamp, event(Some(unread)))];
+        if !moves {
+            return Ok((writes, events));
+        }
+        writes.push(receipt);
         writes.extend(public_watermark);
-        let mut events = vec![OutgoingEvent::new(user.clone(), stamp, event(Some(counted)))];
         if let Some(group) = group {
             let membership = Write::check(participants::meta_key(conversation));
             writes.push(membership.if_still("members", Some(&group.meta.membership)));
@@ -411,12 +428,59 @@ impl Store {
             self.group_with_read_events(&id.conversation, false)
         )?;
         let moves_watermark =
-            |row: &Row| row.head >= Some(id.stamp) && !row.has_read(id.stamp) && row.shows(id.stamp);
+            |row: &Row| row.head >= Some(id.stamp) && !row.counts_as_read(id.stamp) && row.shows(id.stamp);
         let known = match row.filter(moves_watermark) {
             Some(row) => Some((row, group)),
             None => Some((self.message_for(user, id).await?.0, group)),
         };
         self.mark(user, &id.conversation, target, known).await
+    }
+
+    /// Marks a message and the later ones as unread, for the user alone: the public watermark stays.
+    ///
+    /// # Errors
+    /// `NotAParticipant` if the user does not take part in its conversation, `NotFound` if the message does not exist
+    /// or is not visible to the user.
+    #[boxed]
+    pub async fn mark_unread(&self, user: &UserId, id: &MessageId) -> Result<Marked, Error> {
+        let (began, conversation) = (Instant::now(), &id.conversation);
+        loop {
+            let (row, _) = self.message_for(user, id).await?;
+            if row.owner_deleted {
+                return Err(account_deleted());
+            }
+            let mut after = Row { unread_from: Some(id.stamp), ..row.clone() };
+            let low = after.counted_from().unwrap_or_else(|| Stamp::first_of(Timestamp::from_millis(0)));
+            let counted = match row.head.filter(|head| *head > low) {
+                Some(head) => self.unread_between(user, conversation, &row, (low, head)).await?,
+                None => Counted::default(),
+            };
+            after = counted.applied_to(after);
+            let message = |stamp| MessageId { conversation: conversation.clone(), stamp };
+            let (message_id, unread_count) = (row.read.map(message), after.unread);
+            let watermark = Watermark { conversation_id: conversation.clone(), message_id, unread_count };
+            if after == row {
+                return Ok(Marked { watermark, moved_at: None, delivery: Delivery::default() });
+            }
+            let at = self.clock.stamp_above(row.event_floor());
+            let own = inbox::unless_changed(Write::update(inbox::key(user, conversation)), &row)
+                .if_still("unread_from", row.unread_from.as_ref())
+                .set("unread_from", &id.stamp)
+                .set(inbox::LATEST_EVENT, &at);
+            let own = inbox::count(own, &row, counted);
+            let event = Event::MessageRead {
+                conversation: conversation.clone(),
+                user: user.clone(),
+                message: row.read,
+                at: at.time(),
+                unread: Some(Unread::of(&after)),
+                marked_unread: true,
+            };
+            let events = vec![OutgoingEvent::new(user.clone(), at, event)];
+            if let Commit::Done(delivery) = self.commit_and_publish(vec![own].into(), events, began).await? {
+                return Ok(Marked { watermark, moved_at: None, delivery });
+            }
+        }
     }
 
     /// Returns who has read a message, and when, in the order of reading. The sender is not included.

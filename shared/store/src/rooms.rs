@@ -260,6 +260,7 @@ impl Store {
             read: group.meta.newest_message,
             last_id: last.map(|stored| stored.message.id.stamp),
             last_text: last.map(|stored| stored.message.preview()),
+            last_kind: last.map(|stored| stored.message.kind()),
             last_mine: last.is_some_and(|stored| stored.message.sender == *user),
             ..group.new_row(at, people)
         };
@@ -304,9 +305,7 @@ impl Store {
                     writes.push(Write::delete(participants::key(room, &user)));
                     let delete_row = Write::delete(inbox::key(&user, room)).if_present("pk");
                     writes.push(delete_row.if_still("activity", row.activity.as_ref()));
-                    if row.activity.is_some() {
-                        writes.push(inbox::count_rows(&user, -1));
-                    }
+                    writes.extend(inbox::recount(&user, row.list(), None));
                     let event = Event::ConversationDeleted { conversation: room.clone() };
                     events.push(OutgoingEvent::new(user, at.plus(2), event));
                 }

@@ -9,6 +9,7 @@ use std::ops::Range;
 use domain::conversation::Row;
 use domain::error::Error;
 use domain::id::{ConversationId, MessageId, Stamp, UserId};
+use domain::links::Links;
 use domain::message::{Message, ReadState};
 use domain::search::SearchQuery;
 use domain::time::Timestamp;
@@ -41,10 +42,10 @@ pub struct Hit {
 
 impl Hit {
     /// What determines the hit's size in a response to a user.
-    pub(crate) fn size_in(&self, user: &UserId) -> impl Serialize {
+    pub(crate) fn size_in(&self, user: &UserId, links: &Links) -> impl Serialize {
         let highlights: Vec<[u32; 2]> =
             self.highlights.iter().map(|range| [range.start, range.end]).collect();
-        (self.message.shown_to(user, &self.reads), highlights, "highlights")
+        (self.message.shown_to(user, &self.reads, links), highlights, "highlights")
     }
 }
 

@@ -4,6 +4,7 @@
 //! Invariant: a source has read all its messages from [`Source::next`] on. So a hit above the `next` of every source is
 //! newer than every message that has not been read.
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use domain::conversation::Row;
@@ -225,6 +226,8 @@ pub(crate) struct Scan<'a> {
     pub(crate) below: Stamp,
     /// When the search began.
     pub(crate) now: Timestamp,
+    /// The bytes of the messages and packs that were read.
+    read: AtomicUsize,
     collected: AtomicUsize,
     kept: AtomicUsize,
 }
@@ -245,9 +248,15 @@ impl<'a> Scan<'a> {
             limit,
             below,
             now,
+            read: AtomicUsize::new(0),
             collected: AtomicUsize::new(0),
             kept: AtomicUsize::new(0),
         }
+    }
+
+    /// The bytes of the messages and packs that were read.
+    pub(crate) fn bytes_read(&self) -> usize {
+        self.read.load(Ordering::Relaxed)
     }
 
     /// Whether a message with this stamp may be sought.
@@ -348,14 +357,14 @@ impl<'a> Scan<'a> {
             last = Some(stamp);
             source.scanned += 1;
             slice += stored.message.content.text.len();
+            self.read.fetch_add(stored.message.content.text.len() + ENTRY, Ordering::Relaxed);
             if slice >= SLICE {
                 slice = 0;
                 tokio::task::yield_now().await;
             }
             let text = folded(&stored.message.content.text);
             let matches = self.seeks(stamp)
-                && !stored.message.is_deleted()
-                && self.query.admits(stored.message.sender.as_str(), stored.message.has_set())
+                && self.query.admits_message(&stored.message)
                 && self.query.text.matches(&text);
             self.collect(source, &stored.message, text);
             if matches {
@@ -432,6 +441,7 @@ impl<'a> Scan<'a> {
                 candidates.push(Candidate { conversation, stamp: entry.stamp, known });
             });
             source.scanned += found.count;
+            self.read.fetch_add(found.bytes, Ordering::Relaxed);
             let edited = self.edited_since(source, &found, &pack).await?;
             let edits: Vec<Candidate> = edited
                 .iter()
@@ -522,7 +532,11 @@ impl<'a> Scan<'a> {
         if source.archive.is_none() {
             return;
         }
-        let Collected { high, low, entries, applied, replaced, expires, .. } = collected;
+        let Collected { high, low, entries, mut applied, replaced, expires, .. } = collected;
+        // Reactions raise versions too: only those of marked messages matter.
+        let edits = source.archive.iter().flat_map(|archive| &archive.edits);
+        let marked: HashSet<Stamp> = edits.map(|(stamp, _)| *stamp).collect();
+        applied.retain(|(stamp, _)| marked.contains(stamp));
         // What lies between packs, or below them, never grows again.
         let packs = source.archive.iter().flat_map(|archive| &archive.packs).chain(&source.added);
         let is_old = packs.into_iter().any(|pack| pack.low == Some(high));

@@ -28,6 +28,9 @@ use crate::user_archive::{Opened, UserArchive};
 
 /// How long one call searches before it leaves the rest to the next call.
 const MAX_TIME: Duration = Duration::from_secs(2);
+/// The bytes of messages and packs that a call reads for a page of mentions before it leaves the rest to the next call.
+/// They cost up to about 4,000 read units.
+const MAX_MENTIONS_READ: usize = 8 * 1024 * 1024;
 /// The sources that are read in parallel.
 const AT_ONCE: usize = 8;
 /// The most candidates that are checked at a time.
@@ -41,7 +44,7 @@ pub struct SearchProgress {
 }
 
 /// A page of hits, newest first. It has fewer hits than the limit only at the end, at its maximum size, or if the call has
-/// searched for 2 s.
+/// searched for 2 s; a page of mentions also if the call has read 8 MB.
 pub struct SearchPage {
     /// The hits.
     pub hits: Vec<Hit>,
@@ -53,6 +56,8 @@ pub struct SearchPage {
 struct Search<'a> {
     scan: Scan<'a>,
     began: Instant,
+    /// The bytes that the call reads at most, and a little more.
+    max_read: usize,
     sources: Vec<Source>,
     archive: Option<UserArchive>,
     /// By the highest stamp that each can have.
@@ -75,11 +80,39 @@ impl Store {
         limit: usize,
         progress: SearchProgress,
     ) -> Result<SearchPage, Error> {
+        self.search_within(usize::MAX, user, query, limit, progress).await
+    }
+
+    /// Returns a page of up to `limit` messages that mention a user, alone or with everyone, newest first. Messages that
+    /// the user has sent do not mention them.
+    ///
+    /// # Errors
+    /// `Unavailable` if the database is unavailable.
+    #[boxed]
+    pub async fn mentions(
+        &self,
+        user: &UserId,
+        limit: usize,
+        progress: SearchProgress,
+    ) -> Result<SearchPage, Error> {
+        let query = SearchQuery::mentioning(user.clone());
+        self.search_within(MAX_MENTIONS_READ, user, &query, limit, progress).await
+    }
+
+    async fn search_within(
+        &self,
+        max_read: usize,
+        user: &UserId,
+        query: &SearchQuery,
+        limit: usize,
+        progress: SearchProgress,
+    ) -> Result<SearchPage, Error> {
         let below = [progress.below, query.upper_bound()].into_iter().flatten().min();
         let below = below.unwrap_or_else(end_of_time);
         let mut search = Search {
             scan: Scan::new(self, user, query, limit, below),
             began: Instant::now(),
+            max_read,
             sources: Vec::new(),
             archive: None,
             candidates: BTreeMap::new(),
@@ -133,7 +166,7 @@ impl Search<'_> {
         self.hits.keys().rev().take_while(|(stamp, _)| Some(*stamp) >= line).count()
     }
 
-    /// Searches until the page is full, everything has been read, or time is up.
+    /// Searches until the page is full, everything has been read, or the call has worked enough.
     async fn run(&mut self) -> Result<(), Error> {
         let limit = self.scan.limit;
         while self.hits_from(self.settled_from()) < limit {
@@ -141,11 +174,11 @@ impl Search<'_> {
             let missing = limit.saturating_sub(self.hits_from(line)).clamp(1, MAX_CHECKED);
             let above = self.candidates.keys().rev().take_while(|(highest, _)| Some(*highest) >= line);
             let above: Vec<_> = above.take(missing).cloned().collect();
-            let is_time_up = self.is_time_up(line);
+            let is_spent = self.is_spent(line);
             // Candidates are checked when they may fill the page, or when nothing more is read.
-            if !above.is_empty() && (above.len() == missing || line.is_none() || is_time_up) {
+            if !above.is_empty() && (above.len() == missing || line.is_none() || is_spent) {
                 self.check(above).await?;
-            } else if line.is_none() || is_time_up {
+            } else if line.is_none() || is_spent {
                 break;
             } else {
                 self.advance().await?;
@@ -155,9 +188,10 @@ impl Search<'_> {
     }
 
     /// Whether to leave the rest to the next call, which must begin further down than this one.
-    fn is_time_up(&self, line: Option<Stamp>) -> bool {
+    fn is_spent(&self, line: Option<Stamp>) -> bool {
         let elapsed = self.began.elapsed();
-        elapsed >= MAX_TIME && line < Some(self.scan.below) || elapsed >= MAX_TIME * 4
+        let is_spent = elapsed >= MAX_TIME || self.scan.bytes_read() >= self.max_read;
+        is_spent && line < Some(self.scan.below) || elapsed >= MAX_TIME * 4
     }
 
     /// Compares candidates with their messages.
@@ -215,7 +249,7 @@ impl Search<'_> {
         for ((stamp, _), hit) in
             self.hits.into_iter().rev().take_while(|((stamp, _), _)| Some(*stamp) >= settled)
         {
-            if hits.len() == scan.limit || !size.takes(&hit.size_in(scan.user)) {
+            if hits.len() == scan.limit || !size.takes(&hit.size_in(scan.user, &scan.store.links)) {
                 next = Some(stamp.plus(1));
                 break;
             }

@@ -15,6 +15,7 @@ use domain::event::Event;
 use domain::id::{ConversationId, MessageId, Stamp, UserId};
 use domain::limits;
 use domain::message::{Content, Destination, Draft, Message, ReadState};
+use domain::settings::InboxList;
 use domain::user::Profile;
 use observe::meter;
 use observe::metrics::Metric;
@@ -24,6 +25,7 @@ use crate::attempts::Attempts;
 use crate::change_log::{self, Change};
 use crate::client::Store;
 use crate::item::{Item, Key, Write, from_item, full_at};
+use crate::mentions::{Known, check_mention_all};
 use crate::participants::{self, Group};
 use crate::transact::{Commit, Refusals, Transaction};
 use crate::{inbox, messages, partition, profiles};
@@ -54,10 +56,10 @@ pub enum Sent {
 /// The state of a participant's row, as far as it is known.
 #[derive(Clone)]
 enum RowState {
-    /// It is in the inbox: assumed until a refusal proves otherwise.
+    /// It is in the inbox, or stays in the archive: assumed until a refusal proves otherwise.
     Visible,
-    /// It exists and is hidden.
-    Hidden(Box<Row>),
+    /// It is hidden or archived, and appears in the inbox with the message.
+    Away(Box<Row>),
     /// It does not exist, and neither does the other participant's.
     Missing,
 }
@@ -118,8 +120,7 @@ impl Store {
             Destination::User(peer) if *peer == caller.user => {
                 return Err(Error::field("recipient_id", "You cannot write to yourself."));
             }
-            Destination::User(peer) => ConversationId::direct(&caller.user, peer),
-            Destination::Conversation(id) => id.clone(),
+            to => to.conversation(&caller.user),
         };
         meter::note(&conversation);
         let attempts = Attempts::new(&self.turns, &conversation);
@@ -155,6 +156,61 @@ impl Store {
             Sent::Duplicate(message) => meter::note(&message.id),
         }
         Ok(sent)
+    }
+
+    /// Returns a message that a user wants to forward.
+    ///
+    /// # Errors
+    /// `NotAParticipant` if they cannot see it, whether it exists or not, or if it was deleted.
+    #[boxed]
+    pub async fn message_to_forward(&self, user: &UserId, id: &MessageId) -> Result<Message, Error> {
+        match self.message_for(user, id).await {
+            Ok((_, message)) if !message.is_deleted() => Ok(message),
+            Ok(_) | Err(Error::NotFound(_)) => Err(Error::NotAParticipant),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Returns the message that a user has sent under a draft's client id; `None` if there is none.
+    ///
+    /// # Errors
+    /// `Unavailable` if the database is unavailable.
+    #[boxed]
+    pub async fn sent_before(&self, caller: &Caller, draft: &Draft) -> Result<Option<Message>, Error> {
+        let Some(client_id) = draft.client_id() else { return Ok(None) };
+        let conversation = draft.destination.conversation(&caller.user);
+        let (row, first) = tokio::try_join!(
+            self.row(&caller.user, &conversation),
+            self.first_message(&conversation, &caller.user, client_id)
+        )?;
+        // A user who no longer takes part must not see the message.
+        Ok(first.filter(|_| row.is_some()))
+    }
+
+    /// Returns the message of a send key that has not expired.
+    async fn first_message(
+        &self,
+        conversation: &ConversationId,
+        sender: &UserId,
+        client_id: &str,
+    ) -> Result<Option<Message>, Error> {
+        let found = self.get(key(conversation, sender, client_id), true).await?;
+        match found.map(from_item::<StoredKey>).transpose()? {
+            Some(stored) if stored.expires >= self.clock.now().seconds() => {
+                self.message_of_key(conversation, &stored).await.map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    async fn message_of_key(
+        &self,
+        conversation: &ConversationId,
+        stored: &StoredKey,
+    ) -> Result<Message, Error> {
+        let id = MessageId { conversation: conversation.clone(), stamp: stored.message };
+        let message = self.message(&id).await?;
+        message.ok_or_else(|| Error::internal("the message of a send key does not exist"))
     }
 
     /// Returns a group or room for one of its participants, with all of them if there are at most 24.
@@ -201,6 +257,9 @@ impl Sending<'_> {
         loop {
             let message = self.next_message();
             self.floor = Some(message.id.stamp);
+            if let Err(refusal) = self.check_mentions(&message).await {
+                return self.unless_sent_before(refusal).await;
+            }
             let transaction = match self.transaction(&message) {
                 Ok(transaction) => transaction,
                 Err(refusal) => return self.unless_sent_before(refusal).await,
@@ -247,7 +306,26 @@ impl Sending<'_> {
             version: 1,
             edited_at: None,
             deleted_at: None,
+            reactions: Vec::new(),
+            pinned_at: None,
         }
+    }
+
+    /// Refuses mentions of users who do not take part, and of everyone where only admins may.
+    async fn check_mentions(&self, message: &Message) -> Result<(), Error> {
+        let known = self.group.as_ref().map_or(Known::Direct(message), Known::Group);
+        self.store.check_mentions(&self.conversation, &self.content, known).await?;
+        if !self.content.mention_all {
+            return Ok(());
+        }
+        let is_admin = match &self.group {
+            Some(group) if group.meta.participant_count > SMALL as u64 => {
+                let me = self.store.part_in(group, &self.conversation, &self.caller.user).await?;
+                me.is_some_and(|me| me.admin)
+            }
+            _ => true,
+        };
+        check_mention_all(self.group.as_ref(), is_admin)
     }
 
     fn transaction(&self, message: &Message) -> Result<Transaction<WriteTarget>, Error> {
@@ -336,11 +414,17 @@ impl Sending<'_> {
 
     /// Counts a row that appears. If the message creates the conversation, also takes a token of the sender's limit.
     fn count_row(&self, recipient: &Recipient) -> Result<Write, Error> {
-        let count = inbox::count_rows(&recipient.user, 1);
-        if matches!(recipient.row_state, RowState::Missing) && recipient.user == self.caller.user {
+        let user = &recipient.user;
+        if matches!(recipient.row_state, RowState::Missing) && *user == self.caller.user {
+            let count = inbox::count_rows(user, 1);
             return self.store.limit(count, &limits::CONVERSATIONS, self.conversations_full_at);
         }
-        Ok(count)
+        let before = match &recipient.row_state {
+            RowState::Away(row) => row.list(),
+            _ => None,
+        };
+        let count = inbox::recount(user, before, Some(InboxList::Active));
+        Ok(count.unwrap_or_else(|| inbox::count_rows(user, 0)))
     }
 
     /// Updates a participant's row with the message, on the condition that the row is in the assumed state.
@@ -349,10 +433,9 @@ impl Sending<'_> {
         let stamp = message.id.stamp;
         let row = Write::update(inbox::key(&recipient.user, &self.conversation))
             .set("head", &stamp)
-            .set("activity", &stamp)
             .set("last_id", &stamp)
-            .set("last_text", &message.preview())
             .set("last_mine", &is_sender);
+        let row = inbox::show(row, message);
         let row = if self.group.is_none() {
             let row = row.if_missing("blocked_by_me").if_missing("blocked_by_peer");
             row.if_missing("owner_deleted").if_missing("peer_deleted")
@@ -362,19 +445,28 @@ impl Sending<'_> {
         let row = if is_sender {
             self.store.limit(row, &limits::WRITES, self.writes_full_at)?
         } else {
-            row.add("n", 1).set("unread", inbox::UNREAD_MARK)
+            let mentions = Some(stamp).filter(|_| message.mentions(&recipient.user));
+            let row = if mentions.is_some() { row.add("mn", 1) } else { row };
+            row.add("n", 1).set_if_missing("first_mention", mentions.as_ref())
         };
+        let counted = |row: Write| if is_sender { row } else { row.set("unread", inbox::UNREAD_MARK) };
         Ok(match &recipient.row_state {
             RowState::Visible => {
-                row.if_present("activity").if_below("head", &stamp).if_below("hidden_at", &stamp)
+                let row = row.set_from("activity", "place", &stamp);
+                let row = if is_sender { row } else { row.set_from("unread", "mark", inbox::UNREAD_MARK) };
+                row.if_not_away(stamp.time()).if_below("head", &stamp).if_below("hidden_at", &stamp)
             }
-            RowState::Hidden(known) => row
-                .if_missing("activity")
-                .if_still("head", known.head.as_ref())
-                .if_still("read", known.read.as_ref())
-                .if_present("pk"),
+            RowState::Away(known) => {
+                let after = (**known).clone().with_message(message, &recipient.user);
+                inbox::replace_place(counted(row), known, &after)
+                    .if_still("activity", known.activity.as_ref())
+                    .if_still("head", known.head.as_ref())
+                    .if_still("read", known.read.as_ref())
+                    .if_present("pk")
+            }
             RowState::Missing => {
                 let new = self.new_row(recipient);
+                let row = counted(row).set("activity", &stamp);
                 row.set_some("peer", new.peer.as_ref())
                     .set_some("name", new.name.as_ref())
                     .set_some("picture", new.picture.as_ref())
@@ -399,12 +491,11 @@ impl Sending<'_> {
 
     /// The event of a row that appears with the message, which it already contains.
     fn row_appeared(&self, recipient: &Recipient, message: &Message) -> Event {
-        let is_sender = recipient.user == self.caller.user;
         let before = match &recipient.row_state {
-            RowState::Hidden(row) => (**row).clone(),
+            RowState::Away(row) => (**row).clone(),
             _ => self.new_row(recipient),
         };
-        let row = before.with_message(message, is_sender);
+        let row = before.with_message(message, &recipient.user);
         Event::ConversationCreated { conversation: self.conversation.clone(), row: Box::new(row) }
     }
 
@@ -439,7 +530,8 @@ impl Sending<'_> {
                         Error::internal("the condition on a send key failed without an item")
                     })?;
                     return self
-                        .first_message(&from_item::<StoredKey>(item)?)
+                        .store
+                        .message_of_key(&self.conversation, &from_item::<StoredKey>(item)?)
                         .await
                         .map(|first| NextStep::SentBefore(Box::new(first)));
                 }
@@ -512,8 +604,8 @@ impl Sending<'_> {
             self.writes_full_at = bucket_full_at;
         }
         self.floor = self.floor.max(row.head).max(row.hidden_at);
-        let is_visible = row.activity.is_some();
-        recipient.row_state = if is_visible { RowState::Visible } else { RowState::Hidden(Box::new(row)) };
+        let is_away = row.is_away(self.store.clock.now());
+        recipient.row_state = if is_away { RowState::Away(Box::new(row)) } else { RowState::Visible };
         Ok(())
     }
 
@@ -523,18 +615,7 @@ impl Sending<'_> {
         if let Error::NotAuthenticated(_) = refusal {
             return Err(refusal);
         }
-        let found = self.store.get(key(&self.conversation, &self.caller.user, client_id), true).await?;
-        match found.map(from_item::<StoredKey>).transpose()? {
-            Some(stored) if stored.expires >= self.store.clock.now().seconds() => {
-                self.first_message(&stored).await.map(Sent::Duplicate)
-            }
-            _ => Err(refusal),
-        }
-    }
-
-    async fn first_message(&self, stored: &StoredKey) -> Result<Message, Error> {
-        let id = MessageId { conversation: self.conversation.clone(), stamp: stored.message };
-        let message = self.store.message(&id).await?;
-        message.ok_or_else(|| Error::internal("the message of a send key does not exist"))
+        let first = self.store.first_message(&self.conversation, &self.caller.user, client_id).await?;
+        first.map(Sent::Duplicate).ok_or(refusal)
     }
 }

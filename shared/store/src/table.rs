@@ -1,21 +1,26 @@
 //! The definition of the table: its keys, indexes, stream and time to live, for the local stack and the tests.
 //! `infra/template.yaml` defines the same for AWS, and a test compares the two.
 
+use std::time::Duration;
+
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::create_table::CreateTableInput;
 use aws_sdk_dynamodb::types::{
-    AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection,
-    ProjectionType, ScalarAttributeType, StreamSpecification, StreamViewType, TimeToLiveSpecification,
+    AttributeDefinition, BillingMode, CreateGlobalSecondaryIndexAction, DeleteGlobalSecondaryIndexAction,
+    GlobalSecondaryIndex, GlobalSecondaryIndexDescription, GlobalSecondaryIndexUpdate, IndexStatus,
+    KeySchemaElement, KeyType, Projection, ProjectionType, ScalarAttributeType, StreamSpecification,
+    StreamViewType, TimeToLiveSpecification,
 };
 use domain::error::{Error, Source};
 
 use crate::change_log::LOG;
-use crate::inbox::{ACTIVITY, UNREAD};
+use crate::inbox::{COUNTS, INBOX};
 
-/// The non-key attributes of index "activity": everything that the inbox shows.
-pub const ACTIVITY_PROJECTION: [&str; 12] = [
+/// The attributes that an index holds beside its keys.
+pub const INBOX_PROJECTION: [&str; 20] = [
     "peer",
+    "peer_deleted",
     "name",
     "picture",
     "admin",
@@ -23,13 +28,25 @@ pub const ACTIVITY_PROJECTION: [&str; 12] = [
     "head",
     "last_id",
     "last_text",
+    "last_kind",
     "last_mine",
     "n",
+    "mn",
+    "first_mention",
     "read",
+    "unread_from",
     "cleared",
+    "mute",
+    "level",
+    "place_before",
 ];
+const COUNTS_PROJECTION: [&str; 3] = ["n", "mn", "mute"];
+
 /// The attribute for DynamoDB's time to live: the expiry in seconds since 1970.
 pub const EXPIRES: &str = "expires";
+
+/// Interval at which the state of a new index is asked for.
+const INDEX_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Seconds for which DynamoDB keeps the records of a stream: 24 hours.
 pub const STREAM_LIFE: u64 = 24 * 3600;
@@ -53,7 +70,7 @@ pub fn definition(table: &str) -> Result<CreateTableInput, Source> {
     };
     let key =
         |name: &str, kind: KeyType| KeySchemaElement::builder().attribute_name(name).key_type(kind).build();
-    let index = |name: &str, projected: &[&str]| {
+    let index = |name: &str, range: &str, projected: &[&str]| {
         let projection = Projection::builder()
             .projection_type(ProjectionType::Include)
             .set_non_key_attributes(Some(projected.iter().map(ToString::to_string).collect()))
@@ -61,7 +78,7 @@ pub fn definition(table: &str) -> Result<CreateTableInput, Source> {
         GlobalSecondaryIndex::builder()
             .index_name(name)
             .key_schema(key("pk", KeyType::Hash)?)
-            .key_schema(key(name, KeyType::Range)?)
+            .key_schema(key(range, KeyType::Range)?)
             .projection(projection)
             .build()
     };
@@ -70,12 +87,12 @@ pub fn definition(table: &str) -> Result<CreateTableInput, Source> {
         .billing_mode(BillingMode::PayPerRequest)
         .attribute_definitions(attribute("pk")?)
         .attribute_definitions(attribute("sk")?)
-        .attribute_definitions(attribute(ACTIVITY)?)
-        .attribute_definitions(attribute(UNREAD)?)
+        .attribute_definitions(attribute("activity")?)
+        .attribute_definitions(attribute("unread")?)
         .key_schema(key("pk", KeyType::Hash)?)
         .key_schema(key("sk", KeyType::Range)?)
-        .global_secondary_indexes(index(ACTIVITY, &ACTIVITY_PROJECTION)?)
-        .global_secondary_indexes(index(UNREAD, &["n"])?)
+        .global_secondary_indexes(index(INBOX, "activity", &INBOX_PROJECTION)?)
+        .global_secondary_indexes(index(COUNTS, "unread", &COUNTS_PROJECTION)?)
         .stream_specification(stream()?)
         .build()?)
 }
@@ -86,11 +103,12 @@ fn stream() -> Result<StreamSpecification, Source> {
     Ok(keys.build()?)
 }
 
-/// Creates the table if it does not exist. If an existing table has no stream, enables it: such a table has no log
-/// entries yet.
+/// Creates the table if it does not exist. Enables the stream of an existing table that has none: such a table has no log
+/// entries yet. Replaces the indexes of a table that was made with other ones.
 ///
 /// # Errors
-/// `Unavailable` if the table cannot be created, `Internal` if its stream or time to live cannot be enabled.
+/// `Unavailable` if the table cannot be created, `Internal` if its stream or time to live cannot be enabled, or its
+/// indexes cannot be replaced.
 pub async fn create_if_missing(client: &Client, table: &str) -> Result<(), Error> {
     let wanted = definition(table).map_err(Error::Internal)?;
     let created = client
@@ -106,7 +124,8 @@ pub async fn create_if_missing(client: &Client, table: &str) -> Result<(), Error
     match created {
         Ok(_) => enable_time_to_live(client, table).await,
         Err(SdkError::ServiceError(error)) if error.err().code() == Some("ResourceInUseException") => {
-            enable_stream(client, table).await
+            enable_stream(client, table).await?;
+            replace_indexes(client, table).await
         }
         Err(error) => Err(Error::Unavailable(error.into())),
     }
@@ -121,6 +140,57 @@ async fn enable_stream(client: &Client, table: &str) -> Result<(), Error> {
     let stream = stream().map_err(Error::Internal)?;
     let update = client.update_table().table_name(table).stream_specification(stream);
     update.send().await.map(|_| ()).map_err(Error::internal)
+}
+
+/// Adds the indexes that an older table lacks, and then deletes those that nothing reads any more. DynamoDB changes one index
+/// at a time, and fills a new one from the table.
+async fn replace_indexes(client: &Client, table: &str) -> Result<(), Error> {
+    let wanted = definition(table).map_err(Error::Internal)?;
+    let names = |indexes: &[GlobalSecondaryIndexDescription]| -> Vec<String> {
+        indexes.iter().filter_map(|index| index.index_name.clone()).collect()
+    };
+    let found = names(&indexes_when_active(client, table).await?);
+    let (attributes, wanted) =
+        (wanted.attribute_definitions, wanted.global_secondary_indexes.unwrap_or_default());
+    for index in wanted.iter().filter(|index| !found.contains(&index.index_name)) {
+        tracing::info!(index = index.index_name, "adds an index to the table");
+        let create = CreateGlobalSecondaryIndexAction::builder()
+            .index_name(&index.index_name)
+            .set_key_schema(Some(index.key_schema.clone()))
+            .set_projection(index.projection.clone())
+            .build()
+            .map_err(Error::internal)?;
+        let update = GlobalSecondaryIndexUpdate::builder().create(create).build();
+        let call = client.update_table().table_name(table).set_attribute_definitions(attributes.clone());
+        call.global_secondary_index_updates(update).send().await.map_err(Error::internal)?;
+        indexes_when_active(client, table).await?;
+    }
+    for name in found.into_iter().filter(|name| wanted.iter().all(|index| index.index_name != *name)) {
+        let delete = DeleteGlobalSecondaryIndexAction::builder().index_name(&name).build();
+        let update = GlobalSecondaryIndexUpdate::builder().delete(delete.map_err(Error::internal)?).build();
+        let call = client.update_table().table_name(table).global_secondary_index_updates(update);
+        call.send().await.map_err(Error::internal)?;
+        indexes_when_active(client, table).await?;
+    }
+    Ok(())
+}
+
+/// Waits until no index is being created or deleted. Returns the indexes.
+async fn indexes_when_active(
+    client: &Client,
+    table: &str,
+) -> Result<Vec<GlobalSecondaryIndexDescription>, Error> {
+    loop {
+        let found = client.describe_table().table_name(table).send().await.map_err(Error::internal)?;
+        let indexes = found.table.and_then(|table| table.global_secondary_indexes).unwrap_or_default();
+        let is_active = |index: &GlobalSecondaryIndexDescription| {
+            index.index_status.as_ref().is_none_or(|status| *status == IndexStatus::Active)
+        };
+        if indexes.iter().all(is_active) {
+            return Ok(indexes);
+        }
+        tokio::time::sleep(INDEX_INTERVAL).await;
+    }
 }
 
 async fn enable_time_to_live(client: &Client, table: &str) -> Result<(), Error> {
