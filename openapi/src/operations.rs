@@ -130,12 +130,21 @@ fn messages() -> Vec<Operation> {
             "get",
             "/api/messages/search",
             "searchMessages",
-            "Messages whose text contains all words and \"quoted phrases\" of a query, newest first.",
+            "Messages that contain all words and \"quoted phrases\" of a query, no `-word`, and meet its filters, newest first.",
         )
         .query::<search::Search>()
-        .lists::<Vec<search::HitView>>("A page of hits. It may be empty and still have a `next_cursor`.")
+        .lists::<Vec<search::HitView>>("A page of hits. It has fewer than `limit` and a `next_cursor` only if the call has searched for 2 s, or at its maximum size.")
         .fails_with([NotAParticipant])
-            .limited(),
+        .limited(),
+        call(
+            "get",
+            "/api/mentions",
+            "getMentions",
+            "Messages that mention the caller, alone or with everyone, newest first.",
+        )
+        .query::<search::Mentions>()
+        .lists::<Vec<MessageView>>("A page of messages. It has fewer than `limit` and a `next_cursor` if the call has read a great deal.")
+        .limited(),
         call(
             "patch",
             "/api/messages/{id}",

@@ -8,6 +8,7 @@ use crate::attachment::{Attachment, AttachmentFields, AttachmentView, FileKind, 
 use crate::custom::{self, Custom};
 use crate::error::Error;
 use crate::fields::{FromFields, present};
+use crate::has::{Has, HasSet, has_link, kind_of_link};
 use crate::id::{ConversationId, FileId, MessageId, Stamp, UserId};
 use crate::invisible::{bidi_class, blank_class, modifier_class, shows_something};
 use crate::links::Links;
@@ -506,6 +507,26 @@ impl Message {
     #[must_use]
     pub fn is_deleted(&self) -> bool {
         self.deleted_at.is_some()
+    }
+
+    /// Whether it has this kind of content.
+    #[must_use]
+    pub fn has(&self, has: Has) -> bool {
+        let Content { text, attachments, attachment_url, attachment_type: described, .. } = &self.content;
+        let linked = attachment_url.as_ref().map(|url| kind_of_link(url, described.as_deref()));
+        let mut kinds = attachments.iter().map(|attachment| attachment.kind).chain(linked);
+        match has {
+            Has::Attachment => self.has_attachment(),
+            Has::Link => has_link(text),
+            Has::Image => kinds.any(|kind| kind == FileKind::Image),
+            Has::File => kinds.any(|kind| kind == FileKind::File),
+        }
+    }
+
+    /// All kinds of content that it has.
+    #[must_use]
+    pub fn has_set(&self) -> HasSet {
+        Has::ALL.into_iter().filter(|has| self.has(*has)).fold(HasSet::default(), HasSet::with)
     }
 
     /// The participant of a direct conversation who is not `user`; `None` in groups and rooms.
