@@ -18,6 +18,7 @@ import { usePerson } from "./people.js";
 import { PersonName } from "./person-name.js";
 import { isJumbo } from "./rich-text.js";
 import { MessageText } from "./text/message-text.js";
+import { plainText } from "./text/parse.js";
 import { attempt } from "./toasts.js";
 import { useGestures } from "./touch.js";
 
@@ -125,7 +126,7 @@ export const MessageRow = memo(function MessageRow(
 /** Who wrote a message, when, and how it begins: what screen readers call it. */
 function useSpokenName(message: TimelineMessage, isMine: boolean): string {
   const { name } = usePerson(message.sender_id);
-  return `${isMine ? "You" : name}, ${formatTime(message.sent_at)}: ${showOverrides(summary(message).slice(0, 160))}`;
+  return `${isMine ? "You" : name}, ${formatTime(message.sent_at)}: ${showOverrides(plainText(summary(message).slice(0, 160)))}`;
 }
 
 /** An edit that failed: the user can retry it, change it or discard it. */
@@ -208,7 +209,7 @@ function Quote({ row, id, onJump }: { row: Row; id: string; onJump: (message: st
         <>
           <SenderName id={quoted.sender_id} />
           <span className="quote-text" dir="auto">
-            {showOverrides(summary(quoted).slice(0, 300))}
+            {showOverrides(plainText(summary(quoted).slice(0, 300)))}
           </span>
         </>
       ) : (

@@ -57,6 +57,7 @@ test("quotes, lists and code are blocks, and code gets its colours when it is sh
   await expect(last(ann).locator(".code-keyword")).toHaveText("const");
   await expect(last(ann).locator(".code-string")).toHaveText("\"*x*\"");
   await expect(last(ann).locator(".code-comment")).toHaveText("// why");
+  await expect(ann.page.locator("a.row .preview")).toContainText("const name = \"*x*\"; // why");
   // A fence that is not closed is text.
   await ann.send("```\nnever *closed*");
   await expect(last(ann)).toHaveText("```\nnever closed");

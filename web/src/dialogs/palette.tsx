@@ -216,6 +216,8 @@ export default function Palette({ onClose }: { onClose: () => void }) {
     const step = { ArrowDown: 1, ArrowUp: -1, PageDown: 5, PageUp: -5 }[event.key];
     if (step !== undefined) setChosen(Math.max(0, Math.min(entries.length - 1, at + step)));
     else if (event.key === "Enter") open(entries[at]);
+    // Otherwise, the field would only be cleared.
+    else if (event.key === "Escape") onClose();
     else return;
     event.preventDefault();
   };

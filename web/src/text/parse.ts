@@ -73,6 +73,18 @@ export function parse(text: string, opaque: Opaque = NOTHING_OPAQUE): Block[] {
   return blocks;
 }
 
+/** Returns a message without its markers, for where it is quoted in a line or two. */
+export function plainText(text: string): string {
+  const inlineText = (parts: readonly Inline[]): string =>
+    parts.map((part) => ("children" in part ? inlineText(part.children) : part.text)).join("");
+  const blockText = (block: Block): string => {
+    if (block.kind === "fence") return block.text;
+    if (block.kind !== "list") return inlineText(block.children);
+    return block.items.map(({ number, children }) => `${number === null ? "•" : `${number}.`} ${inlineText(children)}`).join("\n");
+  };
+  return parse(text).map(blockText).join("\n");
+}
+
 function splitLines(text: string): Line[] {
   let at = 0;
   return text.split("\n").map((line) => {
