@@ -4,6 +4,7 @@ import Database from "emoji-picker-element/database";
 import dataSource from "emoji-picker-element-data/en/emojibase/data.json?url";
 
 import { local } from "./browser-storage.js";
+import { EMOJI_KEY } from "./settings.js";
 
 /** An emoji in the user's skin tone. */
 export interface Emoji {
@@ -14,7 +15,6 @@ export interface Emoji {
 
 /** How many of those used last are kept. */
 const MAX_RECENT = 32;
-const STORAGE_KEY = "tidings emoji";
 /** Hands in all tones, from none to the darkest. */
 export const TONES: readonly string[] = ["✋", "✋🏻", "✋🏼", "✋🏽", "✋🏾", "✋🏿"];
 
@@ -29,13 +29,13 @@ interface Choices {
 
 function loadChoices(): Choices {
   try {
-    return { recent: [], tone: 0, ...(JSON.parse(local.getItem(STORAGE_KEY) ?? "{}") as Partial<Choices>) };
+    return { recent: [], tone: 0, ...(JSON.parse(local.getItem(EMOJI_KEY) ?? "{}") as Partial<Choices>) };
   } catch {
     return { recent: [], tone: 0 };
   }
 }
 
-const save = (choices: Choices) => local.setItem(STORAGE_KEY, JSON.stringify(choices));
+const save = (choices: Choices) => local.setItem(EMOJI_KEY, JSON.stringify(choices));
 
 /** Emoji used last, the latest first. */
 export const recentEmoji = (): readonly Emoji[] => loadChoices().recent;

@@ -49,6 +49,11 @@ test("arrows move between messages, Enter opens the actions, and Escape returns 
   expect(await focused(page)).not.toBe(first);
   for (let n = 0; n < 40; n += 1) await page.keyboard.press("ArrowUp");
   await expect(article).toBeInViewport();
+  // Tab reaches what is in the message, and then leaves the messages.
+  await page.keyboard.press("Tab");
+  expect(await page.evaluate(() => document.activeElement?.closest("article") !== null)).toBe(true);
+  await page.keyboard.press("Shift+Tab");
+  await expect(article).toHaveCount(1);
   await page.keyboard.press("Enter");
   await expect(page.getByRole("menuitem", { name: "Reply" })).toBeVisible();
   await page.keyboard.press("Escape");
@@ -221,8 +226,9 @@ test("a conversation can be had by keyboard alone", async ({ newUser }) => {
   await keyboard.press("Shift+F6");
   await keyboard.press("ArrowUp");
   await keyboard.press("Enter");
-  await expect(page.getByRole("menu")).toBeVisible();
+  await expect(page.getByRole("menu")).toBeFocused();
   await keyboard.press("End");
+  await expect(page.getByRole("menuitem", { name: "Delete…" })).toBeFocused();
   await keyboard.press("Enter");
   await expect(page.getByRole("heading", { name: "Delete this message?" })).toBeVisible();
   for (let n = 0; n < 3; n += 1) await keyboard.press("Tab");

@@ -85,6 +85,17 @@ test("a group shows how many have read a message, and a link leads to it", async
   await expect(cara.message("Read this")).toHaveClass(/highlighted/);
 });
 
+test("the configuration is fetched beside the scripts, and once", async ({ newUser }) => {
+  const ann = await newUser(uniqueName("Ann"));
+  const { page } = ann;
+  const asked: string[] = [];
+  page.on("request", (request) => asked.push(new URL(request.url()).pathname));
+  await page.reload();
+  await expect(page.getByRole("button", { name: "New conversation" }).first()).toBeVisible();
+  expect(asked.filter((path) => path === "/config.json")).toHaveLength(1);
+  expect(asked.indexOf("/config.json")).toBeLessThan(asked.indexOf("/api/users/me"));
+});
+
 test("a conversation is loaded beside the inbox, and no longer after it", async ({ newUser }) => {
   const ann = await newUser(uniqueName("Ann"));
   const ben = await newUser(uniqueName("Ben"));

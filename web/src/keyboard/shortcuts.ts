@@ -38,7 +38,7 @@ export function useShortcuts(actions: ShortcutActions): void {
 function withCommand(event: KeyboardEvent, actions: ShortcutActions): boolean {
   if (!event.ctrlKey && !event.metaKey) return false;
   if (event.key.toLowerCase() === "k") actions.openPalette();
-  else if (event.key === "/" || event.code === "Slash") actions.openKeys();
+  else if (event.key === "/") actions.openKeys();
   else return false;
   return true;
 }

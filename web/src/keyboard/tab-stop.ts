@@ -14,6 +14,8 @@ export interface TabStopOptions {
   startsAtEnd?: boolean;
   /** In a grid, all four arrow keys move; in a row, those to the left and right; otherwise, those up and down. */
   layout?: "column" | "row" | "grid";
+  /** Whether the list only renders a part of its items, so that Home and End are left to the browser, which scrolls. */
+  isPartial?: boolean;
   /** Called when an arrow key would move beyond either end. */
   onLeave?: (direction: 1 | -1) => void;
 }
@@ -24,7 +26,7 @@ const FIELDS = "input:not([type=checkbox]), textarea, select, audio, video, [rol
 
 /** Manages the items that a selector finds within an element. */
 export function useTabStop(box: RefObject<HTMLElement | null>, items: string, options: TabStopOptions = {}): void {
-  const { prefer, startsAtEnd = false, layout = "column" } = options;
+  const { prefer, startsAtEnd = false, layout = "column", isPartial = false } = options;
   const onLeave = useRef(options.onLeave);
   onLeave.current = options.onLeave;
   useEffect(() => {
@@ -54,6 +56,7 @@ export function useTabStop(box: RefObject<HTMLElement | null>, items: string, op
       const { target } = event;
       const item = target instanceof Element ? target.closest<HTMLElement>(items) : null;
       if (!item || !(target instanceof Element) || target.matches(FIELDS)) return;
+      if (isPartial && (event.key === "Home" || event.key === "End")) return;
       const list = all();
       const at = list.indexOf(item);
       const next = nextIndex(list, at, event.key, layout);
@@ -75,7 +78,7 @@ export function useTabStop(box: RefObject<HTMLElement | null>, items: string, op
       element.removeEventListener("focusout", onFocusOut);
       element.removeEventListener("keydown", onKeyDown);
     };
-  }, [box, items, prefer, startsAtEnd, layout]);
+  }, [box, items, prefer, startsAtEnd, layout, isPartial]);
 }
 
 /** Focuses an item, and scrolls no further than it takes to see it. */

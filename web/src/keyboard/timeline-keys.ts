@@ -10,7 +10,7 @@ export function useTimelineKeys(scroller: RefObject<HTMLElement | null>): (event
   const onLeave = (direction: 1 | -1) => {
     if (direction > 0) composerField()?.focus();
   };
-  useTabStop(scroller, "article.message", { startsAtEnd: true, onLeave });
+  useTabStop(scroller, "article.message", { startsAtEnd: true, isPartial: true, onLeave });
   return onKeyDown;
 }
 
