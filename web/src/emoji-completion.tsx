@@ -3,21 +3,13 @@
 import { useEffect, useState } from "react";
 import type { RefObject } from "react";
 
+import type { Completion } from "./emoji-data.js";
 import { lazyPart } from "./lazy.js";
 
 const EmojiList = lazyPart(() => import("./emoji-list.js"));
 
 /** A colon after a space, and the beginning of a name. */
 const NAME = /(?:^|[\s(])(:[\p{Ll}\d_+-]{2,30}:?)$/u;
-
-/** What is to be completed, and where it stands in the text. */
-export interface Completion {
-  name: string;
-  /** Whether there is a colon after the name, too: the emoji then takes its place at once. */
-  isClosed: boolean;
-  from: number;
-  to: number;
-}
 
 /** Shows a list of emoji while the text before the caret ends with a name. `onPick` replaces a part of the text. */
 export function EmojiCompletion(props: {

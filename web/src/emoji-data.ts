@@ -13,6 +13,15 @@ export interface Emoji {
   shortcodes: readonly string[];
 }
 
+/** What is to be completed, and where it stands in the text. */
+export interface Completion {
+  name: string;
+  /** Whether there is a colon after the name, too: the emoji then takes its place at once. */
+  isClosed: boolean;
+  from: number;
+  to: number;
+}
+
 /** How many of those used last are kept. */
 const MAX_RECENT = 32;
 /** Hands in all tones, from none to the darkest. */

@@ -3,8 +3,7 @@
 import { useEffect, useId, useRef, useState } from "react";
 
 import { completeEmoji, remember } from "./emoji-data.js";
-import type { Emoji } from "./emoji-data.js";
-import type { Completion } from "./emoji-completion.js";
+import type { Completion, Emoji } from "./emoji-data.js";
 
 const MAX = 8;
 

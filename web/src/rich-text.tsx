@@ -13,15 +13,25 @@ linkify.set({ fuzzyEmail: false });
 const MAX_LINKIFY_LENGTH = 10_000;
 
 /**
- * Text with links or, if there are any marks, with marked ranges. Marks count Unicode scalar values. A plain text has
- * no links.
+ * Text with links or, if there are any marks, with marked ranges. Marks count Unicode scalar values. `plain` renders
+ * what is no link. Code has no links.
  */
-export function RichText(props: { text: string; marks?: readonly [number, number][]; isPlain?: boolean }) {
-  const { text, marks = [], isPlain = false } = props;
-  const shown = showOverrides(text);
+export function RichText(props: {
+  text: string;
+  marks?: readonly [number, number][];
+  plain?: ((text: string) => ReactNode) | undefined;
+  isCode?: boolean;
+}) {
+  const { marks = [], plain } = props;
+  const shown = showOverrides(props.text);
   if (marks.length > 0) return <>{marked(shown, marks)}</>;
-  if (isPlain || shown.length > MAX_LINKIFY_LENGTH) return <>{shown}</>;
-  return splitAtControls(shown).map((part, at) => <Fragment key={at}>{withLinks(part)}</Fragment>);
+  if (props.isCode) return <>{shown}</>;
+  if (shown.length > MAX_LINKIFY_LENGTH) return <>{plain?.(shown) ?? shown}</>;
+  return splitAtControls(shown).map((part, at) => (
+    <Fragment key={at}>
+      {withLinks(part).map((node, n) => (plain && typeof node === "string" ? <Fragment key={`plain ${n}`}>{plain(node)}</Fragment> : node))}
+    </Fragment>
+  ));
 }
 
 /** Returns where a text has links: starts and ends. The marker of a format that surrounds a link is no part of it. */

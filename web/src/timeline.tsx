@@ -5,7 +5,7 @@ import { useMe, useTidings, useTimeline } from "@tidings/client/react";
 import { ArrowDown } from "lucide-react";
 import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "react";
 
-import { summary } from "./attachments/describe.js";
+import { Announcer } from "./announcer.js";
 import { useToday } from "./clock.js";
 import { isUnread } from "./conversation-settings.js";
 import { formatDay, isSameDay } from "./dates.js";
@@ -16,7 +16,6 @@ import { MessageRow } from "./message.js";
 import type { MessageActions } from "./message-actions.js";
 import { NoticeLine, isNotice, withNotices } from "./notice.js";
 import type { NoticeEntry } from "./notice.js";
-import { usePerson } from "./people.js";
 import { clearMessage } from "./route.js";
 import { attempt } from "./toasts.js";
 import { VirtualList } from "./virtual-list.js";
@@ -279,32 +278,4 @@ function sentMessage(entry: Entry | undefined): TimelineMessage | undefined {
 function areGrouped(one: Entry | undefined, other: Entry | undefined): boolean {
   if (!one || !other || isNotice(one) || isNotice(other) || one.sender_id !== other.sender_id) return false;
   return Math.abs(Date.parse(other.sent_at) - Date.parse(one.sent_at)) < GROUP_INTERVAL && isSameDay(one.sent_at, other.sent_at);
-}
-
-/** Lets screen readers announce new messages of others. */
-function Announcer({ id }: { id: string }) {
-  const client = useTidings();
-  const [announced, setAnnounced] = useState<{ sender: string; text: string } | null>(null);
-  useEffect(
-    () =>
-      client.on("message.created", ({ conversation_id, data: { message } }) => {
-        if (conversation_id !== id || message.sender_id === client.store.state.me?.id) return;
-        setAnnounced({ sender: message.sender_id, text: summary(message).slice(0, 300) });
-      }),
-    [client, id],
-  );
-  return (
-    <div className="hidden" aria-live="polite">
-      {announced && <Announcement {...announced} />}
-    </div>
-  );
-}
-
-function Announcement({ sender, text }: { sender: string; text: string }) {
-  const { name } = usePerson(sender);
-  return (
-    <>
-      {name}: {text}
-    </>
-  );
 }

@@ -20,10 +20,13 @@ const SHORT = { characters: 500, lines: 12 };
 /** Messages that the user has unfolded stay so while the page is open. */
 const unfolded = new Set<string>();
 
-/** The text of a message. `id` names the message. */
-export function MessageText({ id, text }: { id: string; text: string }) {
+/** Renders a part of the text that is no link. */
+type Plain = ((text: string) => ReactNode) | undefined;
+
+/** The text of a message. `id` names the message; `plain` renders what is no link. */
+export function MessageText({ id, text, plain }: { id: string; text: string; plain?: Plain }) {
   const marks = utf16(text, marksIn(useObservable(found), id, text));
-  const content = parse(text, linkRanges).map((block) => <BlockView key={block.at} block={block} marks={marks} />);
+  const content = parse(text, linkRanges).map((block) => <BlockView key={block.at} block={block} marks={marks} plain={plain} />);
   if (text.length < SHORT.characters && text.split("\n").length < SHORT.lines) return <div className="text" dir="auto">{content}</div>;
   return (
     <Folded id={id} text={text} isOpen={marks.length > 0}>
@@ -66,21 +69,21 @@ function Folded(props: { id: string; text: string; isOpen: boolean; children: Re
   );
 }
 
-function BlockView({ block, marks }: { block: Block; marks: Marks }): ReactNode {
+function BlockView({ block, marks, plain }: { block: Block; marks: Marks; plain: Plain }): ReactNode {
   switch (block.kind) {
     case "lines":
-      return <InlineView parts={block.children} marks={marks} />;
+      return <InlineView parts={block.children} marks={marks} plain={plain} />;
     case "quote":
       return (
         <blockquote className="quoted" dir="auto">
-          <InlineView parts={block.children} marks={marks} />
+          <InlineView parts={block.children} marks={marks} plain={plain} />
         </blockquote>
       );
     case "list":
-      return <List items={block.items} marks={marks} />;
+      return <List items={block.items} marks={marks} plain={plain} />;
     case "fence":
       return within(marks, block.at, block.text).length > 0 ? (
-        <PlainCode language={block.language} text={<Leaf text={block.text} at={block.at} marks={marks} />} />
+        <PlainCode language={block.language} text={<Leaf text={block.text} at={block.at} marks={marks} isCode />} />
       ) : (
         <Code language={block.language} text={block.text} />
       );
@@ -89,24 +92,24 @@ function BlockView({ block, marks }: { block: Block; marks: Marks }): ReactNode 
   }
 }
 
-function List({ items, marks }: { items: readonly Item[]; marks: Marks }) {
+function List({ items, marks, plain }: { items: readonly Item[]; marks: Marks; plain: Plain }) {
   const Kind = items[0]?.number === null ? "ul" : "ol";
   return (
     <Kind className="bullets">
       {items.map((item) => (
         <li key={item.at} dir="auto" value={item.number ?? undefined}>
-          <InlineView parts={item.children} marks={marks} />
+          <InlineView parts={item.children} marks={marks} plain={plain} />
         </li>
       ))}
     </Kind>
   );
 }
 
-function InlineView({ parts, marks }: { parts: readonly Inline[]; marks: Marks }): ReactNode {
+function InlineView({ parts, marks, plain }: { parts: readonly Inline[]; marks: Marks; plain: Plain }): ReactNode {
   return parts.map((part) => {
     switch (part.kind) {
       case "text":
-        return <Leaf key={part.at} text={part.text} at={part.at} marks={marks} />;
+        return <Leaf key={part.at} text={part.text} at={part.at} marks={marks} plain={plain} />;
       case "code":
         return (
           <code key={part.at} dir="auto">
@@ -117,7 +120,7 @@ function InlineView({ parts, marks }: { parts: readonly Inline[]; marks: Marks }
         const Kind = ({ bold: "strong", italic: "em", strike: "s" } as const)[part.kind];
         return (
           <Kind key={part.at}>
-            <InlineView parts={part.children} marks={marks} />
+            <InlineView parts={part.children} marks={marks} plain={plain} />
           </Kind>
         );
       }
@@ -126,9 +129,9 @@ function InlineView({ parts, marks }: { parts: readonly Inline[]; marks: Marks }
 }
 
 /** Links are not recognized in code, and not beside marks. */
-function Leaf(props: { text: string; at: number; marks: Marks; isCode?: boolean }): ReactNode {
+function Leaf(props: { text: string; at: number; marks: Marks; plain?: Plain; isCode?: boolean }): ReactNode {
   const inside = within(props.marks, props.at, props.text);
-  return <RichText text={props.text} marks={inside} isPlain={props.isCode === true} />;
+  return <RichText text={props.text} marks={inside} plain={props.plain} isCode={props.isCode === true} />;
 }
 
 /** Returns the marks within a leaf, in Unicode scalar values from its start. */
