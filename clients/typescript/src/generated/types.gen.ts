@@ -52,6 +52,10 @@ export type User = {
     avatar_url: Picture | null;
     created_at: Timestamp;
     /**
+     * Data of the application.
+     */
+    custom: Custom | null;
+    /**
      * Shown only to the user themselves.
      */
     email?: EmailAddress | null;
@@ -71,6 +75,13 @@ export type Name = string;
  * characters or others that show nothing, at most 254 bytes.
  */
 export type EmailAddress = string;
+
+/**
+ * Any JSON object of up to 1,024 bytes.
+ */
+export type Custom = {
+    [key: string]: unknown;
+};
 
 /**
  * A time in UTC with milliseconds (RFC 3339).
@@ -420,13 +431,6 @@ export type SendFrame = (({
 };
 
 /**
- * Any JSON object of up to 1,024 bytes.
- */
-export type Custom = {
-    [key: string]: unknown;
-};
-
-/**
  * An uploaded file that a message is to have, and what the client knows about it.
  */
 export type NewAttachment = {
@@ -712,6 +716,10 @@ export type ProfileChange = {
      * The URL of the new picture. Null removes the picture.
      */
     avatar_url?: Picture | null;
+    /**
+     * Data of the application, which everybody sees. Null removes it.
+     */
+    custom?: Custom | null;
     full_name?: Name;
 };
 
@@ -1364,6 +1372,10 @@ export type DeletionScope = 'everyone' | 'me';
 export type ConversationDetails = {
     conversation_id: ConversationId;
     counted_to: MessageId | null;
+    /**
+     * Data of the application.
+     */
+    custom: Custom | null;
     description: Description | null;
     /**
      * The oldest of them.
@@ -1415,9 +1427,13 @@ export type ConversationDetails = {
 };
 
 /**
- * The details to change. An absent field stays as it is; null removes a description or photo.
+ * The details to change. An absent field stays as it is; null removes a description, photo or custom data.
  */
 export type ConversationChange = {
+    /**
+     * Data of the application, which all participants see.
+     */
+    custom?: Custom | null;
     description?: Description | null;
     name?: Name | null;
     /**
