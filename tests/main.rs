@@ -24,6 +24,7 @@ mod large;
 mod layers;
 mod limits;
 mod model;
+mod notifications;
 mod observability;
 mod openapi;
 mod page;

@@ -40,14 +40,16 @@ const TOKEN_LIFE: Duration = Duration::from_mins(1);
 const CONTENT_TYPE: &str = "application/x-amz-json-1.0";
 
 /// SQL that limits the engine's stream records. Otherwise each write would add a record that is kept forever, and scan
-/// all records to number it. The triggers skip records that do not wake a function ([`table::wakes`]), and delete the
-/// others after the time that DynamoDB keeps them; the index finds the last one. A record's sequence number is its
+/// all records to number it. The triggers skip records that no function receives ([`table::wakes`],
+/// [`table::notifies`]), and delete the others after the time that DynamoDB keeps them; the index finds the last one. A record's sequence number is its
 /// creation time in microseconds.
 const STREAM: &str = "
 CREATE INDEX IF NOT EXISTS tidings_stream ON _stream_records (table_name, CAST(sequence_number AS INTEGER));
 DROP TRIGGER IF EXISTS tidings_stream_others;
 CREATE TRIGGER tidings_stream_others BEFORE INSERT ON _stream_records
-WHEN NEW.event_name <> 'INSERT' OR json_extract(NEW.keys_json, '$.sk.S') NOT GLOB '{log}*'
+WHEN NOT (NEW.event_name = 'INSERT' AND json_extract(NEW.keys_json, '$.sk.S') GLOB '{log}*'
+    OR NEW.event_name = 'INSERT' AND json_extract(NEW.keys_json, '$.sk.S') GLOB '{message}*'
+    OR NEW.event_name = 'REMOVE' AND json_extract(NEW.keys_json, '$.sk.S') GLOB '{waiting}*')
 BEGIN SELECT RAISE(IGNORE); END;
 DROP TRIGGER IF EXISTS tidings_stream_past;
 CREATE TRIGGER tidings_stream_past AFTER INSERT ON _stream_records
@@ -345,7 +347,11 @@ fn sync(log: &Path, file: &mut Option<File>) -> std::io::Result<()> {
 
 /// Installs [`STREAM`] over a second connection.
 fn prune_stream(path: &str) -> Result<(), Source> {
-    let sql = STREAM.replace("{log}", LOG).replace("{life}", &table::STREAM_LIFE.to_string());
+    let sql = STREAM
+        .replace("{log}", LOG)
+        .replace("{message}", table::MESSAGE)
+        .replace("{waiting}", table::WAITING)
+        .replace("{life}", &table::STREAM_LIFE.to_string());
     Ok(rusqlite::Connection::open(path)?.execute_batch(&sql)?)
 }
 
@@ -379,18 +385,24 @@ mod tests {
         let life = i64::try_from(table::STREAM_LIFE)? * 1_000_000;
         let keys = |pk: &str, sk: &str| format!(r#"{{"sk":{{"S":"{sk}"}},"pk":{{"S":"{pk}"}}}}"#);
         let (log, other) = (keys("other", &format!("{LOG}1")), keys(LOG, "other"));
+        let message = keys("other", &format!("{}1", table::MESSAGE));
+        let waiting = keys("other", &format!("{}alice", table::WAITING));
         for (change, keys, number) in [
             ("INSERT", &log, 1),
             ("INSERT", &log, 2),
             ("MODIFY", &log, 3),
             ("INSERT", &other, 4),
+            ("INSERT", &message, 5),
+            ("MODIFY", &message, 6),
+            ("INSERT", &waiting, 7),
+            ("REMOVE", &waiting, 8),
             ("INSERT", &log, life + 2),
         ] {
             insert.execute((change, keys, number.to_string()))?;
         }
         let mut kept = database.prepare("SELECT sequence_number FROM _stream_records ORDER BY id")?;
         let kept: Result<Vec<String>, _> = kept.query_map((), |row| row.get(0))?.collect();
-        assert_eq!(kept?, ["2".to_owned(), (life + 2).to_string()]);
+        assert_eq!(kept?, ["2", "5", "8", &(life + 2).to_string()]);
         // The queries that number a new record and that read the stream use the index, so that they stay fast however
         // many records are kept.
         for query in [

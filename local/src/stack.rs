@@ -9,6 +9,7 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region, SharedCredentialsProvider};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_smithy_runtime_api::client::interceptors::SharedInterceptor;
+use aws_lambda_events::dynamodb::Event;
 use aws_types::SdkConfig;
 use axum::Router;
 use axum::serve::ListenerExt;
@@ -26,11 +27,13 @@ use crate::lambda::{InvokeApi, Lambda, Processes, Setup};
 use crate::options::Options;
 use crate::server::{self, ServerLimits};
 use crate::stream::{self, Tail};
-use crate::websocket::{Api, Gateway, Limits};
+use crate::websocket::{Api, Gateway, Limits, invoke};
 use crate::{demo, gateway, secrets, web};
 
 /// How long in-flight requests may take to finish when the stack stops.
 const GRACE: Duration = Duration::from_secs(10);
+/// Interval at which `notify` looks for users who were active and whose time is over.
+const CLOCK: Duration = Duration::from_secs(10);
 /// The stage of the local `WebSocket` API.
 const STAGE: &str = "local";
 /// Maximum number of processes per function.
@@ -51,7 +54,7 @@ pub struct Stack {
     /// Where the functions run; `None` means in this process.
     pub lambda: Option<Lambda>,
     sockets: Gateway,
-    tail: Tail,
+    tails: [Tail; 2],
     stop: watch::Sender<bool>,
     servers: Vec<JoinHandle<()>>,
     /// Held while the stack runs, because two stacks must not share a data directory.
@@ -115,11 +118,17 @@ impl Stack {
             // No other stack uses this database, and the sockets of an earlier process are gone.
             app.store.remove_sockets_before(app.store.now()).await?;
         }
-        let (stream_function, socket_functions) = match &lambda {
-            Some(lambda) => (lambda.stream_function(), lambda.socket_functions()),
-            None => (gateway::stream_function(&app), gateway::socket_functions(&app)),
+        let (fan_out, notify, socket_functions) = match &lambda {
+            Some(lambda) => (lambda.stream_function(), lambda.notify_function(), lambda.socket_functions()),
+            None => (
+                gateway::stream_function(&app),
+                gateway::notify_function(&app),
+                gateway::socket_functions(&app),
+            ),
         };
-        let tail = stream::follow(records, &table, stream_function);
+        servers.push(tokio::spawn(invoke_by_the_clock(notify.clone(), stopped.clone())));
+        let tails = [(stream::FAN_OUT, fan_out), (stream::NOTIFY, notify)]
+            .map(|(mapping, function)| stream::follow(records.clone(), &table, mapping, function));
         let api = Api { id: "local".to_owned(), stage: STAGE.to_owned(), domain_name, routes: Vec::new() };
         let sockets = Gateway::new(api, socket_functions, Limits::default());
         servers.push(serve(port, sockets.management(), stopped.clone()));
@@ -128,7 +137,7 @@ impl Stack {
         let demo = options.demo.is_some().then(|| jwt_secret.clone());
         let service = service.merge(web::routes(&options.web_dir, demo));
         servers.push(tokio::spawn(server::serve(listener, service, stopped, ServerLimits::default())));
-        Ok(Self { address, database, app, lambda, jwt_secret, sockets, tail, stop, servers, _lock: lock })
+        Ok(Self { address, database, app, lambda, jwt_secret, sockets, tails, stop, servers, _lock: lock })
     }
 
     /// Signs a token for each of the demo's people. Returns their ids and tokens.
@@ -156,13 +165,24 @@ impl Stack {
             for server in self.servers {
                 let _ = server.await;
             }
-            self.tail.stop().await;
+            for tail in self.tails {
+                tail.stop().await;
+            }
         };
         if tokio::time::timeout(GRACE, all).await.is_err() {
             tracing::warn!("some requests did not finish in time");
         }
         if let Some(lambda) = self.lambda {
             lambda.stop().await;
+        }
+    }
+}
+
+/// Invokes `notify` regularly without records, as the template's schedule does, only more often.
+async fn invoke_by_the_clock(notify: stream::Function, mut stopped: watch::Receiver<bool>) {
+    while tokio::time::timeout(CLOCK, stopped.wait_for(|stopped| *stopped)).await.is_err() {
+        if let Err(failure) = invoke(&notify, Event::default(), stream::TIMEOUT).await {
+            tracing::warn!(%failure, "notify failed");
         }
     }
 }
@@ -212,6 +232,9 @@ fn environment(settings: &Settings, database: &str, push_endpoint: &str) -> Vec<
         ("TIDINGS_DIRECTORY", switch(settings.directory)),
         ("TIDINGS_RATE_LIMITS", switch(settings.limited)),
         ("TIDINGS_METER", switch(settings.metered)),
+        ("TIDINGS_VAPID_KEY", text(&settings.vapid_key)),
+        ("TIDINGS_VAPID_SUBJECT", settings.vapid_subject.clone()),
+        ("TIDINGS_PUSH_HOSTS", settings.push_hosts.to_string()),
         ("AWS_EC2_METADATA_DISABLED", "true".to_owned()),
     ];
     for (name, default) in

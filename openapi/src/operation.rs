@@ -18,17 +18,19 @@ pub(crate) enum Tag {
     Users,
     Accounts,
     Events,
+    Notifications,
     Operations,
 }
 
 impl Tag {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Messages,
         Self::Conversations,
         Self::Rooms,
         Self::Users,
         Self::Accounts,
         Self::Events,
+        Self::Notifications,
         Self::Operations,
     ];
 
@@ -40,6 +42,7 @@ impl Tag {
             Self::Users => "users",
             Self::Accounts => "accounts",
             Self::Events => "events",
+            Self::Notifications => "notifications",
             Self::Operations => "operations",
         }
     }

@@ -10,6 +10,7 @@
 pub mod app;
 pub mod auth;
 pub mod boundary;
+mod encryption;
 pub mod extract;
 pub mod jwks;
 pub mod page;
@@ -20,3 +21,5 @@ pub mod run;
 pub mod socket;
 mod token;
 pub mod tokens;
+mod vapid;
+pub mod web_push;

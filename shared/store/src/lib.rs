@@ -15,6 +15,10 @@
 //! | client address from which an account was logged in to | `L#failures#address#account` | `TRUSTED` | `buckets.rs` |
 //! | block | `U#user` | `B#other` | `blocks.rs` |
 //! | presence | `U#user` | `PRESENCE` | `presences.rs` |
+//! | up to ten push subscriptions | `U#user` | `DEVICES` | `subscriptions.rs` |
+//! | newest message that the user was notified of | `U#user` | `N#conversation` | `notifying.rs` |
+//! | user whose notifications wait while they are active | `WAITING` | `H#user` | `notifying.rs` |
+//! | user of a room who is notified of every message | `C#conversation` | `A#user` | `notifying.rs` |
 //! | socket (WebSocket connection) | `U#user` | `W#connection` | `connections.rs` |
 //! | ticket for a socket | `U#user` | `K#ticket` | `connections.rs` |
 //! | event | `Q#user` | `E#stamp` | `queue.rs` |
@@ -68,6 +72,7 @@ mod membership;
 mod messages;
 mod metering;
 mod moves;
+mod notifying;
 mod opening;
 mod overview;
 mod pages;
@@ -85,6 +90,7 @@ mod searching;
 mod sending;
 mod sessions;
 mod settings;
+mod subscriptions;
 pub mod table;
 mod transact;
 mod typing;
@@ -102,6 +108,7 @@ pub use fan_out::{ChangeBatch, FannedOut};
 pub use groups::NewGroup;
 pub use inbox_pages::{InboxFilter, InboxPage, InboxPosition, Unread};
 pub use messages::PageBounds;
+pub use notifying::{Candidates, Cause, Decision, Receiver};
 pub use opening::Opened;
 pub use overview::{Overview, ParticipantView};
 pub use pages::PageOfMessages;
