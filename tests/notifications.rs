@@ -117,7 +117,8 @@ async fn a_message_without_text_is_named_by_its_kind_and_a_long_one_is_cut() {
     let (alice, bob) = world.two().await;
     subscribe(&bob, &service, "phone").await;
     for (kind, text) in [("image/png", "Photo"), ("video/mp4", "Video"), ("x", "File")] {
-        let body = json!({"recipient_id": "bob", "attachment_url": "https://a.example/x", "attachment_type": kind});
+        let body =
+            json!({"recipient_id": "bob", "attachment_url": "https://a.example/x", "attachment_type": kind});
         let sent = alice.post("/api/messages/send", &body).await.expect(201);
         notify(&world, new_messages(&[&sent.id()])).await;
         assert_eq!(texts(&service.take()), [text]);
@@ -127,7 +128,11 @@ async fn a_message_without_text_is_named_by_its_kind_and_a_long_one_is_cut() {
         let sent = alice.send("bob", &letter.repeat(10_000)).await.expect(201);
         notify(&world, new_messages(&[&sent.id()])).await;
         let pushes = service.take();
-        assert!(pushes[0].text().starts_with(letter) && pushes[0].text().ends_with('…'), "{:?}", pushes[0].body);
+        assert!(
+            pushes[0].text().starts_with(letter) && pushes[0].text().ends_with('…'),
+            "{:?}",
+            pushes[0].body
+        );
     }
 }
 

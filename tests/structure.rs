@@ -177,7 +177,7 @@ fn lambda_wakes_the_streams_functions_as_the_local_stack_does() {
             "Stream: !GetAtt Table.StreamArn".to_owned(),
             "StartingPosition: TRIM_HORIZON".to_owned(),
             "FunctionResponseTypes: [ReportBatchItemFailures]".to_owned(),
-            format!("BatchSize: {}", local::stream::BATCH),
+            format!("BatchSize: {}", mapping.batch),
             format!("Timeout: {}", local::stream::TIMEOUT.as_secs()),
         ] {
             assert!(block.lines().any(|found| found.trim() == line), "{function} lacks {line}");

@@ -21,8 +21,6 @@ use tokio::time::Instant;
 
 use crate::websocket::{Call, invoke};
 
-/// Maximum number of records per invocation, as in the template.
-pub const BATCH: usize = 100;
 /// Time limit of an invocation, as in the template.
 pub const TIMEOUT: Duration = Duration::from_mins(1);
 /// Delay between two reads of the stream, and before the first retry of a failed batch.
@@ -42,14 +40,16 @@ pub struct Mapping {
     pub newest_only: bool,
     /// How long records are gathered before the function is invoked.
     pub window: Duration,
+    /// Maximum number of records per invocation.
+    pub batch: usize,
 }
 
 /// The mapping of `fan-out`.
 pub const FAN_OUT: Mapping =
-    Mapping { receives: table::wakes, newest_only: true, window: Duration::ZERO };
+    Mapping { receives: table::wakes, newest_only: true, window: Duration::ZERO, batch: 100 };
 /// The mapping of `notify`.
 pub const NOTIFY: Mapping =
-    Mapping { receives: table::notifies, newest_only: false, window: Duration::from_secs(3) };
+    Mapping { receives: table::notifies, newest_only: false, window: Duration::from_secs(3), batch: 1_000 };
 
 /// A function that receives the records of a stream.
 pub type Function = Call<Event, DynamoDbEventResponse>;
@@ -211,7 +211,7 @@ impl Reader {
                 next = page.next_shard_iterator;
             }
         }
-        for batch in received(&records, self.mapping).chunks(BATCH) {
+        for batch in received(&records, self.mapping).chunks(self.mapping.batch) {
             if !self.deliver(batch).await {
                 return Ok(false);
             }
@@ -278,8 +278,9 @@ fn received(records: &[Record], mapping: Mapping) -> Vec<&Record> {
         let change = record.event_name.as_ref().map_or("", |name| name.as_str());
         (mapping.receives)(change, key(record, "sk").unwrap_or_default())
     };
-    let is_newest = |record: &&Record| !mapping.newest_only || seen.insert(key(record, "pk"));
-    let mut received: Vec<&Record> = records.iter().rev().filter(receives).filter(is_newest).collect();
+    let received = records.iter().rev().filter(receives);
+    let mut received: Vec<&Record> =
+        received.filter(|record| !mapping.newest_only || seen.insert(key(record, "pk"))).collect();
     received.reverse();
     received
 }

@@ -21,7 +21,8 @@ type Messages = Vec<MessageView>;
 
 /// All calls, in display order.
 pub(crate) fn all() -> Vec<Operation> {
-    let parts = [messages(), conversations(), rooms(), blocks(), users(), accounts(), live(), pushes(), operations()];
+    let parts =
+        [messages(), conversations(), rooms(), blocks(), users(), accounts(), live(), pushes(), operations()];
     parts.into_iter().flatten().collect()
 }
 

@@ -196,7 +196,10 @@ async fn an_old_message_wakes_nobody() {
     let (alice, bob) = world.two().await;
     subscribe(&bob, &service, "phone").await;
     let id = alice.send("bob", "old").await.expect(201).id();
-    notify(&world.with_clock_off_by(Duration::from_hours(2).as_millis().try_into().unwrap()), new_messages(&[&id]))
-        .await;
+    notify(
+        &world.with_clock_off_by(Duration::from_hours(2).as_millis().try_into().unwrap()),
+        new_messages(&[&id]),
+    )
+    .await;
     assert!(service.take().is_empty());
 }

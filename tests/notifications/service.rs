@@ -83,12 +83,8 @@ impl PushService {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let (replies, got) = Default::default();
-        let service = Self(Arc::new(Shared {
-            port,
-            key: PrivateKey::generate(&ECDH_P256).unwrap(),
-            replies,
-            got,
-        }));
+        let service =
+            Self(Arc::new(Shared { port, key: PrivateKey::generate(&ECDH_P256).unwrap(), replies, got }));
         let routes = Router::new().route("/push/{device}", any(take)).with_state(service.clone());
         tokio::spawn(async move { axum::serve(listener, routes).await });
         service
@@ -104,7 +100,8 @@ impl PushService {
 
     /// The subscription of a browser.
     pub(crate) fn subscription(&self, device: &str) -> Value {
-        let keys = json!({"p256dh": URL_SAFE_NO_PAD.encode(self.public()), "auth": URL_SAFE_NO_PAD.encode(SECRET)});
+        let keys =
+            json!({"p256dh": URL_SAFE_NO_PAD.encode(self.public()), "auth": URL_SAFE_NO_PAD.encode(SECRET)});
         json!({"endpoint": self.endpoint(device), "keys": keys})
     }
 

@@ -143,7 +143,8 @@ async fn a_subscription_ends_with_its_session() {
     bob.post("/api/auth/change-password", &change).await.expect(200);
     assert_eq!((ids(bob).await, send().await), (vec![second], 1));
     let items = world.items().await.into_iter();
-    let devices = items.filter(|item| item["sk"]["S"] == "DEVICES" && item["pk"]["S"] == format!("U#{}", bob.id));
+    let devices =
+        items.filter(|item| item["sk"]["S"] == "DEVICES" && item["pk"]["S"] == format!("U#{}", bob.id));
     let devices: Vec<_> = devices.collect();
     assert!(!devices[0].to_string().contains("/push/phone"), "it was forgotten: {}", devices[0]);
     bob.json("DELETE", "/api/users/me", &json!({"password": "another password"})).await.expect(200);

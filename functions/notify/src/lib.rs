@@ -152,11 +152,13 @@ impl Notifier<'_> {
     }
 
     /// Notifies the users of a conversation of its messages from one to another.
-    async fn notify_all(&self, conversation: &ConversationId, (oldest, newest): (Stamp, Stamp)) -> Result<(), Error> {
+    async fn notify_all(
+        &self,
+        conversation: &ConversationId,
+        (oldest, newest): (Stamp, Stamp),
+    ) -> Result<(), Error> {
         meter::note(conversation);
-        let earliest = Stamp::first_of(Timestamp::from_millis(
-            self.app.store.now().millis() - TOO_LATE,
-        ));
+        let earliest = Stamp::first_of(Timestamp::from_millis(self.app.store.now().millis() - TOO_LATE));
         if newest < earliest {
             return Ok(());
         }

@@ -52,8 +52,7 @@ async fn set(
     caller: Caller,
     Json(change): Json<Change>,
 ) -> Result<Reply<PresenceView>, Problem> {
-    let (status, conversation) =
-        ((change.status, change.is_active), change.current_conversation_id.as_ref());
+    let (status, conversation) = ((change.status, change.is_active), change.current_conversation_id.as_ref());
     let (shown, delivery) = app.store.set_presence(&caller.user, status, conversation).await?;
     app.push.deliver(&app.store, delivery).await;
     Ok(Reply::ok(shown, "OK"))

@@ -214,6 +214,8 @@ fn said(message: &Message) -> String {
 fn cut(text: &str, length: usize) -> String {
     match text.char_indices().nth(length) {
         None => text.to_owned(),
-        Some(_) => text.chars().take(length.saturating_sub(1)).chain(['…'].into_iter().take(length)).collect(),
+        Some(_) => {
+            text.chars().take(length.saturating_sub(1)).chain(['…'].into_iter().take(length)).collect()
+        }
     }
 }

@@ -78,7 +78,9 @@ impl PushHosts {
         let Some(authority) = url.authority() else { return false };
         let host = authority.host().to_ascii_lowercase();
         let is_named = self.0.iter().any(|named| match named.strip_prefix('*') {
-            Some(end) => host.strip_suffix(end).is_some_and(|start| !start.is_empty() && !start.starts_with('.')),
+            Some(end) => {
+                host.strip_suffix(end).is_some_and(|start| !start.is_empty() && !start.starts_with('.'))
+            }
             None => *named == host,
         });
         let is_secure = url.scheme_str() == Some("https");
@@ -216,7 +218,8 @@ mod tests {
 
     #[test]
     fn only_push_services_are_endpoints() {
-        let (hosts, local) = (PushHosts::default(), "localhost,127.0.0.1,[::1]".parse::<PushHosts>().unwrap());
+        let (hosts, local) =
+            (PushHosts::default(), "localhost,127.0.0.1,[::1]".parse::<PushHosts>().unwrap());
         for good in [
             "https://fcm.googleapis.com/fcm/send/abc:def",
             "https://FCM.googleapis.com:443/x",

@@ -33,7 +33,11 @@ fn derive<const N: usize>(key: &Prk, info: &[&[u8]]) -> Result<[u8; N], Unspecif
 ///
 /// # Errors
 /// If the key is no point of the curve.
-pub(crate) fn encrypt(text: &[u8], browser: &[u8; POINT], secret: &[u8; AUTH]) -> Result<Vec<u8>, Unspecified> {
+pub(crate) fn encrypt(
+    text: &[u8],
+    browser: &[u8; POINT],
+    secret: &[u8; AUTH],
+) -> Result<Vec<u8>, Unspecified> {
     let mut salt = [0; 16];
     salt[..8].copy_from_slice(&id::random().to_be_bytes());
     salt[8..].copy_from_slice(&id::random().to_be_bytes());
@@ -81,9 +85,8 @@ mod tests {
     fn the_example_of_the_standard() {
         let own = bytes::<32>("yfWPiYE-n46HLnH0KqZOF1fJJU3MYrct3AELtAQ-oRw");
         let own = PrivateKey::from_private_key(&ECDH_P256, &own).unwrap();
-        let browser = bytes(
-            "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4",
-        );
+        let browser =
+            bytes("BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4");
         let (secret, salt) = (bytes("BTBZMqHH6r4Tts7J_aSIgg"), bytes("DGv6ra1nlYgDCS1FRnbzlw"));
         let text = b"When I grow up, I want to be a watermelon";
         let encrypted = encrypt_with(text, &browser, &secret, &own, salt).unwrap();

@@ -189,7 +189,9 @@ impl Metric {
             Self::PushesGone => "Pushes to a socket that was gone.",
             Self::PushesFailed => "Pushes that failed, and sockets whose pushes took too long.",
             Self::NotificationsSent => "Notifications that a push service took.",
-            Self::NotificationsFailed => "Notifications that a push service refused, or did not take in time.",
+            Self::NotificationsFailed => {
+                "Notifications that a push service refused, or did not take in time."
+            }
             Self::FanOutLag => {
                 "The age of a large conversation's oldest change when its fan-out was complete."
             }

@@ -4,8 +4,8 @@ use domain::account::UniqueName;
 use domain::id::{Clock, ConversationId, MessageId, SessionId, Stamp, UserId};
 
 use crate::{
-    accounts, buckets, delivered, directory, inbox, messages, moves, notifying, profiles, queue, sending, sessions,
-    subscriptions,
+    accounts, buckets, delivered, directory, inbox, messages, moves, notifying, profiles, queue, sending,
+    sessions, subscriptions,
 };
 
 #[test]

@@ -293,10 +293,7 @@ impl Store {
     /// # Errors
     /// `Unavailable` if the database is unavailable.
     #[boxed]
-    pub async fn waiting_notifications(
-        &self,
-        user: &UserId,
-    ) -> Result<Vec<(ConversationId, Stamp)>, Error> {
+    pub async fn waiting_notifications(&self, user: &UserId) -> Result<Vec<(ConversationId, Stamp)>, Error> {
         let query = self.prefixed(&partition::of_user(user), "N#").consistent_read(true);
         let mut found = Vec::new();
         for item in self.query_all(query).await? {
