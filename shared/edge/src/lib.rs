@@ -14,6 +14,7 @@ mod encryption;
 pub mod extract;
 pub mod jwks;
 pub mod page;
+mod plain_http;
 pub mod problem;
 pub mod push;
 pub mod reply;
