@@ -274,13 +274,13 @@ impl Reader {
 /// Returns the records that a function receives.
 fn received(records: &[Record], mapping: Mapping) -> Vec<&Record> {
     let mut seen = HashSet::new();
-    let receives = |record: &&Record| {
+    let is_wanted = |record: &&Record| {
         let change = record.event_name.as_ref().map_or("", |name| name.as_str());
         (mapping.receives)(change, key(record, "sk").unwrap_or_default())
     };
-    let received = records.iter().rev().filter(receives);
+    let wanted = records.iter().rev().filter(is_wanted);
     let mut received: Vec<&Record> =
-        received.filter(|record| !mapping.newest_only || seen.insert(key(record, "pk"))).collect();
+        wanted.filter(|record| !mapping.newest_only || seen.insert(key(record, "pk"))).collect();
     received.reverse();
     received
 }

@@ -89,6 +89,7 @@ struct Shown {
 }
 
 /// A notification: the JSON that a push contains.
+#[expect(clippy::struct_field_names, reason = "Declarative Web Push names the field")]
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Notification {
     /// Marks the JSON as a declarative push: 8030.

@@ -144,7 +144,7 @@ pub enum Decision {
     /// Not now, because they are active until this time.
     Wait(Timestamp),
     /// Of this message.
-    Notify(Box<Message>, Receiver),
+    Notify(Box<Message>, Box<Receiver>),
 }
 
 impl Store {
@@ -223,7 +223,7 @@ impl Store {
         if receiver.subscriptions.is_empty() {
             return Ok(Decision::No);
         }
-        Ok(Decision::Notify(Box::new(message.clone()), receiver))
+        Ok(Decision::Notify(Box::new(message.clone()), Box::new(receiver)))
     }
 
     /// Reads what decides whether a user is notified; `None` if they do not take part in the conversation.
