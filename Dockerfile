@@ -1,7 +1,7 @@
-# The local stack for self-hosting: one process, one port, data in the volume /data.
+# The local stack for self-hosting: one process, two ports, data in the volume /data.
 #
 #   docker build --tag tidings .
-#   docker run --publish 3000:3000 --volume tidings:/data tidings
+#   docker run --publish 3000:3000 --publish 3001:3001 --volume tidings:/data tidings
 #
 # NOT BUILT HERE: this file has only been reviewed, never built. The health check's command was tried outside of it.
 #
@@ -32,9 +32,9 @@ COPY --from=build /tidings /usr/local/bin/tidings
 COPY --from=page /src/web/dist /usr/share/tidings/web
 COPY --from=build --chown=10001:10001 /data /data
 USER 10001:10001
-ENV TIDINGS_HOST=0.0.0.0 TIDINGS_PORT=3000 TIDINGS_DATA_DIR=/data TIDINGS_WEB_DIR=/usr/share/tidings/web
+ENV TIDINGS_HOST=0.0.0.0 TIDINGS_PORT=3000 TIDINGS_STORAGE_PORT=3001 TIDINGS_DATA_DIR=/data TIDINGS_WEB_DIR=/usr/share/tidings/web
 VOLUME /data
-EXPOSE 3000
+EXPOSE 3000 3001
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=30s --timeout=3s --start-period=10s --retries=3 CMD ["bash", "-c", \
     "exec 3<>/dev/tcp/127.0.0.1/$TIDINGS_PORT && printf 'GET /health HTTP/1.0\\r\\n\\r\\n' >&3 && grep -q ' 200 ' <&3"]

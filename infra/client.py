@@ -8,6 +8,7 @@ import os
 import socket
 import ssl
 import struct
+import uuid
 from urllib.parse import urlsplit
 
 TIMEOUT = 30
@@ -57,6 +58,29 @@ class Api:
                 self.connection = None
                 if is_last:
                     raise
+
+
+def fetch(method, url, body=None, headers=()):
+    """Makes one request to any URL and follows no redirect."""
+    parts = urlsplit(url)
+    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    connection = kind(parts.netloc, timeout=TIMEOUT)
+    try:
+        connection.request(method, parts.path + ("?" + parts.query if parts.query else ""), body, dict(headers))
+        response = connection.getresponse()
+        return Answer(response.status, response.getheaders(), response.read())
+    finally:
+        connection.close()
+
+
+def post_form(form, file):
+    """Posts a form as a browser does: the fields first, the file last."""
+    mark = uuid.uuid4().hex
+    parts = [f'name="{name}"\r\n\r\n{value}'.encode() for name, value in form["fields"].items()]
+    parts.append(b'name="file"; filename="file"\r\n\r\n' + file)
+    start = f"--{mark}\r\nContent-Disposition: form-data; ".encode()
+    body = b"".join(start + part + b"\r\n" for part in parts) + f"--{mark}--\r\n".encode()
+    return fetch("POST", form["url"], body, [("content-type", f"multipart/form-data; boundary={mark}")])
 
 
 class Refused(Exception):

@@ -13,7 +13,7 @@ import time
 import traceback
 import uuid
 
-from client import Api, Refused, Socket, socket_url
+from client import Api, Refused, Socket, fetch, post_form, socket_url
 
 PASSWORD = "smoke and mirrors"
 CHECKS = []
@@ -137,6 +137,31 @@ def sending_and_polling(world):
 def search(world):
     found = world.expect(200, world.user("bob"), "GET", f"/api/messages/search?q={world.mark}").data
     same([hit["message_text"] for hit in found], [f"Hello {world.mark}"], "the hits")
+
+
+@check
+def an_attachment(world):
+    alice, bob = world.user("alice"), world.user("bob")
+    file = f"a file of {world.mark}".encode()
+    new = {"file_name": "note.txt", "content_type": "text/plain", "size": len(file)}
+    asked = world.expect(201, alice, "POST", "/api/attachments", new).data
+    message = {"recipient_id": bob.id, "attachments": [{"attachment_id": asked["attachment_id"]}]}
+    same(world.expect(409, alice, "POST", "/api/messages/send", message).json["code"], "not_uploaded", "an early send")
+    same(post_form(asked["upload"], file + b"!").status, 400, "the answer to a file that is too long")
+    posted = post_form(asked["upload"], file)
+    same(posted.status, 204, f"the answer to a form ({posted.body[:200]!r})")
+    sent = world.expect(201, alice, "POST", "/api/messages/send", message).data
+    (shown,) = world.expect(200, bob, "GET", f"/api/messages/conversation/{alice.id}").data[-1]["attachments"]
+    same((shown["file_name"], shown["size"]), ("note.txt", len(file)), "the attachment")
+    link = fetch("GET", shown["url"])
+    same(link.status, 302, f"the answer to {shown['url'].split('?')[0]}")
+    loaded = fetch("GET", link.headers["location"])
+    same((loaded.status, loaded.body), (200, file), "the file")
+    same(loaded.headers["content-type"], "application/octet-stream", "the type of a text")
+    if not loaded.headers["content-disposition"].startswith("attachment"):
+        raise AssertionError("a text shows in place")
+    world.expect(200, alice, "DELETE", f"/api/messages/{sent['id']}")
+    same(fetch("GET", shown["url"]).status, 404, "the answer to the link of a deleted message")
 
 
 @check

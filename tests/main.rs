@@ -3,6 +3,7 @@
 #![allow(clippy::similar_names, reason = "sent and send, pushed and pushes")]
 
 mod accounts;
+mod attachments;
 mod blocks;
 mod budgets;
 mod conventions;
@@ -23,6 +24,7 @@ mod inputs;
 mod large;
 mod layers;
 mod limits;
+mod mentions;
 mod model;
 mod notifications;
 mod observability;
@@ -33,6 +35,7 @@ mod people;
 mod permissions;
 mod queue;
 mod racing;
+mod reactions;
 mod reading;
 mod readme;
 mod retries;

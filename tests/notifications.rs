@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use aws_lambda_events::dynamodb::Event;
 use domain::id::MessageId;
+use harness::storage::png;
 use harness::{Actor, World};
 use observe::meter::{self, Meter};
 use serde_json::{Value, json};
@@ -116,9 +117,11 @@ async fn a_message_without_text_is_named_by_its_kind_and_a_long_one_is_cut() {
     let (world, service) = (World::new().await, PushService::start().await);
     let (alice, bob) = world.two().await;
     subscribe(&bob, &service, "phone").await;
-    for (kind, text) in [("image/png", "Photo"), ("video/mp4", "Video"), ("x", "File")] {
-        let body =
-            json!({"recipient_id": "bob", "attachment_url": "https://a.example/x", "attachment_type": kind});
+    for (kind, text) in
+        [("image/png", "Photo"), ("video/mp4", "Video"), ("voice", "Voice message"), ("x", "a b.txt")]
+    {
+        let url = "https://a.example/a%20b.txt";
+        let body = json!({"recipient_id": "bob", "attachment_url": url, "attachment_type": kind});
         let sent = alice.post("/api/messages/send", &body).await.expect(201);
         notify(&world, new_messages(&[&sent.id()])).await;
         assert_eq!(texts(&service.take()), [text]);
@@ -133,6 +136,26 @@ async fn a_message_without_text_is_named_by_its_kind_and_a_long_one_is_cut() {
             "{:?}",
             pushes[0].body
         );
+    }
+}
+
+#[tokio::test]
+async fn a_file_is_shown_by_its_text_else_by_its_kind_or_name() {
+    let (world, _files) = World::with_files().await;
+    let service = PushService::start().await;
+    let (alice, bob) = world.two().await;
+    subscribe(&bob, &service, "phone").await;
+    let photo = alice.upload("cat.png", &png(8, 6)).await;
+    let report = alice.upload("report.txt", b"a report").await;
+    let captioned = alice.upload("more.txt", b"another").await;
+    for (upload, text, shown) in
+        [(photo, "", "Photo"), (report, "", "report.txt"), (captioned, "Read this", "Read this")]
+    {
+        let body =
+            json!({"recipient_id": "bob", "message_text": text, "attachments": [{"attachment_id": upload}]});
+        let sent = alice.post("/api/messages/send", &body).await.expect(201);
+        notify(&world, new_messages(&[&sent.id()])).await;
+        assert_eq!(texts(&service.take()), [shown]);
     }
 }
 

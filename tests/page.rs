@@ -22,7 +22,7 @@ fn built() -> (TempDir, Router) {
     fs::write(dist.join("index.html"), "<title>The page</title>").unwrap();
     fs::write(dist.join("assets/main-abc.js"), "start()").unwrap();
     fs::write(folder.path().join("secret"), "not to be served").unwrap();
-    let routes = local::web::routes(&dist, Some(SECRET.to_owned()));
+    let routes = local::web::routes(&dist, Some(SECRET.to_owned()), &[]);
     (folder, routes)
 }
 
@@ -52,6 +52,10 @@ async fn the_page_has_a_strict_policy_and_its_assets_are_cacheable() {
     assert_eq!((status, body.as_str()), (StatusCode::OK, "<title>The page</title>"));
     let policy = headers["content-security-policy"].to_str().unwrap();
     assert!(policy.starts_with("default-src 'self';") && !policy.contains("unsafe"), "{policy}");
+    assert!(
+        policy.contains("media-src 'self' blob: ;") || policy.contains("media-src 'self' blob: http"),
+        "{policy}"
+    );
     assert_eq!(headers["cache-control"], "no-cache");
 
     let (status, headers, body) = call(&routes, "GET", "/assets/main-abc.js").await;
@@ -63,7 +67,7 @@ async fn the_page_has_a_strict_policy_and_its_assets_are_cacheable() {
 #[tokio::test]
 async fn the_page_is_told_where_the_api_is() {
     let folder = tempfile::tempdir().unwrap();
-    let routes = local::web::routes(folder.path(), None);
+    let routes = local::web::routes(folder.path(), None, &[]);
     let (status, headers, body) = call(&routes, "GET", "/config.json").await;
     assert_eq!((status, body.as_str()), (StatusCode::OK, "{}"));
     assert_eq!(
@@ -101,7 +105,7 @@ async fn no_file_beside_the_page_is_served() {
 #[tokio::test]
 async fn without_a_built_page_the_root_says_how_to_build_it() {
     let folder = tempfile::tempdir().unwrap();
-    let routes = local::web::routes(folder.path(), None);
+    let routes = local::web::routes(folder.path(), None, &[]);
     let (status, _, body) = call(&routes, "GET", "/").await;
     assert_eq!(status, StatusCode::OK);
     assert!(body.contains("npm run build"), "{body}");
@@ -123,7 +127,7 @@ async fn only_this_machine_can_list_the_demo_users() {
     assert_eq!(listed("[::ffff:127.0.0.1]:50000", "[::1]:3000").await, 8);
     assert_eq!(listed("192.168.1.7:50000", "127.0.0.1:3000").await, 0, "from another machine");
     assert_eq!(listed("127.0.0.1:50000", "rebound.example:3000").await, 0, "with another site's host name");
-    let without = local::web::routes("unused".as_ref(), None);
+    let without = local::web::routes("unused".as_ref(), None, &[]);
     let (_, _, body) = call(&without, "GET", "/_local/people").await;
     assert!(body.contains(r#""data":[]"#), "{body}");
 }

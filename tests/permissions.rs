@@ -31,6 +31,13 @@ PATCH /api/messages/$M {"message_text": "new"}                | 200      | sende
 DELETE /api/messages/$M                                       | 200      | sender   | 200      | sender   | part
 DELETE /api/messages/$M?scope=everyone                        | 200      | sender   | 200      | sender   | part
 DELETE /api/messages/$M?scope=me                              | 200      | 200      | 200      | 200      | part
+PUT /api/messages/mark-as-unread/$M                           | 200      | 200      | 200      | 200      | part
+PATCH /api/conversations/$C/me {"pinned": true}               | 200      | 200      | 200      | 200      | part
+PUT /api/messages/$M/reactions/%F0%9F%91%8D                  | 200      | 200      | blocked  | blocked  | part
+DELETE /api/messages/$M/reactions/%F0%9F%91%8D               | 200      | 200      | blocked  | blocked  | part
+PUT /api/messages/$M/pin                                      | 200      | 200      | blocked  | blocked  | part
+DELETE /api/messages/$M/pin                                   | 200      | 200      | blocked  | blocked  | part
+GET /api/conversations/$C/pins                                | 200      | 200      | 200      | 200      | part
 DELETE /api/messages/conversation/$C                          | 200      | 200      | 200      | 200      | part
 POST /api/messages/send {"conversation_id": "$C", "message_text": "hi"} | 201 | 201  | blocked  | blocked  | part
 POST /api/messages/send {"conversation_id": "$C", "message_text": "hi", "reply_to": "$M"} | 201 | 201 | blocked | blocked | part
@@ -74,6 +81,10 @@ PATCH /api/messages/$M {"message_text": "new"}                | sender   | 200  
 DELETE /api/messages/$M                                       | 200      | 200      | sender   | part     | part
 DELETE /api/messages/$M?scope=everyone                        | 200      | 200      | sender   | part     | part
 DELETE /api/messages/$M?scope=me                              | 200      | 200      | 200      | part     | part
+PUT /api/messages/mark-as-unread/$M                           | 200      | 200      | 200      | part     | part
+PATCH /api/conversations/$C/me {"muted_until": "always"}      | 200      | 200      | 200      | part     | part
+PUT /api/messages/$M/reactions/%F0%9F%91%8D                  | 200      | 200      | 200      | part     | part
+GET /api/conversations/$C/pins                                | 200      | 200      | 200      | part     | part
 DELETE /api/messages/conversation/$C                          | 200      | 200      | 200      | part     | part
 POST /api/messages/send {"conversation_id": "$C", "message_text": "hi"} | 201 | 201  | 201      | part     | part
 POST /api/messages/send {"conversation_id": "$C", "message_text": "hi", "reply_to": "$M"} | 201 | 201 | 201 | part | part
@@ -327,8 +338,17 @@ async fn strangers_cannot_tell_what_exists() {
 }
 
 /// Routes that concern no conversation, or all of the caller's own.
-const OTHERS: [&str; 7] =
-    ["/api/auth/", "/api/users", "/api/events", "/api/ws-ticket", "/health", "/docs", "/api/openapi.json"];
+const OTHERS: [&str; 9] = [
+    "/api/attachments",
+    "/api/pictures",
+    "/api/auth/",
+    "/api/users",
+    "/api/events",
+    "/api/ws-ticket",
+    "/health",
+    "/docs",
+    "/api/openapi.json",
+];
 
 #[test]
 fn every_route_is_in_the_tables() {

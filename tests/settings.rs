@@ -236,7 +236,9 @@ async fn settings_race_with_messages() {
             let sends = join_all((0..3).map(|n| others[0].send("alice", ["a", "b", "c"][n])));
             let (set, sends) = tokio::join!(set, sends);
             set.expect(200);
-            sends.into_iter().for_each(|sent| drop(sent.expect(201)));
+            for sent in sends {
+                drop(sent.expect(201));
+            }
         };
         all.verify(race).await;
         let (inbox, archive) = (alice.inbox().await, alice.archive().await);

@@ -12,6 +12,7 @@ use std::path::Path;
 use clap::Args;
 use domain::id::MessageId;
 use domain::time::Timestamp;
+use harness::storage::{PUBLIC_URL, png, post_form};
 use harness::{Answer, World, stream_event};
 use observe::meter::{Meter, Reading};
 use serde::Deserialize;
@@ -66,6 +67,9 @@ struct Prices {
     dynamodb_read_units_per_million: Price,
     dynamodb_storage_per_gb_month: Price,
     dynamodb_recovery_per_gb_month: Price,
+    s3_writes_per_million: Price,
+    s3_reads_per_million: Price,
+    s3_storage_per_gb_month: Price,
     http_api_calls_per_million: Price,
     websocket_messages_per_million: Price,
     websocket_minutes_per_million: Price,
@@ -89,6 +93,7 @@ struct Lambda {
     own_ms: f64,
     login_ms: f64,
     database_call_ms: f64,
+    bucket_call_ms: f64,
     /// The length of a log line, of which CloudWatch bills 26 bytes more than are written.
     log_bytes: f64,
     /// Bytes that the log line of a send has in addition.
@@ -129,6 +134,7 @@ struct Usage {
     peers_online: f64,
     header_bytes: f64,
     stored_bytes_per_message: f64,
+    bytes_per_picture: f64,
 }
 
 /// Amounts of all billed resources.
@@ -143,6 +149,8 @@ struct Amounts {
     gb_seconds: f64,
     logged_bytes: f64,
     sent_bytes: f64,
+    bucket_reads: f64,
+    bucket_writes: f64,
 }
 
 impl Add for Amounts {
@@ -159,6 +167,8 @@ impl Add for Amounts {
             gb_seconds: self.gb_seconds + other.gb_seconds,
             logged_bytes: self.logged_bytes + other.logged_bytes,
             sent_bytes: self.sent_bytes + other.sent_bytes,
+            bucket_reads: self.bucket_reads + other.bucket_reads,
+            bucket_writes: self.bucket_writes + other.bucket_writes,
         }
     }
 }
@@ -177,6 +187,8 @@ impl Mul<Amounts> for f64 {
             gb_seconds: self * one.gb_seconds,
             logged_bytes: self * one.logged_bytes,
             sent_bytes: self * one.sent_bytes,
+            bucket_reads: self * one.bucket_reads,
+            bucket_writes: self * one.bucket_writes,
         }
     }
 }
@@ -188,6 +200,7 @@ type FixedCost = fn(&Prices, &Fixed) -> f64;
 #[derive(Debug, Clone, Copy)]
 struct Dollars {
     database: f64,
+    bucket: f64,
     gateway: f64,
     functions: f64,
     logs: f64,
@@ -196,7 +209,7 @@ struct Dollars {
 
 impl Dollars {
     fn total(self) -> f64 {
-        self.database + self.gateway + self.functions + self.logs + self.transfer
+        self.database + self.bucket + self.gateway + self.functions + self.logs + self.transfer
     }
 }
 
@@ -230,6 +243,8 @@ impl Prices {
         Dollars {
             database: amounts.read_units * million(&self.dynamodb_read_units_per_million)
                 + amounts.write_units * million(&self.dynamodb_write_units_per_million),
+            bucket: amounts.bucket_reads * million(&self.s3_reads_per_million)
+                + amounts.bucket_writes * million(&self.s3_writes_per_million),
             gateway: amounts.http_calls * million(&self.http_api_calls_per_million)
                 + amounts.socket_messages * million(&self.websocket_messages_per_million)
                 + amounts.socket_minutes * million(&self.websocket_minutes_per_million),
@@ -273,6 +288,20 @@ impl Sheet {
         let more = if name.starts_with("send") { self.lambda.send_log_bytes } else { 0.0 };
         let logged_bytes = function.logged_bytes + more;
         Call { name, depth, amounts: Amounts { http_calls: 1.0, sent_bytes, logged_bytes, ..function } }
+    }
+
+    /// Returns the amounts of a function's calls to the bucket of files, which it makes one after another.
+    fn bucket_calls(&self, calls: &[String]) -> Amounts {
+        let mut amounts = Amounts::default();
+        for call in calls {
+            if call.starts_with("PUT ") {
+                amounts.bucket_writes += 1.0;
+            } else {
+                amounts.bucket_reads += 1.0;
+            }
+            amounts.gb_seconds += self.lambda.bucket_call_ms / 1e3 * self.lambda.memory_mb / 1024.0;
+        }
+        amounts
     }
 
     /// Returns the call of an invocation that was not by HTTP.
@@ -378,6 +407,7 @@ async fn measure(sheet: &Sheet) -> Result<Measured, Failure> {
     all.extend([idle_poll.clone(), message_poll.clone(), presence_poll.clone(), typing.clone(), status]);
     all.extend([open.clone(), close.clone(), push.clone(), ping.clone()]);
     all.extend(sessions(sheet, &world).await);
+    all.extend(pictures(sheet).await?);
     all.extend(notifications(sheet, &world).await?);
     Ok(Measured {
         send,
@@ -415,6 +445,34 @@ async fn notifications(sheet: &Sheet, world: &World) -> Result<[Call; 2], Failur
     let subscription = json!({"endpoint": "http://127.0.0.1:9/", "keys": keys});
     receiver.json("PUT", "/api/push/subscriptions", &subscription).await.expect(201);
     Ok([unsubscribed, decide("message that is pushed to its receiver").await?])
+}
+
+/// Measures a picture that is uploaded and sent, and one that is looked at.
+async fn pictures(sheet: &Sheet) -> Result<[Call; 2], Failure> {
+    let (world, files) = World::with_files().await;
+    let (alice, _) = world.two().await;
+    alice.send("bob", TEXT).await.expect(201);
+    let picture = png(1_280, 960);
+    // The limits are all that an upload writes. A send has none here, as in the other rows.
+    let limited = world.with_storage(&files, |settings| settings.limited = true).stranger("alice");
+    let asked = limited.ask("photo.png", "image/png", picture.len(), &json!({})).await.expect(201);
+    post_form(&asked.data()["upload"], &[], &picture).await.expect(204);
+    files.calls();
+    let id = asked.data()["attachment_id"].as_str().ok_or("there is no id")?;
+    let sent = alice.send_files_once("bob", &[id], "key").await.expect(201);
+    let name = "send with a picture, with its upload";
+    let (asking, sending) = (sheet.http(name, &asked), sheet.http(name, &sent));
+    let upload = Amounts { bucket_writes: 1.0, ..Amounts::default() };
+    let amounts = asking.amounts + upload + sending.amounts + sheet.bucket_calls(&files.calls());
+    let with_picture = Call { name, depth: asking.depth + sending.depth, amounts };
+
+    let url = sent.data()["attachments"][0]["url"].as_str().ok_or("there is no URL")?;
+    let path = url.strip_prefix(PUBLIC_URL).ok_or("the URL is not public")?;
+    let seen = sheet.http("picture seen, of 200 KB", &alice.anonymous().get(path).await.expect(302));
+    let sent_bytes = sheet.usage.header_bytes + sheet.usage.bytes_per_picture;
+    let load = Amounts { bucket_reads: 1.0, sent_bytes, ..Amounts::default() };
+    let amounts = seen.amounts + load + sheet.bucket_calls(&files.calls());
+    Ok([with_picture, Call { amounts, ..seen }])
 }
 
 /// Measures a login and a refresh of the session.
@@ -631,13 +689,16 @@ impl Sheet {
             "\nThese are list prices in {region} of {date}, without free tiers. They include API Gateway, Lambda, logs and\n\
              transfer; the months of 1,000 users also include all of `Monitoring=basic`. With `Monitoring=full`, log lines are\n\
              {} bytes longer: ${} per million calls. A function is assumed to run for {} ms plus {} ms per sequential database\n\
-             call; this has not been measured in AWS. Storing a million messages costs about ${} a month.\n\
+             call and {} ms per call to S3; this has not been measured in AWS. Storing a million messages costs about ${} a\n\
+             month, a million pictures of 200 KB ${}.\n\
              [infra/prices.json](infra/prices.json) has the prices and assumptions.\n",
             lambda.more_log_bytes_of_full,
             money(1e6 * lambda.more_log_bytes_of_full / 1e9 * prices.logs_per_gb.usd),
             lambda.own_ms,
             lambda.database_call_ms,
+            lambda.bucket_call_ms,
             money(1e6 * usage.stored_bytes_per_message / 1e9 * per_gb),
+            money(1e6 * usage.bytes_per_picture / 1e9 * prices.s3_storage_per_gb_month.usd),
         )
     }
 
@@ -647,6 +708,7 @@ impl Sheet {
         let mut text = format!(
             "prices of {region}, {date}: infra/prices.json\n\n\
              dollars = read units x {} / 1M + write units x {} / 1M          (database)\n        \
+             + S3 reads x {} / 1M + S3 writes x {} / 1M                      (bucket)\n        \
              + HTTP calls x {} / 1M + socket messages x {} / 1M + socket minutes x {} / 1M   (gateway)\n        \
              + functions x {} / 1M + GB-seconds x {}             (functions)\n        \
              + bytes logged x {} / 1G                                        (logs)\n        \
@@ -662,6 +724,8 @@ impl Sheet {
              {usage:?}\n\n{:<42}{:>6}{:>7}{:>7}",
             prices.dynamodb_read_units_per_million.usd,
             prices.dynamodb_write_units_per_million.usd,
+            prices.s3_reads_per_million.usd,
+            prices.s3_writes_per_million.usd,
             prices.http_api_calls_per_million.usd,
             prices.websocket_messages_per_million.usd,
             prices.websocket_minutes_per_million.usd,
@@ -681,7 +745,7 @@ impl Sheet {
             "RCU",
             "WCU"
         );
-        let parts = "database  gateway functions   logs transfer    total\n";
+        let parts = "database   bucket  gateway functions   logs transfer    total\n";
         let _ = writeln!(text, "  {}", parts.trim_end());
         for Call { name, depth, amounts } in &measured.all {
             let Amounts { read_units, write_units, .. } = amounts;
@@ -697,7 +761,9 @@ impl Sheet {
 }
 
 fn columns(dollars: Dollars) -> String {
-    let Dollars { database, gateway, functions, logs, transfer } = dollars;
+    let Dollars { database, bucket, gateway, functions, logs, transfer } = dollars;
     let total = dollars.total();
-    format!("{database:>8.2} {gateway:>8.2} {functions:>9.2} {logs:>6.2} {transfer:>8.2} {total:>8.2}")
+    format!(
+        "{database:>8.2} {bucket:>8.2} {gateway:>8.2} {functions:>9.2} {logs:>6.2} {transfer:>8.2} {total:>8.2}"
+    )
 }

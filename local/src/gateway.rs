@@ -119,7 +119,8 @@ fn is_local(origin: &str) -> bool {
     origin.split_once("://").is_some_and(|(_, host)| is_loopback(host))
 }
 
-fn cors(origins: &[String]) -> CorsLayer {
+/// Lets browsers call from some origins or, without any, from all on this machine.
+pub(crate) fn cors(origins: &[String]) -> CorsLayer {
     let allowed = if origins.is_empty() {
         AllowOrigin::predicate(|origin, _| origin.to_str().is_ok_and(is_local))
     } else if origins.iter().any(|origin| origin == "*") {

@@ -8,6 +8,7 @@
 //! - [`websocket`]: the WebSocket half of API Gateway
 //! - [`stream`]: follows the table's stream, as Lambda does
 //! - [`lambda`]: runs functions outside this process, and has the HTTP half of API Gateway for them
+//! - [`storage`]: S3, for the files of messages
 //! - `metrics`: shows metrics, as CloudWatch does
 //! - [`secrets`]: generates secrets at the first start
 //! - [`web`]: serves the chat page
@@ -25,6 +26,7 @@ pub mod options;
 pub mod secrets;
 pub mod server;
 pub mod stack;
+pub mod storage;
 pub mod stream;
 pub mod web;
 pub mod websocket;

@@ -4,8 +4,10 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
-use domain::error::Source;
+use domain::error::{Error, Source};
 use domain::id::MessageId;
+use domain::message::Message;
+use edge::app::App;
 use edge::auth;
 use local::console::Console;
 use local::options::{Cli, Command, Options};
@@ -54,9 +56,9 @@ fn runtime() -> std::io::Result<Runtime> {
 async fn restore(options: &Options, message: &MessageId) -> Result<(), Source> {
     let options = Options { port: 0, functions_from: None, invoke_url: None, ..options.clone() };
     let stack = Stack::start(&options, None, None).await?;
-    let restored = stack.app.store.restore_message(message).await;
+    let restored = restore_with_files(&stack.app, message).await;
     stack.stop().await;
-    let restored = restored?.message;
+    let restored = restored?;
     Ok(writeln!(
         std::io::stdout(),
         "restored {} of {}: version {}",
@@ -64,6 +66,22 @@ async fn restore(options: &Options, message: &MessageId) -> Result<(), Source> {
         restored.sender,
         restored.version
     )?)
+}
+
+/// Brings the files of a deleted message back, then the message, so that it is never without them.
+async fn restore_with_files(app: &App, id: &MessageId) -> Result<Message, Error> {
+    let files = app.store.recoverable_files(id).await?;
+    app.files.restore(&files).await?;
+    match app.store.restore_message(id).await {
+        Ok(changed) => Ok(changed.message),
+        Err(refusal) => {
+            // The database did not say whether the message is restored.
+            if !matches!(refusal, Error::Unavailable(_) | Error::Internal(_)) {
+                app.files.remove(&files).await?;
+            }
+            Err(refusal)
+        }
+    }
 }
 
 async fn serve(options: &Options) -> Result<(), Source> {

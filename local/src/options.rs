@@ -51,6 +51,9 @@ pub struct Options {
     /// Address to serve on
     #[arg(long, global = true, env = "TIDINGS_HOST", default_value = "127.0.0.1")]
     pub host: IpAddr,
+    /// Port of the storage for files, which browsers upload to and load from; 0 for any free port
+    #[arg(long, global = true, env = "TIDINGS_STORAGE_PORT", default_value_t = 0)]
+    pub storage_port: u16,
     /// Folder for the data and the generated secrets
     #[arg(long, global = true, env = "TIDINGS_DATA_DIR", default_value = ".tidings")]
     pub data_dir: PathBuf,

@@ -5,6 +5,9 @@ use std::io::{ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+use aws_lc_rs::hmac;
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use domain::error::Source;
 use domain::id::{self, Clock};
 use domain::time::Timestamp;
@@ -21,6 +24,13 @@ pub fn settings(folder: Option<&Path>) -> Result<Settings, Source> {
         None => Ok(Some(id::random_secret())),
     })?;
     Ok(Settings { metered: true, ..settings })
+}
+
+/// Derives a secret for one purpose from another secret.
+#[must_use]
+pub fn derived(secret: &str, purpose: &str) -> String {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
+    BASE64_URL_SAFE_NO_PAD.encode(hmac::sign(&key, purpose.as_bytes()))
 }
 
 /// Returns the time `days` days from now, as the expiry of a token.

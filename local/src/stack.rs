@@ -15,7 +15,8 @@ use axum::Router;
 use axum::serve::ListenerExt;
 use domain::error::Source;
 use domain::id::Clock;
-use edge::app::{App, Settings, variable};
+use edge::app::{App, Settings, attachments_are_on, bucket_from_env, variable};
+use edge::bucket::BucketSettings;
 use store::table;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -26,6 +27,7 @@ use crate::engine::Engine;
 use crate::lambda::{InvokeApi, Lambda, Processes, Setup};
 use crate::options::Options;
 use crate::server::{self, ServerLimits};
+use crate::storage::{self, Keys, Storage};
 use crate::stream::{self, Tail};
 use crate::websocket::{Api, Gateway, Limits, invoke};
 use crate::{demo, gateway, secrets, web};
@@ -53,8 +55,11 @@ pub struct Stack {
     pub jwt_secret: String,
     /// Where the functions run; `None` means in this process.
     pub lambda: Option<Lambda>,
+    /// The storage for files, unless the environment names another or attachments are off.
+    pub storage: Option<Storage>,
     sockets: Gateway,
     tails: [Tail; 2],
+    sweeper: Option<JoinHandle<()>>,
     stop: watch::Sender<bool>,
     servers: Vec<JoinHandle<()>>,
     /// Held while the stack runs, because two stacks must not share a data directory.
@@ -80,12 +85,36 @@ impl Stack {
         if let Some(folder) = folder {
             fs::create_dir_all(folder).map_err(|e| format!("{}: {e}", folder.display()))?;
         }
-        let settings = secrets::settings(folder)?;
+        let mut settings = secrets::settings(folder)?;
 
         let listener = bind(options).await?;
         let address = listener.local_addr()?;
         let (stop, stopped) = watch::channel(false);
         let mut servers = Vec::new();
+        if settings.public_url.is_empty() {
+            settings.public_url = format!("http://{}", reachable(address));
+        }
+        let credentials = credentials(&settings);
+        settings.bucket = bucket_from_env(credentials.clone(), &region());
+        let mut storage = None;
+        if settings.bucket.is_none() && attachments_are_on() {
+            let port = TcpListener::bind(SocketAddr::new(options.host, options.storage_port)).await?;
+            let endpoint = format!("http://{}", reachable(port.local_addr()?));
+            let id = credentials.access_key_id().to_owned();
+            let keys = Keys { id, secret: credentials.secret_access_key().to_owned() };
+            let files = folder.map(|folder| folder.join("files"));
+            let files = Storage::new(files.as_deref(), keys, Clock::default());
+            let routes = storage::routes(&files).layer(gateway::cors(&options.cors_origins));
+            servers.push(serve(port, routes, stopped.clone()));
+            settings.bucket = Some(BucketSettings {
+                name: storage::BUCKET.to_owned(),
+                endpoint: Some(endpoint),
+                files_url: variable("TIDINGS_FILES_URL"),
+                region: region(),
+                credentials: credentials.clone(),
+            });
+            storage = Some(files);
+        }
         let (config, database) = if let Some(endpoint) = endpoint {
             (config(&endpoint, None), endpoint)
         } else {
@@ -101,19 +130,21 @@ impl Stack {
         };
         table::create_if_missing(&Client::new(&config), &settings.table).await?;
         let (table, records) = (settings.table.clone(), streams(&config));
+        let file_origins = settings.bucket.as_ref().map(BucketSettings::origins).unwrap_or_default();
         let jwt_secret =
             settings.jwt_secret.clone().ok_or("TIDINGS_JWT_SECRET is not set: no token can be signed")?;
         let port = TcpListener::bind("127.0.0.1:0").await?;
         let domain_name = port.local_addr()?.to_string();
         let push_endpoint = format!("http://{domain_name}/{STAGE}");
-        let lambda = lambda(options, folder, environment(&settings, &database, &push_endpoint))?;
+        let lambda =
+            lambda(options, folder, environment(&settings, &credentials, &database, &push_endpoint))?;
         let (mut calls, mut pushes) =
             (aws_sdk_dynamodb::config::Builder::from(&config), pushes(&push_endpoint));
         if let Some(interceptor) = interceptor {
             calls.push_interceptor(interceptor.clone());
             pushes.push_interceptor(interceptor);
         }
-        let app = App::new(calls, Some(pushes), settings, Clock::default());
+        let app = App::new(calls, Some(pushes), None, settings, Clock::default());
         if on_disk {
             // No other stack uses this database, and the sockets of an earlier process are gone.
             app.store.remove_sockets_before(app.store.now()).await?;
@@ -135,9 +166,23 @@ impl Stack {
         let service =
             gateway::service(app.clone(), lambda.as_ref(), &sockets, &options.cors_origins, console);
         let demo = options.demo.is_some().then(|| jwt_secret.clone());
-        let service = service.merge(web::routes(&options.web_dir, demo));
+        let service = service.merge(web::routes(&options.web_dir, demo, &file_origins));
         servers.push(tokio::spawn(server::serve(listener, service, stopped, ServerLimits::default())));
-        Ok(Self { address, database, app, lambda, jwt_secret, sockets, tails, stop, servers, _lock: lock })
+        let sweeper = storage.as_ref().map(Storage::sweeping);
+        Ok(Self {
+            address,
+            database,
+            app,
+            lambda,
+            jwt_secret,
+            storage,
+            sockets,
+            tails,
+            sweeper,
+            stop,
+            servers,
+            _lock: lock,
+        })
     }
 
     /// Signs a token for each of the demo's people. Returns their ids and tokens.
@@ -161,6 +206,7 @@ impl Stack {
     pub async fn stop(self) {
         self.sockets.close_all().await;
         let _ = self.stop.send(true);
+        self.sweeper.inspect(JoinHandle::abort);
         let all = async {
             for server in self.servers {
                 let _ = server.await;
@@ -215,7 +261,12 @@ fn quoted(value: &str) -> String {
 
 /// Returns all variables that functions need, as the template sets them in AWS. A program behind an Invoke API gets
 /// nothing else from this process, so settings of its environment are among them.
-fn environment(settings: &Settings, database: &str, push_endpoint: &str) -> Vec<(String, String)> {
+fn environment(
+    settings: &Settings,
+    credentials: &Credentials,
+    database: &str,
+    push_endpoint: &str,
+) -> Vec<(String, String)> {
     let switch = |is_on: bool| if is_on { "on" } else { "off" }.to_owned();
     let text = |setting: &Option<String>| setting.clone().unwrap_or_default();
     let mut variables = vec![
@@ -237,12 +288,41 @@ fn environment(settings: &Settings, database: &str, push_endpoint: &str) -> Vec<
         ("TIDINGS_PUSH_HOSTS", settings.push_hosts.to_string()),
         ("AWS_EC2_METADATA_DISABLED", "true".to_owned()),
     ];
-    for (name, default) in
-        [("AWS_ACCESS_KEY_ID", "local"), ("AWS_SECRET_ACCESS_KEY", "local"), ("AWS_REGION", "us-east-1")]
-    {
-        variables.push((name, variable(name).unwrap_or_else(|| default.to_owned())));
+    variables.extend([
+        ("AWS_ACCESS_KEY_ID", credentials.access_key_id().to_owned()),
+        ("AWS_SECRET_ACCESS_KEY", credentials.secret_access_key().to_owned()),
+        ("AWS_REGION", region()),
+        ("TIDINGS_PUBLIC_URL", settings.public_url.clone()),
+        ("TIDINGS_FILES_URL", variable("TIDINGS_FILES_URL").unwrap_or_default()),
+        ("TIDINGS_MAX_ATTACHMENT_BYTES", settings.max_attachment_bytes.to_string()),
+        ("TIDINGS_ATTACHMENTS", switch(settings.bucket.is_some())),
+    ]);
+    if let Some(BucketSettings { name, endpoint, .. }) = &settings.bucket {
+        variables.push(("TIDINGS_BUCKET", name.clone()));
+        variables.push(("AWS_ENDPOINT_URL_S3", endpoint.clone().unwrap_or_default()));
     }
     variables.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+/// Returns an address at which programs on this machine reach a server, also if it serves all addresses.
+fn reachable(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        address.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
+    }
+    address
+}
+
+fn region() -> String {
+    variable("AWS_REGION").unwrap_or_else(|| "us-east-1".to_owned())
+}
+
+/// Returns the credentials of the functions: those of the environment, or made up. Pages in a browser also reach the
+/// storage, so its secret must not be known.
+fn credentials(settings: &Settings) -> Credentials {
+    let id = variable("AWS_ACCESS_KEY_ID").unwrap_or_else(|| "local".to_owned());
+    let secret = variable("AWS_SECRET_ACCESS_KEY");
+    let secret = secret.unwrap_or_else(|| secrets::derived(&settings.secret, "tidings storage"));
+    Credentials::new(id, secret, variable("AWS_SESSION_TOKEN"), None, "environment")
 }
 
 /// Returns a configuration that cannot reach AWS by accident: it has an explicit endpoint, and fake credentials unless

@@ -18,13 +18,21 @@ use tower_http::services::ServeDir;
 use crate::demo;
 use crate::metrics::is_loopback;
 
-/// The page's content security policy: only its own scripts and styles, but pictures from any address.
-const POLICY: &str = "default-src 'self'; connect-src 'self' ws: wss:; img-src http: https: data:; \
-                      object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+/// The page's content security policy: only its own scripts and styles, but pictures from any address. It uploads to the
+/// origins of the storage, and plays sounds and videos from there.
+fn policy(storage: &[String]) -> String {
+    let storage = storage.join(" ");
+    format!(
+        "default-src 'self'; connect-src 'self' ws: wss: {storage}; img-src http: https: data: blob:; \
+         media-src 'self' blob: {storage}; object-src 'none'; base-uri 'none'; form-action 'none'; \
+         frame-ancestors 'none'"
+    )
+}
 
 /// Returns the routes of the page (`/`), its configuration and files (`/assets`), and the demo's people, whose tokens the secret `demo`
-/// signs; `None` if there is no demo.
-pub fn routes(folder: &Path, demo: Option<String>) -> Router {
+/// signs; `None` if there is no demo. `storage` has the origins of the storage for files.
+pub fn routes(folder: &Path, demo: Option<String>, storage: &[String]) -> Router {
+    let policy = policy(storage);
     let (index, config) = (folder.join("index.html"), folder.join("config.json"));
     let assets = ServeDir::new(folder.join("assets"))
         .precompressed_gzip()
@@ -32,7 +40,7 @@ pub fn routes(folder: &Path, demo: Option<String>) -> Router {
         .fallback(axum::routing::any(unknown));
     let assets = Router::new().fallback_service(assets).layer(axum::middleware::map_response(cache_forever));
     Router::new()
-        .route("/", get(move || page(index.clone())))
+        .route("/", get(move || page(index.clone(), policy.clone())))
         .route("/config.json", get(move || configuration(config.clone())))
         .nest("/assets", assets)
         .route("/_local/people", get(move |from, headers| ready(people(demo.as_deref(), from, &headers))))
@@ -49,15 +57,15 @@ async fn unknown(method: Method) -> Response {
 }
 
 /// Returns the page, or instructions to build it. Reads the file at each request, because it may be built meanwhile.
-async fn page(index: PathBuf) -> impl IntoResponse {
+async fn page(index: PathBuf, policy: String) -> impl IntoResponse {
     let page = tokio::fs::read_to_string(index).await;
     let page = page.unwrap_or_else(|_| include_str!("page.html").to_owned());
     let headers = [
-        (header::CACHE_CONTROL, "no-cache"),
-        (header::CONTENT_SECURITY_POLICY, POLICY),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::REFERRER_POLICY, "no-referrer"),
-        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+        (header::CACHE_CONTROL, "no-cache".to_owned()),
+        (header::CONTENT_SECURITY_POLICY, policy),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned()),
+        (header::REFERRER_POLICY, "no-referrer".to_owned()),
+        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin".to_owned()),
     ];
     (headers, Html(page))
 }

@@ -13,6 +13,7 @@ use crate::schemas::Schemas;
 #[derive(Clone, Copy)]
 pub(crate) enum Tag {
     Messages,
+    Attachments,
     Conversations,
     Rooms,
     Users,
@@ -23,8 +24,9 @@ pub(crate) enum Tag {
 }
 
 impl Tag {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Messages,
+        Self::Attachments,
         Self::Conversations,
         Self::Rooms,
         Self::Users,
@@ -37,6 +39,7 @@ impl Tag {
     fn name(self) -> &'static str {
         match self {
             Self::Messages => "messages",
+            Self::Attachments => "attachments",
             Self::Conversations => "conversations",
             Self::Rooms => "rooms",
             Self::Users => "users",
@@ -89,6 +92,8 @@ enum Answer {
     Page(Schema),
     PageWithTotal(Schema),
     Plain(&'static str, Value),
+    /// No body, but the address to go to.
+    Redirect,
 }
 
 impl Operation {
@@ -174,6 +179,11 @@ impl Operation {
         self.answers(200, description, Answer::Plain(content_type, schema))
     }
 
+    /// Adds a 302 without a body.
+    pub(crate) fn redirects(self, description: &'static str) -> Self {
+        self.answers(302, description, Answer::Redirect)
+    }
+
     /// Adds errors, besides those that follow from the call's input.
     pub(crate) fn fails_with<const N: usize>(mut self, errors: [Error; N]) -> Self {
         self.errors.extend(errors);
@@ -247,12 +257,10 @@ impl Operation {
     fn responses(&self, schemas: &mut Schemas) -> Map<String, Value> {
         let mut responses = Map::new();
         for (status, (description, answer)) in &self.answers {
-            let (content_type, schema) = answer.to_json(schemas);
-            let mut response = json!({
-                "description": description,
-                "headers": headers(*status),
-                "content": {content_type: {"schema": schema}},
-            });
+            let mut response = json!({"description": description, "headers": headers(*status)});
+            if let Some((content_type, schema)) = answer.to_json(schemas) {
+                response["content"] = json!({content_type: {"schema": schema}});
+            }
             if let Some((member, calls)) = self.links {
                 let parameters = json!({"path.id": format!("$response.body#/data/{member}")});
                 for call in calls {
@@ -299,6 +307,7 @@ fn headers(status: u16) -> Value {
         },
     });
     match status {
+        302 => headers["Location"] = json!({"required": true, "schema": {"type": "string"}}),
         401 => headers["WWW-Authenticate"] = json!({"required": true, "schema": {"const": "Bearer"}}),
         429 | 503 => {
             headers["Retry-After"] = json!({
@@ -326,8 +335,8 @@ impl Body {
 }
 
 impl Answer {
-    /// The content type and the schema.
-    fn to_json(&self, schemas: &mut Schemas) -> (&'static str, Value) {
+    /// The content type and the schema; `None` without a body.
+    fn to_json(&self, schemas: &mut Schemas) -> Option<(&'static str, Value)> {
         let cursor =
             json!({"type": ["string", "null"], "description": "Cursor of the next page; null on the last."});
         let envelope = |data: Value, more: &[(&str, Value)]| {
@@ -339,7 +348,8 @@ impl Answer {
             members.extend(more.iter().cloned());
             ("application/json", object(&members))
         };
-        match self {
+        Some(match self {
+            Self::Redirect => return None,
             Self::Data(schema) => envelope(schema(schemas), &[]),
             Self::Page(schema) => envelope(schema(schemas), &[("next_cursor", cursor)]),
             Self::PageWithTotal(schema) => {
@@ -348,6 +358,6 @@ impl Answer {
                 envelope(schema(schemas), &[("next_cursor", cursor), ("total", total)])
             }
             Self::Plain(content_type, schema) => (content_type, schema.clone()),
-        }
+        })
     }
 }

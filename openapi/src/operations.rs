@@ -2,15 +2,17 @@
 
 use domain::conversation::{ConversationView, Watermark};
 use domain::error::Error::{
-    AlreadyExists, Blocked, Conflict, CursorExpired, NotAParticipant, NotAnAdmin, NotAuthenticated, NotFound,
-    NotTheSender,
+    AlreadyExists, Blocked, Conflict, CursorExpired, FileTooLarge, NotAParticipant, NotAnAdmin,
+    NotAuthenticated, NotFound, NotTheSender, NotUploaded,
 };
-use domain::id::{ConversationId, MessageId, SubscriptionId, UserId};
-use domain::message::{DraftFields, MessageView};
+use domain::id::{ConversationId, FileId, MessageId, SubscriptionId, UserId};
+use domain::message::{DraftFields, Edit, MessageView};
 use domain::presence::PresenceView;
+use domain::reactions::Emoji;
 use domain::settings::SettingsChange;
 use domain::user::{ProfileChange, UserView};
 use domain::web_push::{SubscriptionFields, SubscriptionView};
+use edge::files::{NewUpload, Offer};
 use edge::tokens::Tokens;
 use serde_json::{Value, json};
 use store::{Blocked as BlockedUser, Receipt, RoomUser, RoomView, Unread};
@@ -21,8 +23,18 @@ type Messages = Vec<MessageView>;
 
 /// All calls, in display order.
 pub(crate) fn all() -> Vec<Operation> {
-    let parts =
-        [messages(), conversations(), rooms(), blocks(), users(), accounts(), live(), pushes(), operations()];
+    let parts = [
+        messages(),
+        attachments(),
+        conversations(),
+        rooms(),
+        blocks(),
+        users(),
+        accounts(),
+        live(),
+        pushes(),
+        operations(),
+    ];
     parts.into_iter().flatten().collect()
 }
 
@@ -50,7 +62,7 @@ fn messages() -> Vec<Operation> {
             .or_form::<DraftFields>()
             .returns::<MessageView>(201, "The message.")
             .returns::<MessageView>(200, "The original message: this `client_message_id` was sent before.")
-            .fails_with([NotAParticipant, Blocked, NotFound("")])
+            .fails_with([NotAParticipant, NotAnAdmin, Blocked, NotFound(""), NotUploaded(""), Conflict("")])
             .links_to("id", &["editMessage", "deleteMessage", "getReceipts"])
             .limited(),
         call(
@@ -130,13 +142,64 @@ fn messages() -> Vec<Operation> {
             "patch",
             "/api/messages/{id}",
             "editMessage",
-            "Changes the text of one of the caller's messages.",
+            "Changes the text, the mentions or the custom data of one of the caller's messages.",
         )
             .path_parameter::<MessageId>()
-            .accepts::<edit::Edit>(json!({"message_text": "Hello, Bob."}))
+            .accepts::<Edit>(json!({"message_text": "Hello, Bob."}))
             .returns::<MessageView>(200, "The edited message.")
-            .fails_with([NotAParticipant, NotTheSender, Blocked, NotFound(""), Conflict("")])
+            .fails_with([NotAParticipant, NotTheSender, NotAnAdmin, Blocked, NotFound(""), Conflict("")])
             .limited(),
+        call(
+            "put",
+            "/api/messages/{id}/reactions/{emoji}",
+            "addReaction",
+            "Adds the caller's reaction to a message. Adding it again changes nothing.",
+        )
+        .path_parameter::<MessageId>()
+        .path_parameter::<Emoji>()
+        .returns::<MessageView>(200, "The message.")
+        .fails_with([NotAParticipant, Blocked, NotFound(""), Conflict("")])
+        .limited(),
+        call(
+            "delete",
+            "/api/messages/{id}/reactions/{emoji}",
+            "removeReaction",
+            "Removes the caller's reaction from a message. Removing it again changes nothing.",
+        )
+        .path_parameter::<MessageId>()
+        .path_parameter::<Emoji>()
+        .returns::<MessageView>(200, "The message.")
+        .fails_with([NotAParticipant, Blocked, NotFound("")])
+        .limited(),
+        call(
+            "put",
+            "/api/messages/{id}/pin",
+            "pinMessage",
+            "Pins a message for all participants. In groups and rooms of more than 24, admins only.",
+        )
+        .path_parameter::<MessageId>()
+        .returns::<MessageView>(200, "The message.")
+        .fails_with([NotAParticipant, NotAnAdmin, Blocked, NotFound(""), Conflict("")])
+        .limited(),
+        call(
+            "delete",
+            "/api/messages/{id}/pin",
+            "unpinMessage",
+            "Unpins a message. In groups and rooms of more than 24, admins only.",
+        )
+        .path_parameter::<MessageId>()
+        .returns::<MessageView>(200, "The message.")
+        .fails_with([NotAParticipant, NotAnAdmin, Blocked, NotFound("")])
+        .limited(),
+        call(
+            "get",
+            "/api/conversations/{id}/pins",
+            "getPins",
+            "The pinned messages of a conversation, the latest pin first.",
+        )
+        .path_parameter::<ConversationId>()
+        .lists::<Vec<MessageView>>("The pinned messages: up to 50.")
+        .fails_with([NotAParticipant]),
         call(
             "delete",
             "/api/messages/{id}",
@@ -160,6 +223,41 @@ fn messages() -> Vec<Operation> {
         .path_parameter::<ConversationId>()
         .acknowledges("It is removed until its next message.")
         .fails_with([NotAParticipant]),
+    ]
+}
+
+fn attachments() -> Vec<Operation> {
+    let call = |method, path, id, summary| call(method, path, Tag::Attachments, id, summary);
+    vec![
+        call(
+            "post",
+            "/api/attachments",
+            "createUpload",
+            "Asks for an upload. The answer has a form to post, and the id under which a send uses the file.",
+        )
+        .accepts::<NewUpload>(json!({"file_name": "photo.jpg", "content_type": "image/jpeg", "size": 48_211}))
+        .returns::<Offer>(
+            201,
+            "Post the form as `multipart/form-data`: its fields first, the file last, as `file`.",
+        )
+        .fails_with([FileTooLarge(1), NotFound("")])
+        .limited(),
+        call(
+            "get",
+            "/api/attachments/{id}",
+            "getFile",
+            "The `url` of an attachment, which contains all that is needed. It is the same for a day.",
+        )
+        .path_parameter::<FileId>()
+        .query::<attachments::Link>()
+        .redirects("The file, for 5 minutes.")
+        .fails_with([NotFound("")])
+        .without_token(),
+        call("get", "/api/pictures/{id}", "getPicture", "The picture of a user or group.")
+            .path_parameter::<FileId>()
+            .redirects("The picture, for 5 minutes.")
+            .fails_with([NotFound("")])
+            .without_token(),
     ]
 }
 
@@ -208,7 +306,14 @@ fn conversations() -> Vec<Operation> {
         .path_parameter::<ConversationId>()
         .accepts::<conversations::Change>(json!({"name": "Night hikers"}))
         .returns::<ConversationView>(200, "The caller's row.")
-        .fails_with([NotAParticipant, NotAnAdmin, AlreadyExists("")])
+        .fails_with([
+            NotAParticipant,
+            NotAnAdmin,
+            AlreadyExists(""),
+            NotFound(""),
+            NotUploaded(""),
+            Conflict(""),
+        ])
         .limited(),
         call(
             "patch",
@@ -342,6 +447,7 @@ fn users() -> Vec<Operation> {
         )
         .accepts::<ProfileChange>(json!({"full_name": "Alice Example"}))
         .returns::<UserView>(200, "The changed profile.")
+        .fails_with([NotFound(""), NotUploaded(""), Conflict("")])
         .limited(),
         call("get", "/api/users/{id}", "getUser", "The profile of a user.")
             .path_parameter::<UserId>()

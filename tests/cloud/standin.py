@@ -7,6 +7,7 @@ is checked against the SAM CLI's own options. Time passes only while the guide s
 import json
 import os
 import re
+import shutil
 import sys
 import tomllib
 from pathlib import Path
@@ -26,7 +27,7 @@ class Refused(Exception):
 
 
 def state():
-    start = {"clock": 0, "tables": {}, "stacks": [], "protected": False}
+    start = {"clock": 0, "tables": {}, "stacks": [], "indexes": {}, "filled": 0, "protected": False}
     return json.loads(STATE.read_text()) if STATE.exists() else start
 
 
@@ -188,6 +189,10 @@ def aws(arguments):
 
 
 def s3(operation, rest):
+    if operation == "rb":
+        if len(rest) != 2 or rest[1] != "--force" or not re.fullmatch(r"s3://[A-Za-z0-9.-]+", rest[0]):
+            raise Refused(f"unknown arguments: s3 {operation} {rest}")
+        return
     if operation != "sync" or len(rest) < 2 or set(rest[2:]) - {"--delete"}:
         raise Refused(f"unknown arguments: s3 {operation} {rest}")
     if not Path(rest[0], "index.html").is_file():
@@ -217,7 +222,9 @@ def effect(now, service, operation, given):
         elif operation == "describe-table":
             status = "ACTIVE" if name not in now["tables"] or ready(now, name) else "CREATING"
             arn = f"arn:aws:dynamodb:{region()}:{ACCOUNT}:table/{name}"
-            return {"Table": {"TableName": name, "TableStatus": status, "TableArn": arn}}
+            index = {"IndexStatus": "ACTIVE" if now["filled"] <= now["clock"] else "CREATING"}
+            return {"Table": {
+                "TableName": name, "TableStatus": status, "TableArn": arn, "GlobalSecondaryIndexes": [index]}}
         elif name in now["tables"] and not ready(now, name):
             raise Refused(f"ResourceInUseException: Table {name} is not active")
         elif operation == "update-table":
@@ -336,7 +343,29 @@ def sam(arguments):
     if now["protected"] and stack not in now["stacks"]:
         raise Refused("if this fails, the table stays behind")
     now["stacks"].append(stack)
+    change_indexes(now, stack)
     save(now)
+
+
+def indexes(text):
+    """Returns the names of the table's indexes in a template."""
+    from samtranslator.yaml_helper import yaml_parse
+
+    table = yaml_parse(text)["Resources"]["Table"]["Properties"]
+    return [index["IndexName"] for index in table["GlobalSecondaryIndexes"]]
+
+
+def change_indexes(now, stack):
+    """Refuses what CloudFormation refuses: an update of more than one index, or while one is being changed."""
+    wanted = indexes(Path(".aws-sam/build/template.yaml").read_text())
+    changed = set(wanted) ^ set(now["indexes"].get(stack, wanted))
+    if len(changed) > 1:
+        raise Refused("Cannot perform more than one GSI creation or deletion in a single update")
+    if changed:
+        if now["filled"] > now["clock"]:
+            raise Refused("ResourceInUseException: an index is being created or deleted")
+        now["filled"] = now["clock"] + UPDATE_SECONDS
+    now["indexes"][stack] = wanted
 
 
 # -- the others --------------------------------------------------------------------------------------------------------
@@ -352,6 +381,19 @@ def sleep(arguments):
 def git(arguments):
     if arguments[0] == "rev-parse":
         print("0123456789012345678901234567890123456789")
+    elif arguments[:2] == ["worktree", "add"]:
+        import template
+
+        _, _, folder, _ = arguments
+        shutil.copytree(".", folder)
+        file = Path(folder, "infra/template.yaml")
+        file.write_text(template.former(file.read_text()))
+        # The release of this folder is the one that is deployed.
+        now = state()
+        now["indexes"] = dict.fromkeys(now["stacks"], indexes(file.read_text()))
+        save(now)
+    elif arguments[:2] == ["worktree", "remove"]:
+        shutil.rmtree(arguments[-1])
     elif arguments[:2] != ["switch", "--detach"] or len(arguments) != 3:
         raise Refused(f"unknown arguments: {arguments}")
 

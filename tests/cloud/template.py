@@ -11,12 +11,41 @@ from samtranslator.yaml_helper import yaml_parse
 
 ROOT = Path(__file__).resolve().parents[2]
 REGION = "us-east-1"
+# The indexes of the release before, which the guide replaces.
+FORMER_INDEXES = """\
+      GlobalSecondaryIndexes:
+        - IndexName: activity
+          KeySchema:
+            - { AttributeName: pk, KeyType: HASH }
+            - { AttributeName: activity, KeyType: RANGE }
+          Projection:
+            ProjectionType: INCLUDE
+            NonKeyAttributes:
+              [peer, name, picture, admin, people, head, last_id, last_text, last_mine, n, read, cleared]
+        - IndexName: unread
+          KeySchema:
+            - { AttributeName: pk, KeyType: HASH }
+            - { AttributeName: unread, KeyType: RANGE }
+          Projection:
+            ProjectionType: INCLUDE
+            NonKeyAttributes: [n]
+"""
+
+
+def text():
+    """Returns the text of the template."""
+    return (ROOT / "infra/template.yaml").read_text()
+
+
+def former(text):
+    """Returns the text of a template with the indexes of the release before."""
+    return re.sub(r"^ {6}GlobalSecondaryIndexes:\n(?:^ {8}.*\n)+", FORMER_INDEXES, text, flags=re.MULTILINE)
 
 
 @cache
 def source():
     """Returns the template as it is written."""
-    return yaml_parse((ROOT / "infra/template.yaml").read_text())
+    return yaml_parse(text())
 
 
 @cache
@@ -26,7 +55,7 @@ def translated():
     from samtranslator.translator.translator import Translator
 
     os.environ["AWS_DEFAULT_REGION"] = REGION
-    template = yaml_parse((ROOT / "infra/template.yaml").read_text())
+    template = yaml_parse(text())
     # A function's code is where `sam package` puts it.
     for resource in template["Resources"].values():
         if resource["Type"] == "AWS::Serverless::Function":

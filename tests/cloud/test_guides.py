@@ -97,6 +97,7 @@ class Guides(unittest.TestCase):
         shell = Shell(self.folder, "http://127.0.0.1:9")
         region = "export AWS_REGION=eu-central-1 AWS_DEFAULT_REGION=eu-central-1\n"
         self.assertEqual(shell.run(region + "aws sns create-topic --name a").returncode, 0)
+        configure = "infra/set default SecretVersion=EXAMPLE1-90ab-cdef-fedc-ba987EXAMPLE DeletionProtection=false"
         restore = "aws dynamodb restore-table-to-point-in-time --source-table-name a --target-table-name new\n"
         for wrong in (
             "aws sns create-topics --name a",
@@ -123,11 +124,12 @@ class Guides(unittest.TestCase):
             "infra/set nowhere Hs256=on",
         ):
             self.assertNotEqual(shell.run(f"{region} rm -rf .aws-sam\n {wrong}").returncode, 0, wrong)
-        configure = "infra/set default SecretVersion=EXAMPLE1-90ab-cdef-fedc-ba987EXAMPLE DeletionProtection=false"
         right = f"{configure} && sam build && sam deploy"
         self.assertEqual(shell.run(region + right).returncode, 0)
         # The SAM CLI reads only the other variable.
         self.assertIn("No region", shell.run("export AWS_REGION=eu-central-1\n" + right).stderr)
+        replaces_both_indexes = f"git worktree add ../deployed {'0' * 40} && sam deploy"
+        self.assertIn("more than one GSI", shell.run(region + replaces_both_indexes).stderr)
 
 
 if __name__ == "__main__":

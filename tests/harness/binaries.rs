@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::OnceLock;
 
+use aws_sdk_dynamodb::config::Credentials;
 use edge::app::Settings;
 use local::lambda::{Lambda, Processes, Setup};
 
@@ -34,10 +35,17 @@ pub fn start(wire: &Wire, settings: &Settings, more: &[(&str, &str)]) -> Lambda 
 pub fn start_from(folder: &Path, wire: &Wire, settings: &Settings, more: &[(&str, &str)]) -> Lambda {
     let switch = |on: bool| if on { "on" } else { "off" }.to_owned();
     let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    let no_keys = Credentials::new("test", "test", None, None, "tests");
+    let keys = settings.bucket.as_ref().map_or(&no_keys, |bucket| &bucket.credentials);
+    let bucket = settings.bucket.as_ref();
     let variables = [
+        ("TIDINGS_BUCKET", bucket.map(|bucket| bucket.name.clone()).unwrap_or_default()),
+        ("AWS_ENDPOINT_URL_S3", bucket.and_then(|bucket| bucket.endpoint.clone()).unwrap_or_default()),
+        ("TIDINGS_MAX_ATTACHMENT_BYTES", settings.max_attachment_bytes.to_string()),
+        ("TIDINGS_PUBLIC_URL", settings.public_url.clone()),
         ("AWS_ENDPOINT_URL_DYNAMODB", wire.serve()),
-        ("AWS_ACCESS_KEY_ID", "test".to_owned()),
-        ("AWS_SECRET_ACCESS_KEY", "test".to_owned()),
+        ("AWS_ACCESS_KEY_ID", keys.access_key_id().to_owned()),
+        ("AWS_SECRET_ACCESS_KEY", keys.secret_access_key().to_owned()),
         ("AWS_REGION", "us-east-1".to_owned()),
         ("AWS_EC2_METADATA_DISABLED", "true".to_owned()),
         // Functions look for sockets to push to, but find none unless a test adds some.

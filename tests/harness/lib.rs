@@ -21,6 +21,7 @@ pub mod live;
 pub mod printed;
 pub mod process;
 pub mod roles;
+pub mod storage;
 pub mod sync;
 pub mod wire;
 
@@ -88,8 +89,37 @@ impl World {
             .behavior_version(aws_sdk_apigatewaymanagement::config::BehaviorVersion::latest())
             .endpoint_url("http://sockets.invalid")
             .interceptor(roles::call_recorder());
-        let app = App::new(config(&wire), Some(pushes), settings(), clock);
+        let app = App::new(config(&wire), Some(pushes), None, settings(), clock);
         Self::with(app, wire, lambda)
+    }
+
+    /// Creates a world on an existing engine whose files are in this storage.
+    pub async fn on_files(engine: Engine, files: &storage::Files) -> Self {
+        Self::on(engine).await.with_storage(files, |_| {})
+    }
+
+    /// Returns the same machine with its files in a storage, and with changed settings.
+    pub fn with_storage(&self, files: &storage::Files, change: impl FnOnce(&mut Settings)) -> Self {
+        let mut settings = files.settings(settings());
+        change(&mut settings);
+        let lambda = self.lambda.as_ref().map(|_| binaries::start(&self.wire, &settings, &[]));
+        let world = self.with_storage_and_clock(settings, Clock::default());
+        Self::with(world.app, world.wire, lambda)
+    }
+
+    /// Returns the same machine with its files in a storage, and with a clock that is off by `millis` milliseconds.
+    pub fn with_storage_off_by(&self, files: &storage::Files, millis: i64) -> Self {
+        self.with_storage_and_clock(files.settings(settings()), Clock::off_by(millis))
+    }
+
+    fn with_storage_and_clock(&self, settings: Settings, clock: Clock) -> Self {
+        let pushes = aws_sdk_apigatewaymanagement::config::Builder::new()
+            .behavior_version(aws_sdk_apigatewaymanagement::config::BehaviorVersion::latest())
+            .endpoint_url("http://sockets.invalid")
+            .interceptor(roles::call_recorder());
+        let connector = Some(storage::Files::connector());
+        let app = App::new(config(&self.wire), Some(pushes), connector, settings, clock);
+        Self::with(app, self.wire.clone(), None)
     }
 
     /// Returns the same machine with its functions as processes, whatever the environment says.
@@ -312,6 +342,9 @@ pub fn settings() -> Settings {
         secret: "a secret for cursors".to_owned(),
         previous_secret: None,
         push_endpoint: None,
+        bucket: None,
+        max_attachment_bytes: 100 * 1024 * 1024,
+        public_url: storage::PUBLIC_URL.to_owned(),
         limited: false,
         registration: true,
         directory: true,

@@ -56,6 +56,7 @@ impl Live {
     pub async fn start_from(functions_from: Option<PathBuf>) -> Self {
         let options = Options {
             port: 0,
+            storage_port: 0,
             host: Ipv4Addr::LOCALHOST.into(),
             data_dir: "unused".into(),
             in_memory: true,
@@ -312,7 +313,10 @@ impl World {
             .region(Region::new("us-east-1"))
             .endpoint_url(endpoint)
             .interceptor(roles::call_recorder());
-        let store = Store::new(config(&self.wire), TABLE.to_owned(), Clock::default(), true);
+        let store = {
+            let links = self.app.store.links().clone();
+            Store::new(config(&self.wire), TABLE.to_owned(), Clock::default(), links, true)
+        };
         let app = App { store, push: Push::new(Some(pushes)), ..self.app.clone() };
         warm_up(&app).await;
         Self::with(app, self.wire.clone(), None)

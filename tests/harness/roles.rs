@@ -134,6 +134,30 @@ impl Intercept for CallRecorder {
     }
 }
 
+/// Records and checks a call to the bucket of files. Keys count by their prefix, such as `up/`.
+///
+/// S3 says that an object is missing only to callers that may list the bucket: to others it answers 403.
+pub(crate) fn record_call_to_files(function: &str, method: &str, key: &str, copied_from: Option<&str>) {
+    let below = |key: &str| {
+        let prefix = key.split('/').next().unwrap_or_default();
+        format!("!Sub \"${{Files.Arn}}/{prefix}/*\"")
+    };
+    let mut permissions = Vec::new();
+    let action = match method {
+        "GET" | "HEAD" => "s3:GetObject",
+        "PUT" => "s3:PutObject",
+        _ => "s3:DeleteObject",
+    };
+    permissions.push((action, below(key)));
+    permissions.extend(copied_from.map(|from| ("s3:GetObject", below(from))));
+    if permissions.iter().any(|(action, _)| *action == "s3:GetObject") {
+        permissions.push(("s3:ListBucket", "!GetAtt Files.Arn".to_owned()));
+    }
+    for (action, on) in permissions {
+        record(&Permission { function: resource(function), action: action.to_owned(), on });
+    }
+}
+
 /// Returns the permissions that a call needs (Service Authorization Reference); for a transaction, those of its writes.
 fn actions(input: &Input) -> BTreeSet<(&'static str, String)> {
     let table = |action| BTreeSet::from([(action, TABLE.to_owned())]);

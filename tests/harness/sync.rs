@@ -128,6 +128,8 @@ struct Count {
     watermark: String,
     counted_to: String,
     unread: u64,
+    mentions: u64,
+    first_mention: String,
 }
 
 impl Count {
@@ -136,6 +138,8 @@ impl Count {
             watermark: text(row, "last_read_message_id").to_owned(),
             counted_to: text(row, "counted_to").to_owned(),
             unread: row["unread_count"].as_u64().expect("a count"),
+            mentions: row["mention_count"].as_u64().expect("a count of mentions"),
+            first_mention: text(row, "first_mention_id").to_owned(),
         }
     }
 }
@@ -284,7 +288,13 @@ impl Chat {
             let is_new = id > count.counted_to.as_str() && id > count.watermark.as_str();
             is_new && text(m, "sender_id") != me && m["is_deleted"] == false
         });
-        row["unread_count"] = (count.unread + uncounted.count() as u64).into();
+        let uncounted: Vec<&Value> = uncounted.collect();
+        let mentioning = || uncounted.iter().filter(|message| mentions(message, me));
+        row["unread_count"] = (count.unread + uncounted.len() as u64).into();
+        row["mention_count"] = (count.mentions + mentioning().count() as u64).into();
+        let next = mentioning().map(|message| text(message, "id")).min().unwrap_or_default();
+        row["first_mention_id"] =
+            id_or_null(if count.first_mention.is_empty() { next } else { &count.first_mention });
         row["last_read_message_id"] = id_or_null(&count.watermark);
         let newest = self.messages.keys().next_back().max(Some(&count.counted_to));
         if newest.is_some_and(|newest| newest.as_str() > text(&row, "counted_to")) {
@@ -421,9 +431,9 @@ impl Replica {
                 }
                 assert_eq!(reader == self.me, data["unread_count"].is_u64(), "{event}");
                 if reader == self.me {
-                    let unread = data["unread_count"].as_u64().expect("a count");
-                    let counted_to = text(data, "counted_to").to_owned();
-                    let count = Count { watermark: upto.to_owned(), counted_to, unread };
+                    let mut row = data.clone();
+                    row["last_read_message_id"] = data["message_id"].clone();
+                    let count = Count::of_row(&row);
                     let is_unread = data["marked_unread"] == true;
                     if is_unread {
                         chat.restore(id, count);
@@ -468,6 +478,12 @@ impl Replica {
         });
         State { messages: messages.collect(), people: people.collect(), rows, unread }
     }
+}
+
+/// Whether a message mentions a user.
+fn mentions(message: &Value, user: &str) -> bool {
+    let list = message["mentions"].as_array().expect("a list");
+    message["mention_all"] == true || list.iter().any(|mentioned| mentioned == user)
 }
 
 /// Returns a message's preview in an inbox row, and its kind.

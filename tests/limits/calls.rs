@@ -4,7 +4,7 @@ use domain::error::Error;
 use domain::limits::{
     BLOCKS, CHANGES, CONVERSATIONS, LOGINS_FROM_ADDRESS, PASSWORDS, PASSWORDS_OF_ACCOUNT, PRESENCE,
     PROFILE_CHANGES, REFRESHES, REGISTRATIONS, RateLimit, SEARCHES, SOCKETS, SUBSCRIPTIONS, TEST_PUSHES,
-    TICKETS, TYPING, WRITES,
+    TICKETS, TYPING, UPLOAD_SIZE, UPLOADS, WRITES,
 };
 use domain::time::Timestamp;
 use edge::auth;
@@ -261,7 +261,7 @@ async fn push_subscriptions_and_tests_are_limited() {
 #[tokio::test]
 async fn the_documented_limits_are_those_of_the_code() {
     let documented = std::fs::read_to_string(harness::build::root().join("docs/operations.md")).unwrap();
-    let limits: [(&str, RateLimit); 17] = [
+    let limits: [(&str, RateLimit); 19] = [
         ("WRITES", WRITES),
         ("TYPING", TYPING),
         ("CONVERSATIONS", CONVERSATIONS),
@@ -274,6 +274,8 @@ async fn the_documented_limits_are_those_of_the_code() {
         ("TEST_PUSHES", TEST_PUSHES),
         ("SEARCHES", SEARCHES),
         ("PROFILE_CHANGES", PROFILE_CHANGES),
+        ("UPLOADS", UPLOADS),
+        ("UPLOAD_SIZE", UPLOAD_SIZE),
         ("REGISTRATIONS", REGISTRATIONS),
         ("LOGINS_FROM_ADDRESS", LOGINS_FROM_ADDRESS),
         ("PASSWORDS", PASSWORDS),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use harness::World;
+use harness::{Actor, World};
 use serde_json::json;
 
 use super::service::PushService;
@@ -144,6 +144,117 @@ async fn a_laptop_that_is_closed_is_noticed_by_the_clock() {
     assert!(!is_waiting(&world).await);
     notify(&later, waits_no_more("bob")).await;
     assert_eq!(texts(&service.take()), ["look here"]);
+}
+
+#[tokio::test]
+async fn a_mute_ends_by_itself() {
+    let (world, service) = (World::new().await, PushService::start().await);
+    let (alice, bob) = world.two().await;
+    subscribe(&bob, &service, "phone").await;
+    let first = alice.send("bob", "muted").await.expect(201);
+    let end = domain::time::Timestamp::from_millis(world.app.store.now().millis() + 600_000);
+    bob.set(&first.conversation(), &json!({"muted_until": end})).await.expect(200);
+    notify(&world, new_messages(&[&first.id()])).await;
+    assert_eq!(texts(&service.take()), [] as [&str; 0]);
+    let later = world.with_clock_off_by(601_000);
+    let second = later.stranger("alice").send("bob", "no longer muted").await.expect(201);
+    notify(&later, new_messages(&[&second.id()])).await;
+    let pushes = service.take();
+    assert_eq!(texts(&pushes), ["no longer muted"]);
+    assert_eq!(pushes[0].body["notification"]["app_badge"], 2);
+}
+
+#[tokio::test]
+async fn what_counts_as_muted_or_archived_is_not_on_the_badge() {
+    let (world, service) = (World::new().await, PushService::start().await);
+    let [alice, bob, carol, dave] = world.users(["alice", "bob", "carol", "dave"]).await;
+    subscribe(&bob, &service, "phone").await;
+    let muted = carol.send("bob", "muted").await.expect(201).conversation();
+    bob.set(&muted, &json!({"muted_until": "always"})).await.expect(200);
+    let archived = dave.send("bob", "archived").await.expect(201).conversation();
+    bob.set(&archived, &json!({"archived": true})).await.expect(200);
+    let badge = async |from: &Actor| {
+        let id = from.send("bob", "new").await.expect(201).id();
+        notify(&world, new_messages(&[&id])).await;
+        let pushes = service.take();
+        assert_eq!(pushes.len(), 1);
+        pushes[0].body["notification"]["app_badge"].clone()
+    };
+    assert_eq!(badge(&alice).await, 1);
+    // The message takes the conversation out of the archive.
+    assert_eq!(badge(&dave).await, 3);
+    let unread = bob.get("/api/messages/unread-count").await.expect(200);
+    assert_eq!(unread.data()["unmuted_unread_count"], 3);
+}
+
+/// Alice sends a message to a group or room with Bob, who has chosen a level, and to others. Returns who was notified, and
+/// how urgently Bob was.
+async fn notified_of(
+    conversation: &str,
+    level: Option<&str>,
+    mention: &str,
+) -> (Vec<String>, Option<String>) {
+    let (world, service) = (World::new().await, PushService::start().await);
+    let [alice, bob, carol] = world.users(["alice", "bob", "carol"]).await;
+    let id = match conversation {
+        "group" => alice.group("Team", &["bob", "carol"]).await,
+        _ => alice.room("Lounge").await,
+    };
+    for user in [&bob, &carol] {
+        if conversation == "room" {
+            user.join(&id).await.expect(200);
+        }
+        subscribe(user, &service, &user.id).await;
+    }
+    if let Some(level) = level {
+        bob.set(&id, &json!({"notify": level})).await.expect(200);
+    }
+    let mut message = json!({"conversation_id": id, "message_text": "hello"});
+    match mention {
+        "all" => message["mention_all"] = true.into(),
+        "" => {}
+        user => message["mentions"] = json!([user]),
+    }
+    let sent = alice.post("/api/messages/send", &message).await.expect(201).id();
+    assert_eq!(notify(&world, new_messages(&[&sent])).await, 0);
+    // A second record of the same message changes nothing.
+    assert_eq!(notify(&world, new_messages(&[&sent])).await, 0);
+    let pushes = service.take();
+    let urgency =
+        pushes.iter().find(|push| push.device == "bob").map(|push| push.header("urgency").to_owned());
+    let mut devices: Vec<_> = pushes.into_iter().map(|push| push.device).collect();
+    devices.sort();
+    (devices, urgency)
+}
+
+#[tokio::test]
+async fn levels_and_mentions_decide_in_groups_and_rooms() {
+    for (conversation, level, mention, wanted, urgency) in [
+        ("group", None, "", "bob carol", "normal"),
+        ("group", None, "bob", "bob carol", "high"),
+        ("group", None, "all", "bob carol", "high"),
+        ("group", Some("mentions"), "", "carol", ""),
+        ("group", Some("mentions"), "carol", "carol", ""),
+        ("group", Some("mentions"), "bob", "bob carol", "high"),
+        ("group", Some("mentions"), "all", "bob carol", "high"),
+        ("group", Some("none"), "bob", "carol", ""),
+        ("group", Some("none"), "all", "carol", ""),
+        ("room", None, "", "", ""),
+        ("room", None, "alice", "", ""),
+        ("room", None, "bob", "bob", "high"),
+        ("room", None, "all", "bob carol", "high"),
+        ("room", Some("all"), "", "bob", "normal"),
+        ("room", Some("all"), "carol", "bob carol", "normal"),
+        ("room", Some("all"), "bob", "bob", "high"),
+        ("room", Some("mentions"), "bob", "bob", "high"),
+        ("room", Some("none"), "bob", "", ""),
+        ("room", Some("none"), "all", "carol", ""),
+    ] {
+        let (devices, high) = notified_of(conversation, level, mention).await;
+        let case = format!("{conversation}, {level:?}, {mention:?}");
+        assert_eq!(devices.join(" "), wanted, "{case}");
+        assert_eq!(high.unwrap_or_default(), urgency, "{case}");
+    }
 }
 
 #[tokio::test]

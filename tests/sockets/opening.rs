@@ -111,7 +111,10 @@ fn ago(live: &Live, seconds: i64) -> App {
         .region(Region::new("us-east-1"))
         .endpoint_url(&live.stack.database);
     let clock = Clock::off_by(-1000 * seconds);
-    App { store: Store::new(config, "tidings".to_owned(), clock, false), ..live.stack.app.clone() }
+    App {
+        store: Store::new(config, "tidings".to_owned(), clock, live.stack.app.store.links().clone(), false),
+        ..live.stack.app.clone()
+    }
 }
 
 #[tokio::test]

@@ -20,8 +20,11 @@ function initials(name: string): string {
   const words = name.split(/\s+/u).filter((word) => /^[\p{L}\p{N}]/u.test(word));
   const ends = words.length > 1 ? [words[0], words.at(-1)] : words.slice(0, 1);
   const first = (word: string | undefined) => graphemes.segment(word ?? "").containing(0)?.segment ?? "";
-  const letters = ends.map(first).join("").toLocaleUpperCase();
-  return letters || "?";
+  const letters = ends.map(first).map((letter) => letter.toLocaleUpperCase());
+  // Letters with signs of their own, as in Devanagari, are too wide to stand side by side.
+  if (letters.some((letter) => letter.normalize().length > 1)) letters.length = 1;
+  // The separator keeps letters apart that would join, as in Arabic.
+  return letters.join("\u200c") || "?";
 }
 
 /** Labels of the presence statuses. */

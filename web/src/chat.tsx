@@ -1,6 +1,6 @@
 // The chat of the signed-in user: the inbox next to the open conversation; on narrow screens, one of the two.
 
-import { useConnection, useConversation, useMe, useSelected, useTidings, useUnread } from "@tidings/client/react";
+import { useConnection, useConversation, useMe, useSelected, useTidings } from "@tidings/client/react";
 import { MessagesSquare, WifiOff } from "lucide-react";
 import { useEffect, useRef, useState } from "react";
 
@@ -21,7 +21,8 @@ export function Chat({ onSignOut }: { onSignOut: () => void }) {
   const client = useTidings();
   const route = useRoute();
   const me = useMe();
-  const unread = useUnread();
+  const unread = useSelected((state) => state.unmutedUnread);
+  const isEmpty = useSelected((state) => state.isComplete && state.byId.size === 0);
   const [dialog, setDialog] = useState<"new" | "settings" | null>(null);
   // The conversation to search in.
   const [scope, setScope] = useState<string | null>(null);
@@ -39,10 +40,14 @@ export function Chat({ onSignOut }: { onSignOut: () => void }) {
   }, [client, me?.id]);
   useEffect(() => {
     document.title = unread > 0 ? `(${unread > 999 ? "999+" : unread}) Tidings` : "Tidings";
+    // Only pages that are installed have a badge.
+    void navigator.setAppBadge?.(unread).catch(() => {});
   }, [unread]);
+  useEffect(() => client.loadArchive(), [client]);
   useNotifications();
   useReportViewing(route.conversation);
   useFailedEditToasts();
+  useUnkeptWarning();
   useShortcuts();
   useFetchAhead();
 
@@ -68,8 +73,10 @@ export function Chat({ onSignOut }: { onSignOut: () => void }) {
             <span className="logo quiet">
               <MessagesSquare aria-hidden />
             </span>
-            <h2>Select a conversation</h2>
-            <p className="muted">Or start a new one with a person, a group or a room.</p>
+            <h2>{isEmpty ? "Welcome to Tidings" : "Select a conversation"}</h2>
+            <p className="muted">
+              {isEmpty ? "Start your first conversation" : "Or start a new one"} with a person, a group or a room.
+            </p>
             <button className="primary" onClick={() => setDialog("new")}>
               New conversation
             </button>
@@ -82,12 +89,13 @@ export function Chat({ onSignOut }: { onSignOut: () => void }) {
   );
 }
 
-/** The conversation, once its row is loaded. The row may be on a later page of the inbox. */
+/** The conversation, once its row is loaded. The row may be on a later page of the inbox, or in the archive. */
 function OpenConversation(props: { id: string; jumpTo: string | null; onSearch: (conversation: string) => void }) {
   const row = useConversation(props.id);
   const me = useMe();
+  const isLoaded = useSelected((state) => state.isComplete && state.isArchiveLoaded);
   if (row) return <Conversation row={row} jumpTo={props.jumpTo} onSearch={() => props.onSearch(row.conversation_id)} />;
-  if (!me) return <Skeleton />;
+  if (!me || !isLoaded) return <Skeleton />;
   return <NotFound />;
 }
 
@@ -151,6 +159,17 @@ function useFailedEditToasts(): void {
     }
     reported.current = new Set(failedEdits.map(({ id }) => id));
   }, [outbox]);
+}
+
+/** Asks before the page is closed while it alone has the files of an unsent message. */
+function useUnkeptWarning(): void {
+  const hasUnkept = useSelected((state) => state.outbox.some(({ is_kept }) => is_kept === false));
+  useEffect(() => {
+    if (!hasUnkept) return;
+    const warn = (event: BeforeUnloadEvent) => event.preventDefault();
+    addEventListener("beforeunload", warn);
+    return () => removeEventListener("beforeunload", warn);
+  }, [hasUnkept]);
 }
 
 /** Global shortcuts: Ctrl+K focuses the search, Alt+↑ and Alt+↓ open the previous and next conversation. */

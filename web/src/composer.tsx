@@ -1,29 +1,39 @@
-// The composer: message field, attachment, emoji, and the bar above it while replying or editing.
+// The composer: message field, files, voice, emoji, and the bar above it while replying or editing.
 
-import type { Conversation as Row, Draft, TimelineMessage } from "@tidings/client";
+import { loadUploading } from "@tidings/client";
+import type { Conversation as Row, NewDraft, TimelineMessage } from "@tidings/client";
 import { useMe, useTidings } from "@tidings/client/react";
-import { Paperclip, Pencil, Reply, SendHorizontal, Smile, X } from "lucide-react";
+import { Mic, Paperclip, Pencil, Reply, SendHorizontal, Smile, X } from "lucide-react";
 import { useEffect, useLayoutEffect, useRef, useState } from "react";
-import type { KeyboardEvent } from "react";
+import type { ClipboardEvent, KeyboardEvent } from "react";
 
+import { summary } from "./attachments/describe.js";
+import { addFiles, filesToSend, setTray, takeFiles, trays } from "./attachments/tray-state.js";
+import type { TrayFile } from "./attachments/tray-state.js";
 import { showOverrides } from "./bidi.js";
 import { blocked, setBlocked } from "./blocked.js";
 import { loadDraft, saveDraft, sendWithCopy } from "./drafts.js";
-import { lazyPart } from "./lazy.js";
+import { fetchAhead, lazyPart } from "./lazy.js";
 import { useObservable } from "./observable.js";
 import { titleOf, usePerson } from "./people.js";
 import { settings } from "./settings.js";
-import { attempt, toast } from "./toasts.js";
-import { webUrl } from "./urls.js";
+import { attempt } from "./toasts.js";
+import { hasFinePointer } from "./touch.js";
 
 const EmojiPicker = lazyPart(() => import("./emoji-picker.js"));
+const Tray = lazyPart(() => import("./attachments/tray.js"));
+const VoiceRecorder = lazyPart(() => import("./attachments/recorder.js"));
+// What uploads need.
+fetchAhead(loadUploading);
 
 /** Maximum length of a message, in Unicode scalar values. */
 const MAX_LENGTH = 10_000;
 /** A character that shows. The server refuses a text without one. */
 const SHOWS = /[^\p{Default_Ignorable_Code_Point}\p{White_Space}\p{Cc}\u2800\ufff9-\ufffb\u{1d159}]/u;
-/** Maximum length of an attachment's URL. */
-const MAX_URL_BYTES = 2_048;
+/** Whether the browser can record. It does not on pages that were loaded over plain http. */
+const canRecord = typeof MediaRecorder !== "undefined" && navigator.mediaDevices !== undefined;
+
+const NO_FILES: readonly TrayFile[] = [];
 
 /** What sending the text does. */
 export type ComposerMode =
@@ -40,16 +50,18 @@ export function Composer(props: { row: Row; mode: ComposerMode; setMode: (mode: 
   const { enterSends } = useObservable(settings);
   const isBlocked = useObservable(blocked).has(row.other_user_id ?? "");
   const [text, setText] = useState(() => loadDraft(me, id));
-  const [attachment, setAttachment] = useState<string | null>(null);
-  const [panel, setPanel] = useState<"emoji" | "attachment" | null>(null);
+  const files = useObservable(trays).get(id) ?? NO_FILES;
+  const [panel, setPanel] = useState<"emoji" | "recorder" | null>(null);
   const field = useRef<HTMLTextAreaElement>(null);
+  const chooser = useRef<HTMLInputElement>(null);
 
   const editing = mode.kind === "edit" ? mode.message : null;
   const failedText = mode.kind === "edit" ? mode.text : undefined;
   // Editing a message does not affect the draft.
   useEffect(() => {
     setText(editing ? (failedText ?? editing.message_text) : loadDraft(me, id));
-    field.current?.focus();
+    // On touch screens, a keyboard would cover the messages.
+    if (editing || hasFinePointer()) field.current?.focus();
   }, [editing?.key, failedText, me, id]);
   useEffect(() => {
     if (mode.kind === "reply") field.current?.focus();
@@ -62,7 +74,9 @@ export function Composer(props: { row: Row; mode: ComposerMode; setMode: (mode: 
   }, [text]);
 
   const length = Array.from(text).length;
-  const canSend = length <= MAX_LENGTH && (SHOWS.test(text) || (attachment !== null && !editing));
+  const hasFiles = editing ? editing.attachments.length > 0 : files.length > 0;
+  const canSend = length <= MAX_LENGTH && (SHOWS.test(text) || hasFiles);
+  const isRecording = panel === "recorder";
 
   const type = (next: string) => {
     setText(next);
@@ -78,15 +92,15 @@ export function Composer(props: { row: Row; mode: ComposerMode; setMode: (mode: 
       if (text !== editing.message_text || failedText !== undefined) client.edit(editing.id, text).catch(() => {});
     } else {
       const reply_to = mode.kind === "reply" ? mode.message.id : undefined;
-      const message: Draft = { conversation_id: id, message_text: text.trim() };
+      const message: NewDraft = { conversation_id: id, message_text: text.trim() };
       if (reply_to) message.reply_to = reply_to;
-      if (attachment) message.attachment_url = attachment;
+      if (files.length > 0) message.files = filesToSend(files);
       // The timeline shows the message and, if it fails, the error.
       sendWithCopy(client, me, message);
       client.typing(id, false);
       saveDraft(me, id, "");
       setText("");
-      setAttachment(null);
+      setTray(id, []);
     }
     setPanel(null);
     setMode({ kind: "new" });
@@ -97,7 +111,8 @@ export function Composer(props: { row: Row; mode: ComposerMode; setMode: (mode: 
     // Ignores keys of an input method. In Safari, only key code 229 identifies the Enter that ends a composition.
     if (event.nativeEvent.isComposing || event.keyCode === 229) return;
     if (event.key === "Enter") {
-      const isSending = enterSends ? !event.shiftKey && !event.altKey : event.ctrlKey || event.metaKey;
+      // Touch keyboards have no other key for a new line.
+      const isSending = enterSends && hasFinePointer() ? !event.shiftKey && !event.altKey : event.ctrlKey || event.metaKey;
       if (!isSending) return;
       event.preventDefault();
       send();
@@ -121,6 +136,20 @@ export function Composer(props: { row: Row; mode: ComposerMode; setMode: (mode: 
     requestAnimationFrame(() => element?.setSelectionRange(from + emoji.length, from + emoji.length));
   };
 
+  const onPaste = (event: ClipboardEvent) => {
+    // Spreadsheets copy a picture beside the text.
+    if (editing || event.clipboardData.types.includes("text/plain")) return;
+    if (takeFiles(id, event.clipboardData)) event.preventDefault();
+  };
+  /** Sends a recording at once; one that was left behind waits in the tray. */
+  const onRecorded = (voice: File, durationMs: number, isSent: boolean) => {
+    if (!isSent) return addFiles(id, [voice], durationMs);
+    const recording = { file: voice, is_voice: true, duration_ms: durationMs };
+    const reply = mode.kind === "reply" ? { reply_to: mode.message.id } : {};
+    sendWithCopy(client, me, { conversation_id: id, message_text: "", files: [recording], ...reply });
+    setMode({ kind: "new" });
+  };
+
   if (isBlocked) {
     const unblock = () => attempt(setBlocked(client, row.other_user_id ?? "", false));
     return (
@@ -141,52 +170,67 @@ export function Composer(props: { row: Row; mode: ComposerMode; setMode: (mode: 
       {panel === "emoji" && (
         <EmojiPicker onPick={insert} onClose={() => { setPanel(null); field.current?.focus(); }} />
       )}
-      {(panel === "attachment" || attachment) && !editing && (
-        <AttachmentField
-          key={String(attachment)}
-          value={attachment}
-          onChange={(url) => {
-            setAttachment(url);
-            setPanel(null);
-            field.current?.focus();
-          }}
-        />
-      )}
+      {files.length > 0 && !editing && <Tray conversation={id} files={files} onClose={() => {}} />}
       <div className="compose-row">
-        <button
-          className="icon-button"
-          aria-label="Attach a link to a picture or file"
-          aria-expanded={panel === "attachment"}
-          disabled={editing !== null}
-          onClick={() => setPanel(panel === "attachment" ? null : "attachment")}
-        >
-          <Paperclip aria-hidden />
-        </button>
-        <div className="field">
-          <textarea
-            ref={field}
-            rows={1}
-            dir="auto"
-            aria-label={editing ? "Edit message" : `Message to ${titleOf(row)}`}
-            placeholder={editing ? "Edit message" : "Message"}
-            value={text}
-            onChange={(event) => type(event.target.value)}
-            onKeyDown={onKeyDown}
-            onBlur={() => client.typing(id, false)}
-            enterKeyHint={enterSends ? "send" : "enter"}
-          />
-          <button
-            className="icon-button"
-            aria-label="Emoji"
-            aria-expanded={panel === "emoji"}
-            onClick={() => setPanel(panel === "emoji" ? null : "emoji")}
-          >
-            <Smile aria-hidden />
-          </button>
-        </div>
-        <button className="send" aria-label={editing ? "Save" : "Send"} disabled={!canSend} onClick={send}>
-          <SendHorizontal aria-hidden className="mirrored" />
-        </button>
+        {isRecording ? (
+          <VoiceRecorder onDone={onRecorded} onClose={() => setPanel(null)} />
+        ) : (
+          <>
+            <button
+              className="icon-button"
+              aria-label="Attach files"
+              disabled={editing !== null}
+              onClick={() => chooser.current?.click()}
+            >
+              <Paperclip aria-hidden />
+            </button>
+            <input
+              ref={chooser}
+              type="file"
+              hidden
+              multiple
+              aria-label="Files to attach"
+              onChange={({ target }) => {
+                addFiles(id, [...(target.files ?? [])]);
+                // So that the same file can be chosen again.
+                target.value = "";
+                if (hasFinePointer()) field.current?.focus();
+              }}
+            />
+            <div className="field">
+              <textarea
+                ref={field}
+                rows={1}
+                dir="auto"
+                aria-label={editing ? "Edit message" : `Message to ${titleOf(row)}`}
+                placeholder={editing ? "Edit message" : "Message"}
+                value={text}
+                onChange={(event) => type(event.target.value)}
+                onKeyDown={onKeyDown}
+                onPaste={onPaste}
+                onBlur={() => client.typing(id, false)}
+                enterKeyHint={enterSends && hasFinePointer() ? "send" : "enter"}
+              />
+              <button
+                className="icon-button"
+                aria-label="Emoji"
+                aria-expanded={panel === "emoji"}
+                onClick={() => setPanel(panel === "emoji" ? null : "emoji")}
+              >
+                <Smile aria-hidden />
+              </button>
+            </div>
+            {canRecord && text === "" && !hasFiles && !editing ? (
+              <button className="send" aria-label="Record a voice message" onClick={() => setPanel("recorder")}>
+                <Mic aria-hidden />
+              </button>
+            ) : (
+              <button className="send" aria-label={editing ? "Save" : "Send"} disabled={!canSend} onClick={send}>
+                <SendHorizontal aria-hidden className="mirrored" />
+              </button>
+            )}
+          </>
+        )}
       </div>
       {length > MAX_LENGTH - 500 && (
         <p className={`small-text ${length > MAX_LENGTH ? "error" : "muted"}`} role="status">
@@ -207,45 +251,12 @@ function ContextBar({ mode, onCancel }: { mode: Exclude<ComposerMode, { kind: "n
       <span className="composer-context-text">
         <span className="composer-context-title">{isReply ? <>Reply to <bdi>{name}</bdi></> : "Edit message"}</span>
         <span className="quote-text muted" dir="auto">
-          {showOverrides(mode.message.message_text) || "Attachment"}
+          {showOverrides(summary(mode.message))}
         </span>
       </span>
       <button className="icon-button small" aria-label="Cancel" onClick={onCancel}>
         <X aria-hidden />
       </button>
     </div>
-  );
-}
-
-function AttachmentField({ value, onChange }: { value: string | null; onChange: (url: string | null) => void }) {
-  const [text, setText] = useState(value ?? "");
-  const attach = () => {
-    const url = webUrl(text.trim());
-    if (!url || new TextEncoder().encode(url).length > MAX_URL_BYTES) return toast("Enter a valid link: https://…");
-    onChange(url);
-  };
-  return (
-    <form
-      className="composer-context"
-      onSubmit={(event) => {
-        event.preventDefault();
-        attach();
-      }}
-    >
-      <Paperclip aria-hidden />
-      <input
-        type="url"
-        autoFocus={value === null}
-        readOnly={value !== null}
-        aria-label="Attachment link"
-        placeholder="https://…"
-        value={text}
-        onChange={(event) => setText(event.target.value)}
-      />
-      {value === null && <button className="secondary">Attach</button>}
-      <button type="button" className="icon-button small" aria-label="Remove attachment" onClick={() => onChange(null)}>
-        <X aria-hidden />
-      </button>
-    </form>
   );
 }

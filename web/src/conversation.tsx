@@ -5,6 +5,7 @@ import { useConnection, useMe, useSelected, useTidings, useTyping } from "@tidin
 import { ArrowLeft, MoreVertical, Search } from "lucide-react";
 import { useCallback, useEffect, useState } from "react";
 
+import { DropZone } from "./attachments/drop-zone.js";
 import { Avatar, STATUS } from "./avatar.js";
 import { blocked } from "./blocked.js";
 import { Composer } from "./composer.js";
@@ -20,10 +21,14 @@ import { Timeline } from "./timeline.js";
 
 const DetailsDialog = lazyPart(() => import("./dialogs/details.js"));
 const DeleteDialog = lazyPart(() => import("./dialogs/delete.js"));
+const Viewer = lazyPart(() => import("./attachments/viewer.js"));
 const ReceiptsDialog = lazyPart(() => import("./dialogs/receipts.js"));
 
 /** The open dialog. */
-type Dialog = { kind: "delete" | "receipts"; message: TimelineMessage } | { kind: "details" };
+type Dialog =
+  | { kind: "delete" | "receipts"; message: TimelineMessage }
+  | { kind: "viewer"; message: TimelineMessage; at: number }
+  | { kind: "details" };
 
 export function Conversation(props: { row: Row; jumpTo: string | null; onSearch: () => void }) {
   const { row } = props;
@@ -35,18 +40,31 @@ export function Conversation(props: { row: Row; jumpTo: string | null; onSearch:
   const onEdit = useCallback((message: TimelineMessage, text?: string) => setMode({ kind: "edit", message, text }), []);
   const onDelete = useCallback((message: TimelineMessage) => setDialog({ kind: "delete", message }), []);
   const onReceipts = useCallback((message: TimelineMessage) => setDialog({ kind: "receipts", message }), []);
+  const onOpen = useCallback((message: TimelineMessage, at: number) => setDialog({ kind: "viewer", message, at }), []);
+  const isBlocked = useObservable(blocked).has(row.other_user_id ?? "");
   const close = () => setDialog(null);
 
   return (
-    <section className="conversation" aria-label={titleOf(row)}>
+    <DropZone conversation={row.conversation_id} label={titleOf(row)} isDisabled={isBlocked || mode.kind === "edit"}>
       <Header row={row} onSearch={props.onSearch} onDetails={() => setDialog({ kind: "details" })} />
-      <Timeline row={row} jumpTo={props.jumpTo} onReply={onReply} onEdit={onEdit} onDelete={onDelete} onReceipts={onReceipts} />
+      <Timeline
+        row={row}
+        jumpTo={props.jumpTo}
+        onReply={onReply}
+        onEdit={onEdit}
+        onDelete={onDelete}
+        onReceipts={onReceipts}
+        onOpen={onOpen}
+      />
       <TypingIndicator row={row} />
       <Composer row={row} mode={mode} setMode={setMode} />
       {dialog?.kind === "details" && <DetailsDialog row={row} onClose={close} />}
+      {dialog?.kind === "viewer" && (
+        <Viewer conversation={row.conversation_id} messageKey={dialog.message.key} at={dialog.at} onClose={close} />
+      )}
       {dialog?.kind === "delete" && <DeleteDialog row={row} message={dialog.message} onClose={close} />}
       {dialog?.kind === "receipts" && <ReceiptsDialog row={row} message={dialog.message} onClose={close} />}
-    </section>
+    </DropZone>
   );
 }
 

@@ -1,7 +1,7 @@
 // Local copies of unsent text: drafts, and messages that the client's outbox may not have stored yet.
 
 import { TidingsError, randomId } from "@tidings/client";
-import type { Draft, Tidings } from "@tidings/client";
+import type { Draft, NewDraft, Tidings } from "@tidings/client";
 
 import { local } from "./browser-storage.js";
 
@@ -34,9 +34,14 @@ let lastAt = 0;
 
 /**
  * Sends a message, and keeps a copy until the client is done with it. The client shows a message shortly before it is
- * on disk, so without the copy a page that is closed in between would lose it.
+ * on disk, so without the copy a page that is closed in between would lose it. Files cannot be copied.
  */
-export function sendWithCopy(client: Tidings, user: string, draft: Draft): void {
+export function sendWithCopy(client: Tidings, user: string, { files = [], ...draft }: NewDraft): void {
+  if (files.length > 0) {
+    // The conversation shows failures.
+    client.send({ ...draft, files }).catch(() => {});
+    return;
+  }
   const id = draft.client_message_id ?? randomId();
   const key = pendingPrefix(user) + id;
   lastAt = Math.max(Date.now(), lastAt + 1);

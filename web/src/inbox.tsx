@@ -1,23 +1,27 @@
 // The inbox: conversations, filters and search.
 
 import type { Conversation, Hit } from "@tidings/client";
-import { useConnection, useConversations, useMe, useMessage, useSelected, useTidings, useTyping } from "@tidings/client/react";
-import { BellOff, Check, CheckCheck, PenSquare, Search, X } from "lucide-react";
+import { useConnection, useConversations, useMe, useSelected, useTidings } from "@tidings/client/react";
+import { Archive as ArchiveIcon, ArrowLeft, BellOff, PenSquare, Pin, Search, X } from "lucide-react";
 import { memo, useDeferredValue, useEffect, useMemo, useState } from "react";
 import { VList } from "virtua";
 
+import { summary } from "./attachments/describe.js";
 import { Avatar } from "./avatar.js";
-import { showOverrides } from "./bidi.js";
 import { useToday } from "./clock.js";
+import { describeMute, isUnread } from "./conversation-settings.js";
 import { formatShort } from "./dates.js";
-import { loadDraft } from "./drafts.js";
+import { lazyPart } from "./lazy.js";
 import { useObservable } from "./observable.js";
 import { titleOf, usePerson } from "./people.js";
 import { useCurrentPresence } from "./presence.js";
+import { Preview } from "./preview.js";
 import { RichText, excerpt } from "./rich-text.js";
 import { linkTo, useRoute } from "./route.js";
-import { settings } from "./settings.js";
+import { menuHandlers, openMenu } from "./row-menu-trigger.js";
 import { attempt } from "./toasts.js";
+
+const RowMenu = lazyPart(() => import("./row-menu.js"));
 
 const FILTERS = ["All", "Unread", "People", "Groups", "Rooms"] as const;
 type Filter = (typeof FILTERS)[number];
@@ -28,7 +32,7 @@ function matchesFilter(row: Conversation, filter: Filter, open: string | null): 
       return true;
     case "Unread":
       // The open conversation stays listed, although it has just been read.
-      return row.unread_count > 0 || row.conversation_id === open;
+      return isUnread(row) || row.conversation_id === open;
     case "People":
       return row.type === "direct";
     case "Groups":
@@ -52,6 +56,13 @@ export function Inbox(props: {
   const me = useMe();
   const [text, setText] = useState("");
   const [filter, setFilter] = useState<Filter>("All");
+  const [isArchive, setIsArchive] = useState(false);
+  const showArchive = (isShown: boolean) => {
+    setIsArchive(isShown);
+    // The button that had the focus is gone.
+    const next = isShown ? ".archive-bar button" : ".archive-link, .inbox a.row";
+    requestAnimationFrame(() => document.querySelector<HTMLElement>(next)?.focus());
+  };
   const { scope, setScope } = props;
   const scoped = useSelected((state) => (scope === null ? undefined : state.byId.get(scope)));
 
@@ -107,7 +118,11 @@ export function Inbox(props: {
           In <bdi>{titleOf(scoped)}</bdi>
         </p>
       )}
-      {text.trim() === "" && scope === null ? (
+      {text.trim() !== "" || scope !== null ? (
+        <SearchResults text={text} scope={scope} />
+      ) : isArchive ? (
+        <Archive onBack={() => showArchive(false)} />
+      ) : (
         <>
           <div className="chips" role="group" aria-label="Filter">
             {FILTERS.map((each) => (
@@ -116,12 +131,51 @@ export function Inbox(props: {
               </button>
             ))}
           </div>
+          {filter === "All" && <ArchiveLink onOpen={() => showArchive(true)} />}
           <List filter={filter} />
         </>
-      ) : (
-        <SearchResults text={text} scope={scope} />
       )}
+      <OpenRowMenu />
     </section>
+  );
+}
+
+function OpenRowMenu() {
+  const at = useObservable(openMenu);
+  return at && <RowMenu key={`${at.conversation} ${at.x} ${at.y}`} at={at} onClose={() => openMenu.set(null)} />;
+}
+
+/** Opens the archive, if there is something in it. */
+function ArchiveLink({ onOpen }: { onOpen: () => void }) {
+  const archived = useSelected((state) => state.archived);
+  if (archived.length === 0) return null;
+  return (
+    <button className="archive-link" onClick={onOpen}>
+      <ArchiveIcon aria-hidden />
+      <span className="grow">Archived</span>
+      <span className="muted">({archived.length})</span>
+    </button>
+  );
+}
+
+function Archive({ onBack }: { onBack: () => void }) {
+  const rows = useSelected((state) => state.archived);
+  const isLoaded = useSelected((state) => state.isArchiveLoaded);
+  const open = useRoute().conversation;
+  return (
+    <>
+      <div className="archive-bar" onKeyDown={(event) => event.key === "Escape" && onBack()}>
+        <button className="icon-button" aria-label="Back to all conversations" onClick={onBack}>
+          <ArrowLeft aria-hidden className="mirrored" />
+        </button>
+        <h2>Archived</h2>
+      </div>
+      {rows.length > 0 ? (
+        <Rows label="Archived conversations" rows={rows} open={open} />
+      ) : (
+        <p className="hint muted">{isLoaded ? "No archived conversations." : "Loading…"}</p>
+      )}
+    </>
   );
 }
 
@@ -146,10 +200,14 @@ function List({ filter }: { filter: Filter }) {
     const text = filter === "All" ? "No conversations yet. Start one with the pen above." : "No conversations match this filter.";
     return <p className="hint muted">{text}</p>;
   }
+  return <Rows label="Conversations" rows={shown} open={open} />;
+}
+
+function Rows(props: { label: string; rows: readonly Conversation[]; open: string | null }) {
   return (
-    <nav className="rows" aria-label="Conversations">
-      <VList data={shown} tabIndex={-1}>
-        {(row) => <Row key={row.conversation_id} row={row} isOpen={row.conversation_id === open} />}
+    <nav className="rows" aria-label={props.label}>
+      <VList data={props.rows} tabIndex={-1}>
+        {(row) => <Row key={row.conversation_id} row={row} isOpen={row.conversation_id === props.open} />}
       </VList>
     </nav>
   );
@@ -158,11 +216,13 @@ function List({ filter }: { filter: Filter }) {
 const Row = memo(function Row({ row, isOpen }: { row: Conversation; isOpen: boolean }) {
   const title = titleOf(row);
   const presence = useCurrentPresence(row.other_user_id);
-  const isUnread = row.unread_count > 0;
-  const isMuted = useObservable(settings).muted.includes(row.conversation_id);
+  const isMuted = row.muted_until !== null;
+  const handlers = useMemo(() => menuHandlers(row.conversation_id), [row.conversation_id]);
   return (
     <a
-      className={`row ${isUnread ? "unread" : ""}`}
+      className={`row ${isUnread(row) ? "unread" : ""} ${isMuted ? "muted-row" : ""}`}
+      aria-keyshortcuts="Shift+F10"
+      {...handlers}
       href={linkTo(row.conversation_id)}
       aria-current={isOpen ? "page" : undefined}
     >
@@ -175,19 +235,26 @@ const Row = memo(function Row({ row, isOpen }: { row: Conversation; isOpen: bool
       />
       <span className="row-text">
         <span className="row-top">
-          <span className="row-name">
-            <bdi>{title}</bdi>
+          <span className="row-name" dir="auto">
+            {title}
           </span>
           {row.last_message_at && <ShortTime at={row.last_message_at} />}
         </span>
         <span className="row-bottom">
           <Preview row={row} isOpen={isOpen} />
-          {isMuted && <BellOff className="muted bell" role="img" aria-label="Muted" />}
-          {isUnread && (
+          {row.pinned_at !== null && <Pin className="muted bell" role="img" aria-label="Pinned" />}
+          {isMuted && (
+            <BellOff className="muted bell" role="img" aria-label="Muted">
+              <title>{describeMute(row)}</title>
+            </BellOff>
+          )}
+          {row.unread_count > 0 ? (
             <span className="badge">
               {row.unread_count > 99 ? "99+" : row.unread_count}
               <span className="hidden"> unread</span>
             </span>
+          ) : (
+            row.marked_unread && <span className="badge mark-only" role="img" aria-label="Marked as unread" />
           )}
         </span>
       </span>
@@ -197,42 +264,11 @@ const Row = memo(function Row({ row, isOpen }: { row: Conversation; isOpen: bool
 
 function ShortTime({ at }: { at: string }) {
   useToday();
-  return <time className="muted">{formatShort(at)}</time>;
-}
-
-function Preview({ row, isOpen }: { row: Conversation; isOpen: boolean }) {
-  const me = useMe();
-  const typists = useTyping(row.conversation_id);
-  const read = useSelected((state) => {
-    const last = state.timelines.get(row.conversation_id)?.messages.at(-1);
-    return last && last.id === row.last_message_id ? last.read : null;
-  });
-  const unsent = !isOpen && me ? loadDraft(me.id, row.conversation_id) : "";
-  if (typists.length > 0) return <span className="preview typing-text">typing…</span>;
-  if (unsent) {
-    return (
-      <span className="preview">
-        <span className="draft">Draft: </span>
-        <bdi>{showOverrides(unsent.slice(0, 100))}</bdi>
-      </span>
-    );
-  }
-  const text = row.last_message;
-  if (row.last_message_id === null) return <span className="preview muted">No messages yet</span>;
   return (
-    <span className="preview muted">
-      {row.last_message_from_me &&
-        (read === null ? <span>You: </span> : read ? <CheckCheck aria-label="Read" className="tick read" /> : <Check aria-label="Sent" className="tick" />)}
-      {text ? <bdi>{showOverrides(text)}</bdi> : <NoTextPreview conversation={row.conversation_id} message={row.last_message_id} />}
-    </span>
+    <time className="muted" dir="auto">
+      {formatShort(at)}
+    </time>
   );
-}
-
-/** Preview of a message without text. Loads the message, because the row does not tell why the text is empty. */
-function NoTextPreview(props: { conversation: string; message: string }) {
-  const message = useMessage(props.conversation, props.message);
-  if (!message) return null;
-  return <i>{message.is_deleted ? "Message deleted" : "Attachment"}</i>;
 }
 
 /** Search results per page. */
@@ -240,7 +276,8 @@ const PAGE_SIZE = 20;
 
 function SearchResults({ text, scope }: { text: string; scope: string | null }) {
   const client = useTidings();
-  const rows = useConversations();
+  const inbox = useConversations();
+  const archived = useSelected((state) => state.archived);
   const query = useDeferredValue(text.trim());
   const [hits, setHits] = useState<readonly Hit[]>([]);
   const [state, setState] = useState<"searching" | "more" | "done">("searching");
@@ -282,7 +319,7 @@ function SearchResults({ text, scope }: { text: string; scope: string | null }) 
   }, [client, query, scope, limit]);
 
   const wanted = fold(query);
-  const matching = scope || !wanted ? [] : rows.filter((row) => fold(titleOf(row)).includes(wanted)).slice(0, 8);
+  const matching = scope || !wanted ? [] : [...inbox, ...archived].filter((row) => fold(titleOf(row)).includes(wanted)).slice(0, 8);
   const open = useRoute().conversation;
   const isEmpty = state === "done" && hits.length === 0 && matching.length === 0;
   return (
@@ -309,6 +346,7 @@ function SearchResults({ text, scope }: { text: string; scope: string | null }) 
         </section>
       )}
       <p className="hint muted" role="status">
+        {query === "" && scope !== null && "Type words to find messages in this conversation."}
         {isEmpty && query ? "No results." : state === "searching" && hits.length === 0 ? "Searching…" : ""}
       </p>
     </div>
@@ -324,16 +362,20 @@ function MessageHit({ hit }: { hit: Hit }) {
     <a className="row hit" href={linkTo(hit.conversation_id, hit.id)}>
       <span className="row-text">
         <span className="row-top">
-          <span className="row-name">
-            <bdi>{title}</bdi>
+          <span className="row-name" dir="auto">
+            {title}
           </span>
           <ShortTime at={hit.sent_at} />
         </span>
         <span className="preview muted">
-          {title !== sender.name && <bdi>{sender.name}: </bdi>}
-          <bdi>
-            <RichText text={part.text} marks={part.marks} />
-          </bdi>
+          {title !== sender.name && (
+            <span className="preview-sender">
+              <bdi>{sender.name}</bdi>:
+            </span>
+          )}{" "}
+          <span className="preview-text" dir="auto">
+            {part.text ? <RichText text={part.text} marks={part.marks} /> : summary(hit)}
+          </span>
         </span>
       </span>
     </a>

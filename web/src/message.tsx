@@ -1,28 +1,24 @@
-// A message in the timeline, and its menu.
+// A message in the timeline.
 
 import type { Conversation as Row, TimelineMessage } from "@tidings/client";
 import { useMessage, useSelected, useTidings } from "@tidings/client/react";
-import { Check, CheckCheck, ChevronDown, Clock3, CircleAlert, Copy, Eye, Link2, Pencil, Reply, RotateCcw, Trash2 } from "lucide-react";
-import { DropdownMenu } from "radix-ui";
+import { Check, CheckCheck, ChevronDown, Clock3, CircleAlert, Trash2 } from "lucide-react";
 import { memo, useState } from "react";
 
+import { summary } from "./attachments/describe.js";
+import { Gallery } from "./attachments/gallery.js";
+import { LinkAttachment } from "./attachments/link.js";
 import { Avatar, hue } from "./avatar.js";
 import { showOverrides } from "./bidi.js";
-import { copyText } from "./clipboard.js";
 import { formatFull, formatTime } from "./dates.js";
+import { lazyView } from "./lazy.js";
+import type { MenuProps, MessageActions } from "./message-actions.js";
 import { usePerson } from "./people.js";
 import { RichText, isJumbo } from "./rich-text.js";
-import { attempt, toast } from "./toasts.js";
-import { isImage, webUrl } from "./urls.js";
+import { attempt } from "./toasts.js";
+import { useGestures } from "./touch.js";
 
-/** Callbacks for the actions that a conversation offers on its messages. */
-export interface MessageActions {
-  onReply: (message: TimelineMessage) => void;
-  /** `text` replaces the message's own text as the start of the edit. */
-  onEdit: (message: TimelineMessage, text?: string) => void;
-  onDelete: (message: TimelineMessage) => void;
-  onReceipts: (message: TimelineMessage) => void;
-}
+const Menu = lazyView(() => import("./message-menu.js"), MenuButton);
 
 /** A message. `isFirst` and `isLast` are relative to the group of messages of the same sender. */
 export const MessageRow = memo(function MessageRow(
@@ -38,8 +34,15 @@ export const MessageRow = memo(function MessageRow(
 ) {
   const { message, row, isMine, isFirst, isLast } = props;
   const client = useTidings();
+  const [isMenuOpen, setIsMenuOpen] = useState(false);
+  const canReply = message.status === "sent" && !message.is_deleted;
+  const { offset, handlers } = useGestures(
+    () => !message.is_deleted && setIsMenuOpen(true),
+    () => canReply && props.onReply(message),
+  );
   const withSender = row.type !== "direct" && !isMine;
-  const isOnlyEmoji = isJumbo(message.message_text) && !message.attachment_url && !message.reply_to;
+  const isOnlyEmoji =
+    isJumbo(message.message_text) && !message.attachment_url && message.attachments.length === 0 && !message.reply_to;
   const classes = [
     "message",
     isMine ? "mine" : "theirs",
@@ -53,7 +56,15 @@ export const MessageRow = memo(function MessageRow(
   return (
     <article className={classes.filter(Boolean).join(" ")} data-message={message.id}>
       {withSender && <Sender id={message.sender_id} isLast={isLast} />}
-      <div className="bubble">
+      <div
+        className="bubble"
+        {...handlers}
+        style={canReply && offset !== 0 ? { transform: `translateX(${offset}px)` } : {}}
+        onContextMenu={(event) => {
+          // A long touch opens the message's own menu.
+          if (isMenuOpen) event.preventDefault();
+        }}
+      >
         {withSender && isFirst && <SenderName id={message.sender_id} />}
         {message.reply_to && <Quote row={row} id={message.reply_to} onJump={props.onJump} />}
         {message.is_deleted ? (
@@ -62,7 +73,7 @@ export const MessageRow = memo(function MessageRow(
           </p>
         ) : (
           <>
-            {message.attachment_url && <Attachment url={message.attachment_url} type={message.attachment_type} />}
+            <Files message={message} onOpen={props.onOpen} />
             {message.message_text && (
               <p className="text" dir="auto">
                 <RichText text={message.message_text} />
@@ -77,7 +88,7 @@ export const MessageRow = memo(function MessageRow(
           </time>
           {isMine && !message.is_deleted && <Tick message={message} isGroup={row.type !== "direct"} />}
         </span>
-        {!message.is_deleted && <Menu {...props} />}
+        {!message.is_deleted && <Menu {...props} isOpen={isMenuOpen} setIsOpen={setIsMenuOpen} />}
       </div>
       {message.status === "failed" && (
         <p className="failed-note">
@@ -119,6 +130,11 @@ function FailedEdit({ message, onEdit }: Pick<MessageActions, "onEdit"> & { mess
   );
 }
 
+function Files({ message, onOpen }: Pick<MessageActions, "onOpen"> & { message: TimelineMessage }) {
+  if (message.attachments.length > 0) return <Gallery message={message} onOpen={onOpen} />;
+  return message.attachment_url ? <LinkAttachment url={message.attachment_url} type={message.attachment_type} /> : null;
+}
+
 function Sender({ id, isLast }: { id: string; isLast: boolean }) {
   const { name, photo } = usePerson(id);
   return <span className="sender">{isLast && <Avatar id={id} name={name} photo={photo} size="small" />}</span>;
@@ -156,7 +172,7 @@ function Quote({ row, id, onJump }: { row: Row; id: string; onJump: (message: st
         <>
           <SenderName id={quoted.sender_id} />
           <span className="quote-text" dir="auto">
-            {quoted.is_deleted ? "Message deleted" : showOverrides(quoted.message_text.slice(0, 300)) || "Attachment"}
+            {showOverrides(summary(quoted).slice(0, 300))}
           </span>
         </>
       ) : (
@@ -169,78 +185,11 @@ function Quote({ row, id, onJump }: { row: Row; id: string; onJump: (message: st
   );
 }
 
-function Attachment({ url, type }: { url: string; type: string | null }) {
-  const [isBroken, setIsBroken] = useState(false);
-  const href = webUrl(url);
-  if (!href) return <p className="text unavailable">This attachment cannot be shown</p>;
-  const { hostname, pathname } = new URL(href);
-  const name = pathname.split("/").at(-1) || hostname;
+/** Stands for the menu until it is loaded, which then opens if the button was clicked. */
+function MenuButton({ setIsOpen }: MenuProps) {
   return (
-    <a className="attachment" href={href} target="_blank" rel="noopener noreferrer">
-      {isImage(href, type) && !isBroken ? (
-        <img src={href} alt={`Picture ${name}`} referrerPolicy="no-referrer" loading="lazy" onError={() => setIsBroken(true)} />
-      ) : (
-        <span className="file">
-          <Link2 aria-hidden />
-          <span>
-            <bdi className="file-name">{name}</bdi>
-            <span className="small-text">{hostname}</span>
-          </span>
-        </span>
-      )}
-    </a>
-  );
-}
-
-function Menu(props: MessageActions & { message: TimelineMessage; row: Row; isMine: boolean }) {
-  const { message, isMine } = props;
-  const isSent = message.status === "sent";
-  const copy = async () => {
-    await copyText(message.message_text);
-    toast("Copied.");
-  };
-  return (
-    <DropdownMenu.Root modal={false}>
-      <DropdownMenu.Trigger className="menu-button" aria-label="Message actions">
-        <ChevronDown aria-hidden />
-      </DropdownMenu.Trigger>
-      <DropdownMenu.Portal>
-        <DropdownMenu.Content className="menu" align="end" sideOffset={4} collisionPadding={8}>
-          {isSent && (
-            <DropdownMenu.Item onSelect={() => props.onReply(message)}>
-              <Reply aria-hidden className="mirrored" /> Reply
-            </DropdownMenu.Item>
-          )}
-          {message.message_text && (
-            <DropdownMenu.Item onSelect={() => void attempt(copy())}>
-              <Copy aria-hidden /> Copy text
-            </DropdownMenu.Item>
-          )}
-          {isMine && (
-            <DropdownMenu.Item onSelect={() => props.onEdit(message)}>
-              <Pencil aria-hidden /> Edit
-            </DropdownMenu.Item>
-          )}
-          {isMine && isSent && (
-            <DropdownMenu.Item onSelect={() => props.onReceipts(message)}>
-              <Eye aria-hidden /> Read by
-            </DropdownMenu.Item>
-          )}
-          {message.status === "failed" && <Retry id={message.id} />}
-          <DropdownMenu.Item className="danger" onSelect={() => props.onDelete(message)}>
-            <Trash2 aria-hidden /> Delete…
-          </DropdownMenu.Item>
-        </DropdownMenu.Content>
-      </DropdownMenu.Portal>
-    </DropdownMenu.Root>
-  );
-}
-
-function Retry({ id }: { id: string }) {
-  const client = useTidings();
-  return (
-    <DropdownMenu.Item onSelect={() => void attempt(client.retry(id))}>
-      <RotateCcw aria-hidden /> Try again
-    </DropdownMenu.Item>
+    <button className="menu-button" aria-label="Message actions" aria-haspopup="menu" onClick={() => setIsOpen(true)}>
+      <ChevronDown aria-hidden />
+    </button>
   );
 }

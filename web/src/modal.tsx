@@ -4,27 +4,35 @@
 // be shown in the meantime is rendered into `topDialog`.
 
 import { X } from "lucide-react";
-import { useEffect, useId, useRef } from "react";
-import type { ReactNode } from "react";
+import { useId, useLayoutEffect, useRef } from "react";
+import type { ReactNode, RefObject } from "react";
 
 import { observable } from "./observable.js";
 
 /** The open dialog. */
 export const topDialog = observable<HTMLElement | null>(null);
 
-/** A modal dialog. The close button, Escape and a click on the backdrop close it. */
-export function Modal(props: { title: string; onClose: () => void; children: ReactNode }) {
+/** Shows a dialog as modal while its view is mounted. Dialogs may open each other. */
+export function useModal(): RefObject<HTMLDialogElement | null> {
   const dialog = useRef<HTMLDialogElement>(null);
-  const title = useId();
-  useEffect(() => {
+  // A layout effect, because a dialog that has left the page cannot give the focus back.
+  useLayoutEffect(() => {
     const element = dialog.current;
+    const below = topDialog.current;
     element?.showModal();
     topDialog.set(element);
     return () => {
       element?.close();
-      if (topDialog.current === element) topDialog.set(null);
+      if (topDialog.current === element) topDialog.set(below);
     };
   }, []);
+  return dialog;
+}
+
+/** A modal dialog. The close button, Escape and a click on the backdrop close it. */
+export function Modal(props: { title: string; onClose: () => void; children: ReactNode }) {
+  const dialog = useModal();
+  const title = useId();
   return (
     <dialog
       ref={dialog}

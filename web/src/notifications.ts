@@ -1,8 +1,10 @@
 // System notifications for messages that arrive while the page is in the background.
 
+import type { Conversation } from "@tidings/client";
 import { useTidings } from "@tidings/client/react";
 import { useEffect } from "react";
 
+import { summary } from "./attachments/describe.js";
 import { showOverrides } from "./bidi.js";
 import { titleOf } from "./people.js";
 import { currentRoute, navigate } from "./route.js";
@@ -12,11 +14,10 @@ import { settings } from "./settings.js";
 const MAX_AGE = 60_000;
 
 /** Whether a message of a conversation should be notified: the user wants it and does not see the message. */
-function shouldNotify(conversation: string): boolean {
-  const { notifications, muted } = settings.current;
-  const isOpen = currentRoute().conversation === conversation;
+function shouldNotify({ conversation_id, muted_until, notify }: Conversation): boolean {
+  const isOpen = currentRoute().conversation === conversation_id;
   const isSeen = document.visibilityState === "visible" && (document.hasFocus() || isOpen);
-  return notifications && !muted.includes(conversation) && !isSeen;
+  return settings.current.notifications && muted_until === null && notify === "all" && !isSeen;
 }
 
 /** Shows notifications while mounted. */
@@ -27,10 +28,10 @@ export function useNotifications(): void {
       client.on("message.created", ({ data: { message } }) => {
         const { me, byId } = client.store.state;
         const row = byId.get(message.conversation_id);
-        if (!row || message.sender_id === me?.id || !shouldNotify(row.conversation_id)) return;
+        if (!row || message.sender_id === me?.id || !shouldNotify(row)) return;
         if (Date.now() - Date.parse(message.sent_at) > MAX_AGE) return;
         try {
-          const text = showOverrides(message.message_text.slice(0, 200)) || "Attachment";
+          const text = showOverrides(summary(message).slice(0, 200));
           const notification = new Notification(titleOf(row), { body: text, tag: row.conversation_id });
           notification.onclick = () => {
             window.focus();

@@ -11,12 +11,10 @@ export interface Settings {
   enterSends: boolean;
   /** Whether to show system notifications while the page is in the background. */
   notifications: boolean;
-  /** Ids of conversations without notifications. */
-  muted: readonly string[];
 }
 
 const STORAGE_KEY = "tidings settings";
-const DEFAULTS: Settings = { theme: "system", direction: "ltr", enterSends: true, notifications: false, muted: [] };
+const DEFAULTS: Settings = { theme: "system", direction: "ltr", enterSends: true, notifications: false };
 
 function load(): Settings {
   try {

@@ -5,10 +5,12 @@ import { useMe, useTidings, useTimeline } from "@tidings/client/react";
 import { ArrowDown } from "lucide-react";
 import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "react";
 
+import { summary } from "./attachments/describe.js";
 import { useToday } from "./clock.js";
+import { isUnread } from "./conversation-settings.js";
 import { formatDay, isSameDay } from "./dates.js";
 import { MessageRow } from "./message.js";
-import type { MessageActions } from "./message.js";
+import type { MessageActions } from "./message-actions.js";
 import { NoticeLine, isNotice, withNotices } from "./notice.js";
 import type { NoticeEntry } from "./notice.js";
 import { usePerson } from "./people.js";
@@ -38,6 +40,13 @@ export function Timeline({ row, jumpTo, ...actions }: MessageActions & { row: Ro
   const list = useRef<VirtualListHandle>(null);
   // The row as it was when the conversation was opened.
   const [openedRow] = useState(row);
+  // Once the user has marked messages as unread, they stay so until the conversation is opened again.
+  const staysUnread = useRef(false);
+  const [wasMarked, setWasMarked] = useState(row.marked_unread);
+  if (wasMarked !== row.marked_unread) {
+    setWasMarked(row.marked_unread);
+    if (row.marked_unread) staysUnread.current = true;
+  }
   // Whether the loaded messages include the position to open at.
   const [isFound, setIsFound] = useState(openedRow.unread_count <= MAX_UNREAD_ON_PAGE || jumpTo !== null);
   useEffect(() => {
@@ -55,12 +64,14 @@ export function Timeline({ row, jumpTo, ...actions }: MessageActions & { row: Ro
   const markRead = useCallback(() => {
     const virtualList = list.current;
     if (!virtualList || !view.current.isPlaced || !document.hasFocus() || document.visibilityState !== "visible") return;
+    if (staysUnread.current) return;
     const { entries } = view.current;
     let at = virtualList.lastInView;
     while (at >= 0 && !sentMessage(entries[at])) at -= 1;
     const last = sentMessage(entries[at]);
     // If this fails, the next scroll or focus retries.
-    if (last && client.store.state.byId.get(id)?.unread_count) client.markAsRead(id, last.id).catch(() => {});
+    const row = client.store.state.byId.get(id);
+    if (last && row && isUnread(row)) client.markAsRead(id, last.id).catch(() => {});
   }, [client, id]);
 
   const loadMore = useCallback(async () => {
@@ -216,7 +227,9 @@ function Day({ at }: { at: string }) {
 
 /** Returns the first message that a row counts as unread, if it is loaded. */
 function unreadSince(row: Row, messages: readonly TimelineMessage[], me: string | undefined): TimelineMessage | undefined {
-  const { last_read_message_id: read, counted_to: to, unread_count: count } = row;
+  const { last_read_message_id, counted_to: to, unread_count: count } = row;
+  // What is marked as unread may have been read before.
+  const read = row.marked_unread ? null : last_read_message_id;
   const counted = messages.filter(
     ({ id, sender_id, is_deleted, status }) =>
       status === "sent" && sender_id !== me && !is_deleted && (!read || id > read) && (!to || id <= to),
@@ -244,7 +257,7 @@ function Announcer({ id }: { id: string }) {
     () =>
       client.on("message.created", ({ conversation_id, data: { message } }) => {
         if (conversation_id !== id || message.sender_id === client.store.state.me?.id) return;
-        setAnnounced({ sender: message.sender_id, text: message.message_text.slice(0, 300) || "Attachment" });
+        setAnnounced({ sender: message.sender_id, text: summary(message).slice(0, 300) });
       }),
     [client, id],
   );

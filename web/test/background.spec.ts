@@ -74,7 +74,7 @@ test("only unseen messages are notified", async ({ newUser }) => {
 
   await setVisible(ben.page, true);
   await ben.page.getByRole("button", { name: "Details", exact: true }).click();
-  await ben.page.getByRole("button", { name: "Mute notifications" }).click();
+  await ben.page.locator("dialog").getByLabel("Mute").selectOption("Always");
   await ben.page.keyboard.press("Escape");
   await expect(ben.row(ann.name).getByLabel("Muted")).toBeVisible();
   await setVisible(ben.page, false);

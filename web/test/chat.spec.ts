@@ -141,7 +141,7 @@ test("users chat in groups and rooms", async ({ newUser }) => {
   await expect(ben.page.getByTestId("notice")).toHaveText(["You were added", `Name changed to ${group} 2`]);
   await ann.page.getByRole("button", { name: `Make ${ben.name} an admin` }).click();
   await expect(ben.page.getByTestId("notice").last()).toHaveText("You are now an admin");
-  await ann.page.getByRole("button", { name: `Remove ${ben.name}` }).click();
+  await ann.page.getByRole("button", { name: `Remove ${ben.name}`, exact: true }).click();
   await expect(ben.row(group)).toHaveCount(0);
   await ann.page.getByRole("button", { name: "Close" }).click();
   await expect(ann.page.getByTestId("notice")).toHaveText([

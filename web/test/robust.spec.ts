@@ -2,13 +2,14 @@
 
 import type { Page } from "@playwright/test";
 
+import { jpeg } from "./pictures.js";
 import { expect, startDirectChat, test, uniqueName } from "./stack.js";
 
 /** Waits until all parts of the page have been fetched ahead. */
 const fetchedAhead = (page: Page) =>
   expect
     .poll(() => page.evaluate(() => performance.getEntriesByType("resource").map(({ name }) => name).join()))
-    .toMatch(/(?=.*receipts)(?=.*settings)(?=.*new)(?=.*details)(?=.*delete)(?=.*emoji-picker)/);
+    .toMatch(/(?=.*receipts)(?=.*settings)(?=.*new)(?=.*details)(?=.*delete)(?=.*emoji-picker)(?=.*tray)(?=.*viewer)(?=.*recorder)(?=.*voice-player)(?=.*crop)(?=.*uploading)(?=.*pictures)/);
 
 test("all dialogs open offline, also with reduced motion", async ({ newUser }) => {
   const ann = await newUser(uniqueName("Ann"), { reducedMotion: "reduce" });
@@ -37,6 +38,14 @@ test("all dialogs open offline, also with reduced motion", async ({ newUser }) =
   await close();
   await page.getByRole("button", { name: "Emoji" }).click();
   await expect(page.getByRole("searchbox", { name: "Search emoji" })).toBeVisible();
+  await page.keyboard.press("Escape");
+  // A picture can be chosen, seen and sent; it waits.
+  await page.setInputFiles("input[aria-label='Files to attach']", await jpeg(page, "offline.jpg", 300, 200));
+  await expect(page.getByRole("group", { name: "Files to send" }).locator("img")).toBeVisible();
+  await page.getByRole("button", { name: "Send", exact: true }).click();
+  // Beside the button that cancels.
+  await page.getByRole("button", { name: "Open picture: offline.jpg" }).click({ position: { x: 20, y: 20 } });
+  await expect(page.getByRole("dialog", { name: "Pictures" }).getByRole("img")).toBeVisible();
 });
 
 test("a part that cannot be fetched is fetched again, and otherwise reported", async ({ newUser }) => {

@@ -41,7 +41,7 @@ test("links show where they lead, and direction overrides are visible", async ({
   await draw("tail \u202egnp.exe");
   await expect(ben.row(ann.name).locator(".preview")).toContainText("tail \ufffdgnp.exe");
   await ben.page.getByRole("searchbox", { name: "Search conversations" }).fill("tail");
-  await expect(ben.page.locator(".hit bdi").last()).toHaveText("tail \ufffdgnp.exe");
+  await expect(ben.page.locator(".hit .preview-text")).toHaveText("tail \ufffdgnp.exe");
 });
 
 test("a deleted author is shown as such, and asked for once", async ({ newUser }) => {

@@ -5,9 +5,12 @@ import type {
   BlockedUser,
   Conversation,
   ConversationDetails,
+  ConversationType,
   Draft,
   Hit,
   Message,
+  NewAttachment,
+  NewUpload,
   OwnUser,
   Participant,
   Poll,
@@ -15,8 +18,10 @@ import type {
   Receipt,
   Room,
   RoomUser,
+  SettingsChange,
   Status,
   UnreadTotal,
+  Upload,
   User,
   Watermark,
 } from "./types.js";
@@ -29,6 +34,14 @@ export interface HistoryQuery extends CallOptions {
   after?: string;
   /** Messages per call, 1-100. */
   limit?: number;
+}
+
+/** Options of `inbox`. */
+export interface InboxQuery extends CallOptions {
+  /** Lists the archived conversations instead of the others. */
+  archived?: boolean;
+  /** Only conversations of this type. */
+  type?: ConversationType;
 }
 
 /** Options of `search`. */
@@ -54,11 +67,21 @@ export class Api {
     this.#onWrite = onWrite;
   }
 
+  /** The `fetch` that the application has set. @internal */
+  get fetch(): typeof fetch | undefined {
+    return this.#http.ownFetch;
+  }
+
   // Messages
 
   /** Sends a message. A retry with the same `client_message_id` within 24 h returns the same message. */
-  send(draft: Draft, options?: CallOptions): Promise<Message> {
+  send(draft: Draft & { attachments?: NewAttachment[] }, options?: CallOptions): Promise<Message> {
     return this.#write("POST", "/messages/send", draft, options);
+  }
+
+  /** Asks where to upload a file, which a message can name within a day. The form is valid for 15 minutes. */
+  requestUpload(file: NewUpload, options?: CallOptions): Promise<Upload> {
+    return this.#http.call("POST", "/api/attachments", file, options);
   }
 
   /** Edits the text of one of the caller's messages. */
@@ -74,6 +97,14 @@ export class Api {
   /** Advances the read watermark to a message. An older message has no effect. */
   markAsRead(messageId: string, options?: CallOptions): Promise<Watermark> {
     return this.#write("PUT", `/messages/mark-as-read/${encode(messageId)}`, undefined, options);
+  }
+
+  /**
+   * Marks the messages of others as unread again, from a message on, for the caller alone: the watermark, and what the
+   * senders see, stay as they are.
+   */
+  markAsUnread(messageId: string, options?: CallOptions): Promise<Watermark> {
+    return this.#write("PUT", `/messages/mark-as-unread/${encode(messageId)}`, undefined, options);
   }
 
   /** Marks all messages of a conversation as read. */
@@ -109,14 +140,18 @@ export class Api {
     }
   }
 
-  /** Returns a page of the inbox, most recently active first. */
-  inboxPage(query: { limit?: number; cursor?: string } = {}, options?: CallOptions): Promise<Page<Conversation[]>> {
+  /** Returns a page of the inbox: pinned conversations first, then the most recently active. */
+  inboxPage(
+    query: { limit?: number; cursor?: string; archived?: boolean; type?: ConversationType } = {},
+    options?: CallOptions,
+  ): Promise<Page<Conversation[]>> {
     return this.#page("/messages/inbox", query, options);
   }
 
-  /** Iterates over all conversations, most recently active first. */
-  inbox(options?: CallOptions): AsyncGenerator<Conversation, void, undefined> {
-    return this.#list("/messages/inbox", {}, options);
+  /** Iterates over the conversations of the inbox, or of the archive: pinned ones first, then the most recently active. */
+  inbox(query: InboxQuery = {}): AsyncGenerator<Conversation, void, undefined> {
+    const { signal, ...rest } = query;
+    return this.#list("/messages/inbox", rest, { signal });
   }
 
   /** Searches messages for words and `"phrases"`, newest first. */
@@ -157,10 +192,20 @@ export class Api {
   /** Updates a group or room; null removes the description or photo. Admins only. */
   updateConversation(
     conversationId: string,
-    change: { name?: string; description?: string | null; photo_url?: string | null },
+    change: {
+      name?: string;
+      description?: string | null;
+      photo_url?: string | null;
+      photo_attachment_id?: string;
+    },
     options?: CallOptions,
   ): Promise<Conversation> {
     return this.#write("PATCH", `/conversations/${encode(conversationId)}`, change, options);
+  }
+
+  /** Changes the caller's own settings of a conversation. Returns the row. */
+  changeSettings(conversationId: string, change: SettingsChange, options?: CallOptions): Promise<Conversation> {
+    return this.#write("PATCH", `/conversations/${encode(conversationId)}/me`, change, options);
   }
 
   /** Adds participants to a group. Admins only. */
@@ -224,7 +269,7 @@ export class Api {
 
   /** Updates the caller's profile; null removes the picture. */
   updateMe(
-    change: { full_name?: string; avatar_url?: string | null },
+    change: { full_name?: string; avatar_url?: string | null; avatar_attachment_id?: string },
     options?: CallOptions,
   ): Promise<OwnUser> {
     return this.#write("PATCH", "/users/me", change, options);

@@ -7,11 +7,13 @@
 // - The unread count is the one reported for the highest watermark; among those, the one that counts up to the newest
 //   message; among those, the lowest, because deleted messages no longer count. Newer messages of others are added.
 
+import { kindOfType } from "./kind.js";
+import { OptimisticChanges } from "./optimistic-changes.js";
 import { ReadWatermarks } from "./read-watermarks.js";
 import { lowerBound, max } from "./sorted.js";
 import type { TimelineMessage } from "./state.js";
 import type { Conversation, Message, Notice, TidingsEvent } from "./types.js";
-import { UnreadCounts } from "./unread.js";
+import { NO_COUNT, UnreadCounts } from "./unread.js";
 import type { UnreadCount } from "./unread.js";
 
 /** A `conversation.updated` event is a notice if it changes one of these; it may change the participant count alone. */
@@ -58,8 +60,8 @@ export class Chat {
   /** Changes to the group or room, oldest first. Replaced, never mutated. */
   notices: readonly Notice[] = [];
   #isRowStale = false;
-  /** A message arrived as an event, so the conversation is in the inbox. */
-  #hasLiveMessage = false;
+  /** A message or a setting arrived as an event, so the conversation is in the inbox or in the archive. */
+  #isExpected = false;
   #row: Conversation | null = null;
   #rowAsOf = "";
   #inbox = { asOf: "", isListed: false };
@@ -74,8 +76,17 @@ export class Chat {
   readonly #delivered = new Set<string>();
   readonly #watermarks = new ReadWatermarks();
   #changes: { asOf: string; version: number; fields: Partial<Conversation> }[] = [];
-  /** The messages up to which the user has read, and the server has neither confirmed nor refused it. */
-  #optimisticReads: string[] = [];
+  /** Changes of settings that no event has reported yet. */
+  readonly optimisticChanges = new OptimisticChanges();
+  /** The latest event by which the user marked messages as read or as unread, and whether it was as unread. */
+  #marked = { asOf: "", isUnread: false };
+  /** The latest event by which the user marked messages as unread. */
+  #markedUnreadAt = "";
+  /**
+   * The messages up to which the user has read, and the server has neither confirmed nor refused it. `since` is the
+   * value of `#markedUnreadAt` then: marking as unread ends what was read before.
+   */
+  #optimisticReads: { id: string; since: string }[] = [];
 
   constructor(id: string) {
     this.id = id;
@@ -89,7 +100,7 @@ export class Chat {
   get needsRow(): boolean {
     if (this.#row) return this.isInInbox && this.#isRowStale;
     const isRemoved = this.#inbox.asOf !== "" && !this.#inbox.isListed;
-    return this.#hasLiveMessage && !isRemoved;
+    return this.#isExpected && !isRemoved;
   }
 
   /** Whether the history was removed after an event. */
@@ -112,9 +123,14 @@ export class Chat {
         this.#remove(asOf);
         break;
       case "conversation.updated": {
-        const { version, description: _, ...fields } = event.data;
+        const { version, description: _, mine, ...fields } = event.data;
+        // The row may be in the archive, which is not loaded.
+        if (mine) {
+          this.#isExpected = true;
+          this.optimisticChanges.reported();
+        }
         if (asOf > this.#rowAsOf && !this.#changes.some((change) => change.asOf === asOf)) {
-          this.#changes.push({ asOf, version, fields });
+          this.#changes.push({ asOf, version, fields: { ...fields, ...mine } });
           // A new row replaces them.
           if (this.#changes.length > Chat.maxClosed) this.#isRowStale = true;
         }
@@ -122,13 +138,13 @@ export class Chat {
         break;
       }
       case "message.created":
-        this.#hasLiveMessage = true;
+        this.#isExpected = true;
         this.merge(asOf, event.data.message);
         break;
       case "message.updated":
         this.merge(asOf, event.data.message);
         if ("unread_count" in event.data) {
-          // A deleted message was restored, so earlier counts lack it.
+          // A deleted message was restored or mentions changed, so earlier counts are wrong.
           this.#counts.add(asOf, event.data);
           this.#counts.invalidateBefore(asOf);
         }
@@ -138,12 +154,20 @@ export class Chat {
         else this.merge(asOf, event.data.message);
         this.#counts.add(asOf, event.data);
         break;
-      case "message.read":
-        this.#advanceWatermark(event.data.user_id, event.data.message_id, event.data.read_at);
-        if (event.data.user_id === me) {
-          this.#counts.add(asOf, { ...event.data, last_read_message_id: event.data.message_id });
+      case "message.read": {
+        const { user_id, message_id, read_at, marked_unread } = event.data;
+        const isUnread = marked_unread === true;
+        if (message_id !== null && !isUnread) this.#advanceWatermark(user_id, message_id, read_at);
+        if (user_id !== me) break;
+        this.#counts.add(asOf, { ...event.data, last_read_message_id: message_id });
+        if (asOf > this.#marked.asOf) this.#marked = { asOf, isUnread };
+        if (isUnread) {
+          // Earlier counts lack the messages that are unread again.
+          this.#counts.invalidateBefore(asOf);
+          this.#markedUnreadAt = max(this.#markedUnreadAt, asOf);
         }
         break;
+      }
       case "participant.left":
         this.#watermarks.remove(event.data.user_id);
         this.#invalidateReads(0, this.#sorted.length);
@@ -171,13 +195,13 @@ export class Chat {
   /** Takes a row that was loaded when `asOf` was the latest event; the conversation may not be in the inbox. */
   rowLoaded(asOf: string, row: Conversation): void {
     if (this.#row) this.#setRow(asOf, row, "");
-    else if (this.#hasLiveMessage) this.showRow("", row, "");
+    else if (this.#isExpected) this.showRow("", row, "");
   }
 
   /** Stops asking for the row, because the server refused it. */
   rowRefused(): void {
     this.#isRowStale = false;
-    this.#hasLiveMessage = false;
+    this.#isExpected = false;
   }
 
   #setRow(asOf: string, row: Conversation, at: string): void {
@@ -185,6 +209,7 @@ export class Chat {
       if (row.participant_count !== this.#row?.participant_count) this.#invalidateReads(0, this.#sorted.length);
       this.#row = row;
       this.#rowAsOf = asOf;
+      this.optimisticChanges.reported();
       this.#changes = this.#changes.filter((change) => change.asOf > asOf);
       this.#isRowStale = false;
       this.activity = max(this.activity, max(row.last_message_at ?? "", at));
@@ -205,7 +230,12 @@ export class Chat {
       return;
     }
     if (message.version > known.message.version) known.message = message;
-    else if (message.version === known.message.version) known.message = withMoreReads(known.message, message);
+    else if (message.version === known.message.version) {
+      const merged = withMoreReads(known.message, message);
+      // Links to files expire, so the latest ones count.
+      const isRenewed = asOf >= known.asOf && message.attachments?.[0]?.url !== merged.attachments?.[0]?.url;
+      known.message = isRenewed ? { ...merged, attachments: message.attachments } : merged;
+    }
     known.asOf = max(known.asOf, asOf);
   }
 
@@ -224,17 +254,29 @@ export class Chat {
 
   /** Marks messages as read before the server confirms it, or rolls that back and leaves other marks as they are. */
   setOptimisticRead(messageId: string, isRead: boolean): void {
-    const { watermark } = this.#counts.current;
-    this.#optimisticReads = this.#optimisticReads.filter((id) => id > watermark && id !== messageId);
-    if (isRead) this.#optimisticReads.push(messageId);
+    const since = this.#markedUnreadAt;
+    this.#optimisticReads = this.#optimisticReads.filter((read) => this.#isOpen(read) && read.id !== messageId);
+    if (isRead) this.#optimisticReads.push({ id: messageId, since });
+  }
+
+  /** Whether a message that was marked as read here may still await the server's confirmation. */
+  #isOpen({ id, since }: { id: string; since: string }): boolean {
+    return since === this.#markedUnreadAt && (id > this.#counts.current.watermark || this.#isMarkedUnread);
   }
 
   get #optimisticRead(): string {
-    return this.#optimisticReads.reduce(max, "");
+    return this.#optimisticReads.filter((read) => this.#isOpen(read)).reduce((newest, { id }) => max(newest, id), "");
+  }
+
+  /** Whether the user has marked messages as unread, as far as the server has told. */
+  get #isMarkedUnread(): boolean {
+    const { asOf, isUnread } = this.#marked;
+    return asOf > this.#rowAsOf ? isUnread : (this.#row?.marked_unread ?? false);
   }
 
   hasRead(messageId: string): boolean {
-    return messageId <= this.#counts.current.watermark || messageId <= this.#optimisticRead;
+    const isReadThere = !this.#isMarkedUnread && messageId <= this.#counts.current.watermark;
+    return isReadThere || messageId <= this.#optimisticRead;
   }
 
   /** The newest message that is not hidden. */
@@ -267,10 +309,13 @@ export class Chat {
   row(me: string): Conversation | undefined {
     if (!this.isInInbox || !this.#row) return undefined;
     let row: Conversation = { ...this.#row };
-    for (const { fields } of this.#changes.sort((a, b) => a.version - b.version)) row = { ...row, ...fields };
+    for (const { fields } of this.#changes.sort(byVersion)) row = { ...row, ...fields };
+    row = { ...row, ...this.optimisticChanges.fields };
+    if (isMuteOver(row)) row.muted_until = null;
     const count = this.#counts.current;
     row.last_read_message_id = count.watermark || null;
-    row.unread_count = this.#unread(count, me);
+    Object.assign(row, this.#unread(count, me));
+    row.marked_unread = this.#isMarkedUnread && this.#optimisticRead === "";
     row.counted_to = max(max(row.counted_to ?? "", count.countedTo), this.#sorted.at(-1)?.id ?? "") || null;
     return this.#withPreview(row, me);
   }
@@ -293,27 +338,28 @@ export class Chat {
     this.activity = max(this.activity, message?.sent_at ?? "");
     return {
       ...row,
-      last_message: message ? [...message.message_text.slice(0, 200)].slice(0, 100).join("") : null,
+      last_message: message ? previewOf(message) : null,
+      last_message_kind: message ? kindOf(message) : null,
       last_message_id: message?.id ?? null,
       last_message_at: message?.sent_at ?? null,
       last_message_from_me: message?.sender_id === me,
     };
   }
 
-  #unread(count: UnreadCount, me: string): number {
-    const since = max(count.countedTo, count.watermark);
+  #unread(count: UnreadCount, me: string): Pick<Conversation, "unread_count" | "mention_count" | "first_mention_id"> {
     const readTo = this.#optimisticRead;
     // An optimistic read only replaces the count if it covers every message in it.
-    const isReadHere = readTo > count.watermark && readTo >= count.countedTo;
-    const from = isReadHere ? readTo : since;
-    let unread = isReadHere ? 0 : count.unread;
-    for (let at = this.#sorted.length - 1; at >= 0; at--) {
-      const entry = this.#sorted[at];
-      if (!entry || entry.id <= from) break;
-      const { id, message } = entry;
-      if (message.sender_id !== me && !message.is_deleted && !this.#hidden.has(id)) unread += 1;
+    const isReadHere = readTo !== "" && readTo >= count.countedTo;
+    const from = isReadHere ? readTo : max(count.countedTo, count.watermark);
+    let { unread_count, mention_count, first_mention_id } = isReadHere ? NO_COUNT : count;
+    for (const { id, message } of this.#sorted.slice(lowerBound(this.#sorted, from))) {
+      if (id === from || message.sender_id === me || message.is_deleted || this.#hidden.has(id)) continue;
+      unread_count += 1;
+      if (!message.mention_all && !message.mentions?.includes(me)) continue;
+      mention_count += 1;
+      first_mention_id ??= id;
     }
-    return unread;
+    return { unread_count, mention_count, first_mention_id };
   }
 
   /**
@@ -377,6 +423,27 @@ export class Chat {
     entry.view = undefined;
     return (entry.withReads = isSame(message) ? message : { ...message, read, read_at, read_count });
   }
+}
+
+/** The order in which changes apply. */
+function byVersion(one: { version: number; asOf: string }, other: { version: number; asOf: string }): number {
+  return one.version - other.version || (one.asOf < other.asOf ? -1 : 1);
+}
+
+/** Whether the time until which a row was muted has passed. */
+export function isMuteOver({ muted_until }: Conversation): boolean {
+  return Date.parse(muted_until ?? "") <= Date.now();
+}
+
+/** The preview of a message: the start of its text, or the name of its first file. */
+function previewOf({ message_text, attachments, attachment_url }: Message): string {
+  const text = message_text || (attachments?.[0]?.file_name ?? attachment_url?.split("/").at(-1) ?? "");
+  return [...text.slice(0, 200)].slice(0, 100).join("");
+}
+
+function kindOf({ is_deleted, attachments, attachment_url, attachment_type }: Message): Conversation["last_message_kind"] {
+  if (is_deleted) return "deleted";
+  return attachments?.[0]?.kind ?? (attachment_url === null ? "text" : kindOfType(attachment_type ?? ""));
 }
 
 /** Of two copies of the same version, returns the one with more readers. */

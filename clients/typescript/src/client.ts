@@ -1,15 +1,17 @@
 // The client: connects sync, outbox and store, and offers the calls that act on them.
 
 import { Api } from "./api.js";
-import type { HistoryQuery, SearchQuery } from "./api.js";
+import type { HistoryQuery, InboxQuery, SearchQuery } from "./api.js";
 import { TidingsError } from "./error.js";
 import { Http } from "./http.js";
 import type { CallOptions, TokenProvider } from "./http.js";
 import { notify } from "./listeners.js";
 import { MessageLoader } from "./message-loader.js";
 import { Outbox } from "./outbox.js";
+import { loadUploading } from "./outgoing-files.js";
 import { PresenceWatcher } from "./presence-watcher.js";
 import { randomId } from "./random-id.js";
+import { SettingsWriter } from "./settings.js";
 import type { SocketConstructor } from "./socket.js";
 import { defaultStorage } from "./storage.js";
 import type { OutboxStorage } from "./storage.js";
@@ -18,7 +20,8 @@ import { Sync } from "./sync.js";
 import { Tabs } from "./tabs.js";
 import type { TabTools } from "./tabs.js";
 import { onAbort, retrying } from "./time.js";
-import type { Conversation, Draft, Hit, Message, OwnUser, Status, TidingsEvent } from "./types.js";
+import type { Conversation, FileToSend, Hit, Message, NewDraft, OwnUser, SettingsChange, Status, TidingsEvent } from "./types.js";
+import type { Prepared } from "./uploading.js";
 
 /** Options of `Tidings`. Only `url` and `token` are required. */
 export interface TidingsOptions {
@@ -62,6 +65,7 @@ export class Tidings {
   readonly #options: TidingsOptions;
   #messages: MessageLoader;
   readonly #presence: PresenceWatcher;
+  readonly #settings: SettingsWriter;
   readonly #listeners = new Map<EventType, Set<(event: TidingsEvent) => void>>();
   /** Time of the last typing signal by conversation; none after typing has ended. */
   readonly #typedAt = new Map<string, number>();
@@ -75,6 +79,7 @@ export class Tidings {
     this.api = new Api(http, () => this.#session?.sync?.pollAfterWrite());
     this.#messages = new MessageLoader(this.api, this.store);
     this.#presence = new PresenceWatcher(this.api, this.store, () => this.#session?.sync?.isLive ?? false);
+    this.#settings = new SettingsWriter(this.api, this.store);
     this.store.subscribe(() => this.#refresh());
   }
 
@@ -190,14 +195,40 @@ export class Tidings {
 
   /**
    * Sends a message. It shows at once as `pending`, survives a reload, and is retried until the server has it. The
-   * promise may be ignored; it rejects if the message is refused, which the timeline shows as `failed`.
+   * promise may be ignored; it rejects if the message is refused, which the timeline shows as `failed`. Its files are
+   * uploaded first: `state.uploads` shows how far. To cancel it, `delete` it.
    */
-  send(draft: Draft): Promise<Message> {
+  send(draft: NewDraft): Promise<Message> {
     const outbox = this.#outbox;
     const direct = draft.recipient_id === undefined ? undefined : this.store.directWith(draft.recipient_id);
     if (!direct) return outbox.add(draft);
     const { recipient_id: _, ...rest } = draft;
     return outbox.add({ ...rest, conversation_id: direct });
+  }
+
+  /**
+   * Prepares a file as `send` does, to show what will be sent. The result is used when the same file is sent. Loads the
+   * code that only uploads need.
+   */
+  async prepare(file: Blob | FileToSend, options?: CallOptions): Promise<Prepared> {
+    return (await loadUploading()).prepare(file, options?.signal);
+  }
+
+  /** Uploads and sets the user's picture: at most 640 pixels of it. */
+  async setAvatar(picture: Blob, options?: CallOptions): Promise<OwnUser> {
+    const me = await this.api.updateMe({ avatar_attachment_id: await this.#uploadPicture(picture, options) }, options);
+    this.store.set({ me });
+    return me;
+  }
+
+  /** Uploads and sets the picture of a group or room. Admins only. */
+  async setPhoto(conversationId: string, picture: Blob, options?: CallOptions): Promise<Conversation> {
+    const photo_attachment_id = await this.#uploadPicture(picture, options);
+    return this.api.updateConversation(conversationId, { photo_attachment_id }, options);
+  }
+
+  async #uploadPicture(picture: Blob, options: CallOptions | undefined): Promise<string> {
+    return (await loadUploading()).uploadPicture(this.api, picture, this.#signal(options));
   }
 
   /** Retries a failed message or edit, by the id of its outbox entry. */
@@ -253,9 +284,9 @@ export class Tidings {
     return this.api.history(conversationId, query);
   }
 
-  /** Iterates over all conversations, most recently active first. */
-  inbox(options?: CallOptions): AsyncGenerator<Conversation, void, undefined> {
-    return this.api.inbox(options);
+  /** Iterates over the conversations of the inbox, or of the archive: pinned ones first, then the most recently active. */
+  inbox(query?: InboxQuery): AsyncGenerator<Conversation, void, undefined> {
+    return this.api.inbox(query);
   }
 
   /** Searches messages for words and `"phrases"`, newest first. */
@@ -264,6 +295,20 @@ export class Tidings {
   }
 
   // Conversations
+
+  /** Loads the archive into `state.archived`, in the background, and keeps it loaded. */
+  loadArchive(): void {
+    this.store.wantsArchive = true;
+    this.#session?.sync?.loadArchive();
+  }
+
+  /**
+   * Changes the user's own settings of a conversation, on all devices: mute, notifications, pin and archive. The change
+   * shows at once; if it is refused, it is rolled back and the promise rejects.
+   */
+  changeSettings(conversationId: string, change: SettingsChange, options?: CallOptions): Promise<void> {
+    return this.#settings.change(conversationId, change, this.#signal(options));
+  }
 
   /** Opens the direct conversation with a user; creates it if necessary. */
   async openDirect(userId: string, options?: CallOptions): Promise<Conversation> {
@@ -318,11 +363,15 @@ export class Tidings {
     return this.#messages.jumpTo(conversationId, messageId, this.#signal(options));
   }
 
-  /** Shows the messages around the first unread one. An estimate if nothing in the conversation was ever read. */
+  /**
+   * Shows the messages around the first unread one. An estimate if nothing in the conversation was ever read, or if
+   * messages were marked as unread.
+   */
   jumpToUnread(conversationId: string, options?: CallOptions): Promise<void> {
-    const { last_read_message_id: read, unread_count = 1 } = this.store.state.byId.get(conversationId) ?? {};
+    const row = this.store.state.byId.get(conversationId);
+    const { last_read_message_id: read, unread_count = 1, marked_unread: isMarked } = row ?? {};
     const signal = this.#signal(options);
-    if (read) return this.#messages.jumpTo(conversationId, read, signal);
+    if (read && !isMarked) return this.#messages.jumpTo(conversationId, read, signal);
     return this.#messages.jumpBack(conversationId, unread_count - 1, signal);
   }
 
@@ -334,6 +383,11 @@ export class Tidings {
   /** Returns a single message, loaded if necessary; undefined if the user cannot see it. */
   message(conversationId: string, messageId: string, options?: CallOptions): Promise<Message | undefined> {
     return this.#messages.message(conversationId, messageId, this.#signal(options));
+  }
+
+  /** Gets new links to the files of a message. Links are good for at least a day after the message was loaded. */
+  async renewLinks(conversationId: string, messageId: string, options?: CallOptions): Promise<void> {
+    await this.#messages.renew(conversationId, messageId, this.#signal(options));
   }
 
   // Typing and presence

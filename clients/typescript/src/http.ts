@@ -46,10 +46,13 @@ export class Http {
   readonly #url: string;
   readonly #token: TokenProvider | undefined;
   readonly #fetch: typeof fetch;
+  /** The `fetch` that the application has set. */
+  readonly ownFetch: typeof fetch | undefined;
 
   constructor(url: string, token: TokenProvider | undefined, fetcher: typeof fetch | undefined) {
     this.#url = url.replace(/\/+$/, "");
     this.#token = token;
+    this.ownFetch = fetcher;
     this.#fetch = fetcher ?? ((input, init) => fetch(input, init));
   }
 

@@ -1,4 +1,4 @@
-// Loads the inbox: its pages, and single rows that events do not provide.
+// Loads the inbox and the archive: their pages, and single rows that events do not provide.
 
 import type { Api } from "./api.js";
 import { TidingsError } from "./error.js";
@@ -20,6 +20,8 @@ export class InboxLoader {
   readonly #signal: AbortSignal;
   /** Called when the remaining pages have been loaded in the background. */
   readonly #onComplete: () => void;
+  /** The generation whose archive is loaded, or is being loaded. */
+  #archiveOf: number | undefined;
 
   constructor(api: Api, store: Store, loadWindows: LoadWindows, signal: AbortSignal, onComplete: () => void) {
     this.#api = api;
@@ -32,23 +34,38 @@ export class InboxLoader {
   /** Loads everything. The first time, it resolves after the first page and loads the others in the background. */
   async load(): Promise<void> {
     const store = this.#store;
-    const isFirst = store.state.conversations.length === 0;
+    const isFirst = store.state.byId.size === 0;
     store.set({ isComplete: false });
-    const first = await this.#page();
     if (isFirst) {
+      const first = await this.#page();
       store.replace(first.data, await this.#loadWindows());
       void this.#loadRest(first.next);
       return;
     }
     // The previous state stays visible until its complete replacement is loaded.
-    const rows: Conversation[] = first.data;
-    for (let next = first.next; next; ) {
-      const page = await this.#page(next);
-      rows.push(...page.data);
-      next = page.next;
+    const withArchive = store.wantsArchive;
+    const rows: Conversation[] = [];
+    for (const archived of withArchive ? [false, true] : [false]) {
+      for (let next: string | null | undefined; next !== null; ) {
+        const page = await this.#page(next, archived);
+        rows.push(...page.data);
+        next = page.next;
+      }
     }
     store.replace(rows, await this.#loadWindows());
-    store.set({ isComplete: true });
+    if (withArchive) this.#archiveOf = store.checkpoint.generation;
+    store.set({ isComplete: true, isArchiveLoaded: withArchive });
+    if (store.wantsArchive) void this.loadArchive();
+  }
+
+  /** Loads the archive in the background, once and after the inbox. */
+  async loadArchive(): Promise<void> {
+    const store = this.#store;
+    const { generation } = store.checkpoint;
+    if (!store.state.isComplete || this.#archiveOf === generation) return;
+    this.#archiveOf = generation;
+    if (await this.#addPages(undefined, true)) store.set({ isArchiveLoaded: true });
+    else if (this.#archiveOf === generation) this.#archiveOf = undefined;
   }
 
   /** Loads rows that cannot be derived from events. */
@@ -68,27 +85,35 @@ export class InboxLoader {
 
   async #loadRest(cursor: string | null): Promise<void> {
     const store = this.#store;
+    if (!(await this.#addPages(cursor))) return;
+    store.set({ isComplete: true });
+    this.#onComplete();
+    if (store.wantsArchive) await this.loadArchive();
+  }
+
+  /** Adds the pages of a list from a cursor on. Returns false if it was refused, or if a full reload has replaced it. */
+  async #addPages(cursor: string | null | undefined, archived = false): Promise<boolean> {
+    const store = this.#store;
     const { generation } = store.checkpoint;
     let failures = 0;
-    for (let next = cursor; next; ) {
+    for (let next = cursor; next !== null; ) {
       try {
-        const page = await this.#page(next);
-        // A full reload has replaced this one.
-        if (store.checkpoint.generation !== generation) return;
+        const page = await this.#page(next, archived);
+        if (store.checkpoint.generation !== generation) return false;
         store.addRows(page.data);
         next = page.next;
         failures = 0;
       } catch (error) {
-        if (this.#signal.aborted || (error instanceof TidingsError && !error.retryable)) return;
+        if (this.#signal.aborted || (error instanceof TidingsError && !error.retryable)) return false;
         await sleep(backoff(failures, MAX_BACKOFF), this.#signal).catch(() => {});
         failures += 1;
       }
     }
-    store.set({ isComplete: true });
-    this.#onComplete();
+    return true;
   }
 
-  #page(cursor?: string) {
-    return this.#api.inboxPage({ limit: PAGE_SIZE, ...(cursor ? { cursor } : {}) }, { signal: this.#signal });
+  #page(cursor?: string, archived = false) {
+    const query = { limit: PAGE_SIZE, ...(cursor ? { cursor } : {}), ...(archived ? { archived } : {}) };
+    return this.#api.inboxPage(query, { signal: this.#signal });
   }
 }

@@ -153,6 +153,11 @@ export class MessageLoader {
     }
   }
 
+  /** Loads a message again, because the links to its files have expired. */
+  async renew(id: string, messageId: string, signal: AbortSignal): Promise<void> {
+    await this.#one(id, messageId, signal);
+  }
+
   /** Loads one message. The API has no call for that, so it finds the next message and loads the one before it. */
   async #one(id: string, messageId: string, signal: AbortSignal): Promise<Message | undefined> {
     const checkpoint = this.#store.checkpoint;

@@ -1,6 +1,26 @@
 // An outbox entry: a message that is not yet sent, or a change to it that is not yet applied.
 
-import type { Draft } from "./types.js";
+import type { AttachmentKind, Draft } from "./types.js";
+
+/** A file of an unsent message. The storage keeps its content beside the entry. */
+export interface OutgoingFile {
+  name: string;
+  /** MIME type; "" if it is unknown. */
+  type: string;
+  /** Bytes. */
+  size: number;
+  kind: AttachmentKind;
+  /** Whether it is sent as it is, with its metadata. */
+  as_file: boolean;
+  alt: string | null;
+  /** Null until they are known. */
+  width: number | null;
+  height: number | null;
+  duration_ms: number | null;
+  thumbhash: string | null;
+  /** Set once it is uploaded: its id, and when the server issued the id (milliseconds, local clock). */
+  uploaded: { id: string; at: number } | null;
+}
 
 /** Plain data, so that any storage can hold it. */
 export interface OutboxEntry {
@@ -19,4 +39,8 @@ export interface OutboxEntry {
   message_id: string | null;
   /** Why the send was refused or, with a `message_id`, the change. The entry then waits for the user. */
   failed: { code: string; message: string; status: number } | null;
+  /** Files of the message. */
+  files?: readonly OutgoingFile[];
+  /** False if the files did not fit into the storage: then the message is lost when the page is closed. */
+  is_kept?: boolean;
 }

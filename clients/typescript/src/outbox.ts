@@ -3,29 +3,25 @@
 // Invariant: an entry is stored before it is sent, and `tried_at` is stored before the request leaves, because a crash
 // at any point must neither lose nor duplicate a message. A tried entry is retried with the same `client_message_id`,
 // which the server remembers for a day; after that, the outbox looks for the message in the history first. Only one tab
-// sends at a time.
+// sends at a time. A message's files are uploaded before it is tried.
 
 import type { Api } from "./api.js";
+import { SendPromises } from "./deferred.js";
 import { TidingsError } from "./error.js";
+import { OutgoingFiles, describeFiles, fileToSend } from "./outgoing-files.js";
+import type { FilesChange } from "./outgoing-files.js";
 import type { OutboxEntry } from "./outbox-entry.js";
 import { randomId } from "./random-id.js";
 import type { OutboxStorage } from "./storage.js";
 import type { Checkpoint, Store } from "./store.js";
 import type { Tabs } from "./tabs.js";
 import { MAX_BACKOFF, backoff, onAbort, sleep } from "./time.js";
-import type { Draft, Message } from "./types.js";
+import type { Message, NewDraft } from "./types.js";
 
 /** Milliseconds for which a retry is safe: the server deduplicates for 24 h; 2 h are left for clock differences. */
 const DEDUPLICATION_WINDOW = 22 * 3_600_000;
 /** Consecutive 5xx responses after which a message fails. */
 const MAX_SERVER_ERRORS = 8;
-
-/** A promise returned by `add` that is not settled yet. */
-interface Deferred {
-  promise: Promise<Message>;
-  resolve: (message: Message) => void;
-  reject: (reason: unknown) => void;
-}
 
 /** The outbox of a user. */
 export class Outbox {
@@ -34,7 +30,8 @@ export class Outbox {
   readonly #storage: OutboxStorage;
   readonly #tabs: Tabs;
   readonly #signal: AbortSignal;
-  readonly #deferred = new Map<string, Deferred>();
+  readonly #files: OutgoingFiles;
+  readonly #promises = new SendPromises();
   #entries: readonly OutboxEntry[] = [];
   /** Entries that are shown already but not stored yet. */
   readonly #storing = new Map<string, OutboxEntry>();
@@ -53,6 +50,10 @@ export class Outbox {
     this.#storage = storage;
     this.#tabs = tabs;
     this.#signal = signal;
+    this.#files = new OutgoingFiles(api, store, storage, (id) => {
+      // Views compare entries by identity.
+      this.#show(this.#entries.map((entry) => (entry.id === id ? { ...entry } : entry)));
+    });
     onAbort(signal, () => this.#stop());
   }
 
@@ -63,15 +64,15 @@ export class Outbox {
   }
 
   #stop(): void {
-    for (const { reject } of this.#deferred.values()) reject(this.#signal.reason);
-    this.#deferred.clear();
+    this.#promises.rejectAll(this.#signal.reason);
+    this.#files.stop();
     this.#wakeRun();
   }
 
   /** Stores a message and queues it. The promise may be ignored, even if it rejects. */
-  add(draft: Draft): Promise<Message> {
+  add({ files = [], ...draft }: NewDraft): Promise<Message> {
     const id = draft.client_message_id ?? randomId();
-    const sent = this.#promiseFor(id);
+    const sent = this.#promises.of(id);
     const last = Math.max(0, ...this.#entries.map(({ seq }) => seq));
     const entry: OutboxEntry = {
       id,
@@ -82,23 +83,26 @@ export class Outbox {
       then: null,
       message_id: null,
       failed: null,
+      ...(files.length > 0 ? { files: describeFiles(files) } : {}),
     };
-    void this.#storeNew(entry);
+    const contents = files.map((file) => fileToSend(file).file);
+    if (entry.files) this.#files.add(id, contents);
+    void this.#storeNew(entry, entry.files && contents);
     return sent;
   }
 
-  async #storeNew(entry: OutboxEntry): Promise<void> {
+  async #storeNew(entry: OutboxEntry, contents: readonly Blob[] | undefined): Promise<void> {
     const { id } = entry;
     // Shown before it is stored, so that it appears at once and later messages are ordered after it.
     this.#storing.set(id, entry);
     this.#show(this.#entries);
     try {
-      await this.#update(id, (stored) => stored ?? entry);
+      await this.#update(id, (stored) => stored ?? entry, contents);
       this.#storing.delete(id);
     } catch (error) {
       this.#storing.delete(id);
       this.#show(this.#entries.filter((other) => other.id !== id));
-      this.#settle(id, error as Error);
+      this.#promises.settle(id, error as Error);
     }
     this.flush();
   }
@@ -123,7 +127,7 @@ export class Outbox {
     const entry = await this.#update(id, (entry) => {
       return entry && entry.tried_at !== null ? { ...entry, then: { delete: true } } : undefined;
     });
-    if (!entry) this.#settle(id, new DOMException("The message was discarded before it was sent.", "AbortError"));
+    if (!entry) this.#promises.settle(id, new DOMException("The message was discarded.", "AbortError"));
     this.flush();
   }
 
@@ -185,7 +189,7 @@ export class Outbox {
       if (id === null || message.sender_id !== me) continue;
       const entry = this.#entries.find((entry) => entry.id === id);
       // Without an entry, another tab may have sent the message.
-      if (!entry) this.#settle(id, message);
+      if (!entry) this.#promises.settle(id, message);
       if (entry && !entry.message_id) void this.#acknowledge(entry, message).catch(() => {});
     }
   }
@@ -227,6 +231,8 @@ export class Outbox {
         continue;
       } catch (error) {
         if (this.#signal.aborted) return;
+        // It was discarded while its files were uploaded.
+        if (!this.#entries.some(({ id }) => id === entry.id)) continue;
         // The storage or the token failed, not the message.
         if (!(error instanceof TidingsError) || error.status === 401) {
           this.#blockedLanes.add(lane);
@@ -264,6 +270,8 @@ export class Outbox {
       await this.#update(entry.id, () => undefined);
       return;
     }
+    const saveFiles = (change: FilesChange) => this.#saveFiles(entry.id, change);
+    const attachments = entry.files && (await this.#files.upload(entry, entry.files, saveFiles));
     // Reads the entry again in the same transaction, because it may have been edited or discarded.
     const now = Date.now();
     const marked = await this.#update(
@@ -272,8 +280,19 @@ export class Outbox {
     );
     if (!marked || marked.message_id) return;
     const checkpoint = this.#store.checkpoint;
-    const message = await this.#api.send(marked.draft, { signal });
+    let message: Message;
+    try {
+      message = await this.#api.send({ ...marked.draft, ...(attachments ? { attachments } : {}) }, { signal });
+    } catch (error) {
+      if (!(error instanceof TidingsError) || !this.#files.isWorthRepeating(entry, error)) throw error;
+      await saveFiles((files) => files.map((file) => ({ ...file, uploaded: null })));
+      return;
+    }
     await this.#acknowledge(marked, message, checkpoint);
+  }
+
+  async #saveFiles(id: string, change: FilesChange): Promise<boolean> {
+    return !!(await this.#update(id, (stored) => stored?.files && { ...stored, files: change(stored.files) }));
   }
 
   /** Finds the message in the history that an earlier attempt may have sent. */
@@ -297,7 +316,7 @@ export class Outbox {
     const left = await this.#update(entry.id, (stored) =>
       stored?.then ? { ...stored, message_id: message.id } : undefined,
     );
-    this.#settle(entry.id, message);
+    this.#promises.settle(entry.id, message);
     if (left) this.flush();
   }
 
@@ -336,32 +355,15 @@ export class Outbox {
       const draft = edited === undefined ? stored.draft : { ...stored.draft, message_text: edited };
       return { ...stored, draft, failed, ...(isDefinite ? { tried_at: null, then: null } : {}) };
     });
-    this.#settle(entry.id, error);
-  }
-
-  #promiseFor(id: string): Promise<Message> {
-    const known = this.#deferred.get(id);
-    if (known) return known.promise;
-    const deferred = {} as Deferred;
-    deferred.promise = new Promise((resolve, reject) => Object.assign(deferred, { resolve, reject }));
-    // A caller may ignore the promise and watch the timeline instead.
-    deferred.promise.catch(() => {});
-    this.#deferred.set(id, deferred);
-    return deferred.promise;
-  }
-
-  #settle(id: string, outcome: Message | Error): void {
-    const deferred = this.#deferred.get(id);
-    this.#deferred.delete(id);
-    if (outcome instanceof Error) deferred?.reject(outcome);
-    else deferred?.resolve(outcome);
+    this.#promises.settle(entry.id, error);
   }
 
   async #update(
     id: string,
     change: (entry: OutboxEntry | undefined) => OutboxEntry | undefined,
+    files?: readonly Blob[],
   ): Promise<OutboxEntry | undefined> {
-    const entry = await this.#storage.update(id, change);
+    const entry = await this.#storage.update(id, change, files);
     const others = this.#entries.filter((other) => other.id !== id);
     this.#show(entry ? [...others, entry] : others);
     this.#tabs.post({ kind: "outbox" });
@@ -373,7 +375,7 @@ export class Outbox {
     this.#show(entries);
     for (const { id, failed, message_id } of entries) {
       if (!failed || message_id) continue;
-      this.#settle(id, new TidingsError(failed.message, { code: failed.code, status: failed.status }));
+      this.#promises.settle(id, new TidingsError(failed.message, { code: failed.code, status: failed.status }));
     }
   }
 
@@ -381,7 +383,9 @@ export class Outbox {
   #show(stored: readonly OutboxEntry[]): void {
     const entries = stored.filter(({ id }) => !this.#storing.has(id)).concat([...this.#storing.values()]);
     this.#entries = entries.sort((a, b) => a.seq - b.seq || (a.id < b.id ? -1 : 1));
-    if (!this.#signal.aborted) this.#store.setOutbox(this.#entries);
+    if (this.#signal.aborted) return;
+    this.#files.follow(this.#entries);
+    this.#store.setOutbox(this.#entries);
   }
 }
 

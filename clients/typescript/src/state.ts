@@ -36,20 +36,28 @@ export interface State {
   /** The signed-in user; null until connected. */
   me: OwnUser | null;
   connection: Connection;
-  /** The inbox, most recently active first. */
+  /** The inbox: pinned conversations first, in the order of pinning, then the most recently active. */
   conversations: readonly Conversation[];
-  /** The inbox by conversation id. */
+  /** The known conversations of the archive, most recently active first: all of them if `isArchiveLoaded`. */
+  archived: readonly Conversation[];
+  /** The inbox and the archive by conversation id. A row's `muted_until` is null once that time has passed. */
   byId: ReadonlyMap<string, Conversation>;
   /** Whether all pages of the inbox are loaded. */
   isComplete: boolean;
-  /** Total unread messages of `conversations`. */
+  /** Whether all pages of the archive are loaded; see `Tidings.loadArchive`. */
+  isArchiveLoaded: boolean;
+  /** Total unread messages of `byId`. */
   unread: number;
+  /** Total unread messages of conversations that are neither muted nor archived. */
+  unmutedUnread: number;
   /** Timelines of opened conversations, by conversation id. */
   timelines: ReadonlyMap<string, Timeline>;
   /** Ids of the users who are typing, by conversation id. */
   typing: ReadonlyMap<string, readonly string[]>;
   /** By user id; only users who are watched or whose presence was pushed. */
   presence: ReadonlyMap<string, Presence>;
+  /** Uploaded fractions (0 to 1) of the files of messages that are being uploaded, by the message's id. */
+  uploads: ReadonlyMap<string, readonly number[]>;
   /** Unsent messages and unapplied changes, in sending order. */
   outbox: readonly OutboxEntry[];
 }
@@ -59,18 +67,23 @@ export const EMPTY_STATE: State = {
   me: null,
   connection: "idle",
   conversations: [],
+  archived: [],
   byId: new Map(),
   isComplete: false,
+  isArchiveLoaded: false,
   unread: 0,
+  unmutedUnread: 0,
   timelines: new Map(),
   typing: new Map(),
   presence: new Map(),
+  uploads: new Map(),
   outbox: [],
 };
 
 /** Id of the direct conversation with a user, if it is in the inbox. */
 export function directConversation(state: State, userId: string): string | undefined {
-  return state.conversations.find((row) => row.other_user_id === userId)?.conversation_id;
+  const isWithUser = (row: Conversation) => row.other_user_id === userId;
+  return (state.conversations.find(isWithUser) ?? state.archived.find(isWithUser))?.conversation_id;
 }
 
 /** An entry's lane: its conversation id, or the recipient's id while there is no conversation yet. */

@@ -3,7 +3,7 @@
 // Invariant: parts of the state that have not changed keep their identity, so that views which select them do not
 // render again.
 
-import { Chat } from "./chat.js";
+import { Chat, isMuteOver } from "./chat.js";
 import type { Window } from "./chat.js";
 import { EphemeralState } from "./ephemeral.js";
 import { notify } from "./listeners.js";
@@ -11,6 +11,7 @@ import type { OutboxEntry } from "./outbox-entry.js";
 import { EMPTY_STATE, directConversation, isEqual, laneOf } from "./state.js";
 import type { State } from "./state.js";
 import { TimelineBuilder } from "./timeline.js";
+import type { LocalFile } from "./timeline.js";
 import type { Conversation, Message, Presence, TidingsEvent } from "./types.js";
 
 /**
@@ -36,6 +37,8 @@ export class Store {
   #chats = new Map<string, Chat>();
   /** How many times each conversation is open. @internal */
   readonly open = new Map<string, number>();
+  /** Whether the archive is to be loaded with the inbox. @internal */
+  wantsArchive = false;
   readonly #ephemeral = new EphemeralState(() => this.batch(() => {}));
   readonly #timelines = new TimelineBuilder();
   #latestEvent = "";
@@ -111,7 +114,7 @@ export class Store {
   }
 
   /** @internal */
-  set(change: Partial<Pick<State, "me" | "connection" | "isComplete">>): void {
+  set(change: Partial<Pick<State, "me" | "connection" | "isComplete" | "isArchiveLoaded">>): void {
     this.batch(() => {
       for (const [name, value] of Object.entries(change)) {
         if (!Object.is(this.#state[name as keyof State], value)) this.#state = { ...this.#state, [name]: value };
@@ -150,7 +153,7 @@ export class Store {
     });
   }
 
-  /** Adds a page of the inbox. @internal */
+  /** Adds a page of the inbox or the archive. @internal */
   addRows(rows: readonly Conversation[]): void {
     this.batch(() => {
       for (const row of rows) {
@@ -255,6 +258,23 @@ export class Store {
     this.batch(() => this.#chat(conversationId).setOptimisticRead(messageId, isRead));
   }
 
+  /** Shows a change of settings before the server confirms it. Call the result when it does, or refuses. @internal */
+  showChange(conversationId: string, fields: Partial<Conversation>): (isConfirmed: boolean) => void {
+    const generation = this.#generation;
+    const change = this.batch(() => this.#chat(conversationId).optimisticChanges.add(fields));
+    return (isConfirmed) => {
+      if (generation !== this.#generation) return;
+      this.batch(() => this.#chat(conversationId).optimisticChanges.end(change, isConfirmed));
+    };
+  }
+
+  /** Ends mutes whose time has passed. @internal */
+  endMutes(): void {
+    this.batch(() => {
+      for (const row of this.#state.byId.values()) if (isMuteOver(row)) this.#dirty.add(row.conversation_id);
+    });
+  }
+
   /** @internal */
   setOutbox(entries: readonly OutboxEntry[]): void {
     this.batch(() => {
@@ -264,6 +284,22 @@ export class Store {
       }
       this.#timelines.outbox = entries;
       this.#state = { ...this.#state, outbox: entries };
+    });
+  }
+
+  /** Addresses at which this page shows the files of unsent messages, by message. @internal */
+  get localFiles(): Map<string, readonly LocalFile[]> {
+    return this.#timelines.localFiles;
+  }
+
+  /** Sets how much of a message's files is uploaded; undefined if nothing is being uploaded. @internal */
+  setUploads(id: string, progress: readonly number[] | undefined): void {
+    this.batch(() => {
+      if (!progress && !this.#state.uploads.has(id)) return;
+      const uploads = new Map(this.#state.uploads);
+      if (progress) uploads.set(id, progress);
+      else uploads.delete(id);
+      this.#state = { ...this.#state, uploads };
     });
   }
 
@@ -315,32 +351,45 @@ export class Store {
         timelines = changed;
       }
     }
-    let { conversations, unread } = before;
-    if (rows || this.#isOrderDirty) {
-      this.#isOrderDirty = false;
-      rows ??= new Map(before.byId);
-      conversations = this.#sorted(rows);
-      unread = conversations.reduce((sum, row) => sum + row.unread_count, 0);
-    }
+    if (this.#isOrderDirty) rows ??= new Map(before.byId);
+    this.#isOrderDirty = false;
     // Listeners may depend on `message`, which can change without the state.
     const mayHaveChanged = this.#dirty.size > 0;
     this.#dirty.clear();
     const updated = this.#ephemeral.update(before);
     if (rows || timelines !== before.timelines || updated !== before) {
-      this.#state = { ...updated, timelines, conversations, unread, byId: rows ?? before.byId };
+      this.#state = { ...updated, timelines, ...(rows && this.#lists(rows)) };
     }
     if (this.#state === this.#notified && !mayHaveChanged) return;
     this.#notified = this.#state;
     for (const listener of [...this.#listeners]) notify(listener);
   }
 
-  /** Rows as the inbox lists them: most recently active first, then in the order they were loaded. */
+  /** The inbox, the archive and the totals. */
+  #lists(byId: ReadonlyMap<string, Conversation>): Partial<State> {
+    const rows = this.#sorted(byId);
+    const conversations = rows.filter((row) => !row.is_archived);
+    const sum = (list: Conversation[]) => list.reduce((sum, row) => sum + row.unread_count, 0);
+    return {
+      byId,
+      conversations,
+      archived: rows.filter((row) => row.is_archived),
+      unread: sum(rows),
+      unmutedUnread: sum(conversations.filter((row) => row.muted_until === null)),
+    };
+  }
+
+  /** Rows as the inbox lists them: pinned ones, then the most recently active, then in the order they were loaded. */
   #sorted(rows: ReadonlyMap<string, Conversation>): Conversation[] {
     const byActivity = (a: Chat, b: Chat) =>
       a.activity === b.activity ? a.order - b.order : a.activity < b.activity ? 1 : -1;
+    // Sorts after every time.
+    const pinned = (row: Conversation) => row.pinned_at ?? "~";
     return [...rows.values()]
       .map((row) => ({ row, chat: this.#chat(row.conversation_id) }))
-      .sort((a, b) => byActivity(a.chat, b.chat))
+      .sort((a, b) =>
+        pinned(a.row) === pinned(b.row) ? byActivity(a.chat, b.chat) : pinned(a.row) < pinned(b.row) ? -1 : 1,
+      )
       .map(({ row }) => row);
   }
 }

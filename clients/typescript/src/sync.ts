@@ -141,6 +141,11 @@ export class Sync {
     return Date.now() - this.#leaderSeenAt < TICK + LEADER_TIMEOUT;
   }
 
+  /** Loads the archive, unless that happens anyway when the inbox is loaded. */
+  loadArchive(): void {
+    if (this.#cursor !== undefined) void this.#inbox.loadArchive();
+  }
+
   // Polling
 
   async #run(onReady: () => void): Promise<void> {
@@ -331,6 +336,7 @@ export class Sync {
     const late = Math.abs(Date.now() - this.#lastTick - TICK);
     this.#lastTick = Date.now();
     if (late > SLEEP_THRESHOLD) this.#resume();
+    this.#options.store.endMutes();
     if (this.tabs.isLeader) return;
     // The leader does not answer: poll as if there were none.
     if (this.#leaderSeenAt !== 0 && !this.#isLeaderAlive) {

@@ -1,14 +1,21 @@
 // Timelines: the loaded messages of a conversation, followed by its pending outbox entries.
 
 import type { Chat } from "./chat.js";
-import type { OutboxEntry } from "./outbox-entry.js";
+import type { OutboxEntry, OutgoingFile } from "./outbox-entry.js";
 import { isEqual, laneOf } from "./state.js";
 import type { State, Timeline, TimelineMessage } from "./state.js";
-import type { Message } from "./types.js";
+import type { Attachment, Message } from "./types.js";
+
+/** Addresses at which this page shows a file that is not sent yet. */
+export interface LocalFile {
+  url: string;
+  preview: string | null;
+}
 
 /** Builds timelines, and reuses the previous one if nothing changed. */
 export class TimelineBuilder {
   outbox: readonly OutboxEntry[] = [];
+  readonly localFiles = new Map<string, readonly LocalFile[]>();
   readonly #pending = new WeakMap<OutboxEntry, TimelineMessage>();
 
   /** Returns the timeline of a conversation; undefined if there is nothing to show. */
@@ -43,6 +50,7 @@ export class TimelineBuilder {
       message_text: then && "edit" in then ? then.edit : draft.message_text,
       attachment_url: draft.attachment_url ?? null,
       attachment_type: draft.attachment_type ?? null,
+      attachments: (entry.files ?? []).map((file, at) => localAttachment(file, `${entry.id}/${at}`, this.localFiles.get(entry.id)?.[at])),
       reply_to: draft.reply_to ?? null,
       client_message_id: entry.id,
       sent_at: entry.created_at,
@@ -54,13 +62,27 @@ export class TimelineBuilder {
       read_at: null,
       read_count: 0,
       version: 0,
+      reactions: [],
+      mentions: [],
+      mention_all: false,
+      is_forwarded: false,
+      pinned_at: null,
+      custom: null,
     };
     this.#pending.set(entry, view);
     return view;
   }
 }
 
+/** The view of a file that is not sent yet. Its `url` is empty while its content is being loaded. */
+function localAttachment(file: OutgoingFile, id: string, local: LocalFile | undefined): Attachment {
+  const { name, type, kind, size, alt, width, height, duration_ms, thumbhash } = file;
+  const urls = { url: local?.url ?? "", preview_url: local?.preview ?? null };
+  return { id, kind, file_name: name, content_type: type, size, alt, width, height, duration_ms, thumbhash, ...urls };
+}
+
 /** The view of a message that the server has. Its key is the one that it had as a pending message. */
 function sentView(message: Message): TimelineMessage {
-  return { ...message, key: message.client_message_id ?? message.id, status: "sent", error: null };
+  // Servers of earlier versions send no attachments.
+  return { ...message, attachments: message.attachments ?? [], key: message.client_message_id ?? message.id, status: "sent", error: null };
 }

@@ -19,20 +19,30 @@ import type {
 } from "./generated/types.gen.js";
 
 export type {
+  Attachment,
+  AttachmentKind,
   BlockedUser,
   Conversation,
   ConversationDetails,
   ConversationType,
   Message,
+  MessageKind,
+  MutedUntil,
+  NotifyLevel,
   Participant,
   Presence,
   PresenceStatus as Status,
   Receipt,
   Room,
   RoomUser,
+  NewAttachment,
+  NewUpload,
   SearchHit as Hit,
+  SettingsChange,
   Tokens,
   UnreadCount as UnreadTotal,
+  Upload,
+  UploadForm,
   User,
   Watermark,
 } from "./generated/types.gen.js";
@@ -77,6 +87,25 @@ export interface Draft {
   reply_to?: string;
   /** Idempotency key, 1-64 characters; generated if omitted. Must differ between the messages of a conversation. */
   client_message_id?: string;
+}
+
+/** A file to send with a message. */
+export interface FileToSend {
+  file: Blob;
+  /** By default the name of `file`. */
+  name?: string;
+  /** Describes a picture to those who do not see it. Up to 500 characters. */
+  alt?: string;
+  /** Sends the file as it is. Otherwise, a picture is scaled down to 2,560 pixels, and its metadata is removed. */
+  as_file?: boolean;
+  /** Marks a recorded voice message. */
+  is_voice?: boolean;
+  duration_ms?: number;
+}
+
+/** A message to send, with up to 10 files. */
+export interface NewDraft extends Draft {
+  files?: readonly (Blob | FileToSend)[];
 }
 
 /** Fails to compile if `Draft` has a field that the API lacks. */

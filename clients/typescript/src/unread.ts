@@ -10,7 +10,10 @@ export interface UnreadCount {
   watermark: string;
   /** The last message that is included in the count. */
   countedTo: string;
-  unread: number;
+  unread_count: number;
+  /** How many of these messages mention the user, and the first of them. */
+  mention_count: number;
+  first_mention_id: string | null;
 }
 
 /** The fields of rows and events that report a count. */
@@ -18,7 +21,12 @@ interface Report {
   unread_count?: number | null;
   counted_to?: string | null;
   last_read_message_id?: string | null;
+  mention_count?: number | null;
+  first_mention_id?: string | null;
 }
+
+/** The count before anything is reported. */
+export const NO_COUNT: UnreadCount = { asOf: "", watermark: "", countedTo: "", unread_count: 0, mention_count: 0, first_mention_id: null };
 
 /** All counts of a conversation that may still apply. */
 export class UnreadCounts {
@@ -27,22 +35,28 @@ export class UnreadCounts {
 
   add(asOf: string, report: Report): void {
     if (report.unread_count === undefined || report.unread_count === null) return;
-    const watermark = report.last_read_message_id ?? "";
-    const count = { asOf, watermark, countedTo: report.counted_to ?? "", unread: report.unread_count };
+    const count = {
+      asOf,
+      watermark: report.last_read_message_id ?? "",
+      countedTo: report.counted_to ?? "",
+      unread_count: report.unread_count,
+      mention_count: report.mention_count ?? 0,
+      first_mention_id: report.first_mention_id ?? null,
+    };
     // A count that is both older and covers less never applies again.
     const isSuperseded = (one: UnreadCount, other: UnreadCount) => other.asOf >= one.asOf && compare(other, one) >= 0;
     if (this.#counts.some((other) => isSuperseded(count, other))) return;
     this.#counts = [...this.#counts.filter((other) => !isSuperseded(other, count)), count];
   }
 
-  /** Ignores counts from before an event: the user left then, or a deleted message was restored. */
+  /** Ignores counts from before an event by which messages count that did not, or the other way round. */
   invalidateBefore(asOf: string): void {
     this.#validFrom = max(this.#validFrom, asOf);
   }
 
   /** The count that applies: the valid one that covers most. */
   get current(): UnreadCount {
-    let best: UnreadCount = { asOf: "", watermark: "", countedTo: "", unread: 0 };
+    let best = NO_COUNT;
     for (const count of this.#counts) {
       if (count.asOf >= this.#validFrom && compare(count, best) >= 0) best = count;
     }
@@ -54,5 +68,5 @@ export class UnreadCounts {
 function compare(one: UnreadCount, other: UnreadCount): number {
   if (one.watermark !== other.watermark) return one.watermark > other.watermark ? 1 : -1;
   if (one.countedTo !== other.countedTo) return one.countedTo > other.countedTo ? 1 : -1;
-  return other.unread - one.unread;
+  return other.unread_count - one.unread_count;
 }

@@ -1,9 +1,9 @@
 // Random schedules of user actions and faults: in the end, the store always shows the server's state.
 
-import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { afterEach, beforeAll, beforeEach, expect, test, vi } from "vitest";
 
-import { Tidings, memoryStorage } from "../src/index.js";
-import type { Conversation, Message, OutboxStorage, TidingsEvent } from "../src/index.js";
+import { Tidings, loadUploading, memoryStorage } from "../src/index.js";
+import type { Conversation, Message, OutboxStorage, SettingsChange, TidingsEvent } from "../src/index.js";
 import { Chat } from "../src/chat.js";
 import { dice } from "./dice.js";
 import { Model } from "./model.js";
@@ -14,6 +14,8 @@ const USERS = ["alice", "bob", "carol"];
 const SCHEDULES = Number(process.env["SCHEDULES"] ?? 60);
 const STEPS = 60;
 
+// Loaded by the first upload otherwise, which takes time that the fake clock does not count.
+beforeAll(() => loadUploading());
 beforeEach(() => {
   vi.useFakeTimers({ now: new Date("2026-01-31T12:00:00Z") });
 });
@@ -50,7 +52,8 @@ class Schedule {
     const storage: OutboxStorage = {
       isShared: true,
       all: () => delay().then(() => shared.all()),
-      update: (id, change) => delay().then(() => shared.update(id, change)),
+      update: (id, change, files) => delay().then(() => shared.update(id, change, files)),
+      files: (id) => delay().then(() => shared.files?.(id)),
       clear: () => shared.clear(),
     };
     for (let tab = 0; tab < tabs; tab += 1) {
@@ -76,6 +79,24 @@ class Schedule {
     return `text ${this.#texts}`;
   }
 
+  /** Whom a message mentions: some mention alice, some everyone. */
+  mentions(): Pick<Message, "mentions" | "mention_all"> {
+    return { mentions: this.below(3) === 0 ? ["alice"] : [], mention_all: this.below(8) === 0 };
+  }
+
+  /** A random change of the settings of a conversation. */
+  settings(): SettingsChange {
+    const soon = new Date(Date.now() + this.below(2 * 60) * 60_000).toISOString();
+    const changes: SettingsChange[] = [
+      { muted_until: this.pick([null, "always", soon]) ?? null },
+      { notify: this.pick(["all", "mentions", "none"] as const) ?? "all" },
+      { pinned: this.below(3) > 0 },
+      { archived: this.below(2) === 0 },
+      { archived: true, muted_until: this.pick(["always", soon]) ?? null },
+    ];
+    return this.pick(changes) ?? {};
+  }
+
   /** A random action of a random user, not in this browser. The model may refuse it. */
   actElsewhere(): void {
     const who = this.pick(USERS) ?? "bob";
@@ -84,7 +105,7 @@ class Schedule {
     try {
       const other = this.pick(USERS.filter((user) => user !== who)) ?? "carol";
       const message = chat && this.pick(chat.messages);
-      switch (this.below(15)) {
+      switch (this.below(19)) {
         case 0:
           model.group(this.text(), ["alice", "bob"]);
           break;
@@ -92,7 +113,7 @@ class Schedule {
           if (chat) model.deleteConversation(who, chat.id);
           break;
         case 2:
-          if (message) model.edit(message.sender_id, message.id, this.text());
+          if (message) model.edit(message.sender_id, message.id, this.text(), this.mentions());
           break;
         case 3:
           if (message && !this.discarded.has(message.client_message_id ?? "")) model.delete(message.sender_id, message.id);
@@ -110,14 +131,21 @@ class Schedule {
           if (chat && chat.name !== null) model.join(who, chat.id);
           break;
         case 10:
-          if (message) model.restore(message.id, message.message_text || "restored");
+          if (message) model.restore(message.id, message.message_text || "restored", this.mentions());
           break;
         case 8:
         case 9:
           if (message) model.read(who, message.id);
           break;
+        case 11:
+          if (message) model.markUnread("alice", message.id);
+          break;
+        case 12:
+        case 13:
+          if (chat) model.set("alice", chat.id, this.settings());
+          break;
         default:
-          model.send(who, chat && this.below(3) > 0 ? chat.id : model.direct(who, other).id, this.text());
+          model.send(who, chat && this.below(3) > 0 ? chat.id : model.direct(who, other).id, this.text(), this.mentions());
       }
     } catch (error) {
       if (!(error instanceof Error) || error.name !== "Error") throw error;
@@ -129,10 +157,17 @@ class Schedule {
     const client = this.pick(this.tabs);
     if (!client || !client.store.state.me) return;
     const { state } = client.store;
-    const row = this.pick(state.conversations);
+    const row = this.pick([...state.byId.values()]);
     const message = row && this.pick(state.timelines.get(row.conversation_id)?.messages ?? []);
     const ignore = () => {};
-    switch (this.below(10)) {
+    switch (this.below(13)) {
+      case 10:
+      case 11:
+        if (row) client.changeSettings(row.conversation_id, this.settings()).catch(ignore);
+        break;
+      case 12:
+        if (message?.status === "sent") client.api.markAsUnread(message.id).catch(ignore);
+        break;
       case 0:
       case 1:
       case 2: {
@@ -140,7 +175,8 @@ class Schedule {
         const text = this.text();
         const id = row.conversation_id;
         this.sent.set(id, [...(this.sent.get(id) ?? []), text]);
-        client.send({ conversation_id: id, message_text: text }).catch(ignore);
+        const files = this.below(3) === 0 ? [new Blob([text]), new Blob([`${text} again`])] : [];
+        client.send({ conversation_id: id, message_text: text, files }).catch(ignore);
         break;
       }
       case 3:
@@ -213,7 +249,10 @@ class Schedule {
   async run(): Promise<void> {
     for (let n = 0; n < 8; n += 1) this.actElsewhere();
     for (const client of this.tabs) void client.connect();
+    // Two of three schedules show the archive, some from the beginning.
+    const archiveAt = this.seed % 3 === 1 ? -1 : Math.max(0, this.below(STEPS) - STEPS / 3);
     for (let step = 0; step < STEPS; step += 1) {
+      if (step === archiveAt) for (const client of this.tabs) client.loadArchive();
       const kind = this.below(10);
       if (kind < 5) for (let n = this.below(4); n >= 0; n -= 1) this.actElsewhere();
       else if (kind < 8) this.actHere();
@@ -236,9 +275,19 @@ class Schedule {
       const unsent = state.outbox.filter((entry) => !entry.message_id);
       for (const entry of unsent) expect(entry.failed?.code).toBe("not_a_participant");
       for (const entry of state.outbox) expect(entry.failed).not.toBeNull();
-      const inbox = this.model.inbox("alice");
+      const inbox = this.model.inbox("alice").map(withoutEndedMute);
       expect(byId(state.conversations)).toEqual(byId(inbox));
-      expect(state.unread).toBe(inbox.reduce((sum, row) => sum + row.unread_count, 0));
+      const pinned = (rows: readonly Conversation[]) => rows.flatMap((row) => (row.pinned_at ? [row.conversation_id] : []));
+      expect(pinned(state.conversations)).toEqual(pinned(inbox));
+      expect(state.conversations.slice(0, pinned(inbox).length)).toEqual(inbox.slice(0, pinned(inbox).length));
+      // Without the archive, its conversations are known if events were about them.
+      let archive = this.model.archive("alice").map(withoutEndedMute);
+      expect(state.isArchiveLoaded).toBe(client.store.wantsArchive);
+      if (!state.isArchiveLoaded) archive = archive.filter((row) => state.byId.has(row.conversation_id));
+      expect(byId(state.archived)).toEqual(byId(archive));
+      const sum = (rows: Conversation[]) => rows.reduce((sum, row) => sum + row.unread_count, 0);
+      expect(state.unread).toBe(sum([...inbox, ...archive]));
+      expect(state.unmutedUnread).toBe(sum(inbox.filter((row) => row.muted_until === null)));
       for (const [id, timeline] of state.timelines) {
         if (!timeline.isLoaded || !state.byId.has(id)) continue;
         const ids = timeline.messages.map((message) => message.id);
@@ -277,6 +326,10 @@ class Schedule {
       }
     }
   }
+}
+
+function withoutEndedMute(row: Conversation): Conversation {
+  return Date.parse(row.muted_until ?? "") <= Date.now() ? { ...row, muted_until: null } : row;
 }
 
 function byId(rows: readonly Conversation[]): Conversation[] {

@@ -70,6 +70,35 @@ describe.skipIf(!hasBinary)("against the server", () => {
     stop();
   });
 
+  test("settings and unread marks are the same on all devices, and the server keeps them", async () => {
+    const [phone, laptop, bob] = await Promise.all([connected("alice"), connected("alice", { socketUrl: null }), connected("bob")]);
+    const sent = await bob.send({ recipient_id: "alice", message_text: "Look at this" });
+    const id = sent.conversation_id;
+    const both = (condition: (state: State) => boolean) => Promise.all([phone, laptop].map((client) => until(client, condition)));
+    await both(({ byId }) => byId.get(id)?.last_message === "Look at this");
+    await phone.markAsRead(id);
+    await both(({ byId }) => byId.get(id)?.unread_count === 0);
+    await phone.api.markAsUnread(sent.id);
+    await both(({ byId }) => byId.get(id)?.unread_count === 1 && byId.get(id)?.marked_unread === true);
+    const before = phone.store.state.unmutedUnread;
+    await phone.changeSettings(id, { pinned: true, muted_until: "always", notify: "mentions" });
+    await both(({ conversations }) => conversations[0]?.conversation_id === id && conversations[0].muted_until === "always");
+    expect(phone.store.state.unmutedUnread).toBe(before - 1);
+    await laptop.changeSettings(id, { archived: true });
+    await both(({ archived }) => archived.some((row) => row.conversation_id === id && row.pinned_at === null));
+    await bob.send({ recipient_id: "alice", message_text: "Do you see it?" });
+    await both(({ byId }) => byId.get(id)?.unread_count === 2 && byId.get(id)?.is_archived === true);
+    const fresh = await connected("alice");
+    fresh.loadArchive();
+    await until(fresh, ({ archived }) => archived.length > 0);
+    expect(fresh.store.state.byId.get(id)).toEqual(phone.store.state.byId.get(id));
+    await laptop.changeSettings(id, { muted_until: null });
+    await bob.send({ recipient_id: "alice", message_text: "It comes back" });
+    await both(({ conversations }) => conversations.some((row) => row.conversation_id === id));
+    await phone.markAsRead(id);
+    await both(({ byId }) => byId.get(id)?.unread_count === 0 && byId.get(id)?.marked_unread === false);
+  });
+
   test("a client without sockets receives everything by polling", async () => {
     const polling = { socketUrl: null };
     const [alice, bob] = await Promise.all([connected("alice", polling), connected("bob", polling)]);
@@ -102,6 +131,23 @@ describe.skipIf(!hasBinary)("against the server", () => {
     expect(found.map((message) => message.message_text)).toEqual(texts);
     bob.open(id);
     await until(bob, () => last(bob, id)?.message_text === "message 19");
+  });
+
+  test("files arrive, and links to them need no token", async () => {
+    const [alice, bob] = await Promise.all([connected("alice"), connected("bob")]);
+    const { conversation_id: id } = await alice.openDirect("bob");
+    bob.open(id);
+    // The smallest picture: one pixel.
+    const gif = Uint8Array.from(atob("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"), (char) => char.charCodeAt(0));
+    const files = [new File([gif], "dot.gif", { type: "image/gif" }), new File(["plain"], "notes.txt", { type: "text/plain" })];
+    const { attachments } = await alice.send({ conversation_id: id, message_text: "", files });
+    expect(attachments).toMatchObject([
+      { kind: "image", file_name: "dot.gif", content_type: "image/gif", size: gif.length, width: 1, height: 1 },
+      { kind: "file", file_name: "notes.txt", size: 5 },
+    ]);
+    await until(bob, () => last(bob, id)?.attachments.length === 2);
+    const url = last(bob, id)?.attachments[1]?.url ?? "";
+    expect(await (await fetch(url)).text()).toBe("plain");
   });
 
   test("history, inbox and search iterate over all pages", async () => {

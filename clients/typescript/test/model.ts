@@ -1,13 +1,24 @@
 // A small model of the server. Every response is computed from the full history, so that it cannot drift.
 
-import type { Conversation, Message, Presence, TidingsEvent } from "../src/types.js";
+import type { Conversation, Message, Presence, SettingsChange, TidingsEvent } from "../src/types.js";
 
 /** Number of events by which the inbox may lag. A new cursor starts at least as far back. */
 const MAX_LAG = 6;
 
+/** A member's own settings. */
+type Settings = Pick<Conversation, "muted_until" | "notify" | "pinned_at" | "is_archived">;
+
+const NO_SETTINGS: Settings = { muted_until: null, notify: "all", pinned_at: null, is_archived: false };
+
+/** Maximum number of pinned conversations. */
+const MAX_PINNED = 10;
+
 interface Member {
-  /** Whether the conversation is in the member's inbox. */
+  /** Whether the conversation is in the member's inbox or archive. */
   isVisible: boolean;
+  settings: Settings;
+  /** The message from which on the member has marked messages as unread, and nothing as read since. */
+  unreadFrom: string | null;
   /** Messages up to this one are removed for the member. */
   cleared: string;
   watermark: string;
@@ -46,6 +57,11 @@ export class ApiError extends Error {
   ) {
     super(code);
   }
+}
+
+/** Whether a message mentions a user. */
+function mentionsUser({ sender_id, mention_all, mentions }: Message, user: string): boolean {
+  return sender_id !== user && (mention_all || mentions.includes(user));
 }
 
 /** The state of a server with a fixed set of users. */
@@ -123,46 +139,63 @@ export class Model {
     return chat.messages.filter(isShown).map((m) => this.message(chat, m, user));
   }
 
-  unread(id: string, user: string): number {
+  /** The unread messages of others, oldest first. */
+  unread(id: string, user: string): Message[] {
     const { chat, member } = this.chat(id, user);
+    const isAfter = (m: Message) => m.id > member.watermark || (member.unreadFrom !== null && m.id >= member.unreadFrom);
     const isUnread = (m: Message) =>
-      m.sender_id !== user && m.id > member.watermark && m.id > member.cleared && !m.is_deleted && !member.hidden.has(m.id);
-    return chat.messages.filter(isUnread).length;
+      m.sender_id !== user && isAfter(m) && m.id > member.cleared && !m.is_deleted && !member.hidden.has(m.id);
+    return chat.messages.filter(isUnread);
   }
 
   row(id: string, user: string): Conversation {
     const { chat, member } = this.chat(id, user);
     const other = chat.name === null ? (chat.people.find((p) => p !== user) ?? null) : null;
     const last = this.messages(id, user).at(-1);
+    const unread = this.unread(id, user);
+    const mentions = unread.filter((message) => mentionsUser(message, user));
     return {
       conversation_id: id,
       type: chat.name === null ? "direct" : "group",
       name: chat.name,
       other_user_id: other,
-      other_user_name: other,
+      other_user_name: other ?? chat.name ?? "",
       photo_url: null,
-      last_message: last ? last.message_text.slice(0, 100) : null,
+      last_message: last ? last.message_text.slice(0, 100) || (last.attachments[0]?.file_name ?? "") : null,
+      last_message_kind: last ? (last.is_deleted ? "deleted" : (last.attachments[0]?.kind ?? "text")) : null,
       last_message_id: last?.id ?? null,
       last_message_at: last?.sent_at ?? null,
       last_message_from_me: last?.sender_id === user,
-      unread_count: this.unread(id, user),
+      unread_count: unread.length,
       counted_to: chat.messages.at(-1)?.id ?? null,
       last_read_message_id: member.watermark || null,
       participant_count: chat.people.length,
       is_admin: false,
+      mention_count: mentions.length,
+      first_mention_id: mentions[0]?.id ?? null,
+      marked_unread: member.unreadFrom !== null,
+      ...member.settings,
     };
   }
 
+  /** The rows of the inbox, pinned ones first, and then those of the archive. */
   rankedRows(user: string): RankedRow[] {
     const rows = [...this.chats.values()].flatMap((chat) => {
       const member = chat.members.get(user);
-      return member?.isVisible ? [{ activity: member.activity, row: this.row(chat.id, user) }] : [];
+      if (!member?.isVisible) return [];
+      const { pinned_at } = member.settings;
+      const activity = pinned_at === null ? member.activity : 1e15 - Date.parse(pinned_at);
+      return [{ activity, row: this.row(chat.id, user) }];
     });
     return rows.sort((a, b) => b.activity - a.activity);
   }
 
   inbox(user: string): Conversation[] {
-    return this.rankedRows(user).map(({ row }) => row);
+    return this.rankedRows(user).map(({ row }) => row).filter((row) => !row.is_archived);
+  }
+
+  archive(user: string): Conversation[] {
+    return this.rankedRows(user).map(({ row }) => row).filter((row) => row.is_archived);
   }
 
   /** Returns a recent state of the inbox, as an eventually consistent index may. */
@@ -203,9 +236,13 @@ export class Model {
   }
 
   #newChat(id: string, name: string | null, people: string[], isVisible: boolean): Chat {
-    const member = () => ({ isVisible, cleared: "", watermark: "", hidden: new Set<string>(), activity: this.#next });
-    const members = new Map(people.map((user) => [user, member()]));
+    const members = new Map(people.map((user) => [user, this.#newMember(isVisible, "")]));
     return { id, name, nameVersion: 1, people: [...people], members, messages: [], advances: [] };
+  }
+
+  #newMember(isVisible: boolean, cleared: string): Member {
+    const hidden = new Set<string>();
+    return { isVisible, settings: NO_SETTINGS, unreadFrom: null, cleared, watermark: "", hidden, activity: this.#next };
   }
 
   group(name: string, people: string[]): Chat {
@@ -229,6 +266,7 @@ export class Model {
       message_text: text,
       attachment_url: null,
       attachment_type: null,
+      attachments: [],
       reply_to: null,
       client_message_id: null,
       sent_at: new Date().toISOString(),
@@ -240,14 +278,22 @@ export class Model {
       read_at: null,
       read_count: 0,
       version: 1,
+      reactions: [],
+      mentions: [],
+      mention_all: false,
+      is_forwarded: false,
+      pinned_at: null,
+      custom: null,
       ...more,
     };
     chat.messages.push(message);
     for (const user of chat.people) {
       const member = this.chat(id, user).member;
       member.activity = this.#next;
-      if (!member.isVisible) {
+      const isMuted = member.settings.muted_until === "always" || Date.parse(member.settings.muted_until ?? "") > Date.now();
+      if (!member.isVisible || (member.settings.is_archived && !isMuted)) {
         member.isVisible = true;
+        member.settings = { ...member.settings, is_archived: false };
         this.#emit(user, chat, "conversation.created", { conversation: this.row(id, user) });
       }
       this.#emit(user, chat, "message.created", { message: this.message(chat, message, user) });
@@ -269,22 +315,24 @@ export class Model {
     return [...chat.members].filter(([, member]) => isSeen(member)).map(([user]) => user);
   }
 
-  edit(user: string, messageId: string, text: string): Message {
+  edit(user: string, messageId: string, text: string, more: Partial<Message> = {}): Message {
     const { chat, message } = this.find(messageId, user);
     if (message.sender_id !== user) throw new ApiError(403, "not_the_sender");
     if (message.is_deleted) throw new ApiError(409, "conflict");
     const at = new Date().toISOString();
-    Object.assign(message, { message_text: text, version: message.version + 1, is_edited: true, edited_at: at });
+    const before = { ...message };
+    Object.assign(message, { message_text: text, version: message.version + 1, is_edited: true, edited_at: at }, more);
     for (const other of this.#viewers(chat, message)) {
-      this.#emit(other, chat, "message.updated", { message: this.message(chat, message, other) });
+      const counts = mentionsUser(before, other) === mentionsUser(message, other) ? {} : this.#counts(chat.id, other);
+      this.#emit(other, chat, "message.updated", { message: this.message(chat, message, other), ...counts });
     }
     this.#recordInboxes();
     return this.message(chat, message, user);
   }
 
-  #counts(id: string, user: string): object {
-    const { unread_count, counted_to, last_read_message_id } = this.row(id, user);
-    return { unread_count, counted_to, last_read_message_id };
+  #counts(id: string, user: string) {
+    const { unread_count, counted_to, last_read_message_id, mention_count, first_mention_id } = this.row(id, user);
+    return { unread_count, counted_to, last_read_message_id, mention_count, first_mention_id };
   }
 
   delete(user: string, messageId: string): Message {
@@ -292,7 +340,8 @@ export class Model {
     if (message.sender_id !== user) throw new ApiError(403, "not_the_sender");
     if (message.is_deleted) return this.message(chat, message, user);
     const at = new Date().toISOString();
-    Object.assign(message, { message_text: "", version: message.version + 1, is_deleted: true, deleted_at: at });
+    const without = { message_text: "", mentions: [], mention_all: false };
+    Object.assign(message, { ...without, version: message.version + 1, is_deleted: true, deleted_at: at });
     for (const other of this.#viewers(chat, message)) {
       // Events that contain the text are removed from the queues.
       for (const queued of this.queue(other).events) {
@@ -307,11 +356,11 @@ export class Model {
   }
 
   /** Restores a deleted message, as an operator may. */
-  restore(messageId: string, text: string): void {
+  restore(messageId: string, text: string, more: Partial<Message> = {}): void {
     const chat = this.chats.get(messageId.split(".")[0] ?? "");
     const message = chat?.messages.find((m) => m.id === messageId);
     if (!chat || !message?.is_deleted) return;
-    Object.assign(message, { message_text: text, version: message.version + 1, is_deleted: false, deleted_at: null });
+    Object.assign(message, { message_text: text, version: message.version + 1, is_deleted: false, deleted_at: null }, more);
     for (const other of this.#viewers(chat, message)) {
       const data = { message: this.message(chat, message, other), ...this.#counts(chat.id, other) };
       this.#emit(other, chat, "message.updated", data);
@@ -330,24 +379,65 @@ export class Model {
   read(user: string, messageId: string): Conversation {
     const { chat } = this.find(messageId, user);
     const { member } = this.chat(chat.id, user);
-    if (messageId > member.watermark) {
+    const hasMoved = messageId > member.watermark;
+    if (!hasMoved && member.unreadFrom === null) return this.row(chat.id, user);
+    member.unreadFrom = null;
+    const read_at = new Date().toISOString();
+    if (hasMoved) {
       member.watermark = messageId;
-      const read_at = new Date().toISOString();
       chat.advances.push({ reader: user, upTo: messageId, at: read_at });
-      for (const other of chat.people) {
-        const { unread_count, counted_to } = this.row(chat.id, user);
-        const own = other === user ? { unread_count, counted_to } : {};
-        this.#emit(other, chat, "message.read", { user_id: user, message_id: messageId, read_at, ...own });
+      for (const other of chat.people.filter((other) => other !== user)) {
+        this.#emit(other, chat, "message.read", { user_id: user, message_id: messageId, read_at });
       }
-      this.#recordInboxes();
     }
+    this.#emitOwnRead(user, chat, false);
+    this.#recordInboxes();
     return this.row(chat.id, user);
+  }
+
+  markUnread(user: string, messageId: string): Conversation {
+    const { chat } = this.find(messageId, user);
+    this.chat(chat.id, user).member.unreadFrom = messageId;
+    this.#emitOwnRead(user, chat, true);
+    this.#recordInboxes();
+    return this.row(chat.id, user);
+  }
+
+  /** Tells the user's own devices the watermark and the count. */
+  #emitOwnRead(user: string, chat: Chat, marked_unread: boolean): void {
+    const { last_read_message_id: message_id, ...counts } = this.#counts(chat.id, user);
+    const read_at = new Date().toISOString();
+    this.#emit(user, chat, "message.read", { user_id: user, message_id, read_at, ...counts, marked_unread });
+  }
+
+  set(user: string, id: string, change: SettingsChange): Conversation {
+    const { chat, member } = this.chat(id, user);
+    if (!member.isVisible) throw new ApiError(403, "not_a_participant");
+    const { pinned, archived, ...fields } = change;
+    const after = { ...member.settings, ...fields };
+    if (pinned === true && after.pinned_at === null) {
+      const count = this.inbox(user).filter((row) => row.pinned_at !== null).length;
+      if (count >= MAX_PINNED) throw new ApiError(409, "conflict");
+      // No two of them are the same.
+      after.pinned_at = new Date(Date.UTC(2026, 0, 1) + this.#next).toISOString();
+    }
+    if (pinned === true) after.is_archived = false;
+    if (archived !== undefined) after.is_archived = archived;
+    if (pinned === false || archived === true) after.pinned_at = null;
+    if (JSON.stringify(after) === JSON.stringify(member.settings)) return this.row(id, user);
+    member.settings = after;
+    const { pinned_at, is_archived } = after;
+    const places = pinned === undefined && archived === undefined ? {} : { pinned_at, is_archived };
+    this.#emit(user, chat, "conversation.updated", { mine: { ...fields, ...places }, version: this.#next });
+    this.#recordInboxes();
+    return this.row(id, user);
   }
 
   deleteConversation(user: string, id: string): void {
     const { chat, member } = this.chat(id, user);
     if (!member.isVisible) return;
     member.isVisible = false;
+    member.settings = NO_SETTINGS;
     member.cleared = chat.messages.at(-1)?.id ?? "";
     this.#emit(user, chat, "conversation.deleted", {});
     this.#recordInboxes();
@@ -358,7 +448,8 @@ export class Model {
     if (!chat) return;
     chat.name = name;
     chat.nameVersion += 1;
-    for (const user of chat.people) this.#emit(user, chat, "conversation.updated", { name, version: chat.nameVersion });
+    const change = { name, other_user_name: name, version: chat.nameVersion };
+    for (const user of chat.people) this.#emit(user, chat, "conversation.updated", change);
     this.#recordInboxes();
   }
 
@@ -383,7 +474,7 @@ export class Model {
     if (!chat || chat.people.includes(user)) return;
     const cleared = chat.messages.at(-1)?.id ?? "";
     chat.people.push(user);
-    chat.members.set(user, { isVisible: true, cleared, watermark: "", hidden: new Set(), activity: this.#next });
+    chat.members.set(user, this.#newMember(true, cleared));
     chat.nameVersion += 1;
     this.#emit(user, chat, "conversation.created", { conversation: this.row(id, user) });
     for (const other of chat.people.filter((other) => other !== user)) {

@@ -3,7 +3,7 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 
 import { Store } from "../src/index.js";
-import type { Conversation, Message, OwnUser, TidingsEvent } from "../src/index.js";
+import type { Conversation, Message, OwnUser, SettingsChange, TidingsEvent } from "../src/index.js";
 import { dice } from "./dice.js";
 import { Model } from "./model.js";
 
@@ -17,7 +17,7 @@ afterEach(() => void vi.useRealTimers());
 function loadedStore(model: Model): Store {
   const store = new Store();
   store.set({ me: { id: "alice" } as OwnUser });
-  const rows = model.inbox("alice");
+  const rows = [...model.inbox("alice"), ...model.archive("alice")];
   const open = rows.map(({ conversation_id: id }) => [id, { window: ALL, messages: model.messages(id, "alice") }] as const);
   store.replace(structuredClone(rows), new Map(structuredClone(open)));
   return store;
@@ -25,9 +25,9 @@ function loadedStore(model: Model): Store {
 
 /** Returns what a store shows, with all conversations opened: those that came as events have no window yet. */
 function snapshot(store: Store): { rows: Conversation[]; messages: [string, object[]][] } {
-  for (const row of store.state.conversations) store.showWindow(store.checkpoint, row.conversation_id, [], ALL);
-  const { conversations, timelines } = store.state;
-  const rows = [...conversations].sort((a, b) => (a.conversation_id < b.conversation_id ? -1 : 1));
+  for (const id of store.state.byId.keys()) store.showWindow(store.checkpoint, id, [], ALL);
+  const { byId, timelines } = store.state;
+  const rows = [...byId.values()].sort((a, b) => (a.conversation_id < b.conversation_id ? -1 : 1));
   const messages = rows.map((row): [string, object[]] => {
     const { messages = [] } = timelines.get(row.conversation_id) ?? {};
     return [row.conversation_id, messages.map(comparable)];
@@ -42,6 +42,18 @@ function comparable(message: Message): object {
   return { id, version, message_text, is_deleted, ...reads };
 }
 
+const CHANGES: SettingsChange[] = [
+  { muted_until: "always" },
+  { muted_until: "2026-01-31T12:00:05.000Z" },
+  { muted_until: null },
+  { notify: "none" },
+  { pinned: true },
+  { pinned: false },
+  { archived: true },
+  { archived: true, muted_until: "always" },
+  { archived: false },
+];
+
 /** Lets a random user do something random. */
 function act(model: Model, random: () => number, n: number): void {
   const pick = <T>(list: readonly T[]) => list[Math.floor(random() * list.length)];
@@ -50,7 +62,7 @@ function act(model: Model, random: () => number, n: number): void {
   const message = chat && pick(chat.messages);
   vi.setSystemTime(Date.now() + 1 + Math.floor(random() * 1_000));
   try {
-    switch (Math.floor(random() * 20)) {
+    switch (Math.floor(random() * 25)) {
       case 0:
         model.group(`group ${n}`, ["alice", "bob"]);
         break;
@@ -96,6 +108,15 @@ function act(model: Model, random: () => number, n: number): void {
       case 13:
       case 14:
         if (message) model.read(who, message.id);
+        break;
+      case 15:
+      case 16:
+        if (message) model.markUnread("alice", message.id);
+        break;
+      case 17:
+      case 18:
+      case 19:
+        if (chat) model.set("alice", chat.id, pick(CHANGES) ?? {});
         break;
       default:
         model.send(who, chat?.id ?? model.direct("alice", "bob").id, `text ${n}`);

@@ -13,10 +13,10 @@ function imports(file: string): string[] {
   return [...code.matchAll(/(?:from|import)\s*["']([^"']+)["']/g)].map(([, name]) => name ?? "");
 }
 
-test("the package without the React hooks is below 15 kB gzipped", () => {
+test("the package without the React hooks is below 18 kB gzipped", () => {
   const files = ["index.js", ...imports("index.js").map((name) => name.replace("./", ""))];
   const bytes = files.map((file) => gzipSync(readFileSync(new URL(file, dist)), { level: 9 }).length);
-  expect(bytes.reduce((sum, size) => sum + size, 0)).toBeLessThan(15_000);
+  expect(bytes.reduce((sum, size) => sum + size, 0)).toBeLessThan(18_000);
 });
 
 test("only the react entry imports React, and only the node entry imports Node modules", () => {

@@ -4,7 +4,7 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-import { IDBDatabase, IDBFactory } from "fake-indexeddb";
+import { IDBDatabase, IDBFactory, IDBObjectStore } from "fake-indexeddb";
 import { expect, test, vi } from "vitest";
 
 import { indexedDbStorage } from "../src/index.js";
@@ -46,6 +46,71 @@ test("IndexedDB keeps entries", async () => {
   vi.useRealTimers();
   const factory = new IDBFactory();
   await checkStorage(() => indexedDbStorage("outbox", factory));
+});
+
+test("IndexedDB keeps the entries of a version that had no files", async () => {
+  vi.useRealTimers();
+  const factory = new IDBFactory();
+  const request = factory.open("outbox", 1);
+  request.onupgradeneeded = () => request.result.createObjectStore("outbox", { keyPath: "id" }).put(entry("a"));
+  await new Promise((resolve) => (request.onsuccess = resolve));
+  request.result.close();
+  const storage = indexedDbStorage("outbox", factory);
+  expect(await storage.all()).toEqual([entry("a")]);
+  await storage.update("b", () => entry("b"), [new Blob(["content"])]);
+  expect(await (await storage.files?.("b"))?.[0]?.text()).toBe("content");
+});
+
+test("entries can be changed while large files are written", async () => {
+  vi.useRealTimers();
+  const storage = indexedDbStorage("outbox", new IDBFactory());
+  await storage.all();
+  const { put } = IDBObjectStore.prototype;
+  let isWritten = false;
+  let write = () => {};
+  // As with files that take long to write: the transaction stays open until they are.
+  IDBObjectStore.prototype.put = function (value, key) {
+    if (key === undefined) return put.call(this, value);
+    const keepOpen = () => {
+      const request = this.get("");
+      request.onsuccess = () => (isWritten ? undefined : keepOpen());
+    };
+    keepOpen();
+    write = () => (isWritten = true);
+    return put.call(this, value, key);
+  };
+  try {
+    const stored = storage.update("large", () => entry("large"), [new Blob(["large"])]);
+    expect(await storage.update("a", () => entry("a"))).toEqual(entry("a"));
+    expect(await storage.all()).toEqual([entry("a")]);
+    write();
+    await stored;
+    expect((await storage.all()).map(({ id }) => id)).toEqual(["a", "large"]);
+  } finally {
+    IDBObjectStore.prototype.put = put;
+  }
+});
+
+test("files without an entry are removed after a while", async () => {
+  vi.useFakeTimers({ now: new Date("2026-01-31T12:00:00Z"), toFake: ["Date"] });
+  const factory = new IDBFactory();
+  const files = [new Blob(["content"])];
+  const storage = indexedDbStorage("outbox", factory);
+  await storage.update("kept", () => ({ ...entry("kept"), files: [] }), files);
+  const put = async (id: string) => {
+    const request = factory.open("outbox", 2);
+    await new Promise((resolve) => (request.onsuccess = resolve));
+    const transaction = request.result.transaction("files", "readwrite");
+    transaction.objectStore("files").put({ files, at: Date.now() }, id);
+    await new Promise((resolve) => (transaction.oncomplete = resolve));
+    request.result.close();
+  };
+  await put("orphan");
+  expect(await indexedDbStorage("outbox", factory).files?.("orphan")).toHaveLength(1);
+  vi.setSystemTime(Date.now() + 2 * 3_600_000);
+  const later = indexedDbStorage("outbox", factory);
+  expect(await later.files?.("orphan")).toBeUndefined();
+  expect(await later.files?.("kept")).toHaveLength(1);
 });
 
 test("a file keeps entries, even after a crash during a write", async () => {

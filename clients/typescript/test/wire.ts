@@ -1,6 +1,6 @@
 // Fake network and browser: connects clients to the model through `fetch`, sockets and tabs, and injects faults.
 
-import type { TidingsEvent } from "../src/types.js";
+import type { Attachment, NewUpload, NewAttachment, TidingsEvent } from "../src/types.js";
 import { ApiError, Model } from "./model.js";
 
 /** Faults to inject. Probabilities from 0 to 1, unless stated otherwise. */
@@ -49,6 +49,10 @@ export class Wire {
   pollAfter = 1_000;
   /** Maximum items per page. */
   pageSize = 100;
+  /** What was uploaded, by the name of the form. */
+  readonly uploads = new Map<string, { request: NewUpload; file: Blob | null; preview: Blob | null }>();
+  /** Names of attachments that messages use. */
+  readonly #used = new Set<string>();
   readonly #tickets = new Map<string, string>();
   #nextTicket = 1;
 
@@ -91,6 +95,7 @@ export class Wire {
     const method = init.method ?? "GET";
     const path = url.pathname;
     const user = new Headers(init.headers).get("authorization")?.replace("Bearer ", "") ?? "";
+    if (init.body instanceof FormData) return this.#store(method, url, init.body);
     const body = typeof init.body === "string" ? (JSON.parse(init.body) as Record<string, unknown>) : {};
     await wait(this.random() * this.faults.latency);
     if (this.isOffline || this.#happens(this.faults.lost)) throw new TypeError("fetch failed");
@@ -115,6 +120,54 @@ export class Wire {
     return response;
   }
 
+  /** The storage: takes what a form announced. */
+  async #store(method: string, url: URL, form: FormData): Promise<Response> {
+    await wait(this.random() * this.faults.latency);
+    if (this.isOffline || this.#happens(this.faults.lost)) throw new TypeError("fetch failed");
+    this.calls.push({ method, path: url.pathname, query: url.searchParams, body: form, user: "" });
+    const at = this.refusals.findIndex((refusal) => refusal.path.test(`${method} ${url.pathname}`));
+    const [refusal] = at >= 0 ? this.refusals.splice(at, 1) : [];
+    if (refusal?.status === 0) throw new TypeError("fetch failed");
+    if (refusal) return new Response("", { status: refusal.status });
+    const names = [...form.keys()];
+    const upload = this.uploads.get(String(form.get("key")));
+    const file = form.get("file");
+    if (!upload || !(file instanceof Blob) || names.at(-1) !== "file") return new Response("", { status: 403 });
+    const isPreview = url.pathname.endsWith("preview");
+    const size = isPreview ? upload.request.preview_size : upload.request.size;
+    if (file.size !== size) return new Response("", { status: 400 });
+    upload[isPreview ? "preview" : "file"] = file;
+    await wait(this.random() * this.faults.latency);
+    if (this.isOffline || this.#happens(this.faults.unanswered)) throw new TypeError("fetch failed");
+    return new Response(null, { status: 204 });
+  }
+
+  /** Checks and describes the attachments of a message. */
+  #attach(sent: readonly NewAttachment[]): Attachment[] {
+    const uploads = sent.map(({ attachment_id: id }) => this.uploads.get(id));
+    if (sent.some(({ attachment_id: id }, at) => !uploads[at] || this.#used.has(id))) throw new ApiError(400, "invalid_request");
+    if (uploads.some((upload) => !upload?.file)) throw new ApiError(409, "not_uploaded");
+    return sent.map(({ attachment_id: id, is_voice, width, height, duration_ms, thumbhash, alt }, at) => {
+      this.#used.add(id);
+      const { request, preview } = uploads[at] as { request: NewUpload; preview: Blob | null };
+      const group = request.content_type.split("/")[0];
+      return {
+        id,
+        kind: is_voice ? "voice" : group === "image" || group === "video" || group === "audio" ? group : "file",
+        file_name: request.file_name,
+        content_type: request.content_type,
+        size: request.size,
+        width: width ?? null,
+        height: height ?? null,
+        duration_ms: duration_ms ?? null,
+        thumbhash: thumbhash ?? null,
+        alt: alt ?? null,
+        url: `http://x/files/${id}`,
+        preview_url: preview ? `http://x/files/${id}/preview` : null,
+      };
+    });
+  }
+
   #handle(
     method: string,
     path: string,
@@ -134,7 +187,11 @@ export class Wire {
       return { data: { ...model.poll(user, query.get("cursor"), limit), poll_after_ms: this.pollAfter } };
     }
     if (route === "GET messages/inbox") {
-      const all = this.faults.lags ? model.laggingInbox(user, this.random) : model.rankedRows(user);
+      const both = this.faults.lags ? model.laggingInbox(user, this.random) : model.rankedRows(user);
+      const type = query.get("type");
+      const all = both.filter(
+        ({ row }) => row.is_archived === (query.get("archived") === "true") && (type === null || row.type === type),
+      );
       const from = Number(query.get("cursor") ?? Infinity);
       const rows = all.filter(({ activity }) => activity < from);
       const page = rows.slice(0, this.pageSize);
@@ -151,8 +208,22 @@ export class Wire {
       if (recipient !== undefined && !model.users.includes(recipient)) throw new ApiError(404, "not_found");
       const id = recipient !== undefined ? model.direct(user, recipient).id : (body["conversation_id"] as string);
       const key = (body["client_message_id"] as string | undefined) ?? null;
-      const { message, isNew } = model.send(user, id, body["message_text"] as string, { client_message_id: key });
+      const sent = body["attachments"] as NewAttachment[] | undefined;
+      // A retry of what was sent before does not use its files again.
+      const isRetry = model.chats.get(id)?.messages.some((m) => m.sender_id === user && key !== null && m.client_message_id === key);
+      const attachments = sent && !isRetry ? this.#attach(sent) : [];
+      const { message, isNew } = model.send(user, id, body["message_text"] as string, { client_message_id: key, attachments });
       return { status: isNew ? 201 : 200, data: message };
+    }
+    if (route === "POST attachments") {
+      const request = body as unknown as NewUpload;
+      if (request.size > 1_000_000) throw new ApiError(413, "too_large");
+      const id = `a${this.uploads.size + 1}`;
+      this.uploads.set(id, { request, file: null, preview: null });
+      const form = (name: string) => ({ url: `http://storage/${name}`, fields: { key: id, policy: "p" } });
+      const preview_upload = request.preview_size ? form("preview") : null;
+      const expires_at = new Date(Date.now() + 900_000).toISOString();
+      return { status: 201, data: { attachment_id: id, upload: form("file"), preview_upload, expires_at } };
     }
     if (route === "POST conversations") {
       const [other] = body["participant_ids"] as string[];
@@ -178,6 +249,11 @@ export class Wire {
       const row = model.read(user, found[0] ?? "");
       return { data: { conversation_id: row.conversation_id, message_id: row.last_read_message_id, unread_count: row.unread_count } };
     }
+    if ((found = match(/^PUT messages\/mark-as-unread\/(.+)$/))) {
+      const row = model.markUnread(user, found[0] ?? "");
+      return { data: { conversation_id: row.conversation_id, message_id: row.last_read_message_id, unread_count: row.unread_count } };
+    }
+    if ((found = match(/^PATCH conversations\/([^/]+)\/me$/))) return { data: model.set(user, found[0] ?? "", body) };
     if ((found = match(/^PATCH messages\/(.+)$/))) {
       return { data: model.edit(user, found[0] ?? "", body["message_text"] as string) };
     }
@@ -317,12 +393,16 @@ export class Browser {
     }
     const request = (name: string, options: { signal?: AbortSignal }, work: () => unknown) => {
       const before = this.#held.get(name) ?? Promise.resolve();
+      let onAbort = () => {};
       const aborted = new Promise<never>((_, reject) => {
-        options.signal?.addEventListener("abort", () => reject(options.signal?.reason));
-        if (options.signal?.aborted) reject(options.signal.reason);
+        onAbort = () => reject(options.signal?.reason);
+        options.signal?.addEventListener("abort", onAbort);
+        if (options.signal?.aborted) onAbort();
       });
       aborted.catch(() => {});
       const granted = before.then(() => options.signal?.throwIfAborted());
+      const forget = () => options.signal?.removeEventListener("abort", onAbort);
+      granted.then(forget, forget);
       const done = granted.then(work);
       this.#held.set(name, done.catch(() => {}));
       return Promise.race([granted, aborted]).then(() => done);

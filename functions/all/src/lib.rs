@@ -27,6 +27,7 @@ pub fn http() -> Vec<(&'static str, Router<App>)> {
         ("presence", presence::routes()),
         ("push", push::routes()),
         ("ws-ticket", ws_ticket::routes()),
+        ("attachments", attachments::routes()),
         ("about", about::routes()),
     ]
 }

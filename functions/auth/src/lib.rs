@@ -17,6 +17,7 @@ use domain::name::Name;
 use domain::user::{Profile, UserView};
 use edge::app::App;
 use edge::extract::Json;
+use edge::pictures;
 use edge::problem::Problem;
 use edge::reply::Reply;
 use edge::socket::close_sockets;
@@ -163,6 +164,11 @@ async fn delete_account(
     let account = account_of(&app, &caller, deletion.password).await?;
     let delivery = app.store.leave_all(&caller.user).await?;
     app.push.deliver(&app.store, delivery).await;
+    let profile = app.store.profile(&caller.user).await?;
+    if let Some(picture) = profile.and_then(|profile| profile.picture) {
+        let owner = pictures::owner(&caller.user);
+        pictures::remove(&app.files, app.store.links(), &owner, &picture).await;
+    }
     app.store.delete_account(&caller.user, &account).await?;
     close_now(&app, &caller.user, |_| true).await;
     Ok(Reply::ok((), "Account deleted."))

@@ -94,7 +94,7 @@ async fn read_page(
     });
     let list = list_of(conversation);
     let cursor = next.map(|position| app.cursors.seal(reader, &list, &position)).transpose()?;
-    Ok(Some(Reply::page(found.shown_to(reader), cursor)))
+    Ok(Some(Reply::page(found.shown_to(reader, app.store.links()), cursor)))
 }
 
 /// The list's name in its cursors.

@@ -4,6 +4,7 @@
 use axum::Router;
 use axum::extract::State;
 use axum::routing::{get, patch, post};
+use domain::attachment::MAX_UPLOAD_ID;
 use domain::caller::Caller;
 use domain::conversation::{ConversationView, Description};
 use domain::error::Error;
@@ -14,6 +15,7 @@ use domain::settings::SettingsChange;
 use edge::app::App;
 use edge::extract::{Json, Path, PathPair, Query};
 use edge::page::Limit;
+use edge::pictures;
 use edge::problem::Problem;
 use edge::reply::Reply;
 use schemars::{JsonSchema, Schema};
@@ -145,6 +147,9 @@ pub struct Change {
     #[serde(default, deserialize_with = "null_or_value")]
     #[schemars(with = "Option<Picture>")]
     photo_url: Option<Option<Picture>>,
+    /// The `attachment_id` of an upload with the purpose `picture`, which becomes the photo. Not with a `photo_url`.
+    #[schemars(length(min = 1, max = MAX_UPLOAD_ID))]
+    photo_attachment_id: Option<String>,
 }
 
 #[expect(clippy::option_option, reason = "absent, null, or a value")]
@@ -161,10 +166,26 @@ async fn change(
     Path(conversation): Path<ConversationId>,
     Json(change): Json<Change>,
 ) -> Result<Reply<ConversationView>, Problem> {
-    let Change { name, description, photo_url: picture } = change;
+    let Change { name, description, photo_url, photo_attachment_id } = change;
+    let links = app.store.links();
+    let picture = match (photo_url, photo_attachment_id) {
+        (Some(_), Some(_)) => {
+            let message = "Send this or photo_url, not both.";
+            return Err(Error::field("photo_attachment_id", message).into());
+        }
+        (None, Some(upload)) => {
+            app.store.require_admin(&caller.user, &conversation).await?;
+            let upload = ("photo_attachment_id", upload.as_str());
+            Some(Some(pictures::keep(&app.files, links, &caller.user, &conversation, upload).await?))
+        }
+        (picture, None) => picture,
+    };
     let details = Details { name, description, picture };
-    let delivery = app.store.change_details(&caller.user, &conversation, &details).await?;
+    let (delivery, replaced) = app.store.change_details(&caller.user, &conversation, &details).await?;
     app.push.deliver(&app.store, delivery).await;
+    if let Some(replaced) = replaced {
+        pictures::remove(&app.files, links, &conversation, &replaced).await;
+    }
     Ok(row(&app, &caller, &conversation).await?)
 }
 

@@ -50,8 +50,11 @@ async fn delete_message(
     match deletion.scope {
         Scope::Everyone => {
             let changed = app.store.delete_message(&caller.user, &message).await?;
-            app.push.deliver(&app.store, changed.delivery).await;
-            let remains = changed.message.shown_to(&caller.user, &changed.reads);
+            let push = app.push.deliver(&app.store, changed.delivery);
+            let ((), removed) = tokio::join!(push, app.files.remove(&changed.removed));
+            // The message is deleted; a repetition moves the files that are still there.
+            removed?;
+            let remains = changed.message.shown_to(&caller.user, &changed.reads, app.store.links());
             Ok(Reply::ok(Some(remains), "Message deleted."))
         }
         Scope::Me => {

@@ -163,14 +163,22 @@ impl Notifier<'_> {
             return Ok(());
         }
         let range = (oldest.max(earliest), Some(newest));
-        if conversation.kind() == ConversationKind::Direct {
+        let kind = conversation.kind();
+        let mut everyone = kind == ConversationKind::Group;
+        if !everyone {
             let candidates = self.app.store.candidates(conversation, range).await?;
-            let users = candidates.recipients();
-            return self.notify_some(conversation, range, &users).await;
+            for users in candidates.named().chunks(PAGE) {
+                self.notify_some(conversation, range, users).await?;
+            }
+            everyone = candidates.mention_all();
+        }
+        if kind == ConversationKind::Direct {
+            return Ok(());
         }
         let mut after = None;
         loop {
-            let page = self.app.store.possible_receivers(conversation, after.as_ref(), PAGE).await?;
+            let page =
+                self.app.store.possible_receivers(conversation, everyone, after.as_ref(), PAGE).await?;
             self.notify_some(conversation, range, &page.0).await?;
             after = page.1;
             if after.is_none() {

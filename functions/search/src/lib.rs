@@ -87,7 +87,7 @@ async fn search(
     let ((), found) = tokio::try_join!(app.store.admit_search(&caller.user), found)?;
     let next = found.next.map(|progress| app.cursors.seal(&caller.user, &list, &progress)).transpose()?;
     let shown = |hit: Hit| HitView {
-        message: hit.message.shown_to(&caller.user, &hit.reads),
+        message: hit.message.shown_to(&caller.user, &hit.reads, app.store.links()),
         highlights: hit.highlights.into_iter().map(|range| [range.start, range.end]).collect(),
     };
     Ok(Reply::page(found.hits.into_iter().map(shown).collect(), next))

@@ -9,6 +9,7 @@ use edge::app::App;
 use edge::extract::JsonOrForm;
 use edge::problem::Problem;
 use edge::reply::Reply;
+use edge::sending;
 use store::Sent;
 
 /// The function's routes.
@@ -22,14 +23,17 @@ async fn send(
     caller: Caller,
     JsonOrForm(draft): JsonOrForm<Draft>,
 ) -> Result<Reply<MessageView>, Problem> {
-    match app.store.append_message(&caller, draft).await? {
+    match sending::send(&app.store, &app.files, &caller, draft).await? {
         Sent::New(message, reads, delivery) => {
             app.push.deliver(&app.store, delivery).await;
-            Ok(Reply::created(message.shown_to(&caller.user, &reads), "Message sent."))
+            Ok(Reply::created(message.shown_to(&caller.user, &reads, app.store.links()), "Message sent."))
         }
         Sent::Duplicate(message) => {
             let reads = app.store.read_state(&caller.user, &message).await?;
-            Ok(Reply::ok(message.shown_to(&caller.user, &reads), "The message was already sent."))
+            Ok(Reply::ok(
+                message.shown_to(&caller.user, &reads, app.store.links()),
+                "The message was already sent.",
+            ))
         }
     }
 }

@@ -11,6 +11,7 @@ use domain::user::{ProfileChange, UserView};
 use edge::app::App;
 use edge::extract::{Json, Path, Query};
 use edge::page::Limit;
+use edge::pictures;
 use edge::problem::Problem;
 use edge::reply::Reply;
 use schemars::JsonSchema;
@@ -53,8 +54,21 @@ async fn change_me(
     caller: Caller,
     Json(change): Json<ProfileChange>,
 ) -> Result<Reply<UserView>, Problem> {
+    let upload = change.upload()?;
     app.store.admit_profile_change(&caller.user).await?;
-    let profile = app.store.change_profile(&caller, &change).await?;
+    let (links, owner) = (app.store.links(), pictures::owner(&caller.user));
+    let change = match upload {
+        Some(upload) => {
+            let upload = ("avatar_attachment_id", upload);
+            let picture = pictures::keep(&app.files, links, &caller.user, &owner, upload).await?;
+            change.with_picture(picture)
+        }
+        None => change,
+    };
+    let (profile, replaced) = app.store.change_profile(&caller, &change).await?;
+    if let Some(replaced) = replaced {
+        pictures::remove(&app.files, links, &owner, &replaced).await;
+    }
     Ok(Reply::ok(UserView::own(caller.user, profile), "Profile changed."))
 }
 

@@ -11,6 +11,7 @@ use domain::message::Draft;
 use edge::app::App;
 use edge::extract::from_object;
 use edge::push::EXPIRED;
+use edge::sending;
 use edge::socket::{SocketEvent, accepted, log_fault};
 use observe::meter;
 use schemars::JsonSchema;
@@ -178,7 +179,7 @@ impl<'de> Visitor<'de> for MembersVisitor {
 
 async fn send(app: &App, caller: &Caller, fields: Map<String, Value>) -> Result<Value, Error> {
     let draft = Draft::from_fields(from_object(fields)?)?;
-    let (message, reads) = match app.store.append_message(caller, draft).await? {
+    let (message, reads) = match sending::send(&app.store, &app.files, caller, draft).await? {
         Sent::New(message, reads, delivery) => {
             app.push.deliver(&app.store, delivery).await;
             (message, reads)
@@ -188,5 +189,5 @@ async fn send(app: &App, caller: &Caller, fields: Map<String, Value>) -> Result<
             (message, reads)
         }
     };
-    Ok(json!(message.shown_to(&caller.user, &reads)))
+    Ok(json!(message.shown_to(&caller.user, &reads, app.store.links())))
 }

@@ -10,7 +10,7 @@ use domain::conversation::{Description, Row};
 use domain::error::Error;
 use domain::fields::FromFields;
 use domain::id::{ConversationId, ConversationKind, MessageId, Stamp, UserId};
-use domain::message::Draft;
+use domain::message::{Draft, Edit, Text};
 use domain::name::Name;
 use domain::time::Timestamp;
 use serde_json::json;
@@ -234,7 +234,10 @@ async fn change(
 ) -> Result<(), Error> {
     let me = user(who)?;
     match action {
-        Action::Edit(number, text) => drop(store.edit_message(&me, id_of(sent, *number)?, text).await?),
+        Action::Edit(number, text) => {
+            let text = Text::try_from(text.to_string()).map_err(Error::internal)?;
+            drop(store.edit_message(&me, id_of(sent, *number)?, &Edit::of_text(text)).await?);
+        }
         Action::Delete(number) => drop(store.delete_message(&me, id_of(sent, *number)?).await?),
         Action::Hide(number) => drop(store.hide_message(&me, id_of(sent, *number)?).await?),
         Action::Read => drop(store.mark_read(&me, conversation, Target::Newest, None).await?),

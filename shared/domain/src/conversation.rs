@@ -257,15 +257,18 @@ impl Row {
 
     /// The row after a new message was applied to it.
     #[must_use]
-    pub fn with_message(self, message: &Message, is_mine: bool) -> Self {
-        let stamp = message.id.stamp;
+    pub fn with_message(self, message: &Message, owner: &UserId) -> Self {
+        let (stamp, is_mine) = (message.id.stamp, message.sender == *owner);
         let counts = !is_mine && !message.is_deleted() && !self.counts_as_read(stamp);
+        let mentions = counts && message.mentions(owner);
         let is_kept = self.kept_place.is_some() && !self.is_away(stamp.time());
         let row = Self {
             head: Some(stamp),
             last_id: Some(stamp),
             last_mine: is_mine,
             unread: self.unread + u64::from(counts),
+            mentions: self.mentions + u64::from(mentions),
+            first_mention: self.first_mention.or(Some(stamp).filter(|_| mentions)),
             ..self
         };
         let row = if is_kept { row } else { row.at_place(InboxPlace::active(stamp)) };
@@ -316,8 +319,8 @@ impl Row {
             InboxList::Pinned => InboxPlace::pinned(at.time()),
             InboxList::Archived => InboxPlace::archived(at),
             InboxList::Active => {
-                let last = row.last_id.map(InboxPlace::active);
-                last.or(row.earlier_place.clone()).unwrap_or_else(|| InboxPlace::active(at))
+                let newest = row.last_id.map(InboxPlace::active);
+                newest.or(row.earlier_place.clone()).unwrap_or_else(|| InboxPlace::active(at))
             }
         };
         row.at_place(place)
@@ -404,6 +407,7 @@ impl Row {
 /// A conversation, as the user's inbox shows it.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 #[schemars(rename = "Conversation")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a separate field of the API")]
 pub struct ConversationView {
     conversation_id: ConversationId,
     #[serde(rename = "type")]

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::event::{Event, EventView};
 use crate::id::{SessionId, Stamp, UserId};
+use crate::links::Links;
 use crate::time::Timestamp;
 
 /// Maximum duration of a handshake, in milliseconds (API Gateway's limit for an integration).
@@ -62,12 +63,12 @@ pub struct Delivery {
 impl Delivery {
     /// Converts events to the form that their receivers see. Empty if no receiver has a socket.
     #[must_use]
-    pub fn new(events: Vec<OutgoingEvent>, sockets: Vec<(UserId, Vec<Socket>)>) -> Self {
+    pub fn new(events: Vec<OutgoingEvent>, sockets: Vec<(UserId, Vec<Socket>)>, links: &Links) -> Self {
         if sockets.iter().all(|(_, sockets)| sockets.is_empty()) {
             return Self::default();
         }
         let events = events.into_iter().map(|OutgoingEvent { receiver, id, event }| {
-            let shown = event.shown_to(&receiver, id);
+            let shown = event.shown_to(&receiver, id, links);
             (receiver, shown)
         });
         Self { events: events.collect(), sockets: sockets.into_iter().collect() }

@@ -40,12 +40,18 @@ pub enum Error {
     /// 409: the request conflicts with the current state.
     #[error("{0}")]
     Conflict(&'static str),
+    /// 409: a file that a message is to have was not uploaded.
+    #[error("{0}")]
+    NotUploaded(&'static str),
     /// 410: the events that follow the cursor are no longer kept.
     #[error("The cursor is too old. Get a new cursor, then load the inbox again.")]
     CursorExpired,
     /// 413: the body is larger than 256 KiB.
     #[error("The body is larger than 256 KiB.")]
     TooLarge,
+    /// 413: a file to upload is larger than the limit. Contains the limit in bytes.
+    #[error("The file is too large: at most {0} bytes.")]
+    FileTooLarge(u64),
     /// 415: the call does not accept the content type of the body. Contains the types that it accepts.
     #[error("The content type is not supported: send {0}.")]
     UnsupportedMediaType(&'static str),
@@ -85,9 +91,9 @@ impl Error {
                 StatusCode::FORBIDDEN
             }
             Self::NotFound(_) => StatusCode::NOT_FOUND,
-            Self::AlreadyExists(_) | Self::Conflict(_) => StatusCode::CONFLICT,
+            Self::AlreadyExists(_) | Self::Conflict(_) | Self::NotUploaded(_) => StatusCode::CONFLICT,
             Self::CursorExpired => StatusCode::GONE,
-            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooLarge | Self::FileTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::RateLimited(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
@@ -108,8 +114,9 @@ impl Error {
             Self::NotFound(_) => "not_found",
             Self::AlreadyExists(_) => "already_exists",
             Self::Conflict(_) => "conflict",
+            Self::NotUploaded(_) => "not_uploaded",
             Self::CursorExpired => "cursor_expired",
-            Self::TooLarge => "too_large",
+            Self::TooLarge | Self::FileTooLarge(_) => "too_large",
             Self::UnsupportedMediaType(_) => "unsupported_media_type",
             Self::RateLimited(_) => "rate_limited",
             Self::Internal(_) => "internal",

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::conversation::{ConversationView, Row};
 use crate::id::{ConversationId, MessageId, Stamp, UserId};
+use crate::links::Links;
 use crate::message::{Message, MessageView, ReadState};
 use crate::presence::PresenceView;
 use crate::time::{Timestamp, millis};
@@ -24,14 +25,15 @@ pub enum Event {
         #[serde(rename = "crowd", default, skip_serializing_if = "std::ops::Not::not")]
         uncounted: bool,
     },
-    /// A message was edited, or restored after a deletion.
+    /// A message was edited, pinned, got a reaction, or was restored after a deletion.
     #[serde(rename = "message.updated")]
     MessageUpdated {
         /// The message after the change.
         message: Message,
         /// The read state of the message.
         reads: ReadState,
-        /// If the message was restored: the receiver's unread count, which replaces every earlier one.
+        /// If the message was restored, or mentions the receiver only now or no longer: the receiver's unread counts, which
+        /// replace all earlier ones.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         unread: Option<Unread>,
     },
@@ -139,13 +141,25 @@ pub struct Unread {
     /// The read watermark, after which the count begins.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub read: Option<Stamp>,
+    /// The unread messages that mention the user.
+    #[serde(rename = "mn", default, skip_serializing_if = "is_zero")]
+    pub mentions: u64,
+    /// The oldest of these.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_mention: Option<Stamp>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde requires this signature")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl Unread {
     /// The unread count of a row.
     #[must_use]
     pub fn of(row: &Row) -> Self {
-        Self { count: row.unread, head: row.head, read: row.read }
+        let Row { unread: count, head, read, mentions, first_mention, .. } = *row;
+        Self { count, head, read, mentions, first_mention }
     }
 
     fn shown(self, conversation: &ConversationId) -> UnreadView {
@@ -154,6 +168,8 @@ impl Unread {
             unread_count: self.count,
             counted_to: self.head.map(message),
             last_read_message_id: self.read.map(message),
+            mention_count: self.mentions,
+            first_mention_id: self.first_mention.map(message),
         }
     }
 }
@@ -164,6 +180,9 @@ struct UnreadView {
     unread_count: u64,
     counted_to: Option<MessageId>,
     last_read_message_id: Option<MessageId>,
+    mention_count: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    first_mention_id: Option<MessageId>,
 }
 
 impl Event {
@@ -175,7 +194,7 @@ impl Event {
 
     /// The event as its receiver sees it.
     #[must_use]
-    pub fn shown_to(self, receiver: &UserId, id: Stamp) -> EventView {
+    pub fn shown_to(self, receiver: &UserId, id: Stamp, links: &Links) -> EventView {
         let (kind, conversation, data) = match self {
             Self::MessageCreated { message, uncounted } => {
                 let reads = if uncounted { ReadState::UNCOUNTED } else { ReadState::UNREAD };
@@ -183,12 +202,12 @@ impl Event {
                 (
                     "message.created",
                     conversation,
-                    Data::Message { message: message.shown_to(receiver, &reads) },
+                    Data::Message { message: message.shown_to(receiver, &reads, links) },
                 )
             }
             Self::MessageUpdated { message, reads, unread } => {
                 let conversation = message.id.conversation.clone();
-                let message = message.shown_to(receiver, &reads);
+                let message = message.shown_to(receiver, &reads, links);
                 let data = match unread {
                     Some(unread) => Data::Restored { message, unread: unread.shown(&conversation) },
                     None => Data::Message { message },
@@ -198,7 +217,7 @@ impl Event {
             Self::MessageDeleted { message, reads, only_me, unread } => {
                 let conversation = message.id.conversation.clone();
                 let data = Data::Deleted {
-                    message: message.shown_to(receiver, &reads),
+                    message: message.shown_to(receiver, &reads, links),
                     scope: if only_me { "me" } else { "everyone" },
                     unread: unread.shown(&conversation),
                 };
@@ -213,6 +232,8 @@ impl Event {
                     unread_count: unread.map(|unread| unread.count),
                     counted_to: unread.and_then(|unread| unread.head).map(message_id),
                     marked_unread: unread.map(|_| marked_unread),
+                    mention_count: unread.map(|unread| unread.mentions),
+                    first_mention_id: unread.and_then(|unread| unread.first_mention).map(message_id),
                 };
                 ("message.read", conversation, data)
             }
@@ -324,6 +345,10 @@ enum Data {
         counted_to: Option<MessageId>,
         #[serde(skip_serializing_if = "Option::is_none")]
         marked_unread: Option<bool>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        mention_count: Option<u64>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        first_mention_id: Option<MessageId>,
     },
     #[schemars(title = "Conversation")]
     Conversation {

@@ -396,6 +396,33 @@ impl fmt::Display for MessageId {
     }
 }
 
+/// A file's id: the id of the conversation that it was sent to and a stamp of its own.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "String", into = "String")]
+#[schemars(extend("pattern" = "^[dgr][-0-9A-Z_a-z]{24}[-0-9A-Z_a-z]{8}[R-U][-0-9A-Z_a-z][159DHLPTXaeimquy][-0-9A-Z_a-z]{10}[-FVk]$"))]
+pub struct FileId {
+    /// The conversation whose participants see the file.
+    pub conversation: ConversationId,
+    /// Tells the file from others.
+    pub stamp: Stamp,
+}
+text_form!(FileId);
+
+impl FromStr for FileId {
+    type Err = MalformedId;
+    fn from_str(text: &str) -> Result<Self, MalformedId> {
+        let malformed = |_| MalformedId("not a file's id");
+        let MessageId { conversation, stamp } = text.parse().map_err(malformed)?;
+        Ok(Self { conversation, stamp })
+    }
+}
+
+impl fmt::Display for FileId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.conversation, self.stamp)
+    }
+}
+
 /// The clock of a process. Invariant: nothing else reads the time or makes stamps, so that tests can control both.
 #[derive(Debug, Clone, Default)]
 pub struct Clock {

@@ -5,8 +5,10 @@
 
 pub mod account;
 pub mod address;
+pub mod attachment;
 pub mod caller;
 pub mod conversation;
+pub mod custom;
 pub mod delivery;
 pub mod error;
 pub mod event;
@@ -14,12 +16,14 @@ pub mod fields;
 pub mod id;
 pub mod invisible;
 pub mod limits;
+pub mod links;
 pub mod message;
 pub mod name;
 pub mod notification;
 pub mod page_size;
 pub mod people;
 pub mod presence;
+pub mod reactions;
 pub mod session;
 pub mod settings;
 pub mod text;

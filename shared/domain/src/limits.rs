@@ -61,6 +61,11 @@ pub const PROFILE_CHANGES: RateLimit = RateLimit::new("full_at", 10_000, 20);
 /// Refreshes of the token pair, per session: one per ten seconds.
 pub const REFRESHES: RateLimit = RateLimit::new("refreshes_full_at", 10_000, 10);
 
+/// Uploads, per user: one per 86 seconds, about 1,000 a day.
+pub const UPLOADS: RateLimit = RateLimit::new("files_full_at", 86_000, 1_000);
+/// The size of uploads, per user, in tokens of 1 MiB: one per 16 seconds, about 5 GiB a day. See [`upload_size`].
+pub const UPLOAD_SIZE: RateLimit = RateLimit::new("bytes_full_at", 16_000, 5_120);
+
 /// The tokens for messages and for typing signals of a user who joins a conversation. So leaving and joining again does
 /// not give more of them than staying.
 pub const TOKENS_OF_NEWCOMERS: i64 = 5;
@@ -75,6 +80,12 @@ pub const fn writes(participants: u64) -> RateLimit {
 #[must_use]
 pub const fn changes(participants: u64) -> RateLimit {
     CHANGES.costing(1 + participants / 50)
+}
+
+/// The limit of the size of an upload: one token for each MiB that it begins.
+#[must_use]
+pub const fn upload_size(bytes: u64) -> RateLimit {
+    UPLOAD_SIZE.costing(bytes.div_ceil(1024 * 1024))
 }
 
 /// The limit of a new conversation: one token, and one more for every 50 participants.

@@ -4,11 +4,15 @@ use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use crate::attachment::{Attachment, AttachmentFields, AttachmentView, FileKind, MAX_ATTACHMENTS};
+use crate::custom::{self, Custom};
 use crate::error::Error;
-use crate::fields::FromFields;
-use crate::id::{ConversationId, MessageId, Stamp, UserId};
+use crate::fields::{FromFields, present};
+use crate::id::{ConversationId, FileId, MessageId, Stamp, UserId};
 use crate::invisible::{bidi_class, blank_class, modifier_class, shows_something};
+use crate::links::Links;
 use crate::name::{WEB_URL, is_web_url};
+use crate::reactions::{self, Emoji, Reaction, ReactionView};
 use crate::time::Timestamp;
 
 /// Maximum length of a message's text, in characters (Unicode scalar values).
@@ -17,6 +21,8 @@ const MAX_TEXT: usize = 10_000;
 const MAX_URL: usize = 2_048;
 /// Maximum length of an attachment's type, in characters.
 const MAX_ATTACHMENT_TYPE: usize = 100;
+/// The most users that a message mentions by their ids.
+const MAX_MENTIONS: usize = 50;
 /// Maximum length of a client id, in characters.
 const MAX_CLIENT_ID: usize = 64;
 /// Length of the preview in an inbox row, in characters.
@@ -80,15 +86,29 @@ pub enum Destination {
     Conversation(ConversationId),
 }
 
+impl Destination {
+    /// The conversation in which a message of `sender` arrives.
+    #[must_use]
+    pub fn conversation(&self, sender: &UserId) -> ConversationId {
+        match self {
+            Self::User(peer) => ConversationId::direct(sender, peer),
+            Self::Conversation(id) => id.clone(),
+        }
+    }
+}
+
 /// The content of a message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Content {
-    /// The text. It is empty if the message has only an attachment, or was deleted.
+    /// The text. It is empty if the message has only attachments, or was deleted.
     pub text: String,
-    /// The URL of the attachment: absolute http(s).
+    /// The files, which were uploaded before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attachments: Vec<Attachment>,
+    /// The URL of an attachment elsewhere: absolute http(s).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attachment_url: Option<String>,
-    /// The type of the attachment, as the client named it.
+    /// The type of the attachment elsewhere, as the client named it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attachment_type: Option<String>,
     /// The message of the same conversation that this one replies to.
@@ -97,6 +117,18 @@ pub struct Content {
     /// The sender's idempotency key for the message.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_message_id: Option<String>,
+    /// The users whom it mentions.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mentions: Vec<UserId>,
+    /// Whether it mentions every participant.
+    #[serde(rename = "all", default, skip_serializing_if = "std::ops::Not::not")]
+    pub mention_all: bool,
+    /// Whether it was forwarded.
+    #[serde(rename = "fwd", default, skip_serializing_if = "std::ops::Not::not")]
+    pub forwarded: bool,
+    /// What the application attaches.
+    #[serde(default, with = "custom::text", skip_serializing_if = "Option::is_none")]
+    pub custom: Option<Custom>,
 }
 
 /// A valid message that is not sent yet: the validated fields of `POST /api/messages/send`.
@@ -104,9 +136,13 @@ pub struct Content {
 pub struct Draft {
     /// The destination.
     pub destination: Destination,
-    /// The content, in which [`Draft::content_in`] fills in `reply_to`.
+    /// The content, in which [`Draft::content_in`] fills in `reply_to` and the attachments.
     content: Content,
     reply_to: Option<MessageId>,
+    /// The uploads that become the attachments.
+    pub uploads: Vec<AttachmentFields>,
+    /// The message whose text and attachments it takes over.
+    pub forward: Option<MessageId>,
 }
 
 /// A message to send.
@@ -127,11 +163,23 @@ pub struct DraftFields {
     /// The type of the attachment, in any form. Allowed only with an `attachment_url`.
     #[schemars(length(min = 1, max = MAX_ATTACHMENT_TYPE))]
     attachment_type: Option<String>,
+    /// The uploaded files, up to 10. Only in JSON.
+    #[schemars(length(max = MAX_ATTACHMENTS))]
+    attachments: Option<Vec<AttachmentFields>>,
     /// The message of the same conversation that this one replies to.
     reply_to: Option<MessageId>,
     /// An idempotency key. A send with the same key to the same conversation within 24 hours returns the first message.
     #[schemars(length(min = 1, max = MAX_CLIENT_ID))]
     client_message_id: Option<String>,
+    /// The users whom the message mentions: participants, up to 50. Only in JSON.
+    #[schemars(length(max = MAX_MENTIONS))]
+    mentions: Option<Vec<UserId>>,
+    /// Whether the message mentions every participant. In conversations of more than 24, admins only. Only in JSON.
+    mention_all: Option<bool>,
+    /// A message whose text and attachments are sent instead of others. Only in JSON.
+    forward: Option<MessageId>,
+    /// Data of the application. Only in JSON.
+    custom: Option<Custom>,
 }
 
 /// Adds the rules that concern several fields to the schema.
@@ -139,6 +187,8 @@ fn add_rules_across_fields(schema: &mut Schema) {
     let present =
         |name: &str| json!({"properties": {name: {"type": "string", "minLength": 1}}, "required": [name]});
     let shown = json!({"properties": {"message_text": {"type": "string", "pattern": SHOWN}}, "required": ["message_text"]});
+    let uploaded =
+        json!({"properties": {"attachments": {"type": "array", "minItems": 1}}, "required": ["attachments"]});
     // An empty field of a form counts as absent.
     let absent = |name: &str| json!({"properties": {name: {"enum": [null, ""]}}});
     schema.insert(
@@ -148,7 +198,7 @@ fn add_rules_across_fields(schema: &mut Schema) {
                 {"allOf": [present("recipient_id"), absent("conversation_id")]},
                 {"allOf": [present("conversation_id"), absent("recipient_id")]},
             ]},
-            {"anyOf": [shown, present("attachment_url")]},
+            {"anyOf": [shown, present("attachment_url"), uploaded, present("forward")]},
             {"anyOf": [present("attachment_url"), absent("attachment_type")]},
         ]),
     );
@@ -179,21 +229,57 @@ impl FromFields for Draft {
         let text = fields.message_text.unwrap_or_default();
         let content = Content {
             text,
+            attachments: Vec::new(),
             attachment_url: fields.attachment_url,
             attachment_type: fields.attachment_type,
             reply_to: None,
             client_message_id: fields.client_message_id,
+            mentions: each_once(fields.mentions.unwrap_or_default())?,
+            mention_all: fields.mention_all.unwrap_or(false),
+            forwarded: fields.forward.is_some(),
+            custom: fields.custom,
         };
-        content.validate()?;
-        Ok(Self { destination, content, reply_to: fields.reply_to })
+        let uploads = fields.attachments.unwrap_or_default();
+        let has_own = !content.text.is_empty() || content.attachment_url.is_some() || !uploads.is_empty();
+        if fields.forward.is_some() && has_own {
+            return invalid("forward", "A forwarded message has no text and no attachments of its own.");
+        }
+        content.validate(!uploads.is_empty() || fields.forward.is_some())?;
+        validate_uploads(&uploads)?;
+        Ok(Self { destination, content, reply_to: fields.reply_to, uploads, forward: fields.forward })
     }
 }
 
+/// Returns the mentioned users without repetitions.
+fn each_once(mut mentions: Vec<UserId>) -> Result<Vec<UserId>, Error> {
+    mentions.sort_unstable();
+    mentions.dedup();
+    if mentions.len() > MAX_MENTIONS {
+        return Err(Error::field("mentions", "A message mentions at most 50 users."));
+    }
+    Ok(mentions)
+}
+
+/// Checks what a client says of the uploads of a message.
+fn validate_uploads(uploads: &[AttachmentFields]) -> Result<(), Error> {
+    if uploads.len() > MAX_ATTACHMENTS {
+        return Err(Error::field("attachments", "A message has at most 10 attachments."));
+    }
+    let is_repeated = |(index, upload): (usize, &AttachmentFields)| {
+        uploads[..index].iter().any(|earlier| earlier.attachment_id == upload.attachment_id)
+    };
+    if uploads.iter().enumerate().any(is_repeated) {
+        return Err(Error::field("attachments", "An upload is there twice."));
+    }
+    uploads.iter().try_for_each(AttachmentFields::validate)
+}
+
 impl Content {
-    fn validate(&self) -> Result<(), Error> {
+    /// Checks the content. `has_files` tells whether the message has or will have attachments.
+    fn validate(&self, has_files: bool) -> Result<(), Error> {
         let invalid = |field, message| Err(Error::field(field, message));
         let length = |text: &String| text.chars().count();
-        if self.attachment_url.is_none() && !shows_something(&self.text) {
+        if self.attachment_url.is_none() && !has_files && !shows_something(&self.text) {
             return invalid("message_text", "The text is missing or shows nothing.");
         }
         if length(&self.text) > MAX_TEXT {
@@ -221,6 +307,26 @@ impl Content {
 }
 
 impl Draft {
+    /// The idempotency key, if the client has chosen one.
+    #[must_use]
+    pub fn client_id(&self) -> Option<&str> {
+        self.content.client_message_id.as_deref()
+    }
+
+    /// The draft with its files, which replace the uploads.
+    #[must_use]
+    pub fn with_attachments(self, attachments: Vec<Attachment>) -> Self {
+        Self { content: Content { attachments, ..self.content }, uploads: Vec::new(), ..self }
+    }
+
+    /// The draft with the text and the link of the message that it forwards, and with these copies of its files.
+    #[must_use]
+    pub fn forwarding(self, message: &Message, attachments: Vec<Attachment>) -> Self {
+        let Content { text, attachment_url, attachment_type, .. } = message.content.clone();
+        let content = Content { text, attachments, attachment_url, attachment_type, ..self.content };
+        Self { content, forward: None, ..self }
+    }
+
     /// Returns the content, once the conversation is known.
     ///
     /// # Errors
@@ -255,6 +361,18 @@ pub enum MessageKind {
     File,
     /// It was deleted for everyone.
     Deleted,
+}
+
+impl From<FileKind> for MessageKind {
+    fn from(kind: FileKind) -> Self {
+        match kind {
+            FileKind::Image => Self::Image,
+            FileKind::Video => Self::Video,
+            FileKind::Audio => Self::Audio,
+            FileKind::Voice => Self::Voice,
+            FileKind::File => Self::File,
+        }
+    }
 }
 
 impl MessageKind {
@@ -304,6 +422,12 @@ pub struct Message {
     /// When it was deleted for everyone, in milliseconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deleted_at: Option<i64>,
+    /// The reactions, in the order in which each emoji first came.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reactions: Vec<Reaction>,
+    /// When it was pinned, in milliseconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pinned_at: Option<i64>,
 }
 
 /// The read state of a message, as the API shows it.
@@ -331,23 +455,46 @@ impl ReadState {
     }
 }
 
+/// The ids of all files of some attachments, previews included.
+pub fn files_of(conversation: &ConversationId, attachments: &[Attachment]) -> impl Iterator<Item = FileId> {
+    let id = |stamp| FileId { conversation: conversation.clone(), stamp };
+    attachments.iter().flat_map(Attachment::files).map(id)
+}
+
 impl Message {
-    /// The first characters of the text, for inbox rows. Without a text, the name of the attachment.
+    /// The first characters of the text, for inbox rows. Without a text, those of the first attachment's name.
     #[must_use]
     pub fn preview(&self) -> String {
-        let link = || self.content.attachment_url.as_deref().map(name_of_link).unwrap_or_default();
-        let text = if shows_something(&self.content.text) { self.content.text.clone() } else { link() };
+        let Content { text, attachments, attachment_url: link, .. } = &self.content;
+        let text = match attachments.first() {
+            _ if shows_something(text) => text.clone(),
+            Some(first) => first.name.as_str().to_owned(),
+            None => link.as_deref().map(name_of_link).unwrap_or_default(),
+        };
         text.chars().take(PREVIEW).collect()
     }
 
     /// The kind of the message.
     #[must_use]
     pub fn kind(&self) -> MessageKind {
-        if self.is_deleted() {
-            return MessageKind::Deleted;
+        let Content { attachments, attachment_url: link, attachment_type: described, .. } = &self.content;
+        match attachments.first() {
+            _ if self.is_deleted() => MessageKind::Deleted,
+            Some(first) => first.kind.into(),
+            None if link.is_some() => MessageKind::of_type(described.as_deref().unwrap_or_default()),
+            None => MessageKind::Text,
         }
-        let described = self.content.attachment_type.as_deref().unwrap_or_default();
-        self.content.attachment_url.as_ref().map_or(MessageKind::Text, |_| MessageKind::of_type(described))
+    }
+
+    /// Whether it has a file, here or elsewhere.
+    #[must_use]
+    pub fn has_attachment(&self) -> bool {
+        !self.content.attachments.is_empty() || self.content.attachment_url.is_some()
+    }
+
+    /// The ids of all its files, previews included.
+    pub fn files(&self) -> impl Iterator<Item = FileId> {
+        files_of(&self.id.conversation, &self.content.attachments)
     }
 
     /// Whether it was deleted for everyone.
@@ -362,26 +509,62 @@ impl Message {
         self.recipient.as_ref().map(|recipient| if recipient == user { &self.sender } else { recipient })
     }
 
-    /// The message with a new text.
+    /// Whether it mentions a participant, who is not its sender.
+    #[must_use]
+    pub fn mentions(&self, user: &UserId) -> bool {
+        let Content { mentions, mention_all, .. } = &self.content;
+        *user != self.sender && !self.is_deleted() && (*mention_all || mentions.contains(user))
+    }
+
+    /// The message after a change. Fields that the edit does not name stay.
     ///
     /// # Errors
     /// `Invalid` if the text is too long, or shows nothing and there is no attachment.
-    pub fn edited(&self, text: String, now: Timestamp) -> Result<Self, Error> {
-        let content = Content { text, ..self.content.clone() };
-        content.validate()?;
+    pub fn edited(&self, edit: &Edit, now: Timestamp) -> Result<Self, Error> {
+        let before = self.content.clone();
+        let content = Content {
+            text: edit.message_text.clone().map_or(before.text, String::from),
+            mentions: edit.mentions.clone().map_or(Ok(before.mentions), each_once)?,
+            mention_all: edit.mention_all.unwrap_or(before.mention_all),
+            custom: edit.custom.clone().unwrap_or(before.custom),
+            ..self.content.clone()
+        };
+        content.validate(!content.attachments.is_empty())?;
         Ok(Self { content, version: self.version + 1, edited_at: Some(now.millis()), ..self.clone() })
     }
 
-    /// The message after a deletion for everyone: without text and attachment.
+    /// The message after a user has added or removed a reaction; `None` if nothing changes.
+    ///
+    /// # Errors
+    /// `Conflict` if it has 20 different reactions already.
+    pub fn with_reaction(&self, user: &UserId, emoji: &Emoji, add: bool) -> Result<Option<Self>, Error> {
+        let reactions = reactions::changed(&self.reactions, user, emoji, add).map_err(Error::Conflict)?;
+        Ok(reactions.map(|reactions| Self { reactions, version: self.version + 1, ..self.clone() }))
+    }
+
+    /// The message after it was pinned or unpinned; `None` if nothing changes.
+    #[must_use]
+    pub fn with_pin(&self, pinned_at: Option<Timestamp>) -> Option<Self> {
+        let changes = self.pinned_at.is_some() != pinned_at.is_some();
+        let pinned_at = pinned_at.map(Timestamp::millis);
+        changes.then(|| Self { pinned_at, version: self.version + 1, ..self.clone() })
+    }
+
+    /// The message after a deletion for everyone: without text, attachments, mentions, reactions and pin.
     #[must_use]
     pub fn deleted(&self, now: Timestamp) -> Self {
         let content = Content {
             text: String::new(),
+            attachments: Vec::new(),
             attachment_url: None,
             attachment_type: None,
+            mentions: Vec::new(),
+            mention_all: false,
+            custom: None,
             ..self.content.clone()
         };
-        Self { content, version: self.version + 1, deleted_at: Some(now.millis()), ..self.clone() }
+        let (reactions, pinned_at, deleted_at) = (Vec::new(), None, Some(now.millis()));
+        Self { content, version: self.version + 1, reactions, pinned_at, deleted_at, ..self.clone() }
     }
 
     /// The message with the content that it had before its deletion.
@@ -390,12 +573,23 @@ impl Message {
         Self { content, version: self.version + 1, deleted_at: None, ..self.clone() }
     }
 
-    /// The message as a participant sees it.
+    /// The message as a participant sees it. For clients that know only links, the first attachment is one.
     #[must_use]
-    pub fn shown_to(&self, viewer: &UserId, reads: &ReadState) -> MessageView {
-        let Content { text, attachment_url, attachment_type, reply_to, client_message_id } =
-            self.content.clone();
+    pub fn shown_to(&self, viewer: &UserId, reads: &ReadState, links: &Links) -> MessageView {
+        let Content {
+            text, attachments, attachment_url, attachment_type, reply_to, client_message_id, ..
+        } = self.content.clone();
+        let Content { mentions, mention_all, forwarded, custom, .. } = self.content.clone();
         let conversation = &self.id.conversation;
+        let id = |stamp| FileId { conversation: conversation.clone(), stamp };
+        let attachments: Vec<AttachmentView> =
+            attachments.iter().map(|attachment| attachment.shown(id(attachment.file), links)).collect();
+        let (attachment_url, attachment_type) = match attachments.first() {
+            Some(first) if attachment_url.is_none() => {
+                (Some(first.url.clone()), Some(first.content_type.clone()))
+            }
+            _ => (attachment_url, attachment_type),
+        };
         MessageView {
             id: self.id.clone(),
             conversation_id: conversation.clone(),
@@ -404,6 +598,7 @@ impl Message {
             message_text: text,
             attachment_url,
             attachment_type,
+            attachments,
             reply_to: reply_to.map(|stamp| MessageId { conversation: conversation.clone(), stamp }),
             client_message_id: client_message_id.filter(|_| *viewer == self.sender),
             sent_at: self.id.stamp.time(),
@@ -415,6 +610,12 @@ impl Message {
             read_at: reads.at.map(Timestamp::from_millis),
             read_count: reads.count,
             version: self.version,
+            reactions: self.reactions.iter().map(|reaction| reaction.shown_to(viewer, &[])).collect(),
+            mentions,
+            mention_all,
+            is_forwarded: forwarded,
+            pinned_at: self.pinned_at.map(Timestamp::from_millis),
+            custom,
         }
     }
 }
@@ -429,6 +630,7 @@ fn name_of_link(url: &str) -> String {
 /// A message, as a participant sees it.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 #[schemars(rename = "Message")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a separate field of the API")]
 pub struct MessageView {
     id: MessageId,
     conversation_id: ConversationId,
@@ -437,6 +639,7 @@ pub struct MessageView {
     message_text: String,
     attachment_url: Option<String>,
     attachment_type: Option<String>,
+    attachments: Vec<AttachmentView>,
     reply_to: Option<MessageId>,
     client_message_id: Option<String>,
     sent_at: Timestamp,
@@ -448,6 +651,63 @@ pub struct MessageView {
     read_at: Option<Timestamp>,
     read_count: Option<u32>,
     version: u32,
+    reactions: Vec<ReactionView>,
+    /// The users whom it mentions.
+    mentions: Vec<UserId>,
+    /// Whether it mentions every participant.
+    mention_all: bool,
+    is_forwarded: bool,
+    /// When it was pinned, if it is.
+    pinned_at: Option<Timestamp>,
+    /// Data of the application, as it came.
+    custom: Option<Custom>,
+}
+
+/// A change of a message. Missing fields stay as they are.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "MessageEdit", extend("minProperties" = 1))]
+pub struct Edit {
+    /// The new text.
+    #[serde(default, deserialize_with = "present")]
+    #[schemars(with = "Text")]
+    message_text: Option<Text>,
+    /// The users whom the message mentions from now on: participants, up to 50.
+    #[serde(default, deserialize_with = "present")]
+    #[schemars(with = "Vec<UserId>", length(max = MAX_MENTIONS))]
+    mentions: Option<Vec<UserId>>,
+    /// Whether it mentions every participant.
+    #[serde(default, deserialize_with = "present")]
+    #[schemars(with = "bool")]
+    mention_all: Option<bool>,
+    /// The new data of the application. Null removes it.
+    #[serde(default, deserialize_with = "present")]
+    #[schemars(with = "Option<Custom>")]
+    #[expect(clippy::option_option, reason = "missing, null, or an object")]
+    custom: Option<Option<Custom>>,
+}
+
+impl Edit {
+    /// An edit of the text alone.
+    #[must_use]
+    pub fn of_text(text: Text) -> Self {
+        Self { message_text: Some(text), ..Self::default() }
+    }
+
+    /// Refuses an edit of nothing.
+    ///
+    /// # Errors
+    /// `Invalid`.
+    pub fn validate(&self) -> Result<(), Error> {
+        let Self { message_text, mentions, mention_all, custom } = self;
+        if message_text.is_none() && mentions.is_none() && mention_all.is_none() && custom.is_none() {
+            return Err(Error::field(
+                "message_text",
+                "Send a message_text, mentions, mention_all or custom.",
+            ));
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]

@@ -22,12 +22,6 @@ const MAX_TEXT: usize = 240;
 /// Milliseconds for which a user who says that they are active gets no notifications.
 pub const ACTIVE: i64 = 60_000;
 
-/// Whether a message mentions a user.
-#[must_use]
-pub fn mentions(_message: &Message, _user: &UserId) -> bool {
-    false
-}
-
 /// Whether a message leads to a notification of a user, by their row of its conversation: somebody else sent it, it is
 /// unread and not deleted, the user may see it and has not hidden it, there is no block, the conversation is not muted,
 /// and its level includes the message.
@@ -38,7 +32,7 @@ pub fn leads_to(message: &Message, is_hidden: bool, user: &UserId, row: &Row, no
     let stamp = message.id.stamp;
     let is_included = match row.notify_level(message.id.conversation.kind()) {
         NotifyLevel::All => true,
-        NotifyLevel::Mentions => mentions(message, user),
+        NotifyLevel::Mentions => message.mentions(user),
         NotifyLevel::None => false,
     };
     message.sender != *user
@@ -114,7 +108,7 @@ impl Notification {
             let name = row.name.as_ref().map_or_else(|| conversation.to_string(), ToString::to_string);
             (name, format!("{}: {}", cut(sender, MAX_NAME), said(message)))
         };
-        let is_urgent = is_direct || mentions(message, user);
+        let is_urgent = is_direct || message.mentions(user);
         Self {
             web_push: 8030,
             notification: Shown {
@@ -195,7 +189,7 @@ pub fn name_of_peer(row: &Row, peer: &UserId) -> String {
     }
 }
 
-/// What a message says: its text or, without one, its kind.
+/// What a message says: its text. Without one, what it shows: the kind of a recording, else the name of the file.
 fn said(message: &Message) -> String {
     if shows_something(&message.content.text) {
         return cut(&message.content.text, MAX_TEXT);
@@ -203,8 +197,11 @@ fn said(message: &Message) -> String {
     let kind = match message.kind() {
         MessageKind::Image => "Photo",
         MessageKind::Video => "Video",
-        MessageKind::Audio => "Audio",
         MessageKind::Voice => "Voice message",
+        MessageKind::Audio | MessageKind::File if shows_something(&message.preview()) => {
+            return message.preview();
+        }
+        MessageKind::Audio => "Audio",
         MessageKind::File => "File",
         MessageKind::Text | MessageKind::Deleted => "New message",
     };

@@ -208,7 +208,6 @@ pub struct SettingsChange {
     /// Until when the conversation is muted; null ends it.
     #[serde(default, deserialize_with = "present")]
     #[schemars(with = "Option<Mute>")]
-    #[expect(clippy::option_option, reason = "missing, null, or a time")]
     pub muted_until: Option<Option<Mute>>,
     /// The messages that lead to notifications.
     #[serde(default, deserialize_with = "present")]

@@ -4,7 +4,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::account::{EmailAddress, Username};
+use crate::attachment::MAX_UPLOAD_ID;
 use crate::caller::Caller;
+use crate::error::Error;
 use crate::fields::present;
 use crate::id::{ConversationId, UserId};
 use crate::name::{Name, Picture, stored_option};
@@ -106,6 +108,29 @@ pub struct ProfileChange {
     #[schemars(with = "Option<Picture>")]
     #[expect(clippy::option_option, reason = "missing, null, or a picture")]
     avatar_url: Option<Option<Picture>>,
+    /// The `attachment_id` of an upload with the purpose `picture`, which becomes the picture. Not with an `avatar_url`.
+    #[serde(default, deserialize_with = "present")]
+    #[schemars(with = "String", length(min = 1, max = MAX_UPLOAD_ID))]
+    avatar_attachment_id: Option<String>,
+}
+
+impl ProfileChange {
+    /// The upload that becomes the picture.
+    ///
+    /// # Errors
+    /// `Invalid` if the change has a URL as well.
+    pub fn upload(&self) -> Result<Option<&str>, Error> {
+        if self.avatar_url.is_some() && self.avatar_attachment_id.is_some() {
+            return Err(Error::field("avatar_attachment_id", "Send this or avatar_url, not both."));
+        }
+        Ok(self.avatar_attachment_id.as_deref())
+    }
+
+    /// The change with this picture.
+    #[must_use]
+    pub fn with_picture(self, picture: Picture) -> Self {
+        Self { avatar_url: Some(Some(picture)), ..self }
+    }
 }
 
 /// A user's profile, as the API shows it.

@@ -96,7 +96,7 @@ impl PushHosts {
 #[schemars(rename = "PushSubscription")]
 pub struct SubscriptionFields {
     /// The URL of the push service: `https`, of a service that this server allows.
-    #[schemars(length(max = MAX_ENDPOINT), extend("format" = "uri"))]
+    #[schemars(length(max = MAX_ENDPOINT), extend("format" = "uri", "pattern" = "^[Hh][Tt][Tt][Pp][Ss]?://[^#]+$"))]
     endpoint: String,
     keys: SubscriptionKeys,
 }
@@ -105,9 +105,11 @@ pub struct SubscriptionFields {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SubscriptionKeys {
-    /// The browser's public key: a point of P-256, 65 bytes.
+    /// The browser's public key: an uncompressed point of P-256, 65 bytes.
+    #[schemars(extend("pattern" = "^B[A-P][-0-9A-Za-z_]{84}[AEIMQUYcgkosw048]=?$"))]
     p256dh: String,
     /// The browser's authentication secret, 16 bytes.
+    #[schemars(extend("pattern" = "^[-0-9A-Za-z_]{21}[AQgw](==)?$"))]
     auth: String,
 }
 
@@ -145,7 +147,7 @@ impl Subscription {
             let message = "An endpoint is an https URL of a push service that this server allows.";
             return Err(Error::field("endpoint", message));
         }
-        let (p256dh, auth) = (p256dh.trim_end_matches('=').to_owned(), auth.trim_end_matches('=').to_owned());
+        let (p256dh, auth) = (without(&p256dh, "="), without(&auth, "=="));
         let subscription = Self { endpoint, p256dh, auth, session, created_at: now };
         let Some(point) = subscription.point() else {
             return Err(Error::field("keys.p256dh", "p256dh is a point of P-256 in base64url, 65 bytes."));
@@ -177,6 +179,11 @@ impl Subscription {
     pub fn secret(&self) -> Option<[u8; AUTH]> {
         URL_SAFE_NO_PAD.decode(&self.auth).ok()?.try_into().ok()
     }
+}
+
+/// A text without its padding.
+fn without(text: &str, padding: &str) -> String {
+    text.strip_suffix(padding).unwrap_or(text).to_owned()
 }
 
 /// A subscription, as its owner sees it.

@@ -7,9 +7,12 @@ use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region, SharedCrede
 use aws_smithy_http_client::Builder as HttpClient;
 use aws_smithy_http_client::tls::Provider;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use aws_smithy_runtime_api::client::http::SharedHttpConnector;
 use aws_types::SdkConfig;
 use domain::error::{Error, Source};
 use domain::id::Clock;
+use domain::links::Links;
+use domain::name::is_web_url;
 use domain::session::Session;
 use domain::user::Profile;
 use domain::web_push::PushHosts;
@@ -18,6 +21,8 @@ use observe::metrics::Observer;
 use store::Store;
 
 use crate::auth::{MIN_SECRET, Signer, Verifier};
+use crate::bucket::{Bucket, BucketSettings};
+use crate::files::Files;
 use crate::jwks::JwksUrl;
 use crate::page::CursorKey;
 use crate::push::Push;
@@ -36,6 +41,8 @@ pub struct App {
     pub push: Push,
     /// Sends notifications to browsers; `None` without a key pair.
     pub web_push: Option<Arc<WebPush>>,
+    /// The files of messages, and pictures.
+    pub files: Files,
     /// Verifies the bearer tokens of callers.
     pub verifier: Arc<Verifier>,
     /// Signs the access tokens of users who registered here; `None` without an HS256 secret.
@@ -80,6 +87,12 @@ pub struct Settings {
     pub vapid_subject: String,
     /// `TIDINGS_PUSH_HOSTS`: the hosts of the push services that may be called.
     pub push_hosts: PushHosts,
+    /// Where files are kept. `None` without `TIDINGS_BUCKET`, or with `TIDINGS_ATTACHMENTS=off`: attachments are off.
+    pub bucket: Option<BucketSettings>,
+    /// `TIDINGS_MAX_ATTACHMENT_BYTES`: the maximum size of a file, in bytes; 100 MiB by default.
+    pub max_attachment_bytes: u64,
+    /// `TIDINGS_PUBLIC_URL`: the URL below which clients reach the API, for links to files.
+    pub public_url: String,
     /// Whether rate limits apply: yes, unless `TIDINGS_RATE_LIMITS=off`.
     pub limited: bool,
     /// Whether users may register: yes, unless `TIDINGS_REGISTRATION=off`.
@@ -121,6 +134,9 @@ impl Settings {
                 Some(hosts) => hosts.parse().map_err(|error| format!("TIDINGS_PUSH_HOSTS: {error}"))?,
                 None => PushHosts::default(),
             },
+            bucket: None,
+            max_attachment_bytes: max_attachment_bytes()?,
+            public_url: public_url()?,
             limited: variable("TIDINGS_RATE_LIMITS").as_deref() != Some("off"),
             registration: variable("TIDINGS_REGISTRATION").as_deref() != Some("off"),
             directory: variable("TIDINGS_DIRECTORY").as_deref() != Some("off"),
@@ -156,6 +172,43 @@ impl Settings {
     }
 }
 
+/// The maximum size of a file by default: 100 MiB.
+const MAX_ATTACHMENT_BYTES: u64 = 100 * 1024 * 1024;
+/// The largest maximum: S3 copies no larger object in one call (5 GB).
+const MAX_COPIED_BYTES: u64 = 5_000_000_000;
+
+fn max_attachment_bytes() -> Result<u64, Source> {
+    let Some(text) = variable("TIDINGS_MAX_ATTACHMENT_BYTES") else { return Ok(MAX_ATTACHMENT_BYTES) };
+    let number = text.parse().ok().filter(|bytes| (1..=MAX_COPIED_BYTES).contains(bytes));
+    number.ok_or_else(|| "TIDINGS_MAX_ATTACHMENT_BYTES: not a number from 1 to 5000000000".into())
+}
+
+/// The public URL; empty if it is not set. It leaves room for a picture's address of 500 bytes.
+fn public_url() -> Result<String, Source> {
+    let url = variable("TIDINGS_PUBLIC_URL").unwrap_or_default();
+    let is_valid = url.is_empty() || (is_web_url(&url, 400) && !url.contains(['?', '#']));
+    if is_valid {
+        Ok(url)
+    } else {
+        Err("TIDINGS_PUBLIC_URL is not an http(s) URL of at most 400 bytes".into())
+    }
+}
+
+/// Whether attachments are on: yes, unless `TIDINGS_ATTACHMENTS=off`.
+#[must_use]
+pub fn attachments_are_on() -> bool {
+    variable("TIDINGS_ATTACHMENTS").as_deref() != Some("off")
+}
+
+/// The bucket that the environment names, with some credentials; `None` if it names none, or attachments are off.
+#[must_use]
+pub fn bucket_from_env(credentials: Credentials, region: &str) -> Option<BucketSettings> {
+    let name = variable("TIDINGS_BUCKET").filter(|_| attachments_are_on())?;
+    let endpoint = variable("AWS_ENDPOINT_URL_S3");
+    let files_url = variable("TIDINGS_FILES_URL");
+    Some(BucketSettings { name, endpoint, files_url, region: region.to_owned(), credentials })
+}
+
 /// Parses a list of addresses and networks, such as `10.0.0.0/8, 192.0.2.1`.
 fn networks(list: &str) -> Result<Vec<IpNet>, Source> {
     let network = |text: &str| match text.parse::<IpAddr>() {
@@ -168,11 +221,13 @@ fn networks(list: &str) -> Result<Vec<IpNet>, Source> {
 }
 
 impl App {
-    /// An app from a DynamoDB configuration and, if there are sockets, one for the API that pushes to them.
+    /// An app from a DynamoDB configuration and, if there are sockets, one for the API that pushes to them. `http` makes
+    /// the calls to the bucket of files; without it, a client of its own.
     #[must_use]
     pub fn new(
         config: aws_sdk_dynamodb::config::Builder,
         pushes: Option<aws_sdk_apigatewaymanagement::config::Builder>,
+        http: Option<SharedHttpConnector>,
         settings: Settings,
         clock: Clock,
     ) -> Self {
@@ -185,16 +240,21 @@ impl App {
         });
         // `Settings::from_env` has refused a key that cannot be used.
         let web_push = settings.web_push().ok().flatten().map(Arc::new);
-        let store = Store::new(config, settings.table, clock, pushes.is_some());
+        let links = Links::new(&settings.public_url, &secrets, clock.clone());
+        let cursors = Arc::new(CursorKey::derive(&secrets));
+        let bucket = settings.bucket.map(|bucket| Bucket::new(bucket, http));
+        let files = Files::new(bucket, settings.max_attachment_bytes, cursors.clone(), clock.clone());
+        let store = Store::new(config, settings.table, clock, links, pushes.is_some());
         Self {
             store: store.limited(settings.limited),
             push: Push::new(pushes),
             web_push,
+            files,
             verifier: Arc::new(verifier),
             registration: settings.registration && signer.is_some(),
             signer,
             directory: settings.directory,
-            cursors: Arc::new(CursorKey::derive(&secrets)),
+            cursors,
             trusted_proxies: settings.trusted_proxies.into(),
             metered: settings.metered,
             observer: Observer::default(),
@@ -214,8 +274,10 @@ impl App {
     /// # Errors
     /// A sentence that names the variable that is missing, too short or malformed.
     pub async fn from_env() -> Result<Self, Source> {
-        let settings = Settings::from_env(|_| Ok(None))?;
-        let aws = sdk_config()?;
+        let (aws, credentials) = sdk_config()?;
+        let mut settings = Settings::from_env(|_| Ok(None))?;
+        let region = aws.region().map(ToString::to_string).unwrap_or_default();
+        settings.bucket = bucket_from_env(credentials, &region);
         let pushes = settings
             .push_endpoint
             .as_ref()
@@ -227,7 +289,7 @@ impl App {
         }
         let mut table = aws_sdk_dynamodb::config::Builder::from(&aws);
         table.set_endpoint_url(variable("AWS_ENDPOINT_URL_DYNAMODB"));
-        let app = Self { observer, ..Self::new(table, pushes, settings, Clock::default()) };
+        let app = Self { observer, ..Self::new(table, pushes, None, settings, Clock::default()) };
         tokio::join!(app.store.warm_up(), app.push.warm_up());
         Ok(app)
     }
@@ -236,15 +298,16 @@ impl App {
 /// The SDK configuration from the variables that Lambda sets, with one TLS client for all SDK clients. The SDK's own
 /// loader would also look for profiles and for roles to assume. No function has these, and the loader with its
 /// dependencies makes up a tenth of a function's size.
-fn sdk_config() -> Result<SdkConfig, Source> {
+fn sdk_config() -> Result<(SdkConfig, Credentials), Source> {
     let required = |name: &str| variable(name).ok_or_else(|| format!("{name} is not set"));
     let (id, secret) = (required("AWS_ACCESS_KEY_ID")?, required("AWS_SECRET_ACCESS_KEY")?);
     // They stay valid for as long as Lambda keeps the process.
     let credentials = Credentials::new(id, secret, variable("AWS_SESSION_TOKEN"), None, "environment");
-    Ok(SdkConfig::builder()
+    let config = SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
-        .credentials_provider(SharedCredentialsProvider::new(credentials))
+        .credentials_provider(SharedCredentialsProvider::new(credentials.clone()))
         .region(Region::new(required("AWS_REGION")?))
         .http_client(HttpClient::new().tls_provider(Provider::Rustls(CryptoMode::AwsLc)).build_https())
-        .build())
+        .build();
+    Ok((config, credentials))
 }

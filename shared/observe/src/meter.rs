@@ -9,7 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use domain::error::Error;
-use domain::id::{ConversationId, MessageId, SubscriptionId, UserId};
+use domain::id::{ConversationId, FileId, MessageId, SubscriptionId, UserId};
+use domain::reactions::Emoji;
 use domain::time::Timestamp;
 use serde_json::Value;
 
@@ -158,6 +159,18 @@ impl Noted for ConversationId {
 impl Noted for SubscriptionId {
     fn fields(&self) -> Vec<(&'static str, String)> {
         vec![("subscription", self.to_string())]
+    }
+}
+
+impl Noted for FileId {
+    fn fields(&self) -> Vec<(&'static str, String)> {
+        vec![("file", self.to_string())]
+    }
+}
+
+impl Noted for Emoji {
+    fn fields(&self) -> Vec<(&'static str, String)> {
+        Vec::new()
     }
 }
 

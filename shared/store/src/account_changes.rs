@@ -80,7 +80,7 @@ impl Store {
             if began.elapsed() >= DELETION_TIME {
                 return Err(Error::Unavailable("the name is not removed everywhere yet".into()));
             }
-            let profile = self.revise(user, || Err(account_changed()), Profile::nameless, false).await?;
+            let profile = self.revise(user, || Err(account_changed()), Profile::nameless, false).await?.after;
             if profile.spreading {
                 continue;
             }

@@ -10,7 +10,8 @@ use domain::address::ClientAddress;
 use domain::error::Error;
 use domain::id::UserId;
 use domain::limits::{
-    LOGINS_FROM_ADDRESS, PASSWORDS, PASSWORDS_OF_ACCOUNT, PROFILE_CHANGES, REGISTRATIONS, RateLimit, SEARCHES,
+    self, LOGINS_FROM_ADDRESS, PASSWORDS, PASSWORDS_OF_ACCOUNT, PROFILE_CHANGES, REGISTRATIONS, RateLimit,
+    SEARCHES,
 };
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
@@ -145,6 +146,30 @@ impl Store {
     #[boxed]
     pub async fn admit_profile_change(&self, user: &UserId) -> Result<(), Error> {
         self.take_tokens(&[(key(&format!("profile#{user}")), PROFILE_CHANGES)]).await
+    }
+
+    /// Admits an upload of a number of bytes. Both buckets are attributes of one item.
+    ///
+    /// # Errors
+    /// `RateLimited` after too many uploads, or too many bytes.
+    #[boxed]
+    pub async fn admit_upload(&self, user: &UserId, bytes: u64) -> Result<(), Error> {
+        if !self.limited {
+            return Ok(());
+        }
+        let size = limits::upload_size(bytes);
+        let write = Write::update(key(&format!("upload#{user}"))).set("expires", &self.expiry(&size));
+        let (mut files_full_at, mut bytes_full_at) = (None, None);
+        loop {
+            let write = self.limit(write.clone(), &limits::UPLOADS, files_full_at)?;
+            match self.update_one(self.limit(write, &size, bytes_full_at)?).await? {
+                Ok(_) => return Ok(()),
+                Err(found) => {
+                    files_full_at = found.as_ref().and_then(|item| full_at(item, &limits::UPLOADS));
+                    bytes_full_at = found.as_ref().and_then(|item| full_at(item, &size));
+                }
+            }
+        }
     }
 
     /// Takes a token from a single bucket, in half the units of a transaction.

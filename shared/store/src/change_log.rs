@@ -3,8 +3,11 @@
 //! Invariant: entries are numbered by the conversation's `seq`, without a gap, so a reader notices an entry that it
 //! cannot see yet.
 
+use std::collections::BTreeSet;
+
 use domain::error::Error;
 use domain::id::{ConversationId, Stamp, UserId};
+use domain::message::Message;
 use domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -71,8 +74,12 @@ pub(crate) enum Change {
     Sent {
         message: Stamp,
     },
+    /// The message changed: it was edited, pinned, or got a reaction.
     Edited {
         message: Stamp,
+        /// The users who are no longer mentioned, or only now.
+        #[serde(default, skip_serializing_if = "MentionChange::is_none")]
+        mentions_of: MentionChange,
     },
     Deleted {
         message: Stamp,
@@ -108,11 +115,45 @@ pub(crate) enum Change {
     Closed,
 }
 
+/// The users for whom an edit changes whether a message mentions them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum MentionChange {
+    #[default]
+    None,
+    Of(Vec<UserId>),
+    Everyone,
+}
+
+impl MentionChange {
+    /// Compares a message before and after an edit.
+    pub(crate) fn between(before: &Message, after: &Message) -> Self {
+        if before.content.mention_all != after.content.mention_all {
+            return Self::Everyone;
+        }
+        let both = || before.content.mentions.iter().chain(&after.content.mentions);
+        let changed = both().filter(|user| before.mentions(user) != after.mentions(user));
+        let users: BTreeSet<UserId> = changed.cloned().collect();
+        if users.is_empty() { Self::None } else { Self::Of(users.into_iter().collect()) }
+    }
+
+    pub(crate) fn is_none(&self) -> bool {
+        *self == Self::None
+    }
+
+    pub(crate) fn concerns(&self, user: &UserId) -> bool {
+        match self {
+            Self::None => false,
+            Self::Of(users) => users.contains(user),
+            Self::Everyone => true,
+        }
+    }
+}
+
 impl Change {
     pub(crate) fn message(&self) -> Option<Stamp> {
         match self {
             Self::Sent { message }
-            | Self::Edited { message }
+            | Self::Edited { message, .. }
             | Self::Deleted { message }
             | Self::Restored { message } => Some(*message),
             _ => None,

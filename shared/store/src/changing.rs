@@ -1,19 +1,18 @@
 //! Loads a message for an edit, a deletion or a restore, and builds the writes that these have in common.
 //!
 //! Invariant: a change commits only if the message still has the version that was read, so no change overwrites
-//! another. Every row that shows the message gets its new text, unread counts exclude it once it is deleted, and the
-//! queues of a direct conversation, which hold texts, keep no old text.
+//! another. Every row that shows the message gets its new text, and unread counts exclude it once it is deleted.
 
 use domain::conversation::Row;
 use domain::delivery::Delivery;
 use domain::error::Error;
-use domain::id::{MessageId, Stamp, UserId};
+use domain::id::{FileId, MessageId, Stamp, UserId};
 use domain::limits::{self, RateLimit};
 use domain::message::{Message, ReadState};
 
 use crate::change_log::{self, Change};
 use crate::client::Store;
-use crate::item::{Write, from_item, full_at};
+use crate::item::{from_item, full_at};
 use crate::messages::StoredMessage;
 use crate::participants::{self, Group};
 use crate::reads::Reads;
@@ -28,6 +27,8 @@ pub struct Changed {
     pub reads: ReadState,
     /// The events to push.
     pub delivery: Delivery,
+    /// The files of the message before its deletion, which are to be moved away; none for other changes.
+    pub removed: Vec<FileId>,
 }
 
 /// A message to change, and what was read with it.
@@ -88,7 +89,8 @@ impl MessageToChange {
 
     /// The outcome when there is nothing to change.
     pub(crate) fn unchanged(self) -> Changed {
-        Changed { message: self.stored.message, reads: self.reads, delivery: Delivery::default() }
+        let (delivery, removed) = Default::default();
+        Changed { message: self.stored.message, reads: self.reads, delivery, removed }
     }
 }
 
@@ -154,13 +156,32 @@ impl Store {
     pub(crate) fn is_queued(&self, stamp: Stamp) -> bool {
         queue::is_kept(stamp, self.clock.now())
     }
+}
 
-    /// Removes the event of the previous edit, and with it the old text, from a user's queue in a direct conversation.
-    pub(crate) fn unqueue_old_edit(&self, subject: &MessageToChange, user: &UserId) -> Option<Write> {
-        let old = subject.stored.notes.updated_by.filter(|old| self.is_queued(*old));
-        let old = old.filter(|_| subject.group.is_none());
-        old.map(|old| Write::delete(queue::key(user, old)))
+impl Store {
+    /// The row after an unread message no longer mentions its owner.
+    pub(crate) async fn without_mention(
+        &self,
+        row: Row,
+        user: &UserId,
+        id: &MessageId,
+    ) -> Result<Row, Error> {
+        let mentions = row.mentions.saturating_sub(1);
+        let first_mention = match (row.first_mention, row.head) {
+            _ if mentions == 0 => None,
+            (Some(first), Some(head)) if first == id.stamp => {
+                self.next_mention(user, &id.conversation, &row, (first, head)).await?
+            }
+            (first, _) => first,
+        };
+        Ok(Row { mentions, first_mention, ..row })
     }
+}
+
+/// The row after an unread message has begun to mention its owner.
+pub(crate) fn with_mention(row: Row, message: Stamp) -> Row {
+    let first_mention = row.first_mention.map_or(message, |first| first.min(message));
+    Row { mentions: row.mentions + 1, first_mention: Some(first_mention), ..row }
 }
 
 /// When the caller's bucket of writes is full again, if their row was refused and has one.

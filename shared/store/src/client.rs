@@ -14,6 +14,7 @@ use aws_sdk_dynamodb::types::{KeysAndAttributes, ReturnValue, ReturnValuesOnCond
 use domain::error::Error;
 use domain::id::Clock;
 use domain::limits::RateLimit;
+use domain::links::Links;
 use domain::time::Timestamp;
 use observe::log::reason;
 use serde::Serialize;
@@ -49,6 +50,8 @@ pub struct Store {
     pub(crate) once: Client,
     pub(crate) table: String,
     pub(crate) clock: Clock,
+    /// Makes the links of attachments.
+    pub(crate) links: Links,
     /// Whether to look up the sockets of receivers, to push events to them.
     pub(crate) pushes: bool,
     /// Whether rate limits are enforced.
@@ -63,7 +66,13 @@ impl Store {
     /// Creates a store on a table. `config` supplies the endpoint, the credentials and the HTTP client; `pushes` tells
     /// whether there can be sockets to push events to.
     #[must_use]
-    pub fn new(config: aws_sdk_dynamodb::config::Builder, table: String, clock: Clock, pushes: bool) -> Self {
+    pub fn new(
+        config: aws_sdk_dynamodb::config::Builder,
+        table: String,
+        clock: Clock,
+        links: Links,
+        pushes: bool,
+    ) -> Self {
         let timeouts = TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT_TIMEOUT).build();
         let config = config.timeout_config(timeouts).interceptor(Metering);
         let retries = RetryConfig::standard()
@@ -75,6 +84,7 @@ impl Store {
             once: Client::from_conf(config.retry_config(RetryConfig::disabled()).build()),
             table,
             clock,
+            links,
             pushes,
             limited: true,
             window: WINDOW_MILLIS,
@@ -114,6 +124,12 @@ impl Store {
     /// `RateLimited` if no token is left.
     pub(crate) fn limit(&self, write: Write, limit: &RateLimit, known: Option<i64>) -> Result<Write, Error> {
         if self.limited { Ok(write.take(limit, limit.take(known, self.clock.now())?)) } else { Ok(write) }
+    }
+
+    /// Makes the links of attachments.
+    #[must_use]
+    pub fn links(&self) -> &Links {
+        &self.links
     }
 
     /// The current time of the store's clock.

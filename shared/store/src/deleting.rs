@@ -5,14 +5,16 @@ use domain::conversation::{Row, SMALL};
 use domain::delivery::OutgoingEvent;
 use domain::error::Error;
 use domain::event::{Event, Unread};
-use domain::id::{MessageId, Stamp, UserId};
+use domain::id::{FileId, MessageId, Stamp, UserId};
 use domain::limits;
-use domain::message::{Content, Message, MessageKind, ReadState};
+use domain::message::{Content, Message, MessageKind, ReadState, files_of};
 use serde::{Deserialize, Serialize};
 
 use crate::attempts::Attempts;
 use crate::change_log::Change;
-use crate::changing::{ChangeTarget, ChangeTransaction, Changed, MessageToChange, caller_full_at};
+use crate::changing::{
+    ChangeTarget, ChangeTransaction, Changed, MessageToChange, caller_full_at, with_mention,
+};
 use crate::client::Store;
 use crate::item::{Key, Write, from_item};
 use crate::messages::StoredMessage;
@@ -51,8 +53,11 @@ impl Store {
                 return Err(Error::NotTheSender);
             }
             if message.is_deleted() {
-                return Ok(subject.unchanged());
+                // An earlier call may have ended before it moved the files away.
+                let removed = self.recoverable_files(id).await?;
+                return Ok(Changed { removed, ..subject.unchanged() });
             }
+            let removed: Vec<FileId> = message.files().collect();
             let now = self.clock.now();
             let deleted = message.deleted(now);
             let at = self.clock.stamp_above(subject.event_floor());
@@ -62,8 +67,9 @@ impl Store {
                 expires: now.seconds() + RECOVERY_PERIOD,
             };
             let mut transaction = Transaction::new();
-            transaction.add(ChangeTarget::Other, subject.stored.replaced(&deleted, None)?);
+            transaction.add(ChangeTarget::Other, subject.stored.replaced(&deleted)?);
             transaction.add(ChangeTarget::Other, Write::put(recovery_key(id), &recoverable)?);
+            transaction.add_all(ChangeTarget::Other, self.pinning(message, &deleted).await?);
             self.log_change(&mut transaction, &subject, at, &Change::Deleted { message: id.stamp })?;
             let mut events = Vec::new();
             if subject.is_large() {
@@ -79,12 +85,23 @@ impl Store {
             }
             match self.commit_and_publish(transaction, events, attempts.began()).await? {
                 Commit::Done(delivery) => {
-                    return Ok(Changed { message: deleted, reads: subject.reads, delivery });
+                    return Ok(Changed { message: deleted, reads: subject.reads, delivery, removed });
                 }
                 Commit::Refused(refusals) => full_at = caller_full_at(caller, refusals),
             }
             attempts.refused().await?;
         }
+    }
+
+    /// Returns the files of a deleted message that can be restored.
+    ///
+    /// # Errors
+    /// `Unavailable` if the database is unavailable.
+    #[boxed]
+    pub async fn recoverable_files(&self, id: &MessageId) -> Result<Vec<FileId>, Error> {
+        let found = self.get(recovery_key(id), true).await?.map(from_item::<Recoverable>).transpose()?;
+        let attachments = found.map(|found| found.content.attachments).unwrap_or_default();
+        Ok(files_of(&id.conversation, &attachments).collect())
     }
 
     /// Hides a message from the caller alone. Hiding again changes nothing.
@@ -104,12 +121,13 @@ impl Store {
             let message = stored.message.clone();
             let reads = ReadState::UNREAD;
             if stored.is_hidden_by(caller) {
-                return Ok(Changed { message, reads, delivery: domain::delivery::Delivery::default() });
+                let (delivery, removed) = Default::default();
+                return Ok(Changed { message, reads, delivery, removed });
             }
             let mut transaction = Transaction::new();
             transaction.add(ChangeTarget::Other, stored.hidden_by(caller)?);
             let at = self.clock.stamp_above(row.event_floor());
-            let mut after = row_without(&stored, caller, &row).with_event(at);
+            let mut after = self.row_without(&stored, caller, &row).await?.with_event(at);
             if row.last_id == Some(id.stamp) {
                 let previous = self.newest_visible_below(caller, &row, id).await?;
                 (after.last_id, after.last_text, after.last_kind) = (None, None, None);
@@ -128,7 +146,9 @@ impl Store {
                 Event::MessageDeleted { message: hidden, reads: reads.clone(), only_me: true, unread };
             let events = vec![OutgoingEvent::new(caller.clone(), at, event)];
             match self.commit_and_publish(transaction, events, attempts.began()).await? {
-                Commit::Done(delivery) => return Ok(Changed { message, reads, delivery }),
+                Commit::Done(delivery) => {
+                    return Ok(Changed { message, reads, delivery, removed: Vec::new() });
+                }
                 Commit::Refused(refusals) => full_at = caller_full_at(caller, refusals),
             }
             attempts.refused().await?;
@@ -186,7 +206,7 @@ impl Store {
             let at = self.clock.stamp_above(subject.event_floor());
             let mut transaction = Transaction::new();
             transaction.add(ChangeTarget::Other, Write::delete(recovery_key(id)).if_present("pk"));
-            transaction.add(ChangeTarget::Other, subject.stored.replaced(&restored, None)?);
+            transaction.add(ChangeTarget::Other, subject.stored.replaced(&restored)?);
             self.log_change(&mut transaction, &subject, at, &Change::Restored { message: id.stamp })?;
             let mut events = Vec::new();
             if !subject.is_large() {
@@ -196,7 +216,11 @@ impl Store {
                     if row.last_id == Some(id.stamp) {
                         after = after.with_preview(&restored);
                     }
-                    after.unread += u64::from(user != sender && row.counts(id.stamp) && !is_hidden);
+                    let counts = user != sender && row.counts(id.stamp) && !is_hidden;
+                    after.unread += u64::from(counts);
+                    if counts && restored.mentions(&user) {
+                        after = with_mention(after, id.stamp);
+                    }
                     let write = inbox::replace(inbox::key(&user, &id.conversation), &row, &after);
                     transaction.add(ChangeTarget::Row(user.clone()), write);
                     if row.shows(id.stamp) && !is_hidden {
@@ -210,7 +234,12 @@ impl Store {
             if let Commit::Done(delivery) =
                 self.commit_and_publish(transaction, events, attempts.began()).await?
             {
-                return Ok(Changed { message: restored, reads: subject.reads, delivery });
+                return Ok(Changed {
+                    message: restored,
+                    reads: subject.reads,
+                    delivery,
+                    removed: Vec::new(),
+                });
             }
             attempts.refused().await?;
         }
@@ -236,11 +265,10 @@ impl Deletion<'_> {
         let Self { store, caller, subject, deleted, at } = self;
         let (id, mut events) = (subject.id(), Vec::new());
         for (user, row) in store.rows_of_audience(subject, caller).await? {
-            let after = row_without(&subject.stored, &user, &row).with_event(at.plus(1));
+            let after = store.row_without(&subject.stored, &user, &row).await?.with_event(at.plus(1));
             let write = inbox::replace(inbox::key(&user, &id.conversation), &row, &after);
             let write = if user == **caller { store.limit(write, &limits::WRITES, full_at)? } else { write };
             transaction.add(ChangeTarget::Row(user.clone()), write);
-            transaction.add_all(ChangeTarget::Other, store.unqueue_old_edit(subject, &user));
             if subject.group.is_none() && store.is_queued(id.stamp) {
                 transaction.add(ChangeTarget::Other, Write::delete(queue::key(&user, id.stamp.plus(2))));
             }
@@ -255,15 +283,23 @@ impl Deletion<'_> {
     }
 }
 
-/// Returns the row after a message's deletion: it no longer counts the message as unread, nor shows its text.
-fn row_without(stored: &StoredMessage, user: &UserId, row: &Row) -> Row {
-    let Message { id, sender, .. } = &stored.message;
-    let mut after = row.clone();
-    if row.last_id == Some(id.stamp) {
-        (after.last_text, after.last_kind) = (Some(String::new()), Some(MessageKind::Deleted));
+impl Store {
+    /// Returns the row after a message's deletion: it no longer counts the message as unread, nor shows its text.
+    async fn row_without(&self, stored: &StoredMessage, user: &UserId, row: &Row) -> Result<Row, Error> {
+        let Message { id, sender, .. } = &stored.message;
+        let mut after = row.clone();
+        if row.last_id == Some(id.stamp) {
+            (after.last_text, after.last_kind) = (Some(String::new()), Some(MessageKind::Deleted));
+        }
+        let counted = sender != user
+            && row.counts(id.stamp)
+            && !stored.is_hidden_by(user)
+            && !stored.message.is_deleted();
+        after.unread = row.unread.saturating_sub(u64::from(counted));
+        if counted && stored.message.mentions(user) {
+            self.without_mention(after, user, id).await
+        } else {
+            Ok(after)
+        }
     }
-    let counted =
-        sender != user && row.counts(id.stamp) && !stored.is_hidden_by(user) && !stored.message.is_deleted();
-    after.unread = row.unread.saturating_sub(u64::from(counted));
-    after
 }

@@ -77,7 +77,18 @@ enum Target {
 }
 
 impl Store {
-    /// Changes a group's or room's name, description or picture.
+    /// Checks that the caller is an admin of a group or room.
+    ///
+    /// # Errors
+    /// `NotAParticipant`, `NotAnAdmin`.
+    #[boxed]
+    pub async fn require_admin(&self, caller: &UserId, conversation: &ConversationId) -> Result<(), Error> {
+        self.not_direct(caller, conversation).await?;
+        let row = self.row(caller, conversation).await?.ok_or(Error::NotAParticipant)?;
+        if row.admin { Ok(()) } else { Err(Error::NotAnAdmin) }
+    }
+
+    /// Changes a group's or room's name, description or picture. Also returns the picture that the change has replaced.
     ///
     /// # Errors
     /// `NotAParticipant`, `NotAnAdmin`, `AlreadyExists` if another room has the name, `RateLimited`.
@@ -87,7 +98,7 @@ impl Store {
         caller: &UserId,
         conversation: &ConversationId,
         details: &Details,
-    ) -> Result<Delivery, Error> {
+    ) -> Result<(Delivery, Option<Picture>), Error> {
         self.not_direct(caller, conversation).await?;
         let mut attempts = Attempts::new(&self.turns, conversation);
         let mut bucket_full_at = None;
@@ -96,8 +107,9 @@ impl Store {
             Group::require_admin(self.part_in(&group, conversation, caller).await?.as_ref())?;
             let changes = details.changes(&group.meta);
             if changes.is_empty() {
-                return Ok(Delivery::default());
+                return Ok((Delivery::default(), None));
             }
+            let is_replaced = changes.contains_key("photo_url");
             let at = self.clock.stamp_above(Some(group.meta.latest_event));
             let seq = group.meta.seq + 1;
             let mut transaction = Transaction::new();
@@ -133,7 +145,10 @@ impl Store {
                 }
             }
             match self.commit_and_publish(transaction, events, attempts.began()).await? {
-                Commit::Done(delivery) => return Ok(delivery),
+                Commit::Done(delivery) => {
+                    let replaced = group.meta.picture.filter(|_| is_replaced);
+                    return Ok((delivery, replaced));
+                }
                 // If `META` was refused as well, it has changed: check the name again, against the new state.
                 Commit::Refused(refusals) => {
                     if refusals.iter().all(|(target, _)| *target == Target::RoomName) {

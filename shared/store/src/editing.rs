@@ -1,21 +1,26 @@
 //! Editing messages.
+//!
+//! Most edits read no row of another participant. Only one that changes whom the message mentions reads the rows of these
+//! users, whose counts of mentions it changes.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use async_recursion::async_recursion as boxed;
 use domain::conversation::Row;
 use domain::delivery::OutgoingEvent;
 use domain::error::Error;
-use domain::event::Event;
+use domain::event::{Event, Unread};
 use domain::id::{MessageId, Stamp, UserId};
 use domain::limits;
-use domain::message::Message;
+use domain::message::{Edit, Message};
 
 use crate::attempts::Attempts;
-use crate::change_log::Change;
-use crate::changing::{ChangeTarget, ChangeTransaction, Changed, MessageToChange};
+use crate::change_log::{Change, MentionChange};
+use crate::changing::{ChangeTarget, ChangeTransaction, Changed, MessageToChange, with_mention};
 use crate::client::Store;
 use crate::item::{Write, from_item, full_at};
+use crate::mentions::{Known, check_mention_all};
+use crate::messages::Counted;
 use crate::transact::{Commit, Refusals, Transaction};
 use crate::{inbox, profiles, queue};
 
@@ -35,13 +40,13 @@ struct Editing<'a> {
 }
 
 impl Store {
-    /// Replaces a message's text. The same text changes nothing.
+    /// Changes a message's text, mentions and custom data. What is as before changes nothing.
     ///
     /// # Errors
     /// `NotAParticipant`, `NotFound`, `NotTheSender`, `NotAuthenticated` if the caller's account was deleted, `Blocked`
     /// if either user of a direct conversation has blocked the other, `Conflict` if the message is deleted, `Invalid` if the text is empty or too long, `RateLimited`.
     #[boxed]
-    pub async fn edit_message(&self, caller: &UserId, id: &MessageId, text: &str) -> Result<Changed, Error> {
+    pub async fn edit_message(&self, caller: &UserId, id: &MessageId, edit: &Edit) -> Result<Changed, Error> {
         let mut attempts = Attempts::new(&self.turns, &id.conversation);
         let (showing_another, cleared) = Default::default();
         let mut editing =
@@ -61,19 +66,63 @@ impl Store {
             if message.is_deleted() {
                 return Err(Error::Conflict("The message was deleted."));
             }
-            let edited = message.edited(text.to_owned(), self.clock.now())?;
+            let edited = message.edited(edit, self.clock.now())?;
             if edited.content == message.content {
                 return Ok(subject.unchanged());
             }
-            let (transaction, events) = editing.build(&subject, &edited)?;
+            let group = subject.group.as_ref();
+            if edited.content.mentions != message.content.mentions {
+                let known = group.map_or(Known::Direct(message), Known::Group);
+                self.check_mentions(&id.conversation, &edited.content, known).await?;
+            }
+            if edited.content.mention_all && !message.content.mention_all {
+                check_mention_all(group, subject.row.admin)?;
+            }
+            let counted = self.recounted_mentions(&subject, &edited).await?;
+            let (transaction, events) = editing.build(&subject, &edited, &counted)?;
             match self.commit_and_publish(transaction, events, attempts.began()).await? {
                 Commit::Done(delivery) => {
-                    return Ok(Changed { message: edited, reads: subject.reads, delivery });
+                    return Ok(Changed {
+                        message: edited,
+                        reads: subject.reads,
+                        delivery,
+                        removed: Vec::new(),
+                    });
                 }
                 Commit::Refused(refusals) => editing.handle_refusals(refusals)?,
             }
             attempts.refused().await?;
         }
+    }
+}
+
+impl Store {
+    /// Reads the rows whose counts of mentions an edit changes, in a conversation of up to 24. Returns each as it is, and
+    /// as it will be.
+    async fn recounted_mentions(
+        &self,
+        subject: &MessageToChange,
+        edited: &Message,
+    ) -> Result<HashMap<UserId, (Row, Row)>, Error> {
+        let id = subject.id();
+        let change = MentionChange::between(&subject.stored.message, edited);
+        let mut recounted = HashMap::new();
+        if subject.is_large() || change.is_none() {
+            return Ok(recounted);
+        }
+        let concerned = |user: &UserId| change.concerns(user) && *user != edited.sender;
+        for (user, row) in self.rows_of_audience(subject, &edited.sender).await? {
+            if !concerned(&user) || !row.counts(id.stamp) || subject.stored.is_hidden_by(&user) {
+                continue;
+            }
+            let after = match (subject.stored.message.mentions(&user), edited.mentions(&user)) {
+                (false, true) => with_mention(row.clone(), id.stamp),
+                (true, false) => self.without_mention(row.clone(), &user, id).await?,
+                _ => continue,
+            };
+            recounted.insert(user, (row, after));
+        }
+        Ok(recounted)
     }
 }
 
@@ -83,16 +132,17 @@ impl Editing<'_> {
         &self,
         subject: &MessageToChange,
         edited: &Message,
+        recounted: &HashMap<UserId, (Row, Row)>,
     ) -> Result<(ChangeTransaction, Vec<OutgoingEvent>), Error> {
         let at = self.store.clock.stamp_above(subject.event_floor().max(self.floor));
         let mut transaction = Transaction::new();
-        transaction.add(ChangeTarget::Other, subject.stored.replaced(edited, Some(at.plus(1)))?);
-        let change = Change::Edited { message: self.id.stamp };
+        transaction.add(ChangeTarget::Other, subject.stored.replaced(edited)?);
+        let mentions_of = MentionChange::between(&subject.stored.message, edited);
+        let change = Change::Edited { message: self.id.stamp, mentions_of };
         self.store.log_change(&mut transaction, subject, at, &change)?;
         let mut events = Vec::new();
         if !subject.is_large() {
             for user in subject.audience(self.caller) {
-                transaction.add_all(ChangeTarget::Other, self.store.unqueue_old_edit(subject, &user));
                 if edited.recipient.is_some() && self.store.is_queued(self.id.stamp) {
                     let created = Event::MessageCreated { message: edited.clone(), uncounted: false };
                     let created = OutgoingEvent::new(user.clone(), self.id.stamp.plus(2), created);
@@ -100,12 +150,13 @@ impl Editing<'_> {
                 }
                 if !subject.stored.is_hidden_by(&user) && !self.cleared.contains(&user) {
                     let (message, reads) = (edited.clone(), subject.reads.clone());
-                    let event = Event::MessageUpdated { message, reads, unread: None };
+                    let unread = recounted.get(&user).map(|(_, after)| Unread::of(after));
+                    let event = Event::MessageUpdated { message, reads, unread };
                     events.push(OutgoingEvent::new(user, at.plus(1), event));
                 }
             }
         }
-        self.add_rows_of_others(&mut transaction, subject, edited, at);
+        self.add_rows_of_others(&mut transaction, subject, edited, recounted, at);
         let own = self.own_row(subject, edited, at);
         let own = self.store.limit(own, &subject.limit(), self.full_at)?;
         transaction.add(ChangeTarget::Row(self.caller.clone()), own);
@@ -131,6 +182,7 @@ impl Editing<'_> {
         transaction: &mut ChangeTransaction,
         subject: &MessageToChange,
         edited: &Message,
+        recounted: &HashMap<UserId, (Row, Row)>,
         at: Stamp,
     ) {
         let showing = self.rows_showing_it(subject);
@@ -138,13 +190,19 @@ impl Editing<'_> {
         // sees the message, and raises their `latest_event`, so that a later deletion of the conversation gets a
         // higher event id.
         let peer = edited.other_than(self.caller).filter(|peer| !self.cleared.contains(*peer));
-        let others = showing.iter().filter(|user| *user != self.caller);
-        for user in others.chain(peer.filter(|peer| !showing.contains(*peer))) {
+        let users: BTreeSet<&UserId> = showing.iter().chain(peer).chain(recounted.keys()).collect();
+        for user in users.into_iter().filter(|user| *user != self.caller) {
             let row = Write::update(inbox::key(user, &self.id.conversation));
             let row = if showing.contains(user) {
                 inbox::show(row, edited).if_still("last_id", Some(&self.id.stamp))
             } else {
                 row.if_below("cleared", &self.id.stamp)
+            };
+            let row = match recounted.get(user) {
+                Some((before, after)) => {
+                    inbox::count(inbox::unless_changed(row, before), after, Counted::by(after))
+                }
+                None => row,
             };
             let event = at.plus(1);
             let row = match peer {

@@ -22,7 +22,7 @@ use tokio::time::Instant;
 use crate::change_log::{self, Change, Checkpoint, Entry};
 use crate::client::Store;
 use crate::item::{Write, from_item, text};
-use crate::messages::{self, StoredMessage};
+use crate::messages::{self, Counted, StoredMessage};
 use crate::participants::{self, Group};
 use crate::reads::Reads;
 use crate::transact::Commit;
@@ -204,11 +204,12 @@ impl Store {
                 let low = update.row.counted_from();
                 let low = low.unwrap_or_else(|| Stamp::first_of(Timestamp::from_millis(0)));
                 let between = (low, head);
-                update.row.unread = if low >= head {
-                    0
+                let counted = if low >= head {
+                    Counted::default()
                 } else {
                     self.unread_between(&user, &batch.conversation, &update.row, between).await?
                 };
+                update.row = counted.applied_to(update.row);
             }
             let (writes, events) = self.update_writes(batch, &user, &row, update);
             if let Commit::Done(delivery) = self.commit_and_publish(writes.into(), events, began).await? {
@@ -259,8 +260,8 @@ impl Store {
         };
         let row = row.if_still_number("seq", before.seq);
         let mut writes = vec![row];
-        let list = after.list().filter(|_| !closed);
-        writes.extend(inbox::recount(user, before.list(), list));
+        let moved_to = after.list().filter(|_| !closed);
+        writes.extend(inbox::recount(user, before.list(), moved_to));
         if closed {
             writes.push(Write::delete(participants::key(conversation, user)));
         }
@@ -374,7 +375,7 @@ impl ChangeBatch {
                 return;
             }
             let appears = update.row.is_away(message.id.stamp.time());
-            update.row = std::mem::take(&mut update.row).with_message(message, is_mine);
+            update.row = std::mem::take(&mut update.row).with_message(message, user);
             if appears {
                 let row = Box::new(update.row.clone());
                 update
@@ -387,19 +388,27 @@ impl ChangeBatch {
         if update.row.last_id == Some(message.id.stamp) {
             update.row = std::mem::take(&mut update.row).with_preview(message);
         }
-        if !matches!(change, Change::Edited { .. }) && !is_mine && update.row.counts(message.id.stamp) {
-            update.needs_recount = true;
-        }
+        let recounts = match change {
+            Change::Edited { mentions_of, .. } => mentions_of.concerns(user),
+            _ => true,
+        };
+        let counts_anew = recounts && !is_mine && update.row.counts(message.id.stamp);
+        update.needs_recount |= counts_anew;
         if is_hidden {
             return;
         }
         let (message, reads) = (message.clone(), reads.clone());
+        // The event carries the message as it is now, so it replaces those of earlier changes, such as many reactions.
+        update.events.retain(|event| {
+            !matches!(event,
+            Event::MessageUpdated { message: earlier, unread: None, .. } if earlier.id == message.id)
+        });
         // A placeholder: `update_writes` fills in the unread count.
-        let unread = Unread { count: 0, head: None, read: None };
+        let unread = Unread::of(&Row::default());
         update.events.push(match change {
             Change::Deleted { .. } => Event::MessageDeleted { message, reads, only_me: false, unread },
             Change::Restored { .. } => Event::MessageUpdated { message, reads, unread: Some(unread) },
-            _ => Event::MessageUpdated { message, reads, unread: None },
+            _ => Event::MessageUpdated { message, reads, unread: Some(unread).filter(|_| counts_anew) },
         });
     }
 

@@ -19,6 +19,7 @@ use tokio::time::Instant;
 
 use crate::client::Store;
 use crate::item::{Attribute, Item, Key, Write, from_item, suffix};
+use crate::messages::Counted;
 use crate::partition;
 use crate::transact::Commit;
 
@@ -104,8 +105,7 @@ pub(crate) fn prefix_of(kind: ConversationKind) -> String {
 
 /// Writes the differences between two versions of a row, under the conditions of [`unless_changed`].
 pub(crate) fn replace(key: Key, before: &Row, after: &Row) -> Write {
-    let mut write = unless_changed(Write::update(key), before).set("n", &after.unread);
-    write = if after.unread > 0 { write.set("unread", mark_of(after)) } else { write.remove("unread") };
+    let mut write = count(unless_changed(Write::update(key), before), after, Counted::by(after));
     write = replace_place(write, before, after);
     for (name, was, is) in [
         ("head", before.head, after.head),
@@ -181,6 +181,16 @@ pub(crate) fn unless_changed(write: Write, row: &Row) -> Write {
         .if_still("cleared", row.cleared.as_ref())
         .if_still(LATEST_EVENT, row.latest_event.as_ref())
         .if_still_number("n", row.unread)
+        .if_still_number("mn", row.mentions)
+}
+
+/// Sets the unread counts of a row.
+pub(crate) fn count(write: Write, row: &Row, counted: Counted) -> Write {
+    let write =
+        write.set("n", &counted.unread).set_or_remove("first_mention", counted.first_mention.as_ref());
+    let mentions = Some(&counted.mentions).filter(|mentions| **mentions > 0);
+    let write = write.set_or_remove("mn", mentions);
+    if counted.unread > 0 { write.set("unread", mark_of(row)) } else { write.remove("unread") }
 }
 
 /// Sets the preview of a row's last message.

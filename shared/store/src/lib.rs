@@ -27,6 +27,7 @@
 //! | receipt: a move of a read watermark | `C#conversation` | `R#user#stamp` (where the watermark stood before); in a direct conversation `R#0#stamp`, `R#1#stamp` | `moves.rs` |
 //! | group or room | `C#conversation` | `META` | `participants.rs` |
 //! | participant | `C#conversation` | `P#user` | `participants.rs` |
+//! | list of the pinned messages | `C#conversation` | `PINS` | `annotating.rs` |
 //! | content of a deleted message | `C#conversation` | `D#stamp` | `deleting.rs` |
 //! | name of a room, and its entry in the list of rooms; what the name looks like | `ROOMS` | `N#name#digest` | `room_names.rs` |
 //! | entry of a large conversation's change log | `C#conversation` | `L#number` | `change_log.rs` |
@@ -46,6 +47,7 @@
 
 mod account_changes;
 mod accounts;
+mod annotating;
 mod attempts;
 mod backoff;
 mod blocks;
@@ -69,6 +71,7 @@ mod item;
 #[cfg(test)]
 mod keys;
 mod membership;
+mod mentions;
 mod messages;
 mod metering;
 mod moves;
@@ -96,6 +99,7 @@ mod transact;
 mod typing;
 
 pub use accounts::Registered;
+pub use annotating::Pinned;
 pub use blocks::Blocked;
 pub use buckets::Admission;
 pub use change_log::{LOG, Task};

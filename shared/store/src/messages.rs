@@ -8,6 +8,7 @@ use domain::conversation::Row;
 use domain::error::Error;
 use domain::id::{ConversationId, MessageId, Stamp, UserId};
 use domain::message::{Content, Message};
+use domain::reactions::Reaction;
 use domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -51,15 +52,16 @@ struct Stored {
     edited_at: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     deleted_at: Option<i64>,
+    #[serde(rename = "rx", default, skip_serializing_if = "Vec::is_empty")]
+    reactions: Vec<Reaction>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pinned_at: Option<i64>,
     /// The users who deleted the message for themselves.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     hidden_by: Vec<UserId>,
     /// The users whose row shows the message although it is not the newest: they deleted the newer ones for themselves.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     shown_by: Vec<UserId>,
-    /// The event of the latest edit. In the queues of a direct conversation it holds the text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    updated_by: Option<Stamp>,
     /// Rises with each change of `hidden_by` or `shown_by`, which `version` does not count.
     #[serde(default)]
     touched: u64,
@@ -70,7 +72,6 @@ struct Stored {
 pub(crate) struct Notes {
     pub(crate) hidden_by: Vec<UserId>,
     pub(crate) shown_by: Vec<UserId>,
-    pub(crate) updated_by: Option<Stamp>,
     touched: u64,
 }
 
@@ -86,10 +87,9 @@ impl StoredMessage {
         self.notes.hidden_by.contains(user)
     }
 
-    /// Replaces the message, unless its item has changed since it was read. `updated_by` is the event of an edit.
-    pub(crate) fn replaced(&self, message: &Message, updated_by: Option<Stamp>) -> Result<Write, Error> {
-        let notes = Notes { updated_by, ..self.notes.clone() };
-        Ok(self.if_unchanged(put(message, notes)?))
+    /// Replaces the message, unless its item has changed since it was read.
+    pub(crate) fn replaced(&self, message: &Message) -> Result<Write, Error> {
+        Ok(self.if_unchanged(put(message, self.notes.clone())?))
     }
 
     /// Records that a user has deleted the message for themselves.
@@ -126,8 +126,9 @@ impl StoredMessage {
 }
 
 fn put(message: &Message, notes: Notes) -> Result<Write, Error> {
-    let Message { id, sender, recipient, content, version, edited_at, deleted_at } = message.clone();
-    let Notes { hidden_by, shown_by, updated_by, touched } = notes;
+    let Message { id, sender, recipient, content, version, edited_at, deleted_at, reactions, pinned_at } =
+        message.clone();
+    let Notes { hidden_by, shown_by, touched } = notes;
     let stored = Stored {
         sender,
         recipient,
@@ -135,9 +136,10 @@ fn put(message: &Message, notes: Notes) -> Result<Write, Error> {
         version,
         edited_at,
         deleted_at,
+        reactions,
+        pinned_at,
         hidden_by,
         shown_by,
-        updated_by,
         touched,
     };
     Write::put(key(&id), &stored)
@@ -164,19 +166,29 @@ pub(crate) fn read_stored(item: Item) -> Result<StoredMessage, Error> {
         version,
         edited_at,
         deleted_at,
+        reactions,
+        pinned_at,
         hidden_by,
         shown_by,
-        updated_by,
         touched,
     } = from_item(item)?;
-    let message = Message { id, sender, recipient, content, version, edited_at, deleted_at };
-    Ok(StoredMessage { message, notes: Notes { hidden_by, shown_by, updated_by, touched } })
+    let message =
+        Message { id, sender, recipient, content, version, edited_at, deleted_at, reactions, pinned_at };
+    Ok(StoredMessage { message, notes: Notes { hidden_by, shown_by, touched } })
 }
 
 /// Whether a user has deleted a message for themselves, by the message's item.
 pub(crate) fn is_hidden_by(item: &Item, user: &UserId) -> bool {
     let list = item.get("hidden_by").and_then(|list| list.as_l().ok());
     list.is_some_and(|list| list.iter().any(|id| id.as_s().is_ok_and(|id| id == user.as_str())))
+}
+
+/// Whether a message mentions a user, by the message's item or a projection of it.
+fn mentions(item: &Item, user: &UserId) -> bool {
+    let Some(content) = item.get("content").and_then(|content| content.as_m().ok()) else { return false };
+    let all = content.get("all").is_some_and(|all| all.as_bool().is_ok_and(|all| *all));
+    let list = content.get("mentions").and_then(|list| list.as_l().ok());
+    all || list.is_some_and(|list| list.iter().any(|id| id.as_s().is_ok_and(|id| id == user.as_str())))
 }
 
 /// Parses the stamp in a message's sort key.
@@ -214,12 +226,35 @@ const FIRST_COUNTED: usize = 200;
 /// The most messages that are counted at a time, which bounds the memory of a count.
 const MAX_COUNTED: usize = 5_000;
 
+/// The messages of a range that count as unread.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Counted {
+    pub(crate) unread: u64,
+    /// Those that mention the user.
+    pub(crate) mentions: u64,
+    /// The oldest of these.
+    pub(crate) first_mention: Option<Stamp>,
+}
+
+impl Counted {
+    /// The counts that a row holds.
+    pub(crate) fn by(row: &Row) -> Self {
+        Self { unread: row.unread, mentions: row.mentions, first_mention: row.first_mention }
+    }
+
+    /// The row with this count.
+    pub(crate) fn applied_to(self, row: Row) -> Row {
+        let Self { unread, mentions, first_mention } = self;
+        Row { unread, mentions, first_mention, ..row }
+    }
+}
+
 /// A count of unread messages in a range, as far as it has been read.
 #[derive(Default)]
 struct UnreadCount {
     first: Option<Stamp>,
     last: Option<Stamp>,
-    unread: u64,
+    counted: Counted,
 }
 
 impl Store {
@@ -278,7 +313,7 @@ impl Store {
     }
 
     /// Counts the messages, up to the row's `head`, that are unread once the user's watermark is at `read`; `None` if
-    /// there is no message at `read`.
+    /// there is no message at `read`. Also looks for the oldest of them that mentions the user, if one that is older does.
     ///
     /// It counts either these messages or the ones that are then no longer unread, whichever are fewer. So reading page
     /// by page costs what the pages cost, however many messages are unread.
@@ -289,9 +324,9 @@ impl Store {
         row: &Row,
         read: Stamp,
         is_large: bool,
-    ) -> Result<Option<u64>, Error> {
+    ) -> Result<Option<Counted>, Error> {
         if row.head == Some(read) {
-            return Ok(Some(0));
+            return Ok(Some(Counted::default()));
         }
         // The row of a large conversation may lag behind the message that is marked as read.
         let head = row.head.max(Some(read)).unwrap_or(read);
@@ -303,14 +338,24 @@ impl Store {
         loop {
             if !is_older_next {
                 if self.count_more(user, conversation, row, (&mut newer, read, head), limit).await? {
-                    return Ok((newer.first == Some(read)).then_some(newer.unread));
+                    return Ok((newer.first == Some(read)).then_some(newer.counted));
                 }
             } else if is_exact
                 && self.count_more(user, conversation, row, (&mut older, low, read), limit).await?
             {
                 is_exact = !is_large || self.has_all_changes(conversation, row).await?;
                 if is_exact {
-                    return Ok((older.last == Some(read)).then_some(row.unread.saturating_sub(older.unread)));
+                    if older.last != Some(read) {
+                        return Ok(None);
+                    }
+                    let unread = row.unread.saturating_sub(older.counted.unread);
+                    let mentions = row.mentions.saturating_sub(older.counted.mentions);
+                    let first_mention = match row.first_mention {
+                        _ if mentions == 0 => None,
+                        Some(first) if first > read => Some(first),
+                        _ => self.next_mention(user, conversation, row, (read, head)).await?,
+                    };
+                    return Ok(Some(Counted { unread, mentions, first_mention }));
                 }
             }
             if is_older_next == is_large {
@@ -326,17 +371,33 @@ impl Store {
         Ok(self.meta(conversation).await?.is_some_and(|meta| meta.seq == row.seq))
     }
 
-    /// Returns the number of messages after `low` up to `high` that can count as unread.
+    /// Returns the oldest message after `low` up to `high` that can count as unread and mentions the user.
+    pub(crate) async fn next_mention(
+        &self,
+        user: &UserId,
+        conversation: &ConversationId,
+        row: &Row,
+        (low, high): (Stamp, Stamp),
+    ) -> Result<Option<Stamp>, Error> {
+        let mut count = UnreadCount::default();
+        while low < high
+            && !self.count_more(user, conversation, row, (&mut count, low, high), FIRST_COUNTED).await?
+            && count.counted.first_mention.is_none()
+        {}
+        Ok(count.counted.first_mention)
+    }
+
+    /// Counts the messages after `low` up to `high` that can count as unread.
     pub(crate) async fn unread_between(
         &self,
         user: &UserId,
         conversation: &ConversationId,
         row: &Row,
         (low, high): (Stamp, Stamp),
-    ) -> Result<u64, Error> {
+    ) -> Result<Counted, Error> {
         let mut count = UnreadCount::default();
         while !self.count_more(user, conversation, row, (&mut count, low, high), MAX_COUNTED).await? {}
-        Ok(count.unread)
+        Ok(count.counted)
     }
 
     /// Goes on counting, in up to `limit` more messages from `low` up to `high`, those after `low` that can count as
@@ -356,7 +417,8 @@ impl Store {
         let query = self
             .between(&partition::of_conversation(conversation), &sort_key(from), &sort_key(high))
             .consistent_read(true)
-            .projection_expression("sk, sender, deleted_at, hidden_by");
+            .projection_expression("sk, sender, deleted_at, hidden_by, content.mentions, content.#all")
+            .expression_attribute_names("#all", "all");
         let (items, more) = self.query_up_to(query, limit).await?;
         for item in &items {
             let stamp = stamp_of(item)?;
@@ -367,7 +429,12 @@ impl Store {
                 && row.shows(stamp)
                 && !item.contains_key("deleted_at")
                 && !is_hidden_by(item, user);
-            count.unread += u64::from(is_unread);
+            let counted = &mut count.counted;
+            counted.unread += u64::from(is_unread);
+            if is_unread && mentions(item, user) {
+                counted.mentions += 1;
+                counted.first_mention = counted.first_mention.or(Some(stamp));
+            }
         }
         Ok(!more)
     }

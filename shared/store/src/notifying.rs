@@ -100,12 +100,21 @@ impl Cause {
 pub struct Candidates(Vec<StoredMessage>);
 
 impl Candidates {
-    /// The recipients, each once. Messages of groups and rooms have none.
+    /// The users whom the messages name, each once: the recipients of direct messages, and those who are mentioned.
     #[must_use]
-    pub fn recipients(&self) -> Vec<UserId> {
-        let recipients = self.0.iter().filter_map(|stored| stored.message.recipient.as_ref());
-        let recipients: BTreeSet<&UserId> = recipients.collect();
-        recipients.into_iter().cloned().collect()
+    pub fn named(&self) -> Vec<UserId> {
+        let mut named = BTreeSet::new();
+        for StoredMessage { message, .. } in &self.0 {
+            named.extend(&message.recipient);
+            named.extend(message.content.mentions.iter().filter(|user| message.mentions(user)));
+        }
+        named.into_iter().cloned().collect()
+    }
+
+    /// Whether one of the messages mentions every participant.
+    #[must_use]
+    pub fn mention_all(&self) -> bool {
+        self.0.iter().any(|stored| stored.message.content.mention_all)
     }
 
     /// The oldest message.
@@ -170,8 +179,8 @@ impl Store {
         Ok(Candidates(items.into_iter().map(messages::read_stored).collect::<Result<_, _>>()?))
     }
 
-    /// Returns up to `limit` users of a conversation after one of them, who may be notified, and the user after whom to
-    /// go on. In a room these are only those who are notified of every message.
+    /// Returns up to `limit` users of a group or room after one of them, who may be notified, and the user after whom to
+    /// go on. In a room these are only those who are notified of every message, unless `everyone` is asked for.
     ///
     /// # Errors
     /// `Unavailable` if the database is unavailable.
@@ -179,10 +188,11 @@ impl Store {
     pub async fn possible_receivers(
         &self,
         conversation: &ConversationId,
+        everyone: bool,
         after: Option<&UserId>,
         limit: usize,
     ) -> Result<(Vec<UserId>, Option<UserId>), Error> {
-        let (users, more) = if conversation.kind() == ConversationKind::Room {
+        let (users, more) = if conversation.kind() == ConversationKind::Room && !everyone {
             let start = after.map(|user| listener_key(conversation, user).attributes());
             let query = self.prefixed(&partition::of_conversation(conversation), LISTENER);
             let query = query.set_exclusive_start_key(start).projection_expression("sk");

@@ -4,6 +4,7 @@ use async_recursion::async_recursion as boxed;
 use domain::conversation::Row;
 use domain::error::Error;
 use domain::id::{ConversationId, Stamp, UserId};
+use domain::links::Links;
 use domain::message::{Message, MessageView};
 use domain::page_size::PageSize;
 
@@ -25,10 +26,10 @@ pub struct PageOfMessages {
 
 impl PageOfMessages {
     /// Leaves out the messages for which there is no room: the newest ones if the pages go forward, else the oldest.
-    fn cut_to_size(mut self, reader: &UserId, forward: bool) -> Self {
+    fn cut_to_size(mut self, reader: &UserId, forward: bool, links: &Links) -> Self {
         let mut size = PageSize::default();
         let mut takes =
-            |message: &&Message| size.takes(&message.shown_to(reader, &self.reads.state_of(message)));
+            |message: &&Message| size.takes(&message.shown_to(reader, &self.reads.state_of(message), links));
         let count = if forward {
             self.messages.iter().take_while(&mut takes).count()
         } else {
@@ -48,8 +49,8 @@ impl PageOfMessages {
 
     /// The messages as the reader sees them.
     #[must_use]
-    pub fn shown_to(&self, reader: &UserId) -> Vec<MessageView> {
-        let shown = |message: &Message| message.shown_to(reader, &self.reads.state_of(message));
+    pub fn shown_to(&self, reader: &UserId, links: &Links) -> Vec<MessageView> {
+        let shown = |message: &Message| message.shown_to(reader, &self.reads.state_of(message), links);
         self.messages.iter().map(shown).collect()
     }
 }
@@ -86,6 +87,6 @@ impl Store {
         reads.set_direct_watermarks(reader, &row);
         self.complete_reads(&mut reads, conversation, &messages).await?;
         let page = PageOfMessages { row, messages, reads, rest };
-        Ok(Some(page.cut_to_size(reader, bounds.after.is_some())))
+        Ok(Some(page.cut_to_size(reader, bounds.after.is_some(), &self.links)))
     }
 }

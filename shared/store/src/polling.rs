@@ -375,7 +375,12 @@ impl Store {
         self.load_messages(user, &missing, &mut resolved).await?;
         let views = queued.into_iter().map(|(id, event)| {
             let event = event.and_then(|event| resolve(event, &resolved));
-            (id, event.filter(|event| !event.is_expired(now)).map(|event| event.shown_to(user, id)))
+            (
+                id,
+                event
+                    .filter(|event| !event.is_expired(now))
+                    .map(|event| event.shown_to(user, id, &self.links)),
+            )
         });
         Ok(views.collect())
     }

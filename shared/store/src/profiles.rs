@@ -13,6 +13,7 @@ use domain::delivery::OutgoingEvent;
 use domain::error::Error;
 use domain::event::Event;
 use domain::id::{ConversationId, UserId};
+use domain::name::Picture;
 use domain::time::Timestamp;
 use domain::user::{Profile, ProfileChange};
 use futures_util::stream::{self, StreamExt};
@@ -36,6 +37,12 @@ pub(crate) fn key(user: &UserId) -> Key {
     Key { pk: partition::of_user(user), sk: "PROFILE".into() }
 }
 
+/// A profile before and after a change.
+pub(crate) struct Revision {
+    pub(crate) before: Profile,
+    pub(crate) after: Profile,
+}
+
 impl Store {
     /// Returns the caller's profile. Creates it from the token if there is none, and updates it from the token unless
     /// the caller registered here, or has changed the profile too often.
@@ -45,7 +52,8 @@ impl Store {
     #[boxed]
     pub async fn ensure_user(&self, caller: &Caller) -> Result<Profile, Error> {
         let first = || first_of(caller, self.clock.now());
-        self.revise(&caller.user, first, |profile| profile.refreshed(caller), true).await.and_then(undeleted)
+        let revision = self.revise(&caller.user, first, |profile| profile.refreshed(caller), true).await?;
+        undeleted(revision.after)
     }
 
     /// Creates the profile of a caller who has none, from the token. Changes no profile.
@@ -62,15 +70,24 @@ impl Store {
         self.commit(writes.into(), Instant::now()).await.map(|_| ())
     }
 
-    /// Changes the caller's profile and returns it. If there are more than 100 peers, the fan-out copies the name to the
+    /// Changes the caller's profile and returns it, with the picture that the change has replaced. If there
+    /// are more than 100 peers, the fan-out copies the name to the
     /// others.
     ///
     /// # Errors
     /// `NotAuthenticated` if the caller registered here and the account was deleted.
     #[boxed]
-    pub async fn change_profile(&self, caller: &Caller, change: &ProfileChange) -> Result<Profile, Error> {
+    pub async fn change_profile(
+        &self,
+        caller: &Caller,
+        change: &ProfileChange,
+    ) -> Result<(Profile, Option<Picture>), Error> {
         let first = || first_of(caller, self.clock.now());
-        self.revise(&caller.user, first, |profile| profile.changed(change), false).await.and_then(undeleted)
+        let Revision { before, after } =
+            self.revise(&caller.user, first, |profile| profile.changed(change), false).await?;
+        let after = undeleted(after)?;
+        let replaced = before.picture.filter(|before| after.picture.as_ref() != Some(before));
+        Ok((after, replaced))
     }
 
     /// Returns a user's profile, by an eventually consistent read; `None` if there is no such user.
@@ -92,13 +109,14 @@ impl Store {
         first: impl Fn() -> Result<Profile, Error>,
         change: impl Fn(&Profile) -> Profile,
         is_limited: bool,
-    ) -> Result<Profile, Error> {
+    ) -> Result<Revision, Error> {
         let began = Instant::now();
         loop {
             let Some(item) = self.get(key(user), true).await? else {
-                let profile = change(&first()?);
-                if let Commit::Done(()) = self.commit(create(user, &profile)?.into(), began).await? {
-                    return Ok(profile);
+                let before = first()?;
+                let after = change(&before);
+                if let Commit::Done(()) = self.commit(create(user, &after)?.into(), began).await? {
+                    return Ok(Revision { before, after });
                 }
                 continue;
             };
@@ -106,7 +124,7 @@ impl Store {
             let changed = change(&current);
             let is_refused = changed != current && is_limited && !self.may_change_profile(user).await?;
             let next = if changed == current || is_refused {
-                current
+                current.clone()
             } else {
                 let (version, spread_to) = (current.version + 1, None);
                 let next = Profile { version, spreading: true, spread_to, ..changed };
@@ -119,13 +137,13 @@ impl Store {
                 next
             };
             if !next.spreading {
-                return Ok(next);
+                return Ok(Revision { before: current, after: next });
             }
             let next = self.spread(user, next).await?;
             if next.spreading {
                 self.put(change_log::rename_key(user, next.version), &Handover::at(self.clock.now())).await?;
             }
-            return Ok(next);
+            return Ok(Revision { before: current, after: next });
         }
     }
 

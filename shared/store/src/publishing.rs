@@ -26,7 +26,7 @@ impl Store {
         let (commit, sockets) =
             tokio::join!(self.commit(transaction, began), self.receivers_sockets(&events));
         Ok(match commit? {
-            Commit::Done(()) => Commit::Done(Delivery::new(events, sockets)),
+            Commit::Done(()) => Commit::Done(Delivery::new(events, sockets, &self.links)),
             Commit::Refused(refusals) => Commit::Refused(refusals),
         })
     }
@@ -34,7 +34,7 @@ impl Store {
     /// Returns the delivery of events that have already been committed.
     pub(crate) async fn delivery_of(&self, events: Vec<OutgoingEvent>) -> Delivery {
         let sockets = self.receivers_sockets(&events).await;
-        Delivery::new(events, sockets)
+        Delivery::new(events, sockets, &self.links)
     }
 
     async fn receivers_sockets(

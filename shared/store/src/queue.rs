@@ -59,15 +59,13 @@ pub(crate) enum QueuedEvent {
 
 impl QueuedEvent {
     /// Converts an event for storage. The message text is left out where a deletion does not reach it: in groups and
-    /// rooms, in rows that appear, and in restored messages.
+    /// rooms, in rows that appear, and in changed messages.
     pub(crate) fn of(event: Event) -> Self {
         match event {
             Event::MessageCreated { message, uncounted } if !message.id.conversation.is_direct() => {
                 Self::Created { created: message.id, uncounted }
             }
-            Event::MessageUpdated { message, reads, unread }
-                if unread.is_some() || !message.id.conversation.is_direct() =>
-            {
+            Event::MessageUpdated { message, reads, unread } => {
                 Self::Updated { updated: message.id, reads, unread }
             }
             Event::ConversationCreated { conversation, mut row } => {
@@ -83,9 +81,6 @@ impl QueuedEvent {
         match self {
             Self::Whole(Event::MessageCreated { message, uncounted }) => {
                 Self::Created { created: message.id, uncounted }
-            }
-            Self::Whole(Event::MessageUpdated { message, reads, unread }) => {
-                Self::Updated { updated: message.id, reads, unread }
             }
             other => other,
         }

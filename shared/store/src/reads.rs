@@ -20,7 +20,7 @@ use tokio::time::Instant;
 use crate::client::Store;
 use crate::inbox;
 use crate::item::Write;
-use crate::messages::PageBounds;
+use crate::messages::{Counted, PageBounds};
 use crate::moves::{self, Move, direct_range, ending_at, range_of, replace, time_in};
 use crate::participants::{self, Group};
 use crate::profiles::account_deleted;
@@ -313,11 +313,12 @@ impl Store {
                 // The row was read before the message was sent.
                 continue;
             }
-            let unread = self.count_unread(user, conversation, &row, target, is_large).await?;
-            let unread = unread.ok_or(Error::NotFound("There is no such message."))?;
+            let counted = self.count_unread(user, conversation, &row, target, is_large).await?;
+            let counted = counted.ok_or(Error::NotFound("There is no such message."))?;
+            let unread = counted.unread;
             let at = self.clock.now();
             let (writes, events) =
-                self.read_writes(user, conversation, &row, group.as_ref(), (target, at), unread)?;
+                self.read_writes(user, conversation, &row, group.as_ref(), (target, at), counted)?;
             if let Commit::Done(delivery) = self.commit_and_publish(writes.into(), events, began).await? {
                 let moved_at = (!row.has_read(target)).then_some(at);
                 return Ok(Marked { watermark: watermark_at(Some(target), unread), moved_at, delivery });
@@ -325,7 +326,7 @@ impl Store {
         }
     }
 
-    /// The writes and events that move a watermark to `target`, after which `unread` messages are unread. If it stands there
+    /// The writes and events that move a watermark to `target`, after which this many messages are unread. If it stands there
     /// already, only the reader learns of it.
     fn read_writes(
         &self,
@@ -334,12 +335,11 @@ impl Store {
         row: &Row,
         group: Option<&Group>,
         (target, at): (Stamp, Timestamp),
-        unread: u64,
+        counted: Counted,
     ) -> Result<(Vec<Write>, Vec<OutgoingEvent>), Error> {
         let stamp = self.clock.stamp_above(row.event_floor());
         let own_row = Write::update(inbox::key(user, conversation))
             .set("read", &target)
-            .set("n", &unread)
             .set(inbox::LATEST_EVENT, &stamp)
             .if_below(inbox::LATEST_EVENT, &stamp)
             .remove("unread_from")
@@ -348,12 +348,11 @@ impl Store {
             .if_still("read", row.read.as_ref())
             .if_still("cleared", row.cleared.as_ref())
             .if_still_number("n", row.unread)
+            .if_still_number("mn", row.mentions)
             .if_present("pk");
-        let own_row = if unread == 0 {
-            own_row.remove("unread")
-        } else {
-            own_row.set("unread", inbox::mark_of(row)).if_still("activity", row.activity.as_ref())
-        };
+        let own_row = inbox::count(own_row, row, counted);
+        let own_row =
+            if counted.unread == 0 { own_row } else { own_row.if_still("activity", row.activity.as_ref()) };
         let private = row.is_blocked();
         let own_row =
             if private { own_row } else { own_row.if_missing("blocked_by_me").if_missing("blocked_by_peer") };
@@ -379,9 +378,13 @@ impl Store {
         };
         let receipt = moves::receipt(conversation, user, row.peer.as_ref(), (row.read, target), at, private)?;
         // The row of a large conversation may lag behind the target.
-        let counted = Unread { count: unread, head: row.head.max(Some(target)), read: Some(target) };
+        let unread = Unread {
+            head: row.head.max(Some(target)),
+            read: Some(target),
+            ..Unread::of(&counted.applied_to(row.clone()))
+        };
         let mut writes = vec![own_row];
-        let mut events = vec![OutgoingEvent::new(user.clone(), stamp, event(Some(counted)))];
+        let mut events = vec![OutgoingEvent::new(user.clone(), stamp, event(Some(unread)))];
         if !moves {
             return Ok((writes, events));
         }
@@ -436,10 +439,11 @@ impl Store {
             }
             let mut after = Row { unread_from: Some(id.stamp), ..row.clone() };
             let low = after.counted_from().unwrap_or_else(|| Stamp::first_of(Timestamp::from_millis(0)));
-            after.unread = match row.head.filter(|head| *head > low) {
+            let counted = match row.head.filter(|head| *head > low) {
                 Some(head) => self.unread_between(user, conversation, &row, (low, head)).await?,
-                None => 0,
+                None => Counted::default(),
             };
+            after = counted.applied_to(after);
             let message = |stamp| MessageId { conversation: conversation.clone(), stamp };
             let (message_id, unread_count) = (row.read.map(message), after.unread);
             let watermark = Watermark { conversation_id: conversation.clone(), message_id, unread_count };
@@ -450,10 +454,8 @@ impl Store {
             let own = inbox::unless_changed(Write::update(inbox::key(user, conversation)), &row)
                 .if_still("unread_from", row.unread_from.as_ref())
                 .set("unread_from", &id.stamp)
-                .set(inbox::LATEST_EVENT, &at)
-                .set("n", &after.unread);
-            let own =
-                if after.unread > 0 { own.set("unread", inbox::mark_of(&row)) } else { own.remove("unread") };
+                .set(inbox::LATEST_EVENT, &at);
+            let own = inbox::count(own, &row, counted);
             let event = Event::MessageRead {
                 conversation: conversation.clone(),
                 user: user.clone(),

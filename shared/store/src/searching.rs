@@ -16,6 +16,7 @@ use async_recursion::async_recursion as boxed;
 use domain::conversation::{Row, SMALL};
 use domain::error::Error;
 use domain::id::{ConversationId, MessageId, Stamp, UserId};
+use domain::links::Links;
 use domain::message::{Message, ReadState};
 use domain::page_size::PageSize;
 use domain::text::TextQuery;
@@ -83,10 +84,10 @@ pub struct Hit {
 
 impl Hit {
     /// What determines the hit's size in a response to a user.
-    fn size_in(&self, user: &UserId) -> impl Serialize {
+    fn size_in(&self, user: &UserId, links: &Links) -> impl Serialize {
         let highlights: Vec<[u32; 2]> =
             self.highlights.iter().map(|range| [range.start, range.end]).collect();
-        (self.message.shown_to(user, &self.reads), highlights, "highlights")
+        (self.message.shown_to(user, &self.reads, links), highlights, "highlights")
     }
 }
 
@@ -243,7 +244,7 @@ impl Store {
         }
         hits.sort_by_key(|hit| std::cmp::Reverse(hit.message.id.stamp));
         let mut size = PageSize::default();
-        let count = hits.iter().take_while(|hit| size.takes(&hit.size_in(user))).count();
+        let count = hits.iter().take_while(|hit| size.takes(&hit.size_in(user, &self.links))).count();
         let next = match hits.get(count.wrapping_sub(1)).filter(|_| count < hits.len()) {
             Some(last) => {
                 Some(SearchProgress { below: Some(last.message.id.stamp), ..SearchProgress::default() })

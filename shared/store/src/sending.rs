@@ -25,6 +25,7 @@ use crate::attempts::Attempts;
 use crate::change_log::{self, Change};
 use crate::client::Store;
 use crate::item::{Item, Key, Write, from_item, full_at};
+use crate::mentions::{Known, check_mention_all};
 use crate::participants::{self, Group};
 use crate::transact::{Commit, Refusals, Transaction};
 use crate::{inbox, messages, partition, profiles};
@@ -119,8 +120,7 @@ impl Store {
             Destination::User(peer) if *peer == caller.user => {
                 return Err(Error::field("recipient_id", "You cannot write to yourself."));
             }
-            Destination::User(peer) => ConversationId::direct(&caller.user, peer),
-            Destination::Conversation(id) => id.clone(),
+            to => to.conversation(&caller.user),
         };
         meter::note(&conversation);
         let attempts = Attempts::new(&self.turns, &conversation);
@@ -156,6 +156,61 @@ impl Store {
             Sent::Duplicate(message) => meter::note(&message.id),
         }
         Ok(sent)
+    }
+
+    /// Returns a message that a user wants to forward.
+    ///
+    /// # Errors
+    /// `NotAParticipant` if they cannot see it, whether it exists or not, or if it was deleted.
+    #[boxed]
+    pub async fn message_to_forward(&self, user: &UserId, id: &MessageId) -> Result<Message, Error> {
+        match self.message_for(user, id).await {
+            Ok((_, message)) if !message.is_deleted() => Ok(message),
+            Ok(_) | Err(Error::NotFound(_)) => Err(Error::NotAParticipant),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Returns the message that a user has sent under a draft's client id; `None` if there is none.
+    ///
+    /// # Errors
+    /// `Unavailable` if the database is unavailable.
+    #[boxed]
+    pub async fn sent_before(&self, caller: &Caller, draft: &Draft) -> Result<Option<Message>, Error> {
+        let Some(client_id) = draft.client_id() else { return Ok(None) };
+        let conversation = draft.destination.conversation(&caller.user);
+        let (row, first) = tokio::try_join!(
+            self.row(&caller.user, &conversation),
+            self.first_message(&conversation, &caller.user, client_id)
+        )?;
+        // A user who no longer takes part must not see the message.
+        Ok(first.filter(|_| row.is_some()))
+    }
+
+    /// Returns the message of a send key that has not expired.
+    async fn first_message(
+        &self,
+        conversation: &ConversationId,
+        sender: &UserId,
+        client_id: &str,
+    ) -> Result<Option<Message>, Error> {
+        let found = self.get(key(conversation, sender, client_id), true).await?;
+        match found.map(from_item::<StoredKey>).transpose()? {
+            Some(stored) if stored.expires >= self.clock.now().seconds() => {
+                self.message_of_key(conversation, &stored).await.map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    async fn message_of_key(
+        &self,
+        conversation: &ConversationId,
+        stored: &StoredKey,
+    ) -> Result<Message, Error> {
+        let id = MessageId { conversation: conversation.clone(), stamp: stored.message };
+        let message = self.message(&id).await?;
+        message.ok_or_else(|| Error::internal("the message of a send key does not exist"))
     }
 
     /// Returns a group or room for one of its participants, with all of them if there are at most 24.
@@ -202,6 +257,9 @@ impl Sending<'_> {
         loop {
             let message = self.next_message();
             self.floor = Some(message.id.stamp);
+            if let Err(refusal) = self.check_mentions(&message).await {
+                return self.unless_sent_before(refusal).await;
+            }
             let transaction = match self.transaction(&message) {
                 Ok(transaction) => transaction,
                 Err(refusal) => return self.unless_sent_before(refusal).await,
@@ -248,7 +306,26 @@ impl Sending<'_> {
             version: 1,
             edited_at: None,
             deleted_at: None,
+            reactions: Vec::new(),
+            pinned_at: None,
         }
+    }
+
+    /// Refuses mentions of users who do not take part, and of everyone where only admins may.
+    async fn check_mentions(&self, message: &Message) -> Result<(), Error> {
+        let known = self.group.as_ref().map_or(Known::Direct(message), Known::Group);
+        self.store.check_mentions(&self.conversation, &self.content, known).await?;
+        if !self.content.mention_all {
+            return Ok(());
+        }
+        let is_admin = match &self.group {
+            Some(group) if group.meta.participant_count > SMALL as u64 => {
+                let me = self.store.part_in(group, &self.conversation, &self.caller.user).await?;
+                me.is_some_and(|me| me.admin)
+            }
+            _ => true,
+        };
+        check_mention_all(self.group.as_ref(), is_admin)
     }
 
     fn transaction(&self, message: &Message) -> Result<Transaction<WriteTarget>, Error> {
@@ -368,7 +445,9 @@ impl Sending<'_> {
         let row = if is_sender {
             self.store.limit(row, &limits::WRITES, self.writes_full_at)?
         } else {
-            row.add("n", 1)
+            let mentions = Some(stamp).filter(|_| message.mentions(&recipient.user));
+            let row = if mentions.is_some() { row.add("mn", 1) } else { row };
+            row.add("n", 1).set_if_missing("first_mention", mentions.as_ref())
         };
         let counted = |row: Write| if is_sender { row } else { row.set("unread", inbox::UNREAD_MARK) };
         Ok(match &recipient.row_state {
@@ -378,7 +457,7 @@ impl Sending<'_> {
                 row.if_not_away(stamp.time()).if_below("head", &stamp).if_below("hidden_at", &stamp)
             }
             RowState::Away(known) => {
-                let after = (**known).clone().with_message(message, is_sender);
+                let after = (**known).clone().with_message(message, &recipient.user);
                 inbox::replace_place(counted(row), known, &after)
                     .if_still("activity", known.activity.as_ref())
                     .if_still("head", known.head.as_ref())
@@ -412,12 +491,11 @@ impl Sending<'_> {
 
     /// The event of a row that appears with the message, which it already contains.
     fn row_appeared(&self, recipient: &Recipient, message: &Message) -> Event {
-        let is_sender = recipient.user == self.caller.user;
         let before = match &recipient.row_state {
             RowState::Away(row) => (**row).clone(),
             _ => self.new_row(recipient),
         };
-        let row = before.with_message(message, is_sender);
+        let row = before.with_message(message, &recipient.user);
         Event::ConversationCreated { conversation: self.conversation.clone(), row: Box::new(row) }
     }
 
@@ -452,7 +530,8 @@ impl Sending<'_> {
                         Error::internal("the condition on a send key failed without an item")
                     })?;
                     return self
-                        .first_message(&from_item::<StoredKey>(item)?)
+                        .store
+                        .message_of_key(&self.conversation, &from_item::<StoredKey>(item)?)
                         .await
                         .map(|first| NextStep::SentBefore(Box::new(first)));
                 }
@@ -536,18 +615,7 @@ impl Sending<'_> {
         if let Error::NotAuthenticated(_) = refusal {
             return Err(refusal);
         }
-        let found = self.store.get(key(&self.conversation, &self.caller.user, client_id), true).await?;
-        match found.map(from_item::<StoredKey>).transpose()? {
-            Some(stored) if stored.expires >= self.store.clock.now().seconds() => {
-                self.first_message(&stored).await.map(Sent::Duplicate)
-            }
-            _ => Err(refusal),
-        }
-    }
-
-    async fn first_message(&self, stored: &StoredKey) -> Result<Message, Error> {
-        let id = MessageId { conversation: self.conversation.clone(), stamp: stored.message };
-        let message = self.store.message(&id).await?;
-        message.ok_or_else(|| Error::internal("the message of a send key does not exist"))
+        let first = self.store.first_message(&self.conversation, &self.caller.user, client_id).await?;
+        first.map(Sent::Duplicate).ok_or(refusal)
     }
 }

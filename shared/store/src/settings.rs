@@ -148,14 +148,12 @@ fn move_assumed(row: Write, change: &SettingsChange, after: &Row) -> Write {
         return row.if_between("activity", InboxList::bounds_of_inbox());
     }
     let row = row.if_between("activity", from.bounds());
-    let row = match to {
-        InboxList::Active => ["place", "place_before"]
-            .into_iter()
-            .fold(row.set_to_first("activity", "last_id", "place_before"), Write::remove),
-        _ => {
-            let row = row.set_to("place_before", "activity").set_some("activity", after.activity.as_ref());
-            inbox::keep_place(row, after)
-        }
+    let row = if to == InboxList::Active {
+        let row = row.set_to_first("activity", "last_id", "place_before");
+        ["place", "place_until", "place_before", "mark"].into_iter().fold(row, Write::remove)
+    } else {
+        let row = row.set_to("place_before", "activity").set_some("activity", after.activity.as_ref());
+        inbox::keep_place(row, after)
     };
     if from != InboxList::Archived && to != InboxList::Archived {
         return row;
@@ -165,7 +163,7 @@ fn move_assumed(row: Write, change: &SettingsChange, after: &Row) -> Write {
     if change.muted_until.is_none() { row.if_missing("mute") } else { row }
 }
 
-/// What changes for the user, under the names of the API.
+/// Returns the changed settings, under their names in the API.
 fn changes(change: &SettingsChange, after: &Row) -> Map<String, Value> {
     let mut mine = Map::new();
     if change.muted_until.is_some() {

@@ -3,6 +3,7 @@
 import type { Conversation, TimelineMessage } from "@tidings/client";
 import { useMe, useTidings } from "@tidings/client/react";
 
+import { summary } from "../attachments/describe.js";
 import { showOverrides } from "../bidi.js";
 import { Modal } from "../modal.js";
 import { attempt } from "../toasts.js";
@@ -20,7 +21,7 @@ export default function DeleteDialog(props: { row: Conversation; message: Timeli
   return (
     <Modal title="Delete this message?" onClose={onClose}>
       <blockquote className="quote-text muted" dir="auto">
-        {showOverrides(message.message_text) || "Attachment"}
+        {showOverrides(summary(message))}
       </blockquote>
       <div className="actions">
         <button className="secondary" onClick={onClose}>
@@ -28,12 +29,12 @@ export default function DeleteDialog(props: { row: Conversation; message: Timeli
         </button>
         {isSent && (
           <button className="secondary" onClick={() => remove("me")}>
-            For me
+            Delete for me
           </button>
         )}
         {canDeleteForEveryone && (
           <button className="primary danger" onClick={() => remove("everyone")}>
-            {isSent ? "For everyone" : "Delete"}
+            {isSent ? "Delete for everyone" : "Delete"}
           </button>
         )}
       </div>

@@ -2,8 +2,11 @@
 
 import type { Conversation, ConversationDetails, Participant, RoomUser } from "@tidings/client";
 import { useMe, useTidings } from "@tidings/client/react";
+import { Tabs } from "radix-ui";
 import { useCallback, useEffect, useState } from "react";
 
+import { Media } from "../attachments/media.js";
+import { PictureButton } from "../attachments/picture-button.js";
 import { Avatar, STATUS } from "../avatar.js";
 import { blocked, setBlocked } from "../blocked.js";
 import { Form } from "../form.js";
@@ -12,23 +15,19 @@ import { useObservable } from "../observable.js";
 import { DELETED_USER, cachePeople, titleOf } from "../people.js";
 import { useCurrentPresence } from "../presence.js";
 import { navigate } from "../route.js";
-import { changeSettings, settings } from "../settings.js";
 import { attempt } from "../toasts.js";
+import { ConversationSettings } from "./conversation-settings.js";
 import { PeoplePicker } from "./people-picker.js";
 
 /** Participants per page of the API. */
 const PAGE_SIZE = 100;
 
 export default function DetailsDialog({ row, onClose }: { row: Conversation; onClose: () => void }) {
-  const client = useTidings();
-  const id = row.conversation_id;
-  const { muted } = useObservable(settings);
-  const isMuted = muted.includes(id);
   /** The action that waits for confirmation. */
   const [pending, setPending] = useState<{ text: string; label: string; run: () => Promise<unknown> } | null>(null);
 
   /** Asks for confirmation, runs the action, and goes back to the inbox. */
-  const confirm = (text: string, label: string, action: () => Promise<unknown>) =>
+  const confirm: Confirm = (text, label, action) =>
     setPending({
       text,
       label,
@@ -54,60 +53,76 @@ export default function DetailsDialog({ row, onClose }: { row: Conversation; onC
       </Modal>
     );
   }
-  const me = client.store.state.me?.id ?? "";
   return (
     <Modal title={titleOf(row)} onClose={onClose}>
-      {row.type === "direct" ? <Person row={row} /> : <Members row={row} />}
-      <div className="stack">
-        <button
-          className="secondary"
-          aria-pressed={isMuted}
-          onClick={() => changeSettings({ muted: isMuted ? muted.filter((other) => other !== id) : [...muted, id] })}
-        >
-          {isMuted ? "Unmute notifications" : "Mute notifications"}
-        </button>
-        {row.type !== "room" && (
-          <button
-            className="secondary danger"
-            onClick={() =>
-              confirm(
-                "This removes the conversation and its messages for you only. It comes back when there is a new message.",
-                "Delete conversation",
-                () => client.api.deleteConversation(id),
-              )
-            }
-          >
-            Delete conversation
-          </button>
-        )}
-        {row.type === "group" && (
-          <button
-            className="secondary danger"
-            onClick={() =>
-              confirm("You will no longer receive messages from this group.", "Leave group", () => client.api.removeParticipant(id, me))
-            }
-          >
-            Leave group
-          </button>
-        )}
-        {row.type === "room" && (
-          <button
-            className="secondary danger"
-            onClick={() => confirm("You can rejoin at any time.", "Leave room", () => client.api.leaveRoom(id))}
-          >
-            Leave room
-          </button>
-        )}
-        {row.type === "room" && row.is_admin && (
-          <button
-            className="secondary danger"
-            onClick={() => confirm("This deletes the room and its messages for everyone.", "Delete room", () => client.api.deleteRoom(id))}
-          >
-            Delete room
-          </button>
-        )}
-      </div>
+      <Tabs.Root defaultValue="about" className="tabs">
+        <Tabs.List aria-label="Details">
+          <Tabs.Trigger value="about">About</Tabs.Trigger>
+          <Tabs.Trigger value="media">Media and files</Tabs.Trigger>
+        </Tabs.List>
+        <Tabs.Content value="about">
+          {row.type === "direct" ? <Person row={row} /> : <Members row={row} />}
+          <Actions row={row} confirm={confirm} />
+        </Tabs.Content>
+        <Tabs.Content value="media">
+          <Media row={row} onClose={onClose} />
+        </Tabs.Content>
+      </Tabs.Root>
     </Modal>
+  );
+}
+
+/** Asks for confirmation before an action that ends the conversation for the user. */
+type Confirm = (text: string, label: string, action: () => Promise<unknown>) => void;
+
+function Actions({ row, confirm }: { row: Conversation; confirm: Confirm }) {
+  const client = useTidings();
+  const id = row.conversation_id;
+  const me = client.store.state.me?.id ?? "";
+  return (
+    <div className="stack">
+      <ConversationSettings row={row} />
+      {row.type !== "room" && (
+        <button
+          className="secondary danger"
+          onClick={() =>
+            confirm(
+              "This removes the conversation and its messages for you only. It comes back when there is a new message.",
+              "Delete conversation",
+              () => client.api.deleteConversation(id),
+            )
+          }
+        >
+          Delete conversation
+        </button>
+      )}
+      {row.type === "group" && (
+        <button
+          className="secondary danger"
+          onClick={() =>
+            confirm("You will no longer receive messages from this group.", "Leave group", () => client.api.removeParticipant(id, me))
+          }
+        >
+          Leave group
+        </button>
+      )}
+      {row.type === "room" && (
+        <button
+          className="secondary danger"
+          onClick={() => confirm("You can rejoin at any time.", "Leave room", () => client.api.leaveRoom(id))}
+        >
+          Leave room
+        </button>
+      )}
+      {row.type === "room" && row.is_admin && (
+        <button
+          className="secondary danger"
+          onClick={() => confirm("This deletes the room and its messages for everyone.", "Delete room", () => client.api.deleteRoom(id))}
+        >
+          Delete room
+        </button>
+      )}
+    </div>
   );
 }
 
@@ -180,6 +195,15 @@ function Members({ row }: { row: Conversation }) {
   });
   return (
     <>
+      {details.is_admin && (
+        <PictureButton
+          hasPicture={row.photo_url !== null}
+          onChange={(picture) => client.setPhoto(id, picture)}
+          onRemove={() => client.api.updateConversation(id, { photo_url: null })}
+        >
+          <Avatar id={id} name={titleOf(row)} photo={row.photo_url} kind={row.type} size="large" />
+        </PictureButton>
+      )}
       {details.is_admin ? (
         <Form submit="Save" look="secondary" success="Saved." onSubmit={save}>
           <label>
@@ -205,11 +229,7 @@ function Members({ row }: { row: Conversation }) {
           {isAdding && (
             <PeoplePicker
               exclude={new Set(details.participants.map(({ user_id }) => user_id))}
-              action={({ id: user, name }) => (
-                <button className="secondary" aria-label={`Add ${name}`} onClick={() => void runAndReload(client.api.addParticipants(id, [user]))}>
-                  Add
-                </button>
-              )}
+              action={{ label: "Add", run: ({ id: user }) => void runAndReload(client.api.addParticipants(id, [user])) }}
             />
           )}
         </>
@@ -232,10 +252,10 @@ function Members({ row }: { row: Conversation }) {
                 <>
                   <button
                     className="link"
-                    aria-label={is_admin ? `Remove admin: ${name}` : `Make ${name} an admin`}
+                    aria-label={is_admin ? `Remove ${name} as admin` : `Make ${name} an admin`}
                     onClick={() => void runAndReload(client.api.setAdmin(id, user_id, !is_admin))}
                   >
-                    {is_admin ? "Remove admin" : "Make admin"}
+                    {is_admin ? "Remove as admin" : "Make admin"}
                   </button>
                   <button className="link danger" aria-label={`Remove ${name}`} onClick={() => void runAndReload(client.api.removeParticipant(id, user_id))}>
                     Remove

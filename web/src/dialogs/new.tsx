@@ -57,11 +57,8 @@ function Person({ open, isBusy }: TabProps) {
   const client = useTidings();
   return (
     <PeoplePicker
-      action={({ id, name }) => (
-        <button className="secondary" disabled={isBusy} aria-label={`Message ${name}`} onClick={() => void attempt(open(client.openDirect(id)))}>
-          Message
-        </button>
-      )}
+      takesFocus
+      action={{ label: "Message", isDisabled: isBusy, run: ({ id }) => void attempt(open(client.openDirect(id))) }}
     />
   );
 }
@@ -96,11 +93,7 @@ function Group({ open }: TabProps) {
       )}
       <PeoplePicker
         exclude={new Set(members.map(({ id }) => id))}
-        action={(person) => (
-          <button type="button" className="secondary" aria-label={`Add ${person.name}`} onClick={() => setMembers([...members, person])}>
-            Add
-          </button>
-        )}
+        action={{ label: "Add", run: (person) => setMembers([...members, person]) }}
       />
     </Form>
   );
@@ -123,6 +116,11 @@ function Rooms({ open, isBusy, onClose }: TabProps & { onClose: () => void }) {
     void attempt(load());
     return () => stop.abort();
   }, [client]);
+  const enter = (room: Room) => {
+    if (!room.is_participant) return void attempt(open(client.joinRoom(room.conversation_id)));
+    onClose();
+    navigate(room.conversation_id);
+  };
   const create = (fields: FormData) => open(client.createRoom(text.trim(), String(fields.get("description") ?? "").trim()));
   const shown = rooms?.filter(({ name }) => name.toLocaleLowerCase().includes(text.trim().toLocaleLowerCase()));
   return (
@@ -139,28 +137,25 @@ function Rooms({ open, isBusy, onClose }: TabProps & { onClose: () => void }) {
       <ul className="list">
         {shown?.map((room) => (
           <li key={room.conversation_id}>
-            <Avatar id={room.conversation_id} name={room.name} kind="room" size="small" />
-            <span className="grow">
-              <bdi>{room.name}</bdi>
-              <span className="muted small-text">
-                {room.participant_count} {room.participant_count === 1 ? "person" : "people"}
-                {room.description && (
-                  <>
-                    {" · "}
-                    <bdi>{room.description}</bdi>
-                  </>
-                )}
+            <button className="candidate" disabled={isBusy} onClick={() => enter(room)}>
+              <Avatar id={room.conversation_id} name={room.name} kind="room" size="small" />
+              <span className="hidden">{room.is_participant ? "Open" : "Join"} </span>
+              <span className="grow">
+                <bdi>{room.name}</bdi>
+                <span className="muted small-text">
+                  {room.participant_count} {room.participant_count === 1 ? "member" : "members"}
+                  {room.description && (
+                    <>
+                      {" · "}
+                      <bdi>{room.description}</bdi>
+                    </>
+                  )}
+                </span>
               </span>
-            </span>
-            {room.is_participant ? (
-              <button className="secondary" aria-label={`Open ${room.name}`} onClick={() => { onClose(); navigate(room.conversation_id); }}>
-                Open
-              </button>
-            ) : (
-              <button className="secondary" aria-label={`Join ${room.name}`} disabled={isBusy} onClick={() => void attempt(open(client.joinRoom(room.conversation_id)))}>
-                Join
-              </button>
-            )}
+              <span className="secondary" aria-hidden>
+                {room.is_participant ? "Open" : "Join"}
+              </span>
+            </button>
           </li>
         ))}
       </ul>

@@ -3,11 +3,11 @@
 import type { User } from "@tidings/client";
 import { useConversations, useMe, useTidings } from "@tidings/client/react";
 import { useEffect, useState } from "react";
-import type { ReactNode } from "react";
 
 import { Avatar } from "../avatar.js";
 import { titleOf } from "../people.js";
 import { attempt } from "../toasts.js";
+import { hasFinePointer } from "../touch.js";
 
 /** A person in the list. */
 export interface Candidate {
@@ -25,7 +25,13 @@ const toCandidate = (user: User): Candidate => ({
 });
 
 /** Lists search results or, before anything is typed, people the user has direct conversations with. */
-export function PeoplePicker(props: { exclude?: ReadonlySet<string>; action: (person: Candidate) => ReactNode }) {
+export function PeoplePicker(props: {
+  exclude?: ReadonlySet<string>;
+  /** What a click on a person does. */
+  action: { label: string; isDisabled?: boolean; run: (person: Candidate) => void };
+  /** Whether the field gets the focus when the dialog opens. On touch screens, the keyboard would cover the list. */
+  takesFocus?: boolean;
+}) {
   const client = useTidings();
   const me = useMe();
   const rows = useConversations();
@@ -63,6 +69,8 @@ export function PeoplePicker(props: { exclude?: ReadonlySet<string>; action: (pe
   return (
     <div className="picker">
       <input
+        // The dialog looks for the attribute, which React does not set.
+        ref={(input) => void (props.takesFocus && hasFinePointer() && input?.setAttribute("autofocus", ""))}
         type="search"
         dir="auto"
         autoComplete="off"
@@ -74,17 +82,28 @@ export function PeoplePicker(props: { exclude?: ReadonlySet<string>; action: (pe
       <ul className="list">
         {shown.map((person) => (
           <li key={person.id}>
-            <Avatar id={person.id} name={person.name} photo={person.photo} size="small" />
-            <span className="grow">
-              <bdi>{person.name}</bdi>
-              {person.about && <span className="muted small-text">{person.about}</span>}
-            </span>
-            {props.action(person)}
+            <button
+              type="button"
+              className="candidate"
+              disabled={props.action.isDisabled}
+              onClick={() => props.action.run(person)}
+            >
+              <Avatar id={person.id} name={person.name} photo={person.photo} size="small" />
+              <span className="hidden">{props.action.label} </span>
+              <span className="grow">
+                <bdi>{person.name}</bdi>
+                {person.about && <span className="muted small-text">{person.about}</span>}
+              </span>
+              <span className="secondary" aria-hidden>
+                {props.action.label}
+              </span>
+            </button>
           </li>
         ))}
       </ul>
       <p className="muted" role="status">
         {query !== "" && found?.length === 0 && "No people found."}
+        {query === "" && contacts.length === 0 && "Type a name or username to find people."}
       </p>
     </div>
   );

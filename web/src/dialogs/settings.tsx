@@ -2,10 +2,11 @@
 
 import { TidingsError } from "@tidings/client";
 import type { BlockedUser, Status } from "@tidings/client";
-import { useMe, useSelected, useTidings } from "@tidings/client/react";
+import { useConnection, useMe, useSelected, useTidings } from "@tidings/client/react";
 import { useEffect, useState } from "react";
 
 import { hasPassword } from "../account.js";
+import { PictureButton } from "../attachments/picture-button.js";
 import { Avatar } from "../avatar.js";
 import { setBlocked } from "../blocked.js";
 import { Form } from "../form.js";
@@ -52,39 +53,66 @@ function Profile() {
   const [saved, setSaved] = useState(me);
   const save = async (fields: FormData) => {
     const full_name = String(fields.get("name") ?? "").trim();
-    const avatar_url = String(fields.get("picture") ?? "").trim() || null;
-    setSaved(await client.api.updateMe({ ...(full_name ? { full_name } : {}), avatar_url }));
-  };
-  const set = async (status: Status) => {
-    if (await attempt(client.setStatus(status))) toast("Status updated.");
+    setSaved(await client.api.updateMe(full_name ? { full_name } : {}));
   };
   return (
-    <Form submit="Save" look="secondary" success="Saved." onSubmit={save}>
+    <>
       <div className="profile-row">
         <Avatar id={saved?.id ?? ""} name={saved?.full_name ?? saved?.username ?? ""} photo={saved?.avatar_url} size="large" />
         <span className="grow">
           <bdi className="strong">{saved?.full_name ?? saved?.username}</bdi>
           <span className="muted small-text">{saved?.username ? `@${saved.username}` : saved?.id}</span>
         </span>
-        <label className="inline">
-          <span className="hidden">Status</span>
-          <select defaultValue="online" onChange={(event) => void set(event.target.value as Status)}>
-            <option value="online">Online</option>
-            <option value="away">Away</option>
-            <option value="do_not_disturb">Do not disturb</option>
-            <option value="offline">Invisible</option>
-          </select>
-        </label>
+        <StatusField />
       </div>
-      <label>
-        Name
-        <input name="name" maxLength={100} dir="auto" defaultValue={me?.full_name ?? ""} />
-      </label>
-      <label>
-        Picture link
-        <input name="picture" type="url" maxLength={500} defaultValue={me?.avatar_url ?? ""} placeholder="https://…" />
-      </label>
-    </Form>
+      <PictureButton
+        hasPicture={Boolean(saved?.avatar_url)}
+        onChange={async (picture) => setSaved(await client.setAvatar(picture))}
+        onRemove={async () => setSaved(await client.api.updateMe({ avatar_url: null }))}
+      />
+      <Form submit="Save" look="secondary" success="Saved." onSubmit={save}>
+        <label>
+          Name
+          <input name="name" maxLength={100} dir="auto" defaultValue={me?.full_name ?? ""} />
+        </label>
+      </Form>
+    </>
+  );
+}
+
+function StatusField() {
+  const client = useTidings();
+  const me = useMe()?.id ?? "";
+  // Until the server knows of this page, it shows even users who are not invisible as offline.
+  const connection = useConnection();
+  const [status, setStatus] = useState<Status | null>(null);
+  const [isChosen, setIsChosen] = useState(false);
+  useEffect(() => {
+    if (isChosen) return;
+    const stop = new AbortController();
+    client.api.presence([me], { signal: stop.signal }).then(
+      ([own]) => own && setStatus(own.status),
+      () => {},
+    );
+    return () => stop.abort();
+  }, [client, me, connection, isChosen]);
+  const set = async (next: Status) => {
+    setIsChosen(true);
+    setStatus(next);
+    if (await attempt(client.setStatus(next))) toast("Status updated.");
+    else setStatus(status);
+  };
+  return (
+    <label className="inline">
+      <span className="hidden">Status</span>
+      <select value={status ?? ""} onChange={(event) => void set(event.target.value as Status)}>
+        {status === null && <option value="">Status</option>}
+        <option value="online">Online</option>
+        <option value="away">Away</option>
+        <option value="do_not_disturb">Do not disturb</option>
+        <option value="offline">Invisible</option>
+      </select>
+    </label>
   );
 }
 
@@ -102,7 +130,7 @@ function Appearance() {
       <label className="inline">
         <span className="grow">Theme</span>
         <select value={theme} onChange={(event) => changeSettings({ theme: event.target.value as Settings["theme"] })}>
-          <option value="system">System</option>
+          <option value="system">Match system</option>
           <option value="light">Light</option>
           <option value="dark">Dark</option>
         </select>
@@ -151,7 +179,9 @@ function Blocked() {
         {users.map(({ user_id, name }) => (
           <li key={user_id}>
             <Avatar id={user_id} name={name ?? user_id} size="small" />
-            <bdi className="grow">{name ?? user_id}</bdi>
+            <span className="grow">
+              <bdi>{name ?? user_id}</bdi>
+            </span>
             <button className="secondary" aria-label={`Unblock ${name ?? user_id}`} onClick={() => void unblock(user_id)}>
               Unblock
             </button>

@@ -83,6 +83,40 @@ export type Timestamp = string;
 export type Picture = string;
 
 /**
+ * What an upload is for.
+ */
+export type UploadPurpose = 'message' | 'picture';
+
+/**
+ * A form to post as `multipart/form-data`: these fields first, and the file last, as `file`.
+ */
+export type UploadForm = {
+    fields: {
+        [key: string]: string;
+    };
+    url: string;
+};
+
+/**
+ * How to upload a file.
+ */
+export type Upload = {
+    /**
+     * What a send names the file by, for a day.
+     */
+    attachment_id: string;
+    /**
+     * When the forms expire.
+     */
+    expires_at: Timestamp;
+    /**
+     * The same for the preview.
+     */
+    preview_upload: UploadForm | null;
+    upload: UploadForm;
+};
+
+/**
  * A user's unread counts.
  */
 export type UnreadCount = {
@@ -206,7 +240,7 @@ export type SubscriptionKeys = {
      */
     auth: string;
     /**
-     * The browser's public key: a point of P-256, 65 bytes.
+     * The browser's public key: an uncompressed point of P-256, 65 bytes.
      */
     p256dh: string;
 };
@@ -374,6 +408,10 @@ export type SendFrame = (({
     message_text: string;
 } | {
     attachment_url: string;
+} | {
+    attachments: Array<unknown>;
+} | {
+    forward: string;
 }) & ({
     attachment_url: string;
 } | {
@@ -389,6 +427,10 @@ export type SendFrame = (({
      */
     attachment_url?: string | null;
     /**
+     * The uploaded files, up to 10. Only in JSON.
+     */
+    attachments?: Array<NewAttachment> | null;
+    /**
      * An idempotency key. A send with the same key to the same conversation within 24 hours returns the first message.
      */
     client_message_id?: string | null;
@@ -396,6 +438,22 @@ export type SendFrame = (({
      * The conversation to send to.
      */
     conversation_id?: ConversationId | null;
+    /**
+     * Data of the application. Only in JSON.
+     */
+    custom?: Custom | null;
+    /**
+     * A message whose text and attachments are sent instead of others. Only in JSON.
+     */
+    forward?: MessageId | null;
+    /**
+     * Whether the message mentions every participant. In conversations of more than 24, admins only. Only in JSON.
+     */
+    mention_all?: boolean | null;
+    /**
+     * The users whom the message mentions: participants, up to 50. Only in JSON.
+     */
+    mentions?: Array<UserId> | null;
     /**
      * The text. Required without an attachment; then at least one of its characters must show.
      */
@@ -414,6 +472,47 @@ export type SendFrame = (({
     reply_to?: MessageId | null;
 };
 
+/**
+ * Any JSON object of up to 1,024 bytes.
+ */
+export type Custom = {
+    [key: string]: unknown;
+};
+
+/**
+ * An uploaded file that a message is to have, and what the client knows about it.
+ */
+export type NewAttachment = {
+    /**
+     * A description for those who do not see the picture.
+     */
+    alt?: string | null;
+    /**
+     * The `attachment_id` of the upload.
+     */
+    attachment_id: string;
+    /**
+     * The duration of a video or sound, in milliseconds.
+     */
+    duration_ms?: number | null;
+    /**
+     * The height of a video in pixels. The server reads that of an image itself.
+     */
+    height?: number | null;
+    /**
+     * Whether the sound was recorded as a message.
+     */
+    is_voice?: boolean;
+    /**
+     * A blurred form of the picture, to show while it loads: a thumbhash in base64.
+     */
+    thumbhash?: string | null;
+    /**
+     * The width of a video in pixels. The server reads that of an image itself.
+     */
+    width?: number | null;
+};
+
 export type SendAck = {
     action: 'send';
     data: Message;
@@ -425,19 +524,116 @@ export type SendAck = {
 };
 
 /**
+ * One emoji, such as 👍 or 👩🏽‍🚀.
+ */
+export type Emoji = string;
+
+/**
+ * A reaction, as a participant sees it.
+ */
+export type Reaction = {
+    /**
+     * The number of users who have reacted with it.
+     */
+    count: number;
+    emoji: Emoji;
+    /**
+     * Whether the viewer is one of them.
+     */
+    me: boolean;
+    /**
+     * Up to 10 of them, in no order.
+     */
+    user_ids: Array<UserId>;
+};
+
+/**
+ * What a file is, and so how a client shows it.
+ */
+export type AttachmentKind = 'image' | 'video' | 'audio' | 'voice' | 'file';
+
+/**
+ * A file's id: the id of the conversation that it was sent to and a stamp of its own.
+ */
+export type FileId = string;
+
+/**
+ * A file's name: 1-255 characters. Folders in front of it, line breaks, control characters and bidi controls are cut.
+ */
+export type FileName = string;
+
+/**
+ * An attachment, as a participant sees it. What does not apply is null.
+ */
+export type Attachment = {
+    /**
+     * A description for those who do not see it.
+     */
+    alt: string | null;
+    /**
+     * The type that the file's first bytes show. `application/octet-stream` if it only downloads.
+     */
+    content_type: string;
+    duration_ms: number | null;
+    file_name: FileName;
+    /**
+     * The height in pixels.
+     */
+    height: number | null;
+    id: FileId;
+    kind: AttachmentKind;
+    /**
+     * Where to load the smaller picture.
+     */
+    preview_url: string | null;
+    /**
+     * The size in bytes.
+     */
+    size: number;
+    thumbhash: string | null;
+    /**
+     * Where to load the file, without a token. The same for a day, and good for at least another.
+     */
+    url: string;
+    /**
+     * The width in pixels.
+     */
+    width: number | null;
+};
+
+/**
  * A message, as a participant sees it.
  */
 export type Message = {
     attachment_type: string | null;
     attachment_url: string | null;
+    attachments: Array<Attachment>;
     client_message_id: string | null;
     conversation_id: ConversationId;
+    /**
+     * Data of the application, as it came.
+     */
+    custom: Custom | null;
     deleted_at: Timestamp | null;
     edited_at: Timestamp | null;
     id: MessageId;
     is_deleted: boolean;
     is_edited: boolean;
+    is_forwarded: boolean;
+    /**
+     * Whether it mentions every participant.
+     */
+    mention_all: boolean;
+    /**
+     * The users whom it mentions.
+     */
+    mentions: Array<UserId>;
     message_text: string;
+    /**
+     * When it was pinned, if it is.
+     */
+    pinned_at: Timestamp | null;
+    reactions: Array<Reaction>;
     read: boolean;
     read_at: Timestamp | null;
     read_count: number | null;
@@ -454,8 +650,13 @@ export type Message = {
 export type SearchHit = {
     attachment_type: string | null;
     attachment_url: string | null;
+    attachments: Array<Attachment>;
     client_message_id: string | null;
     conversation_id: ConversationId;
+    /**
+     * Data of the application, as it came.
+     */
+    custom: Custom | null;
     deleted_at: Timestamp | null;
     edited_at: Timestamp | null;
     highlights: Array<[
@@ -465,7 +666,21 @@ export type SearchHit = {
     id: MessageId;
     is_deleted: boolean;
     is_edited: boolean;
+    is_forwarded: boolean;
+    /**
+     * Whether it mentions every participant.
+     */
+    mention_all: boolean;
+    /**
+     * The users whom it mentions.
+     */
+    mentions: Array<UserId>;
     message_text: string;
+    /**
+     * When it was pinned, if it is.
+     */
+    pinned_at: Timestamp | null;
+    reactions: Array<Reaction>;
     read: boolean;
     read_at: Timestamp | null;
     read_count: number | null;
@@ -564,6 +779,10 @@ export type PushKey = {
  */
 export type ProfileChange = {
     /**
+     * The `attachment_id` of an upload with the purpose `picture`, which becomes the picture. Not with an `avatar_url`.
+     */
+    avatar_attachment_id?: string;
+    /**
      * The URL of the new picture. Null removes the picture.
      */
     avatar_url?: Picture | null;
@@ -574,7 +793,7 @@ export type ProfileChange = {
  * The body of an error response (RFC 9457).
  */
 export type Problem = {
-    code: 'already_exists' | 'blocked' | 'conflict' | 'cursor_expired' | 'internal' | 'invalid_request' | 'not_a_participant' | 'not_an_admin' | 'not_authenticated' | 'not_found' | 'not_the_sender' | 'rate_limited' | 'too_large' | 'unavailable' | 'unsupported_media_type';
+    code: 'already_exists' | 'blocked' | 'conflict' | 'cursor_expired' | 'internal' | 'invalid_request' | 'not_a_participant' | 'not_an_admin' | 'not_authenticated' | 'not_found' | 'not_the_sender' | 'not_uploaded' | 'rate_limited' | 'too_large' | 'unavailable' | 'unsupported_media_type';
     detail: string;
     errors?: [
         FieldProblem
@@ -718,6 +937,28 @@ export type Newcomers = {
 };
 
 /**
+ * A file to upload.
+ */
+export type NewUpload = {
+    content_type: NamedType;
+    file_name: FileName;
+    /**
+     * The exact size in bytes of a smaller JPEG, PNG or WebP of it, up to 512 KiB, that is uploaded as well.
+     */
+    preview_size?: number | null;
+    purpose?: UploadPurpose;
+    /**
+     * The exact size in bytes.
+     */
+    size: number;
+};
+
+/**
+ * The type that a client names for a file, such as `audio/webm;codecs=opus`: 3-100 printable ASCII characters.
+ */
+export type NamedType = string;
+
+/**
  * A room to create.
  */
 export type NewRoom = {
@@ -740,6 +981,10 @@ export type NewMessageForm = (({
     message_text: string;
 } | {
     attachment_url: string;
+} | {
+    attachments: Array<unknown>;
+} | {
+    forward: string;
 }) & ({
     attachment_url: string;
 } | {
@@ -754,6 +999,10 @@ export type NewMessageForm = (({
      */
     attachment_url?: string | '';
     /**
+     * The uploaded files, up to 10. Only in JSON.
+     */
+    attachments?: Array<NewAttachment> | '';
+    /**
      * An idempotency key. A send with the same key to the same conversation within 24 hours returns the first message.
      */
     client_message_id?: string | '';
@@ -761,6 +1010,22 @@ export type NewMessageForm = (({
      * The conversation to send to.
      */
     conversation_id?: ConversationId | '';
+    /**
+     * Data of the application. Only in JSON.
+     */
+    custom?: Custom | '';
+    /**
+     * A message whose text and attachments are sent instead of others. Only in JSON.
+     */
+    forward?: MessageId | '';
+    /**
+     * Whether the message mentions every participant. In conversations of more than 24, admins only. Only in JSON.
+     */
+    mention_all?: boolean | '';
+    /**
+     * The users whom the message mentions: participants, up to 50. Only in JSON.
+     */
+    mentions?: Array<UserId> | '';
     /**
      * The text. Required without an attachment; then at least one of its characters must show.
      */
@@ -790,6 +1055,10 @@ export type NewMessage = (({
     message_text: string;
 } | {
     attachment_url: string;
+} | {
+    attachments: Array<unknown>;
+} | {
+    forward: string;
 }) & ({
     attachment_url: string;
 } | {
@@ -804,6 +1073,10 @@ export type NewMessage = (({
      */
     attachment_url?: string | null;
     /**
+     * The uploaded files, up to 10. Only in JSON.
+     */
+    attachments?: Array<NewAttachment> | null;
+    /**
      * An idempotency key. A send with the same key to the same conversation within 24 hours returns the first message.
      */
     client_message_id?: string | null;
@@ -811,6 +1084,22 @@ export type NewMessage = (({
      * The conversation to send to.
      */
     conversation_id?: ConversationId | null;
+    /**
+     * Data of the application. Only in JSON.
+     */
+    custom?: Custom | null;
+    /**
+     * A message whose text and attachments are sent instead of others. Only in JSON.
+     */
+    forward?: MessageId | null;
+    /**
+     * Whether the message mentions every participant. In conversations of more than 24, admins only. Only in JSON.
+     */
+    mention_all?: boolean | null;
+    /**
+     * The users whom the message mentions: participants, up to 50. Only in JSON.
+     */
+    mentions?: Array<UserId> | null;
     /**
      * The text. Required without an attachment; then at least one of its characters must show.
      */
@@ -858,7 +1147,9 @@ export type MessageUpdatedEvent = {
         message: Message;
     } | {
         counted_to: MessageId | null;
+        first_mention_id?: MessageId | null;
         last_read_message_id: MessageId | null;
+        mention_count: number;
         message: Message;
         unread_count: number;
     };
@@ -874,7 +1165,9 @@ export type MessageReadEvent = {
     conversation_id: ConversationId;
     data: {
         counted_to?: MessageId | null;
+        first_mention_id?: MessageId | null;
         marked_unread?: boolean | null;
+        mention_count?: number | null;
         message_id: MessageId | null;
         read_at: Timestamp;
         unread_count?: number | null;
@@ -891,10 +1184,25 @@ export type MessageReadEvent = {
 export type MessageKind = 'text' | 'image' | 'video' | 'audio' | 'voice' | 'file' | 'deleted';
 
 /**
- * The new text of a message.
+ * A change of a message. Missing fields stay as they are.
  */
 export type MessageEdit = {
-    message_text: Text;
+    /**
+     * The new data of the application. Null removes it.
+     */
+    custom?: Custom | null;
+    /**
+     * Whether it mentions every participant.
+     */
+    mention_all?: boolean;
+    /**
+     * The users whom the message mentions from now on: participants, up to 50.
+     */
+    mentions?: Array<UserId>;
+    /**
+     * The new text.
+     */
+    message_text?: Text;
 };
 
 /**
@@ -907,7 +1215,9 @@ export type MessageDeletedEvent = {
      */
     data: {
         counted_to: MessageId | null;
+        first_mention_id?: MessageId | null;
         last_read_message_id: MessageId | null;
+        mention_count: number;
         message: Message;
         scope: string;
         unread_count: number;
@@ -972,7 +1282,7 @@ export type FrameError = {
      * The frame's `action`, of any JSON type.
      */
     action?: unknown;
-    code: 'already_exists' | 'blocked' | 'conflict' | 'cursor_expired' | 'internal' | 'invalid_request' | 'not_a_participant' | 'not_an_admin' | 'not_authenticated' | 'not_found' | 'not_the_sender' | 'rate_limited' | 'too_large' | 'unavailable' | 'unsupported_media_type';
+    code: 'already_exists' | 'blocked' | 'conflict' | 'cursor_expired' | 'internal' | 'invalid_request' | 'not_a_participant' | 'not_an_admin' | 'not_authenticated' | 'not_found' | 'not_the_sender' | 'not_uploaded' | 'rate_limited' | 'too_large' | 'unavailable' | 'unsupported_media_type';
     message: string;
     /**
      * Any value; the answer repeats it.
@@ -1197,6 +1507,10 @@ export type ConversationDetails = {
 export type ConversationChange = {
     description?: Description | null;
     name?: Name | null;
+    /**
+     * The `attachment_id` of an upload with the purpose `picture`, which becomes the photo. Not with a `photo_url`.
+     */
+    photo_attachment_id?: string | null;
     photo_url?: Picture | null;
 };
 

@@ -1,0 +1,49 @@
+// The user's own settings of a conversation, as the menu of its row and its details offer them.
+
+import type { Conversation, NotifyLevel, SettingsChange, Tidings } from "@tidings/client";
+
+import { formatFull } from "./dates.js";
+import { attempt } from "./toasts.js";
+
+const HOUR = 3_600_000;
+
+/** For how long a conversation can be muted, in milliseconds. */
+export const MUTES: readonly { label: string; ms: number }[] = [
+  { label: "For 1 hour", ms: HOUR },
+  { label: "For 8 hours", ms: 8 * HOUR },
+  { label: "For 1 week", ms: 7 * 24 * HOUR },
+  { label: "Always", ms: Infinity },
+];
+
+/** Which messages lead to notifications. */
+export const LEVELS: readonly { label: string; level: NotifyLevel }[] = [
+  { label: "All messages", level: "all" },
+  { label: "Mentions", level: "mentions" },
+  { label: "None", level: "none" },
+];
+
+/** Returns until when a conversation is muted that is muted now. */
+export function muteFor(ms: number): string {
+  return ms === Infinity ? "always" : new Date(Date.now() + ms).toISOString();
+}
+
+/** Describes until when a conversation is muted. */
+export function describeMute({ muted_until }: Conversation): string {
+  if (muted_until === null) return "Not muted";
+  return muted_until === "always" ? "Always" : `Until ${formatFull(muted_until)}`;
+}
+
+/** Changes settings, and tells the user if that fails. */
+export function changeRow(client: Tidings, row: Conversation, change: SettingsChange): void {
+  void attempt(client.changeSettings(row.conversation_id, change));
+}
+
+/** Whether a row shows that something is unread. */
+export const isUnread = (row: Conversation): boolean => row.unread_count > 0 || row.marked_unread;
+
+/** Marks a conversation as read or, if nothing in it is unread, as unread. */
+export function toggleUnread(client: Tidings, row: Conversation): void {
+  const last = row.last_message_id;
+  if (last === null) return;
+  void attempt(isUnread(row) ? client.markAsRead(row.conversation_id, last) : client.api.markAsUnread(last));
+}

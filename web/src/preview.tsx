@@ -1,0 +1,127 @@
+// The second line of a row in the inbox: who is typing, a draft, an unsent message, or the last message.
+
+import type { Conversation, MessageKind, OutboxEntry } from "@tidings/client";
+import { useMe, useSelected, useTyping } from "@tidings/client/react";
+import { Check, CheckCheck, CircleAlert, Clock3, Image as Picture, Mic, Paperclip, Trash2, Video } from "lucide-react";
+import type { ReactNode } from "react";
+
+import { showOverrides } from "./bidi.js";
+import { loadDraft } from "./drafts.js";
+import { useLastSender } from "./last-sender.js";
+import { usePerson } from "./people.js";
+
+/** Icons and words for messages that are more than text. */
+const KINDS: Record<Exclude<MessageKind, "text">, [icon: typeof Check, word: string]> = {
+  image: [Picture, "Photo"],
+  video: [Video, "Video"],
+  voice: [Mic, "Voice message"],
+  audio: [Paperclip, "Audio"],
+  file: [Paperclip, "File"],
+  deleted: [Trash2, "Message deleted"],
+};
+
+/** Rows show the name of a picture or video that has no text. */
+const FILE_NAME = /^[^\n]{1,96}\.\w{2,5}$/;
+
+export function Preview({ row, isOpen }: { row: Conversation; isOpen: boolean }) {
+  const me = useMe();
+  const typists = useTyping(row.conversation_id).filter((id) => id !== me?.id);
+  const unsent = useSelected((state) => newestUnsent(state.outbox, row));
+  const draft = !isOpen && me ? loadDraft(me.id, row.conversation_id) : "";
+  if (typists.length > 0) return <Typing row={row} typists={typists} />;
+  if (draft) {
+    return <Line start={<bdi className="draft">Draft:</bdi>}>{showOverrides(draft.slice(0, 100))}</Line>;
+  }
+  if (unsent) return <Unsent entry={unsent} />;
+  if (row.last_message_id === null) return <Line>No messages yet</Line>;
+  return <LastMessage row={row} />;
+}
+
+/** A line with a start that is never cut off. The text has a direction of its own, so that its end is cut off. */
+function Line({ start, children, look = "muted" }: { start?: ReactNode; children: ReactNode; look?: string }) {
+  return (
+    <span className={`preview ${look}`}>
+      {start && <>{start} </>}
+      <span className="preview-text" dir="auto">
+        {children}
+      </span>
+    </span>
+  );
+}
+
+function Typing({ row, typists }: { row: Conversation; typists: readonly string[] }) {
+  const [first = ""] = typists;
+  const text =
+    row.type === "direct" ? "typing…" : typists.length > 1 ? `${typists.length} people are typing…` : <TypingPerson id={first} />;
+  return <Line look="typing-text">{text}</Line>;
+}
+
+function TypingPerson({ id }: { id: string }) {
+  const { name } = usePerson(id);
+  return (
+    <>
+      <bdi>{name}</bdi> is typing…
+    </>
+  );
+}
+
+/** Returns the conversation's failed message or, if none has failed, its newest unsent one. */
+function newestUnsent(outbox: readonly OutboxEntry[], row: Conversation): OutboxEntry | undefined {
+  const isOfRow = ({ draft, message_id, then }: OutboxEntry) =>
+    !message_id &&
+    !(then && "delete" in then) &&
+    (draft.conversation_id === row.conversation_id || (draft.recipient_id ?? null) === (row.other_user_id ?? ""));
+  return outbox.findLast((entry) => entry.failed && isOfRow(entry)) ?? outbox.findLast(isOfRow);
+}
+
+function Unsent({ entry }: { entry: OutboxEntry }) {
+  const text = (entry.then && "edit" in entry.then ? entry.then.edit : entry.draft.message_text) || "Attachment";
+  const icon = entry.failed ? (
+    <CircleAlert className="tick failed" role="img" aria-label="Not sent" />
+  ) : (
+    <Clock3 className="tick" role="img" aria-label="Sending" />
+  );
+  return <Line start={icon}>{showOverrides(text.slice(0, 100))}</Line>;
+}
+
+function LastMessage({ row }: { row: Conversation }) {
+  const read = useSelected((state) => {
+    const last = state.timelines.get(row.conversation_id)?.messages.at(-1);
+    return last && last.id === row.last_message_id ? last.read : null;
+  });
+  const sender = useLastSender(row);
+  const { last_message: text, last_message_kind: kind } = row;
+  const [Icon, word] = kind === null || kind === "text" ? [] : KINDS[kind];
+  const hasWords = text && kind !== "voice" && (kind === "file" || !Icon || !FILE_NAME.test(text));
+  return (
+    <Line
+      start={
+        <>
+          {row.last_message_from_me && <Ownership read={read} />}
+          {sender && <SenderName id={sender} />}{" "}
+          {Icon && <Icon className="tick" {...(hasWords ? { role: "img", "aria-label": word } : { "aria-hidden": true })} />}
+        </>
+      }
+    >
+      {hasWords ? showOverrides(text) : word && <i>{word}</i>}
+    </Line>
+  );
+}
+
+function Ownership({ read }: { read: boolean | null }) {
+  if (read === null) return <bdi>You:</bdi>;
+  return read ? (
+    <CheckCheck role="img" aria-label="Read" className="tick read" />
+  ) : (
+    <Check role="img" aria-label="Sent" className="tick" />
+  );
+}
+
+function SenderName({ id }: { id: string }) {
+  const { name } = usePerson(id);
+  return (
+    <span className="preview-sender">
+      <bdi>{name}</bdi>:
+    </span>
+  );
+}
