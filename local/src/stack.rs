@@ -149,17 +149,10 @@ impl Stack {
             // No other stack uses this database, and the sockets of an earlier process are gone.
             app.store.remove_sockets_before(app.store.now()).await?;
         }
-        let (fan_out, notify, socket_functions) = match &lambda {
-            Some(lambda) => (lambda.stream_function(), lambda.notify_function(), lambda.socket_functions()),
-            None => (
-                gateway::stream_function(&app),
-                gateway::notify_function(&app),
-                gateway::socket_functions(&app),
-            ),
-        };
-        servers.push(tokio::spawn(invoke_by_the_clock(notify.clone(), stopped.clone())));
-        let tails = [(stream::FAN_OUT, fan_out), (stream::NOTIFY, notify)]
-            .map(|(mapping, function)| stream::follow(records.clone(), &table, mapping, function));
+        let (tails, clock) = follow_stream(&app, lambda.as_ref(), &records, &table, stopped.clone());
+        servers.push(clock);
+        let socket_functions =
+            lambda.as_ref().map_or_else(|| gateway::socket_functions(&app), Lambda::socket_functions);
         let api = Api { id: "local".to_owned(), stage: STAGE.to_owned(), domain_name, routes: Vec::new() };
         let sockets = Gateway::new(api, socket_functions, Limits::default());
         servers.push(serve(port, sockets.management(), stopped.clone()));
@@ -222,6 +215,24 @@ impl Stack {
             lambda.stop().await;
         }
     }
+}
+
+/// Invokes the functions that the table's stream wakes, and one of them, `notify`, also by the clock.
+fn follow_stream(
+    app: &App,
+    lambda: Option<&Lambda>,
+    records: &aws_sdk_dynamodbstreams::Client,
+    table: &str,
+    stopped: watch::Receiver<bool>,
+) -> ([Tail; 2], JoinHandle<()>) {
+    let (fan_out, notify) = match lambda {
+        Some(lambda) => (lambda.stream_function(), lambda.notify_function()),
+        None => (gateway::stream_function(app), gateway::notify_function(app)),
+    };
+    let clock = tokio::spawn(invoke_by_the_clock(notify.clone(), stopped));
+    let tails = [(stream::FAN_OUT, fan_out), (stream::NOTIFY, notify)]
+        .map(|(mapping, function)| stream::follow(records.clone(), table, mapping, function));
+    (tails, clock)
 }
 
 /// Invokes `notify` regularly without records, as the template's schedule does, only more often.
