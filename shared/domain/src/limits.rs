@@ -44,7 +44,8 @@ pub const BLOCKS: RateLimit = RateLimit::new("blocks_full_at", 2_000, 60);
 pub const SUBSCRIPTIONS: RateLimit = RateLimit::new("subscriptions_full_at", 10_000, 30);
 /// Test notifications, per user: one per 30 seconds. Each is sent to up to ten subscriptions.
 pub const TEST_PUSHES: RateLimit = RateLimit::new("tests_full_at", 30_000, 10);
-/// Searches for messages and for people, per user: one per second. A search for messages reads up to thousands of them.
+/// Searches for messages and for people, and pages of mentions, per user: one per second. A search for messages reads up
+/// to thousands of them.
 pub const SEARCHES: RateLimit = RateLimit::new("full_at", 1_000, 60);
 /// Registrations, per client address: one per minute.
 pub const REGISTRATIONS: RateLimit = RateLimit::new("full_at", 60_000, 10);

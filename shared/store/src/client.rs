@@ -202,15 +202,11 @@ impl Store {
 
     /// Reads the items of up to 100 keys, consistently and in no order; missing items are left out.
     pub(crate) async fn get_all(&self, keys: Vec<Key>) -> Result<Vec<Item>, Error> {
-        self.get_each(keys, true).await
+        self.get_some(keys, true).await
     }
 
-    /// Like [`Store::get_all`], at half the price: an item may be missing or stale that was just written.
-    pub(crate) async fn get_all_possibly_stale(&self, keys: Vec<Key>) -> Result<Vec<Item>, Error> {
-        self.get_each(keys, false).await
-    }
-
-    async fn get_each(&self, keys: Vec<Key>, consistent: bool) -> Result<Vec<Item>, Error> {
+    /// Like [`Store::get_all`]; without `consistent` it costs half, and items that were just written may be missing.
+    pub(crate) async fn get_some(&self, keys: Vec<Key>, consistent: bool) -> Result<Vec<Item>, Error> {
         let mut items = Vec::with_capacity(keys.len());
         // DynamoDB rejects a request with duplicate keys.
         let keys: BTreeMap<_, _> = keys.iter().map(|key| ((&key.pk, &key.sk), key.attributes())).collect();

@@ -18,11 +18,15 @@
 //! | up to ten push subscriptions | `U#user` | `DEVICES` | `subscriptions.rs` |
 //! | newest message that the user was notified of | `U#user` | `N#conversation` | `notifying.rs` |
 //! | user whose notifications wait while they are active | `WAITING` | `H#user` | `notifying.rs` |
-//! | user of a room who is notified of every message | `C#conversation` | `A#user` | `notifying.rs` |
+//! | user of a room who is notified of every message | `C#conversation` | `N#user` | `notifying.rs` |
 //! | socket (WebSocket connection) | `U#user` | `W#connection` | `connections.rs` |
 //! | ticket for a socket | `U#user` | `K#ticket` | `connections.rs` |
 //! | event | `Q#user` | `E#stamp` | `queue.rs` |
 //! | saved tags of delivered events | `Q#user` | `D#digest` | `delivered.rs` |
+//! | pack of messages for search | `A#id` | `PACK` | `archives.rs` |
+//! | index of the packs of a user's small conversations | `U#user` | `ARCHIVE` | `archives.rs` |
+//! | index of the packs of a conversation | `C#conversation` | `A#INDEX` | `archives.rs` |
+//! | mark of an edited message, for these packs | `C#conversation` | `A#E#stamp` | `archives.rs` |
 //! | message | `C#conversation` | `M#stamp` | `messages.rs` |
 //! | receipt: a move of a read watermark | `C#conversation` | `R#user#stamp` (where the watermark stood before); in a direct conversation `R#0#stamp`, `R#1#stamp` | `moves.rs` |
 //! | group or room | `C#conversation` | `META` | `participants.rs` |
@@ -48,6 +52,7 @@
 mod account_changes;
 mod accounts;
 mod annotating;
+mod archives;
 mod attempts;
 mod backoff;
 mod blocks;
@@ -75,9 +80,11 @@ mod mentions;
 mod messages;
 mod metering;
 mod moves;
+mod news;
 mod notifying;
 mod opening;
 mod overview;
+mod pack;
 mod pages;
 mod participants;
 mod partition;
@@ -89,6 +96,8 @@ mod queue;
 mod reads;
 mod room_names;
 mod rooms;
+mod search_hits;
+mod search_sources;
 mod searching;
 mod sending;
 mod sessions;
@@ -97,6 +106,7 @@ mod subscriptions;
 pub mod table;
 mod transact;
 mod typing;
+mod user_archive;
 
 pub use accounts::Registered;
 pub use annotating::Pinned;
@@ -119,5 +129,6 @@ pub use pages::PageOfMessages;
 pub use polling::{Poll, QueuePosition};
 pub use reads::{Marked, Receipt, Target};
 pub use rooms::{RoomPosition, RoomUser, RoomUserPosition, RoomView};
-pub use searching::{Hit, SearchPage, SearchProgress, SearchScope};
+pub use search_hits::Hit;
+pub use searching::{SearchPage, SearchProgress};
 pub use sending::Sent;

@@ -182,7 +182,7 @@ impl Store {
     #[boxed]
     pub async fn subscribers(&self, users: &[UserId]) -> Result<BTreeMap<UserId, Vec<Subscription>>, Error> {
         let mut found = BTreeMap::new();
-        for item in self.get_all_possibly_stale(users.iter().map(key).collect()).await? {
+        for item in self.get_some(users.iter().map(key).collect(), false).await? {
             let user = profiles::owner(&item)?;
             let subscriptions = from_item::<Stored>(item)?.subscriptions;
             if !subscriptions.is_empty() {
