@@ -14,18 +14,18 @@ const MAX_LINKIFY_LENGTH = 10_000;
 
 /**
  * Text with links or, if there are any marks, with marked ranges. Marks count Unicode scalar values. `plain` renders
- * what is no link. Code has no links.
+ * what is no link. A linkless text is code, or part of something that is clicked as a whole.
  */
 export function RichText(props: {
   text: string;
   marks?: readonly [number, number][];
   plain?: ((text: string) => ReactNode) | undefined;
-  isCode?: boolean;
+  isLinkless?: boolean;
 }) {
   const { marks = [], plain } = props;
   const shown = showOverrides(props.text);
   if (marks.length > 0) return <>{marked(shown, marks)}</>;
-  if (props.isCode) return <>{shown}</>;
+  if (props.isLinkless) return <>{shown}</>;
   if (shown.length > MAX_LINKIFY_LENGTH) return <>{plain?.(shown) ?? shown}</>;
   return splitAtControls(shown).map((part, at) => (
     <Fragment key={at}>

@@ -174,7 +174,7 @@ function MessageLine({ hit }: { hit: Hit }) {
       <Avatar id={hit.sender_id} name={name} photo={photo} size="small" />
       <span className="grow">
         <span className="one-line" dir="auto">
-          {part.text ? <RichText text={part.text} marks={part.marks} isCode /> : summary(hit)}
+          {part.text ? <RichText text={part.text} marks={part.marks} isLinkless /> : summary(hit)}
         </span>
         <span className="muted small-text one-line">
           <bdi>{name}</bdi>

@@ -1,6 +1,5 @@
 // Filters of a search for messages: who wrote them, when, and with what.
 
-import type { AttachmentKind, Hit } from "@tidings/client";
 import { useConversations, useMe, useTidings } from "@tidings/client/react";
 import { X } from "lucide-react";
 import { useEffect, useMemo, useState } from "react";
@@ -12,23 +11,22 @@ export interface Filters {
   from: string;
   after: string;
   before: string;
-  has: "" | "link" | AttachmentKind;
+  has: "" | "image" | "file" | "link" | "attachment";
 }
 
 export const NO_FILTERS: Filters = { from: "", after: "", before: "", has: "" };
 
 const HAS: readonly (readonly [Filters["has"], string])[] = [
   ["image", "Photos"],
-  ["video", "Videos"],
-  ["voice", "Voice messages"],
   ["file", "Files"],
   ["link", "Links"],
+  ["attachment", "Anything attached"],
 ];
 /** At most so many people are offered. */
 const MAX_PEOPLE = 100;
 
-/** Returns the part of the filters that the server applies. Days begin and end where the user is. */
-export function toQuery({ from, after, before }: Filters): { from?: string; after?: string; before?: string } {
+/** Returns the filters as the API has them. Days begin and end where the user is. */
+export function toQuery({ from, after, before, has }: Filters) {
   const start = (day: string, days: number) => {
     const [year = 0, month = 1, date = 1] = day.split("-").map(Number);
     return new Date(year, month - 1, date + days).toISOString();
@@ -37,14 +35,8 @@ export function toQuery({ from, after, before }: Filters): { from?: string; afte
     ...(from ? { from } : {}),
     ...(after ? { after: start(after, 0) } : {}),
     ...(before ? { before: start(before, 1) } : {}),
+    ...(has ? { has } : {}),
   };
-}
-
-/** Whether a message has what is asked for. The server cannot tell. */
-export function hasWanted(hit: Hit, has: Filters["has"]): boolean {
-  if (has === "") return true;
-  if (has === "link") return /https?:\/\//i.test(hit.message_text);
-  return (hit.attachments ?? []).some(({ kind }) => kind === has || (has === "file" && kind === "audio"));
 }
 
 export function FilterChips(props: { filters: Filters; scope: string | null; onChange: (filters: Filters) => void }) {

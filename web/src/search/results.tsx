@@ -18,13 +18,11 @@ import { found } from "../text/found.js";
 import { attempt } from "../toasts.js";
 import { NO_OTHERS, findOthers } from "./ask.js";
 import type { Others } from "./ask.js";
-import { FilterChips, NO_FILTERS, hasWanted, toQuery } from "./filters.js";
+import { FilterChips, NO_FILTERS, toQuery } from "./filters.js";
 import type { Filters } from "./filters.js";
 
 /** Messages per page of results. */
 const PAGE_SIZE = 20;
-/** How many messages are read for a page at most: the server does not know all filters. */
-const MAX_READ = 300;
 /** Milliseconds without typing after which the server is asked, because a search reads many messages. */
 const DELAY = 200;
 /** Conversations, people and rooms, each. */
@@ -102,16 +100,14 @@ function useHits(query: string, scope: string | null, filters: Filters) {
     setState("searching");
     const search = async () => {
       const wanted: Hit[] = [];
-      let read = 0;
       const options = { signal: stop.signal, limit: PAGE_SIZE, ...(scope ? { conversation_id: scope } : {}), ...toQuery(filters) };
       for await (const hit of client.search(query, options)) {
-        if (wanted.length === limit || read === MAX_READ * Math.ceil(limit / PAGE_SIZE)) {
+        if (wanted.length === limit) {
           setHits(wanted);
           setState("more");
           return;
         }
-        read += 1;
-        if (hasWanted(hit, filters.has)) wanted.push(hit);
+        wanted.push(hit);
       }
       setHits(wanted);
       setState("done");

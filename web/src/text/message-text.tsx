@@ -131,7 +131,7 @@ function InlineView({ parts, marks, plain }: { parts: readonly Inline[]; marks: 
 /** Links are not recognized in code, and not beside marks. */
 function Leaf(props: { text: string; at: number; marks: Marks; plain?: Plain; isCode?: boolean }): ReactNode {
   const inside = within(props.marks, props.at, props.text);
-  return <RichText text={props.text} marks={inside} plain={props.plain} isCode={props.isCode === true} />;
+  return <RichText text={props.text} marks={inside} plain={props.plain} isLinkless={props.isCode === true} />;
 }
 
 /** Returns the marks within a leaf, in Unicode scalar values from its start. */
