@@ -207,6 +207,7 @@ test("a conversation can be had by keyboard alone", async ({ newUser }) => {
   await keyboard.press("Enter");
   await expect(ann.message("Shall we meet ☕?")).toBeVisible();
   // Ben is told, opens it and replies to the message.
+  await expect(ben.row(ann.name)).toBeVisible();
   await ben.page.keyboard.press("Alt+Shift+ArrowDown");
   await expect(ben.message("Shall we meet ☕?")).toBeVisible();
   await ben.page.keyboard.press("Shift+F6");
