@@ -26,6 +26,7 @@ test("formatting is drawn as people type it, and nothing else is", async ({ newU
     "<strong>bold</strong>, <strong>bold</strong>, <em>italic</em> and <s>struck</s> or <s>struck</s>",
   );
   expect(await send("_very *much* so_, `a *b* c`")).toBe("<em>very <strong>much</strong> so</em>, <code>a *b* c</code>");
+  expect(await send("run ```a `b` c``` or ``x``")).toBe("run <code>a `b` c</code> or <code>x</code>");
   // Names, sums and stars are not formatting.
   for (const text of ["snake_case_name", "2 * 3 * 4", "a*b*c", "*", "**", "5 > 3", "~ 10 ~", "it's `", "*not\nbold*", "_ no _"]) {
     expect(await send(text).then((html) => html.replace("&gt;", ">")), text).toBe(text.trim());

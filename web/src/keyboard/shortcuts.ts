@@ -34,10 +34,16 @@ export function useShortcuts(actions: ShortcutActions): void {
   });
 }
 
+/** Returns the key or, on a keyboard with other letters, the Latin letter in its place. */
+function latin({ key, code }: KeyboardEvent): string {
+  const isOther = key.length === 1 && key > "\u007f" && code.startsWith("Key");
+  return (isOther ? code.slice(3) : key).toLowerCase();
+}
+
 /** Ctrl or, on a Mac, Command. */
 function withCommand(event: KeyboardEvent, actions: ShortcutActions): boolean {
   if (!event.ctrlKey && !event.metaKey) return false;
-  if (event.key.toLowerCase() === "k") actions.openPalette();
+  if (latin(event) === "k") actions.openPalette();
   else if (event.key === "/") actions.openKeys();
   else return false;
   return true;
@@ -75,7 +81,7 @@ function scrolls(event: KeyboardEvent): boolean {
 function writes(event: KeyboardEvent): boolean {
   const { target, key } = event;
   if (target instanceof Element && target.closest("input, textarea, select, [contenteditable]")) return false;
-  const isPaste = (event.ctrlKey || event.metaKey) && key.toLowerCase() === "v";
+  const isPaste = (event.ctrlKey || event.metaKey) && latin(event) === "v";
   const isLetter = Array.from(key).length === 1 && key !== " " && !event.ctrlKey && !event.metaKey && !event.altKey;
   return isPaste || isLetter;
 }

@@ -178,14 +178,20 @@ interface Formatted {
   end: number;
 }
 
+/** Returns code between two runs of as many backticks. */
+function codeAt(text: string, at: number): Formatted | undefined {
+  if (text[at - 1] === "`") return undefined;
+  const length = /^`+/.exec(text.slice(at))?.[0].length ?? 1;
+  const from = at + length;
+  const to = text.indexOf("`".repeat(length), from);
+  return to > from ? { kind: "code", from, to, end: to + length } : undefined;
+}
+
 /** Returns what a marker formats. It has to stand outside of words, and may not be beside a space within. */
 function formattedAt(text: string, at: number, ranges: readonly (readonly [number, number])[]): Formatted | undefined {
   const char = text[at] as keyof typeof KINDS | "`";
   if (char !== "`" && !(char in KINDS)) return undefined;
-  if (char === "`") {
-    const to = text.indexOf("`", at + 1);
-    return to > at + 1 ? { kind: "code", from: at + 1, to, end: to + 1 } : undefined;
-  }
+  if (char === "`") return codeAt(text, at);
   const length = text[at + 1] === char ? 2 : 1;
   const marker = char.repeat(length);
   const from = at + length;
