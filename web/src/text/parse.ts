@@ -38,6 +38,8 @@ const FENCE = /^```([\w+#.-]{0,20})[ \t]*$/;
 const ONE_LINE_FENCE = /^```(.+?)```$/;
 const QUOTE = /^>(?: |$)/;
 const ITEM = /^\s{0,6}(?:[-*•]|(\d{1,4})[.)])\s+(?=\S)/;
+/** A message has at most so many blocks: what follows them is drawn as ordinary lines. */
+const MAX_BLOCKS = 200;
 /** How deep formatting can be nested. */
 const MAX_DEPTH = 4;
 
@@ -59,7 +61,7 @@ export function parse(text: string, opaque: Opaque = NOTHING_OPAQUE): Block[] {
   };
   let at = 0;
   while (at < lines.length) {
-    const found = blockAt(lines, at, opaque);
+    const found = blocks.length < MAX_BLOCKS ? blockAt(lines, at, opaque) : undefined;
     if (found) {
       endPlain();
       blocks.push(found.block);
