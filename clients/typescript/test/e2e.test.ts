@@ -99,7 +99,7 @@ describe.skipIf(!hasBinary)("against the server", () => {
     await everywhere((message) => message?.message_text === "look");
     await until(phone, ({ byId }) => byId.get(id)?.mention_count === 0);
     // State plus events equals fresh state.
-    const fresh = await connected("alice");
+    const fresh = await connected("alice", { socketUrl: null });
     fresh.open(id);
     await until(fresh, () => last(fresh, id)?.id === sent.id);
     for (const client of [phone, laptop]) {
@@ -126,7 +126,7 @@ describe.skipIf(!hasBinary)("against the server", () => {
     await both(({ archived }) => archived.some((row) => row.conversation_id === id && row.pinned_at === null));
     await bob.send({ recipient_id: "alice", message_text: "Do you see it?" });
     await both(({ byId }) => byId.get(id)?.unread_count === 2 && byId.get(id)?.is_archived === true);
-    const fresh = await connected("alice");
+    const fresh = await connected("alice", { socketUrl: null });
     fresh.loadArchive();
     await until(fresh, ({ archived }) => archived.length > 0);
     expect(fresh.store.state.byId.get(id)).toEqual(phone.store.state.byId.get(id));
