@@ -6,6 +6,7 @@ import { DropdownMenu } from "radix-ui";
 
 import { saveAll } from "./attachments/download.js";
 import { copyText } from "./clipboard.js";
+import { landmark } from "./landmark.js";
 import type { MenuProps } from "./message-actions.js";
 import { canPin } from "./pins/pins.js";
 import { QuickReactionItems } from "./reactions/menu-row.js";
@@ -26,11 +27,17 @@ export default function MessageMenu(props: MenuProps) {
       <DropdownMenu.Trigger className="menu-button" aria-label="Message actions">
         <ChevronDown aria-hidden />
       </DropdownMenu.Trigger>
-      <DropdownMenu.Portal>
-        {/* On phones, where the menu is a sheet at the bottom. */}
-        <div className="sheet-backdrop" />
+      <DropdownMenu.Portal container={landmark()}>
+        {/* On phones, where the menu is a sheet at the bottom. What is below must not be clicked. */}
+        <div
+          className="sheet-backdrop"
+          onTouchEnd={(event) => {
+            event.preventDefault();
+            props.setIsOpen(false);
+          }}
+        />
       </DropdownMenu.Portal>
-      <DropdownMenu.Portal>
+      <DropdownMenu.Portal container={landmark()}>
         <DropdownMenu.Content className="menu message-menu" align="end" sideOffset={4} collisionPadding={8}>
           {isSent && (
             <>

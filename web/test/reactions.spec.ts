@@ -32,8 +32,8 @@ async function press(page: Page, element: Locator): Promise<void> {
   await devtools.send("Input.dispatchTouchEvent", { type: "touchEnd", touchPoints: [] });
 }
 
-async function expectNoViolations(page: Page): Promise<void> {
-  const { violations } = await new AxeBuilder({ page }).setLegacyMode().analyze();
+async function expectNoViolations(page: Page, ...except: string[]): Promise<void> {
+  const { violations } = await new AxeBuilder({ page }).setLegacyMode().disableRules(except).analyze();
   expect(violations.flatMap(({ id, nodes }) => nodes.map(({ html }) => `${id}: ${html.slice(0, 200)}`))).toEqual([]);
 }
 
@@ -51,7 +51,7 @@ test("reactions by pointer: the quick bar, chips, the list and a double click", 
   await chip(ann, "Good news", "🙏").click();
   await expect(chip(ben, "Good news", "🙏 2, including you")).toBeVisible();
   await chip(ann, "Good news", "🙏").click({ button: "right" });
-  await expect(ann.page.getByRole("dialog", { name: "Reactions" }).getByRole("listitem")).toHaveText([/You/, ben.name], { useInnerText: true });
+  await expect(ann.page.getByRole("dialog", { name: "Reactions" }).getByRole("listitem")).toContainText(["You", ben.name]);
   await ann.page.getByRole("button", { name: "Remove 🙏" }).click();
   await ann.page.keyboard.press("Escape");
   await expect(chip(ben, "Good news", "🙏 1, including you")).toBeVisible();
@@ -223,6 +223,7 @@ for (const [name, options] of Object.entries({
       await expect(page.getByRole("dialog", { name: "Quick reactions" })).toBeVisible();
     }
     await ben.screenshot(`reactions-${name}`);
-    await expectNoViolations(page);
+    // In forced colours, axe does not see the colours that are shown.
+    await expectNoViolations(page, ...(name === "forced-colors" ? ["color-contrast"] : []));
   });
 }

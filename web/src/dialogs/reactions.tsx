@@ -1,7 +1,7 @@
 // Dialog that lists who has reacted to a message.
 
 import type { Reaction, TimelineMessage } from "@tidings/client";
-import { useSelected, useTidings } from "@tidings/client/react";
+import { useMe, useSelected, useTidings } from "@tidings/client/react";
 
 import { Avatar } from "../avatar.js";
 import { Modal } from "../modal.js";
@@ -24,7 +24,9 @@ export default function ReactionsDialog(props: { message: TimelineMessage; onClo
 }
 
 function Group({ message, reaction }: { message: TimelineMessage; reaction: Reaction }) {
-  const { emoji, count, user_ids } = reaction;
+  const me = useMe()?.id;
+  const { emoji, count } = reaction;
+  const user_ids = reaction.user_ids.toSorted((one, other) => Number(other === me) - Number(one === me));
   return (
     <section className="stack">
       <h3>

@@ -47,7 +47,10 @@ export async function findCandidates(client: Tidings, row: Conversation, query: 
   const matches = (list: readonly Candidate[]) =>
     [...list, ...all].filter(({ id, name }) => id !== me && fold(name).includes(wanted));
   const rank = ({ name }: Candidate) => (fold(name).startsWith(wanted) ? 0 : fold(` ${name}`).includes(` ${wanted}`) ? 1 : 2);
-  const sorted = (list: Candidate[]) => list.sort((one, other) => rank(one) - rank(other)).slice(0, MAX_SHOWN);
+  const isAll = ({ id }: Candidate) => Number(id === EVERYONE);
+  const compare = (one: Candidate, other: Candidate) =>
+    rank(one) - rank(other) || isAll(one) - isAll(other) || one.name.localeCompare(other.name);
+  const sorted = (list: Candidate[]) => list.sort(compare).slice(0, MAX_SHOWN);
   if (row.type === "direct") {
     const { other_user_id: id, photo_url: photo } = row;
     return sorted(matches(id ? [{ id, name: titleOf(row), photo }] : []));

@@ -17,7 +17,8 @@ export default function MentionList(props: {
 }) {
   const list = useRef<HTMLUListElement>(null);
   const { id, candidates, active } = props;
-  useEffect(() => list.current?.children[active]?.scrollIntoView({ block: "nearest" }), [active]);
+  // Some browsers return a promise, which is no cleanup.
+  useEffect(() => void list.current?.children[active]?.scrollIntoView({ block: "nearest" }), [active]);
   const count = candidates.length;
   return (
     <>

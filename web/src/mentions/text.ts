@@ -17,7 +17,7 @@ export interface Part {
   mention?: Mention;
 }
 
-const escape = (text: string) => text.replace(/[\\^$.*+?()[\]{}|/-]/g, "\\$&");
+const escape = (text: string) => text.replace(/[\\^$.*+?()[\]{}|/]/g, "\\$&");
 
 /** Splits a text at the mentions of some users. Of names that begin alike, the longest counts. */
 export function splitAtMentions(text: string, mentions: readonly Mention[]): Part[] {

@@ -9,7 +9,7 @@ import type { KeyboardEvent } from "react";
 import { settings } from "../settings.js";
 import { QUICK_REACTIONS, hasReacted, toggleReaction } from "./toggle.js";
 
-/** A row of menu items: the arrow keys left and right move within it, up and down leave it. */
+/** A row of menu items: the arrow keys left and right move within it, down leaves it. */
 export function QuickReactionItems({ message, onMore }: { message: TimelineMessage; onMore: () => void }) {
   const client = useTidings();
   const onKeyDown = (event: KeyboardEvent<HTMLElement>) => {
@@ -23,11 +23,12 @@ export function QuickReactionItems({ message, onMore }: { message: TimelineMessa
       step !== undefined ? items[(at + step + items.length) % items.length] : event.key === "ArrowDown" ? all[items.length] : undefined;
     if (!next) return;
     event.preventDefault();
+    // Otherwise, the menu would go on to the next item in the row.
     event.stopPropagation();
     next.focus();
   };
   return (
-    <DropdownMenu.Group className="quick-items" aria-label="Quick reactions" onKeyDown={onKeyDown}>
+    <DropdownMenu.Group className="quick-items" aria-label="Quick reactions" onKeyDownCapture={onKeyDown}>
       {QUICK_REACTIONS.map((emoji) => (
         <DropdownMenu.CheckboxItem
           key={emoji}

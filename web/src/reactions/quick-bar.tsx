@@ -4,7 +4,9 @@ import { useTidings } from "@tidings/client/react";
 import { Plus, SmilePlus } from "lucide-react";
 import { Popover } from "radix-ui";
 import { useRef, useState } from "react";
+import type { KeyboardEvent, PointerEvent } from "react";
 
+import { landmark } from "../landmark.js";
 import { settings } from "../settings.js";
 import type { QuickBarProps } from "./quick-button.js";
 import { QUICK_REACTIONS, hasReacted, toggleReaction } from "./toggle.js";
@@ -32,14 +34,14 @@ export default function QuickBar({ message, onReact }: QuickBarProps) {
     }, HOVER_DELAY);
   };
   const hover = {
-    onPointerEnter: (event: React.PointerEvent) => event.pointerType === "mouse" && onHover(true),
-    onPointerLeave: (event: React.PointerEvent) => event.pointerType === "mouse" && onHover(false),
+    onPointerEnter: (event: PointerEvent) => event.pointerType === "mouse" && onHover(true),
+    onPointerLeave: (event: PointerEvent) => event.pointerType === "mouse" && onHover(false),
   };
   const pick = (emoji: string) => {
     show(false);
     toggleReaction(client, message, emoji);
   };
-  const onArrow = (event: React.KeyboardEvent) => {
+  const onArrow = (event: KeyboardEvent) => {
     const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
     if (step === undefined) return;
     event.preventDefault();
@@ -50,15 +52,20 @@ export default function QuickBar({ message, onReact }: QuickBarProps) {
   };
   return (
     <Popover.Root open={isOpen} onOpenChange={show}>
-      <Popover.Trigger className="react-button" aria-label="React" {...hover} onClick={(event) => {
-        // Otherwise, a click on what has just opened by itself would close it.
-        if (!isByHover.current) return;
-        event.preventDefault();
-        isByHover.current = false;
-      }}>
+      <Popover.Trigger
+        className="react-button"
+        aria-label="React"
+        {...hover}
+        onClick={(event) => {
+          // Otherwise, a click on what has just opened by itself would close it.
+          if (!isByHover.current) return;
+          event.preventDefault();
+          isByHover.current = false;
+        }}
+      >
         <SmilePlus aria-hidden />
       </Popover.Trigger>
-      <Popover.Portal>
+      <Popover.Portal container={landmark()}>
         <Popover.Content
           className="quick-bar"
           side="top"
