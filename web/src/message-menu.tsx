@@ -28,17 +28,20 @@ export default function MessageMenu(props: MenuProps) {
         <ChevronDown aria-hidden />
       </DropdownMenu.Trigger>
       <DropdownMenu.Portal container={landmark()}>
-        {/* On phones, where the menu is a sheet at the bottom. What is below must not be clicked. */}
-        <div
-          className="sheet-backdrop"
-          onTouchEnd={(event) => {
-            event.preventDefault();
-            props.setIsOpen(false);
-          }}
-        />
+        {/* On phones, where the menu is a sheet at the bottom. */}
+        <div className="sheet-backdrop" onClick={() => props.setIsOpen(false)} />
       </DropdownMenu.Portal>
       <DropdownMenu.Portal container={landmark()}>
-        <DropdownMenu.Content className="menu message-menu" align="end" sideOffset={4} collisionPadding={8}>
+        <DropdownMenu.Content
+          className="menu message-menu"
+          align="end"
+          sideOffset={4}
+          collisionPadding={8}
+          onPointerDownOutside={(event) => {
+            // The backdrop closes the menu with the click. Otherwise, that would hit what is below.
+            if ((event.target as Element).matches(".sheet-backdrop")) event.preventDefault();
+          }}
+        >
           {isSent && (
             <>
               <QuickReactionItems message={message} onMore={() => props.onReact(message)} />
