@@ -46,8 +46,8 @@ fuzz: .venv/packager binaries
 	tests/schemathesis.sh --watch
 
 # Generates the API documents from the functions' types, and the client's types from these documents.
-openapi: clients/typescript/node_modules/.package-lock.json
-	cargo run --quiet -p openapi
+openapi: clients/typescript/node_modules/.package-lock.json binaries
+	target/debug/openapi
 	cd clients/typescript && npm run types --silent
 
 # Checks the TypeScript client: types, tests (some of them against the built binary), size.
@@ -74,10 +74,14 @@ web/node_modules/.package-lock.json: web/package-lock.json
 /usr/bin/chromium:
 	apt-get update --quiet=2 && apt-get install --quiet=2 --yes --no-install-recommends chromium >/dev/null
 
-# Measures the local stack's speed, size and costs from another process.
-bench:
+# Measures the local stack's speed, size and costs from another process, beside a server of the usual kind.
+bench: bench/peer/node_modules/.package-lock.json
 	cargo build --release --bin tidings
 	cargo run --release -p bench
+
+bench/peer/node_modules/.package-lock.json: bench/peer/package-lock.json
+	cd bench/peer && npm ci --no-audit --no-fund --loglevel=error
+	touch $@
 
 # Computes the costs in AWS from a run of the functions and infra/prices.json, and writes the README's tables.
 costs: binaries

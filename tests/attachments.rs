@@ -434,6 +434,34 @@ async fn links_to_elsewhere_are_still_taken() {
 }
 
 #[tokio::test]
+async fn searches_find_what_was_uploaded_until_it_is_deleted() {
+    let (world, _) = World::with_files().await;
+    let (alice, bob) = world.two().await;
+    let pdf = b"%PDF-1.4\n".as_slice();
+    let [one, two, three] = [
+        alice.upload("plan.pdf", pdf).await,
+        alice.upload("a.png", &png(4, 4)).await,
+        alice.upload("b.png", &png(4, 4)).await,
+    ];
+    alice.send("bob", "a text").await.expect(201);
+    let mixed = alice.send_files("bob", &[&one, &two]).await.expect(201).id();
+    let image = alice.send_files("bob", &[&three]).await.expect(201).id();
+    let found = async |filter: &str| {
+        let pages = bob.pages(&format!("/api/messages/search?q={filter}")).await;
+        pages.concat().iter().map(|hit| hit["id"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    for filter in ["has:attachment", "has:image"] {
+        assert_eq!(found(filter).await, [&*image, &mixed], "{filter}");
+    }
+    assert_eq!(found("has:file").await, [&*mixed]);
+    assert!(found("has:link").await.is_empty());
+    alice.unsend(&mixed).await.expect(200);
+    assert_eq!(found("has:attachment").await, [&*image]);
+    world.app.store.restore_message(&mixed.parse().unwrap()).await.unwrap();
+    assert_eq!(found("has:file").await, [&*mixed]);
+}
+
+#[tokio::test]
 async fn a_message_has_the_kind_of_its_first_attachment() {
     let (world, _) = World::with_files().await;
     let (alice, _bob) = world.two().await;

@@ -185,7 +185,7 @@ async fn an_edit_and_a_deletion_cost_about_as_much_as_a_send() {
     let world = World::new().await;
     let (alice, _) = pair(&world, 3).await;
     let id = alice.send("bob", TEXT).await.expect(201).id();
-    within(&alice.edit(&id, "Half past.").await.expect(200), 2.0, 3.0, 16.0);
+    within(&alice.edit(&id, "Half past.").await.expect(200), 2.0, 3.0, 18.0);
     within(&alice.unsend(&id).await.expect(200), 3.0, 5.0, 24.0);
 }
 
@@ -227,7 +227,7 @@ async fn a_message_to_a_thousand_is_sent_in_two_calls_and_fanned_out() {
     within(&crowd[2].mark(&sent.id()).await.expect(200), 3.0, 4.0, 10.0);
     within(&crowd[3].put(&format!("/api/conversations/{group}/read")).await.expect(200), 2.0, 3.0, 10.0);
     within(&crowd[4].get(&format!("/api/conversations/{group}/messages")).await.expect(200), 1.0, 17.0, 0.0);
-    within(&crowd[0].edit(&sent.id(), "Half past.").await.expect(200), 2.0, 16.0, 10.0);
+    within(&crowd[0].edit(&sent.id(), "Half past.").await.expect(200), 2.0, 16.0, 12.0);
     within(&crowd[0].unsend(&sent.id()).await.expect(200), 2.0, 16.0, 10.0);
 }
 

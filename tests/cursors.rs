@@ -1,6 +1,7 @@
 //! Cursors: each is valid only unaltered, and only for the user and the list that it was issued for.
 
 use harness::{Actor, World};
+use serde_json::json;
 
 use crate::direct::text;
 use crate::inputs::refused_for;
@@ -18,8 +19,13 @@ async fn lists(world: &World) -> (Actor, Actor, Vec<String>) {
     }
     alice.send("bob", "hello").await.expect(201);
     bob.send("alice", "hello").await.expect(201);
+    for _ in 0..2 {
+        let mention = json!({"recipient_id": "alice", "message_text": "look", "mentions": ["alice"]});
+        bob.post("/api/messages/send", &mention).await.expect(201);
+    }
     let lists = [
         "/api/messages/inbox?limit=1",
+        "/api/mentions?limit=1",
         "/api/messages/conversation/bob?limit=1",
         "/api/messages/conversation/carol?limit=1",
         "/api/messages/search?q=hello&limit=1",

@@ -197,6 +197,7 @@ async fn a_profile_has_these_fields() {
     {
       "avatar_url": null,
       "created_at": "<created at>",
+      "custom": null,
       "email": null,
       "full_name": "Alice",
       "id": "alice",

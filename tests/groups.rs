@@ -63,6 +63,7 @@ async fn a_group_has_these_fields() {
     {
       "conversation_id": "<group>",
       "counted_to": "<message>",
+      "custom": null,
       "description": null,
       "first_mention_id": null,
       "is_admin": false,
@@ -117,7 +118,7 @@ async fn a_group_has_these_fields() {
     }
     "#);
     let mut row = overview.clone();
-    for more in ["participants", "description"] {
+    for more in ["participants", "description", "custom"] {
         row.as_object_mut().unwrap().remove(more).unwrap();
     }
     assert_eq!(bob.row_of(&group).await.unwrap(), row);
@@ -470,10 +471,12 @@ async fn an_admin_changes_name_description_and_photo() {
     let mut reader = Reader::new(&bob).await;
     reader.poll().await;
     let photo = "https://a.example/us.png";
-    let all = json!({"name": "N".repeat(100), "description": "d", "photo_url": photo});
+    let custom = json!({"season": 1e-7, "route": ["a", {"b": null}]});
+    let all = json!({"name": "N".repeat(100), "description": "d", "photo_url": photo, "custom": custom});
     let changed = alice.change(&group, &all).await.expect(200);
     assert_eq!((&changed.data()["name"], &changed.data()["photo_url"]), (&all["name"], &all["photo_url"]));
-    assert_eq!(bob.overview(&group).await["description"], "d");
+    let seen = bob.overview(&group).await;
+    assert_eq!((&seen["description"], &seen["custom"]), (&json!("d"), &custom));
     let row = bob.row_of(&group).await.unwrap();
     assert_eq!((&row["name"], &row["photo_url"]), (&all["name"], &all["photo_url"]));
     // Repeating the same values changes nothing, nor does an empty change.
@@ -483,12 +486,15 @@ async fn an_admin_changes_name_description_and_photo() {
     }
     assert_eq!(world.items().await, before);
     alice.change(&group, &json!({"photo_url": null})).await.expect(200);
-    alice.change(&group, &json!({"description": null, "name": "x"})).await.expect(200);
+    alice.change(&group, &json!({"description": null, "name": "x", "custom": null})).await.expect(200);
     let overview = bob.overview(&group).await;
     assert_eq!(
-        (&overview["description"], &overview["photo_url"], text(&overview, "name")),
-        (&Value::Null, &Value::Null, "x")
+        (&overview["description"], &overview["photo_url"], &overview["custom"], text(&overview, "name")),
+        (&Value::Null, &Value::Null, &Value::Null, "x")
     );
+    for wrong in [json!([1]), json!("text"), json!({"text": "x".repeat(1_024)})] {
+        alice.change(&group, &json!({"custom": wrong})).await.refused(400, "invalid_request");
+    }
     let events = reader.poll().await;
     let changes: Vec<Value> = events
         .iter()
@@ -502,7 +508,7 @@ async fn an_admin_changes_name_description_and_photo() {
         change["other_user_name"] = change["name"].clone();
         change
     };
-    let renamed = named(json!({"description": null, "name": "x"}));
+    let renamed = named(json!({"description": null, "name": "x", "custom": null}));
     assert_eq!(changes, [named(all), json!({"photo_url": null}), renamed]);
     assert!(events.iter().map(|event| event["data"]["version"].as_u64()).is_sorted_by(|a, b| a < b));
 }

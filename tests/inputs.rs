@@ -252,9 +252,11 @@ async fn limits_and_offsets_have_a_range() {
     let conversation = alice.send("bob", "hello").await.expect(201).data()["conversation_id"].clone();
     let by_id = format!("/api/conversations/{}/messages?", conversation.as_str().unwrap());
     let with_offset = ["/api/messages/inbox?", "/api/messages/conversation/bob?", &by_id];
-    for list in
-        with_offset.into_iter().chain(["/api/messages/search?q=hello&", "/api/messages/blocked-users?"])
-    {
+    for list in with_offset.into_iter().chain([
+        "/api/messages/search?q=hello&",
+        "/api/mentions?",
+        "/api/messages/blocked-users?",
+    ]) {
         for good in ["1", "100", "7"] {
             alice.get(&format!("{list}limit={good}")).await.expect(200);
         }

@@ -7,6 +7,8 @@ use serde_json::{Value, json};
 
 use crate::direct::text;
 
+mod listed;
+
 async fn mention(actor: &Actor, conversation: &str, users: &[&str]) -> Answer {
     let body = json!({"conversation_id": conversation, "message_text": "look", "mentions": users});
     actor.post("/api/messages/send", &body).await

@@ -30,7 +30,7 @@ async fn others_see_a_profile_without_its_email_address() {
     let seen = alice.get("/api/users/bob").await.expect(200);
     let mut fields: Vec<_> = seen.data().as_object().unwrap().keys().cloned().collect();
     fields.sort();
-    assert_eq!(fields, ["avatar_url", "created_at", "full_name", "id", "username"]);
+    assert_eq!(fields, ["avatar_url", "created_at", "custom", "full_name", "id", "username"]);
     assert_eq!((&seen.data()["id"], &seen.data()["full_name"]), (&json!("bob"), &json!("Bob")));
     alice.get("/api/users/nobody").await.refused(404, "not_found");
     alice.get("/api/users/no%20body").await.refused(400, "invalid_request");
@@ -71,6 +71,27 @@ async fn a_change_affects_only_the_given_fields() {
     }
     world.stranger("new").patch(ME, &json!({"full_name": "Newcomer"})).await.expect(200);
     assert_eq!(ada.get("/api/users/new").await.expect(200).data()["full_name"], "Newcomer");
+}
+
+#[tokio::test]
+async fn custom_data_of_a_user_comes_back_as_it_was() {
+    let world = World::new().await;
+    let (ada, bob) = (world.registered("ada").await.actor, world.user("bob").await);
+    ada.send("bob", "hello").await.expect(201);
+    let custom = json!({"pronouns": "she", "score": 0.1, "deep": {"list": [1, null]}});
+    let before = bob.row(&ada.id).await;
+    let answer = ada.patch(ME, &json!({"custom": custom})).await.expect(200);
+    assert_eq!(answer.data()["custom"], custom);
+    assert_eq!(bob.get(&format!("/api/users/{}", ada.id)).await.expect(200).data()["custom"], custom);
+    assert_eq!(bob.get("/api/users?q=ada").await.expect(200).list()[0]["custom"], custom);
+    assert_eq!(bob.row(&ada.id).await, before);
+    ada.patch(ME, &json!({"full_name": "Ada"})).await.expect(200);
+    assert_eq!(ada.get(ME).await.expect(200).data()["custom"], custom);
+    for wrong in [json!([]), json!("text"), json!({"text": "x".repeat(1_024)})] {
+        ada.patch(ME, &json!({"custom": wrong})).await.refused(400, "invalid_request");
+    }
+    let answer = ada.patch(ME, &json!({"custom": null})).await.expect(200);
+    assert_eq!(answer.data()["custom"], Value::Null);
 }
 
 #[tokio::test]

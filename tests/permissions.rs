@@ -363,7 +363,7 @@ fn every_route_is_in_the_tables() {
                 && path.split('/').zip(route.split('/')).all(is_part)
         })
     };
-    let own = ["/api/messages/inbox", "/api/messages/unread-count"];
+    let own = ["/api/messages/inbox", "/api/mentions", "/api/messages/unread-count"];
     for (method, route) in routes_of_the_template() {
         let is_other = OTHERS.iter().any(|other| route.starts_with(other)) || own.contains(&route.as_str());
         assert!(is_other || matches(&method, &route), "{method} {route}");

@@ -5,6 +5,8 @@ use serde_json::{Value, json};
 
 use crate::direct::{ids, text, texts};
 
+mod archives;
+
 /// Percent-encodes a text for a query string.
 pub(crate) fn encoded(text: &str) -> String {
     text.bytes().map(|byte| format!("%{byte:02X}")).collect::<Vec<_>>().concat()
@@ -102,6 +104,60 @@ async fn filters_narrow_a_search() {
         assert_eq!(found("9999-12-31T23:59:59.999Z").await, last);
     }
     assert_eq!(find(&alice, "meeting", "&after=1971-01-01T02:00:00%2B02:00").await.len(), 12);
+}
+
+#[tokio::test]
+async fn operators_and_parameters_do_the_same() {
+    let world = World::new().await;
+    let (alice, bob) = world.two().await;
+    let conversation = alice.send("bob", "lunch at https://a.example").await.expect(201).conversation();
+    bob.send("alice", "lunch today").await.expect(201);
+    for (attachment, kind) in
+        [("cat.png", "image/png"), ("plan.pdf", "application/pdf"), ("talk.mp3", "audio")]
+    {
+        let body = json!({"recipient_id": "alice", "message_text": attachment,
+            "attachment_url": format!("https://a.example/{attachment}"), "attachment_type": kind});
+        bob.post("/api/messages/send", &body).await.expect(201);
+    }
+    for (query, parameters, expected) in [
+        ("lunch from:me", "q=lunch&from=alice", vec!["lunch at https://a.example"]),
+        ("lunch FROM:bob", "q=lunch&from=bob", vec!["lunch today"]),
+        ("lunch -today", "q=lunch%20-today", vec!["lunch at https://a.example"]),
+        ("lunch -\"lunch at\"", "q=lunch%20-\"lunch%20at\"", vec!["lunch today"]),
+        ("a has:link", "q=a&has=link", vec!["lunch at https://a.example"]),
+        ("p has:attachment", "q=p&has=attachment", vec!["talk.mp3", "plan.pdf", "cat.png"]),
+        ("p has:image", "q=p&has=image", vec!["cat.png"]),
+        ("has:file", "q=has:file", vec!["plan.pdf"]),
+        (
+            &format!("lunch in:{conversation} after:2020-01-01"),
+            &format!("q=lunch&in={conversation}&after=2020-01-01T00:00:00Z"),
+            vec!["lunch today", "lunch at https://a.example"],
+        ),
+        ("lunch before:2020-01-01", "q=lunch&before=2020-01-01T00:00:00Z", vec![]),
+        ("from:alice from:bob lunch", "q=lunch%20from:alice&from=bob", vec![]),
+        ("has:fun", "q=in:general", vec![]),
+    ] {
+        assert_eq!(found(&alice, query, "").await, expected, "{query}");
+        let answer =
+            alice.get(&format!("/api/messages/search?{}", parameters.replace('"', "%22"))).await.expect(200);
+        assert_eq!(texts(answer.list()), expected, "{parameters}");
+    }
+    let carol = world.user("carol").await;
+    for query in [format!("q=x%20in:{conversation}"), format!("q=x&in={conversation}")] {
+        carol.get(&format!("/api/messages/search?{query}")).await.refused(403, "not_a_participant");
+    }
+    for malformed in [
+        "q=",
+        "q=%20",
+        "q=x&has=fun",
+        "q=x&from=a%20b",
+        "q=x&from=me",
+        "q=x&before=2020-01-01",
+        "q=x&in=general",
+        "from=bob",
+    ] {
+        alice.get(&format!("/api/messages/search?{malformed}")).await.refused(400, "invalid_request");
+    }
 }
 
 #[tokio::test]

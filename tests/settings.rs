@@ -126,10 +126,12 @@ async fn archived_conversations_come_back_with_a_message_unless_muted() {
     alice.set(&ids[1], &json!({"archived": false, "muted_until": null})).await.expect(200);
     assert_eq!(peers(&alice.inbox().await), ["carol", "bob"]);
     assert_eq!(unread(&alice).await, [4, 2, 4, 2]);
-    // One's own message brings it back as well.
+    // One's own message brings it back as well, with its unread messages.
     alice.set(&ids[0], &json!({"archived": true})).await.expect(200);
+    assert_eq!(unread(&alice).await, [4, 2, 2, 1]);
     alice.send("bob", "back").await.expect(201);
     assert_eq!((peers(&alice.inbox().await), alice.archive().await.len()), (vec!["bob", "carol"], 0));
+    assert_eq!(unread(&alice).await, [4, 2, 4, 2]);
 }
 
 #[tokio::test]

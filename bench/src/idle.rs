@@ -12,7 +12,7 @@ use crate::failure::Failure;
 use crate::report::{grouped, kilo, mega, note, say};
 use crate::seed;
 use crate::server::Server;
-use crate::sockets::Socket;
+use crate::sockets::{Protocol, Socket};
 
 /// Numbers of idle sockets to measure with, in ascending order.
 const COUNTS: [usize; 2] = [1_000, 5_000];
@@ -50,7 +50,7 @@ pub(crate) async fn measure() -> Result<(), Failure> {
             let (user, limit, address) = (users[index % USERS].clone(), limit.clone(), server.address);
             tasks.spawn(async move {
                 let _permit = limit.acquire().await?;
-                Socket::open(address, &user).await
+                Socket::open(address, &user, Protocol::Tidings).await
             });
         }
         while let Some(opened) = tasks.join_next().await {

@@ -12,7 +12,7 @@ use crate::report::{self, Row, note, say};
 use crate::rows::CLIENTS;
 use crate::seed::{self, Pair};
 use crate::server::Server;
-use crate::sockets::{Chat, MIN_MESSAGES, Stamps};
+use crate::sockets::{Chat, MIN_MESSAGES, Protocol, Stamps};
 use crate::text::Texts;
 use crate::work::Follower;
 use crate::{idle, operations};
@@ -43,11 +43,15 @@ pub(crate) async fn measure(server: &Server, pairs: &[Pair], time: Duration) -> 
     say(&Row { name: "send to poll", clients: 1, load }.to_string())?;
 
     let (second, tick) = (Duration::from_secs(1), Duration::from_millis(50));
+    let protocol = Protocol::Tidings;
     let chats = [
-        ("send to push, 20/s", Chat { address, pairs: one, sockets: 1, pace: Some(tick) }),
-        ("send to push, 1/s each", Chat { address, pairs, sockets: 1, pace: Some(second) }),
-        ("send to push, unpaced", Chat { address, pairs: busy, sockets: 1, pace: None }),
-        ("fan-out to 24 sockets, 10/s", Chat { address, pairs: one, sockets: FAN_OUT, pace: Some(2 * tick) }),
+        ("send to push, 20/s", Chat { protocol, address, pairs: one, sockets: 1, pace: Some(tick) }),
+        ("send to push, 1/s each", Chat { protocol, address, pairs, sockets: 1, pace: Some(second) }),
+        ("send to push, unpaced", Chat { protocol, address, pairs: busy, sockets: 1, pace: None }),
+        (
+            "fan-out to 24 sockets, 10/s",
+            Chat { protocol, address, pairs: one, sockets: FAN_OUT, pace: Some(2 * tick) },
+        ),
     ];
     for (name, chat) in chats {
         note(&format!("opening {} sockets", chat.pairs.len() * (1 + chat.sockets)))?;

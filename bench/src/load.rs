@@ -14,6 +14,8 @@ use crate::work::Work;
 /// The combined results of concurrent clients.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Load {
+    /// Number of timed calls.
+    pub count: usize,
     /// Calls per second of all clients together.
     pub per_second: f64,
     /// Median latency.
@@ -30,7 +32,7 @@ impl Load {
         times.sort_unstable();
         let rank = |hundredths: usize| (times.len() * hundredths).div_ceil(100).saturating_sub(1);
         let at = |hundredths: usize| times.get(rank(hundredths)).copied().unwrap_or_default();
-        Self { per_second, p50: at(50), p99: at(99), cost: None }
+        Self { count: times.len(), per_second, p50: at(50), p99: at(99), cost: None }
     }
 }
 

@@ -2,6 +2,7 @@
 //! latency and cost. The server runs as its users run it: as a separate process, with data on disk, over the network.
 
 mod client;
+mod compare;
 mod costs;
 mod disk;
 mod failure;
@@ -73,6 +74,8 @@ enum Table {
     Live,
     /// Groups, edits and logins.
     Groups,
+    /// The peer of `bench/peer`, turn by turn.
+    Peer,
 }
 
 fn main() -> ExitCode {
@@ -121,6 +124,10 @@ async fn measure(options: &Options, server: &Server, start_up: Duration) -> Resu
     }
     if wants(Table::Groups) {
         groups::measure(server, seconds).await?;
+        say("")?;
+    }
+    if wants(Table::Peer) {
+        compare::measure(seconds).await?;
     }
     summary(server, start_up, fresh, &datasets)
 }

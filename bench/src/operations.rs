@@ -47,11 +47,10 @@ pub(crate) fn reads(dataset: &Dataset) -> Result<Vec<Operation>, Failure> {
         Ok(Operation::new(name, move |_| Work::Get(call.clone())))
     };
     let get = |name, path: &str| get_as(hub, name, path);
-    let page = format!("/api/messages/conversation/{}?limit=50&mark_read=false", dataset.pair.other.id);
+    let page = page(dataset);
     let search = |name: String, word: &str| {
-        let path = format!("/api/messages/search?q={word}&limit=50&conversation_id={}", dataset.conversation);
-        let user = hub.clone();
-        Operation::new(name, move |_| Work::Search { user: user.clone(), path: path.clone() })
+        let (user, path) = (hub.clone(), search(dataset, word));
+        Operation::new(name, move |_| Work::Search { finds: true, user: user.clone(), path: path.clone() })
     };
     Ok(vec![
         get(format!("inbox, 50 of {rows}"), "/api/messages/inbox?limit=50")?,
@@ -78,8 +77,18 @@ pub(crate) fn polls(users: Vec<User>) -> Operation {
     Operation::new("idle poll", move |index| Work::Poll(Follower::new(users[index % users.len()].clone())))
 }
 
+/// Returns the path of the newest 50 messages of the long conversation.
+pub(crate) fn page(dataset: &Dataset) -> String {
+    format!("/api/messages/conversation/{}?limit=50&mark_read=false", dataset.pair.other.id)
+}
+
+/// Returns the path of a search in the long conversation.
+pub(crate) fn search(dataset: &Dataset, word: &str) -> String {
+    format!("/api/messages/search?q={word}&limit=50&conversation_id={}", dataset.conversation)
+}
+
 /// Returns the work of sending as one of the pair: even clients send as `one`, odd clients as `other`.
-fn send(pair: &Pair, index: usize) -> Work {
+pub(crate) fn send(pair: &Pair, index: usize) -> Work {
     let (from, to) = pair.turn(index);
     let (from, to, mut texts) = (from.clone(), to.id.clone(), Texts::new(index));
     Work::Make(Box::new(move || Ok(from.send(&to, &texts.usual()))))

@@ -57,7 +57,7 @@ pub(crate) struct Row<'a> {
 
 impl Display for Row<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Load { per_second, p50, p99, cost } = self.load;
+        let Load { per_second, p50, p99, cost, .. } = self.load;
         let millis = |time: std::time::Duration| format!("{:.2}", time.as_secs_f64() * 1000.0);
         let rate = if per_second < 100.0 { format!("{per_second:.1}") } else { format!("{per_second:.0}") };
         let mean = |field: fn(Cost) -> f64| cost.map_or_else(|| "-".into(), |cost| short(field(cost)));

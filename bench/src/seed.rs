@@ -51,6 +51,8 @@ pub(crate) struct Dataset {
     pub pair: Pair,
     /// Another user with as many conversations, all but [`UNREAD`] of them read.
     pub quiet: User,
+    /// The users of the other conversations.
+    pub peers: Vec<User>,
     /// The long conversation's id.
     pub conversation: String,
     /// The size.
@@ -74,8 +76,7 @@ impl Dataset {
         let [one, quiet, other] = <[User; 3]>::try_from(users).map_err(|_| "too many users")?;
         greet(server, peers.clone(), &one).await?;
         note("filling a second inbox and reading most of it")?;
-        let peers = peers.into_iter().chain([other.clone()]).collect();
-        read_most(server, peers, &quiet).await?;
+        read_most(server, peers.iter().chain([&other]).cloned().collect(), &quiet).await?;
 
         note(&format!("filling a conversation with {} messages", grouped(messages)))?;
         let pair = Pair { one, other };
@@ -83,7 +84,7 @@ impl Dataset {
         let before = disk::database_size(server.folder())?;
         make_all(server.address, chat(pair.clone(), messages - 1)).await?;
         let growth = disk::database_size(server.folder())?.saturating_sub(before);
-        Ok(Self { pair, quiet, conversation, size, growth })
+        Ok(Self { pair, quiet, peers, conversation, size, growth })
     }
 }
 

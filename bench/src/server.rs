@@ -62,8 +62,34 @@ impl Server {
         let binary = binary()?;
         let beside = binary.parent().ok_or("the binary has no parent folder")?;
         let folder = tempfile::Builder::new().prefix("bench-data-").tempdir_in(beside)?;
-        let (process, address) = spawn(&binary, folder.path())?;
+        let (process, address) = spawn(tidings(&binary, folder.path()))?;
         Ok(Self { address, process, folder, binary })
+    }
+
+    /// Starts the peer of `bench/peer` in the same way. `None` without Node or the peer's packages.
+    pub(crate) fn start_peer() -> Result<Option<Self>, Failure> {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("peer/peer.mjs");
+        let has_packages = script.with_file_name("node_modules/better-sqlite3").is_dir();
+        let has_node = Command::new("node").arg("--version").output().is_ok();
+        if !has_packages || !has_node {
+            return Ok(None);
+        }
+        let binary = binary()?;
+        let beside = binary.parent().ok_or("the binary has no parent folder")?;
+        let folder = tempfile::Builder::new().prefix("bench-data-").tempdir_in(beside)?;
+        let mut command = clean_command(Path::new("node"));
+        command.arg(script).arg(folder.path().join("tidings.db"));
+        let (process, address) = spawn(command)?;
+        Ok(Some(Self { address, process, folder, binary }))
+    }
+
+    /// Returns the CPU time that the process has used so far, to a hundredth of a second.
+    pub(crate) fn cpu(&self) -> Result<Duration, Failure> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.process.child.id()))?;
+        // The name, the second field, may contain spaces; user and system time are fields 14 and 15 of proc(5).
+        let (_, fields) = stat.rsplit_once(')').ok_or("no process name")?;
+        let ticks = fields.split_whitespace().skip(11).take(2).map(str::parse::<u64>);
+        Ok(Duration::from_millis(ticks.sum::<Result<u64, _>>()? * 10))
     }
 
     /// Returns the data directory.
@@ -117,7 +143,7 @@ pub(crate) fn start_up(starts: usize) -> Result<Duration, Failure> {
     for _ in 0..starts {
         let folder = tempfile::Builder::new().prefix("bench-data-").tempdir_in(beside)?;
         let began = Instant::now();
-        let _process = spawn(&binary, folder.path())?;
+        let _process = spawn(tidings(&binary, folder.path()))?;
         times.push(began.elapsed());
     }
     times.sort_unstable();
@@ -134,6 +160,9 @@ fn binary() -> Result<PathBuf, Failure> {
     }
 }
 
+/// The secret of all servers' tokens, so that each takes the other's.
+const SECRET: &str = "a secret of the benchmark, of more than 32 bytes";
+
 /// Creates a command without the `TIDINGS_` and `AWS_` variables of the caller's environment.
 fn clean_command(binary: &Path) -> Command {
     let mut command = Command::new(binary);
@@ -143,17 +172,19 @@ fn clean_command(binary: &Path) -> Command {
             command.env_remove(&name);
         }
     }
+    command.env("TIDINGS_JWT_SECRET", SECRET);
     command
 }
 
-fn spawn(binary: &Path, folder: &Path) -> Result<(Process, SocketAddr), Failure> {
-    let mut child = clean_command(binary)
-        .args(["--port", "0", "--quiet", "--data-dir"])
-        .arg(folder)
-        .env("TIDINGS_RATE_LIMITS", "off")
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()?;
+fn tidings(binary: &Path, folder: &Path) -> Command {
+    let mut command = clean_command(binary);
+    command.args(["--port", "0", "--quiet", "--data-dir"]).arg(folder).env("TIDINGS_RATE_LIMITS", "off");
+    command
+}
+
+/// Starts a server, and waits until it is ready.
+fn spawn(mut command: Command) -> Result<(Process, SocketAddr), Failure> {
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
     let out = child.stdout.take().map(BufReader::new);
     let mut process = Process { child, out: out.ok_or("the server has no standard output")? };
     let mut line = String::new();

@@ -28,21 +28,45 @@ const GRACE: Duration = Duration::from_secs(1);
 /// Size of a socket's read buffer in bytes. The default is larger, and each socket allocates its own buffer.
 const BUFFER: usize = 4 * 1024;
 
+/// How a server speaks over its sockets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    /// JSON frames at `/ws`.
+    Tidings,
+    /// Socket.IO 5 over Engine.IO 4, at `/socket.io/`.
+    /// <https://socket.io/docs/v4/socket-io-protocol/>
+    SocketIo,
+}
+
 /// A user's socket.
-pub(crate) struct Socket(WebSocketStream<MaybeTlsStream<TcpStream>>);
+pub(crate) struct Socket {
+    stream: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    protocol: Protocol,
+}
 
 impl Socket {
     /// Opens a socket.
-    pub(crate) async fn open(address: SocketAddr, user: &User) -> Result<Self, Failure> {
-        let url = format!("ws://{address}/ws?token={}", user.token()?);
+    pub(crate) async fn open(address: SocketAddr, user: &User, protocol: Protocol) -> Result<Self, Failure> {
+        let path = match protocol {
+            Protocol::Tidings => "ws?",
+            Protocol::SocketIo => "socket.io/?EIO=4&transport=websocket&",
+        };
+        let url = format!("ws://{address}/{path}token={}", user.token()?);
         let config = WebSocketConfig::default().read_buffer_size(BUFFER);
         let (stream, _) = connect_async_with_config(url, Some(config), true).await?;
-        Ok(Self(stream))
+        let mut socket = Self { stream, protocol };
+        if protocol == Protocol::SocketIo {
+            socket.stream.send(Message::text("40")).await?;
+            while !socket.frame().await?.starts_with("40") {}
+        }
+        Ok(socket)
     }
 
     async fn frame(&mut self) -> Result<Utf8Bytes, Failure> {
         loop {
-            match self.0.next().await.ok_or("a socket ended early")?? {
+            match self.stream.next().await.ok_or("a socket ended early")?? {
+                // A ping of Engine.IO.
+                Message::Text(text) if text == "2" => self.stream.send(Message::text("3")).await?,
                 Message::Text(text) => return Ok(text),
                 Message::Close(_) => return Err("a socket was closed".into()),
                 _ => {}
@@ -52,11 +76,20 @@ impl Socket {
 
     /// Sends a message and waits for its ack.
     async fn send(&mut self, to: &str, text: &str) -> Result<(), Failure> {
-        let frame = json!({"action": "send", "recipient_id": to, "message_text": text}).to_string();
-        self.0.send(Message::text(frame)).await?;
+        let (frame, ack) = match self.protocol {
+            Protocol::Tidings => {
+                let frame = json!({"action": "send", "recipient_id": to, "message_text": text});
+                (frame.to_string(), r#""type":"ack""#)
+            }
+            Protocol::SocketIo => {
+                let event = json!(["send", {"recipient_id": to, "message_text": text}]);
+                (format!("421{event}"), "431[")
+            }
+        };
+        self.stream.send(Message::text(frame)).await?;
         loop {
             let frame = self.frame().await?;
-            if frame.contains(r#""type":"ack""#) {
+            if frame.contains(ack) {
                 return Ok(());
             }
             if frame.contains(r#""type":"error""#) {
@@ -93,6 +126,8 @@ impl Stamps {
 
 /// Pairs of users who chat: in each pair, one writes and the other listens.
 pub(crate) struct Chat<'a> {
+    /// How the server speaks.
+    pub protocol: Protocol,
     /// The server's address.
     pub address: SocketAddr,
     /// The pairs: `other` writes, `one` listens.
@@ -125,11 +160,11 @@ impl Chat<'_> {
         let start = Arc::new(Barrier::new(self.pairs.len()));
         for (index, pair) in self.pairs.iter().enumerate() {
             for _ in 0..self.sockets {
-                let socket = Socket::open(self.address, &pair.one).await?;
+                let socket = Socket::open(self.address, &pair.one, self.protocol).await?;
                 listeners.spawn(listen(socket, index, stamps, sender.clone()));
             }
             let writer = Writer {
-                socket: Socket::open(self.address, &pair.other).await?,
+                socket: Socket::open(self.address, &pair.other, self.protocol).await?,
                 to: pair.one.id.clone(),
                 texts: Texts::new(index),
                 stamps,

@@ -5,6 +5,9 @@ pub(crate) const COMMON: &str = "meeting";
 /// A word that only the texts of [`Texts::rare`] contain.
 pub(crate) const RARE: &str = "needle";
 
+/// A word that no text contains.
+pub(crate) const ABSENT: &str = "xylophone";
+
 const SHORTEST: usize = 20;
 const LONGEST: usize = 120;
 

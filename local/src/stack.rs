@@ -28,7 +28,7 @@ use crate::options::Options;
 use crate::server::{self, ServerLimits};
 use crate::storage::{self, Keys, Storage};
 use crate::stream::{self, Tail};
-use crate::websocket::{Api, Gateway, Limits};
+use crate::websocket::{Api, Gateway, Limits, Management};
 use crate::{demo, gateway, secrets, web};
 
 /// How long in-flight requests may take to finish when the stack stops.
@@ -125,7 +125,8 @@ impl Stack {
             servers.push(serve(port, engine.routes(), stopped.clone()));
             (config(&url, Some(engine.http_client())), url)
         };
-        table::create_if_missing(&Client::new(&config), &settings.table).await?;
+        let calls = aws_sdk_dynamodb::config::Builder::from(&config).allow_no_auth();
+        table::create_if_missing(&Client::from_conf(calls.build()), &settings.table).await?;
         let (table, records) = (settings.table.clone(), streams(&config));
         let file_origins = settings.bucket.as_ref().map(BucketSettings::origins).unwrap_or_default();
         let jwt_secret =
@@ -135,8 +136,9 @@ impl Stack {
         let push_endpoint = format!("http://{domain_name}/{STAGE}");
         let lambda =
             lambda(options, folder, environment(&settings, &credentials, &database, &push_endpoint))?;
-        let (mut calls, mut pushes) =
-            (aws_sdk_dynamodb::config::Builder::from(&config), pushes(&push_endpoint));
+        let management = Management::default();
+        let mut calls = aws_sdk_dynamodb::config::Builder::from(&config).allow_no_auth();
+        let mut pushes = pushes(&push_endpoint, &management);
         if let Some(interceptor) = interceptor {
             calls.push_interceptor(interceptor.clone());
             pushes.push_interceptor(interceptor);
@@ -153,6 +155,7 @@ impl Stack {
         let tail = stream::follow(records, &table, stream_function);
         let api = Api { id: "local".to_owned(), stage: STAGE.to_owned(), domain_name, routes: Vec::new() };
         let sockets = Gateway::new(api, socket_functions, Limits::default());
+        management.set(&sockets);
         servers.push(serve(port, sockets.management(), stopped.clone()));
         let service =
             gateway::service(app.clone(), lambda.as_ref(), &sockets, &options.cors_origins, console);
@@ -303,7 +306,7 @@ fn credentials(settings: &Settings) -> Credentials {
 }
 
 /// Returns a configuration that cannot reach AWS by accident: it has an explicit endpoint, and fake credentials unless
-/// real ones are set.
+/// real ones are set. Requests to an engine inside the process are not signed, since nobody checks it.
 fn config(endpoint: &str, http_client: Option<SharedHttpClient>) -> SdkConfig {
     let id = variable("AWS_ACCESS_KEY_ID").unwrap_or_else(|| "local".to_owned());
     let secret = variable("AWS_SECRET_ACCESS_KEY").unwrap_or_else(|| "local".to_owned());
@@ -312,16 +315,18 @@ fn config(endpoint: &str, http_client: Option<SharedHttpClient>) -> SdkConfig {
     let credentials = Credentials::new(id, secret, session, None, "environment");
     let mut config = SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
-        .credentials_provider(SharedCredentialsProvider::new(credentials))
         .region(Region::new(region))
         .endpoint_url(endpoint);
+    if http_client.is_none() {
+        config.set_credentials_provider(Some(SharedCredentialsProvider::new(credentials)));
+    }
     config.set_http_client(http_client);
     config.build()
 }
 
 /// Returns a client for the stream, with the table's endpoint unless the stream has its own.
 fn streams(config: &SdkConfig) -> aws_sdk_dynamodbstreams::Client {
-    let config = aws_sdk_dynamodbstreams::config::Builder::from(config);
+    let config = aws_sdk_dynamodbstreams::config::Builder::from(config).allow_no_auth();
     let own_endpoint = variable("AWS_ENDPOINT_URL_DYNAMODB_STREAMS");
     aws_sdk_dynamodbstreams::Client::from_conf(match own_endpoint {
         Some(endpoint) => config.endpoint_url(endpoint).build(),
@@ -329,11 +334,12 @@ fn streams(config: &SdkConfig) -> aws_sdk_dynamodbstreams::Client {
     })
 }
 
-/// Returns a configuration for pushes to the sockets of this stack.
-fn pushes(endpoint: &str) -> aws_sdk_apigatewaymanagement::config::Builder {
+/// Returns a configuration for pushes to the sockets of this stack, by functions in this process.
+fn pushes(endpoint: &str, management: &Management) -> aws_sdk_apigatewaymanagement::config::Builder {
     aws_sdk_apigatewaymanagement::config::Builder::new()
         .behavior_version(aws_sdk_apigatewaymanagement::config::BehaviorVersion::latest())
-        .credentials_provider(Credentials::new("local", "local", None, None, "local"))
+        .http_client(management.http_client())
+        .allow_no_auth()
         .region(Region::new("us-east-1"))
         .endpoint_url(endpoint)
 }

@@ -43,6 +43,7 @@ pub(crate) use self::functions::invoke;
 pub use self::functions::{Call, Functions, call};
 pub use self::gateway::{Api, Gateway};
 pub use self::limits::Limits;
+pub use self::management::Management;
 
 impl Gateway {
     /// Returns the route on which clients open sockets: `Router::new().route("/ws", gateway.upgrade())`.

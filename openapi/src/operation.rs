@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use domain::error::Error;
+use domain::fields::FromFields;
 use schemars::JsonSchema;
 use serde_json::{Map, Value, json};
 
@@ -136,7 +137,7 @@ impl Operation {
     }
 
     /// Accepts the body as a form, too.
-    pub(crate) fn or_form<T: JsonSchema>(mut self) -> Self {
+    pub(crate) fn or_form<T: FromFields<Fields: JsonSchema>>(mut self) -> Self {
         self.body.iter_mut().for_each(|body| body.form = Some(Schemas::form::<T>));
         self
     }

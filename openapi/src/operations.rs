@@ -6,7 +6,7 @@ use domain::error::Error::{
     NotAuthenticated, NotFound, NotTheSender, NotUploaded,
 };
 use domain::id::{ConversationId, FileId, MessageId, UserId};
-use domain::message::{DraftFields, Edit, MessageView};
+use domain::message::{Draft, DraftFields, Edit, MessageView};
 use domain::presence::PresenceView;
 use domain::reactions::Emoji;
 use domain::settings::SettingsChange;
@@ -57,7 +57,7 @@ fn messages() -> Vec<Operation> {
             .accepts::<DraftFields>(json!({
                 "recipient_id": "bob", "message_text": "Hello, Bob!", "client_message_id": "first",
             }))
-            .or_form::<DraftFields>()
+            .or_form::<Draft>()
             .returns::<MessageView>(201, "The message.")
             .returns::<MessageView>(200, "The original message: this `client_message_id` was sent before.")
             .fails_with([NotAParticipant, NotAnAdmin, Blocked, NotFound(""), NotUploaded(""), Conflict("")])
@@ -130,12 +130,21 @@ fn messages() -> Vec<Operation> {
             "get",
             "/api/messages/search",
             "searchMessages",
-            "Messages whose text contains all words and \"quoted phrases\" of a query, newest first.",
+            "Messages that contain all words and \"quoted phrases\" of a query, no `-word`, and meet its filters, newest first.",
         )
         .query::<search::Search>()
-        .lists::<Vec<search::HitView>>("A page of hits. It may be empty and still have a `next_cursor`.")
+        .lists::<Vec<search::HitView>>("A page of hits. It has fewer than `limit` and a `next_cursor` only if the call has searched for 2 s, or at its maximum size.")
         .fails_with([NotAParticipant])
-            .limited(),
+        .limited(),
+        call(
+            "get",
+            "/api/mentions",
+            "getMentions",
+            "Messages that mention the caller, alone or with everyone, newest first.",
+        )
+        .query::<search::Mentions>()
+        .lists::<Vec<MessageView>>("A page of messages. It has fewer than `limit` and a `next_cursor` if the call has read a great deal.")
+        .limited(),
         call(
             "patch",
             "/api/messages/{id}",

@@ -1,5 +1,6 @@
 //! The components of both documents, generated from Rust types.
 
+use domain::fields::FromFields;
 use schemars::JsonSchema;
 use schemars::generate::{Contract, SchemaGenerator, SchemaSettings};
 use serde_json::{Map, Value, json};
@@ -54,18 +55,23 @@ impl Schemas {
         T::json_schema(&mut self.input).to_value()
     }
 
-    /// Adds a type as a form component and refers to it: unknown fields are ignored, and empty ones count as absent.
-    pub(crate) fn form<T: JsonSchema>(&mut self) -> Value {
-        let mut form = self.inline_input::<T>();
+    /// Adds a type as a form component and refers to it: other fields than its names are ignored, and empty ones
+    /// count as absent.
+    pub(crate) fn form<T: FromFields<Fields: JsonSchema>>(&mut self) -> Value {
+        let mut form = self.inline_input::<T::Fields>();
         if let Some(form) = form.as_object_mut() {
             form.remove("additionalProperties");
         }
+        if let Some(fields) = form["properties"].as_object_mut() {
+            fields.retain(|name, _| T::NAMES.contains(&name.as_str()));
+        }
+        drop_rules(&mut form, T::NAMES);
         for field in form["properties"].as_object_mut().into_iter().flat_map(Map::values_mut) {
             never_null(field);
             let description = field.as_object_mut().and_then(|field| field.remove("description"));
             *field = json!({"description": description, "anyOf": [field, {"const": ""}]});
         }
-        let name = format!("{}Form", T::schema_name());
+        let name = format!("{}Form", T::Fields::schema_name());
         self.add(&name, form);
         component(&name)
     }
@@ -166,6 +172,21 @@ pub(crate) fn plain(schema: &mut Value) {
 }
 
 /// Removes null from a schema, because a parameter is absent rather than null.
+/// Drops the alternatives of a rule that need another field than these.
+fn drop_rules(schema: &mut Value, names: &[&str]) {
+    let needs_other = |rule: &Value| {
+        let required = rule["required"].as_array().into_iter().flatten();
+        required.filter_map(Value::as_str).any(|name| !names.contains(&name))
+    };
+    for name in ["allOf", "anyOf"] {
+        let Some(rules) = schema.get_mut(name).and_then(Value::as_array_mut) else { continue };
+        rules.retain(|rule| !needs_other(rule));
+        for rule in rules {
+            drop_rules(rule, names);
+        }
+    }
+}
+
 fn never_null(schema: &mut Value) {
     if let Some(kinds) = schema["type"].as_array() {
         let kinds: Vec<_> = kinds.iter().filter(|kind| *kind != "null").cloned().collect();

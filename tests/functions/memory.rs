@@ -49,7 +49,7 @@ async fn the_largest_answers_fit_into_the_memory_of_a_function() {
         format!("/api/events?cursor={cursor}&limit=100"),
         "/api/messages/inbox?limit=100".to_owned(),
     ];
-    // The search for a word that is nowhere reads all 28 MB of text, in several calls.
+    // The search for a word that is nowhere reads all 28 MB of text, and archives it.
     let mut search = Some("/api/messages/search?q=zebra".to_owned());
     while let Some(path) = search.take() {
         let answer = hub.get(&path).await.expect(200);
@@ -57,12 +57,12 @@ async fn the_largest_answers_fit_into_the_memory_of_a_function() {
         let next = answer.json["next_cursor"].as_str();
         search = next.map(|next| format!("/api/messages/search?q=zebra&cursor={next}"));
     }
-    // So does one for what is not often there. Its cursor carries what it has found, and fits into a URL.
+    // One for what is not often there reads the archives. Its cursor fits into a URL.
     let mut sent = Vec::new();
     for _ in 0..60 {
         sent.insert(0, senders[0].send("hub", "a needle").await.expect(201).id());
     }
-    let (mut found, mut calls) = (Vec::new(), 0);
+    let mut found = Vec::new();
     let mut search = Some("/api/messages/search?q=needle&limit=100".to_owned());
     while let Some(path) = search.take() {
         let answer = hub.get(&path).await.expect(200);
@@ -70,9 +70,8 @@ async fn the_largest_answers_fit_into_the_memory_of_a_function() {
         let next = answer.json["next_cursor"].as_str();
         assert!(next.is_none_or(|next| next.len() < 4_000), "{next:?}");
         search = next.map(|next| format!("/api/messages/search?q=needle&limit=100&cursor={next}"));
-        calls += 1;
     }
-    assert!(found == sent && calls > 2, "{} hits in {calls} calls", found.len());
+    assert!(found == sent, "{} hits", found.len());
     paths.push("/api/messages/search?q=%F0%9F%98%80&limit=100".to_owned());
     for path in &paths {
         hub.get(path).await.expect(200);

@@ -157,13 +157,14 @@ async fn searches_are_limited() {
     let machines = Machines::new().await;
     let alice = machines.now("alice");
     for n in 0..burst(&SEARCHES) {
-        let path = if n % 2 == 0 { "/api/messages/search?q=word" } else { "/api/users?q=bob" };
+        let path = ["/api/messages/search?q=word", "/api/users?q=bob", "/api/mentions"][n % 3];
         let answer = alice.get(path).await.expect(200);
         // The bucket is written beside the reads.
         assert!(n > 0 || answer.cost("wcu") < 1.5, "{answer:?}");
     }
     assert_limited(&alice.get("/api/messages/search?q=word").await, "1");
     assert_limited(&alice.get("/api/users?q=bob").await, "1");
+    assert_limited(&alice.get("/api/mentions").await, "1");
     machines.now("bob").get("/api/messages/search?q=word").await.expect(200);
 }
 

@@ -298,7 +298,7 @@ test("on a narrow page from right to left, everything fits, and the viewer is mi
   await expectAccessible(page, "recorder, narrow");
 });
 
-test("people and groups have pictures", async ({ newUser }) => {
+test("people and groups have pictures, and the details list what was sent", async ({ newUser }) => {
   const [ann, ben] = await twoUsers(newUser);
   const { page } = ann;
   const photo = await jpeg(page, "me.jpg", 1_200, 800);
@@ -323,4 +323,13 @@ test("people and groups have pictures", async ({ newUser }) => {
   await page.getByRole("button", { name: "Use picture" }).click();
   await expect(ben.row(group).locator(".avatar img")).toBeVisible();
   await page.keyboard.press("Escape");
+
+  await choose(page, [photo, { name: "plan.pdf", mimeType: "application/pdf", buffer: Buffer.from("%PDF-1.4\n") }]);
+  await sendButton(page).click();
+  await expect(page.locator("article").getByLabel("Sent")).toBeVisible();
+  await page.getByRole("button", { name: "Details", exact: true }).click();
+  await page.getByRole("tab", { name: "Media and files" }).click();
+  await expect(page.getByRole("list", { name: "Pictures and videos" }).getByRole("link", { name: "me.jpg" })).toBeVisible();
+  await expect(page.getByRole("list", { name: "Files", exact: true }).getByRole("link", { name: "plan.pdf" })).toBeVisible();
+  await expectAccessible(page, "media");
 });

@@ -51,9 +51,11 @@ export interface InboxQuery extends CallOptions {
 /** Options of `search`. */
 export interface SearchQuery extends CallOptions {
   conversation_id?: string;
-  /** Only messages of this sender. */
+  /** Only messages of this sender: a user id, or `me`. */
   from?: string;
-  /** Only messages sent before, or after, a time (RFC 3339). */
+  /** Only messages with any attachment, a web address in the text, an image, or another file. */
+  has?: "attachment" | "link" | "image" | "file";
+  /** Only messages sent before, or after, a time or date (RFC 3339). */
   before?: string;
   after?: string;
   /** Messages per call. */
@@ -189,7 +191,7 @@ export class Api {
     return this.#list("/messages/inbox", rest, { signal });
   }
 
-  /** Searches messages for words and `"phrases"`, newest first. */
+  /** Searches messages for words, `"phrases"` and filters such as `-word` or `has:image`, newest first. */
   search(q: string, query: SearchQuery = {}): AsyncGenerator<Hit, void, undefined> {
     const { signal, ...rest } = query;
     return this.#list("/messages/search", { q, ...rest }, { signal });

@@ -7,6 +7,7 @@ use axum::routing::{get, patch, post};
 use domain::attachment::MAX_UPLOAD_ID;
 use domain::caller::Caller;
 use domain::conversation::{ConversationView, Description};
+use domain::custom::Custom;
 use domain::error::Error;
 use domain::id::{ConversationId, UserId};
 use domain::message::ClientId;
@@ -21,7 +22,7 @@ use edge::reply::Reply;
 use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::json;
-use store::{Details, NewGroup, Opened, ParticipantView};
+use store::{Details, NewGroup, Opened, Overview, ParticipantView};
 
 /// The function's routes.
 pub fn routes() -> Router<App> {
@@ -114,6 +115,8 @@ pub struct ConversationDetails {
     #[serde(flatten)]
     row: ConversationView,
     description: Option<Description>,
+    /// Data of the application.
+    custom: Option<Custom>,
     participants: Vec<ParticipantView>,
 }
 
@@ -129,12 +132,12 @@ async fn show(
     let limit = page.limit.map_or(Limit::MAX, Limit::get);
     let found = app.store.overview(&caller.user, &conversation, after, limit).await?;
     let next = found.next.map(|user| app.cursors.seal(&caller.user, &list, &user)).transpose()?;
-    let row = found.row.shown(&conversation);
-    let shown = ConversationDetails { row, description: found.description, participants: found.participants };
+    let Overview { row, description, custom, participants, .. } = found;
+    let shown = ConversationDetails { row: row.shown(&conversation), description, custom, participants };
     Ok(Reply::page(shown, next))
 }
 
-/// The details to change. An absent field stays as it is; null removes a description or photo.
+/// The details to change. An absent field stays as it is; null removes a description, photo or custom data.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[expect(clippy::option_option, reason = "absent, null, or a value")]
@@ -150,6 +153,10 @@ pub struct Change {
     /// The `attachment_id` of an upload with the purpose `picture`, which becomes the photo. Not with a `photo_url`.
     #[schemars(length(min = 1, max = MAX_UPLOAD_ID))]
     photo_attachment_id: Option<String>,
+    /// Data of the application, which all participants see.
+    #[serde(default, deserialize_with = "null_or_value")]
+    #[schemars(with = "Option<Custom>")]
+    custom: Option<Option<Custom>>,
 }
 
 #[expect(clippy::option_option, reason = "absent, null, or a value")]
@@ -159,14 +166,14 @@ fn null_or_value<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     Option::deserialize(from).map(Some)
 }
 
-/// Changes the name, description or photo. Admins only.
+/// Changes the name, description, photo or custom data. Admins only.
 async fn change(
     State(app): State<App>,
     caller: Caller,
     Path(conversation): Path<ConversationId>,
     Json(change): Json<Change>,
 ) -> Result<Reply<ConversationView>, Problem> {
-    let Change { name, description, photo_url, photo_attachment_id } = change;
+    let Change { name, description, photo_url, photo_attachment_id, custom } = change;
     let links = app.store.links();
     let picture = match (photo_url, photo_attachment_id) {
         (Some(_), Some(_)) => {
@@ -180,7 +187,7 @@ async fn change(
         }
         (picture, None) => picture,
     };
-    let details = Details { name, description, picture };
+    let details = Details { name, description, picture, custom };
     let (delivery, replaced) = app.store.change_details(&caller.user, &conversation, &details).await?;
     app.push.deliver(&app.store, delivery).await;
     if let Some(replaced) = replaced {

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
+use crate::fields::whole_or_none;
 use crate::id::{FileId, Stamp};
 use crate::invisible::{is_bidi_control, is_line_break, shows_something};
 use crate::links::Links;
@@ -127,12 +128,15 @@ pub struct AttachmentFields {
     #[schemars(length(min = 1, max = MAX_UPLOAD_ID))]
     pub attachment_id: String,
     /// The width of a video in pixels. The server reads that of an image itself.
+    #[serde(default, deserialize_with = "whole_or_none")]
     #[schemars(range(min = 1, max = MAX_SIDE))]
     pub width: Option<u32>,
     /// The height of a video in pixels. The server reads that of an image itself.
+    #[serde(default, deserialize_with = "whole_or_none")]
     #[schemars(range(min = 1, max = MAX_SIDE))]
     pub height: Option<u32>,
     /// The duration of a video or sound, in milliseconds.
+    #[serde(default, deserialize_with = "whole_or_none")]
     #[schemars(range(max = MAX_DURATION))]
     pub duration_ms: Option<u32>,
     /// A blurred form of the picture, to show while it loads: a thumbhash in base64.

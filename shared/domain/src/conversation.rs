@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::custom::{self, Custom};
 use crate::id::{ConversationId, ConversationKind, MessageId, Stamp, UserId};
 use crate::message::{Message, MessageKind};
 use crate::name::{Name, Picture, stored, stored_option};
@@ -459,6 +460,9 @@ pub struct Meta {
     /// The picture, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub picture: Option<Picture>,
+    /// Data of the application.
+    #[serde(default, with = "custom::text", skip_serializing_if = "Option::is_none")]
+    pub custom: Option<Custom>,
     /// The user who created it.
     pub creator: UserId,
     /// When it was created.
@@ -500,6 +504,7 @@ impl Meta {
             name,
             description: None,
             picture: None,
+            custom: None,
             creator,
             created_at: now,
             seq: 1,

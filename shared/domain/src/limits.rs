@@ -40,7 +40,8 @@ pub const SOCKETS: RateLimit = RateLimit::new("sockets_full_at", 2_000, 60);
 pub const MAX_SOCKETS: usize = 100;
 /// Blocks and their removals, per user: one per two seconds.
 pub const BLOCKS: RateLimit = RateLimit::new("blocks_full_at", 2_000, 60);
-/// Searches for messages and for people, per user: one per second. A search for messages reads up to thousands of them.
+/// Searches for messages and for people, and pages of mentions, per user: one per second. A search for messages reads up
+/// to thousands of them.
 pub const SEARCHES: RateLimit = RateLimit::new("full_at", 1_000, 60);
 /// Registrations, per client address: one per minute.
 pub const REGISTRATIONS: RateLimit = RateLimit::new("full_at", 60_000, 10);

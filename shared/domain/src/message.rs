@@ -8,6 +8,7 @@ use crate::attachment::{Attachment, AttachmentFields, AttachmentView, FileKind, 
 use crate::custom::{self, Custom};
 use crate::error::Error;
 use crate::fields::{FromFields, present};
+use crate::has::{Has, HasSet, has_link, kind_of_link};
 use crate::id::{ConversationId, FileId, MessageId, Stamp, UserId};
 use crate::invisible::{bidi_class, blank_class, modifier_class, shows_something};
 use crate::links::Links;
@@ -189,6 +190,7 @@ fn add_rules_across_fields(schema: &mut Schema) {
     let shown = json!({"properties": {"message_text": {"type": "string", "pattern": SHOWN}}, "required": ["message_text"]});
     let uploaded =
         json!({"properties": {"attachments": {"type": "array", "minItems": 1}}, "required": ["attachments"]});
+    let not_uploaded = json!({"properties": {"attachments": {"maxItems": 0}}});
     // An empty field of a form counts as absent.
     let absent = |name: &str| json!({"properties": {name: {"enum": [null, ""]}}});
     schema.insert(
@@ -200,6 +202,10 @@ fn add_rules_across_fields(schema: &mut Schema) {
             ]},
             {"anyOf": [shown, present("attachment_url"), uploaded, present("forward")]},
             {"anyOf": [present("attachment_url"), absent("attachment_type")]},
+            {"anyOf": [
+                absent("forward"),
+                {"allOf": [absent("message_text"), absent("attachment_url"), not_uploaded]},
+            ]},
         ]),
     );
 }
@@ -252,11 +258,11 @@ impl FromFields for Draft {
 
 /// Returns the mentioned users without repetitions.
 fn each_once(mut mentions: Vec<UserId>) -> Result<Vec<UserId>, Error> {
-    mentions.sort_unstable();
-    mentions.dedup();
     if mentions.len() > MAX_MENTIONS {
         return Err(Error::field("mentions", "A message mentions at most 50 users."));
     }
+    mentions.sort_unstable();
+    mentions.dedup();
     Ok(mentions)
 }
 
@@ -501,6 +507,26 @@ impl Message {
     #[must_use]
     pub fn is_deleted(&self) -> bool {
         self.deleted_at.is_some()
+    }
+
+    /// Whether it has this kind of content.
+    #[must_use]
+    pub fn has(&self, has: Has) -> bool {
+        let Content { text, attachments, attachment_url, attachment_type: described, .. } = &self.content;
+        let linked = attachment_url.as_ref().map(|url| kind_of_link(url, described.as_deref()));
+        let mut kinds = attachments.iter().map(|attachment| attachment.kind).chain(linked);
+        match has {
+            Has::Attachment => self.has_attachment(),
+            Has::Link => has_link(text),
+            Has::Image => kinds.any(|kind| kind == FileKind::Image),
+            Has::File => kinds.any(|kind| kind == FileKind::File),
+        }
+    }
+
+    /// All kinds of content that it has.
+    #[must_use]
+    pub fn has_set(&self) -> HasSet {
+        Has::ALL.into_iter().filter(|has| self.has(*has)).fold(HasSet::default(), HasSet::with)
     }
 
     /// The participant of a direct conversation who is not `user`; `None` in groups and rooms.

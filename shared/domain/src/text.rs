@@ -21,7 +21,7 @@ const VIRAMA: u8 = 9;
 /// Stretches Arabic words.
 const TATWEEL: char = '\u{640}';
 /// Quotation marks around a phrase of a query.
-const PHRASE_MARKS: [char; 16] =
+pub(crate) const PHRASE_MARKS: [char; 16] =
     ['"', '“', '”', '„', '‟', '«', '»', '「', '」', '『', '』', '〝', '〞', '〟', '＂', '❝'];
 
 /// A text in comparable form, with the origin of each byte.
@@ -67,14 +67,12 @@ impl Folded {
         }
         folded
     }
+}
 
-    /// Whether a match that ends at `end` includes all combining marks of its last letter.
-    fn is_whole_letter(&self, end: usize) -> bool {
-        self.text[end..]
-            .chars()
-            .next()
-            .is_none_or(|next| matches!(canonical_combining_class(next), 0 | VIRAMA))
-    }
+/// Whether a match that ends at `end` of a folded text includes all combining marks of its last letter.
+fn is_whole_letter(text: &str, end: usize) -> bool {
+    text.as_bytes().get(end).is_none_or(u8::is_ascii)
+        || text[end..].chars().next().is_none_or(|next| matches!(canonical_combining_class(next), 0 | VIRAMA))
 }
 
 /// Puts runs of combining marks into canonical order (Unicode 3.11, D109), because each character was decomposed alone.
@@ -176,10 +174,27 @@ fn ignores_marks(letter: char) -> bool {
         )
 }
 
-/// A text in the form that search compares; see the module documentation.
+/// A text in the form that search compares; see the module documentation. It contains no line breaks.
 #[must_use]
 pub fn folded(text: &str) -> String {
-    Folded::of(text).text
+    if text.is_ascii() { folded_ascii(text) } else { Folded::of(text).text }
+}
+
+/// The same as [`Folded::of`], for texts that consist of ASCII alone.
+fn folded_ascii(text: &str) -> String {
+    let mut folded = String::with_capacity(text.len());
+    for c in text.chars() {
+        match if c.is_whitespace() { ' ' } else { plain_mark(c.to_ascii_lowercase()) } {
+            ' ' if folded.ends_with(' ') => {}
+            c => folded.push(c),
+        }
+    }
+    folded
+}
+
+/// Whether it is a dash, a hyphen or a minus.
+pub(crate) fn is_dash(c: char) -> bool {
+    plain_mark(c) == '-'
 }
 
 /// Whether a folded text begins with another one that includes all combining marks of its last letter.
@@ -219,46 +234,88 @@ fn appearance(text: &str) -> String {
     folded_name(&skeleton(&words.join(" ")).collect::<String>())
 }
 
-/// A search query: words and `"quoted phrases"`, all of which a text must contain, anywhere.
+/// A word or phrase of a query.
+pub(crate) struct Word<'a> {
+    pub(crate) text: &'a str,
+    pub(crate) is_phrase: bool,
+    /// Whether a text must not contain it.
+    pub(crate) is_excluded: bool,
+}
+
+impl<'a> Word<'a> {
+    /// A word outside quotation marks. A dash before it excludes it; a dash alone is a word.
+    pub(crate) fn parse(word: &'a str) -> Self {
+        let excluded = word.strip_prefix(is_dash).filter(|rest| !rest.is_empty());
+        Self { text: excluded.unwrap_or(word), is_phrase: false, is_excluded: excluded.is_some() }
+    }
+}
+
+/// The words and phrases of a query: a text must contain all of them anywhere, and none of the excluded ones.
+#[derive(Default)]
 pub struct TextQuery {
+    /// The longest first, because it is probably the rarest.
     terms: Vec<memmem::Finder<'static>>,
+    excluded: Vec<memmem::Finder<'static>>,
 }
 
 impl TextQuery {
-    /// Parses a query; `None` if it has no terms.
+    /// Builds a query of words. Those of which nothing is left to compare are dropped.
+    pub(crate) fn of(words: &[Word<'_>]) -> Self {
+        let finders = |is_excluded: bool| {
+            let words = words.iter().filter(|word| word.is_excluded == is_excluded);
+            let terms = words.map(|word| {
+                let term = folded(word.text);
+                if word.is_phrase { term.trim().to_owned() } else { term }
+            });
+            let mut terms: Vec<String> = terms.filter(|term| !term.is_empty()).collect();
+            terms.sort_by_key(|term| (std::cmp::Reverse(term.len()), term.clone()));
+            terms.dedup();
+            terms.iter().map(|term| memmem::Finder::new(term).into_owned()).collect()
+        };
+        Self { terms: finders(false), excluded: finders(true) }
+    }
+
+    /// Whether it has no words.
     #[must_use]
-    pub fn parse(query: &str) -> Option<Self> {
-        let mut terms = Vec::new();
-        // Every second part is quoted. The last one may lack its closing quotation mark.
-        for (index, part) in query.split(PHRASE_MARKS).enumerate() {
-            if index % 2 == 1 {
-                terms.push(Folded::of(part).text.trim().to_owned());
-            } else {
-                terms.extend(part.split_whitespace().map(|word| Folded::of(word).text));
-            }
+    pub fn is_empty(&self) -> bool {
+        self.terms.is_empty() && self.excluded.is_empty()
+    }
+
+    /// Whether a folded text matches.
+    #[must_use]
+    pub fn matches(&self, folded: &str) -> bool {
+        let contains = |term: &memmem::Finder<'_>| {
+            let mut found = term.find_iter(folded.as_bytes());
+            found.any(|at| is_whole_letter(folded, at + term.needle().len()))
+        };
+        self.terms.iter().all(contains) && !self.excluded.iter().any(contains)
+    }
+
+    /// Returns the position from which on texts may match, at or after a position in a buffer of folded texts; `None` if
+    /// none does. It skips what lacks the longest word.
+    #[must_use]
+    pub fn skip(&self, texts: &str, from: usize) -> Option<usize> {
+        let rest = texts.as_bytes().get(from..)?;
+        match self.terms.first() {
+            Some(term) => term.find(rest).map(|at| from + at),
+            None => (!rest.is_empty()).then_some(from),
         }
-        terms.retain(|term| !term.is_empty());
-        terms.sort();
-        terms.dedup();
-        let terms: Vec<_> = terms.iter().map(|term| memmem::Finder::new(term).into_owned()).collect();
-        (!terms.is_empty()).then_some(Self { terms })
     }
 
     /// Returns the matches as ascending ranges `[start, end)` of characters, which neither touch nor overlap; `None` if
-    /// a term is missing.
+    /// a word is missing, or an excluded one is not.
     #[must_use]
     pub fn find_in(&self, text: &str) -> Option<Vec<Range<u32>>> {
-        let folded = Folded::of(text);
+        let Folded { text: folded, origin } = Folded::of(text);
+        if !self.matches(&folded) {
+            return None;
+        }
         let mut found = Vec::new();
         for term in &self.terms {
             let length = term.needle().len();
-            let before = found.len();
             let matches =
-                term.find_iter(folded.text.as_bytes()).filter(|at| folded.is_whole_letter(at + length));
-            found.extend(matches.map(|at| folded.origin[at]..folded.origin[at + length - 1] + 1));
-            if found.len() == before {
-                return None;
-            }
+                term.find_iter(folded.as_bytes()).filter(|at| is_whole_letter(&folded, at + length));
+            found.extend(matches.map(|at| origin[at]..origin[at + length - 1] + 1));
         }
         Some(merged(found))
     }
@@ -281,8 +338,18 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    /// Parses a query of words and phrases.
+    fn parse(query: &str) -> TextQuery {
+        let parts = query.split(PHRASE_MARKS).enumerate();
+        let words = parts.flat_map(|(index, part)| match index % 2 {
+            0 => part.split_whitespace().map(Word::parse).collect(),
+            _ => vec![Word { text: part, is_phrase: true, is_excluded: false }],
+        });
+        TextQuery::of(&words.collect::<Vec<_>>())
+    }
+
     fn find(query: &str, text: &str) -> Option<Vec<(u32, u32)>> {
-        let found = TextQuery::parse(query).expect("a query").find_in(text)?;
+        let found = parse(query).find_in(text)?;
         Some(found.into_iter().map(|range| (range.start, range.end)).collect())
     }
 
@@ -377,7 +444,7 @@ mod tests {
             assert_eq!(find("cooperate", &text), Some(vec![(3, 13)]), "{invisible:?}");
             let query = format!("co{invisible}operate");
             assert_eq!(find(&query, "we cooperate"), Some(vec![(3, 12)]), "{invisible:?}");
-            assert!(TextQuery::parse(invisible).is_none(), "{invisible:?}");
+            assert!(parse(invisible).is_empty(), "{invisible:?}");
         }
         assert_eq!(find("محمد", "مـحـمـد"), Some(vec![(0, 7)]));
         assert_eq!(find("مـحـمد", "محمد"), Some(vec![(0, 4)]));
@@ -410,14 +477,12 @@ mod tests {
         assert_eq!(find("ban nan", "banana"), Some(vec![(0, 5)]));
     }
 
-    #[test]
-    fn a_query_without_terms_is_none() {
-        for query in ["", "   ", "\"\"", "\" \"", "\u{301}"].iter().take(4) {
-            assert!(TextQuery::parse(query).is_none(), "{query:?}");
-        }
-    }
-
     proptest! {
+        #[test]
+        fn ascii_is_folded_in_the_same_way(text in "[\\x00-\\x7f]{0,40}") {
+            prop_assert_eq!(folded_ascii(&text), Folded::of(&text).text);
+        }
+
         #[test]
         fn what_is_invisible_changes_no_match(
             text in "[a-c '\\-é]{0,20}", query in "[a-c'\\-]{1,3}", holes in prop::collection::vec(0usize..20, 0..8)
@@ -428,7 +493,7 @@ mod tests {
                     part.push('\u{ad}');
                 }
             }
-            let query = TextQuery::parse(&query).unwrap();
+            let query = parse(&query);
             let marked = parts.concat();
             let cut = |text: &str, range: &Range<u32>| -> String {
                 let range = range.start as usize..range.end as usize;
@@ -445,7 +510,8 @@ mod tests {
             let whole: String = text.chars().filter(|c| !PHRASE_MARKS.contains(c)).collect();
             // A part that separates a letter from its marks is a different text.
             let has_marks = |text: &str| text.chars().any(is_combining_mark);
-            if let Some(query) = TextQuery::parse(&part) && !has_marks(&whole.nfkd().collect::<String>()) {
+            let query = TextQuery::of(&part.split_whitespace().map(|text| Word { text, is_phrase: false, is_excluded: false }).collect::<Vec<_>>());
+            if !query.is_empty() && !has_marks(&whole.nfkd().collect::<String>()) {
                 let found = query.find_in(&whole);
                 prop_assert!(found.is_some(), "{part:?} in {whole:?}");
                 let length = u32::try_from(whole.chars().count()).unwrap();

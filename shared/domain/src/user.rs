@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::account::{EmailAddress, Username};
 use crate::attachment::MAX_UPLOAD_ID;
 use crate::caller::Caller;
+use crate::custom::{self, Custom};
 use crate::error::Error;
 use crate::fields::present;
 use crate::id::{ConversationId, UserId};
@@ -30,6 +31,9 @@ pub struct Profile {
     /// The e-mail address, which only the user sees. Users who came with a token from elsewhere have none.
     #[serde(default, deserialize_with = "stored_option", skip_serializing_if = "Option::is_none")]
     pub email: Option<EmailAddress>,
+    /// Data of the application.
+    #[serde(default, with = "custom::text", skip_serializing_if = "Option::is_none")]
+    pub custom: Option<Custom>,
     /// Rises with each change of the profile.
     #[serde(default)]
     pub version: u64,
@@ -48,9 +52,20 @@ impl Profile {
     /// The profile of a user who is first seen now.
     #[must_use]
     pub fn new(name: Option<Name>, picture: Option<Picture>, now: Timestamp) -> Self {
-        let (username, email, spread_to) = (None, None, None);
+        let (username, email, custom, spread_to) = (None, None, None, None);
         let (version, spreading, deleted) = (1, false, false);
-        Self { name, picture, created_at: now, username, email, version, spreading, spread_to, deleted }
+        Self {
+            name,
+            picture,
+            created_at: now,
+            username,
+            email,
+            custom,
+            version,
+            spreading,
+            spread_to,
+            deleted,
+        }
     }
 
     /// The profile of a user who is first seen now, from the token's claims.
@@ -79,14 +94,23 @@ impl Profile {
         Self {
             name: change.full_name.clone().or_else(|| self.name.clone()),
             picture: change.avatar_url.clone().unwrap_or_else(|| self.picture.clone()),
+            custom: change.custom.clone().unwrap_or_else(|| self.custom.clone()),
             ..self.clone()
         }
     }
 
-    /// The profile without name, picture and username, for an account that is being deleted.
+    /// The profile without name, picture, username and custom data, for an account that is being deleted.
     #[must_use]
     pub fn nameless(&self) -> Self {
-        Self { name: None, picture: None, username: None, deleted: true, ..self.clone() }
+        Self { name: None, picture: None, username: None, custom: None, deleted: true, ..self.clone() }
+    }
+
+    /// Whether the rows of peers, which hold a name and a picture, differ after a change.
+    #[must_use]
+    pub fn differs_in_rows(&self, after: &Self) -> bool {
+        self.shown_name() != after.shown_name()
+            || self.picture != after.picture
+            || self.deleted != after.deleted
     }
 
     /// The name that others see: the full name or, if there is none, the username.
@@ -112,6 +136,11 @@ pub struct ProfileChange {
     #[serde(default, deserialize_with = "present")]
     #[schemars(with = "String", length(min = 1, max = MAX_UPLOAD_ID))]
     avatar_attachment_id: Option<String>,
+    /// Data of the application, which everybody sees. Null removes it.
+    #[serde(default, deserialize_with = "present")]
+    #[schemars(with = "Option<Custom>")]
+    #[expect(clippy::option_option, reason = "missing, null, or an object")]
+    custom: Option<Option<Custom>>,
 }
 
 impl ProfileChange {
@@ -142,6 +171,8 @@ pub struct UserView {
     full_name: Option<Name>,
     avatar_url: Option<Picture>,
     created_at: Timestamp,
+    /// Data of the application.
+    custom: Option<Custom>,
     /// Shown only to the user themselves.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<EmailAddress>")]
@@ -160,7 +191,7 @@ impl UserView {
     /// The view for other users, without the e-mail address.
     #[must_use]
     pub fn other(id: UserId, profile: Profile) -> Self {
-        let Profile { name, picture, created_at, username, .. } = profile;
-        Self { id, username, full_name: name, avatar_url: picture, created_at, email: None }
+        let Profile { name, picture, created_at, username, custom, .. } = profile;
+        Self { id, username, full_name: name, avatar_url: picture, created_at, custom, email: None }
     }
 }

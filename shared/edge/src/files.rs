@@ -22,6 +22,7 @@ use std::time::Duration;
 use async_recursion::async_recursion as boxed;
 use domain::attachment::{Attachment, AttachmentFields, FileKind, FileName, NamedType};
 use domain::error::Error;
+use domain::fields::{whole, whole_or_none};
 use domain::id::{Clock, ConversationId, FileId, Stamp, UserId};
 use domain::time::Timestamp;
 use futures_util::future::{join_all, try_join_all};
@@ -40,6 +41,9 @@ const UPLOAD_LIFE: i64 = 24 * 3600 * 1000;
 pub(crate) const MAX_PICTURE: u64 = 1024 * 1024;
 /// Maximum size of a preview, in bytes.
 const MAX_PREVIEW: u64 = 512 * 1024;
+/// Maximum size of an object of which S3 makes a copy in one request, in bytes.
+/// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html>
+const MAX_OBJECT: u64 = 5 * 1024 * 1024 * 1024;
 /// How long a send may check its files, then claim and copy them, and undo that. The commit needs up to 5 s in between,
 /// and the template ends the function after 15 s.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(3);
@@ -77,9 +81,11 @@ pub struct NewUpload {
     file_name: FileName,
     content_type: NamedType,
     /// The exact size in bytes.
-    #[schemars(range(min = 1))]
+    #[serde(deserialize_with = "whole")]
+    #[schemars(range(min = 1, max = MAX_OBJECT))]
     size: u64,
     /// The exact size in bytes of a smaller JPEG, PNG or WebP of it, up to 512 KiB, that is uploaded as well.
+    #[serde(default, deserialize_with = "whole_or_none")]
     #[schemars(range(min = 1, max = MAX_PREVIEW))]
     preview_size: Option<u64>,
     #[serde(default)]

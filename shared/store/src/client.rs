@@ -202,13 +202,18 @@ impl Store {
 
     /// Reads the items of up to 100 keys, consistently and in no order; missing items are left out.
     pub(crate) async fn get_all(&self, keys: Vec<Key>) -> Result<Vec<Item>, Error> {
+        self.get_some(keys, true).await
+    }
+
+    /// Like [`Store::get_all`]; without `consistent` it costs half, and items that were just written may be missing.
+    pub(crate) async fn get_some(&self, keys: Vec<Key>, consistent: bool) -> Result<Vec<Item>, Error> {
         let mut items = Vec::with_capacity(keys.len());
         // DynamoDB rejects a request with duplicate keys.
         let keys: BTreeMap<_, _> = keys.iter().map(|key| ((&key.pk, &key.sk), key.attributes())).collect();
         let mut remaining: Vec<Item> = keys.into_values().collect();
         let (mut backoff, began) = (Backoff::default(), Instant::now());
         while !remaining.is_empty() {
-            let keys = KeysAndAttributes::builder().set_keys(Some(remaining)).consistent_read(true);
+            let keys = KeysAndAttributes::builder().set_keys(Some(remaining)).consistent_read(consistent);
             let keys = keys.build().map_err(Error::internal)?;
             let got = self.db.batch_get_item().request_items(&self.table, keys).send().await;
             let got = got.map_err(failed_call)?;

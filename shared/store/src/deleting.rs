@@ -20,7 +20,7 @@ use crate::item::{Key, Write, from_item};
 use crate::messages::StoredMessage;
 use crate::reads::Reads;
 use crate::transact::{Commit, Transaction};
-use crate::{inbox, partition, queue};
+use crate::{archives, inbox, partition, queue};
 
 /// Seconds for which a deleted message can be restored: 30 days.
 const RECOVERY_PERIOD: i64 = 30 * 24 * 3600;
@@ -207,6 +207,8 @@ impl Store {
             let mut transaction = Transaction::new();
             transaction.add(ChangeTarget::Other, Write::delete(recovery_key(id)).if_present("pk"));
             transaction.add(ChangeTarget::Other, subject.stored.replaced(&restored)?);
+            let mark = archives::mark(id, restored.version, self.clock.now())?;
+            transaction.add(ChangeTarget::Other, mark);
             self.log_change(&mut transaction, &subject, at, &Change::Restored { message: id.stamp })?;
             let mut events = Vec::new();
             if !subject.is_large() {

@@ -1,7 +1,8 @@
-//! Changing a group's or room's name, description and picture.
+//! Changing a group's or room's name, description, picture and custom data.
 
 use async_recursion::async_recursion as boxed;
 use domain::conversation::{Description, Meta, SMALL};
+use domain::custom::Custom;
 use domain::delivery::{Delivery, OutgoingEvent};
 use domain::error::Error;
 use domain::event::Event;
@@ -27,6 +28,8 @@ pub struct Details {
     pub description: Option<Option<Description>>,
     /// The picture.
     pub picture: Option<Option<Picture>>,
+    /// Data of the application.
+    pub custom: Option<Option<Custom>>,
 }
 
 impl Details {
@@ -42,6 +45,9 @@ impl Details {
         if let Some(picture) = self.picture.as_ref().filter(|picture| **picture != meta.picture) {
             changes.insert("photo_url".to_owned(), json!(picture));
         }
+        if let Some(custom) = self.custom.as_ref().filter(|custom| **custom != meta.custom) {
+            changes.insert("custom".to_owned(), json!(custom));
+        }
         changes
     }
 
@@ -49,6 +55,11 @@ impl Details {
         let meta = match &self.description {
             Some(Some(description)) => meta.set("description", &String::from(description.clone())),
             Some(None) => meta.remove("description"),
+            None => meta,
+        };
+        let meta = match &self.custom {
+            Some(Some(custom)) => meta.set("custom", &custom.to_json()),
+            Some(None) => meta.remove("custom"),
             None => meta,
         };
         self.set_in_row(meta)
@@ -88,7 +99,7 @@ impl Store {
         if row.admin { Ok(()) } else { Err(Error::NotAnAdmin) }
     }
 
-    /// Changes a group's or room's name, description or picture. Also returns the picture that the change has replaced.
+    /// Changes a group's or room's name, description, picture or custom data. Also returns the picture that the change has replaced.
     ///
     /// # Errors
     /// `NotAParticipant`, `NotAnAdmin`, `AlreadyExists` if another room has the name, `RateLimited`.

@@ -22,7 +22,7 @@ use crate::item::{Write, from_item, full_at};
 use crate::mentions::{Known, check_mention_all};
 use crate::messages::Counted;
 use crate::transact::{Commit, Refusals, Transaction};
-use crate::{inbox, profiles, queue};
+use crate::{archives, inbox, profiles, queue};
 
 /// An edit in progress, and what its refusals have revealed about the participants' rows.
 struct Editing<'a> {
@@ -137,6 +137,8 @@ impl Editing<'_> {
         let at = self.store.clock.stamp_above(subject.event_floor().max(self.floor));
         let mut transaction = Transaction::new();
         transaction.add(ChangeTarget::Other, subject.stored.replaced(edited)?);
+        let mark = archives::mark_of_edit(&subject.stored.message, edited, self.store.clock.now())?;
+        transaction.add_all(ChangeTarget::Other, mark);
         let mentions_of = MentionChange::between(&subject.stored.message, edited);
         let change = Change::Edited { message: self.id.stamp, mentions_of };
         self.store.log_change(&mut transaction, subject, at, &change)?;

@@ -4,7 +4,8 @@ use domain::account::UniqueName;
 use domain::id::{Clock, ConversationId, MessageId, SessionId, Stamp, UserId};
 
 use crate::{
-    accounts, buckets, delivered, directory, inbox, messages, moves, profiles, queue, sending, sessions,
+    accounts, archives, buckets, delivered, directory, inbox, messages, moves, profiles, queue, sending,
+    sessions,
 };
 
 #[test]
@@ -21,6 +22,10 @@ fn the_keys_of_the_table() {
         queue::key(&alice, stamp),
         delivered::key(&alice, &[0; 16]),
         messages::key(&id),
+        archives::pack_key("1"),
+        archives::user_index_key(&alice),
+        archives::index_key(&conversation),
+        archives::mark_key(&id),
         moves::key(&conversation, Some(stamp), &bob, None),
         moves::key(&conversation, None, &bob, Some(&alice)),
         sending::key(&conversation, &bob, "k 1"),
@@ -40,6 +45,10 @@ fn the_keys_of_the_table() {
     Q#alice | E#<stamp>
     Q#alice | D#----------------------
     C#<conversation> | M#<stamp>
+    A#1 | PACK
+    U#alice | ARCHIVE
+    C#<conversation> | A#INDEX
+    C#<conversation> | A#E#<stamp>
     C#<conversation> | R#bob#<stamp>
     C#<conversation> | R#1#
     C#<conversation> | K#bob#k 1

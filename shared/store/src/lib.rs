@@ -19,6 +19,10 @@
 //! | ticket for a socket | `U#user` | `K#ticket` | `connections.rs` |
 //! | event | `Q#user` | `E#stamp` | `queue.rs` |
 //! | saved tags of delivered events | `Q#user` | `D#digest` | `delivered.rs` |
+//! | pack of messages for search | `A#id` | `PACK` | `archives.rs` |
+//! | index of the packs of a user's small conversations | `U#user` | `ARCHIVE` | `archives.rs` |
+//! | index of the packs of a conversation | `C#conversation` | `A#INDEX` | `archives.rs` |
+//! | mark of an edited message, for these packs | `C#conversation` | `A#E#stamp` | `archives.rs` |
 //! | message | `C#conversation` | `M#stamp` | `messages.rs` |
 //! | receipt: a move of a read watermark | `C#conversation` | `R#user#stamp` (where the watermark stood before); in a direct conversation `R#0#stamp`, `R#1#stamp` | `moves.rs` |
 //! | group or room | `C#conversation` | `META` | `participants.rs` |
@@ -44,6 +48,7 @@
 mod account_changes;
 mod accounts;
 mod annotating;
+mod archives;
 mod attempts;
 mod backoff;
 mod blocks;
@@ -71,8 +76,10 @@ mod mentions;
 mod messages;
 mod metering;
 mod moves;
+mod news;
 mod opening;
 mod overview;
+mod pack;
 mod pages;
 mod participants;
 mod partition;
@@ -84,6 +91,8 @@ mod queue;
 mod reads;
 mod room_names;
 mod rooms;
+mod search_hits;
+mod search_sources;
 mod searching;
 mod sending;
 mod sessions;
@@ -91,6 +100,7 @@ mod settings;
 pub mod table;
 mod transact;
 mod typing;
+mod user_archive;
 
 pub use accounts::Registered;
 pub use annotating::Pinned;
@@ -112,5 +122,6 @@ pub use pages::PageOfMessages;
 pub use polling::{Poll, QueuePosition};
 pub use reads::{Marked, Receipt, Target};
 pub use rooms::{RoomPosition, RoomUser, RoomUserPosition, RoomView};
-pub use searching::{Hit, SearchPage, SearchProgress, SearchScope};
+pub use search_hits::Hit;
+pub use searching::{SearchPage, SearchProgress};
 pub use sending::Sent;

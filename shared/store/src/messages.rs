@@ -193,13 +193,6 @@ pub(crate) fn stamp_of(item: &Item) -> Result<Stamp, Error> {
     suffix(item, "sk", "M#")?.parse().map_err(Error::internal)
 }
 
-/// The text of a message, from its item or a projection of it.
-pub(crate) fn text_of(item: &Item) -> &str {
-    let content = item.get("content").and_then(|content| content.as_m().ok());
-    let text = content.and_then(|content| content.get("text")).and_then(|text| text.as_s().ok());
-    text.map_or("", String::as_str)
-}
-
 /// The largest offset whose messages are loaded with the page, in one query.
 const MAX_LOADED_OFFSET: usize = 100;
 /// The most messages that one query of a larger offset skips.

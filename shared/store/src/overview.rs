@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use async_recursion::async_recursion as boxed;
 use domain::conversation::{Description, Row};
+use domain::custom::Custom;
 use domain::error::Error;
 use domain::id::{ConversationId, MessageId, Stamp, UserId};
 use domain::name::{Name, Picture};
@@ -34,6 +35,8 @@ pub struct Overview {
     pub row: Row,
     /// The description of a group or room.
     pub description: Option<Description>,
+    /// The custom data of a group or room.
+    pub custom: Option<Custom>,
     /// The participants: in a group or room ordered by id, in a direct conversation the caller first.
     pub participants: Vec<ParticipantView>,
     /// The `after` of the next page; `None` at the end.
@@ -87,7 +90,7 @@ impl Store {
                 // The row keeps the name from before the block.
                 (peer.name, peer.photo_url) = (row.name.clone(), row.picture.clone());
             }
-            return Ok(Overview { row, description: None, participants, next: None });
+            return Ok(Overview { row, description: None, custom: None, participants, next: None });
         }
         let (row, meta, (people, more)) = tokio::try_join!(
             self.row(caller, conversation),
@@ -103,8 +106,8 @@ impl Store {
             ..ParticipantView::of(user, participant.read.map(message))
         });
         let participants = self.with_names(views.collect()).await?;
-        let description = meta.description.clone();
-        Ok(Overview { row: row.with_meta(meta), description, participants, next })
+        let (description, custom) = (meta.description.clone(), meta.custom.clone());
+        Ok(Overview { row: row.with_meta(meta), description, custom, participants, next })
     }
 
     /// Returns the caller's row of a group or room with the current name, picture and number of participants. In a

@@ -126,8 +126,12 @@ impl Store {
             let next = if changed == current || is_refused {
                 current.clone()
             } else {
-                let (version, spread_to) = (current.version + 1, None);
-                let next = Profile { version, spreading: true, spread_to, ..changed };
+                let version = current.version + 1;
+                let next = if current.differs_in_rows(&changed) {
+                    Profile { version, spreading: true, spread_to: None, ..changed }
+                } else {
+                    Profile { version, ..changed }
+                };
                 let write = Write::put(key(user), &next)?.if_present("pk");
                 let mut writes = vec![write.if_still_number("version", current.version)];
                 writes.extend(directory::replace(user, Some(&current), Some(&next))?);

@@ -27,6 +27,9 @@ pub(crate) fn partition(user: &UserId) -> String {
     format!("Q#{user}")
 }
 
+/// Sorts after the sort key of every event.
+pub(crate) const END: &str = "E#~";
+
 pub(crate) fn sort_key(id: Stamp) -> String {
     format!("E#{id}")
 }

@@ -175,10 +175,22 @@ impl Store {
             let group = self.group(conversation, participants::ALL, true).await?;
             return Ok(group.as_ref().map(Reads::of_group).unwrap_or_default());
         }
-        let (first, second) = tokio::try_join!(
-            self.moves_around(conversation, 0, bounds),
-            self.moves_around(conversation, 1, bounds)
-        )?;
+        self.reads_by([true; 2], conversation, bounds).await
+    }
+
+    /// Like [`Store::reads_about`], with the moves of only some users of a direct conversation: of the one whose id sorts
+    /// first, and of the other one.
+    pub(crate) async fn reads_by(
+        &self,
+        readers: [bool; 2],
+        conversation: &ConversationId,
+        bounds: PageBounds,
+    ) -> Result<Reads, Error> {
+        let moves = async |reader: usize| {
+            let is_needed = readers[reader];
+            if is_needed { self.moves_around(conversation, reader, bounds).await } else { Ok(Vec::new()) }
+        };
+        let (first, second) = tokio::try_join!(moves(0), moves(1))?;
         Ok(Reads { moves: [first, second], ..Reads::default() })
     }
 

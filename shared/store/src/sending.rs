@@ -458,7 +458,14 @@ impl Sending<'_> {
             }
             RowState::Away(known) => {
                 let after = (**known).clone().with_message(message, &recipient.user);
-                inbox::replace_place(counted(row), known, &after)
+                // A sender with unread messages keeps them, but no longer in the archive.
+                let keeps_unread = is_sender && known.unread > 0;
+                let row = if keeps_unread {
+                    row.set("unread", inbox::UNREAD_MARK).if_still_number("n", known.unread)
+                } else {
+                    counted(row)
+                };
+                inbox::replace_place(row, known, &after)
                     .if_still("activity", known.activity.as_ref())
                     .if_still("head", known.head.as_ref())
                     .if_still("read", known.read.as_ref())

@@ -355,7 +355,15 @@ export type SendFrame = (({
     attachment_url: string;
 } | {
     attachment_type?: '';
-}) & {
+}) & ({
+    forward?: '';
+} | ({
+    message_text?: '';
+} & {
+    attachment_url?: '';
+} & {
+    attachments?: unknown;
+})) & {
     action: 'send';
     /**
      * The type of the attachment, in any form. Allowed only with an `attachment_url`.
@@ -894,15 +902,19 @@ export type NewMessageForm = (({
     message_text: string;
 } | {
     attachment_url: string;
-} | {
-    attachments: Array<unknown>;
-} | {
-    forward: string;
 }) & ({
     attachment_url: string;
 } | {
     attachment_type?: '';
-}) & {
+}) & ({
+    forward?: '';
+} | ({
+    message_text?: '';
+} & {
+    attachment_url?: '';
+} & {
+    attachments?: unknown;
+})) & {
     /**
      * The type of the attachment, in any form. Allowed only with an `attachment_url`.
      */
@@ -912,10 +924,6 @@ export type NewMessageForm = (({
      */
     attachment_url?: string | '';
     /**
-     * The uploaded files, up to 10. Only in JSON.
-     */
-    attachments?: Array<NewAttachment> | '';
-    /**
      * An idempotency key. A send with the same key to the same conversation within 24 hours returns the first message.
      */
     client_message_id?: string | '';
@@ -923,22 +931,6 @@ export type NewMessageForm = (({
      * The conversation to send to.
      */
     conversation_id?: ConversationId | '';
-    /**
-     * Data of the application. Only in JSON.
-     */
-    custom?: Custom | '';
-    /**
-     * A message whose text and attachments are sent instead of others. Only in JSON.
-     */
-    forward?: MessageId | '';
-    /**
-     * Whether the message mentions every participant. In conversations of more than 24, admins only. Only in JSON.
-     */
-    mention_all?: boolean | '';
-    /**
-     * The users whom the message mentions: participants, up to 50. Only in JSON.
-     */
-    mentions?: Array<UserId> | '';
     /**
      * The text. Required without an attachment; then at least one of its characters must show.
      */
@@ -976,7 +968,15 @@ export type NewMessage = (({
     attachment_url: string;
 } | {
     attachment_type?: '';
-}) & {
+}) & ({
+    forward?: '';
+} | ({
+    message_text?: '';
+} & {
+    attachment_url?: '';
+} & {
+    attachments?: unknown;
+})) & {
     /**
      * The type of the attachment, in any form. Allowed only with an `attachment_url`.
      */
