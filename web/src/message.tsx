@@ -2,7 +2,7 @@
 
 import type { Conversation as Row, TimelineMessage } from "@tidings/client";
 import { useMe, useMessage, useSelected, useTidings } from "@tidings/client/react";
-import { Check, CheckCheck, ChevronDown, Clock3, CircleAlert, Forward, Trash2 } from "lucide-react";
+import { Check, CheckCheck, ChevronDown, Clock3, CircleAlert, Forward, Pin, Trash2 } from "lucide-react";
 import { memo, useState } from "react";
 
 import { summary } from "./attachments/describe.js";
@@ -98,6 +98,7 @@ export const MessageRow = memo(function MessageRow(
           </>
         )}
         <span className="meta">
+          {message.pinned_at && <Pin className="tick" role="img" aria-label="Pinned" />}
           {message.is_edited && !message.is_deleted && <span>edited</span>}
           <time dateTime={message.sent_at} title={formatFull(message.sent_at)}>
             {formatTime(message.sent_at)}
