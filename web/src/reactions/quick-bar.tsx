@@ -18,18 +18,18 @@ export default function QuickBar({ message, onReact }: QuickBarProps) {
   const client = useTidings();
   const [isOpen, setIsOpen] = useState(false);
   const timer = useRef<ReturnType<typeof setTimeout>>(undefined);
-  /** Whether the pointer opened it, which then also closes it. */
+  /** Whether the pointer opened it, which then also closes it, and moves no focus. */
   const isByHover = useRef(false);
   const show = (isShown: boolean) => {
     clearTimeout(timer.current);
-    isByHover.current = false;
+    if (isShown) isByHover.current = false;
     setIsOpen(isShown);
   };
   const onHover = (isInside: boolean) => {
     clearTimeout(timer.current);
     if (isInside === isOpen || (!isInside && !isByHover.current)) return;
     timer.current = setTimeout(() => {
-      isByHover.current = isInside;
+      if (isInside) isByHover.current = true;
       setIsOpen(isInside);
     }, HOVER_DELAY);
   };
@@ -55,10 +55,12 @@ export default function QuickBar({ message, onReact }: QuickBarProps) {
       <Popover.Trigger
         className="react-button"
         aria-label="React"
+        // Not a second tab stop of each message: the menu has the same reactions.
+        tabIndex={-1}
         {...hover}
         onClick={(event) => {
           // Otherwise, a click on what has just opened by itself would close it.
-          if (!isByHover.current) return;
+          if (!isOpen || !isByHover.current) return;
           event.preventDefault();
           isByHover.current = false;
         }}
@@ -73,7 +75,7 @@ export default function QuickBar({ message, onReact }: QuickBarProps) {
           collisionPadding={8}
           aria-label="Quick reactions"
           onOpenAutoFocus={(event) => isByHover.current && event.preventDefault()}
-          onCloseAutoFocus={(event) => event.preventDefault()}
+          onCloseAutoFocus={(event) => isByHover.current && event.preventDefault()}
           onKeyDown={onArrow}
           {...hover}
         >

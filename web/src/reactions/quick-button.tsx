@@ -17,7 +17,7 @@ export const QuickButton = lazyView(() => import("./quick-bar.js"), Substitute);
 
 function Substitute({ message, onReact }: QuickBarProps) {
   return (
-    <button className="react-button" aria-label="React" onClick={() => onReact(message)}>
+    <button className="react-button" aria-label="React" tabIndex={-1} onClick={() => onReact(message)}>
       <SmilePlus aria-hidden />
     </button>
   );
