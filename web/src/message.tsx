@@ -126,6 +126,11 @@ export const MessageRow = memo(function MessageRow(
 });
 
 function MessageText({ message }: { message: TimelineMessage }) {
+  const isMentioning = message.mentions.length > 0 || message.mention_all;
+  return isMentioning ? <MentioningText message={message} /> : <RichText text={message.message_text} />;
+}
+
+function MentioningText({ message }: { message: TimelineMessage }) {
   return <RichText text={message.message_text} plain={useMentions(message)} />;
 }
 

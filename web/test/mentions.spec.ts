@@ -13,8 +13,8 @@ async function expectNoViolations(page: Page, ...except: string[]): Promise<void
 
 /** Ann's group with Ben and people of the given names. */
 async function groupOf(newUser: Fixtures["newUser"], url: string, names: string[], options: Parameters<Fixtures["newUser"]>[1] = {}) {
-  const ann = await newUser(uniqueName("Ann"), options);
-  const ben = await newUser(uniqueName("Ben"));
+  const ann = await newUser(uniqueName("Ann"), { reducedMotion: "reduce", ...options });
+  const ben = await newUser(uniqueName("Ben"), { reducedMotion: "reduce" });
   const group = uniqueName("Picnic");
   await ann.createGroup(group, ben.name);
   const ids: string[] = [];

@@ -9,18 +9,16 @@ import { usePeople } from "../people.js";
 import { EVERYONE, EVERYONE_NAME, splitAtMentions } from "./text.js";
 import type { Mention } from "./text.js";
 
-const NO_ONE: readonly string[] = [];
-
 /** Whether a message mentions a user. */
 export const mentionsUser = ({ mentions, mention_all, sender_id }: Message, user: string | undefined): boolean =>
   sender_id !== user && (mention_all || (user !== undefined && mentions.includes(user)));
 
-/** Returns a function that marks the message's mentions in a part of its text; undefined if it mentions nobody. */
-export function useMentions(message: Message): ((text: string) => ReactNode) | undefined {
+/** Returns a function that marks the message's mentions in a part of its text. */
+export function useMentions(message: Message): (text: string) => ReactNode {
   const me = useMe();
-  const { mentions = NO_ONE, mention_all: all } = message;
+  const { mentions, mention_all: all } = message;
   const people = usePeople(mentions);
-  const mark = useCallback(
+  return useCallback(
     (text: string) => {
       if (!text.includes("@")) return text;
       const named = mentions.flatMap((id): Mention[] => {
@@ -40,5 +38,4 @@ export function useMentions(message: Message): ((text: string) => ReactNode) | u
     },
     [mentions, all, people, me],
   );
-  return mentions.length > 0 || all ? mark : undefined;
 }

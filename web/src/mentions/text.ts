@@ -1,7 +1,7 @@
 // Mentions in text: "@" and a name. Which users a message mentions is sent apart; the text only shows it.
 
-/** Stands for all participants, in place of a user's id. */
-export const EVERYONE = "@everyone";
+/** Stands for all participants, in place of a user's id, which has no such character. */
+export const EVERYONE = "*";
 /** The name of all participants. */
 export const EVERYONE_NAME = "everyone";
 

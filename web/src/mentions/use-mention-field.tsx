@@ -58,16 +58,15 @@ export function useMentionField({ row, me, editing, field, type }: Options): Men
   /** The "@" whose list was closed or used. */
   const settled = useRef(-1);
 
+  const close = () => {
+    search.current += 1;
+    setFound(null);
+  };
   useEffect(() => {
     chosen.current = editing ? mentionsOf(editing) : loadDraftMentions(me, id);
     close();
   }, [editing?.key, me, id]);
   useEffect(() => forgetCandidates(client, row), [client, id, row.participant_count]);
-
-  const close = () => {
-    search.current += 1;
-    setFound(null);
-  };
 
   const follow = () => {
     const element = field.current;
