@@ -26,6 +26,7 @@ mod layers;
 mod limits;
 mod mentions;
 mod model;
+mod notifications;
 mod observability;
 mod openapi;
 mod page;

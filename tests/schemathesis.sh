@@ -11,7 +11,9 @@ trap 'kill $started 2>/dev/null || true; rm -rf "$folder"' EXIT
 trap 'exit 1' INT TERM
 TIDINGS_JWT_SECRET="a secret that only this test knows, of more than 32 bytes"
 TIDINGS_RATE_LIMITS=off
-export TIDINGS_JWT_SECRET TIDINGS_RATE_LIMITS
+# Generated subscriptions are of a port at which nothing listens. The other host is that of the document's example.
+TIDINGS_PUSH_HOSTS=127.0.0.1,updates.push.services.mozilla.com
+export TIDINGS_JWT_SECRET TIDINGS_RATE_LIMITS TIDINGS_PUSH_HOSTS
 watch=
 if [ "${1:-}" = --watch ]; then
   shift

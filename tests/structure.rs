@@ -8,7 +8,9 @@ use harness::World;
 use harness::build::root;
 use harness::roles::{resource, resources, statements};
 use local::gateway::{ALLOWED_HEADERS, MAX_AGE};
+use local::stream::{FAN_OUT, NOTIFY};
 use serde_json::{Value, json};
+use store::table;
 
 /// The paths of the template's events for requests that match no other route.
 const CATCH_ALL: [&str; 2] = ["/", "/{proxy+}"];
@@ -81,7 +83,7 @@ fn every_function_is_in_the_template_and_in_the_local_stack() {
 }
 
 /// The routes that everyone may read.
-pub(crate) const ABOUT: [&str; 3] = ["/health", "/docs", "/api/openapi.json"];
+pub(crate) const ABOUT: [&str; 4] = ["/health", "/docs", "/api/openapi.json", "/api/push/key"];
 /// The routes that take no token, because they give one.
 const OPEN: [&str; 4] = ["/api/auth/register", "/api/auth/login", "/api/auth/refresh", "/api/auth/logout"];
 
@@ -162,19 +164,25 @@ fn lambda_wakes_the_streams_functions_as_the_local_stack_does() {
     for function in functions::STREAM {
         let (_, block) = template.split_once(&format!("  {}:\n", resource(function))).unwrap();
         let block = block.split("\n\n").next().unwrap();
-        let pattern = block.split_once("Pattern: '").unwrap().1.split('\'').next().unwrap();
-        let pattern: Value = serde_json::from_str(pattern).unwrap();
-        let log = json!([{ "prefix": store::LOG }]);
-        assert_eq!(
-            pattern,
-            json!({ "eventName": ["INSERT"], "dynamodb": { "Keys": { "sk": { "S": log } } } })
-        );
+        let patterns = block.split("Pattern: '").skip(1).map(|rest| rest.split('\'').next().unwrap());
+        let patterns: Vec<Value> = patterns.map(|text| serde_json::from_str(text).unwrap()).collect();
+        let pattern = |change: &str, prefix: &str| {
+            let keys = json!({ "sk": { "S": [{ "prefix": prefix }] } });
+            json!({ "eventName": [change], "dynamodb": { "Keys": keys } })
+        };
+        let (wanted, mapping) = match function {
+            "fan-out" => (vec![pattern("INSERT", store::LOG)], FAN_OUT),
+            _ => (vec![pattern("INSERT", table::MESSAGE), pattern("REMOVE", table::WAITING)], NOTIFY),
+        };
+        assert_eq!(patterns, wanted, "{function}");
+        let window = format!("MaximumBatchingWindowInSeconds: {}", mapping.window.as_secs());
+        assert_eq!(block.lines().any(|line| line.trim() == window), !mapping.window.is_zero(), "{function}");
         for line in [
             "Type: DynamoDB".to_owned(),
             "Stream: !GetAtt Table.StreamArn".to_owned(),
             "StartingPosition: TRIM_HORIZON".to_owned(),
             "FunctionResponseTypes: [ReportBatchItemFailures]".to_owned(),
-            format!("BatchSize: {}", local::stream::BATCH),
+            format!("BatchSize: {}", mapping.batch),
             format!("Timeout: {}", local::stream::TIMEOUT.as_secs()),
         ] {
             assert!(block.lines().any(|found| found.trim() == line), "{function} lacks {line}");

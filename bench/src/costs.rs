@@ -10,9 +10,10 @@ use std::ops::{Add, Mul};
 use std::path::Path;
 
 use clap::Args;
+use domain::id::MessageId;
 use domain::time::Timestamp;
 use harness::storage::{PUBLIC_URL, png, post_form};
-use harness::{Answer, World};
+use harness::{Answer, World, stream_event};
 use observe::meter::{Meter, Reading};
 use serde::Deserialize;
 use serde_json::json;
@@ -407,6 +408,7 @@ async fn measure(sheet: &Sheet) -> Result<Measured, Failure> {
     all.extend([open.clone(), close.clone(), push.clone(), ping.clone()]);
     all.extend(sessions(sheet, &world).await);
     all.extend(pictures(sheet).await?);
+    all.extend(notifications(sheet, &world).await?);
     Ok(Measured {
         send,
         page,
@@ -422,6 +424,27 @@ async fn measure(sheet: &Sheet) -> Result<Measured, Failure> {
         all,
         poll_delays,
     })
+}
+
+/// Measures what `notify` does for a direct message: where its receiver has no subscription, and where it is pushed. Nobody
+/// takes the push, which costs the same. In AWS one invocation serves up to 100 messages.
+async fn notifications(sheet: &Sheet, world: &World) -> Result<[Call; 2], Failure> {
+    let (sender, receiver) = (world.user("rings").await, world.user("sleeps").await);
+    let decide = async |name: &'static str| -> Result<Call, Failure> {
+        let id: MessageId = sender.send("sleeps", TEXT).await.expect(201).id().parse()?;
+        let record = stream_event(&format!("C#{}", id.conversation), &format!("M#{}", id.stamp));
+        let meter = Meter::default();
+        meter.watch(notify::handle_after(world.app.clone(), record, 0)).await?;
+        Ok(sheet.event(name, meter.read()))
+    };
+    let unsubscribed = decide("message whose receiver has no push subscription").await?;
+    let keys = json!({
+        "p256dh": "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4",
+        "auth": "BTBZMqHH6r4Tts7J_aSIgg",
+    });
+    let subscription = json!({"endpoint": "http://127.0.0.1:9/", "keys": keys});
+    receiver.json("PUT", "/api/push/subscriptions", &subscription).await.expect(201);
+    Ok([unsubscribed, decide("message that is pushed to its receiver").await?])
 }
 
 /// Measures a picture that is uploaded and sent, and one that is looked at.

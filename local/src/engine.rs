@@ -27,7 +27,8 @@ pub struct Engine(engine::Engine);
 
 /// The stream has only the records that wake a function.
 fn options() -> engine::Options {
-    engine::Options { is_recorded: table::wakes, now: || Clock::default().now().millis() }
+    let is_recorded = |change: &str, sk: &str| table::wakes(change, sk) || table::notifies(change, sk);
+    engine::Options { is_recorded, now: || Clock::default().now().millis() }
 }
 
 impl Engine {

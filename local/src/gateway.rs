@@ -61,10 +61,16 @@ pub fn socket_functions(app: &App) -> Functions {
     }
 }
 
-/// Returns the function that the table's stream wakes, which runs in this process.
+/// Returns the function that fans out changes, woken by the table's stream, which runs in this process.
 #[must_use]
 pub fn stream_function(app: &App) -> Call<Event, DynamoDbEventResponse> {
     on!(app, "fan-out", fan_out::handle)
+}
+
+/// Returns the function that notifies users, woken by the table's stream and by the clock, which runs in this process.
+#[must_use]
+pub fn notify_function(app: &App) -> Call<Event, DynamoDbEventResponse> {
+    on!(app, "notify", notify::handle)
 }
 
 /// Returns the routes of all functions, each observed under the function's name.

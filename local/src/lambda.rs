@@ -80,13 +80,23 @@ impl Lambda {
         }
     }
 
-    /// Returns the function that the table's stream wakes.
+    /// Returns the function that fans out changes, woken by the table's stream.
     #[must_use]
     pub fn stream_function(&self) -> stream::Function {
+        self.function_of_the_stream("fan-out")
+    }
+
+    /// Returns the function that notifies users, woken by the table's stream and by the clock.
+    #[must_use]
+    pub fn notify_function(&self) -> stream::Function {
+        self.function_of_the_stream("notify")
+    }
+
+    fn function_of_the_stream(&self, name: &'static str) -> stream::Function {
         let lambda = self.clone();
         call(move |event| {
             let lambda = lambda.clone();
-            async move { lambda.invoke("fan-out", &event).await.map_err(Failure::message) }
+            async move { lambda.invoke(name, &event).await.map_err(Failure::message) }
         })
     }
 

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use aws_lambda_events::dynamodb::Event;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region, SharedCredentialsProvider};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
@@ -28,11 +29,13 @@ use crate::options::Options;
 use crate::server::{self, ServerLimits};
 use crate::storage::{self, Keys, Storage};
 use crate::stream::{self, Tail};
-use crate::websocket::{Api, Gateway, Limits, Management};
+use crate::websocket::{Api, Gateway, Limits, Management, invoke};
 use crate::{demo, gateway, secrets, web};
 
 /// How long in-flight requests may take to finish when the stack stops.
 const GRACE: Duration = Duration::from_secs(10);
+/// Interval at which `notify` looks for users who were active and whose time is over.
+const CLOCK: Duration = Duration::from_secs(10);
 /// The stage of the local `WebSocket` API.
 const STAGE: &str = "local";
 /// Maximum number of processes per function.
@@ -55,7 +58,7 @@ pub struct Stack {
     /// The storage for files, unless the environment names another or attachments are off.
     pub storage: Option<Storage>,
     sockets: Gateway,
-    tail: Tail,
+    tails: [Tail; 2],
     sweeper: Option<JoinHandle<()>>,
     stop: watch::Sender<bool>,
     servers: Vec<JoinHandle<()>>,
@@ -148,11 +151,10 @@ impl Stack {
             // No other stack uses this database, and the sockets of an earlier process are gone.
             app.store.remove_sockets_before(app.store.now()).await?;
         }
-        let (stream_function, socket_functions) = match &lambda {
-            Some(lambda) => (lambda.stream_function(), lambda.socket_functions()),
-            None => (gateway::stream_function(&app), gateway::socket_functions(&app)),
-        };
-        let tail = stream::follow(records, &table, stream_function);
+        let (tails, clock) = follow_stream(&app, lambda.as_ref(), &records, &table, stopped.clone());
+        servers.push(clock);
+        let socket_functions =
+            lambda.as_ref().map_or_else(|| gateway::socket_functions(&app), Lambda::socket_functions);
         let api = Api { id: "local".to_owned(), stage: STAGE.to_owned(), domain_name, routes: Vec::new() };
         let sockets = Gateway::new(api, socket_functions, Limits::default());
         management.set(&sockets);
@@ -171,7 +173,7 @@ impl Stack {
             jwt_secret,
             storage,
             sockets,
-            tail,
+            tails,
             sweeper,
             stop,
             servers,
@@ -205,13 +207,42 @@ impl Stack {
             for server in self.servers {
                 let _ = server.await;
             }
-            self.tail.stop().await;
+            for tail in self.tails {
+                tail.stop().await;
+            }
         };
         if tokio::time::timeout(GRACE, all).await.is_err() {
             tracing::warn!("some requests did not finish in time");
         }
         if let Some(lambda) = self.lambda {
             lambda.stop().await;
+        }
+    }
+}
+
+/// Invokes the functions that the table's stream wakes, and one of them, `notify`, also by the clock.
+fn follow_stream(
+    app: &App,
+    lambda: Option<&Lambda>,
+    records: &aws_sdk_dynamodbstreams::Client,
+    table: &str,
+    stopped: watch::Receiver<bool>,
+) -> ([Tail; 2], JoinHandle<()>) {
+    let (fan_out, notify) = match lambda {
+        Some(lambda) => (lambda.stream_function(), lambda.notify_function()),
+        None => (gateway::stream_function(app), gateway::notify_function(app)),
+    };
+    let clock = tokio::spawn(invoke_by_the_clock(notify.clone(), stopped));
+    let tails = [(stream::FAN_OUT, fan_out), (stream::NOTIFY, notify)]
+        .map(|(mapping, function)| stream::follow(records.clone(), table, mapping, function));
+    (tails, clock)
+}
+
+/// Invokes `notify` regularly without records, as the template's schedule does, only more often.
+async fn invoke_by_the_clock(notify: stream::Function, mut stopped: watch::Receiver<bool>) {
+    while tokio::time::timeout(CLOCK, stopped.wait_for(|stopped| *stopped)).await.is_err() {
+        if let Err(failure) = invoke(&notify, Event::default(), stream::TIMEOUT).await {
+            tracing::warn!(%failure, "notify failed");
         }
     }
 }
@@ -266,6 +297,9 @@ fn environment(
         ("TIDINGS_DIRECTORY", switch(settings.directory)),
         ("TIDINGS_RATE_LIMITS", switch(settings.limited)),
         ("TIDINGS_METER", switch(settings.metered)),
+        ("TIDINGS_VAPID_KEY", text(&settings.vapid_key)),
+        ("TIDINGS_VAPID_SUBJECT", settings.vapid_subject.clone()),
+        ("TIDINGS_PUSH_HOSTS", settings.push_hosts.to_string()),
         ("AWS_EC2_METADATA_DISABLED", "true".to_owned()),
     ];
     variables.extend([

@@ -1,8 +1,7 @@
 //! Follows the table's stream as Lambda's event source mapping does.
 //!
 //! Invariant: records of a shard are delivered in order, and reading continues only after the function has processed
-//! them. After a start all records that the stream still has are delivered again, at most one per partition key and
-//! page: the function must tolerate repeats.
+//! them. After a start all records that the stream still has are delivered again: the functions must tolerate repeats.
 
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
@@ -22,8 +21,6 @@ use tokio::time::Instant;
 
 use crate::websocket::{Call, invoke};
 
-/// Maximum number of records per invocation, as in the template.
-pub const BATCH: usize = 100;
 /// Time limit of an invocation, as in the template.
 pub const TIMEOUT: Duration = Duration::from_mins(1);
 /// Delay between two reads of the stream, and before the first retry of a failed batch.
@@ -32,6 +29,27 @@ const PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// Interval at which the shards are listed, because DynamoDB adds new ones.
 const LIST_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Which records a function receives, and when: its event source mapping in the template.
+#[derive(Debug, Clone, Copy)]
+pub struct Mapping {
+    /// Whether it receives a record with this `eventName` and sort key.
+    pub receives: fn(&str, &str) -> bool,
+    /// Whether it receives only the newest record of each partition key and page. Lambda does not do this, but after a
+    /// start the function would do the same work again for each of a day's records.
+    pub newest_only: bool,
+    /// How long records are gathered before the function is invoked.
+    pub window: Duration,
+    /// Maximum number of records per invocation.
+    pub batch: usize,
+}
+
+/// The mapping of `fan-out`.
+pub const FAN_OUT: Mapping =
+    Mapping { receives: table::wakes, newest_only: true, window: Duration::ZERO, batch: 100 };
+/// The mapping of `notify`.
+pub const NOTIFY: Mapping =
+    Mapping { receives: table::notifies, newest_only: false, window: Duration::from_secs(3), batch: 1_000 };
 
 /// A function that receives the records of a stream.
 pub type Function = Call<Event, DynamoDbEventResponse>;
@@ -57,15 +75,16 @@ impl Drop for Tail {
     }
 }
 
-/// Follows a table's stream from its oldest record. Invokes a function with the records that pass Lambda's filter.
+/// Follows a table's stream from its oldest record. Invokes a function with the records of its mapping.
 ///
 /// Retries a failed batch until the function succeeds; later records of the stream wait.
 #[must_use]
-pub fn follow(client: Client, table: &str, function: Function) -> Tail {
+pub fn follow(client: Client, table: &str, mapping: Mapping, function: Function) -> Tail {
     let (stop, stopped) = watch::channel(false);
     let reader = Reader {
         client,
         table: table.to_owned(),
+        mapping,
         function,
         stopped,
         arn: String::new(),
@@ -89,6 +108,7 @@ struct Shard {
 struct Reader {
     client: Client,
     table: String,
+    mapping: Mapping,
     function: Function,
     stopped: watch::Receiver<bool>,
     arn: String,
@@ -182,9 +202,16 @@ impl Reader {
             None => self.iterator(id, shard).await?,
         };
         let page = self.client.get_records().shard_iterator(iterator).send().await?;
-        let records = page.records.unwrap_or_default();
-        let newest = newest(&records);
-        for batch in newest.chunks(BATCH) {
+        let (mut records, mut next) = (page.records.unwrap_or_default(), page.next_shard_iterator);
+        if !self.mapping.window.is_zero() && !received(&records, self.mapping).is_empty() {
+            self.sleep(self.mapping.window).await;
+            if let Some(iterator) = next.take() {
+                let page = self.client.get_records().shard_iterator(iterator).send().await?;
+                records.extend(page.records.unwrap_or_default());
+                next = page.next_shard_iterator;
+            }
+        }
+        for batch in received(&records, self.mapping).chunks(self.mapping.batch) {
             if !self.deliver(batch).await {
                 return Ok(false);
             }
@@ -192,7 +219,7 @@ impl Reader {
         if let Some(last) = records.last() {
             shard.processed = sequence_number(last).map(ToOwned::to_owned);
         }
-        shard.iterator = page.next_shard_iterator;
+        shard.iterator = next;
         if shard.iterator.is_none() {
             // List its successors at the next read.
             shard.ended = true;
@@ -244,17 +271,18 @@ impl Reader {
     }
 }
 
-/// Returns the records that wake the function, only the newest of each partition key.
-fn newest(records: &[Record]) -> Vec<&Record> {
+/// Returns the records that a function receives.
+fn received(records: &[Record], mapping: Mapping) -> Vec<&Record> {
     let mut seen = HashSet::new();
-    let wakes = |record: &&Record| {
+    let is_wanted = |record: &&Record| {
         let change = record.event_name.as_ref().map_or("", |name| name.as_str());
-        table::wakes(change, key(record, "sk").unwrap_or_default())
+        (mapping.receives)(change, key(record, "sk").unwrap_or_default())
     };
-    let mut newest: Vec<&Record> =
-        records.iter().rev().filter(wakes).filter(|record| seen.insert(key(record, "pk"))).collect();
-    newest.reverse();
-    newest
+    let wanted = records.iter().rev().filter(is_wanted);
+    let mut received: Vec<&Record> =
+        wanted.filter(|record| !mapping.newest_only || seen.insert(key(record, "pk"))).collect();
+    received.reverse();
+    received
 }
 
 fn key<'a>(record: &'a Record, name: &str) -> Option<&'a str> {
@@ -367,8 +395,23 @@ mod tests {
             log("5", "five"),
             log("6", "one"),
         ];
-        let numbers: Vec<_> = newest(&records).into_iter().filter_map(sequence_number).collect();
+        let numbers: Vec<_> = received(&records, FAN_OUT).into_iter().filter_map(sequence_number).collect();
         assert_eq!(numbers, ["5", "6"]);
+    }
+
+    #[test]
+    fn each_new_message_and_each_removal_from_the_list_is_received() {
+        let (message, waiting) = (format!("{}1", table::MESSAGE), format!("{}alice", table::WAITING));
+        let records = [
+            record("1", OperationType::Insert, "one", &message),
+            record("2", OperationType::Insert, "one", &message),
+            record("3", OperationType::Modify, "one", &message),
+            record("4", OperationType::Insert, "two", &waiting),
+            record("5", OperationType::Remove, "two", &waiting),
+            log("6", "one"),
+        ];
+        let numbers: Vec<_> = received(&records, NOTIFY).into_iter().filter_map(sequence_number).collect();
+        assert_eq!(numbers, ["1", "2", "5"]);
     }
 
     #[test]

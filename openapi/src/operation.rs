@@ -20,11 +20,12 @@ pub(crate) enum Tag {
     Users,
     Accounts,
     Events,
+    Notifications,
     Operations,
 }
 
 impl Tag {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Messages,
         Self::Attachments,
         Self::Conversations,
@@ -32,6 +33,7 @@ impl Tag {
         Self::Users,
         Self::Accounts,
         Self::Events,
+        Self::Notifications,
         Self::Operations,
     ];
 
@@ -44,6 +46,7 @@ impl Tag {
             Self::Users => "users",
             Self::Accounts => "accounts",
             Self::Events => "events",
+            Self::Notifications => "notifications",
             Self::Operations => "operations",
         }
     }

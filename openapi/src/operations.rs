@@ -5,12 +5,13 @@ use domain::error::Error::{
     AlreadyExists, Blocked, Conflict, CursorExpired, FileTooLarge, NotAParticipant, NotAnAdmin,
     NotAuthenticated, NotFound, NotTheSender, NotUploaded,
 };
-use domain::id::{ConversationId, FileId, MessageId, UserId};
+use domain::id::{ConversationId, FileId, MessageId, SubscriptionId, UserId};
 use domain::message::{Draft, DraftFields, Edit, MessageView};
 use domain::presence::PresenceView;
 use domain::reactions::Emoji;
 use domain::settings::SettingsChange;
 use domain::user::{ProfileChange, UserView};
+use domain::web_push::{SubscriptionFields, SubscriptionView};
 use edge::files::{NewUpload, Offer};
 use edge::tokens::Tokens;
 use serde_json::{Value, json};
@@ -31,6 +32,7 @@ pub(crate) fn all() -> Vec<Operation> {
         users(),
         accounts(),
         live(),
+        pushes(),
         operations(),
     ];
     parts.into_iter().flatten().collect()
@@ -581,6 +583,56 @@ fn live() -> Vec<Operation> {
             "Issues a ticket that opens one socket within 30 s.",
         )
         .returns::<ws_ticket::Ticket>(201, "The ticket.")
+        .limited(),
+    ]
+}
+
+fn pushes() -> Vec<Operation> {
+    let call = |method, path, id, summary| call(method, path, Tag::Notifications, id, summary);
+    let off = || [NotFound("")];
+    vec![
+        call("get", "/api/push/key", "getPushKey", "The key to which browsers bind their push subscriptions.")
+            .returns::<push::PushKey>(200, "The key.")
+            .fails_with(off())
+            .without_token(),
+        call(
+            "put",
+            "/api/push/subscriptions",
+            "subscribeToPushes",
+            "Stores a push subscription of the caller's browser. It ends with the session of the token. A user has up to \
+             10; the oldest goes.",
+        )
+        .accepts::<SubscriptionFields>(json!({
+            "endpoint": "https://updates.push.services.mozilla.com/wpush/v2/example",
+            "keys": {
+                "p256dh": "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4",
+                "auth": "BTBZMqHH6r4Tts7J_aSIgg",
+            },
+        }))
+        .returns::<push::Subscribed>(201, "It is stored.")
+        .returns::<push::Subscribed>(200, "Its endpoint was known.")
+        .fails_with(off())
+        .links_to("id", &["unsubscribeFromPushes"])
+        .limited(),
+        call("get", "/api/push/subscriptions", "getPushSubscriptions", "The caller's push subscriptions.")
+            .lists::<Vec<SubscriptionView>>("The subscriptions, the oldest first."),
+        call(
+            "delete",
+            "/api/push/subscriptions/{id}",
+            "unsubscribeFromPushes",
+            "Removes a push subscription. Removing it again changes nothing.",
+        )
+        .path_parameter::<SubscriptionId>()
+        .acknowledges("It is removed.")
+        .limited(),
+        call(
+            "post",
+            "/api/push/test",
+            "testPushes",
+            "Sends a notification to all of the caller's push subscriptions at once.",
+        )
+        .returns::<push::Tested>(200, "What became of it.")
+        .fails_with(off())
         .limited(),
     ]
 }

@@ -58,6 +58,9 @@ pub fn start_from(folder: &Path, wire: &Wire, settings: &Settings, more: &[(&str
         ("TIDINGS_REGISTRATION", switch(settings.registration)),
         ("TIDINGS_DIRECTORY", switch(settings.directory)),
         ("TIDINGS_METER", switch(settings.metered)),
+        ("TIDINGS_VAPID_KEY", text(&settings.vapid_key)),
+        ("TIDINGS_VAPID_SUBJECT", settings.vapid_subject.clone()),
+        ("TIDINGS_PUSH_HOSTS", settings.push_hosts.to_string()),
     ];
     let variables = variables.into_iter().map(|(name, value)| (name.to_owned(), value));
     let more = more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));

@@ -28,6 +28,7 @@ pub mod wire;
 pub use actor::{Actor, Answer, PASSWORD, Registered, SECRET};
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use aws_sdk_dynamodb::config::{BehaviorVersion, Builder, Credentials, Region};
 use axum::Router;
@@ -39,13 +40,16 @@ use edge::page::CursorKey;
 use futures_util::future::join_all;
 use local::engine::Engine;
 use local::lambda::Lambda;
-use local::stream::{Function, Tail, follow};
+use local::stream::{FAN_OUT, Function, Mapping, NOTIFY, Tail, follow};
 use local::websocket::{Api, Gateway, Limits};
 use serde_json::{Value, json};
 use store::table;
 use wire::Wire;
 
 pub use wire::TABLE;
+
+/// The private key that identifies the worlds to push services: that of RFC 8291, appendix A.
+const VAPID_KEY: &str = "yfWPiYE-n46HLnH0KqZOF1fJJU3MYrct3AELtAQ-oRw";
 
 /// A machine that runs the functions, and the database behind it. Several machines can share a database.
 #[derive(Clone)]
@@ -183,7 +187,14 @@ impl World {
 
     /// Invokes a function of the test for the table's stream.
     pub fn follow_stream_with(&self, function: Function) -> Tail {
-        follow(self.streams(), TABLE, function)
+        follow(self.streams(), TABLE, FAN_OUT, function)
+    }
+
+    /// Notifies users of the table's new messages, as the stack does, but gathers records only for `window`.
+    pub fn follow_stream_to_notify(&self, window: Duration) -> Tail {
+        let here = || local::gateway::notify_function(&self.app);
+        let function = self.lambda.as_ref().map_or_else(here, Lambda::notify_function);
+        follow(self.streams(), TABLE, Mapping { window, ..NOTIFY }, function)
     }
 
     /// Returns an SDK client for the table's stream.
@@ -339,6 +350,9 @@ pub fn settings() -> Settings {
         directory: true,
         trusted_proxies: Vec::new(),
         metered: true,
+        vapid_key: Some(VAPID_KEY.to_owned()),
+        vapid_subject: "mailto:tests@example.com".to_owned(),
+        push_hosts: "127.0.0.1".parse().expect("a list of hosts"),
     }
 }
 

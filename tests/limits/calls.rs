@@ -3,8 +3,8 @@
 use domain::error::Error;
 use domain::limits::{
     BLOCKS, CHANGES, CONVERSATIONS, LOGINS_FROM_ADDRESS, PASSWORDS, PASSWORDS_OF_ACCOUNT, PRESENCE,
-    PROFILE_CHANGES, REFRESHES, REGISTRATIONS, RateLimit, SEARCHES, SOCKETS, TICKETS, TYPING, UPLOAD_SIZE,
-    UPLOADS, WRITES,
+    PROFILE_CHANGES, REFRESHES, REGISTRATIONS, RateLimit, SEARCHES, SOCKETS, SUBSCRIPTIONS, TEST_PUSHES,
+    TICKETS, TYPING, UPLOAD_SIZE, UPLOADS, WRITES,
 };
 use domain::time::Timestamp;
 use edge::auth;
@@ -238,9 +238,31 @@ async fn tickets_do_not_make_presence_expensive() {
 }
 
 #[tokio::test]
+async fn push_subscriptions_and_tests_are_limited() {
+    let bob = limited().await.user("bob").await;
+    let subscription = |n: usize| {
+        let keys = json!({
+            "p256dh": "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4",
+            "auth": "BTBZMqHH6r4Tts7J_aSIgg",
+        });
+        json!({"endpoint": format!("http://127.0.0.1:9/{n}"), "keys": keys})
+    };
+    for _ in 0..burst(&TEST_PUSHES) {
+        bob.post("/api/push/test", &Value::Null).await.expect(200);
+    }
+    assert_limited(&bob.post("/api/push/test", &Value::Null).await, "30");
+    for n in 0..burst(&SUBSCRIPTIONS) {
+        bob.json("PUT", "/api/push/subscriptions", &subscription(n)).await.expect(201);
+    }
+    assert_limited(&bob.json("PUT", "/api/push/subscriptions", &subscription(99)).await, "10");
+    let known = subscription(burst(&SUBSCRIPTIONS) - 1);
+    bob.json("PUT", "/api/push/subscriptions", &known).await.expect(200);
+}
+
+#[tokio::test]
 async fn the_documented_limits_are_those_of_the_code() {
     let documented = std::fs::read_to_string(harness::build::root().join("docs/operations.md")).unwrap();
-    let limits: [(&str, RateLimit); 17] = [
+    let limits: [(&str, RateLimit); 19] = [
         ("WRITES", WRITES),
         ("TYPING", TYPING),
         ("CONVERSATIONS", CONVERSATIONS),
@@ -249,6 +271,8 @@ async fn the_documented_limits_are_those_of_the_code() {
         ("SOCKETS", SOCKETS),
         ("TICKETS", TICKETS),
         ("BLOCKS", BLOCKS),
+        ("SUBSCRIPTIONS", SUBSCRIPTIONS),
+        ("TEST_PUSHES", TEST_PUSHES),
         ("SEARCHES", SEARCHES),
         ("PROFILE_CHANGES", PROFILE_CHANGES),
         ("UPLOADS", UPLOADS),

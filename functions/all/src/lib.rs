@@ -25,6 +25,7 @@ pub fn http() -> Vec<(&'static str, Router<App>)> {
         ("events", events::routes()),
         ("typing", typing::routes()),
         ("presence", presence::routes()),
+        ("push", push::routes()),
         ("ws-ticket", ws_ticket::routes()),
         ("attachments", attachments::routes()),
         ("about", about::routes()),
@@ -35,7 +36,7 @@ pub fn http() -> Vec<(&'static str, Router<App>)> {
 pub const SOCKETS: [&str; 4] = ["ws-authorizer", "ws-connect", "ws-disconnect", "ws-message"];
 
 /// The functions that the table's stream invokes.
-pub const STREAM: [&str; 1] = ["fan-out"];
+pub const STREAM: [&str; 2] = ["fan-out", "notify"];
 
 /// Runs a function in Lambda until Lambda stops the process.
 ///
@@ -48,6 +49,7 @@ pub fn start(function: &str) -> Result<(), lambda_http::Error> {
         "ws-disconnect" => run::run_events(ws_disconnect::handle),
         "ws-message" => run::run_events(ws_message::handle),
         "fan-out" => run::run_events(fan_out::handle),
+        "notify" => run::run_events(notify::handle),
         _ => {
             let found = http().into_iter().find(|(name, _)| *name == function);
             let (_, routes) = found.ok_or_else(|| format!("unknown function {function:?}"))?;

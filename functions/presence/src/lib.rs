@@ -31,6 +31,9 @@ pub struct Change {
     pub status: Status,
     /// The conversation that the caller is looking at.
     pub current_conversation_id: Option<ConversationId>,
+    /// `true` holds the caller's notifications back for 60 seconds, `false` ends that. Clients send `true` once a minute
+    /// while somebody looks at the page and does something.
+    pub is_active: Option<bool>,
 }
 
 /// The users to look up.
@@ -49,8 +52,8 @@ async fn set(
     caller: Caller,
     Json(change): Json<Change>,
 ) -> Result<Reply<PresenceView>, Problem> {
-    let conversation = change.current_conversation_id.as_ref();
-    let (shown, delivery) = app.store.set_presence(&caller.user, change.status, conversation).await?;
+    let (status, conversation) = ((change.status, change.is_active), change.current_conversation_id.as_ref());
+    let (shown, delivery) = app.store.set_presence(&caller.user, status, conversation).await?;
     app.push.deliver(&app.store, delivery).await;
     Ok(Reply::ok(shown, "OK"))
 }

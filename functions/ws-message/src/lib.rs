@@ -120,8 +120,8 @@ impl Frame {
                 Ok(Some(Value::Null))
             }
             "presence" => {
-                let presence::Change { status, current_conversation_id } = from_object(fields)?;
-                let conversation = current_conversation_id.as_ref();
+                let presence::Change { status, current_conversation_id, is_active } = from_object(fields)?;
+                let (status, conversation) = ((status, is_active), current_conversation_id.as_ref());
                 let (shown, delivery) = app.store.set_presence(&caller.user, status, conversation).await?;
                 app.push.deliver(&app.store, delivery).await;
                 Ok(Some(json!(shown)))

@@ -11,7 +11,8 @@ use std::time::SystemTime;
 use aws_lc_rs::digest;
 use base64::Engine as _;
 use base64::alphabet::Alphabet;
-use base64::engine::{GeneralPurpose, general_purpose::NO_PAD};
+use base64::engine::GeneralPurpose;
+use base64::engine::general_purpose::{NO_PAD, URL_SAFE_NO_PAD};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -127,6 +128,42 @@ impl fmt::Display for SessionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+/// The id of a push subscription: a digest of its endpoint, so that the same endpoint has the same id.
+#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "String", into = "String")]
+#[schemars(extend("pattern" = "^[-0-9A-Z_a-z]{22}$"))]
+pub struct SubscriptionId(Arc<str>);
+text_form!(SubscriptionId);
+
+impl SubscriptionId {
+    /// The id of the subscription with this endpoint.
+    #[must_use]
+    pub fn of(endpoint: &str) -> Self {
+        Self(short_digest(endpoint).into())
+    }
+}
+
+impl FromStr for SubscriptionId {
+    type Err = MalformedId;
+    fn from_str(text: &str) -> Result<Self, MalformedId> {
+        let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-_".contains(&b);
+        let is_valid = text.len() == 22 && text.bytes().all(allowed);
+        if is_valid { Ok(Self(text.into())) } else { Err(MalformedId("not the id of a subscription")) }
+    }
+}
+
+impl fmt::Display for SubscriptionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The first 128 bits of a text's SHA-256, in 22 characters of base64url.
+#[must_use]
+pub fn short_digest(text: &str) -> String {
+    URL_SAFE_NO_PAD.encode(&digest::digest(&digest::SHA256, text.as_bytes()).as_ref()[..16])
 }
 
 /// Bytes of the digest in a conversation id: 144 bits, so that nobody can find two pairs of users with the same id.

@@ -40,6 +40,10 @@ pub const SOCKETS: RateLimit = RateLimit::new("sockets_full_at", 2_000, 60);
 pub const MAX_SOCKETS: usize = 100;
 /// Blocks and their removals, per user: one per two seconds.
 pub const BLOCKS: RateLimit = RateLimit::new("blocks_full_at", 2_000, 60);
+/// Changes of push subscriptions, per user: one per ten seconds.
+pub const SUBSCRIPTIONS: RateLimit = RateLimit::new("subscriptions_full_at", 10_000, 30);
+/// Test notifications, per user: one per 30 seconds. Each is sent to up to ten subscriptions.
+pub const TEST_PUSHES: RateLimit = RateLimit::new("tests_full_at", 30_000, 10);
 /// Searches for messages and for people, and pages of mentions, per user: one per second. A search for messages reads up
 /// to thousands of them.
 pub const SEARCHES: RateLimit = RateLimit::new("full_at", 1_000, 60);

@@ -53,6 +53,9 @@ pub struct Presence {
     /// When the user's last socket closed.
     #[serde(default)]
     pub left: Option<Millis>,
+    /// Until when the user is active, so that they get no notifications.
+    #[serde(default)]
+    pub active_until: Option<Millis>,
     /// The user's account was deleted, so that they are offline, whatever tokens there still are.
     #[serde(default)]
     pub deleted: bool,

@@ -15,6 +15,7 @@ use domain::links::Links;
 use domain::name::is_web_url;
 use domain::session::Session;
 use domain::user::Profile;
+use domain::web_push::PushHosts;
 use ipnet::IpNet;
 use observe::metrics::Observer;
 use store::Store;
@@ -26,6 +27,10 @@ use crate::jwks::JwksUrl;
 use crate::page::CursorKey;
 use crate::push::Push;
 use crate::tokens::Tokens;
+use crate::web_push::WebPush;
+
+/// The contact that push services get if the operator names none. Apple's refuses it.
+const NO_CONTACT: &str = "mailto:tidings@localhost";
 
 /// The state of a function: built once at its start, cloned for each request.
 #[derive(Clone)]
@@ -34,6 +39,8 @@ pub struct App {
     pub store: Store,
     /// Pushes events to sockets.
     pub push: Push,
+    /// Sends notifications to browsers; `None` without a key pair.
+    pub web_push: Option<Arc<WebPush>>,
     /// The files of messages, and pictures.
     pub files: Files,
     /// Verifies the bearer tokens of callers.
@@ -73,6 +80,13 @@ pub struct Settings {
     pub previous_secret: Option<String>,
     /// `TIDINGS_PUSH_ENDPOINT`: the `https` URL of the `WebSocket` API's stage; without it there are no sockets.
     pub push_endpoint: Option<String>,
+    /// `TIDINGS_VAPID_KEY`: the private key that identifies this server to push services; without it there are no
+    /// notifications.
+    pub vapid_key: Option<String>,
+    /// `TIDINGS_VAPID_SUBJECT`: the `mailto:` or `https:` URL at which push services can contact the operator.
+    pub vapid_subject: String,
+    /// `TIDINGS_PUSH_HOSTS`: the hosts of the push services that may be called.
+    pub push_hosts: PushHosts,
     /// Where files are kept. `None` without `TIDINGS_BUCKET`, or with `TIDINGS_ATTACHMENTS=off`: attachments are off.
     pub bucket: Option<BucketSettings>,
     /// `TIDINGS_MAX_ATTACHMENT_BYTES`: the maximum size of a file, in bytes; 100 MiB by default.
@@ -114,6 +128,12 @@ impl Settings {
             secret: secret("TIDINGS_SECRET")?.ok_or("TIDINGS_SECRET is not set")?,
             previous_secret: variable("TIDINGS_SECRET_PREVIOUS"),
             push_endpoint: variable("TIDINGS_PUSH_ENDPOINT"),
+            vapid_key: secret("TIDINGS_VAPID_KEY")?,
+            vapid_subject: variable("TIDINGS_VAPID_SUBJECT").unwrap_or_else(|| NO_CONTACT.to_owned()),
+            push_hosts: match variable("TIDINGS_PUSH_HOSTS") {
+                Some(hosts) => hosts.parse().map_err(|error| format!("TIDINGS_PUSH_HOSTS: {error}"))?,
+                None => PushHosts::default(),
+            },
             bucket: None,
             max_attachment_bytes: max_attachment_bytes()?,
             public_url: public_url()?,
@@ -130,7 +150,18 @@ impl Settings {
         if settings.jwt_secret.is_none() && settings.jwks_url.is_none() {
             return Err("neither TIDINGS_JWT_SECRET nor TIDINGS_JWKS_URL is set: no token is accepted".into());
         }
+        settings.web_push()?;
         Ok(settings)
+    }
+
+    /// What sends notifications, if there is a key.
+    ///
+    /// # Errors
+    /// A sentence that says what is wrong with the key or the subject.
+    fn web_push(&self) -> Result<Option<WebPush>, Source> {
+        let Some(key) = &self.vapid_key else { return Ok(None) };
+        let made = WebPush::new(key, &self.vapid_subject, self.push_hosts.clone());
+        made.map(Some).map_err(|error| format!("TIDINGS_VAPID_KEY, TIDINGS_VAPID_SUBJECT: {error}").into())
     }
 
     /// A verifier for the tokens that these settings accept.
@@ -207,6 +238,8 @@ impl App {
             let (issuer, audience) = (settings.jwt_issuer.as_deref(), settings.jwt_audience.as_deref());
             Arc::new(Signer::hs256(secret.as_bytes(), issuer, audience))
         });
+        // `Settings::from_env` has refused a key that cannot be used.
+        let web_push = settings.web_push().ok().flatten().map(Arc::new);
         let links = Links::new(&settings.public_url, &secrets, clock.clone());
         let cursors = Arc::new(CursorKey::derive(&secrets));
         let bucket = settings.bucket.map(|bucket| Bucket::new(bucket, http));
@@ -215,6 +248,7 @@ impl App {
         Self {
             store: store.limited(settings.limited),
             push: Push::new(pushes),
+            web_push,
             files,
             verifier: Arc::new(verifier),
             registration: settings.registration && signer.is_some(),

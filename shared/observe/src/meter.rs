@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use domain::error::Error;
-use domain::id::{ConversationId, FileId, MessageId, UserId};
+use domain::id::{ConversationId, FileId, MessageId, SubscriptionId, UserId};
 use domain::reactions::Emoji;
 use domain::time::Timestamp;
 use serde_json::Value;
@@ -153,6 +153,12 @@ impl Noted for UserId {
 impl Noted for ConversationId {
     fn fields(&self) -> Vec<(&'static str, String)> {
         vec![("conversation", self.to_string())]
+    }
+}
+
+impl Noted for SubscriptionId {
+    fn fields(&self) -> Vec<(&'static str, String)> {
+        vec![("subscription", self.to_string())]
     }
 }
 

@@ -62,6 +62,10 @@ pub enum Metric {
     PushesGone,
     /// Pushes that failed, and sockets whose pushes took too long.
     PushesFailed,
+    /// Notifications that a push service took.
+    NotificationsSent,
+    /// Notifications that a push service refused, or did not take in time.
+    NotificationsFailed,
     /// The age of a large conversation's oldest change when its fan-out was complete.
     FanOutLag,
     /// The delay before the next poll, as requested from the client.
@@ -110,7 +114,7 @@ impl Unit {
 
 impl Metric {
     /// All metrics, in order.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 21] = [
         Self::Latency,
         Self::ClientErrors,
         Self::ServerErrors,
@@ -128,6 +132,8 @@ impl Metric {
         Self::PushesSent,
         Self::PushesGone,
         Self::PushesFailed,
+        Self::NotificationsSent,
+        Self::NotificationsFailed,
         Self::FanOutLag,
         Self::PollAfter,
     ];
@@ -182,6 +188,10 @@ impl Metric {
             Self::PushesSent => "Events pushed to a socket.",
             Self::PushesGone => "Pushes to a socket that was gone.",
             Self::PushesFailed => "Pushes that failed, and sockets whose pushes took too long.",
+            Self::NotificationsSent => "Notifications that a push service took.",
+            Self::NotificationsFailed => {
+                "Notifications that a push service refused, or did not take in time."
+            }
             Self::FanOutLag => {
                 "The age of a large conversation's oldest change when its fan-out was complete."
             }

@@ -13,7 +13,7 @@ use crate::accounts::key;
 use crate::client::Store;
 use crate::item::{Write, from_item};
 use crate::transact::{Commit, Transaction};
-use crate::{presences, profiles, sessions};
+use crate::{presences, profiles, sessions, subscriptions};
 
 /// How long a call goes on removing the name from the rows of others.
 const DELETION_TIME: Duration = Duration::from_secs(8);
@@ -64,8 +64,8 @@ impl Store {
         }
     }
 
-    /// Deletes an account whose password was verified: account, profile, guards, directory entries and sessions, and
-    /// the user's name in the rows of others. Their messages stay.
+    /// Deletes an account whose password was verified: account, profile, guards, directory entries, sessions and push
+    /// subscriptions, and the user's name in the rows of others. Their messages stay.
     ///
     /// The name is removed first. If the call fails half-way, the account still exists, without a name, and can be
     /// deleted again; that call goes on where this one has stopped.
@@ -85,6 +85,7 @@ impl Store {
                 continue;
             }
             self.end_sessions(user).await?;
+            self.remove(subscriptions::key(user)).await?;
             let guards = self.deleting_guards(user, account).await?;
             let account_write = Write::delete(key(user));
             let account_write = account_write.if_still("password_version", Some(&account.password_version));

@@ -4,8 +4,8 @@ use domain::account::UniqueName;
 use domain::id::{Clock, ConversationId, MessageId, SessionId, Stamp, UserId};
 
 use crate::{
-    accounts, archives, buckets, delivered, directory, inbox, messages, moves, profiles, queue, sending,
-    sessions,
+    accounts, archives, buckets, delivered, directory, inbox, messages, moves, notifying, profiles, queue,
+    sending, sessions, subscriptions,
 };
 
 #[test]
@@ -35,6 +35,10 @@ fn the_keys_of_the_table() {
         sessions::key(&alice, &session),
         directory::key("ann#a", &alice),
         buckets::key("login#::1"),
+        subscriptions::key(&alice),
+        notifying::key(&alice, &conversation),
+        notifying::waiting_key(&alice),
+        notifying::listener_key(&conversation, &bob),
     ];
     let shown = all.map(|key| format!("{} | {}", key.pk, key.sk)).join("\n");
     let shown = shown.replace(conversation.as_str(), "<conversation>").replace(&stamp.to_string(), "<stamp>");
@@ -58,5 +62,9 @@ fn the_keys_of_the_table() {
     U#alice | F#00000000-0000-4000-8000-000000000000
     S#a | ann#a#alice
     L#login#::1 | BUCKET
+    U#alice | DEVICES
+    U#alice | N#<conversation>
+    WAITING | H#alice
+    C#<conversation> | N#bob
     ");
 }

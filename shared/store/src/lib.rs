@@ -15,6 +15,10 @@
 //! | client address from which an account was logged in to | `L#failures#address#account` | `TRUSTED` | `buckets.rs` |
 //! | block | `U#user` | `B#other` | `blocks.rs` |
 //! | presence | `U#user` | `PRESENCE` | `presences.rs` |
+//! | up to ten push subscriptions | `U#user` | `DEVICES` | `subscriptions.rs` |
+//! | newest message that the user was notified of | `U#user` | `N#conversation` | `notifying.rs` |
+//! | user whose notifications wait while they are active | `WAITING` | `H#user` | `notifying.rs` |
+//! | user of a room who is notified of every message | `C#conversation` | `N#user` | `notifying.rs` |
 //! | socket (WebSocket connection) | `U#user` | `W#connection` | `connections.rs` |
 //! | ticket for a socket | `U#user` | `K#ticket` | `connections.rs` |
 //! | event | `Q#user` | `E#stamp` | `queue.rs` |
@@ -77,6 +81,7 @@ mod messages;
 mod metering;
 mod moves;
 mod news;
+mod notifying;
 mod opening;
 mod overview;
 mod pack;
@@ -97,6 +102,7 @@ mod searching;
 mod sending;
 mod sessions;
 mod settings;
+mod subscriptions;
 pub mod table;
 mod transact;
 mod typing;
@@ -116,6 +122,7 @@ pub use fan_out::{ChangeBatch, FannedOut};
 pub use groups::NewGroup;
 pub use inbox_pages::{InboxFilter, InboxPage, InboxPosition, Unread};
 pub use messages::PageBounds;
+pub use notifying::{Candidates, Cause, Decision, Receiver};
 pub use opening::Opened;
 pub use overview::{Overview, ParticipantView};
 pub use pages::PageOfMessages;

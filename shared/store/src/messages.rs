@@ -20,15 +20,18 @@ pub(crate) fn key(id: &MessageId) -> Key {
     Key { pk: partition::of_conversation(&id.conversation), sk: sort_key(id.stamp) }
 }
 
+/// The prefix of the sort keys of messages. A new message wakes `notify`.
+pub const MESSAGE: &str = "M#";
+
 fn sort_key(stamp: Stamp) -> String {
-    format!("M#{stamp}")
+    format!("{MESSAGE}{stamp}")
 }
 
 /// The lowest and the highest sort key of messages strictly between two stamps; `None` if no stamp is between them.
 ///
 /// `BETWEEN` includes both ends, and DynamoDB rejects an empty range.
 pub(crate) fn between(above: Option<Stamp>, below: Option<Stamp>) -> Option<(String, String)> {
-    let low = above.map_or("M#".to_owned(), |above| sort_key(above.plus(1)));
+    let low = above.map_or(MESSAGE.to_owned(), |above| sort_key(above.plus(1)));
     let high = below.map_or("M#~".to_owned(), |below| sort_key(below.previous()));
     (low <= high).then_some((low, high))
 }
@@ -190,7 +193,7 @@ fn mentions(item: &Item, user: &UserId) -> bool {
 
 /// Parses the stamp in a message's sort key.
 pub(crate) fn stamp_of(item: &Item) -> Result<Stamp, Error> {
-    suffix(item, "sk", "M#")?.parse().map_err(Error::internal)
+    suffix(item, "sk", MESSAGE)?.parse().map_err(Error::internal)
 }
 
 /// The largest offset whose messages are loaded with the page, in one query.

@@ -13,6 +13,7 @@ use domain::error::Error;
 use domain::event::EventView;
 use domain::id::{ConversationId, UserId};
 use domain::limits;
+use domain::notification::ACTIVE;
 use domain::presence::{Millis, Presence, PresenceView, Status};
 use domain::time::Timestamp;
 use futures_util::future::try_join_all;
@@ -146,7 +147,8 @@ impl Store {
     }
 
     /// Sets a user's status and current conversation, and notifies the peers of their latest direct conversations who
-    /// have sockets. Counts as a poll.
+    /// have sockets. Counts as a poll. An active user gets no notifications for [`ACTIVE`] milliseconds; one who is active
+    /// no more gets those that wait.
     ///
     /// # Errors
     /// `NotAParticipant` if the user does not take part in `conversation`, `NotAuthenticated` if their account was deleted,
@@ -155,7 +157,7 @@ impl Store {
     pub async fn set_presence(
         &self,
         user: &UserId,
-        status: Status,
+        (status, is_active): (Status, Option<bool>),
         conversation: Option<&ConversationId>,
     ) -> Result<(PresenceView, Delivery), Error> {
         if let Some(conversation) = conversation {
@@ -166,7 +168,15 @@ impl Store {
             Some(conversation) => presence.set("conversation", conversation.as_str()),
             None => presence.remove("conversation"),
         };
+        let presence = match is_active {
+            Some(true) => presence.set("active_until", &(self.clock.now().millis() + ACTIVE)),
+            Some(false) => presence.remove("active_until"),
+            None => presence,
+        };
         self.update_limited(presence, &limits::PRESENCE).await?;
+        if is_active == Some(false) {
+            self.ask_again(user).await?;
+        }
         let (found, own, delivery) = self.presence_delivery(user).await?;
         if found.presence.deleted { Err(account_deleted()) } else { Ok((own, delivery)) }
     }

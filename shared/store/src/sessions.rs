@@ -43,6 +43,28 @@ pub(crate) fn rests_on(session: &Item, password_version: u64) -> bool {
     from_item::<Stored>(session.clone()).is_ok_and(|stored| stored.password_version == password_version)
 }
 
+/// The keys of the items that tell which of these sessions of a user have ended; none without a session.
+pub(crate) fn keys_of<'a>(user: &UserId, sessions: impl Iterator<Item = &'a SessionId>) -> Vec<Key> {
+    let mut keys: Vec<Key> = sessions.map(|session| key(user, session)).collect();
+    if !keys.is_empty() {
+        keys.push(accounts::key(user));
+    }
+    keys
+}
+
+/// Whether a session has not ended, by the items of [`keys_of`].
+pub(crate) fn is_live(user: &UserId, session: &SessionId, items: &[Item], now: Timestamp) -> bool {
+    let find = |key: Key| items.iter().find(|item| key.is_of(item)).cloned();
+    let session = find(key(user, session)).map(from_item::<Stored>);
+    let account = find(accounts::key(user)).map(from_item::<Account>);
+    match (session, account) {
+        (Some(Ok(session)), Some(Ok(account))) => {
+            session.expires >= now.seconds() && session.password_version == account.password_version
+        }
+        _ => false,
+    }
+}
+
 /// Keeps a session valid when the password of a version is replaced: binds it to the next version.
 pub(crate) fn keep(user: &UserId, session: &SessionId, password_version: u64) -> Write {
     Write::update(key(user, session))

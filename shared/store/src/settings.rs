@@ -8,22 +8,23 @@ use domain::conversation::Row;
 use domain::delivery::{Delivery, OutgoingEvent};
 use domain::error::Error;
 use domain::event::Event;
-use domain::id::{ConversationId, Stamp, UserId};
+use domain::id::{ConversationId, ConversationKind, Stamp, UserId};
 use domain::limits;
 use domain::settings::{InboxList, InboxPlace, Mute, SettingsChange};
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
 use crate::client::Store;
-use crate::inbox;
 use crate::item::{Write, from_item, full_at};
 use crate::transact::{Commit, Transaction};
+use crate::{inbox, notifying};
 
 /// Identifies the writes of a change in a refusal.
 #[derive(Clone, Copy, Default, PartialEq)]
 enum Target {
     Row,
     Totals,
+    Listener,
     #[default]
     Other,
 }
@@ -80,6 +81,9 @@ impl Store {
             transaction.add(Target::Row, self.limit(row, &limits::WRITES, full)?);
             if let Some(count) = inbox::recount(user, before.list(), after.list()) {
                 transaction.add(Target::Totals, count);
+            }
+            if let (ConversationKind::Room, Some(level)) = (conversation.kind(), change.notify) {
+                transaction.add(Target::Listener, notifying::listen(conversation, user, level));
             }
             let changes = changes(change, &after);
             let version = at.time().millis().unsigned_abs();

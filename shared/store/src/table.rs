@@ -16,6 +16,8 @@ use domain::error::{Error, Source};
 
 use crate::change_log::LOG;
 use crate::inbox::{COUNTS, INBOX};
+pub use crate::messages::MESSAGE;
+pub use crate::notifying::WAITING;
 
 /// The attributes that an index holds beside its keys.
 pub const INBOX_PROJECTION: [&str; 20] = [
@@ -58,6 +60,14 @@ pub const STREAM_LIFE: u64 = 24 * 3600;
 #[must_use]
 pub fn wakes(change: &str, sk: &str) -> bool {
     change == "INSERT" && sk.starts_with(LOG)
+}
+
+/// Whether a record of the stream wakes `notify`: a new message, or a user who waits no more. The Lambda filter is the same.
+///
+/// `change` is the record's `eventName`, `sk` its item's sort key.
+#[must_use]
+pub fn notifies(change: &str, sk: &str) -> bool {
+    (change == "INSERT" && sk.starts_with(MESSAGE)) || (change == "REMOVE" && sk.starts_with(WAITING))
 }
 
 /// Returns the table's definition.

@@ -52,6 +52,10 @@ export type User = {
     avatar_url: Picture | null;
     created_at: Timestamp;
     /**
+     * Data of the application.
+     */
+    custom: Custom | null;
+    /**
      * Shown only to the user themselves.
      */
     email?: EmailAddress | null;
@@ -71,6 +75,13 @@ export type Name = string;
  * characters or others that show nothing, at most 254 bytes.
  */
 export type EmailAddress = string;
+
+/**
+ * Any JSON object of up to 1,024 bytes.
+ */
+export type Custom = {
+    [key: string]: unknown;
+};
 
 /**
  * A time in UTC with milliseconds (RFC 3339).
@@ -214,6 +225,62 @@ export type Ticket = {
 export type Text = string;
 
 /**
+ * What became of a test notification.
+ */
+export type Tested = {
+    /**
+     * Push services that refused it, or did not answer in time.
+     */
+    failed: number;
+    /**
+     * Subscriptions that were removed, because their push service does not know them any more.
+     */
+    removed: number;
+    /**
+     * Push services that took it.
+     */
+    sent: number;
+};
+
+/**
+ * The keys of a subscription, in base64url.
+ */
+export type SubscriptionKeys = {
+    /**
+     * The browser's authentication secret, 16 bytes.
+     */
+    auth: string;
+    /**
+     * The browser's public key: an uncompressed point of P-256, 65 bytes.
+     */
+    p256dh: string;
+};
+
+/**
+ * The id of a push subscription: a digest of its endpoint, so that the same endpoint has the same id.
+ */
+export type SubscriptionId = string;
+
+/**
+ * The id of a subscription.
+ */
+export type Subscribed = {
+    id: SubscriptionId;
+};
+
+/**
+ * A subscription, as its owner sees it.
+ */
+export type StoredPushSubscription = {
+    created_at: Timestamp;
+    /**
+     * The host of the push service, which tells the browser.
+     */
+    host: string;
+    id: SubscriptionId;
+};
+
+/**
  * A change of a user's own settings of a conversation. Missing fields stay as they are.
  */
 export type SettingsChange = {
@@ -283,6 +350,11 @@ export type SetPresenceFrame = {
      * The conversation that the caller is looking at.
      */
     current_conversation_id?: ConversationId | null;
+    /**
+     * `true` holds the caller's notifications back for 60 seconds, `false` ends that. Clients send `true` once a minute
+     * while somebody looks at the page and does something.
+     */
+    is_active?: boolean | null;
     /**
      * Any value; the answer repeats it.
      */
@@ -417,13 +489,6 @@ export type SendFrame = (({
      * The message of the same conversation that this one replies to.
      */
     reply_to?: MessageId | null;
-};
-
-/**
- * Any JSON object of up to 1,024 bytes.
- */
-export type Custom = {
-    [key: string]: unknown;
 };
 
 /**
@@ -701,6 +766,27 @@ export type Receipt = {
 };
 
 /**
+ * A subscription, as a browser describes it.
+ */
+export type PushSubscription = {
+    /**
+     * The URL of the push service: `https`, of a service that this server allows.
+     */
+    endpoint: string;
+    keys: SubscriptionKeys;
+};
+
+/**
+ * The key to which browsers bind their subscriptions.
+ */
+export type PushKey = {
+    /**
+     * An uncompressed point of P-256, in base64url: the `applicationServerKey`.
+     */
+    public_key: string;
+};
+
+/**
  * A change of the user's own profile. Missing fields stay as they are.
  */
 export type ProfileChange = {
@@ -712,6 +798,10 @@ export type ProfileChange = {
      * The URL of the new picture. Null removes the picture.
      */
     avatar_url?: Picture | null;
+    /**
+     * Data of the application, which everybody sees. Null removes it.
+     */
+    custom?: Custom | null;
     full_name?: Name;
 };
 
@@ -767,6 +857,11 @@ export type PresenceChange = {
      * The conversation that the caller is looking at.
      */
     current_conversation_id?: ConversationId | null;
+    /**
+     * `true` holds the caller's notifications back for 60 seconds, `false` ends that. Clients send `true` once a minute
+     * while somebody looks at the page and does something.
+     */
+    is_active?: boolean | null;
     /**
      * The status that others see.
      */
@@ -1364,6 +1459,10 @@ export type DeletionScope = 'everyone' | 'me';
 export type ConversationDetails = {
     conversation_id: ConversationId;
     counted_to: MessageId | null;
+    /**
+     * Data of the application.
+     */
+    custom: Custom | null;
     description: Description | null;
     /**
      * The oldest of them.
@@ -1415,9 +1514,13 @@ export type ConversationDetails = {
 };
 
 /**
- * The details to change. An absent field stays as it is; null removes a description or photo.
+ * The details to change. An absent field stays as it is; null removes a description, photo or custom data.
  */
 export type ConversationChange = {
+    /**
+     * Data of the application, which all participants see.
+     */
+    custom?: Custom | null;
     description?: Description | null;
     name?: Name | null;
     /**

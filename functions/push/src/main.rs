@@ -1,0 +1,5 @@
+//! The Lambda function `push`.
+
+fn main() -> Result<(), lambda_http::Error> {
+    edge::run::run(push::routes())
+}
