@@ -11,6 +11,7 @@ import { Avatar } from "./avatar.js";
 import { useToday } from "./clock.js";
 import { describeMute, isUnread } from "./conversation-settings.js";
 import { formatShort } from "./dates.js";
+import { fold } from "./fold.js";
 import { lazyPart } from "./lazy.js";
 import { useObservable } from "./observable.js";
 import { titleOf, usePerson } from "./people.js";
@@ -43,9 +44,6 @@ function matchesFilter(row: Conversation, filter: Filter, open: string | null): 
       return filter satisfies never;
   }
 }
-
-/** Folds case and accents, for searching. */
-const fold = (text: string) => text.normalize("NFKD").replace(/\p{M}/gu, "").toLocaleLowerCase();
 
 export function Inbox(props: {
   scope: string | null;
@@ -247,6 +245,11 @@ const Row = memo(function Row({ row, isOpen }: { row: Conversation; isOpen: bool
             <BellOff className="muted bell" role="img" aria-label="Muted">
               <title>{describeMute(row)}</title>
             </BellOff>
+          )}
+          {row.mention_count > 0 && (
+            <span className="badge mention-badge">
+              @<span className="hidden"> You were mentioned</span>
+            </span>
           )}
           {row.unread_count > 0 ? (
             <span className="badge">

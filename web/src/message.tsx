@@ -1,8 +1,8 @@
 // A message in the timeline.
 
 import type { Conversation as Row, TimelineMessage } from "@tidings/client";
-import { useMessage, useSelected, useTidings } from "@tidings/client/react";
-import { Check, CheckCheck, ChevronDown, Clock3, CircleAlert, Trash2 } from "lucide-react";
+import { useMe, useMessage, useSelected, useTidings } from "@tidings/client/react";
+import { Check, CheckCheck, ChevronDown, Clock3, CircleAlert, Forward, Pin, Trash2 } from "lucide-react";
 import { memo, useState } from "react";
 
 import { summary } from "./attachments/describe.js";
@@ -13,7 +13,11 @@ import { showOverrides } from "./bidi.js";
 import { formatFull, formatTime } from "./dates.js";
 import { lazyView } from "./lazy.js";
 import type { MenuProps, MessageActions } from "./message-actions.js";
+import { mentionsUser, useMentions } from "./mentions/mentioned-text.js";
 import { usePerson } from "./people.js";
+import { Reactions } from "./reactions/chips.js";
+import { QuickButton } from "./reactions/quick-button.js";
+import { QUICK_REACTIONS, isMarkable, toggleReaction } from "./reactions/toggle.js";
 import { RichText, isJumbo } from "./rich-text.js";
 import { attempt } from "./toasts.js";
 import { useGestures } from "./touch.js";
@@ -35,7 +39,8 @@ export const MessageRow = memo(function MessageRow(
   const { message, row, isMine, isFirst, isLast } = props;
   const client = useTidings();
   const [isMenuOpen, setIsMenuOpen] = useState(false);
-  const canReply = message.status === "sent" && !message.is_deleted;
+  const me = useMe();
+  const canReply = isMarkable(message);
   const { offset, handlers } = useGestures(
     () => !message.is_deleted && setIsMenuOpen(true),
     () => canReply && props.onReply(message),
@@ -52,6 +57,7 @@ export const MessageRow = memo(function MessageRow(
     props.isHighlighted ? "highlighted" : "",
     isOnlyEmoji ? "jumbo" : "",
     withSender ? "with-sender" : "",
+    mentionsUser(message, me?.id) ? "mentions-me" : "",
   ];
   return (
     <article className={classes.filter(Boolean).join(" ")} data-message={message.id}>
@@ -60,12 +66,22 @@ export const MessageRow = memo(function MessageRow(
         className="bubble"
         {...handlers}
         style={canReply && offset !== 0 ? { transform: `translateX(${offset}px)` } : {}}
+        onDoubleClick={(event) => {
+          if (!canReply || (event.target as Element).closest("a, button, video, audio, [role=slider]")) return;
+          getSelection()?.removeAllRanges();
+          toggleReaction(client, message, QUICK_REACTIONS[0]);
+        }}
         onContextMenu={(event) => {
           // A long touch opens the message's own menu.
           if (isMenuOpen) event.preventDefault();
         }}
       >
         {withSender && isFirst && <SenderName id={message.sender_id} />}
+        {message.is_forwarded && !message.is_deleted && (
+          <span className="forwarded">
+            <Forward aria-hidden className="mirrored" /> Forwarded
+          </span>
+        )}
         {message.reply_to && <Quote row={row} id={message.reply_to} onJump={props.onJump} />}
         {message.is_deleted ? (
           <p className="text unavailable">
@@ -76,12 +92,13 @@ export const MessageRow = memo(function MessageRow(
             <Files message={message} onOpen={props.onOpen} />
             {message.message_text && (
               <p className="text" dir="auto">
-                <RichText text={message.message_text} />
+                <MessageText message={message} />
               </p>
             )}
           </>
         )}
         <span className="meta">
+          {message.pinned_at && <Pin className="tick" role="img" aria-label="Pinned" />}
           {message.is_edited && !message.is_deleted && <span>edited</span>}
           <time dateTime={message.sent_at} title={formatFull(message.sent_at)}>
             {formatTime(message.sent_at)}
@@ -89,7 +106,9 @@ export const MessageRow = memo(function MessageRow(
           {isMine && !message.is_deleted && <Tick message={message} isGroup={row.type !== "direct"} />}
         </span>
         {!message.is_deleted && <Menu {...props} isOpen={isMenuOpen} setIsOpen={setIsMenuOpen} />}
+        {canReply && <QuickButton message={message} onReact={props.onReact} />}
       </div>
+      {message.reactions.length > 0 && <Reactions message={message} onList={props.onReactions} />}
       {message.status === "failed" && (
         <p className="failed-note">
           <span>{message.error?.message ?? "Not sent."}</span>{" "}
@@ -105,6 +124,15 @@ export const MessageRow = memo(function MessageRow(
     </article>
   );
 });
+
+function MessageText({ message }: { message: TimelineMessage }) {
+  const isMentioning = message.mentions.length > 0 || message.mention_all;
+  return isMentioning ? <MentioningText message={message} /> : <RichText text={message.message_text} />;
+}
+
+function MentioningText({ message }: { message: TimelineMessage }) {
+  return <RichText text={message.message_text} plain={useMentions(message)} />;
+}
 
 /** An edit that failed: the user can retry it, change it or discard it. */
 function FailedEdit({ message, onEdit }: Pick<MessageActions, "onEdit"> & { message: TimelineMessage }) {

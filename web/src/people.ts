@@ -60,6 +60,22 @@ export function usePerson(id: string): Profile {
   return profile ?? { name: "…", photo: null };
 }
 
+/** Returns users' profiles by id, loaded if they are not cached; those that are still missing are left out. */
+export function usePeople(ids: readonly string[]): ReadonlyMap<string, Profile> {
+  const client = useTidings();
+  const known = useObservable(profiles);
+  const missing = ids.filter((id) => !known.has(id)).join(" ");
+  useEffect(() => {
+    for (const id of missing.split(" ").filter(Boolean)) void load(client, id);
+  }, [client, missing]);
+  return known;
+}
+
+/** Returns the name of a user if it is cached. */
+export function knownName(id: string): string | undefined {
+  return profiles.current.get(id)?.name;
+}
+
 /** Returns a conversation's title. */
 export function titleOf(row: Conversation): string {
   if (row.type === "direct") return row.other_user_name ?? row.other_user_id ?? DELETED_USER;

@@ -12,12 +12,18 @@ linkify.set({ fuzzyEmail: false });
 /** Maximum length in which links are recognized. */
 const MAX_LINKIFY_LENGTH = 10_000;
 
-/** Text with links or, if there are any marks, with marked ranges. Marks count Unicode scalar values. */
-export function RichText({ text, marks = [] }: { text: string; marks?: readonly [number, number][] }) {
-  const shown = showOverrides(text);
+/**
+ * Text with links or, if there are any marks, with marked ranges. Marks count Unicode scalar values. `plain` renders
+ * what is no link.
+ */
+export function RichText(props: { text: string; marks?: readonly [number, number][]; plain?: ((text: string) => ReactNode) | undefined }) {
+  const { marks = [], plain } = props;
+  const shown = showOverrides(props.text);
   if (marks.length > 0) return <>{marked(shown, marks)}</>;
-  if (shown.length > MAX_LINKIFY_LENGTH) return <>{shown}</>;
-  return splitAtControls(shown).map((part, at) => <Fragment key={at}>{withLinks(part)}</Fragment>);
+  if (shown.length > MAX_LINKIFY_LENGTH) return <>{plain?.(shown) ?? shown}</>;
+  return splitAtControls(shown).map((part, at) => (
+    <Fragment key={at}>{withLinks(part).map((node, n) => (plain && typeof node === "string" ? <Fragment key={`plain ${n}`}>{plain(node)}</Fragment> : node))}</Fragment>
+  ));
 }
 
 function withLinks(text: string): ReactNode[] {

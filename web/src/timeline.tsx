@@ -11,6 +11,7 @@ import { isUnread } from "./conversation-settings.js";
 import { formatDay, isSameDay } from "./dates.js";
 import { MessageRow } from "./message.js";
 import type { MessageActions } from "./message-actions.js";
+import { JumpToMention } from "./mentions/jump-button.js";
 import { NoticeLine, isNotice, withNotices } from "./notice.js";
 import type { NoticeEntry } from "./notice.js";
 import { usePerson } from "./people.js";
@@ -209,6 +210,9 @@ export function Timeline({ row, jumpTo, ...actions }: MessageActions & { row: Ro
           }}
         </VirtualList>
       </div>
+      {row.first_mention_id && (
+        <JumpToMention row={row} isAlone={!isAway && !hasNewer} onJump={jump} />
+      )}
       {(isAway || hasNewer) && (
         <button className="to-latest" onClick={() => void jumpToLatest()} aria-label="Jump to latest">
           <ArrowDown aria-hidden />
