@@ -1,6 +1,7 @@
 //! The socket's frames and events.
 
 use domain::conversation::{Description, Watermark};
+use domain::custom::Custom;
 use domain::event::EventView;
 use domain::message::{DraftFields, MessageView};
 use domain::presence::PresenceView;
@@ -51,7 +52,8 @@ pub(crate) fn events(schemas: &mut Schemas) {
         let data = match titles {
             ["Changes"] => {
                 let description = schemas.input::<Description>();
-                changes(&schemas.definition("Conversation"), &description)
+                let custom = schemas.input::<Custom>();
+                changes(&schemas.definition("Conversation"), [("description", description), ("custom", custom)])
             }
             ["Nothing"] => object(&[]),
             titles => data(titles),
@@ -117,12 +119,13 @@ fn description(kind: &str) -> &'static str {
 }
 
 /// The data of `conversation.updated`: some members of the row, and a version.
-fn changes(row: &Value, description: &Value) -> Value {
+fn changes(row: &Value, removable: [(&str, Value); 2]) -> Value {
     let names = ["name", "photo_url", "other_user_name", "participant_count", "is_admin"];
     let mut properties: Map<String, Value> =
         names.iter().map(|name| ((*name).to_owned(), row["properties"][name].clone())).collect();
-    let description = json!({"anyOf": [description, {"type": "null"}]});
-    properties.insert("description".to_owned(), description);
+    for (name, schema) in removable {
+        properties.insert(name.to_owned(), json!({"anyOf": [schema, {"type": "null"}]}));
+    }
     let mine = ["muted_until", "notify", "pinned_at", "is_archived"];
     let mine: Map<String, Value> =
         mine.iter().map(|name| ((*name).to_owned(), row["properties"][name].clone())).collect();

@@ -280,7 +280,7 @@ async fn only_those_who_asked_are_notified_of_every_message_of_a_room() {
     bob.set(&room, &json!({"notify": "all"})).await.expect(200);
     bob.leave(&room).await.expect(200);
     assert_eq!(say().await, [] as [&str; 0]);
-    assert!(world.items().await.iter().all(|item| item["sk"]["S"] != "N#bob"));
+    assert!(world.items().await.iter().all(|item| item["sk"]["S"] != "B#bob"));
 }
 
 #[tokio::test]

@@ -15,6 +15,7 @@ import { blocked, setBlocked } from "./blocked.js";
 import { loadDraft, saveDraft, sendWithCopy } from "./drafts.js";
 import { EmojiCompletion } from "./emoji-completion.js";
 import { fetchAhead, lazyPart } from "./lazy.js";
+import { useMentionField } from "./mentions/use-mention-field.js";
 import { useObservable } from "./observable.js";
 import { titleOf, usePerson } from "./people.js";
 import { settings } from "./settings.js";
@@ -86,15 +87,19 @@ export function Composer(props: { row: Row; mode: ComposerMode; setMode: (mode: 
     client.typing(id, next !== "");
   };
 
+  const mention = useMentionField({ row, me, editing, field, type });
+
   const send = () => {
     if (!canSend) return;
+    mention.close();
     if (editing) {
       // The message shows a failed edit.
-      if (text !== editing.message_text || failedText !== undefined) client.edit(editing.id, text).catch(() => {});
+      if (text !== editing.message_text || failedText !== undefined) client.edit(editing.id, text, mention.of(text)).catch(() => {});
     } else {
       const reply_to = mode.kind === "reply" ? mode.message.id : undefined;
       const message: NewDraft = { conversation_id: id, message_text: text.trim() };
       if (reply_to) message.reply_to = reply_to;
+      Object.assign(message, mention.of(message.message_text));
       if (files.length > 0) message.files = filesToSend(files);
       // The timeline shows the message and, if it fails, the error.
       sendWithCopy(client, me, message);
@@ -111,6 +116,7 @@ export function Composer(props: { row: Row; mode: ComposerMode; setMode: (mode: 
   const onKeyDown = (event: KeyboardEvent) => {
     // Ignores keys of an input method. In Safari, only key code 229 identifies the Enter that ends a composition.
     if (event.nativeEvent.isComposing || event.keyCode === 229) return;
+    if (mention.onKeyDown(event)) return;
     if (event.key === "Enter") {
       // Touch keyboards have no other key for a new line.
       const isSending = enterSends && hasFinePointer() ? !event.shiftKey && !event.altKey : event.ctrlKey || event.metaKey;
@@ -175,6 +181,7 @@ export function Composer(props: { row: Row; mode: ComposerMode; setMode: (mode: 
         <EmojiPicker onPick={insert} onClose={() => { setPanel(null); field.current?.focus(); }} />
       )}
       <EmojiCompletion field={field} text={text} onPick={replace} />
+      {mention.list}
       {files.length > 0 && !editing && <Tray conversation={id} files={files} onClose={() => {}} />}
       <div className="compose-row">
         {isRecording ? (
@@ -210,10 +217,18 @@ export function Composer(props: { row: Row; mode: ComposerMode; setMode: (mode: 
                 aria-label={editing ? "Edit message" : `Message to ${titleOf(row)}`}
                 placeholder={editing ? "Edit message" : "Message"}
                 value={text}
-                onChange={(event) => type(event.target.value)}
+                onChange={(event) => {
+                  type(event.target.value);
+                  mention.follow();
+                }}
                 onKeyDown={onKeyDown}
                 onPaste={onPaste}
-                onBlur={() => client.typing(id, false)}
+                onSelect={mention.follow}
+                onBlur={() => {
+                  mention.close();
+                  client.typing(id, false);
+                }}
+                {...mention.attributes}
                 enterKeyHint={enterSends && hasFinePointer() ? "send" : "enter"}
               />
               <button

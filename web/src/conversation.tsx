@@ -15,6 +15,7 @@ import { formatRelative } from "./dates.js";
 import { lazyPart } from "./lazy.js";
 import { useObservable } from "./observable.js";
 import { cachePeople, titleOf, usePerson } from "./people.js";
+import { PinBar } from "./pins/pin-bar.js";
 import { useCurrentPresence } from "./presence.js";
 import { backToInbox } from "./route.js";
 import { HitBar } from "./search/hit-bar.js";
@@ -23,11 +24,14 @@ import { Timeline } from "./timeline.js";
 const DetailsDialog = lazyPart(() => import("./dialogs/details.js"));
 const DeleteDialog = lazyPart(() => import("./dialogs/delete.js"));
 const Viewer = lazyPart(() => import("./attachments/viewer.js"));
+const ForwardDialog = lazyPart(() => import("./dialogs/forward.js"));
+const ReactDialog = lazyPart(() => import("./dialogs/react.js"));
+const ReactionsDialog = lazyPart(() => import("./dialogs/reactions.js"));
 const ReceiptsDialog = lazyPart(() => import("./dialogs/receipts.js"));
 
 /** The open dialog. */
 type Dialog =
-  | { kind: "delete" | "receipts"; message: TimelineMessage }
+  | { kind: "delete" | "receipts" | "forward" | "react" | "reactions"; message: TimelineMessage }
   | { kind: "viewer"; message: TimelineMessage; at: number }
   | { kind: "details" };
 
@@ -41,6 +45,9 @@ export function Conversation(props: { row: Row; jumpTo: string | null; onSearch:
   const onEdit = useCallback((message: TimelineMessage, text?: string) => setMode({ kind: "edit", message, text }), []);
   const onDelete = useCallback((message: TimelineMessage) => setDialog({ kind: "delete", message }), []);
   const onReceipts = useCallback((message: TimelineMessage) => setDialog({ kind: "receipts", message }), []);
+  const onForward = useCallback((message: TimelineMessage) => setDialog({ kind: "forward", message }), []);
+  const onReact = useCallback((message: TimelineMessage) => setDialog({ kind: "react", message }), []);
+  const onReactions = useCallback((message: TimelineMessage) => setDialog({ kind: "reactions", message }), []);
   const onOpen = useCallback((message: TimelineMessage, at: number) => setDialog({ kind: "viewer", message, at }), []);
   const isBlocked = useObservable(blocked).has(row.other_user_id ?? "");
   const close = () => setDialog(null);
@@ -48,6 +55,7 @@ export function Conversation(props: { row: Row; jumpTo: string | null; onSearch:
   return (
     <DropZone conversation={row.conversation_id} label={titleOf(row)} isDisabled={isBlocked || mode.kind === "edit"}>
       <Header row={row} onSearch={props.onSearch} onDetails={() => setDialog({ kind: "details" })} />
+      <PinBar row={row} />
       <HitBar conversation={row.conversation_id} />
       <Timeline
         row={row}
@@ -56,6 +64,9 @@ export function Conversation(props: { row: Row; jumpTo: string | null; onSearch:
         onEdit={onEdit}
         onDelete={onDelete}
         onReceipts={onReceipts}
+        onForward={onForward}
+        onReact={onReact}
+        onReactions={onReactions}
         onOpen={onOpen}
       />
       <TypingIndicator row={row} />
@@ -65,6 +76,9 @@ export function Conversation(props: { row: Row; jumpTo: string | null; onSearch:
         <Viewer conversation={row.conversation_id} messageKey={dialog.message.key} at={dialog.at} onClose={close} />
       )}
       {dialog?.kind === "delete" && <DeleteDialog row={row} message={dialog.message} onClose={close} />}
+      {dialog?.kind === "forward" && <ForwardDialog message={dialog.message} onClose={close} />}
+      {dialog?.kind === "react" && <ReactDialog message={dialog.message} onClose={close} />}
+      {dialog?.kind === "reactions" && <ReactionsDialog message={dialog.message} onClose={close} />}
       {dialog?.kind === "receipts" && <ReceiptsDialog row={row} message={dialog.message} onClose={close} />}
     </DropZone>
   );

@@ -4,6 +4,7 @@ import { TidingsError, randomId } from "@tidings/client";
 import type { Draft, NewDraft, Tidings } from "@tidings/client";
 
 import { local } from "./browser-storage.js";
+import type { Mention } from "./mentions/text.js";
 
 const draftPrefix = (user: string) => `tidings draft ${user} `;
 
@@ -15,8 +16,21 @@ export function loadDraft(user: string, conversation: string): string {
 /** Saves the draft of a conversation; "" removes it. */
 export function saveDraft(user: string, conversation: string, text: string): void {
   const key = draftPrefix(user) + conversation;
-  if (text === "") local.removeItem(key);
-  else local.setItem(key, text);
+  if (text !== "") return local.setItem(key, text);
+  local.removeItem(key);
+  local.removeItem(mentionPrefix(user) + conversation);
+}
+
+const mentionPrefix = (user: string) => `tidings mentions ${user} `;
+
+/** Returns those who were chosen to be mentioned in the draft of a conversation. */
+export function loadDraftMentions(user: string, conversation: string): Mention[] {
+  return JSON.parse(local.getItem(mentionPrefix(user) + conversation) ?? "[]") as Mention[];
+}
+
+/** Saves those who were chosen to be mentioned in the draft of a conversation. */
+export function saveDraftMentions(user: string, conversation: string, mentions: readonly Mention[]): void {
+  local.setItem(mentionPrefix(user) + conversation, JSON.stringify(mentions));
 }
 
 const pendingPrefix = (user: string) => `tidings on its way ${user} `;
@@ -67,6 +81,6 @@ export function resendCopies(client: Tidings, user: string): void {
 
 /** Removes all drafts and copies of a user. */
 export function forgetDrafts(user: string): void {
-  const prefixes = [draftPrefix(user), pendingPrefix(user)];
+  const prefixes = [draftPrefix(user), mentionPrefix(user), pendingPrefix(user)];
   for (const key of local.keys()) if (prefixes.some((prefix) => key.startsWith(prefix))) local.removeItem(key);
 }

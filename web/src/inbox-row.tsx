@@ -49,6 +49,11 @@ export const InboxRow = memo(function InboxRow({ row, isOpen }: { row: Conversat
               <title>{describeMute(row)}</title>
             </BellOff>
           )}
+          {row.mention_count > 0 && (
+            <span className="badge mention-badge">
+              @<span className="hidden"> You were mentioned</span>
+            </span>
+          )}
           {row.unread_count > 0 ? (
             <span className="badge">
               {row.unread_count > 99 ? "99+" : row.unread_count}

@@ -1,6 +1,6 @@
 // The actions that a conversation offers on its messages.
 
-import type { TimelineMessage } from "@tidings/client";
+import type { Conversation, TimelineMessage } from "@tidings/client";
 
 /** Callbacks for the actions. */
 export interface MessageActions {
@@ -9,6 +9,11 @@ export interface MessageActions {
   onEdit: (message: TimelineMessage, text?: string) => void;
   onDelete: (message: TimelineMessage) => void;
   onReceipts: (message: TimelineMessage) => void;
+  onForward: (message: TimelineMessage) => void;
+  /** Offers all emoji as reactions. */
+  onReact: (message: TimelineMessage) => void;
+  /** Lists who has reacted. */
+  onReactions: (message: TimelineMessage) => void;
   /** Shows a file of the message, by its position, as large as the screen. */
   onOpen: (message: TimelineMessage, at: number) => void;
 }
@@ -16,6 +21,7 @@ export interface MessageActions {
 /** What the menu of a message needs. */
 export interface MenuProps extends MessageActions {
   message: TimelineMessage;
+  row: Conversation;
   isMine: boolean;
   isOpen: boolean;
   setIsOpen: (isOpen: boolean) => void;

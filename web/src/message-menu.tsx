@@ -1,45 +1,65 @@
 // The menu of a message.
 
 import { useTidings } from "@tidings/client/react";
-import { ChevronDown, Copy, Download, Eye, Link, Pencil, Reply, RotateCcw, Trash2 } from "lucide-react";
+import { ChevronDown, Copy, Download, Eye, Forward, Link, Pencil, Pin, PinOff, Reply, RotateCcw, SmilePlus, Trash2 } from "lucide-react";
 import { DropdownMenu } from "radix-ui";
 
 import { saveAll } from "./attachments/download.js";
 import { copyText } from "./clipboard.js";
+import { landmark } from "./landmark.js";
 import type { MenuProps } from "./message-actions.js";
+import { canPin } from "./pins/pins.js";
+import { QuickReactionItems } from "./reactions/menu-row.js";
 import { linkTo } from "./route.js";
 import { attempt, toast } from "./toasts.js";
 
 export default function MessageMenu(props: MenuProps) {
   const { message, isMine } = props;
+  const client = useTidings();
   const isSent = message.status === "sent";
-  const copy = async () => {
-    await copyText(message.message_text);
-    toast("Copied.");
+  const copy = async (text: string, done: string) => {
+    await copyText(text);
+    toast(done);
   };
-  const copyLink = async () => {
-    await copyText(new URL(linkTo(message.conversation_id, message.id), location.href).href);
-    toast("Link copied.");
-  };
+  const link = new URL(linkTo(message.conversation_id, message.id), location.href).href;
   return (
     <DropdownMenu.Root modal={false} open={props.isOpen} onOpenChange={props.setIsOpen}>
       <DropdownMenu.Trigger className="menu-button" aria-label="Message actions">
         <ChevronDown aria-hidden />
       </DropdownMenu.Trigger>
-      <DropdownMenu.Portal>
-        <DropdownMenu.Content className="menu" align="end" sideOffset={4} collisionPadding={8}>
+      <DropdownMenu.Portal container={landmark()}>
+        {/* On phones, where the menu is a sheet at the bottom. */}
+        <div className="sheet-backdrop" onClick={() => props.setIsOpen(false)} />
+      </DropdownMenu.Portal>
+      <DropdownMenu.Portal container={landmark()}>
+        <DropdownMenu.Content
+          className="menu message-menu"
+          align="end"
+          sideOffset={4}
+          collisionPadding={8}
+          onPointerDownOutside={(event) => {
+            // The backdrop closes the menu with the click. Otherwise, that would hit what is below.
+            if ((event.target as Element).matches(".sheet-backdrop")) event.preventDefault();
+          }}
+        >
           {isSent && (
-            <DropdownMenu.Item onSelect={() => props.onReply(message)}>
-              <Reply aria-hidden className="mirrored" /> Reply
-            </DropdownMenu.Item>
+            <>
+              <QuickReactionItems message={message} onMore={() => props.onReact(message)} />
+              <DropdownMenu.Item onSelect={() => props.onReply(message)}>
+                <Reply aria-hidden className="mirrored" /> Reply
+              </DropdownMenu.Item>
+              <DropdownMenu.Item onSelect={() => props.onForward(message)}>
+                <Forward aria-hidden className="mirrored" /> Forward
+              </DropdownMenu.Item>
+            </>
           )}
           {message.message_text && (
-            <DropdownMenu.Item onSelect={() => void attempt(copy())}>
+            <DropdownMenu.Item onSelect={() => void attempt(copy(message.message_text, "Copied."))}>
               <Copy aria-hidden /> Copy text
             </DropdownMenu.Item>
           )}
           {isSent && (
-            <DropdownMenu.Item onSelect={() => void attempt(copyLink())}>
+            <DropdownMenu.Item onSelect={() => void attempt(copy(link, "Link copied."))}>
               <Link aria-hidden /> Copy link
             </DropdownMenu.Item>
           )}
@@ -48,9 +68,22 @@ export default function MessageMenu(props: MenuProps) {
               <Download aria-hidden /> Download
             </DropdownMenu.Item>
           )}
+          {isSent && canPin(props.row) && (
+            <DropdownMenu.Item
+              onSelect={() => void attempt(message.pinned_at === null ? client.pin(message.id) : client.unpin(message.id))}
+            >
+              {message.pinned_at === null ? <Pin aria-hidden /> : <PinOff aria-hidden />}
+              {message.pinned_at === null ? "Pin" : "Unpin"}
+            </DropdownMenu.Item>
+          )}
           {isMine && (
             <DropdownMenu.Item onSelect={() => props.onEdit(message)}>
               <Pencil aria-hidden /> Edit
+            </DropdownMenu.Item>
+          )}
+          {message.reactions.length > 0 && (
+            <DropdownMenu.Item onSelect={() => props.onReactions(message)}>
+              <SmilePlus aria-hidden /> Reactions
             </DropdownMenu.Item>
           )}
           {isMine && isSent && (

@@ -1,8 +1,8 @@
 // A message in the timeline.
 
 import type { Conversation as Row, TimelineMessage } from "@tidings/client";
-import { useMessage, useSelected, useTidings } from "@tidings/client/react";
-import { Check, CheckCheck, ChevronDown, Clock3, CircleAlert, Trash2 } from "lucide-react";
+import { useMe, useMessage, useSelected, useTidings } from "@tidings/client/react";
+import { Check, CheckCheck, ChevronDown, Clock3, CircleAlert, Forward, Pin, Trash2 } from "lucide-react";
 import { memo, useState } from "react";
 
 import { summary } from "./attachments/describe.js";
@@ -14,8 +14,12 @@ import { formatFull, formatTime } from "./dates.js";
 import { opensMenu } from "./keyboard/timeline-keys.js";
 import { lazyView } from "./lazy.js";
 import type { MenuProps, MessageActions } from "./message-actions.js";
+import { mentionsUser, useMentions } from "./mentions/mentioned-text.js";
 import { usePerson } from "./people.js";
 import { PersonName } from "./person-name.js";
+import { Reactions } from "./reactions/chips.js";
+import { QuickButton } from "./reactions/quick-button.js";
+import { QUICK_REACTIONS, isMarkable, toggleReaction } from "./reactions/toggle.js";
 import { isJumbo } from "./rich-text.js";
 import { MessageText } from "./text/message-text.js";
 import { plainText } from "./text/parse.js";
@@ -39,7 +43,8 @@ export const MessageRow = memo(function MessageRow(
   const { message, row, isMine, isFirst, isLast } = props;
   const client = useTidings();
   const [isMenuOpen, setIsMenuOpen] = useState(false);
-  const canReply = message.status === "sent" && !message.is_deleted;
+  const me = useMe();
+  const canReply = isMarkable(message);
   const { offset, handlers } = useGestures(
     () => !message.is_deleted && setIsMenuOpen(true),
     () => canReply && props.onReply(message),
@@ -56,6 +61,7 @@ export const MessageRow = memo(function MessageRow(
     props.isHighlighted ? "highlighted" : "",
     isOnlyEmoji ? "jumbo" : "",
     withSender ? "with-sender" : "",
+    mentionsUser(message, me?.id) ? "mentions-me" : "",
   ];
   return (
     <article
@@ -73,6 +79,11 @@ export const MessageRow = memo(function MessageRow(
         className="bubble"
         {...handlers}
         style={canReply && offset !== 0 ? { transform: `translateX(${offset}px)` } : {}}
+        onDoubleClick={(event) => {
+          if (!canReply || (event.target as Element).closest("a, button, video, audio, [role=slider]")) return;
+          getSelection()?.removeAllRanges();
+          toggleReaction(client, message, QUICK_REACTIONS[0]);
+        }}
         onContextMenu={(event) => {
           // A long touch opens the message's own menu.
           if (isMenuOpen) event.preventDefault();
@@ -81,6 +92,11 @@ export const MessageRow = memo(function MessageRow(
         {withSender && isFirst && (
           <span className="sender-name" data-hue={hue(message.sender_id)}>
             <PersonName id={message.sender_id} look="" />
+          </span>
+        )}
+        {message.is_forwarded && !message.is_deleted && (
+          <span className="forwarded">
+            <Forward aria-hidden className="mirrored" /> Forwarded
           </span>
         )}
         {message.reply_to && <Quote row={row} id={message.reply_to} onJump={props.onJump} />}
@@ -92,11 +108,12 @@ export const MessageRow = memo(function MessageRow(
           <>
             <Files message={message} onOpen={props.onOpen} />
             {message.message_text && (
-              <MessageText id={message.id} text={message.message_text} />
+              <Text message={message} />
             )}
           </>
         )}
         <span className="meta">
+          {message.pinned_at && <Pin className="tick" role="img" aria-label="Pinned" />}
           {message.is_edited && !message.is_deleted && (
             <span title={message.edited_at ? `Edited ${formatFull(message.edited_at)}` : undefined}>edited</span>
           )}
@@ -106,7 +123,9 @@ export const MessageRow = memo(function MessageRow(
           {isMine && !message.is_deleted && <Tick message={message} isGroup={row.type !== "direct"} />}
         </span>
         {!message.is_deleted && <Menu {...props} isOpen={isMenuOpen} setIsOpen={setIsMenuOpen} />}
+        {canReply && <QuickButton message={message} onReact={props.onReact} />}
       </div>
+      {message.reactions.length > 0 && <Reactions message={message} onList={props.onReactions} />}
       {message.status === "failed" && (
         <p className="failed-note">
           <span>{message.error?.message ?? "Not sent."}</span>{" "}
@@ -127,6 +146,15 @@ export const MessageRow = memo(function MessageRow(
 function useSpokenName(message: TimelineMessage, isMine: boolean): string {
   const { name } = usePerson(message.sender_id);
   return `${isMine ? "You" : name}, ${formatTime(message.sent_at)}: ${showOverrides(plainText(summary(message).slice(0, 160)))}`;
+}
+
+function Text({ message }: { message: TimelineMessage }) {
+  const isMentioning = message.mentions.length > 0 || message.mention_all;
+  return isMentioning ? <MentioningText message={message} /> : <MessageText id={message.id} text={message.message_text} />;
+}
+
+function MentioningText({ message }: { message: TimelineMessage }) {
+  return <MessageText id={message.id} text={message.message_text} plain={useMentions(message)} />;
 }
 
 /** An edit that failed: the user can retry it, change it or discard it. */

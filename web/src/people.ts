@@ -5,7 +5,7 @@ import type { Conversation, Tidings } from "@tidings/client";
 import { useSelected, useTidings } from "@tidings/client/react";
 import { useEffect, useSyncExternalStore } from "react";
 
-import { observable } from "./observable.js";
+import { observable, useObservable } from "./observable.js";
 
 /** The name of a user whose account was deleted. */
 export const DELETED_USER = "Deleted user";
@@ -61,6 +61,22 @@ export function usePerson(id: string): Profile {
   }, [client, id, isMe, profile]);
   if (isMe) return { name: me.full_name ?? me.username ?? me.id, photo: me.avatar_url };
   return profile ?? { name: "…", photo: null };
+}
+
+/** Returns users' profiles by id, loaded if they are not cached; those that are still missing are left out. */
+export function usePeople(ids: readonly string[]): ReadonlyMap<string, Profile> {
+  const client = useTidings();
+  const known = useObservable(profiles);
+  const missing = ids.filter((id) => !known.has(id)).join(" ");
+  useEffect(() => {
+    for (const id of missing.split(" ").filter(Boolean)) void load(client, id);
+  }, [client, missing]);
+  return known;
+}
+
+/** Returns the name of a user if it is cached. */
+export function knownName(id: string): string | undefined {
+  return profiles.current.get(id)?.name;
 }
 
 /** Returns a conversation's title. */

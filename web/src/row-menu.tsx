@@ -7,12 +7,10 @@ import { DropdownMenu } from "radix-ui";
 import type { ReactNode } from "react";
 
 import { LEVELS, MUTES, changeRow, isUnread, muteFor, toggleUnread } from "./conversation-settings.js";
+import { landmark } from "./landmark.js";
 import { titleOf } from "./people.js";
 import type { OpenMenu } from "./row-menu-trigger.js";
 import { settings } from "./settings.js";
-
-/** Where menus are rendered, so that screen readers find them in a landmark. */
-const landmark = () => document.querySelector<HTMLElement>("main");
 
 export default function RowMenu({ at, onClose }: { at: OpenMenu; onClose: () => void }) {
   const row = useConversation(at.conversation);

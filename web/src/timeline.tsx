@@ -14,6 +14,7 @@ import { useTimelineKeys } from "./keyboard/timeline-keys.js";
 import { firstIdAt } from "./message-id.js";
 import { MessageRow } from "./message.js";
 import type { MessageActions } from "./message-actions.js";
+import { JumpToMention } from "./mentions/jump-button.js";
 import { NoticeLine, isNotice, withNotices } from "./notice.js";
 import type { NoticeEntry } from "./notice.js";
 import { clearMessage } from "./route.js";
@@ -233,6 +234,9 @@ export function Timeline({ row, jumpTo, ...actions }: MessageActions & { row: Ro
           }}
         </VirtualList>
       </div>
+      {row.first_mention_id && (
+        <JumpToMention row={row} isAlone={!isAway && !hasNewer} onJump={jump} />
+      )}
       {(isAway || hasNewer) && (
         <button className="to-latest" onClick={() => void jumpToLatest()}>
           <ArrowDown aria-hidden />

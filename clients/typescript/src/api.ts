@@ -9,6 +9,7 @@ import type {
   Draft,
   Hit,
   Message,
+  MessageEdit,
   NewAttachment,
   NewUpload,
   OwnUser,
@@ -25,6 +26,9 @@ import type {
   User,
   Watermark,
 } from "./types.js";
+
+/** A message to send; it needs a text, an attachment or a message to forward. */
+export type SendDraft = Partial<Draft> & { attachments?: NewAttachment[] | undefined };
 
 /** Options of `history`. */
 export interface HistoryQuery extends CallOptions {
@@ -58,6 +62,12 @@ export interface SearchQuery extends CallOptions {
   limit?: number;
 }
 
+/** Options of `mentions`. */
+export interface MentionsQuery extends CallOptions {
+  /** Messages per call, 1-100. */
+  limit?: number;
+}
+
 /** All API calls. They throw `TidingsError`, or the signal's reason if aborted. */
 export class Api {
   readonly #http: Http;
@@ -77,7 +87,7 @@ export class Api {
   // Messages
 
   /** Sends a message. A retry with the same `client_message_id` within 24 h returns the same message. */
-  send(draft: Draft & { attachments?: NewAttachment[] }, options?: CallOptions): Promise<Message> {
+  send(draft: SendDraft, options?: CallOptions): Promise<Message> {
     return this.#write("POST", "/messages/send", draft, options);
   }
 
@@ -86,9 +96,34 @@ export class Api {
     return this.#http.call("POST", "/api/attachments", file, options);
   }
 
-  /** Edits the text of one of the caller's messages. */
-  edit(messageId: string, text: string, options?: CallOptions): Promise<Message> {
-    return this.#write("PATCH", `/messages/${encode(messageId)}`, { message_text: text }, options);
+  /** Edits one of the caller's messages. */
+  edit(messageId: string, change: MessageEdit, options?: CallOptions): Promise<Message> {
+    return this.#write("PATCH", `/messages/${encode(messageId)}`, change, options);
+  }
+
+  /** Adds the caller's reaction to a message, or with `isOn` false removes it. `emoji` is a single emoji. */
+  react(messageId: string, emoji: string, isOn = true, options?: CallOptions): Promise<Message> {
+    return this.#mark(messageId, `reactions/${encode(emoji)}`, isOn, options);
+  }
+
+  /** Pins a message for all participants, or with `isOn` false unpins it. In large conversations, admins only. */
+  pin(messageId: string, isOn = true, options?: CallOptions): Promise<Message> {
+    return this.#mark(messageId, "pin", isOn, options);
+  }
+
+  #mark(messageId: string, name: string, isOn: boolean, options?: CallOptions): Promise<Message> {
+    return this.#write(isOn ? "PUT" : "DELETE", `/messages/${encode(messageId)}/${name}`, undefined, options);
+  }
+
+  /** Returns the pinned messages of a conversation, up to 50, the latest pin first. */
+  pins(conversationId: string, options?: CallOptions): Promise<Message[]> {
+    return this.#read(`/conversations/${encode(conversationId)}/pins`, undefined, options);
+  }
+
+  /** Iterates over the messages that mention the caller, newest first. */
+  mentions(query: MentionsQuery = {}): AsyncGenerator<Message, void, undefined> {
+    const { signal, ...rest } = query;
+    return this.#list("/mentions", rest, { signal });
   }
 
   /** Deletes a message for everyone, or hides it from the caller. Returns null if hidden. */

@@ -26,13 +26,18 @@ interface Entry {
   /** Id of the latest event known when the message was received; a removal after it deletes the entry. */
   asOf: string;
   /** The version that `withReads` was derived from. */
-  source?: Message;
-  /** The message with its current read state. */
+  source?: Message | undefined;
+  /** The message with its current read state and unconfirmed changes. */
   withReads?: Message;
   view?: TimelineMessage | undefined;
+  /** Changes that the server has not confirmed yet. */
+  changes?: readonly MessageChange[];
   /** Whether the read state may have changed since. */
   isStale: boolean;
 }
+
+/** Changes a message in the same way however often it is applied. */
+export type MessageChange = (message: Message) => Message;
 
 /** The contiguous range of a conversation that is shown: every message between its bounds is loaded. */
 export interface Window {
@@ -286,7 +291,17 @@ export class Chat {
     return this.#sorted.findLast(({ id }) => !this.#hidden.has(id))?.id;
   }
 
-  /** Returns a known message with its read state. */
+  /** Shows a change of a message, or ends that. Returns whether the message is known. */
+  setChange(id: string, change: MessageChange, isShown: boolean): boolean {
+    const entry = this.#entries.get(id);
+    if (!entry) return false;
+    const others = (entry.changes ?? []).filter((other) => other !== change);
+    entry.changes = isShown ? [...others, change] : others;
+    entry.source = undefined;
+    return true;
+  }
+
+  /** Returns a known message with its read state and its unconfirmed changes. */
   message(id: string): Message | undefined {
     const entry = this.#entries.get(id);
     return entry && !this.#hidden.has(id) ? this.#withReads(entry) : undefined;
@@ -424,7 +439,8 @@ export class Chat {
     if (withReads && entry.source === message && isSame(withReads)) return withReads;
     entry.source = message;
     entry.view = undefined;
-    return (entry.withReads = isSame(message) ? message : { ...message, read, read_at, read_count });
+    const current = isSame(message) ? message : { ...message, read, read_at, read_count };
+    return (entry.withReads = (entry.changes ?? []).reduce((shown, change) => change(shown), current));
   }
 }
 

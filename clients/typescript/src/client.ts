@@ -1,17 +1,17 @@
 // The client: connects sync, outbox and store, and offers the calls that act on them.
 
 import { Api } from "./api.js";
-import type { HistoryQuery, InboxQuery, SearchQuery } from "./api.js";
+import type { HistoryQuery, InboxQuery, MentionsQuery, SearchQuery } from "./api.js";
 import { TidingsError } from "./error.js";
 import { Http } from "./http.js";
 import type { CallOptions, TokenProvider } from "./http.js";
+import { Lanes } from "./lanes.js";
 import { notify } from "./listeners.js";
 import { MessageLoader } from "./message-loader.js";
 import { Outbox } from "./outbox.js";
 import { loadUploading } from "./outgoing-files.js";
 import { PresenceWatcher } from "./presence-watcher.js";
 import { randomId } from "./random-id.js";
-import { SettingsWriter } from "./settings.js";
 import type { SocketConstructor } from "./socket.js";
 import { defaultStorage } from "./storage.js";
 import type { OutboxStorage } from "./storage.js";
@@ -20,7 +20,7 @@ import { Sync } from "./sync.js";
 import { Tabs } from "./tabs.js";
 import type { TabTools } from "./tabs.js";
 import { onAbort, retrying } from "./time.js";
-import type { Conversation, FileToSend, Hit, Message, NewDraft, OwnUser, SettingsChange, Status, TidingsEvent } from "./types.js";
+import type { Conversation, EditDetails, FileToSend, Hit, Message, NewDraft, OwnUser, SettingsChange, Status, TidingsEvent } from "./types.js";
 import type { Prepared } from "./uploading.js";
 
 /** Options of `Tidings`. Only `url` and `token` are required. */
@@ -40,10 +40,19 @@ export interface TidingsOptions {
   tabs?: TabTools;
 }
 
+/** Options of `edit`: what else changes. */
+export interface EditOptions extends CallOptions, EditDetails {}
+
 /** An event type, or `event` for all of them. */
 export type EventType = TidingsEvent["type"] | "event";
 /** The events of a type. */
 export type EventOf<T extends EventType> = T extends "event" ? TidingsEvent : Extract<TidingsEvent, { type: T }>;
+
+/** Loads the code that only settings, reactions, pins and jumps need. A page may load it ahead. */
+export async function loadOptimistic(): Promise<typeof import("./optimistic.js")> {
+  const [optimistic] = await Promise.all([import("./optimistic.js"), import("./jumps.js")]);
+  return optimistic;
+}
 
 /** Milliseconds between typing signals of a conversation. Each expires after 6 s. */
 const TYPING_INTERVAL = 4_000;
@@ -65,7 +74,8 @@ export class Tidings {
   readonly #options: TidingsOptions;
   #messages: MessageLoader;
   readonly #presence: PresenceWatcher;
-  readonly #settings: SettingsWriter;
+  /** Changes that are being sent, by the id of what they change. */
+  readonly #lanes = new Lanes();
   readonly #listeners = new Map<EventType, Set<(event: TidingsEvent) => void>>();
   /** Time of the last typing signal by conversation; none after typing has ended. */
   readonly #typedAt = new Map<string, number>();
@@ -79,7 +89,6 @@ export class Tidings {
     this.api = new Api(http, () => this.#session?.sync?.pollAfterWrite());
     this.#messages = new MessageLoader(this.api, this.store);
     this.#presence = new PresenceWatcher(this.api, this.store, () => this.#session?.sync?.isLive ?? false);
-    this.#settings = new SettingsWriter(this.api, this.store);
     this.store.subscribe(() => this.#refresh());
   }
 
@@ -216,19 +225,12 @@ export class Tidings {
 
   /** Uploads and sets the user's picture: at most 640 pixels of it. */
   async setAvatar(picture: Blob, options?: CallOptions): Promise<OwnUser> {
-    const me = await this.api.updateMe({ avatar_attachment_id: await this.#uploadPicture(picture, options) }, options);
-    this.store.set({ me });
-    return me;
+    return (await loadUploading()).setAvatar(this.#context(options), picture);
   }
 
   /** Uploads and sets the picture of a group or room. Admins only. */
   async setPhoto(conversationId: string, picture: Blob, options?: CallOptions): Promise<Conversation> {
-    const photo_attachment_id = await this.#uploadPicture(picture, options);
-    return this.api.updateConversation(conversationId, { photo_attachment_id }, options);
-  }
-
-  async #uploadPicture(picture: Blob, options: CallOptions | undefined): Promise<string> {
-    return (await loadUploading()).uploadPicture(this.api, picture, this.#signal(options));
+    return (await loadUploading()).setPhoto(this.#context(options), conversationId, picture);
   }
 
   /** Retries a failed message or edit, by the id of its outbox entry. */
@@ -240,14 +242,14 @@ export class Tidings {
    * Edits one of the user's messages, sent or pending. A failed edit stays in `state.outbox`, with `message_id` and
    * `failed`, until it is retried, discarded or replaced by another edit.
    */
-  async edit(id: string, text: string, options?: CallOptions): Promise<void> {
+  async edit(id: string, text: string, { signal, ...details }: EditOptions = {}): Promise<void> {
     const outbox = this.#session?.outbox;
-    if (outbox?.isPending(id)) return outbox.edit(id, text);
+    if (outbox?.isPending(id)) return outbox.edit(id, text, details);
     const checkpoint = this.store.checkpoint;
     try {
-      this.store.merge(checkpoint, [await this.api.edit(id, text, options)]);
+      this.store.merge(checkpoint, [await this.api.edit(id, { message_text: text, ...details }, { signal })]);
     } catch (error) {
-      if (error instanceof TidingsError) await outbox?.keepFailedEdit(id, text, error);
+      if (error instanceof TidingsError) await outbox?.keepFailedEdit(id, text, details, error);
       throw error;
     }
     await outbox?.discard(id);
@@ -279,6 +281,43 @@ export class Tidings {
     }
   }
 
+  /**
+   * Adds the user's reaction to a message: one emoji. It shows at once; if it is refused, it is rolled back and the
+   * promise rejects.
+   */
+  async react(messageId: string, emoji: string, options?: CallOptions): Promise<Message> {
+    return (await loadOptimistic()).react(this.#context(options), messageId, emoji, true);
+  }
+
+  /** Removes the user's reaction, as `react` adds it. */
+  async unreact(messageId: string, emoji: string, options?: CallOptions): Promise<Message> {
+    return (await loadOptimistic()).react(this.#context(options), messageId, emoji, false);
+  }
+
+  /** Pins a message for all participants, as `react` adds a reaction. In conversations of more than 24, admins only. */
+  async pin(messageId: string, options?: CallOptions): Promise<Message> {
+    return (await loadOptimistic()).pin(this.#context(options), messageId, true);
+  }
+
+  /** Unpins a message, as `pin` pins it. */
+  async unpin(messageId: string, options?: CallOptions): Promise<Message> {
+    return (await loadOptimistic()).pin(this.#context(options), messageId, false);
+  }
+
+  #context(options: CallOptions | undefined) {
+    return { api: this.api, store: this.store, lanes: this.#lanes, retry: retrying, signal: this.#signal(options) };
+  }
+
+  /** Returns the pinned messages of a conversation, up to 50, the latest pin first. */
+  pins(conversationId: string, options?: CallOptions): Promise<Message[]> {
+    return this.api.pins(conversationId, options);
+  }
+
+  /** Iterates over the messages that mention the user, newest first. */
+  mentions(query?: MentionsQuery): AsyncGenerator<Message, void, undefined> {
+    return this.api.mentions(query);
+  }
+
   /** Iterates over the messages of a conversation, newest first; with `after`, oldest first. */
   history(conversationId: string, query?: HistoryQuery): AsyncGenerator<Message, void, undefined> {
     return this.api.history(conversationId, query);
@@ -306,8 +345,8 @@ export class Tidings {
    * Changes the user's own settings of a conversation, on all devices: mute, notifications, pin and archive. The change
    * shows at once; if it is refused, it is rolled back and the promise rejects.
    */
-  changeSettings(conversationId: string, change: SettingsChange, options?: CallOptions): Promise<void> {
-    return this.#settings.change(conversationId, change, this.#signal(options));
+  async changeSettings(conversationId: string, change: SettingsChange, options?: CallOptions): Promise<void> {
+    return (await loadOptimistic()).changeSettings(this.#context(options), conversationId, change);
   }
 
   /** Opens the direct conversation with a user; creates it if necessary. */

@@ -1,11 +1,11 @@
 // Public API of the package.
 
-export { Tidings } from "./client.js";
-export type { EventOf, EventType, TidingsOptions } from "./client.js";
+export { Tidings, loadOptimistic } from "./client.js";
+export type { EditOptions, EventOf, EventType, TidingsOptions } from "./client.js";
 export { Session } from "./session.js";
 export type { KeyValue } from "./session.js";
 export { Api } from "./api.js";
-export type { HistoryQuery, InboxQuery, SearchQuery } from "./api.js";
+export type { HistoryQuery, InboxQuery, MentionsQuery, SearchQuery } from "./api.js";
 export { TidingsError } from "./error.js";
 export type { ErrorCode, FieldError } from "./error.js";
 export type { CallOptions, Page, TokenProvider } from "./http.js";

@@ -1,17 +1,15 @@
 // Loads the messages of open conversations, and decides which range of each is shown.
 
 import type { Api } from "./api.js";
-import type { Window } from "./chat.js";
 import { TidingsError } from "./error.js";
-import type { Page } from "./http.js";
+import { Lanes } from "./lanes.js";
+import { loadLatest, loadPage } from "./pages.js";
+import type { Range } from "./pages.js";
 import type { Store } from "./store.js";
 import type { Message } from "./types.js";
 
-/** Messages per page. */
-const PAGE_SIZE = 50;
-
-/** Maximum `offset` that the server accepts. */
-const MAX_OFFSET = 10_000;
+/** Loads the code that only jumps need. */
+const loadJumps = () => import("./jumps.js");
 
 /** Loads messages into the store. */
 export class MessageLoader {
@@ -19,8 +17,8 @@ export class MessageLoader {
   readonly #store: Store;
   /** Open conversations that the server refused. */
   readonly #refused = new Set<string>();
-  /** The last queued load by conversation. */
-  readonly #loading = new Map<string, Promise<void>>();
+  /** The loads of a conversation run one after the other. */
+  readonly #loads = new Lanes();
   /** Single messages that are being loaded, and those the user cannot see. */
   readonly #single = new Map<string, Promise<Message | undefined>>();
   readonly #missing = new Set<string>();
@@ -48,7 +46,7 @@ export class MessageLoader {
   /** Loads the newest messages of open conversations without a window: those just opened, or cleared by an event. */
   async refresh(signal: AbortSignal): Promise<void> {
     const needsWindow = (id: string) =>
-      this.#store.window(id) === null && !this.#loading.has(id) && !this.#refused.has(id);
+      this.#store.window(id) === null && !this.#loads.isBusy(id) && !this.#refused.has(id);
     const load = async (id: string) => {
       try {
         await this.toLatest(id, signal);
@@ -60,10 +58,10 @@ export class MessageLoader {
   }
 
   /** Loads the newest page of each open conversation for a full reload; omits those the user may not see. */
-  async loadWindows(signal: AbortSignal): Promise<Map<string, { window: Window; messages: Message[] }>> {
-    const pages = new Map<string, { window: Window; messages: Message[] }>();
+  async loadWindows(signal: AbortSignal): Promise<Map<string, Range>> {
+    const pages = new Map<string, Range>();
     for (const id of this.#store.open.keys()) {
-      const page = await this.#latest(id, signal).catch((error: unknown) => {
+      const page = await loadLatest(this.#api, id, signal).catch((error: unknown) => {
         if (error instanceof TidingsError && error.status === 403) return undefined;
         throw error;
       });
@@ -74,20 +72,23 @@ export class MessageLoader {
 
   /** Shows the newest messages. */
   toLatest(id: string, signal: AbortSignal): Promise<void> {
-    return this.#enqueue(id, async () => {
-      const checkpoint = this.#store.checkpoint;
-      const { window, messages } = await this.#latest(id, signal);
-      this.#store.showWindow(checkpoint, id, messages, window);
-    });
+    return this.#loads.run(id, () => this.#show(id, loadLatest(this.#api, id, signal)));
+  }
+
+  /** Shows a range that is being loaded. Call it as soon as the load starts. */
+  async #show(id: string, loading: Promise<Range>): Promise<void> {
+    const checkpoint = this.#store.checkpoint;
+    const { window, messages } = await loading;
+    this.#store.showWindow(checkpoint, id, messages, window);
   }
 
   /** Extends the window by a page of older messages, if there are any. */
   older(id: string, signal: AbortSignal): Promise<void> {
-    return this.#enqueue(id, async () => {
+    return this.#loads.run(id, async () => {
       const window = this.#store.window(id);
       if (!window?.older) return;
       const checkpoint = this.#store.checkpoint;
-      const page = await this.#page(id, { cursor: window.older }, signal);
+      const page = await loadPage(this.#api, id, { cursor: window.older }, signal);
       // The window may have been replaced in the meantime.
       if (this.#store.window(id) !== window) return;
       const from = page.next === null ? "" : (page.data[0]?.id ?? window.from);
@@ -97,11 +98,11 @@ export class MessageLoader {
 
   /** Extends the window by a page of newer messages, if it does not reach the newest one. */
   newer(id: string, signal: AbortSignal): Promise<void> {
-    return this.#enqueue(id, async () => {
+    return this.#loads.run(id, async () => {
       const window = this.#store.window(id);
       if (!window?.newer) return;
       const checkpoint = this.#store.checkpoint;
-      const page = await this.#page(id, { cursor: window.newer }, signal);
+      const page = await loadPage(this.#api, id, { cursor: window.newer }, signal);
       if (this.#store.window(id) !== window) return;
       const to = page.next === null ? null : (page.data.at(-1)?.id ?? window.to);
       this.#store.showWindow(checkpoint, id, page.data, { ...window, to, newer: page.next });
@@ -110,33 +111,18 @@ export class MessageLoader {
 
   /** Shows the messages around a message, unless the window contains it already. */
   jumpTo(id: string, messageId: string, signal: AbortSignal): Promise<void> {
-    return this.#enqueue(id, async () => {
+    return this.#loads.run(id, async () => {
       const shown = this.#store.window(id);
       const isShown = shown && shown.from <= messageId && (shown.to === null || messageId <= shown.to);
       if (isShown && this.#store.message(id, messageId)) return;
-      const checkpoint = this.#store.checkpoint;
-      const after = await this.#page(id, { after: messageId, limit: PAGE_SIZE / 2 }, signal);
-      const first = after.data[0];
-      if (!first) {
-        const { window, messages } = await this.#latest(id, signal);
-        this.#store.showWindow(checkpoint, id, messages, window);
-        return;
-      }
-      const before = await this.#page(id, { before: first.id, limit: PAGE_SIZE / 2 }, signal);
-      const window = {
-        from: before.next === null ? "" : (before.data[0] ?? first).id,
-        older: before.next,
-        to: after.next === null ? null : (after.data.at(-1) ?? first).id,
-        newer: after.next,
-      };
-      this.#store.showWindow(checkpoint, id, [...before.data, ...after.data], window);
+      const { loadAround } = await loadJumps();
+      await this.#show(id, loadAround(this.#api, id, messageId, signal));
     });
   }
 
   /** Shows the message at an offset from the newest one (0), or the oldest message if there are fewer. */
   async jumpBack(id: string, offset: number, signal: AbortSignal): Promise<void> {
-    const query = { offset: Math.min(offset, MAX_OFFSET), limit: 1 };
-    const [message] = (await this.#page(id, query, signal)).data;
+    const message = await (await loadJumps()).loadAt(this.#api, id, offset, signal);
     if (message) await this.jumpTo(id, message.id, signal);
   }
 
@@ -158,45 +144,12 @@ export class MessageLoader {
     await this.#one(id, messageId, signal);
   }
 
-  /** Loads one message. The API has no call for that, so it finds the next message and loads the one before it. */
   async #one(id: string, messageId: string, signal: AbortSignal): Promise<Message | undefined> {
+    const { loadOne } = await loadJumps();
     const checkpoint = this.#store.checkpoint;
-    const [next] = (await this.#page(id, { after: messageId, limit: 1 }, signal)).data;
-    const { data } = await this.#page(id, { limit: 1, ...(next ? { before: next.id } : {}) }, signal);
-    const found = data.find((message) => message.id === messageId);
+    const found = await loadOne(this.#api, id, messageId, signal);
     if (found) this.#store.merge(checkpoint, [found]);
     else this.#missing.add(messageId);
     return found;
-  }
-
-  async #latest(id: string, signal: AbortSignal): Promise<{ window: Window; messages: Message[] }> {
-    const page = await this.#page(id, {}, signal);
-    const from = page.next === null ? "" : (page.data[0]?.id ?? "");
-    return { messages: page.data, window: { from, older: page.next, to: null, newer: null } };
-  }
-
-  /** Loads a page, and skips empty ones: the result is only empty at the end of the list. */
-  async #page(
-    id: string,
-    query: { before?: string; after?: string; limit?: number; cursor?: string; offset?: number },
-    signal: AbortSignal,
-  ): Promise<Page<Message[]>> {
-    let page = await this.#api.messages(id, { limit: PAGE_SIZE, ...query }, { signal });
-    while (page.data.length === 0 && page.next !== null) {
-      page = await this.#api.messages(id, { limit: PAGE_SIZE, cursor: page.next }, { signal });
-    }
-    return page;
-  }
-
-  /** Runs loads of the same conversation one after the other. */
-  async #enqueue(id: string, load: () => Promise<void>): Promise<void> {
-    const before = this.#loading.get(id);
-    const mine = (before ? before.catch(() => {}) : Promise.resolve()).then(load);
-    this.#loading.set(id, mine);
-    try {
-      await mine;
-    } finally {
-      if (this.#loading.get(id) === mine) this.#loading.delete(id);
-    }
   }
 }

@@ -1,6 +1,6 @@
 // An outbox entry: a message that is not yet sent, or a change to it that is not yet applied.
 
-import type { AttachmentKind, Draft } from "./types.js";
+import type { AttachmentKind, Draft, EditDetails } from "./types.js";
 
 /** A file of an unsent message. The storage keeps its content beside the entry. */
 export interface OutgoingFile {
@@ -34,7 +34,7 @@ export interface OutboxEntry {
   /** Time of the first attempt (milliseconds, local clock). From then on the server may have the message. */
   tried_at: number | null;
   /** Edit or deletion to apply once the message is sent. */
-  then: { edit: string } | { delete: true } | null;
+  then: ({ edit: string } & EditDetails) | { delete: true } | null;
   /** Set once the server has the message and `then` is still to be applied. */
   message_id: string | null;
   /** Why the send was refused or, with a `message_id`, the change. The entry then waits for the user. */

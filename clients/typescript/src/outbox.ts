@@ -16,7 +16,7 @@ import type { OutboxStorage } from "./storage.js";
 import type { Checkpoint, Store } from "./store.js";
 import type { Tabs } from "./tabs.js";
 import { MAX_BACKOFF, backoff, onAbort, sleep } from "./time.js";
-import type { Message, NewDraft } from "./types.js";
+import type { EditDetails, Message, NewDraft } from "./types.js";
 
 /** Milliseconds for which a retry is safe: the server deduplicates for 24 h; 2 h are left for clock differences. */
 const DEDUPLICATION_WINDOW = 22 * 3_600_000;
@@ -113,11 +113,13 @@ export class Outbox {
   }
 
   /** Changes the text of a pending message: before the send or, if it was tried, right after. */
-  async edit(id: string, text: string): Promise<void> {
+  async edit(id: string, text: string, details: EditDetails): Promise<void> {
     await this.#update(id, (entry) => {
       if (!entry) return undefined;
-      if (entry.tried_at !== null) return { ...entry, then: { edit: text } };
-      return { ...entry, draft: { ...entry.draft, message_text: text }, failed: null };
+      const { draft, tried_at } = entry;
+      // A forward has no text of its own until the server has it.
+      if (tried_at !== null || draft.forward) return { ...entry, then: { edit: text, ...details } };
+      return { ...entry, draft: { ...draft, message_text: text, ...details }, failed: null };
     });
     this.flush();
   }
@@ -132,7 +134,7 @@ export class Outbox {
   }
 
   /** Stores an edit of a sent message that failed, replacing an earlier one. */
-  async keepFailedEdit(messageId: string, text: string, error: TidingsError): Promise<void> {
+  async keepFailedEdit(messageId: string, text: string, details: EditDetails, error: TidingsError): Promise<void> {
     await this.discard(messageId);
     const entry: OutboxEntry = {
       id: messageId,
@@ -140,7 +142,7 @@ export class Outbox {
       draft: { message_text: text },
       created_at: new Date().toISOString(),
       tried_at: null,
-      then: { edit: text },
+      then: { edit: text, ...details },
       message_id: messageId,
       failed: failure(error),
     };
@@ -282,9 +284,11 @@ export class Outbox {
     const checkpoint = this.#store.checkpoint;
     let message: Message;
     try {
-      message = await this.#api.send({ ...marked.draft, ...(attachments ? { attachments } : {}) }, { signal });
+      const { draft } = marked;
+      const message_text = draft.forward ? undefined : draft.message_text;
+      message = await this.#api.send({ ...draft, message_text, attachments }, { signal });
     } catch (error) {
-      if (!(error instanceof TidingsError) || !this.#files.isWorthRepeating(entry, error)) throw error;
+      if (!(error instanceof TidingsError) || !this.#files.uploads?.isWorthRepeating(entry, error)) throw error;
       await saveFiles((files) => files.map((file) => ({ ...file, uploaded: null })));
       return;
     }
@@ -302,11 +306,7 @@ export class Outbox {
       draft.conversation_id ?? (await this.#api.openDirect(draft.recipient_id ?? "", { signal })).conversation_id;
     // Searches two days further back, in case the local clock was wrong.
     const earliest = new Date((tried_at ?? 0) - 2 * 86_400_000).toISOString();
-    for await (const message of this.#api.history(conversation, { limit: 100, signal })) {
-      if (message.client_message_id === id) return message;
-      if (message.sent_at < earliest) return undefined;
-    }
-    return undefined;
+    return (await import("./jumps.js")).findSent(this.#api, conversation, id, earliest, signal);
   }
 
   /** Removes the entry of a sent message, unless a change is to follow. */
@@ -328,7 +328,7 @@ export class Outbox {
     try {
       const checkpoint = this.#store.checkpoint;
       let changed: Message | null = null;
-      if (then && "edit" in then) changed = await this.#api.edit(messageId, then.edit, { signal });
+      if (then && "edit" in then) changed = await this.#api.edit(messageId, changeOf(then), { signal });
       else if (then) changed = await this.#api.delete(messageId, "everyone", { signal });
       if (changed) this.#store.merge(checkpoint, [changed]);
     } catch (error) {
@@ -351,8 +351,8 @@ export class Outbox {
     await this.#update(entry.id, (stored) => {
       if (!stored || stored.message_id) return stored;
       if (stored.then && "delete" in stored.then && isDefinite) return undefined;
-      const edited = isDefinite && stored.then && "edit" in stored.then ? stored.then.edit : undefined;
-      const draft = edited === undefined ? stored.draft : { ...stored.draft, message_text: edited };
+      const edit = isDefinite && !stored.draft.forward && stored.then && "edit" in stored.then ? changeOf(stored.then) : {};
+      const draft = { ...stored.draft, ...edit };
       return { ...stored, draft, failed, ...(isDefinite ? { tried_at: null, then: null } : {}) };
     });
     this.#promises.settle(entry.id, error);
@@ -387,6 +387,11 @@ export class Outbox {
     this.#files.follow(this.#entries);
     this.#store.setOutbox(this.#entries);
   }
+}
+
+/** The change that an edit asks for. */
+function changeOf({ edit, ...details }: { edit: string } & EditDetails): EditDetails & { message_text: string } {
+  return { message_text: edit, ...details };
 }
 
 function failure({ code, message, status }: TidingsError): OutboxEntry["failed"] {

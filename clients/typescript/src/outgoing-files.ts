@@ -10,14 +10,12 @@ import type { OutboxEntry, OutgoingFile } from "./outbox-entry.js";
 import type { OutboxStorage } from "./storage.js";
 import type { Store } from "./store.js";
 import type { FileToSend, NewDraft, NewAttachment } from "./types.js";
-
-/** How often a message is sent again after the server has missed one of its files. */
-const MAX_REPETITIONS = 3;
+import type { Uploads } from "./uploading.js";
 
 /** A change of the stored files of an entry. */
 export type FilesChange = (files: readonly OutgoingFile[]) => readonly OutgoingFile[];
 /** Changes the stored files of an entry. Resolves with whether the entry still exists. */
-type Save = (change: FilesChange) => Promise<boolean>;
+export type Save = (change: FilesChange) => Promise<boolean>;
 
 /** Loads the code that only uploads need. A page may load it ahead, so that files can be chosen offline. */
 export async function loadUploading(): Promise<typeof import("./uploading.js")> {
@@ -53,9 +51,8 @@ export class OutgoingFiles {
   readonly #store: Store;
   readonly #storage: OutboxStorage;
   readonly #contents = new Map<string, readonly Blob[]>();
-  readonly #uploads = new Map<string, AbortController>();
-  /** How often a message was sent again since it was last refused for good, by entry. */
-  readonly #repetitions = new Map<string, number>();
+  /** Undefined before the first upload. */
+  uploads: Uploads | undefined;
   /** Called when the content of an entry's files has been loaded. */
   readonly #onLoaded: (id: string) => void;
 
@@ -88,9 +85,7 @@ export class OutgoingFiles {
 
   #forget(id: string): void {
     this.#contents.delete(id);
-    this.#repetitions.delete(id);
-    this.#uploads.get(id)?.abort(new DOMException("The message was discarded.", "AbortError"));
-    this.#uploads.delete(id);
+    this.uploads?.cancel(id);
     for (const { url, preview } of this.#store.localFiles.get(id) ?? []) {
       for (const each of [url, preview]) if (each) URL.revokeObjectURL(each);
     }
@@ -120,43 +115,10 @@ export class OutgoingFiles {
   /** Uploads what is not uploaded yet. Returns how the message names its files. */
   async upload(entry: OutboxEntry, files: readonly OutgoingFile[], save: Save): Promise<NewAttachment[]> {
     const contents = (await this.#load(entry.id)) ?? [];
-    const { uploadFiles } = await loadUploading().catch((cause: unknown) => {
+    const { Uploads } = await loadUploading().catch((cause: unknown) => {
       throw new TidingsError("Could not load a part of the page.", { code: "network", status: 0, cause });
     });
-    const abort = new AbortController();
-    this.#uploads.set(entry.id, abort);
-    try {
-      return await uploadFiles({
-        id: entry.id,
-        api: this.#api,
-        store: this.#store,
-        files,
-        contents,
-        signal: abort.signal,
-        onChange: async (at, file) => {
-          const exists = await save((stored) => stored.map((each, index) => (index === at ? file : each)));
-          if (!exists) this.#forget(entry.id);
-        },
-      });
-    } finally {
-      if (this.#uploads.get(entry.id) === abort) {
-        this.#uploads.delete(entry.id);
-        this.#store.setUploads(entry.id, undefined);
-      }
-    }
-  }
-
-  /**
-   * Whether a refused message is to be sent again with new uploads: the server misses a file, or does not take the id
-   * of a file that was uploaded some time ago.
-   */
-  isWorthRepeating({ id, files }: OutboxEntry, error: TidingsError): boolean {
-    const wasUploadedBefore = !!files?.some(({ uploaded }) => uploaded);
-    const isMissing = error.code === "not_uploaded" || (error.status === 400 && wasUploadedBefore);
-    const count = this.#repetitions.get(id) ?? 0;
-    const isWorthIt = isMissing && count < MAX_REPETITIONS;
-    if (isWorthIt) this.#repetitions.set(id, count + 1);
-    else this.#repetitions.delete(id);
-    return isWorthIt;
+    this.uploads ??= new Uploads(this.#api, this.#store);
+    return this.uploads.run(entry.id, files, contents, save);
   }
 }

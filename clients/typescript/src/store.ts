@@ -4,7 +4,7 @@
 // render again.
 
 import { Chat, isMuteOver } from "./chat.js";
-import type { Window } from "./chat.js";
+import type { MessageChange, Window } from "./chat.js";
 import { EphemeralState } from "./ephemeral.js";
 import { notify } from "./listeners.js";
 import type { OutboxEntry } from "./outbox-entry.js";
@@ -266,6 +266,13 @@ export class Store {
       if (generation !== this.#generation) return;
       this.batch(() => this.#chat(conversationId).optimisticChanges.end(change, isConfirmed));
     };
+  }
+
+  /** Shows a change of a message, or ends that. @internal */
+  setMessageChange(id: string, change: MessageChange, isShown: boolean): void {
+    this.batch(() => {
+      for (const chat of this.#chats.values()) if (chat.setChange(id, change, isShown)) this.#dirty.add(chat.id);
+    });
   }
 
   /** Ends mutes whose time has passed. @internal */

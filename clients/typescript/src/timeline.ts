@@ -39,6 +39,8 @@ export class TimelineBuilder {
     const known = this.#pending.get(entry);
     if (known) return known;
     const { draft, then } = entry;
+    const edit = then && "edit" in then ? then : undefined;
+    const { mentions = [], mention_all = false, custom = null } = { ...draft, ...edit };
     const view: TimelineMessage = {
       id: entry.id,
       key: entry.id,
@@ -47,7 +49,7 @@ export class TimelineBuilder {
       conversation_id,
       sender_id: state.me?.id ?? "",
       recipient_id: draft.recipient_id ?? state.byId.get(conversation_id)?.other_user_id ?? null,
-      message_text: then && "edit" in then ? then.edit : draft.message_text,
+      message_text: edit?.edit ?? draft.message_text,
       attachment_url: draft.attachment_url ?? null,
       attachment_type: draft.attachment_type ?? null,
       attachments: (entry.files ?? []).map((file, at) => localAttachment(file, `${entry.id}/${at}`, this.localFiles.get(entry.id)?.[at])),
@@ -63,11 +65,11 @@ export class TimelineBuilder {
       read_count: 0,
       version: 0,
       reactions: [],
-      mentions: [],
-      mention_all: false,
-      is_forwarded: false,
+      mentions,
+      mention_all,
+      is_forwarded: draft.forward !== undefined,
       pinned_at: null,
-      custom: null,
+      custom,
     };
     this.#pending.set(entry, view);
     return view;

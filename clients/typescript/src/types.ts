@@ -7,6 +7,7 @@ import type {
   Events,
   MessageCreatedEvent,
   MessageDeletedEvent,
+  MessageEdit,
   MessageReadEvent,
   MessageUpdatedEvent,
   NewMessage,
@@ -26,12 +27,14 @@ export type {
   ConversationDetails,
   ConversationType,
   Message,
+  MessageEdit,
   MessageKind,
   MutedUntil,
   NotifyLevel,
   Participant,
   Presence,
   PresenceStatus as Status,
+  Reaction,
   Receipt,
   Room,
   RoomUser,
@@ -78,16 +81,27 @@ export type Poll = Events;
 export interface Draft {
   conversation_id?: string;
   recipient_id?: string;
-  /** 1-10,000 characters; may be empty if there is an attachment. */
+  /** 1-10,000 characters; may be empty if there is an attachment. A forward shows it until the server has the message. */
   message_text: string;
   /** An absolute http(s) URL. */
   attachment_url?: string;
   attachment_type?: string;
   /** Id of a message in the same conversation. */
   reply_to?: string;
+  /** Id of a message whose text and files are sent instead. */
+  forward?: string;
+  /** The users whom the message mentions: participants, up to 50. */
+  mentions?: string[];
+  /** Mentions all participants. In conversations of more than 24, only admins may. */
+  mention_all?: boolean;
+  /** Data of the application: up to 1,024 bytes of JSON. */
+  custom?: Record<string, unknown> | null;
   /** Idempotency key, 1-64 characters; generated if omitted. Must differ between the messages of a conversation. */
   client_message_id?: string;
 }
+
+/** What an edit may change beside the text. What is missing stays as it is. */
+export type EditDetails = Omit<MessageEdit, "message_text">;
 
 /** A file to send with a message. */
 export interface FileToSend {

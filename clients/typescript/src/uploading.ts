@@ -2,10 +2,10 @@
 
 import type { Api } from "./api.js";
 import { TidingsError } from "./error.js";
-import type { OutgoingFile } from "./outbox-entry.js";
+import type { OutboxEntry, OutgoingFile } from "./outbox-entry.js";
 import { prepare } from "./prepare.js";
 import type { Store } from "./store.js";
-import type { FileToSend, NewAttachment, UploadForm } from "./types.js";
+import type { Conversation, FileToSend, NewAttachment, OwnUser, UploadForm } from "./types.js";
 
 export { prepare };
 export type { Prepared } from "./prepare.js";
@@ -23,8 +23,69 @@ const STALL_TIMEOUT = 30_000;
 /** Largest side of the picture of a user or group, in pixels. */
 const PICTURE_SIDE = 640;
 
+/** How often a message is sent again after the server has missed one of its files. */
+const MAX_REPETITIONS = 3;
+
+/** The uploads of the outbox. */
+export class Uploads {
+  readonly #api: Api;
+  readonly #store: Store;
+  readonly #running = new Map<string, AbortController>();
+  /** How often a message was sent again since it was last refused for good, by entry. */
+  readonly #repetitions = new Map<string, number>();
+
+  constructor(api: Api, store: Store) {
+    this.#api = api;
+    this.#store = store;
+  }
+
+  /** Uploads the files of an entry that are not uploaded yet. Returns how the message names them. */
+  async run(
+    id: string,
+    files: readonly OutgoingFile[],
+    contents: readonly Blob[],
+    save: (change: (stored: readonly OutgoingFile[]) => readonly OutgoingFile[]) => Promise<boolean>,
+  ): Promise<NewAttachment[]> {
+    const abort = new AbortController();
+    this.#running.set(id, abort);
+    const onChange = async (at: number, file: OutgoingFile) => {
+      const exists = await save((stored) => stored.map((each, index) => (index === at ? file : each)));
+      if (!exists) this.cancel(id);
+    };
+    try {
+      return await uploadFiles({ id, api: this.#api, store: this.#store, files, contents, signal: abort.signal, onChange });
+    } finally {
+      if (this.#running.get(id) === abort) {
+        this.#running.delete(id);
+        this.#store.setUploads(id, undefined);
+      }
+    }
+  }
+
+  /** Ends the uploads of an entry that is gone. */
+  cancel(id: string): void {
+    this.#repetitions.delete(id);
+    this.#running.get(id)?.abort(new DOMException("The message was discarded.", "AbortError"));
+    this.#running.delete(id);
+  }
+
+  /**
+   * Whether a refused message is to be sent again with new uploads: the server misses a file, or does not take the id
+   * of a file that was uploaded some time ago.
+   */
+  isWorthRepeating({ id, files }: OutboxEntry, error: TidingsError): boolean {
+    const wasUploadedBefore = !!files?.some(({ uploaded }) => uploaded);
+    const isMissing = error.code === "not_uploaded" || (error.status === 400 && wasUploadedBefore);
+    const count = this.#repetitions.get(id) ?? 0;
+    const isWorthIt = isMissing && count < MAX_REPETITIONS;
+    if (isWorthIt) this.#repetitions.set(id, count + 1);
+    else this.#repetitions.delete(id);
+    return isWorthIt;
+  }
+}
+
 /** What to upload, and whom to tell about it. */
-export interface UploadJob {
+interface UploadJob {
   /** The id of the message's entry in the outbox. */
   id: string;
   api: Api;
@@ -38,7 +99,7 @@ export interface UploadJob {
 }
 
 /** Uploads the files of a message. If some fail, the others are uploaded nevertheless. */
-export async function uploadFiles({ files, ...rest }: UploadJob): Promise<NewAttachment[]> {
+async function uploadFiles({ files, ...rest }: UploadJob): Promise<NewAttachment[]> {
   if (rest.contents.length !== files.length) {
     const text = "The files of this message are no longer stored in this browser.";
     throw new TidingsError(text, { code: "files_lost", status: 400 });
@@ -149,8 +210,29 @@ function describe({ uploaded, kind, width, height, duration_ms, thumbhash, alt }
   return { attachment_id: uploaded?.id ?? "", ...known, ...(kind === "voice" ? { is_voice: true } : {}) };
 }
 
+/** The client whose picture is set. */
+interface PictureContext {
+  api: Api;
+  store: Store;
+  signal: AbortSignal;
+}
+
+/** Uploads and sets the user's picture. */
+export async function setAvatar({ api, store, signal }: PictureContext, picture: Blob): Promise<OwnUser> {
+  const avatar_attachment_id = await uploadPicture(api, picture, signal);
+  const me = await api.updateMe({ avatar_attachment_id }, { signal });
+  store.set({ me });
+  return me;
+}
+
+/** Uploads and sets the picture of a group or room. */
+export async function setPhoto({ api, signal }: PictureContext, id: string, picture: Blob): Promise<Conversation> {
+  const photo_attachment_id = await uploadPicture(api, picture, signal);
+  return api.updateConversation(id, { photo_attachment_id }, { signal });
+}
+
 /** Uploads a picture of a user or group. Returns its id. */
-export async function uploadPicture(api: Api, picture: Blob, signal: AbortSignal): Promise<string> {
+async function uploadPicture(api: Api, picture: Blob, signal: AbortSignal): Promise<string> {
   // Rendered in any case, so that it tells nothing but what it shows. Node renders nothing.
   let file: Blob | null | undefined = picture;
   if (typeof createImageBitmap !== "undefined") {

@@ -2,7 +2,7 @@
 
 import { afterEach, beforeAll, beforeEach, expect, test, vi } from "vitest";
 
-import { Tidings, loadUploading, memoryStorage } from "../src/index.js";
+import { Tidings, loadOptimistic, loadUploading, memoryStorage } from "../src/index.js";
 import type { Conversation, Message, OutboxStorage, SettingsChange, TidingsEvent } from "../src/index.js";
 import { Chat } from "../src/chat.js";
 import { dice } from "./dice.js";
@@ -14,8 +14,8 @@ const USERS = ["alice", "bob", "carol"];
 const SCHEDULES = Number(process.env["SCHEDULES"] ?? 60);
 const STEPS = 60;
 
-// Loaded by the first upload otherwise, which takes time that the fake clock does not count.
-beforeAll(() => loadUploading());
+// Loaded on first use otherwise, which takes time that the fake clock does not count.
+beforeAll(() => Promise.all([loadOptimistic(), loadUploading()]));
 beforeEach(() => {
   vi.useFakeTimers({ now: new Date("2026-01-31T12:00:00Z") });
 });
@@ -84,6 +84,10 @@ class Schedule {
     return { mentions: this.below(3) === 0 ? ["alice"] : [], mention_all: this.below(8) === 0 };
   }
 
+  emoji(): string {
+    return this.pick(["👍", "❤️"]) ?? "👍";
+  }
+
   /** A random change of the settings of a conversation. */
   settings(): SettingsChange {
     const soon = new Date(Date.now() + this.below(2 * 60) * 60_000).toISOString();
@@ -105,7 +109,7 @@ class Schedule {
     try {
       const other = this.pick(USERS.filter((user) => user !== who)) ?? "carol";
       const message = chat && this.pick(chat.messages);
-      switch (this.below(19)) {
+      switch (this.below(22)) {
         case 0:
           model.group(this.text(), ["alice", "bob"]);
           break;
@@ -140,6 +144,13 @@ class Schedule {
         case 11:
           if (message) model.markUnread("alice", message.id);
           break;
+        case 14:
+        case 15:
+          if (message) model.react(who, message.id, this.emoji(), this.below(3) > 0);
+          break;
+        case 16:
+          if (message) model.pin(who, message.id, this.below(3) > 0);
+          break;
         case 12:
         case 13:
           if (chat) model.set("alice", chat.id, this.settings());
@@ -160,7 +171,17 @@ class Schedule {
     const row = this.pick([...state.byId.values()]);
     const message = row && this.pick(state.timelines.get(row.conversation_id)?.messages ?? []);
     const ignore = () => {};
-    switch (this.below(13)) {
+    switch (this.below(16)) {
+      case 13:
+      case 14:
+        if (message?.status !== "sent") break;
+        if (this.below(3) > 0) client.react(message.id, this.emoji()).catch(ignore);
+        else client.unreact(message.id, this.emoji()).catch(ignore);
+        break;
+      case 15:
+        if (message?.status !== "sent") break;
+        (message.pinned_at === null ? client.pin(message.id) : client.unpin(message.id)).catch(ignore);
+        break;
       case 10:
       case 11:
         if (row) client.changeSettings(row.conversation_id, this.settings()).catch(ignore);
@@ -265,6 +286,10 @@ class Schedule {
     await vi.advanceTimersByTimeAsync(10 * 60_000);
     for (const { id } of this.tabs[0]?.store.state.outbox ?? []) void this.tabs[0]?.retry(id);
     await vi.advanceTimersByTimeAsync(2 * 60_000);
+    // Clients notice within 15 s that the time of a mute has passed.
+    const hasJustEnded = ({ muted_until }: Conversation) => Math.abs(Date.now() - Date.parse(muted_until ?? "")) < 20_000;
+    const rows = () => [...this.model.inbox("alice"), ...this.model.archive("alice")];
+    while (rows().some(hasJustEnded)) await vi.advanceTimersByTimeAsync(20_000);
   }
 
   check(): void {

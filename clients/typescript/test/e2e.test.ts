@@ -70,6 +70,44 @@ describe.skipIf(!hasBinary)("against the server", () => {
     stop();
   });
 
+  test("reactions, pins, mentions and forwards are the same on all devices", async () => {
+    const [phone, laptop, bob] = await Promise.all([connected("alice"), connected("alice", { socketUrl: null }), connected("bob")]);
+    const all = [phone, laptop, bob];
+    const sent = await bob.send({ recipient_id: "alice", message_text: "@Alice, look", mentions: ["alice"] });
+    const id = sent.conversation_id;
+    all.forEach((client) => client.open(id));
+    const everywhere = (condition: (message: Message | undefined) => boolean) =>
+      Promise.all(all.map((client) => until(client, () => condition(last(client, id)))));
+    await everywhere((message) => message?.id === sent.id && message.mentions[0] === "alice");
+    await Promise.all([phone, laptop].map((client) => until(client, ({ byId }) => byId.get(id)?.first_mention_id === sent.id)));
+    await Promise.all([phone.react(sent.id, "❤"), bob.react(sent.id, "❤️")]);
+    await everywhere((message) => message?.reactions[0]?.count === 2 && message.reactions[0].me);
+    await phone.unreact(sent.id, "❤️");
+    await everywhere((message) => message?.reactions[0]?.count === 1);
+    expect(last(laptop, id)?.reactions).toEqual([{ emoji: "❤️", count: 1, me: false, user_ids: ["bob"] }]);
+    expect(last(laptop, id)).toMatchObject({ is_edited: false });
+    await laptop.pin(sent.id);
+    await everywhere((message) => message?.pinned_at !== null);
+    expect((await bob.pins(id)).map((message) => message.id)).toEqual([sent.id]);
+    await bob.unpin(sent.id);
+    await everywhere((message) => message?.pinned_at === null);
+    const forwarded = await phone.send({ forward: sent.id, recipient_id: "carol", message_text: sent.message_text });
+    expect(forwarded).toMatchObject({ message_text: "@Alice, look", is_forwarded: true, mentions: [] });
+    await expect(phone.react(sent.id, "no emoji")).rejects.toMatchObject({ status: 400 });
+    expect(last(phone, id)?.reactions.length).toBe(1);
+    await bob.edit(sent.id, "look", { mentions: [] });
+    await everywhere((message) => message?.message_text === "look");
+    await until(phone, ({ byId }) => byId.get(id)?.mention_count === 0);
+    // State plus events equals fresh state.
+    const fresh = await connected("alice", { socketUrl: null });
+    fresh.open(id);
+    await until(fresh, () => last(fresh, id)?.id === sent.id);
+    for (const client of [phone, laptop]) {
+      expect(last(client, id)).toEqual(last(fresh, id));
+      expect(client.store.state.byId.get(id)).toEqual(fresh.store.state.byId.get(id));
+    }
+  });
+
   test("settings and unread marks are the same on all devices, and the server keeps them", async () => {
     const [phone, laptop, bob] = await Promise.all([connected("alice"), connected("alice", { socketUrl: null }), connected("bob")]);
     const sent = await bob.send({ recipient_id: "alice", message_text: "Look at this" });
@@ -88,7 +126,7 @@ describe.skipIf(!hasBinary)("against the server", () => {
     await both(({ archived }) => archived.some((row) => row.conversation_id === id && row.pinned_at === null));
     await bob.send({ recipient_id: "alice", message_text: "Do you see it?" });
     await both(({ byId }) => byId.get(id)?.unread_count === 2 && byId.get(id)?.is_archived === true);
-    const fresh = await connected("alice");
+    const fresh = await connected("alice", { socketUrl: null });
     fresh.loadArchive();
     await until(fresh, ({ archived }) => archived.length > 0);
     expect(fresh.store.state.byId.get(id)).toEqual(phone.store.state.byId.get(id));

@@ -126,6 +126,7 @@ export class Model {
     const isRead = direct && advance !== undefined;
     return {
       ...message,
+      reactions: message.reactions.map((reaction) => ({ ...reaction, me: reaction.user_ids.includes(viewer) })),
       client_message_id: viewer === message.sender_id ? message.client_message_id : null,
       read: isRead,
       read_at: isRead ? advance.at : null,
@@ -330,6 +331,45 @@ export class Model {
     return this.message(chat, message, user);
   }
 
+  /** Changes a message without an edit, and tells everyone who can see it. */
+  #mark(user: string, messageId: string, change: (message: Message) => Partial<Message> | undefined): Message {
+    const { chat, message } = this.find(messageId, user);
+    if (message.is_deleted) throw new ApiError(404, "not_found");
+    const changed = change(message);
+    if (changed) {
+      Object.assign(message, changed, { version: message.version + 1 });
+      for (const other of this.#viewers(chat, message)) {
+        this.#emit(other, chat, "message.updated", { message: this.message(chat, message, other) });
+      }
+      this.#recordInboxes();
+    }
+    return this.message(chat, message, user);
+  }
+
+  react(user: string, messageId: string, emoji: string, isOn: boolean): Message {
+    return this.#mark(user, messageId, ({ reactions }) => {
+      const known = reactions.find((reaction) => reaction.emoji === emoji);
+      if ((known?.user_ids.includes(user) ?? false) === isOn) return undefined;
+      const others = known?.user_ids.filter((id) => id !== user) ?? [];
+      const user_ids = isOn ? [...others, user] : others;
+      const after = { emoji, me: false, user_ids, count: user_ids.length };
+      const all = known ? reactions.map((one) => (one === known ? after : one)) : [...reactions, after];
+      return { reactions: all.filter(({ count }) => count > 0) };
+    });
+  }
+
+  pin(user: string, messageId: string, isOn: boolean): Message {
+    return this.#mark(user, messageId, ({ pinned_at }) => {
+      return (pinned_at !== null) === isOn ? undefined : { pinned_at: isOn ? new Date().toISOString() : null };
+    });
+  }
+
+  /** The pinned messages, the latest pin first. */
+  pins(id: string, user: string): Message[] {
+    const pinned = this.messages(id, user).filter((message) => message.pinned_at !== null);
+    return pinned.sort((one, other) => ((one.pinned_at ?? "") < (other.pinned_at ?? "") ? 1 : -1));
+  }
+
   #counts(id: string, user: string) {
     const { unread_count, counted_to, last_read_message_id, mention_count, first_mention_id } = this.row(id, user);
     return { unread_count, counted_to, last_read_message_id, mention_count, first_mention_id };
@@ -340,7 +380,7 @@ export class Model {
     if (message.sender_id !== user) throw new ApiError(403, "not_the_sender");
     if (message.is_deleted) return this.message(chat, message, user);
     const at = new Date().toISOString();
-    const without = { message_text: "", mentions: [], mention_all: false };
+    const without = { message_text: "", mentions: [], mention_all: false, reactions: [], pinned_at: null };
     Object.assign(message, { ...without, version: message.version + 1, is_deleted: true, deleted_at: at });
     for (const other of this.#viewers(chat, message)) {
       // Events that contain the text are removed from the queues.

@@ -37,9 +37,9 @@ function snapshot(store: Store): { rows: Conversation[]; messages: [string, obje
 
 /** Returns the fields that events keep up to date. */
 function comparable(message: Message): object {
-  const { id, version, message_text, is_deleted, read, read_at } = message;
+  const { id, version, message_text, is_deleted, read, read_at, reactions, pinned_at } = message;
   const reads = message.recipient_id === null ? {} : { read, read_at };
-  return { id, version, message_text, is_deleted, ...reads };
+  return { id, version, message_text, is_deleted, reactions, pinned_at, ...reads };
 }
 
 const CHANGES: SettingsChange[] = [
@@ -62,7 +62,7 @@ function act(model: Model, random: () => number, n: number): void {
   const message = chat && pick(chat.messages);
   vi.setSystemTime(Date.now() + 1 + Math.floor(random() * 1_000));
   try {
-    switch (Math.floor(random() * 25)) {
+    switch (Math.floor(random() * 29)) {
       case 0:
         model.group(`group ${n}`, ["alice", "bob"]);
         break;
@@ -117,6 +117,14 @@ function act(model: Model, random: () => number, n: number): void {
       case 18:
       case 19:
         if (chat) model.set("alice", chat.id, pick(CHANGES) ?? {});
+        break;
+      case 20:
+      case 21:
+      case 22:
+        if (message) model.react(who, message.id, pick(["👍", "❤️", "🎉"]) ?? "👍", random() < 0.7);
+        break;
+      case 23:
+        if (message) model.pin(who, message.id, random() < 0.6);
         break;
       default:
         model.send(who, chat?.id ?? model.direct("alice", "bob").id, `text ${n}`);

@@ -26,6 +26,7 @@ test("pinned conversations come first, in the order in which they were pinned", 
   const client = await connected();
   expect(ids(client.store.state.conversations)).toEqual([group, carol, bob]);
   const [first, second] = [client.changeSettings(bob, { pinned: true }), client.changeSettings(carol, { pinned: true })];
+  await pass(0);
   expect(ids(client.store.state.conversations)[2]).toBe(group);
   await pass(SECOND);
   await Promise.all([first, second]);
@@ -34,6 +35,7 @@ test("pinned conversations come first, in the order in which they were pinned", 
   await pass(SECOND);
   expect(ids(client.store.state.conversations)).toEqual([bob, carol, group]);
   const unpinned = client.changeSettings(bob, { pinned: false });
+  await pass(0);
   expect(ids(client.store.state.conversations)).toEqual([carol, group, bob]);
   await Promise.all([unpinned, pass(SECOND)]);
 });
@@ -45,9 +47,10 @@ test("a change shows at once, and is rolled back if it is refused", async () => 
   const before = row();
   wire.refusals.push({ path: /PATCH .*\/me$/, status: 409 });
   const refused = client.changeSettings(bob, { pinned: true, notify: "none", muted_until: "always" });
+  const outcome = expect(refused).rejects.toMatchObject({ status: 409 });
+  await pass(0);
   expect(row()).toMatchObject({ muted_until: "always", notify: "none" });
   expect(row()?.pinned_at).not.toBeNull();
-  const outcome = expect(refused).rejects.toMatchObject({ status: 409 });
   await pass(SECOND);
   await outcome;
   expect(row()).toEqual(before);
@@ -69,6 +72,7 @@ test("of several changes of a conversation, the last one wins", async () => {
   const client = await connected();
   wire.refusals.push({ path: /PATCH .*\/me$/, status: 503 });
   for (const pinned of [true, false, true, false]) client.changeSettings(bob, { pinned }).catch(() => {});
+  await pass(0);
   expect(client.store.state.byId.get(bob)?.pinned_at).toBeNull();
   await pass(MINUTE);
   expect(model.row(bob, "alice").pinned_at).toBeNull();

@@ -1,8 +1,8 @@
 // Shared setup: a fake clock, a model of the server, and clients that connect alice to it.
 
-import { afterEach, beforeEach, vi } from "vitest";
+import { afterEach, beforeAll, beforeEach, vi } from "vitest";
 
-import { Tidings, memoryStorage } from "../src/index.js";
+import { Tidings, loadOptimistic, loadUploading, memoryStorage } from "../src/index.js";
 import type { TidingsOptions } from "../src/index.js";
 import { Model } from "./model.js";
 import { Wire } from "./wire.js";
@@ -16,6 +16,8 @@ export const clients: Tidings[] = [];
 
 /** Creates a new model and network for each test of a file, and disconnects all clients afterwards. */
 export function useFakes(): void {
+  // Loaded on first use otherwise, which takes time that the fake clock does not count.
+  beforeAll(() => Promise.all([loadOptimistic(), loadUploading()]));
   beforeEach(() => {
     vi.useFakeTimers({ now: new Date("2026-01-31T12:00:00Z") });
     model = new Model(["alice", "bob", "carol"]);

@@ -1,6 +1,6 @@
 // Fake network and browser: connects clients to the model through `fetch`, sockets and tabs, and injects faults.
 
-import type { Attachment, NewUpload, NewAttachment, TidingsEvent } from "../src/types.js";
+import type { Attachment, Message, NewUpload, NewAttachment, TidingsEvent } from "../src/types.js";
 import { ApiError, Model } from "./model.js";
 
 /** Faults to inject. Probabilities from 0 to 1, unless stated otherwise. */
@@ -212,7 +212,17 @@ export class Wire {
       // A retry of what was sent before does not use its files again.
       const isRetry = model.chats.get(id)?.messages.some((m) => m.sender_id === user && key !== null && m.client_message_id === key);
       const attachments = sent && !isRetry ? this.#attach(sent) : [];
-      const { message, isNew } = model.send(user, id, body["message_text"] as string, { client_message_id: key, attachments });
+      const forward = body["forward"] as string | undefined;
+      if (forward !== undefined && body["message_text"] !== undefined) throw new ApiError(400, "invalid_request");
+      const text = forward === undefined ? (body["message_text"] as string) : model.find(forward, user).message.message_text;
+      const { message, isNew } = model.send(user, id, text, {
+        client_message_id: key,
+        attachments,
+        is_forwarded: forward !== undefined,
+        mentions: (body["mentions"] as string[] | undefined) ?? [],
+        mention_all: body["mention_all"] === true,
+        custom: (body["custom"] as Message["custom"] | undefined) ?? null,
+      });
       return { status: isNew ? 201 : 200, data: message };
     }
     if (route === "POST attachments") {
@@ -254,8 +264,21 @@ export class Wire {
       return { data: { conversation_id: row.conversation_id, message_id: row.last_read_message_id, unread_count: row.unread_count } };
     }
     if ((found = match(/^PATCH conversations\/([^/]+)\/me$/))) return { data: model.set(user, found[0] ?? "", body) };
+    if ((found = match(/^(PUT|DELETE) messages\/([^/]+)\/reactions\/(.+)$/))) {
+      return { data: model.react(user, found[1] ?? "", found[2] ?? "", found[0] === "PUT") };
+    }
+    if ((found = match(/^(PUT|DELETE) messages\/([^/]+)\/pin$/))) {
+      return { data: model.pin(user, found[1] ?? "", found[0] === "PUT") };
+    }
+    if ((found = match(/^GET conversations\/([^/]+)\/pins$/))) return { data: model.pins(found[0] ?? "", user) };
+    if (route === "GET mentions") {
+      const all = [...model.chats.keys()].flatMap((id) => (model.chats.get(id)?.people.includes(user) ? model.messages(id, user) : []));
+      const isMention = (m: Message) => m.sender_id !== user && (m.mention_all || m.mentions.includes(user));
+      return { data: all.filter(isMention).sort((a, b) => (a.sent_at < b.sent_at ? 1 : -1)) };
+    }
     if ((found = match(/^PATCH messages\/(.+)$/))) {
-      return { data: model.edit(user, found[0] ?? "", body["message_text"] as string) };
+      const { message_text, ...more } = body;
+      return { data: model.edit(user, found[0] ?? "", message_text as string, more) };
     }
     if ((found = match(/^DELETE messages\/(.+)$/))) {
       if (query.get("scope") !== "me") return { data: model.delete(user, found[0] ?? "") };

@@ -65,6 +65,6 @@ fn the_keys_of_the_table() {
     U#alice | DEVICES
     U#alice | N#<conversation>
     WAITING | H#alice
-    C#<conversation> | N#bob
+    C#<conversation> | B#bob
     ");
 }

@@ -18,7 +18,7 @@
 //! | up to ten push subscriptions | `U#user` | `DEVICES` | `subscriptions.rs` |
 //! | newest message that the user was notified of | `U#user` | `N#conversation` | `notifying.rs` |
 //! | user whose notifications wait while they are active | `WAITING` | `H#user` | `notifying.rs` |
-//! | user of a room who is notified of every message | `C#conversation` | `N#user` | `notifying.rs` |
+//! | user of a room who is notified of every message | `C#conversation` | `B#user` | `notifying.rs` |
 //! | socket (WebSocket connection) | `U#user` | `W#connection` | `connections.rs` |
 //! | ticket for a socket | `U#user` | `K#ticket` | `connections.rs` |
 //! | event | `Q#user` | `E#stamp` | `queue.rs` |

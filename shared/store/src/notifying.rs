@@ -30,8 +30,9 @@ use crate::{inbox, partition, presences, subscriptions};
 
 /// The prefix of the sort keys of users who wait: the removal of such an item wakes `notify`.
 pub const WAITING: &str = "H#";
-/// The prefix of the sort keys of room users who are notified of every message.
-const LISTENER: &str = "N#";
+/// The prefix of the sort keys of room users who are notified of every message. It sorts outside `META` to `P#`, which one
+/// query reads as the group.
+const LISTENER: &str = "B#";
 /// Seconds for which it is remembered up to which message a user was notified: longer than the stream keeps its records.
 const NOTED_LIFE: i64 = 3 * 24 * 3600;
 /// Seconds after which an item of the list expires, if nothing removes it in time.

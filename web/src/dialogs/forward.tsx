@@ -1,0 +1,164 @@
+// Dialog that forwards a message to conversations and people.
+
+import type { Conversation, TimelineMessage, User } from "@tidings/client";
+import { useConversations, useMe, useSelected, useTidings } from "@tidings/client/react";
+import { X } from "lucide-react";
+import { useEffect, useState } from "react";
+
+import { summary } from "../attachments/describe.js";
+import { Avatar } from "../avatar.js";
+import { showOverrides } from "../bidi.js";
+import { blocked } from "../blocked.js";
+import { sendWithCopy } from "../drafts.js";
+import { fold } from "../fold.js";
+import { Modal } from "../modal.js";
+import { useObservable } from "../observable.js";
+import { titleOf } from "../people.js";
+import { attempt, toast } from "../toasts.js";
+import { hasFinePointer } from "../touch.js";
+
+/** Maximum number of targets. */
+const MAX_TARGETS = 20;
+/** Maximum number of conversations that are listed. */
+const MAX_LISTED = 40;
+
+/** Where a message can be forwarded to. */
+interface Target {
+  /** The conversation's id or, for somebody without one, the user's. */
+  id: string;
+  address: { conversation_id: string } | { recipient_id: string };
+  name: string;
+  photo: string | null;
+  avatar: string;
+  kind: Conversation["type"];
+}
+
+const ofRow = (row: Conversation): Target => ({
+  id: row.conversation_id,
+  address: { conversation_id: row.conversation_id },
+  name: titleOf(row),
+  photo: row.photo_url,
+  avatar: row.other_user_id ?? row.conversation_id,
+  kind: row.type,
+});
+
+const ofUser = ({ id, full_name, username, avatar_url }: User): Target => ({
+  id,
+  address: { recipient_id: id },
+  name: full_name ?? username ?? id,
+  photo: avatar_url,
+  avatar: id,
+  kind: "direct",
+});
+
+export default function ForwardDialog({ message, onClose }: { message: TimelineMessage; onClose: () => void }) {
+  const client = useTidings();
+  const me = useMe()?.id ?? "";
+  const [text, setText] = useState("");
+  const [chosen, setChosen] = useState<readonly Target[]>([]);
+  const shown = useTargets(text.trim());
+  const isFull = chosen.length >= MAX_TARGETS;
+  const isChosen = ({ id }: Target) => chosen.some((one) => one.id === id);
+  const toggle = (target: Target) =>
+    setChosen(isChosen(target) ? chosen.filter(({ id }) => id !== target.id) : [...chosen, target]);
+  const send = () => {
+    for (const { address } of chosen) {
+      sendWithCopy(client, me, { ...address, forward: message.id, message_text: summary(message) });
+    }
+    onClose();
+    toast(chosen.length === 1 ? `Forwarded to ${chosen[0]?.name}.` : `Forwarded to ${chosen.length} conversations.`);
+  };
+  return (
+    <Modal title="Forward to" onClose={onClose}>
+      <blockquote className="quote-text muted" dir="auto">
+        {showOverrides(summary(message).slice(0, 300))}
+      </blockquote>
+      {chosen.length > 0 && (
+        <ul className="picked" aria-label="Chosen">
+          {chosen.map((target) => (
+            <li key={target.id}>
+              <bdi>{target.name}</bdi>
+              <button className="icon-button small" aria-label={`Remove ${target.name}`} onClick={() => toggle(target)}>
+                <X aria-hidden />
+              </button>
+            </li>
+          ))}
+        </ul>
+      )}
+      <input
+        // The dialog looks for the attribute, which React does not set.
+        ref={(input) => void (hasFinePointer() && input?.setAttribute("autofocus", ""))}
+        type="search"
+        dir="auto"
+        autoComplete="off"
+        aria-label="Find conversations and people"
+        placeholder="Find conversations and people"
+        value={text}
+        onChange={(event) => setText(event.target.value)}
+      />
+      <ul className="list targets">
+        {shown.map((target) => (
+          <li key={target.id}>
+            <label className="candidate inline">
+              <input
+                type="checkbox"
+                checked={isChosen(target)}
+                disabled={isFull && !isChosen(target)}
+                onChange={() => toggle(target)}
+              />
+              <Avatar id={target.avatar} name={target.name} photo={target.photo} kind={target.kind} size="small" />
+              <span className="grow">
+                <bdi>{target.name}</bdi>
+              </span>
+            </label>
+          </li>
+        ))}
+      </ul>
+      <p className="muted" role="status">
+        {shown.length === 0 && text.trim() !== "" && "Nothing found."}
+        {isFull && `Up to ${MAX_TARGETS} at a time.`}
+      </p>
+      <div className="actions">
+        <button className="secondary" onClick={onClose}>
+          Cancel
+        </button>
+        <button className="primary" disabled={chosen.length === 0} onClick={send}>
+          Forward
+        </button>
+      </div>
+    </Modal>
+  );
+}
+
+/** Returns the conversations that match a text, most recently active first, and then people without one. */
+function useTargets(text: string): readonly Target[] {
+  const client = useTidings();
+  const me = useMe()?.id;
+  const inbox = useConversations();
+  const archived = useSelected((state) => state.archived);
+  const blockedUsers = useObservable(blocked);
+  const [people, setPeople] = useState<readonly Target[]>([]);
+  useEffect(() => {
+    setPeople([]);
+    if (text === "") return;
+    const stop = new AbortController();
+    const search = async () => {
+      const found: Target[] = [];
+      for await (const user of client.api.users(text, { signal: stop.signal, limit: 20 })) {
+        found.push(ofUser(user));
+        if (found.length === 20) break;
+      }
+      setPeople(found);
+    };
+    const timer = setTimeout(() => void attempt(search()), 200);
+    return () => {
+      clearTimeout(timer);
+      stop.abort();
+    };
+  }, [client, text]);
+  const wanted = fold(text);
+  const rows = [...inbox, ...archived].filter((row) => !blockedUsers.has(row.other_user_id ?? ""));
+  const known = new Set(rows.map((row) => row.other_user_id));
+  const others = people.filter(({ id }) => id !== me && !known.has(id) && !blockedUsers.has(id));
+  return [...rows.filter((row) => fold(titleOf(row)).includes(wanted)).slice(0, MAX_LISTED).map(ofRow), ...others];
+}

@@ -1,0 +1,62 @@
+// Dialog that lists who has reacted to a message.
+
+import type { Reaction, TimelineMessage } from "@tidings/client";
+import { useMe, useSelected, useTidings } from "@tidings/client/react";
+
+import { Avatar } from "../avatar.js";
+import { Modal } from "../modal.js";
+import { usePerson } from "../people.js";
+import { toggleReaction } from "../reactions/toggle.js";
+
+export default function ReactionsDialog(props: { message: TimelineMessage; onClose: () => void }) {
+  const { conversation_id, id } = props.message;
+  // As it is now: others go on reacting.
+  const message = useSelected((state) => state.timelines.get(conversation_id)?.messages.find((one) => one.id === id));
+  return (
+    <Modal title="Reactions" onClose={props.onClose}>
+      {message && message.reactions.length > 0 ? (
+        message.reactions.map((reaction) => <Group key={reaction.emoji} message={message} reaction={reaction} />)
+      ) : (
+        <p className="muted">No reactions.</p>
+      )}
+    </Modal>
+  );
+}
+
+function Group({ message, reaction }: { message: TimelineMessage; reaction: Reaction }) {
+  const me = useMe()?.id;
+  const { emoji, count } = reaction;
+  const user_ids = reaction.user_ids.toSorted((one, other) => Number(other === me) - Number(one === me));
+  return (
+    <section className="stack">
+      <h3>
+        <span className="reaction-emoji">{emoji}</span> {count}
+      </h3>
+      <ul className="list" aria-label={`${emoji} ${count}`}>
+        {user_ids.map((id) => (
+          <Person key={id} id={id} message={message} emoji={emoji} />
+        ))}
+        {count > user_ids.length && <li className="muted">and {count - user_ids.length} more</li>}
+      </ul>
+    </section>
+  );
+}
+
+function Person({ id, message, emoji }: { id: string; message: TimelineMessage; emoji: string }) {
+  const client = useTidings();
+  const isMe = useSelected((state) => state.me?.id === id);
+  const { name, photo } = usePerson(id);
+  return (
+    <li>
+      <Avatar id={id} name={name} photo={photo} size="small" />
+      <span className="grow">
+        <bdi>{isMe ? "You" : name}</bdi>
+      </span>
+      {isMe && (
+        <button className="secondary" aria-label={`Remove ${emoji}`} onClick={() => toggleReaction(client, message, emoji)}>
+          Remove
+        </button>
+      )}
+    </li>
+  );
+}

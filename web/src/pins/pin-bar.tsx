@@ -1,0 +1,45 @@
+// The bar below a conversation's header with the newest pinned message.
+
+import type { Conversation } from "@tidings/client";
+import { List, Pin } from "lucide-react";
+import { useState } from "react";
+
+import { summary } from "../attachments/describe.js";
+import { showOverrides } from "../bidi.js";
+import { lazyPart } from "../lazy.js";
+import { navigate } from "../route.js";
+import { usePins } from "./pins.js";
+
+const PinsDialog = lazyPart(() => import("../dialogs/pins.js"));
+
+/** Shows the newest pinned message, to which a click jumps, and opens the list of all. */
+export function PinBar({ row }: { row: Conversation }) {
+  const pins = usePins(row.conversation_id);
+  const [isOpen, setIsOpen] = useState(false);
+  const [newest] = pins;
+  return (
+    <>
+      {newest && (
+        <aside className="pin-bar" aria-label="Pinned messages">
+          <button className="pin-newest" onClick={() => navigate(row.conversation_id, newest.id)}>
+            <Pin aria-hidden />
+            <span className="hidden">Pinned message: </span>
+            <span className="pin-text" dir="auto">
+              {showOverrides(summary(newest).slice(0, 200))}
+            </span>
+          </button>
+          <button
+            className="icon-button"
+            aria-label={pins.length === 1 ? "Pinned message" : `${pins.length} pinned messages`}
+            title="Pinned messages"
+            onClick={() => setIsOpen(true)}
+          >
+            {pins.length > 1 && <span className="pin-count">{pins.length}</span>}
+            <List aria-hidden className="mirrored" />
+          </button>
+        </aside>
+      )}
+      {isOpen && <PinsDialog row={row} pins={pins} onClose={() => setIsOpen(false)} />}
+    </>
+  );
+}

@@ -1,0 +1,24 @@
+// Stands for the button with quick reactions until that is loaded.
+
+import type { TimelineMessage } from "@tidings/client";
+import { SmilePlus } from "lucide-react";
+
+import { lazyView } from "../lazy.js";
+
+/** What the quick reactions need. */
+export interface QuickBarProps {
+  message: TimelineMessage;
+  /** Offers all emoji. */
+  onReact: (message: TimelineMessage) => void;
+}
+
+/** The button beside a message that offers quick reactions. */
+export const QuickButton = lazyView(() => import("./quick-bar.js"), Substitute);
+
+function Substitute({ message, onReact }: QuickBarProps) {
+  return (
+    <button className="react-button" aria-label="React" tabIndex={-1} onClick={() => onReact(message)}>
+      <SmilePlus aria-hidden />
+    </button>
+  );
+}

@@ -1,0 +1,187 @@
+// Mentions: the list in the message field, marks in texts, badges, and the jump to the next one.
+
+import { AxeBuilder } from "@axe-core/playwright";
+import type { Locator, Page } from "@playwright/test";
+
+import { expect, register, test, uniqueName } from "./stack.js";
+import type { Actor, Fixtures } from "./stack.js";
+
+async function expectNoViolations(page: Page, ...except: string[]): Promise<void> {
+  const { violations } = await new AxeBuilder({ page }).setLegacyMode().disableRules(except).analyze();
+  expect(violations.flatMap(({ id, nodes }) => nodes.map(({ html }) => `${id}: ${html.slice(0, 200)}`))).toEqual([]);
+}
+
+/** Ann's group with Ben and people of the given names. */
+async function groupOf(newUser: Fixtures["newUser"], url: string, names: string[], options: Parameters<Fixtures["newUser"]>[1] = {}) {
+  const ann = await newUser(uniqueName("Ann"), { reducedMotion: "reduce", ...options });
+  const ben = await newUser(uniqueName("Ben"), { reducedMotion: "reduce" });
+  const group = uniqueName("Picnic");
+  await ann.createGroup(group, ben.name);
+  const ids: string[] = [];
+  for (const name of names) {
+    const username = await register(url, name);
+    const [user] = await ann.call<[{ id: string }]>("GET", `/users?q=${username}`);
+    ids.push(user.id);
+  }
+  const conversation = await idOf(ann, group);
+  if (ids.length > 0) await ann.call("POST", `/conversations/${encodeURIComponent(conversation)}/participants`, { user_ids: ids });
+  return { ann, ben, group, conversation, ids };
+}
+
+async function idOf(actor: Actor, title: string): Promise<string> {
+  const rows = await actor.call<{ conversation_id: string; name: string | null }[]>("GET", "/messages/inbox");
+  return rows.find(({ name }) => name === title)?.conversation_id ?? "";
+}
+
+const options = (actor: Actor): Locator => actor.page.getByRole("listbox", { name: "People to mention" }).getByRole("option");
+
+test("names are found in any script, without case and accents, and chosen by keyboard", async ({ newUser, stack }) => {
+  const { ann, ben, group, ids } = await groupOf(newUser, stack.url, ["Zoë Łąka Núñez", "فرح خوري", "さくら 🌸", "अनन्या"]);
+  await ann.field.pressSequentially("Hi @zoe");
+  await expect(options(ann)).toHaveText([/Zoë Łąka Núñez/]);
+  await expect(ann.field).toHaveAttribute("aria-activedescendant", /.+/);
+  await ann.field.press("Enter");
+  await expect(ann.field).toHaveValue("Hi @Zoë Łąka Núñez ");
+  await expect(options(ann)).toHaveCount(0);
+  for (const [typed, name] of [["@nunez", "Zoë Łąka Núñez"], ["@فرح", "فرح خوري"], ["@さく", "さくら 🌸"], ["@अन", "अनन्या"]] as const) {
+    await ann.field.pressSequentially(typed);
+    await expect(options(ann)).toHaveText([new RegExp(name)]);
+    await ann.field.press("Tab");
+    await expect(ann.field).toBeFocused();
+  }
+  await expect(ann.field).toHaveValue("Hi @Zoë Łąka Núñez @Zoë Łąka Núñez @فرح خوري @さくら 🌸 @अनन्या ");
+  await ann.field.press("Enter");
+  await expect(ann.page.locator(".mention")).toHaveCount(5);
+  await ben.open(group);
+  await expect(ben.page.locator(".mention")).toHaveText(["@Zoë Łąka Núñez", "@Zoë Łąka Núñez", "@فرح خوري", "@さくら 🌸", "@अनन्या"]);
+  await expect(ben.page.locator(".mention.of-me")).toHaveCount(0);
+  const [message] = await ann.call<{ mentions: string[] }[]>("GET", `/conversations/${encodeURIComponent(await idOf(ann, group))}/messages`);
+  expect(message?.mentions.toSorted()).toEqual(ids.toSorted());
+});
+
+test("the list follows arrow keys, Escape and the pointer, and is no hindrance otherwise", async ({ newUser, stack }) => {
+  const { ann, ben } = await groupOf(newUser, stack.url, ["Cem", "Dana"]);
+  await ann.field.pressSequentially("mail@");
+  await ann.field.pressSequentially("c");
+  await expect(options(ann)).toHaveCount(0);
+  await ann.field.fill("");
+  await ann.field.pressSequentially("@");
+  await expect(options(ann)).toContainText([ben.name, "Cem", "Dana", "everyone"]);
+  await ann.field.press("ArrowDown");
+  await ann.field.press("ArrowDown");
+  await expect(options(ann).nth(2)).toHaveAttribute("aria-selected", "true");
+  await ann.field.press("ArrowUp");
+  await ann.field.press("ArrowUp");
+  await ann.field.press("ArrowUp");
+  await expect(options(ann).last()).toHaveAttribute("aria-selected", "true");
+  await expectNoViolations(ann.page);
+  // What Escape has closed stays closed while the word is typed, and Enter sends.
+  await ann.field.press("Escape");
+  await ann.field.pressSequentially("ce");
+  await expect(options(ann)).toHaveCount(0);
+  await ann.field.press("Enter");
+  await expect(ann.message("@ce")).toBeVisible();
+  await expect(ann.page.locator(".mention")).toHaveCount(0);
+  await ann.field.pressSequentially("and @d");
+  await options(ann).first().click();
+  await expect(ann.field).toHaveValue("and @Dana ");
+  await expect(ann.field).toBeFocused();
+  // A mention that is deleted from the text again is none.
+  await ann.field.fill("and nobody");
+  await ann.field.press("Enter");
+  await expect(ann.message("and nobody")).toBeVisible();
+  await expect(ann.page.locator(".mention")).toHaveCount(0);
+});
+
+test("a mention shows in the inbox, stands out, and can be jumped to", async ({ newUser, stack }) => {
+  const { ann, ben, group, conversation } = await groupOf(newUser, stack.url, []);
+  const benId = await ben.id();
+  const send = (message_text: string, more: object = {}) =>
+    ann.call("POST", "/messages/send", { conversation_id: conversation, message_text, ...more });
+  for (let n = 0; n < 30; n += 1) await send(`Talk ${n}`);
+  await send(`@${ben.name}, first`, { mentions: [benId] });
+  for (let n = 30; n < 60; n += 1) await send(`Talk ${n}`);
+  await send("@everyone, second", { mention_all: true });
+  for (let n = 60; n < 90; n += 1) await send(`Talk ${n}`);
+  await expect(ben.row(group).locator(".mention-badge")).toContainText("@");
+  await expect(ben.row(group)).toContainText("You were mentioned");
+  await ben.open(group);
+  const jump = ben.page.getByRole("button", { name: "Jump to the next mention" });
+  await expect(jump).toContainText("2");
+  await expectNoViolations(ben.page);
+  await ben.screenshot("mentions-jump-light");
+  await jump.click();
+  await expect(ben.message("first")).toBeInViewport();
+  await expect(ben.message("first").locator(".mention.of-me")).toHaveText(`@${ben.name}`);
+  await expect(jump).toContainText("1");
+  await jump.click();
+  await expect(ben.message("second")).toBeInViewport();
+  await expect(ben.message("second").locator(".mention.of-me")).toHaveText("@everyone");
+  await expect(jump).toHaveCount(0);
+  await expect(ben.row(group).locator(".mention-badge")).toHaveCount(0);
+  // One's own mention of somebody does not mention oneself.
+  await expect(ann.page.locator(".mention.of-me")).toHaveCount(1);
+});
+
+test("a draft keeps its mentions over a reload, and an edit changes them", async ({ newUser, stack }) => {
+  const { ann, ben, group, conversation } = await groupOf(newUser, stack.url, []);
+  await ann.field.pressSequentially("Ask @Ben");
+  await options(ann).first().click();
+  await ann.page.reload();
+  await expect(ann.field).toHaveValue(`Ask @${ben.name} `);
+  await ann.field.press("Enter");
+  await expect(ben.row(group).locator(".mention-badge")).toBeVisible();
+  await ann.chooseAction("Ask", "Edit");
+  await ann.field.fill("Ask nobody");
+  await ann.field.press("Enter");
+  await expect(ben.row(group).locator(".mention-badge")).toHaveCount(0);
+  await ann.chooseAction("Ask", "Edit");
+  await ann.field.fill("");
+  await ann.field.pressSequentially("Ask @every");
+  await options(ann).first().click();
+  await ann.field.press("Enter");
+  await expect(ben.row(group).locator(".mention-badge")).toBeVisible();
+  const messages = await ann.call<{ mention_all: boolean }[]>("GET", `/conversations/${encodeURIComponent(conversation)}/messages`);
+  expect(messages.at(-1)?.mention_all).toBe(true);
+});
+
+test("on a phone, a touch chooses a mention and keeps the keyboard open", async ({ newUser, stack }) => {
+  const phone = { viewport: { width: 320, height: 640 }, hasTouch: true, isMobile: true };
+  const { ann } = await groupOf(newUser, stack.url, ["A person with an extraordinarily long name that does not fit anywhere"], phone);
+  await ann.field.tap();
+  await ann.page.keyboard.type("@a pers");
+  await options(ann).first().tap();
+  await expect(ann.field).toHaveValue(/^@A person with .* anywhere $/);
+  await expect(ann.field).toBeFocused();
+  await ann.page.getByRole("button", { name: "Send", exact: true }).tap();
+  await expect(ann.page.locator(".mention")).toBeVisible();
+  expect(await ann.page.evaluate(() => document.documentElement.scrollWidth - innerWidth)).toBeLessThanOrEqual(0);
+});
+
+for (const [name, looks] of Object.entries({
+  light: { colorScheme: "light" },
+  dark: { colorScheme: "dark" },
+  narrow: { colorScheme: "light", viewport: { width: 360, height: 640 } },
+  "right-to-left": { locale: "ar" },
+  "forced-colors": { forcedColors: "active" },
+} as const)) {
+  test(`mentions look well and are accessible: ${name}`, async ({ newUser, stack }) => {
+    const viewport = { width: 1100, height: 760 };
+    const { ann, ben, conversation } = await groupOf(newUser, stack.url, ["فرح خوري", "Cem Yılmaz"], { viewport, ...looks, reducedMotion: "reduce" });
+    if (name === "right-to-left") {
+      await ann.page.evaluate(() => (document.documentElement.dir = "rtl"));
+    }
+    const mentions = [await ann.id()];
+    await ben.call("POST", "/messages/send", { conversation_id: conversation, message_text: `@${ann.name}, can you bring plates?`, mentions });
+    await ann.field.pressSequentially("@فر");
+    await ann.field.press("Enter");
+    await ann.field.pressSequentially("و @cem");
+    await ann.field.press("Enter");
+    await ann.field.press("Enter");
+    await expect(ann.page.locator(".mine .mention")).toHaveCount(2);
+    await ann.field.pressSequentially("@");
+    await expect(options(ann)).toHaveCount(4);
+    await ann.screenshot(`mentions-${name}`);
+    await expectNoViolations(ann.page, ...(name === "forced-colors" ? ["color-contrast"] : []));
+  });
+}
