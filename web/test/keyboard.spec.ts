@@ -57,6 +57,7 @@ test("arrows move between messages, Enter opens the actions, and Escape returns 
   await page.keyboard.press("Enter");
   await expect(page.getByRole("menuitem", { name: "Reply" })).toBeVisible();
   await page.keyboard.press("Escape");
+  await expect.poll(() => page.evaluate(() => document.activeElement?.closest("article") !== null)).toBe(true);
   await page.keyboard.press("Escape");
   await expect(alice.field).toBeFocused();
 });
