@@ -9,6 +9,9 @@ import { loadConfig } from "./config.js";
 import type { Config } from "./config.js";
 import { forgetDrafts } from "./drafts.js";
 import { clearPeople } from "./people.js";
+import { openProfile } from "./profile-card.js";
+import { EMOJI_KEY } from "./settings.js";
+import { found } from "./text/found.js";
 
 /** A demo user, which the local stack creates. */
 export interface DemoUser {
@@ -68,6 +71,8 @@ export async function endSession(): Promise<void> {
   perWindow.removeItem(DEMO_TOKEN);
   clearPeople();
   blocked.set(new Set());
+  found.set(null);
+  openProfile.set(null);
   // If the server is unreachable, the session expires there by itself.
   if (!isDemo) await session.logout().catch(() => {});
 }
@@ -79,5 +84,6 @@ export async function signOut(client: Tidings): Promise<void> {
   // What the browser does not let us delete, we cannot help.
   const forgotten = client.forget().catch(() => {});
   if (user !== undefined) forgetDrafts(user);
+  local.removeItem(EMOJI_KEY);
   await Promise.all([ended, forgotten]);
 }

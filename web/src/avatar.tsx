@@ -56,7 +56,8 @@ export function Avatar(props: {
       ) : kind === "room" ? (
         <Hash aria-hidden />
       ) : (
-        <span aria-hidden>{initials(props.name)}</span>
+        // Drawn, and no text: the name stands beside it.
+        <span aria-hidden data-initials={initials(props.name)} />
       )}
       {props.status && props.status !== "offline" && (
         <span className={`dot ${props.status}`} role="img" aria-label={STATUS[props.status]} />

@@ -8,14 +8,20 @@ import { loadBlocked } from "./blocked.js";
 import { Conversation } from "./conversation.js";
 import { ErrorBoundary } from "./error-boundary.js";
 import { Inbox } from "./inbox.js";
+import { useShortcuts } from "./keyboard/shortcuts.js";
 import { lazyPart, useFetchAhead } from "./lazy.js";
 import { useNotifications } from "./notifications.js";
+import { useObservable } from "./observable.js";
+import { openProfile } from "./profile-card.js";
 import { navigate, useRoute } from "./route.js";
 import { attempt, toast } from "./toasts.js";
 import { useReportViewing } from "./viewing.js";
 
 const NewDialog = lazyPart(() => import("./dialogs/new.js"));
 const SettingsDialog = lazyPart(() => import("./dialogs/settings.js"));
+const Palette = lazyPart(() => import("./dialogs/palette.js"));
+const KeysDialog = lazyPart(() => import("./dialogs/keys.js"));
+const ProfileDialog = lazyPart(() => import("./dialogs/profile.js"));
 
 export function Chat({ onSignOut }: { onSignOut: () => void }) {
   const client = useTidings();
@@ -23,7 +29,7 @@ export function Chat({ onSignOut }: { onSignOut: () => void }) {
   const me = useMe();
   const unread = useSelected((state) => state.unmutedUnread);
   const isEmpty = useSelected((state) => state.isComplete && state.byId.size === 0);
-  const [dialog, setDialog] = useState<"new" | "settings" | null>(null);
+  const [dialog, setDialog] = useState<"new" | "settings" | "palette" | "keys" | null>(null);
   // The conversation to search in.
   const [scope, setScope] = useState<string | null>(null);
   // On narrow screens, the search takes the place of the conversation until a result is opened.
@@ -48,7 +54,7 @@ export function Chat({ onSignOut }: { onSignOut: () => void }) {
   useReportViewing(route.conversation);
   useFailedEditToasts();
   useUnkeptWarning();
-  useShortcuts();
+  useShortcuts({ openPalette: () => setDialog("palette"), openKeys: () => setDialog("keys") });
   useFetchAhead();
 
   return (
@@ -85,14 +91,25 @@ export function Chat({ onSignOut }: { onSignOut: () => void }) {
       </div>
       {dialog === "new" && <NewDialog onClose={() => setDialog(null)} />}
       {dialog === "settings" && <SettingsDialog onClose={() => setDialog(null)} onSignOut={onSignOut} />}
+      {dialog === "palette" && <Palette onClose={() => setDialog(null)} />}
+      {dialog === "keys" && <KeysDialog onClose={() => setDialog(null)} />}
+      <OpenProfile />
     </main>
   );
 }
 
+function OpenProfile() {
+  const id = useObservable(openProfile);
+  return id !== null && <ProfileDialog key={id} id={id} onClose={() => openProfile.set(null)} />;
+}
+
 /** The conversation, once its row is loaded. The row may be on a later page of the inbox, or in the archive. */
 function OpenConversation(props: { id: string; jumpTo: string | null; onSearch: (conversation: string) => void }) {
+  const client = useTidings();
   const row = useConversation(props.id);
   const me = useMe();
+  // The messages need not wait for the row.
+  useEffect(() => client.open(props.id), [client, props.id]);
   const isLoaded = useSelected((state) => state.isComplete && state.isArchiveLoaded);
   if (row) return <Conversation row={row} jumpTo={props.jumpTo} onSearch={() => props.onSearch(row.conversation_id)} />;
   if (!me || !isLoaded) return <Skeleton />;
@@ -170,27 +187,4 @@ function useUnkeptWarning(): void {
     addEventListener("beforeunload", warn);
     return () => removeEventListener("beforeunload", warn);
   }, [hasUnkept]);
-}
-
-/** Global shortcuts: Ctrl+K focuses the search, Alt+↑ and Alt+↓ open the previous and next conversation. */
-function useShortcuts() {
-  const client = useTidings();
-  useEffect(() => {
-    const onKeyDown = (event: KeyboardEvent) => {
-      if (event.isComposing || document.querySelector("dialog[open]")) return;
-      if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "k") {
-        event.preventDefault();
-        document.querySelector<HTMLInputElement>("#search")?.focus();
-      } else if (event.altKey && (event.key === "ArrowUp" || event.key === "ArrowDown")) {
-        event.preventDefault();
-        const rows = client.store.state.conversations;
-        const open = location.hash.split("/")[2];
-        const at = rows.findIndex(({ conversation_id }) => encodeURIComponent(conversation_id) === open);
-        const next = rows[event.key === "ArrowUp" ? Math.max(0, at - 1) : Math.min(rows.length - 1, at + 1)];
-        if (next) navigate(next.conversation_id);
-      }
-    };
-    addEventListener("keydown", onKeyDown);
-    return () => removeEventListener("keydown", onKeyDown);
-  }, [client]);
 }

@@ -13,6 +13,7 @@ import type { TrayFile } from "./attachments/tray-state.js";
 import { showOverrides } from "./bidi.js";
 import { blocked, setBlocked } from "./blocked.js";
 import { loadDraft, saveDraft, sendWithCopy } from "./drafts.js";
+import { EmojiCompletion } from "./emoji-completion.js";
 import { fetchAhead, lazyPart } from "./lazy.js";
 import { useMentionField } from "./mentions/use-mention-field.js";
 import { useObservable } from "./observable.js";
@@ -135,12 +136,15 @@ export function Composer(props: { row: Row; mode: ComposerMode; setMode: (mode: 
     }
   };
 
-  const insert = (emoji: string) => {
+  const replace = (from: number, to: number, emoji: string) => {
     const element = field.current;
-    const [from, to] = [element?.selectionStart ?? text.length, element?.selectionEnd ?? text.length];
     type(text.slice(0, from) + emoji + text.slice(to));
+    // On touch screens, a keyboard would cover the emoji.
+    if (hasFinePointer()) element?.focus();
     requestAnimationFrame(() => element?.setSelectionRange(from + emoji.length, from + emoji.length));
   };
+  const insert = (emoji: string) =>
+    replace(field.current?.selectionStart ?? text.length, field.current?.selectionEnd ?? text.length, emoji);
 
   const onPaste = (event: ClipboardEvent) => {
     // Spreadsheets copy a picture beside the text.
@@ -176,6 +180,7 @@ export function Composer(props: { row: Row; mode: ComposerMode; setMode: (mode: 
       {panel === "emoji" && (
         <EmojiPicker onPick={insert} onClose={() => { setPanel(null); field.current?.focus(); }} />
       )}
+      <EmojiCompletion field={field} text={text} onPick={replace} />
       {mention.list}
       {files.length > 0 && !editing && <Tray conversation={id} files={files} onClose={() => {}} />}
       <div className="compose-row">

@@ -17,7 +17,8 @@ import { useObservable } from "./observable.js";
 import { cachePeople, titleOf, usePerson } from "./people.js";
 import { PinBar } from "./pins/pin-bar.js";
 import { useCurrentPresence } from "./presence.js";
-import { navigate } from "./route.js";
+import { backToInbox } from "./route.js";
+import { HitBar } from "./search/hit-bar.js";
 import { Timeline } from "./timeline.js";
 
 const DetailsDialog = lazyPart(() => import("./dialogs/details.js"));
@@ -55,6 +56,7 @@ export function Conversation(props: { row: Row; jumpTo: string | null; onSearch:
     <DropZone conversation={row.conversation_id} label={titleOf(row)} isDisabled={isBlocked || mode.kind === "edit"}>
       <Header row={row} onSearch={props.onSearch} onDetails={() => setDialog({ kind: "details" })} />
       <PinBar row={row} />
+      <HitBar conversation={row.conversation_id} />
       <Timeline
         row={row}
         jumpTo={props.jumpTo}
@@ -120,10 +122,10 @@ function Header({ row, onSearch, onDetails }: { row: Row; onSearch: () => void; 
   const subtitle = useSubtitle(row, presence);
   return (
     <header className="bar conversation-bar">
-      <button className="icon-button back" aria-label="Back to inbox" onClick={() => navigate(null)}>
+      <button className="icon-button back" aria-label="Back to inbox" onClick={backToInbox}>
         <ArrowLeft aria-hidden className="mirrored" />
       </button>
-      <button className="who" onClick={onDetails} aria-label={`${title}: details`}>
+      <button className="who" onClick={onDetails}>
         <Avatar
           id={row.other_user_id ?? row.conversation_id}
           name={title}
@@ -137,6 +139,7 @@ function Header({ row, onSearch, onDetails }: { row: Row; onSearch: () => void; 
           <span className="muted small-text" data-testid="presence">
             {subtitle}
           </span>
+          <span className="hidden">Details</span>
         </span>
       </button>
       <button className="icon-button" aria-label="Search in this conversation" onClick={onSearch}>

@@ -1,96 +1,148 @@
 // Emoji picker. Loaded on first use, together with its data.
 
-import Database from "emoji-picker-element/database";
-import dataSource from "emoji-picker-element-data/en/cldr-native/data.json?url";
-import { useEffect, useState } from "react";
+import { useEffect, useRef, useState } from "react";
+import type { KeyboardEvent, RefObject } from "react";
 
+import { TONES, emojiOfGroup, findEmoji, recentEmoji, remember, setSkinTone, skinTone } from "./emoji-data.js";
+import type { Emoji } from "./emoji-data.js";
+import { focusItem, useTabStop } from "./keyboard/tab-stop.js";
+
+/** The groups, and their numbers in the data. Group 2 is left out: it contains skin tones and hair styles. */
 const GROUPS = [
-  ["😀", "Smileys"],
-  ["👋", "People"],
-  ["🐻", "Nature"],
-  ["🍎", "Food"],
-  ["✈️", "Places"],
-  ["⚽", "Activities"],
-  ["💡", "Objects"],
-  ["🔣", "Symbols"],
-  ["🏁", "Flags"],
+  ["🕘", "Recent", -1],
+  ["😀", "Smileys", 0],
+  ["👋", "People", 1],
+  ["🐻", "Nature", 3],
+  ["🍎", "Food", 4],
+  ["✈️", "Places", 5],
+  ["⚽", "Activities", 6],
+  ["💡", "Objects", 7],
+  ["🔣", "Symbols", 8],
+  ["🏁", "Flags", 9],
 ] as const;
-/** Numbers of these groups in the data. Group 2 is left out: it contains skin tones and hair styles. */
-const GROUP_NUMBERS = [0, 1, 3, 4, 5, 6, 7, 8, 9];
-
-let database: Database | undefined;
 
 /** A grid of emoji, by group or search term. */
 export default function EmojiPicker({ onPick, onClose }: { onPick: (emoji: string) => void; onClose: () => void }) {
-  const [group, setGroup] = useState(0);
+  const [group, setGroup] = useState<number>(recentEmoji().length > 0 ? -1 : 0);
   const [text, setText] = useState("");
-  const [shown, setShown] = useState<readonly { unicode: string; annotation: string }[] | null>(null);
-  const [isBroken, setIsBroken] = useState(false);
+  const [tone, setTone] = useState(skinTone);
+  const { shown, isBroken } = useShown(group, text.trim(), tone);
+  const box = useRef<HTMLDivElement>(null);
+  const groups = useRef<HTMLDivElement>(null);
+  const grid = useRef<HTMLDivElement>(null);
+  useTabStop(groups, "button", { layout: "row", prefer: "[aria-pressed=true]" });
+  useTabStop(grid, "button", { layout: "grid" });
+  useClickOutside(box, onClose);
 
-  useEffect(() => {
-    database ??= new Database({ dataSource, locale: "en" });
-    let isCurrent = true;
-    const query = text.trim();
-    const found = query.length > 1 ? database.getEmojiBySearchQuery(query) : database.getEmojiByGroup(GROUP_NUMBERS[group] ?? 0);
-    found.then(
-      (emoji) => {
-        if (!isCurrent) return;
-        setIsBroken(false);
-        setShown(emoji.flatMap((e) => ("unicode" in e ? [e] : [])));
-      },
-      () => {
-        // The next search or group tries again.
-        database = undefined;
-        if (isCurrent) setIsBroken(true);
-      },
-    );
-    return () => {
-      isCurrent = false;
-    };
-  }, [group, text]);
-
+  const pick = (emoji: Emoji) => {
+    remember(emoji);
+    onPick(emoji.unicode);
+  };
+  const onSearchKey = (event: KeyboardEvent) => {
+    if (event.nativeEvent.isComposing) return;
+    const first = grid.current?.querySelector("button");
+    if (!first || (event.key !== "ArrowDown" && event.key !== "Enter")) return;
+    event.preventDefault();
+    if (event.key === "Enter") first.click();
+    else focusItem(first);
+  };
   return (
     <div
+      ref={box}
       className="emoji-picker"
       role="dialog"
       aria-label="Emoji"
       onKeyDown={(event) => {
-        if (event.key === "Escape") onClose();
+        if (event.key !== "Escape") return;
+        event.preventDefault();
+        onClose();
       }}
     >
-      <input
-        type="search"
-        aria-label="Search emoji"
-        placeholder="Search emoji"
-        autoFocus
-        value={text}
-        onChange={(event) => setText(event.target.value)}
-      />
-      <div className="emoji-groups" role="group" aria-label="Categories">
-        {GROUPS.map(([emoji, name], at) => (
+      <div className="emoji-top">
+        <input
+          type="search"
+          aria-label="Search emoji"
+          placeholder="Search emoji"
+          autoFocus
+          value={text}
+          onChange={(event) => setText(event.target.value)}
+          onKeyDown={onSearchKey}
+        />
+        <select
+          aria-label="Skin tone"
+          value={tone}
+          onChange={(event) => {
+            setSkinTone(Number(event.target.value));
+            setTone(Number(event.target.value));
+          }}
+        >
+          {TONES.map((hand, at) => (
+            <option key={hand} value={at}>
+              {hand}
+            </option>
+          ))}
+        </select>
+      </div>
+      <div ref={groups} className="emoji-groups" role="group" aria-label="Categories">
+        {GROUPS.map(([emoji, name, number]) => (
           <button
             key={name}
             aria-label={name}
-            title={name}
-            aria-pressed={group === at && text === ""}
+            aria-pressed={group === number && text === ""}
             onClick={() => {
               setText("");
-              setGroup(at);
+              setGroup(number);
             }}
           >
             {emoji}
           </button>
         ))}
       </div>
-      <div className="emoji-grid" aria-busy={shown === null && !isBroken}>
+      <div ref={grid} className="emoji-grid" aria-busy={shown === null && !isBroken}>
         {isBroken && <p className="muted">Could not load the emoji.</p>}
-        {shown?.length === 0 && <p className="muted">No emoji found.</p>}
-        {shown?.map(({ unicode, annotation }) => (
-          <button key={unicode} aria-label={annotation} title={annotation} onClick={() => onPick(unicode)}>
-            {unicode}
+        {shown?.length === 0 && <p className="muted">{group < 0 && text === "" ? "No emoji used yet." : "No emoji found."}</p>}
+        {shown?.map((emoji) => (
+          <button key={emoji.unicode} aria-label={emoji.name} title={emoji.name} onClick={() => pick(emoji)}>
+            {emoji.unicode}
           </button>
         ))}
       </div>
     </div>
   );
+}
+
+/** Returns the emoji to show; null while they are loading. */
+function useShown(group: number, query: string, tone: number): { shown: readonly Emoji[] | null; isBroken: boolean } {
+  const [shown, setShown] = useState<readonly Emoji[] | null>(null);
+  const [isBroken, setIsBroken] = useState(false);
+  useEffect(() => {
+    let isCurrent = true;
+    const found = query.length > 1 ? findEmoji(query) : group < 0 ? Promise.resolve(recentEmoji()) : emojiOfGroup(group);
+    found.then(
+      (emoji) => {
+        if (!isCurrent) return;
+        setIsBroken(false);
+        setShown(emoji);
+      },
+      () => isCurrent && setIsBroken(true),
+    );
+    return () => {
+      isCurrent = false;
+    };
+  }, [group, query, tone]);
+  return { shown, isBroken };
+}
+
+/** Closes when the user clicks elsewhere. The button that has opened the picker closes it itself. */
+function useClickOutside(box: RefObject<HTMLElement | null>, onClose: () => void): void {
+  const close = useRef(onClose);
+  close.current = onClose;
+  useEffect(() => {
+    const onPointerDown = ({ target }: PointerEvent) => {
+      if (!(target instanceof Element) || box.current?.contains(target) || target.closest("[aria-expanded=true]")) return;
+      close.current();
+    };
+    document.addEventListener("pointerdown", onPointerDown, true);
+    return () => document.removeEventListener("pointerdown", onPointerDown, true);
+  }, [box]);
 }

@@ -1,26 +1,23 @@
 // The inbox: conversations, filters and search.
 
-import type { Conversation, Hit } from "@tidings/client";
-import { useConnection, useConversations, useMe, useSelected, useTidings } from "@tidings/client/react";
-import { Archive as ArchiveIcon, ArrowLeft, BellOff, PenSquare, Pin, Search, X } from "lucide-react";
-import { memo, useDeferredValue, useEffect, useMemo, useState } from "react";
+import type { Conversation } from "@tidings/client";
+import { useConnection, useConversations, useMe, useSelected } from "@tidings/client/react";
+import { Archive as ArchiveIcon, ArrowLeft, PenSquare, Search, X } from "lucide-react";
+import { useEffect, useMemo, useRef, useState } from "react";
+import type { KeyboardEvent } from "react";
 import { VList } from "virtua";
 
-import { summary } from "./attachments/describe.js";
 import { Avatar } from "./avatar.js";
-import { useToday } from "./clock.js";
-import { describeMute, isUnread } from "./conversation-settings.js";
-import { formatShort } from "./dates.js";
-import { fold } from "./fold.js";
+import { isUnread } from "./conversation-settings.js";
+import { InboxRow } from "./inbox-row.js";
+import { focusItem, useTabStop } from "./keyboard/tab-stop.js";
 import { lazyPart } from "./lazy.js";
 import { useObservable } from "./observable.js";
-import { titleOf, usePerson } from "./people.js";
-import { useCurrentPresence } from "./presence.js";
-import { Preview } from "./preview.js";
-import { RichText, excerpt } from "./rich-text.js";
-import { linkTo, useRoute } from "./route.js";
-import { menuHandlers, openMenu } from "./row-menu-trigger.js";
-import { attempt } from "./toasts.js";
+import { titleOf } from "./people.js";
+import { useRoute } from "./route.js";
+import { openMenu } from "./row-menu-trigger.js";
+import { SearchResults } from "./search/results.js";
+import { found } from "./text/found.js";
 
 const RowMenu = lazyPart(() => import("./row-menu.js"));
 
@@ -70,6 +67,7 @@ export function Inbox(props: {
   const close = () => {
     setText("");
     setScope(null);
+    found.set(null);
   };
   // A search within a conversation ends with it, and does not go on as a search in all of them.
   const [shownScope, setShownScope] = useState(scope);
@@ -88,7 +86,7 @@ export function Inbox(props: {
         <span className="wordmark" aria-hidden>
           Tidings
         </span>
-        <button className="icon-button" aria-label="New conversation" title="New conversation" onClick={props.onNew}>
+        <button className="icon-button" aria-label="New conversation" onClick={props.onNew}>
           <PenSquare aria-hidden />
         </button>
       </header>
@@ -103,7 +101,7 @@ export function Inbox(props: {
           aria-label={scoped ? "Search in this conversation" : "Search conversations and messages"}
           value={text}
           onChange={(event) => setText(event.target.value)}
-          onKeyDown={(event) => event.key === "Escape" && close()}
+          onKeyDown={(event) => (event.key === "Escape" ? close() : leaveSearch(event))}
         />
         {(text !== "" || scope !== null) && (
           <button className="icon-button small" aria-label="Clear search" onClick={close}>
@@ -122,19 +120,37 @@ export function Inbox(props: {
         <Archive onBack={() => showArchive(false)} />
       ) : (
         <>
-          <div className="chips" role="group" aria-label="Filter">
-            {FILTERS.map((each) => (
-              <button key={each} aria-pressed={filter === each} onClick={() => setFilter(each)}>
-                {each}
-              </button>
-            ))}
-          </div>
+          <FilterButtons filter={filter} setFilter={setFilter} />
           {filter === "All" && <ArchiveLink onOpen={() => showArchive(true)} />}
           <List filter={filter} />
         </>
       )}
       <OpenRowMenu />
     </section>
+  );
+}
+
+/** From the search field, the arrow down leads to the first row below it, and Enter opens that row. */
+function leaveSearch(event: KeyboardEvent): void {
+  if (event.nativeEvent.isComposing || (event.key !== "Enter" && event.key !== "ArrowDown")) return;
+  const first = document.querySelector<HTMLElement>(".inbox .found .row, .inbox .rows .row");
+  if (!first) return;
+  event.preventDefault();
+  if (event.key === "ArrowDown") focusItem(first);
+  else if (event.currentTarget instanceof HTMLInputElement && event.currentTarget.value.trim() !== "") first.click();
+}
+
+function FilterButtons({ filter, setFilter }: { filter: Filter; setFilter: (filter: Filter) => void }) {
+  const box = useRef<HTMLDivElement>(null);
+  useTabStop(box, "button", { prefer: "[aria-pressed=true]", layout: "row" });
+  return (
+    <div ref={box} className="chips" role="group" aria-label="Filter">
+      {FILTERS.map((each) => (
+        <button key={each} aria-pressed={filter === each} onClick={() => setFilter(each)}>
+          {each}
+        </button>
+      ))}
+    </div>
   );
 }
 
@@ -202,185 +218,16 @@ function List({ filter }: { filter: Filter }) {
 }
 
 function Rows(props: { label: string; rows: readonly Conversation[]; open: string | null }) {
+  const box = useRef<HTMLElement>(null);
+  useTabStop(box, "a.row", {
+    prefer: "[aria-current]",
+    onLeave: (direction) => direction < 0 && document.getElementById("search")?.focus(),
+  });
   return (
-    <nav className="rows" aria-label={props.label}>
+    <nav ref={box} className="rows" aria-label={props.label}>
       <VList data={props.rows} tabIndex={-1}>
-        {(row) => <Row key={row.conversation_id} row={row} isOpen={row.conversation_id === props.open} />}
+        {(row) => <InboxRow key={row.conversation_id} row={row} isOpen={row.conversation_id === props.open} />}
       </VList>
     </nav>
-  );
-}
-
-const Row = memo(function Row({ row, isOpen }: { row: Conversation; isOpen: boolean }) {
-  const title = titleOf(row);
-  const presence = useCurrentPresence(row.other_user_id);
-  const isMuted = row.muted_until !== null;
-  const handlers = useMemo(() => menuHandlers(row.conversation_id), [row.conversation_id]);
-  return (
-    <a
-      className={`row ${isUnread(row) ? "unread" : ""} ${isMuted ? "muted-row" : ""}`}
-      aria-keyshortcuts="Shift+F10"
-      {...handlers}
-      href={linkTo(row.conversation_id)}
-      aria-current={isOpen ? "page" : undefined}
-    >
-      <Avatar
-        id={row.other_user_id ?? row.conversation_id}
-        name={title}
-        photo={row.photo_url}
-        kind={row.type}
-        status={presence?.status}
-      />
-      <span className="row-text">
-        <span className="row-top">
-          <span className="row-name" dir="auto">
-            {title}
-          </span>
-          {row.last_message_at && <ShortTime at={row.last_message_at} />}
-        </span>
-        <span className="row-bottom">
-          <Preview row={row} isOpen={isOpen} />
-          {row.pinned_at !== null && <Pin className="muted bell" role="img" aria-label="Pinned" />}
-          {isMuted && (
-            <BellOff className="muted bell" role="img" aria-label="Muted">
-              <title>{describeMute(row)}</title>
-            </BellOff>
-          )}
-          {row.mention_count > 0 && (
-            <span className="badge mention-badge">
-              @<span className="hidden"> You were mentioned</span>
-            </span>
-          )}
-          {row.unread_count > 0 ? (
-            <span className="badge">
-              {row.unread_count > 99 ? "99+" : row.unread_count}
-              <span className="hidden"> unread</span>
-            </span>
-          ) : (
-            row.marked_unread && <span className="badge mark-only" role="img" aria-label="Marked as unread" />
-          )}
-        </span>
-      </span>
-    </a>
-  );
-});
-
-function ShortTime({ at }: { at: string }) {
-  useToday();
-  return (
-    <time className="muted" dir="auto">
-      {formatShort(at)}
-    </time>
-  );
-}
-
-/** Search results per page. */
-const PAGE_SIZE = 20;
-
-function SearchResults({ text, scope }: { text: string; scope: string | null }) {
-  const client = useTidings();
-  const inbox = useConversations();
-  const archived = useSelected((state) => state.archived);
-  const query = useDeferredValue(text.trim());
-  const [hits, setHits] = useState<readonly Hit[]>([]);
-  const [state, setState] = useState<"searching" | "more" | "done">("searching");
-  const [limit, setLimit] = useState(PAGE_SIZE);
-
-  useEffect(() => setLimit(PAGE_SIZE), [query, scope]);
-  useEffect(() => {
-    if (query === "") {
-      setHits([]);
-      setState("done");
-      return;
-    }
-    const stop = new AbortController();
-    setState("searching");
-    const search = async () => {
-      const found: Hit[] = [];
-      const options = { signal: stop.signal, limit: PAGE_SIZE, ...(scope ? { conversation_id: scope } : {}) };
-      for await (const hit of client.search(query, options)) {
-        if (found.length === limit) {
-          setHits(found);
-          setState("more");
-          return;
-        }
-        found.push(hit);
-      }
-      setHits(found);
-      setState("done");
-    };
-    // Debounced, because a search reads many messages.
-    const timer = setTimeout(() => {
-      void attempt(search()).then((isDone) => {
-        if (!isDone && !stop.signal.aborted) setState("done");
-      });
-    }, 200);
-    return () => {
-      clearTimeout(timer);
-      stop.abort();
-    };
-  }, [client, query, scope, limit]);
-
-  const wanted = fold(query);
-  const matching = scope || !wanted ? [] : [...inbox, ...archived].filter((row) => fold(titleOf(row)).includes(wanted)).slice(0, 8);
-  const open = useRoute().conversation;
-  const isEmpty = state === "done" && hits.length === 0 && matching.length === 0;
-  return (
-    <div className="found" aria-busy={state === "searching"}>
-      {matching.length > 0 && (
-        <section aria-label="Conversations found">
-          <h2>Conversations</h2>
-          {matching.map((row) => (
-            <Row key={row.conversation_id} row={row} isOpen={row.conversation_id === open} />
-          ))}
-        </section>
-      )}
-      {hits.length > 0 && (
-        <section aria-label="Messages found">
-          <h2>Messages</h2>
-          {hits.map((hit) => (
-            <MessageHit key={hit.id} hit={hit} />
-          ))}
-          {state === "more" && (
-            <button className="link more" onClick={() => setLimit(limit + PAGE_SIZE)}>
-              Show more
-            </button>
-          )}
-        </section>
-      )}
-      <p className="hint muted" role="status">
-        {query === "" && scope !== null && "Type words to find messages in this conversation."}
-        {isEmpty && query ? "No results." : state === "searching" && hits.length === 0 ? "Searching…" : ""}
-      </p>
-    </div>
-  );
-}
-
-function MessageHit({ hit }: { hit: Hit }) {
-  const row = useSelected((state) => state.byId.get(hit.conversation_id));
-  const sender = usePerson(hit.sender_id);
-  const title = row ? titleOf(row) : sender.name;
-  const part = excerpt(hit.message_text, hit.highlights);
-  return (
-    <a className="row hit" href={linkTo(hit.conversation_id, hit.id)}>
-      <span className="row-text">
-        <span className="row-top">
-          <span className="row-name" dir="auto">
-            {title}
-          </span>
-          <ShortTime at={hit.sent_at} />
-        </span>
-        <span className="preview muted">
-          {title !== sender.name && (
-            <span className="preview-sender">
-              <bdi>{sender.name}</bdi>:
-            </span>
-          )}{" "}
-          <span className="preview-text" dir="auto">
-            {part.text ? <RichText text={part.text} marks={part.marks} /> : summary(hit)}
-          </span>
-        </span>
-      </span>
-    </a>
   );
 }

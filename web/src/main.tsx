@@ -5,11 +5,13 @@ import { App } from "./app.js";
 import { ErrorBoundary } from "./error-boundary.js";
 import "./settings.js";
 import "./style.css";
+import { startTooltips } from "./tooltip.js";
 
 const root = document.getElementById("root");
 
 void account.start().then(() => {
   if (!root) return;
+  startTooltips();
   createRoot(root).render(
     <ErrorBoundary>
       <App />

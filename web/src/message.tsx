@@ -11,14 +11,18 @@ import { LinkAttachment } from "./attachments/link.js";
 import { Avatar, hue } from "./avatar.js";
 import { showOverrides } from "./bidi.js";
 import { formatFull, formatTime } from "./dates.js";
+import { opensMenu } from "./keyboard/timeline-keys.js";
 import { lazyView } from "./lazy.js";
 import type { MenuProps, MessageActions } from "./message-actions.js";
 import { mentionsUser, useMentions } from "./mentions/mentioned-text.js";
 import { usePerson } from "./people.js";
+import { PersonName } from "./person-name.js";
 import { Reactions } from "./reactions/chips.js";
 import { QuickButton } from "./reactions/quick-button.js";
 import { QUICK_REACTIONS, isMarkable, toggleReaction } from "./reactions/toggle.js";
-import { RichText, isJumbo } from "./rich-text.js";
+import { isJumbo } from "./rich-text.js";
+import { MessageText } from "./text/message-text.js";
+import { plainText } from "./text/parse.js";
 import { attempt } from "./toasts.js";
 import { useGestures } from "./touch.js";
 
@@ -60,7 +64,16 @@ export const MessageRow = memo(function MessageRow(
     mentionsUser(message, me?.id) ? "mentions-me" : "",
   ];
   return (
-    <article className={classes.filter(Boolean).join(" ")} data-message={message.id}>
+    <article
+      className={classes.filter(Boolean).join(" ")}
+      data-message={message.id}
+      aria-label={useSpokenName(message, isMine)}
+      onKeyDown={(event) => {
+        if (message.is_deleted || !opensMenu(event)) return;
+        event.preventDefault();
+        setIsMenuOpen(true);
+      }}
+    >
       {withSender && <Sender id={message.sender_id} isLast={isLast} />}
       <div
         className="bubble"
@@ -76,7 +89,11 @@ export const MessageRow = memo(function MessageRow(
           if (isMenuOpen) event.preventDefault();
         }}
       >
-        {withSender && isFirst && <SenderName id={message.sender_id} />}
+        {withSender && isFirst && (
+          <span className="sender-name" data-hue={hue(message.sender_id)}>
+            <PersonName id={message.sender_id} look="" />
+          </span>
+        )}
         {message.is_forwarded && !message.is_deleted && (
           <span className="forwarded">
             <Forward aria-hidden className="mirrored" /> Forwarded
@@ -91,15 +108,15 @@ export const MessageRow = memo(function MessageRow(
           <>
             <Files message={message} onOpen={props.onOpen} />
             {message.message_text && (
-              <p className="text" dir="auto">
-                <MessageText message={message} />
-              </p>
+              <Text message={message} />
             )}
           </>
         )}
         <span className="meta">
           {message.pinned_at && <Pin className="tick" role="img" aria-label="Pinned" />}
-          {message.is_edited && !message.is_deleted && <span>edited</span>}
+          {message.is_edited && !message.is_deleted && (
+            <span title={message.edited_at ? `Edited ${formatFull(message.edited_at)}` : undefined}>edited</span>
+          )}
           <time dateTime={message.sent_at} title={formatFull(message.sent_at)}>
             {formatTime(message.sent_at)}
           </time>
@@ -125,13 +142,19 @@ export const MessageRow = memo(function MessageRow(
   );
 });
 
-function MessageText({ message }: { message: TimelineMessage }) {
+/** Who wrote a message, when, and how it begins: what screen readers call it. */
+function useSpokenName(message: TimelineMessage, isMine: boolean): string {
+  const { name } = usePerson(message.sender_id);
+  return `${isMine ? "You" : name}, ${formatTime(message.sent_at)}: ${showOverrides(plainText(summary(message).slice(0, 160)))}`;
+}
+
+function Text({ message }: { message: TimelineMessage }) {
   const isMentioning = message.mentions.length > 0 || message.mention_all;
-  return isMentioning ? <MentioningText message={message} /> : <RichText text={message.message_text} />;
+  return isMentioning ? <MentioningText message={message} /> : <MessageText id={message.id} text={message.message_text} />;
 }
 
 function MentioningText({ message }: { message: TimelineMessage }) {
-  return <RichText text={message.message_text} plain={useMentions(message)} />;
+  return <MessageText id={message.id} text={message.message_text} plain={useMentions(message)} />;
 }
 
 /** An edit that failed: the user can retry it, change it or discard it. */
@@ -165,7 +188,16 @@ function Files({ message, onOpen }: Pick<MessageActions, "onOpen"> & { message: 
 
 function Sender({ id, isLast }: { id: string; isLast: boolean }) {
   const { name, photo } = usePerson(id);
-  return <span className="sender">{isLast && <Avatar id={id} name={name} photo={photo} size="small" />}</span>;
+  return (
+    <span className="sender">
+      {isLast && (
+        <PersonName id={id} look="avatar-button">
+          <Avatar id={id} name={name} photo={photo} size="small" />
+          <span className="hidden">{name}</span>
+        </PersonName>
+      )}
+    </span>
+  );
 }
 
 function SenderName({ id }: { id: string }) {
@@ -181,8 +213,13 @@ function Tick({ message, isGroup }: { message: TimelineMessage; isGroup: boolean
   if (message.status === "pending") return <Clock3 className="tick" role="img" aria-label="Sending" />;
   if (message.status === "failed") return <CircleAlert className="tick" role="img" aria-label="Not sent" />;
   if (message.read) return <CheckCheck className="tick read" role="img" aria-label="Read" />;
-  const label = isGroup && message.read_count ? `Sent, read by ${message.read_count}` : "Sent";
-  return <Check className="tick" role="img" aria-label={label} />;
+  if (!isGroup || !message.read_count) return <Check className="tick" role="img" aria-label="Sent" />;
+  return (
+    <span className="read-by" title={`Read by ${message.read_count}`}>
+      <Check className="tick" role="img" aria-label="Sent, read by" />
+      {message.read_count}
+    </span>
+  );
 }
 
 function Quote({ row, id, onJump }: { row: Row; id: string; onJump: (message: string) => void }) {
@@ -200,7 +237,7 @@ function Quote({ row, id, onJump }: { row: Row; id: string; onJump: (message: st
         <>
           <SenderName id={quoted.sender_id} />
           <span className="quote-text" dir="auto">
-            {showOverrides(summary(quoted).slice(0, 300))}
+            {showOverrides(plainText(summary(quoted).slice(0, 300)))}
           </span>
         </>
       ) : (

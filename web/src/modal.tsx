@@ -7,6 +7,7 @@ import { X } from "lucide-react";
 import { useId, useLayoutEffect, useRef } from "react";
 import type { ReactNode, RefObject } from "react";
 
+import { opener, returnFocus } from "./keyboard/focus.js";
 import { observable } from "./observable.js";
 
 /** The open dialog. */
@@ -19,11 +20,14 @@ export function useModal(): RefObject<HTMLDialogElement | null> {
   useLayoutEffect(() => {
     const element = dialog.current;
     const below = topDialog.current;
+    const from = opener();
     element?.showModal();
     topDialog.set(element);
     return () => {
       element?.close();
       if (topDialog.current === element) topDialog.set(below);
+      // The browser cannot, if the opener was an item of a menu that has closed.
+      returnFocus(element, from);
     };
   }, []);
   return dialog;

@@ -3,7 +3,7 @@
 import { TidingsError } from "@tidings/client";
 import type { Conversation, Tidings } from "@tidings/client";
 import { useSelected, useTidings } from "@tidings/client/react";
-import { useEffect } from "react";
+import { useEffect, useSyncExternalStore } from "react";
 
 import { observable, useObservable } from "./observable.js";
 
@@ -29,7 +29,10 @@ export function clearPeople(): void {
 export function cachePeople(people: Iterable<{ user_id: string; name: string | null; photo_url?: string | null }>): void {
   const next = new Map(profiles.current);
   for (const { user_id, name, photo_url } of people) {
-    next.set(user_id, { name: name ?? DELETED_USER, photo: photo_url ?? null });
+    const profile = { name: name ?? DELETED_USER, photo: photo_url ?? null };
+    const known = next.get(user_id);
+    // Profiles that have not changed stay the same, so that views of them do not render again.
+    if (known?.name !== profile.name || known.photo !== profile.photo) next.set(user_id, profile);
   }
   profiles.set(next);
 }
@@ -51,7 +54,7 @@ async function load(client: Tidings, id: string): Promise<void> {
 export function usePerson(id: string): Profile {
   const client = useTidings();
   const me = useSelected((state) => state.me);
-  const profile = useObservable(profiles).get(id);
+  const profile = useSyncExternalStore(profiles.subscribe, () => profiles.current.get(id));
   const isMe = me?.id === id;
   useEffect(() => {
     if (!profile && !isMe) void load(client, id);

@@ -9,6 +9,7 @@ import { showOverrides } from "./bidi.js";
 import { loadDraft } from "./drafts.js";
 import { useLastSender } from "./last-sender.js";
 import { usePerson } from "./people.js";
+import { plainText } from "./text/parse.js";
 
 /** Icons and words for messages that are more than text. */
 const KINDS: Record<Exclude<MessageKind, "text">, [icon: typeof Check, word: string]> = {
@@ -103,7 +104,7 @@ function LastMessage({ row }: { row: Conversation }) {
         </>
       }
     >
-      {hasWords ? showOverrides(text) : word && <i>{word}</i>}
+      {hasWords ? showOverrides(plainText(text)) : word && <i>{word}</i>}
     </Line>
   );
 }

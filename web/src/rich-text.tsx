@@ -14,16 +14,34 @@ const MAX_LINKIFY_LENGTH = 10_000;
 
 /**
  * Text with links or, if there are any marks, with marked ranges. Marks count Unicode scalar values. `plain` renders
- * what is no link.
+ * what is no link. A linkless text is code, or part of something that is clicked as a whole.
  */
-export function RichText(props: { text: string; marks?: readonly [number, number][]; plain?: ((text: string) => ReactNode) | undefined }) {
+export function RichText(props: {
+  text: string;
+  marks?: readonly [number, number][];
+  plain?: ((text: string) => ReactNode) | undefined;
+  isLinkless?: boolean;
+}) {
   const { marks = [], plain } = props;
   const shown = showOverrides(props.text);
   if (marks.length > 0) return <>{marked(shown, marks)}</>;
+  if (props.isLinkless) return <>{shown}</>;
   if (shown.length > MAX_LINKIFY_LENGTH) return <>{plain?.(shown) ?? shown}</>;
   return splitAtControls(shown).map((part, at) => (
-    <Fragment key={at}>{withLinks(part).map((node, n) => (plain && typeof node === "string" ? <Fragment key={`plain ${n}`}>{plain(node)}</Fragment> : node))}</Fragment>
+    <Fragment key={at}>
+      {withLinks(part).map((node, n) => (plain && typeof node === "string" ? <Fragment key={`plain ${n}`}>{plain(node)}</Fragment> : node))}
+    </Fragment>
   ));
+}
+
+/** Returns where a text has links: starts and ends. The marker of a format that surrounds a link is no part of it. */
+export function linkRanges(text: string): [number, number][] {
+  if (text.length > MAX_LINKIFY_LENGTH) return [];
+  return (linkify.match(text) ?? []).map(({ index, lastIndex }) => {
+    const marker = /[*_~]+$/.exec(text.slice(index, lastIndex))?.[0] ?? "";
+    const isSurrounded = marker !== "" && text.slice(0, index).endsWith(marker);
+    return [index, isSurrounded ? lastIndex - marker.length : lastIndex];
+  });
 }
 
 function withLinks(text: string): ReactNode[] {
@@ -79,7 +97,13 @@ export function excerpt(text: string, marks: readonly [number, number][]): { tex
   return { text: (lead ? "…" : "") + chars.join("").replace(/\s/gu, " "), marks: within };
 }
 
+const EMOJI = /^(?:\p{Emoji_Presentation}|\p{Emoji}\ufe0f|\p{Regional_Indicator}{2}|[0-9#*]\ufe0f?\u20e3)/u;
+const graphemes = new Intl.Segmenter(undefined, { granularity: "grapheme" });
+
 /** Whether a text consists of one to three emoji. */
 export function isJumbo(text: string): boolean {
-  return text.length <= 40 && /^(?:\p{RGI_Emoji}\s?){1,3}$/v.test(text);
+  // Compiling `\p{RGI_Emoji}` would take the browser 100 ms.
+  if (text.length > 40 || !EMOJI.test(text)) return false;
+  const parts = Array.from(graphemes.segment(text), ({ segment }) => segment).filter((part) => part.trim() !== "");
+  return parts.length <= 3 && parts.every((part) => EMOJI.test(part));
 }

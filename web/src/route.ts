@@ -49,6 +49,20 @@ export function navigate(conversation: string | null, message?: string): void {
   location.hash = conversation === null ? "#/" : linkTo(conversation, message);
 }
 
+/** What the page uses of the browser's `Navigation`, which not all browsers have. */
+interface BrowserHistory {
+  entries(): readonly { url: string | null }[];
+  currentEntry: { index: number } | null;
+}
+
+/** Goes back to the inbox. If that is where the user came from, the browser's way back then leads on from there. */
+export function backToInbox(): void {
+  const { navigation } = window as { navigation?: BrowserHistory };
+  const before = navigation?.entries()[(navigation.currentEntry?.index ?? 0) - 1]?.url;
+  if (before && parse(new URL(before).hash).conversation === null) history.back();
+  else navigate(null);
+}
+
 /** Removes the message from the URL, so that following the same link again jumps again. */
 export function clearMessage(conversation: string): void {
   history.replaceState(null, "", linkTo(conversation));

@@ -14,6 +14,8 @@ export interface Settings {
 }
 
 const STORAGE_KEY = "tidings settings";
+/** Under what name the emoji used last are stored. */
+export const EMOJI_KEY = "tidings emoji";
 const DEFAULTS: Settings = { theme: "system", direction: "ltr", enterSends: true, notifications: false };
 
 function load(): Settings {

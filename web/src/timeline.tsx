@@ -5,16 +5,18 @@ import { useMe, useTidings, useTimeline } from "@tidings/client/react";
 import { ArrowDown } from "lucide-react";
 import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "react";
 
-import { summary } from "./attachments/describe.js";
+import { Announcer } from "./announcer.js";
 import { useToday } from "./clock.js";
 import { isUnread } from "./conversation-settings.js";
 import { formatDay, isSameDay } from "./dates.js";
+import { FloatingDate } from "./floating-date.js";
+import { useTimelineKeys } from "./keyboard/timeline-keys.js";
+import { firstIdAt } from "./message-id.js";
 import { MessageRow } from "./message.js";
 import type { MessageActions } from "./message-actions.js";
 import { JumpToMention } from "./mentions/jump-button.js";
 import { NoticeLine, isNotice, withNotices } from "./notice.js";
 import type { NoticeEntry } from "./notice.js";
-import { usePerson } from "./people.js";
 import { clearMessage } from "./route.js";
 import { attempt } from "./toasts.js";
 import { VirtualList } from "./virtual-list.js";
@@ -59,6 +61,10 @@ export function Timeline({ row, jumpTo, ...actions }: MessageActions & { row: Ro
   const view = useRef({ isPlaced: false, isLoading: false, entries });
   useLayoutEffect(() => void (view.current.entries = entries), [entries]);
   const [isAway, setIsAway] = useState(false);
+  // A time of the day that the messages at the top are from.
+  const [topDay, setTopDay] = useState<string | null>(null);
+  const scroller = useRef<HTMLDivElement>(null);
+  const onKeyDown = useTimelineKeys(scroller);
   const [target, setTarget] = useState<string | null>(null);
   const [highlighted, setHighlighted] = useState<string | null>(null);
 
@@ -91,6 +97,8 @@ export function Timeline({ row, jumpTo, ...actions }: MessageActions & { row: Ro
     const virtualList = list.current;
     if (!virtualList || !view.current.isPlaced) return;
     setIsAway(!virtualList.isAtEnd && virtualList.below > AWAY_DISTANCE);
+    const top = view.current.entries[virtualList.firstInView]?.sent_at ?? null;
+    setTopDay((day) => (day && top && isSameDay(day, top) ? day : top));
     void loadMore();
   }, [loadMore]);
 
@@ -160,9 +168,25 @@ export function Timeline({ row, jumpTo, ...actions }: MessageActions & { row: Ro
     [client, id],
   );
 
+  const jumpToDay = async (day: Date) => {
+    const from = firstIdAt(id, day.getTime());
+    if (!(await attempt(client.jumpTo(id, from)))) return;
+    const shown = client.store.state.timelines.get(id)?.messages ?? [];
+    const first = shown.find((message) => message.status === "sent" && message.id >= from) ?? shown.at(-1);
+    if (first) setTarget(first.id);
+  };
+
   return (
     <div className="timeline">
-      <div className="scroller" tabIndex={0} role="region" aria-label="Messages" data-testid="messages">
+      <div
+        ref={scroller}
+        className="scroller"
+        tabIndex={messages.length > 0 ? -1 : 0}
+        role="region"
+        aria-label="Messages"
+        data-testid="messages"
+        onKeyDown={onKeyDown}
+      >
         {!isLoaded && messages.length === 0 && (
           <div className="skeleton messages" role="status" aria-label="Loading">
             {[46, 62, 30, 54].map((width, at) => (
@@ -214,11 +238,18 @@ export function Timeline({ row, jumpTo, ...actions }: MessageActions & { row: Ro
         <JumpToMention row={row} isAlone={!isAway && !hasNewer} onJump={jump} />
       )}
       {(isAway || hasNewer) && (
-        <button className="to-latest" onClick={() => void jumpToLatest()} aria-label="Jump to latest">
+        <button className="to-latest" onClick={() => void jumpToLatest()}>
           <ArrowDown aria-hidden />
-          {row.unread_count > 0 && <span className="badge">{row.unread_count > 99 ? "99+" : row.unread_count}</span>}
+          <span className="hidden">Jump to latest</span>
+          {row.unread_count > 0 && (
+            <span className="badge">
+              {row.unread_count > 99 ? "99+" : row.unread_count}
+              <span className="hidden"> unread</span>
+            </span>
+          )}
         </button>
       )}
+      {(isAway || hasNewer) && topDay && <FloatingDate at={topDay} onJump={(day) => void jumpToDay(day)} />}
       <Announcer id={id} />
     </div>
   );
@@ -251,32 +282,4 @@ function sentMessage(entry: Entry | undefined): TimelineMessage | undefined {
 function areGrouped(one: Entry | undefined, other: Entry | undefined): boolean {
   if (!one || !other || isNotice(one) || isNotice(other) || one.sender_id !== other.sender_id) return false;
   return Math.abs(Date.parse(other.sent_at) - Date.parse(one.sent_at)) < GROUP_INTERVAL && isSameDay(one.sent_at, other.sent_at);
-}
-
-/** Lets screen readers announce new messages of others. */
-function Announcer({ id }: { id: string }) {
-  const client = useTidings();
-  const [announced, setAnnounced] = useState<{ sender: string; text: string } | null>(null);
-  useEffect(
-    () =>
-      client.on("message.created", ({ conversation_id, data: { message } }) => {
-        if (conversation_id !== id || message.sender_id === client.store.state.me?.id) return;
-        setAnnounced({ sender: message.sender_id, text: summary(message).slice(0, 300) });
-      }),
-    [client, id],
-  );
-  return (
-    <div className="hidden" aria-live="polite">
-      {announced && <Announcement {...announced} />}
-    </div>
-  );
-}
-
-function Announcement({ sender, text }: { sender: string; text: string }) {
-  const { name } = usePerson(sender);
-  return (
-    <>
-      {name}: {text}
-    </>
-  );
 }

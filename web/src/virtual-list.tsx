@@ -25,6 +25,8 @@ export interface VirtualListHandle {
   readonly above: number;
   /** Pixels that are hidden below the viewport. */
   readonly below: number;
+  /** Index of the first visible row; -1 if there is none. */
+  readonly firstInView: number;
   /** Index of the last visible row; -1 if there is none. */
   readonly lastInView: number;
   /** Scrolls a row's upper edge to a distance from the top of the viewport, or its middle to the middle. */
@@ -119,6 +121,10 @@ class Viewport<T extends { key: string }> implements VirtualListHandle {
   get below(): number {
     const height = this.#scroller?.clientHeight ?? 0;
     return this.#heights.total - this.#top - height;
+  }
+
+  get firstInView(): number {
+    return this.#heights.indexAt(this.#top + 8);
   }
 
   get lastInView(): number {

@@ -135,13 +135,21 @@ test("users chat in groups and rooms", async ({ newUser }) => {
 
   // Ann renames the group and removes Ben.
   await ann.page.getByRole("button", { name: "Details", exact: true }).click();
+  await ann.page.getByRole("button", { name: "Edit name and description" }).click();
   await ann.page.getByLabel("Name", { exact: true }).fill(`${group} 2`);
   await ann.page.getByRole("button", { name: "Save" }).click();
   await expect(ben.row(`${group} 2`)).toBeVisible();
   await expect(ben.page.getByTestId("notice")).toHaveText(["You were added", `Name changed to ${group} 2`]);
-  await ann.page.getByRole("button", { name: `Make ${ben.name} an admin` }).click();
+  await ann.page.getByRole("button", { name: `Make admin: ${ben.name}` }).click();
   await expect(ben.page.getByTestId("notice").last()).toHaveText("You are now an admin");
-  await ann.page.getByRole("button", { name: `Remove ${ben.name}`, exact: true }).click();
+  // Removing takes a second click.
+  const remove = ann.page.getByRole("button", { name: `Remove ${ben.name}`, exact: true });
+  await remove.click();
+  await ann.page.getByRole("button", { name: "Cancel" }).click();
+  await expect(ben.row(group)).toHaveCount(1);
+  await remove.click();
+  await expect(ann.page.getByRole("heading", { name: `Remove ${ben.name}` })).toBeVisible();
+  await remove.click();
   await expect(ben.row(group)).toHaveCount(0);
   await ann.page.getByRole("button", { name: "Close" }).click();
   await expect(ann.page.getByTestId("notice")).toHaveText([

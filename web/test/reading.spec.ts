@@ -4,8 +4,7 @@ import { Actor, expect, startDirectChat, test, uniqueName } from "./stack.js";
 
 test("a search result opens among the messages around it", async ({ demoUser }) => {
   const alice = await demoUser("Alice Sommer");
-  await alice.page.keyboard.press("Control+k");
-  await alice.page.keyboard.type("coffee machine");
+  await alice.page.getByRole("searchbox", { name: "Search conversations" }).fill("coffee machine");
   const hit = alice.page.locator(".hit", { hasText: "It had the coffee machine in it" });
   await expect(hit.locator("mark").first()).toHaveText("coffee");
   await hit.click();

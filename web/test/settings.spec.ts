@@ -91,6 +91,7 @@ test("the menu of a row works by keyboard, and gives the focus back", async ({ n
     await page.keyboard.press("Shift+F10");
     await expect(page.getByRole("menu", { name: ben.name })).toBeFocused();
     await page.keyboard.press("n");
+    await expect(item("Notifications")).toBeFocused();
     await page.keyboard.press("ArrowRight");
   };
   await expect(page.getByRole("menu", { name: ben.name })).toBeFocused();

@@ -136,6 +136,8 @@ export class Chat {
         }
         if (asOf > this.#rowAsOf && !this.#changes.some((change) => change.asOf === asOf)) {
           this.#changes.push({ asOf, version, fields: { ...fields, ...mine } });
+          // Whether all have read a message depends on how many they are.
+          if (fields.participant_count !== undefined) this.#invalidateReads(0, this.#sorted.length);
           // A new row replaces them.
           if (this.#changes.length > Chat.maxClosed) this.#isRowStale = true;
         }
@@ -430,7 +432,8 @@ export class Chat {
     const { message, withReads } = entry;
     if (withReads && entry.source === message && !entry.isStale) return withReads;
     entry.isStale = false;
-    const participants = this.#row?.participant_count ?? Infinity;
+    const counts = this.#changes.sort(byVersion).flatMap(({ fields }) => fields.participant_count ?? []);
+    const participants = counts.at(-1) ?? this.#row?.participant_count ?? Infinity;
     const { read, readAt: read_at, count: read_count } = this.#watermarks.stateOf(message, participants);
     const isSame = (one: Message) => one.read === read && one.read_at === read_at && one.read_count === read_count;
     if (withReads && entry.source === message && isSame(withReads)) return withReads;

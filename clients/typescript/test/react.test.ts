@@ -5,7 +5,7 @@ import { renderToString } from "react-dom/server";
 import { expect, test } from "vitest";
 
 import { Tidings } from "../src/index.js";
-import type { Conversation, OwnUser } from "../src/index.js";
+import type { Conversation, Message, OwnUser, TidingsEvent } from "../src/index.js";
 import * as hooks from "../src/react.js";
 
 const row = { conversation_id: "c1", unread_count: 2, last_message_id: "c1.1", counted_to: "c1.1" } as Conversation;
@@ -55,4 +55,21 @@ test("unchanged parts of the state keep their identity", () => {
   store.replace([row, { ...row, conversation_id: "c2", unread_count: 3 }], new Map());
   expect(store.state.byId.get("c1")).toBe(before.byId.get("c1"));
   expect(store.state.byId.get("c2")).not.toBe(before.byId.get("c2"));
+});
+
+test("a message counts as read when all members have read it, those who joined later included", () => {
+  const { store } = new Tidings({ url: "http://x", token: () => "t" });
+  store.set({ me: { id: "alice" } as OwnUser });
+  const group = { ...row, conversation_id: "g1", type: "group", participant_count: 2 } as Conversation;
+  const message = { id: "g1.2", conversation_id: "g1", sender_id: "alice", recipient_id: null, read: false, read_count: 0, version: 1 } as Message;
+  store.replace([group], new Map([["g1", { window: { from: "", older: null, to: null, newer: null }, messages: [message] }]]));
+  const event = (id: string, type: string, data: object) =>
+    ({ id, type, conversation_id: "g1", occurred_at: "2026-01-01T00:00:00Z", data }) as unknown as TidingsEvent;
+  const read = (id: string, user_id: string) => event(id, "message.read", { user_id, message_id: "g1.2", read_at: "2026-01-01T00:00:00Z" });
+  store.apply([event("e1", "conversation.updated", { participant_count: 3, version: 2 }), read("e2", "bob")]);
+  expect(store.message("g1", "g1.2")).toMatchObject({ read: false, read_count: 1 });
+  store.apply([read("e3", "carol")]);
+  expect(store.message("g1", "g1.2")).toMatchObject({ read: true, read_count: 2 });
+  store.apply([event("e4", "conversation.updated", { participant_count: 4, version: 3 })]);
+  expect(store.message("g1", "g1.2")).toMatchObject({ read: false, read_count: 2 });
 });

@@ -151,7 +151,7 @@ function Appearance() {
         <input type="checkbox" role="switch" checked={notifications} onChange={(event) => void setNotifications(event.target.checked)} />
       </label>
       <p className="muted small-text">
-        Shortcuts: Ctrl+K to search, Alt+↑ and Alt+↓ to switch conversations, ↑ in an empty message to edit your last one.
+        Press Ctrl+K to find anything, and Ctrl+/ to see all keyboard shortcuts.
       </p>
     </section>
   );

@@ -1,0 +1,36 @@
+// Lets screen readers announce new messages of the open conversation.
+
+import { useTidings } from "@tidings/client/react";
+import { useEffect, useState } from "react";
+
+import { summary } from "./attachments/describe.js";
+import { usePerson } from "./people.js";
+import { plainText } from "./text/parse.js";
+
+/** Announces messages of others. */
+export function Announcer({ id }: { id: string }) {
+  const client = useTidings();
+  const [announced, setAnnounced] = useState<{ sender: string; text: string } | null>(null);
+  useEffect(
+    () =>
+      client.on("message.created", ({ conversation_id, data: { message } }) => {
+        if (conversation_id !== id || message.sender_id === client.store.state.me?.id) return;
+        setAnnounced({ sender: message.sender_id, text: plainText(summary(message).slice(0, 300)) });
+      }),
+    [client, id],
+  );
+  return (
+    <div className="hidden" aria-live="polite">
+      {announced && <Announcement {...announced} />}
+    </div>
+  );
+}
+
+function Announcement({ sender, text }: { sender: string; text: string }) {
+  const { name } = usePerson(sender);
+  return (
+    <>
+      {name}: {text}
+    </>
+  );
+}

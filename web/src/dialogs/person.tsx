@@ -1,0 +1,67 @@
+// What a person's profile and the details of a direct conversation have in common.
+
+import type { Conversation, Tidings } from "@tidings/client";
+import { useTidings } from "@tidings/client/react";
+import { useEffect, useState } from "react";
+
+import { Avatar, STATUS } from "../avatar.js";
+import { blocked } from "../blocked.js";
+import { formatRelative } from "../dates.js";
+import { useObservable } from "../observable.js";
+import { titleOf } from "../people.js";
+import { useCurrentPresence } from "../presence.js";
+import { linkTo } from "../route.js";
+
+/** Of how many groups, the latest ones, the members are looked up. Each costs a request. */
+const MAX_GROUPS = 12;
+
+/** Whether a person is there, or when they were. */
+export function Availability({ id }: { id: string }) {
+  const presence = useCurrentPresence(id);
+  const isBlocked = useObservable(blocked).has(id);
+  if (isBlocked) return <p className="muted">Blocked. They cannot message you or see when you are online.</p>;
+  if (!presence) return null;
+  const { status, last_seen_at: seen } = presence;
+  return <p className="muted">{status === "offline" && seen ? `last seen ${formatRelative(seen)}` : STATUS[status]}</p>;
+}
+
+/** Finds the groups that both users are in, among the latest of the own ones. */
+async function findShared(client: Tidings, id: string, signal: AbortSignal): Promise<Conversation[]> {
+  const groups = client.store.state.conversations.filter(({ type }) => type === "group").slice(0, MAX_GROUPS);
+  const shared = await Promise.all(
+    groups.map(async (row) => {
+      const { participants } = await client.api.conversation(row.conversation_id, { signal });
+      return participants.some(({ user_id }) => user_id === id) ? [row] : [];
+    }),
+  );
+  return shared.flat();
+}
+
+/** The groups that the user and another person are both in. */
+export function SharedGroups({ id, onClose }: { id: string; onClose: () => void }) {
+  const client = useTidings();
+  const [groups, setGroups] = useState<readonly Conversation[] | null>(null);
+  useEffect(() => {
+    const stop = new AbortController();
+    findShared(client, id, stop.signal).then(setGroups, () => !stop.signal.aborted && setGroups([]));
+    return () => stop.abort();
+  }, [client, id]);
+  if (!groups || groups.length === 0) return null;
+  return (
+    <section className="stack">
+      <h3>Groups in common</h3>
+      <ul className="list" aria-label="Groups in common">
+        {groups.map((row) => (
+          <li key={row.conversation_id}>
+            <a className="candidate" href={linkTo(row.conversation_id)} onClick={onClose}>
+              <Avatar id={row.conversation_id} name={titleOf(row)} photo={row.photo_url} kind="group" size="small" />
+              <span className="grow">
+                <bdi>{titleOf(row)}</bdi>
+              </span>
+            </a>
+          </li>
+        ))}
+      </ul>
+    </section>
+  );
+}

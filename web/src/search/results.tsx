@@ -1,0 +1,216 @@
+// Search results: conversations, people, rooms and messages.
+
+import type { Conversation, Hit, Room, User } from "@tidings/client";
+import { useConversations, useSelected, useTidings } from "@tidings/client/react";
+import { useDeferredValue, useEffect, useRef, useState } from "react";
+import type { ReactNode } from "react";
+
+import { summary } from "../attachments/describe.js";
+import { Avatar } from "../avatar.js";
+import { fold } from "../fold.js";
+import { InboxRow, ShortTime } from "../inbox-row.js";
+import { useTabStop } from "../keyboard/tab-stop.js";
+import { useObservable } from "../observable.js";
+import { titleOf, usePerson } from "../people.js";
+import { RichText, excerpt } from "../rich-text.js";
+import { linkTo, navigate, useRoute } from "../route.js";
+import { found } from "../text/found.js";
+import { attempt } from "../toasts.js";
+import { NO_OTHERS, findOthers } from "./ask.js";
+import type { Others } from "./ask.js";
+import { FilterChips, NO_FILTERS, toQuery } from "./filters.js";
+import type { Filters } from "./filters.js";
+
+/** Messages per page of results. */
+const PAGE_SIZE = 20;
+/** Milliseconds without typing after which the server is asked, because a search reads many messages. */
+const DELAY = 200;
+/** Conversations, people and rooms, each. */
+const MAX_OTHERS = 8;
+
+export function SearchResults({ text, scope }: { text: string; scope: string | null }) {
+  const inbox = useConversations();
+  const archived = useSelected((state) => state.archived);
+  const query = useDeferredValue(text.trim());
+  const [filters, setFilters] = useState<Filters>(NO_FILTERS);
+  const { hits, state, showMore } = useHits(query, scope, filters);
+  const others = useOthers(scope === null ? query : "");
+  const open = useRoute().conversation;
+  const box = useRef<HTMLDivElement>(null);
+  useTabStop(box, "a.row, button.row", { onLeave: (direction) => direction < 0 && document.getElementById("search")?.focus() });
+
+  const wanted = fold(query);
+  const matching =
+    scope !== null || !wanted ? [] : [...inbox, ...archived].filter((row) => fold(titleOf(row)).includes(wanted)).slice(0, MAX_OTHERS);
+  const isEmpty = state === "done" && [hits, matching, others.people, others.rooms].every(({ length }) => length === 0);
+  return (
+    <>
+      {query !== "" && <FilterChips filters={filters} scope={scope} onChange={setFilters} />}
+      <div ref={box} className="found" aria-busy={state === "searching"}>
+        <Section title="Conversations" items={matching}>
+          {(row) => <InboxRow key={row.conversation_id} row={row} isOpen={row.conversation_id === open} />}
+        </Section>
+        <Section title="People" items={others.people}>
+          {(user) => <PersonFound key={user.id} user={user} />}
+        </Section>
+        <Section title="Rooms" items={others.rooms}>
+          {(room) => <RoomFound key={room.conversation_id} room={room} />}
+        </Section>
+        <Section title="Messages" items={hits}>
+          {(hit, at) => <MessageFound key={hit.id} hit={hit} onOpen={() => found.set({ hits, at })} />}
+        </Section>
+        {state === "more" && (
+          <button className="link more" onClick={showMore}>
+            Show more
+          </button>
+        )}
+        <p className="hint muted" role="status">
+          {query === "" && scope !== null && "Type words to find messages in this conversation."}
+          {isEmpty && query ? "No results." : state === "searching" && hits.length === 0 ? "Searching…" : ""}
+        </p>
+      </div>
+    </>
+  );
+}
+
+function Section<T>(props: { title: string; items: readonly T[]; children: (item: T, at: number) => ReactNode }) {
+  if (props.items.length === 0) return null;
+  return (
+    <section aria-label={`${props.title} found`}>
+      <h2>{props.title}</h2>
+      {props.items.map(props.children)}
+    </section>
+  );
+}
+
+/** Searches the messages. */
+function useHits(query: string, scope: string | null, filters: Filters) {
+  const client = useTidings();
+  const [hits, setHits] = useState<readonly Hit[]>([]);
+  const [state, setState] = useState<"searching" | "more" | "done">("searching");
+  const [limit, setLimit] = useState(PAGE_SIZE);
+  useEffect(() => setLimit(PAGE_SIZE), [query, scope, filters]);
+  useEffect(() => {
+    if (query === "") {
+      setHits([]);
+      setState("done");
+      return;
+    }
+    const stop = new AbortController();
+    setState("searching");
+    const search = async () => {
+      const wanted: Hit[] = [];
+      const options = { signal: stop.signal, limit: PAGE_SIZE, ...(scope ? { conversation_id: scope } : {}), ...toQuery(filters) };
+      for await (const hit of client.search(query, options)) {
+        if (wanted.length === limit) {
+          setHits(wanted);
+          setState("more");
+          return;
+        }
+        wanted.push(hit);
+      }
+      setHits(wanted);
+      setState("done");
+    };
+    const timer = setTimeout(() => {
+      void attempt(search()).then((isDone) => {
+        if (!isDone && !stop.signal.aborted) setState("done");
+      });
+    }, DELAY);
+    return () => {
+      clearTimeout(timer);
+      stop.abort();
+    };
+  }, [client, query, scope, filters, limit]);
+  return { hits, state, showMore: () => setLimit(limit + PAGE_SIZE) };
+}
+
+/** Finds people and rooms; none for an empty query. */
+function useOthers(query: string): Others {
+  const client = useTidings();
+  const [others, setOthers] = useState(NO_OTHERS);
+  useEffect(() => {
+    if (query === "") return setOthers(NO_OTHERS);
+    const stop = new AbortController();
+    const timer = setTimeout(() => {
+      void findOthers(client, query, MAX_OTHERS, stop.signal).then((next) => !stop.signal.aborted && setOthers(next));
+    }, DELAY);
+    return () => {
+      clearTimeout(timer);
+      stop.abort();
+    };
+  }, [client, query]);
+  return others;
+}
+
+const openRow = (opening: Promise<Conversation>) => void attempt(opening.then((row) => navigate(row.conversation_id)));
+
+function PersonFound({ user }: { user: User }) {
+  const client = useTidings();
+  const name = user.full_name ?? user.username ?? user.id;
+  return (
+    <button className="row" onClick={() => openRow(client.openDirect(user.id))}>
+      <Avatar id={user.id} name={name} photo={user.avatar_url} />
+      <OtherText name={name} about={user.username ? `@${user.username}` : "Message"} />
+    </button>
+  );
+}
+
+function RoomFound({ room }: { room: Room }) {
+  const client = useTidings();
+  const members = `${room.participant_count} ${room.participant_count === 1 ? "member" : "members"}`;
+  return (
+    <button className="row" onClick={() => openRow(client.joinRoom(room.conversation_id))}>
+      <Avatar id={room.conversation_id} name={room.name} kind="room" />
+      <OtherText name={room.name} about={`Join · ${members}`} />
+    </button>
+  );
+}
+
+function OtherText({ name, about }: { name: string; about: string }) {
+  return (
+    <span className="row-text">
+      <span className="row-top">
+        <span className="row-name" dir="auto">
+          {name}
+        </span>
+      </span>
+      <span className="row-bottom">
+        <span className="preview muted">
+          <bdi className="preview-text">{about}</bdi>
+        </span>
+      </span>
+    </span>
+  );
+}
+
+function MessageFound({ hit, onOpen }: { hit: Hit; onOpen: () => void }) {
+  const row = useSelected((state) => state.byId.get(hit.conversation_id));
+  const sender = usePerson(hit.sender_id);
+  const state = useObservable(found);
+  const title = row ? titleOf(row) : sender.name;
+  const part = excerpt(hit.message_text, hit.highlights);
+  const isOpen = state?.hits[state.at]?.id === hit.id;
+  return (
+    <a className="row hit" href={linkTo(hit.conversation_id, hit.id)} aria-current={isOpen ? "true" : undefined} onClick={onOpen}>
+      <span className="row-text">
+        <span className="row-top">
+          <span className="row-name" dir="auto">
+            {title}
+          </span>
+          <ShortTime at={hit.sent_at} />
+        </span>
+        <span className="preview muted">
+          {title !== sender.name && (
+            <span className="preview-sender">
+              <bdi>{sender.name}</bdi>:
+            </span>
+          )}{" "}
+          <span className="preview-text" dir="auto">
+            {part.text ? <RichText text={part.text} marks={part.marks} /> : summary(hit)}
+          </span>
+        </span>
+      </span>
+    </a>
+  );
+}

@@ -1,0 +1,118 @@
+// People: their profiles, and the details of groups.
+
+import { expect, startDirectChat, test, uniqueName } from "./stack.js";
+
+test("names and pictures open a profile, from which one can write and block", async ({ newUser }) => {
+  const ann = await newUser(uniqueName("Ann"));
+  const ben = await newUser(uniqueName("Ben"));
+  const group = uniqueName("Choir");
+  await ann.createGroup(group, ben.name);
+  await ann.send("Welcome");
+  await ben.open(group);
+  const { page } = ben;
+  await ben.message("Welcome").locator(".sender-name").getByRole("button", { name: ann.name }).click();
+  const dialog = page.getByRole("dialog", { name: ann.name });
+  await expect(dialog.getByRole("list", { name: "Groups in common" }).getByText(group)).toBeVisible();
+  await ben.screenshot("profile");
+  await dialog.getByRole("button", { name: "Block" }).click();
+  await expect(dialog.getByText("Blocked.")).toBeVisible();
+  await dialog.getByRole("button", { name: "Unblock" }).click();
+  await page.keyboard.press("Escape");
+  await ben.message("Welcome").locator(".sender").getByRole("button", { name: ann.name }).click();
+  await dialog.getByRole("button", { name: "Message" }).click();
+  await expect(page.getByRole("heading", { level: 2, name: ann.name })).toBeVisible();
+  await expect(page.locator("dialog")).toHaveCount(0);
+  await expect(ben.field).toBeVisible();
+
+  // From the members of the group as well.
+  await ben.open(group);
+  await page.getByRole("button", { name: "Details", exact: true }).click();
+  await page.getByRole("list", { name: "People" }).getByRole("button", { name: ann.name }).click();
+  await expect(dialog.getByRole("button", { name: "Message" })).toBeVisible();
+  await dialog.getByRole("button", { name: "Message" }).click();
+  await expect(page.locator("dialog")).toHaveCount(0);
+  await expect(page.getByRole("heading", { level: 2, name: ann.name })).toBeVisible();
+});
+
+test("a description has several lines, and all see it", async ({ newUser }) => {
+  const ann = await newUser(uniqueName("Ann"));
+  const ben = await newUser(uniqueName("Ben"));
+  const group = uniqueName("Garden");
+  await ann.createGroup(group, ben.name);
+  await ann.page.getByRole("button", { name: "Details", exact: true }).click();
+  await ann.page.getByRole("button", { name: "Edit name and description" }).click();
+  const text = `Mondays at six\n\nSee https://example.com/plan\n${"and so on ".repeat(40)}`.trim();
+  await ann.page.getByLabel("Description").fill(text);
+  await ann.page.getByRole("button", { name: "Save" }).click();
+  await expect(ann.page.getByText("Saved.")).toBeVisible();
+  await ann.screenshot("group-details");
+  await ben.open(group);
+  await ben.page.getByRole("button", { name: "Details", exact: true }).click();
+  const shown = ben.page.locator(".description");
+  expect(await shown.innerText()).toBe(text);
+  await expect(shown.getByRole("link")).toHaveAttribute("href", "https://example.com/plan");
+  await expect(ben.page.getByRole("button", { name: "Edit name" })).toHaveCount(0);
+});
+
+test("an account is signed in to all tabs, a demo user to one", async ({ newUser, demoUser, stack }) => {
+  const ann = await newUser(uniqueName("Ann"));
+  const second = await ann.page.context().newPage();
+  await second.goto(stack.url);
+  await expect(second.getByRole("button", { name: "New conversation" }).first()).toBeVisible();
+  const alice = await demoUser("Alice Sommer");
+  const other = await alice.page.context().newPage();
+  await other.goto(stack.url);
+  await expect(other.getByRole("button", { name: "Bob Okafor" })).toBeVisible();
+});
+
+test("a group shows how many have read a message, and a link leads to it", async ({ newUser }) => {
+  const ann = await newUser(uniqueName("Ann"));
+  const ben = await newUser(uniqueName("Ben"));
+  const cara = await newUser(uniqueName("Cara"));
+  const group = uniqueName("Trio");
+  await ann.createGroup(group, ben.name);
+  const id = decodeURIComponent(new URL(ann.page.url()).hash.split("/")[2] ?? "");
+  await ann.call("POST", `/conversations/${encodeURIComponent(id)}/participants`, { user_ids: [await cara.id()] });
+  await expect(ann.page.getByTestId("presence")).toHaveText("Group, 3 members");
+  await ann.send("Read this");
+  await ben.open(group);
+  await expect(ben.message("Read this")).toBeVisible();
+  await expect(ann.message("Read this").locator(".read-by")).toHaveText("1");
+  await ann.chooseAction("Read this", "Copy link");
+  await expect(ann.page.getByText("Link copied.")).toBeVisible();
+  const link = await ann.page.evaluate(() => navigator.clipboard.readText());
+  await cara.page.goto(link);
+  await expect(cara.message("Read this")).toHaveClass(/highlighted/);
+});
+
+test("the configuration is fetched beside the scripts, and once", async ({ newUser }) => {
+  const ann = await newUser(uniqueName("Ann"));
+  const { page } = ann;
+  const asked: string[] = [];
+  page.on("request", (request) => asked.push(new URL(request.url()).pathname));
+  await page.reload();
+  await expect(page.getByRole("button", { name: "New conversation" }).first()).toBeVisible();
+  expect(asked.filter((path) => path === "/config.json")).toHaveLength(1);
+  expect(asked.indexOf("/config.json")).toBeLessThan(asked.indexOf("/api/users/me"));
+});
+
+test("a conversation is loaded beside the inbox, and no longer after it", async ({ newUser }) => {
+  const ann = await newUser(uniqueName("Ann"));
+  const ben = await newUser(uniqueName("Ben"));
+  await startDirectChat(ann, ben);
+  await ann.send("Hello");
+  await expect(ann.message("Hello").getByLabel("Sent")).toBeVisible();
+  // The answer for the inbox is held back, and the messages are asked for nevertheless.
+  let release = () => {};
+  const held = new Promise<void>((resolve) => (release = resolve));
+  await ann.page.route("**/api/messages/inbox**", async (route) => {
+    await held;
+    await route.continue();
+  });
+  const messages = ann.page.waitForRequest(/\/conversations\/[^/]+\/messages/);
+  await ann.page.reload();
+  await messages;
+  release();
+  await expect(ann.message("Hello")).toBeVisible();
+  await ann.page.unrouteAll({ behavior: "ignoreErrors" });
+});

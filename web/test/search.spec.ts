@@ -1,0 +1,135 @@
+// Searching messages: marks, results one after the other, filters, and jumps to a date.
+
+import type { Actor } from "./stack.js";
+import { expect, startDirectChat, test, uniqueName } from "./stack.js";
+
+const conversation = (actor: Actor) => decodeURIComponent(new URL(actor.page.url()).hash.split("/")[2] ?? "");
+
+test("the found words are marked in the result and in the message, and results follow each other", async ({ newUser }) => {
+  const ann = await newUser(uniqueName("Ann"));
+  const ben = await newUser(uniqueName("Ben"));
+  const { page } = ann;
+  await startDirectChat(ann, ben);
+  const texts = ["An *apple* a day", `${"filler and more ".repeat(20)} apple at last`, "The apple of my eye", "no fruit"];
+  for (const message_text of texts) await ann.call("POST", "/messages/send", { conversation_id: conversation(ann), message_text });
+  await page.getByRole("searchbox", { name: "Search conversations" }).fill("apple");
+  const hits = page.locator(".hit");
+  await expect(hits).toHaveCount(3);
+  // The words are in view, even after a long beginning.
+  for (const mark of await hits.locator("mark").all()) await expect(mark).toBeInViewport({ ratio: 1 });
+  await page.keyboard.press("Enter");
+  await expect(hits.first()).toHaveAttribute("aria-current", "true");
+  await expect(ann.message("of my eye").locator("mark")).toHaveText("apple");
+  await expect(page.locator("article mark")).toHaveCount(1);
+  const bar = page.getByRole("toolbar", { name: "Search results" });
+  await expect(bar).toContainText("Result 1 of 3");
+  await ann.screenshot("search-hit");
+  await bar.getByRole("button", { name: "Older result" }).click();
+  await expect(ann.message("at last").locator("mark")).toHaveText("apple");
+  await bar.getByRole("button", { name: "Older result" }).click();
+  // Within what is formatted.
+  await expect(ann.message("a day").locator("strong mark")).toHaveText("apple");
+  await expect(hits.nth(2)).toHaveAttribute("aria-current", "true");
+  await expect(bar.getByRole("button", { name: "Older result" })).toBeDisabled();
+  await bar.getByRole("button", { name: "Newer result" }).click();
+  await expect(bar).toContainText("Result 2 of 3");
+  await bar.getByRole("button", { name: "End the search" }).click();
+  await expect(bar).toHaveCount(0);
+  await expect(page.locator("article mark")).toHaveCount(0);
+});
+
+test("results can be narrowed by sender, day and content", async ({ newUser }) => {
+  const ann = await newUser(uniqueName("Ann"));
+  const ben = await newUser(uniqueName("Ben"));
+  const { page } = ann;
+  await startDirectChat(ann, ben);
+  const id = conversation(ann);
+  await ann.call("POST", "/messages/send", { conversation_id: id, message_text: "pear from Ann" });
+  await ben.call("POST", "/messages/send", { conversation_id: id, message_text: "pear from Ben https://example.com/" });
+  await page.getByRole("searchbox", { name: "Search conversations" }).fill("pear");
+  const hits = page.locator(".hit .preview-text");
+  await expect(hits).toHaveCount(2);
+  const filters = page.getByRole("group", { name: "Search filters" });
+  await filters.getByLabel("From").selectOption(ben.name);
+  await expect(hits).toHaveText(["pear from Ben https://example.com/"]);
+  await filters.getByLabel("From").selectOption("You");
+  await expect(hits).toHaveText(["pear from Ann"]);
+  await filters.getByRole("button", { name: "Clear filters" }).click();
+  await expect(hits).toHaveCount(2);
+  await filters.getByLabel("Has").selectOption("Links");
+  await expect(hits).toHaveText(["pear from Ben https://example.com/"]);
+  await filters.getByLabel("Has").selectOption("");
+  const day = (days: number) => new Date(Date.now() + days * 86_400_000).toISOString().slice(0, 10);
+  await filters.getByLabel("Before").fill(day(-2));
+  await expect(page.getByText("No results.")).toBeVisible();
+  await filters.getByLabel("Before").fill(day(1));
+  await expect(hits).toHaveCount(2);
+  await filters.getByLabel("After").fill(day(1));
+  await expect(page.getByText("No results.")).toBeVisible();
+});
+
+test("the date floats above older messages, and a calendar leads to a day", async ({ demoUser }) => {
+  const alice = await demoUser("Alice Sommer");
+  const { page } = alice;
+  await alice.open("Café Babel");
+  await expect(page.locator("article").first()).toBeVisible();
+  const list = page.getByTestId("messages");
+  await list.hover();
+  for (let n = 0; n < 12; n += 1) await page.mouse.wheel(0, -700);
+  const floating = page.locator(".floating-date");
+  await expect(floating).toBeVisible();
+  await alice.screenshot("floating-date");
+  await floating.click();
+  const calendar = page.getByRole("grid");
+  await expect(calendar).toBeVisible();
+  await alice.screenshot("calendar");
+  // By keyboard: a year back, which is before the first message, so the first one shows.
+  await calendar.locator("[tabindex='0']").focus();
+  await page.keyboard.press("Shift+PageUp");
+  await page.keyboard.press("Enter");
+  await expect(page.locator("dialog")).toHaveCount(0);
+  const first = page.locator("article.highlighted");
+  await expect(first).toBeInViewport();
+  await expect.poll(() => list.evaluate((element) => element.scrollTop)).toBeLessThan(900);
+  // To today, whose first message is not the first of all.
+  const today = await page.locator(".floating-date").count();
+  if (today > 0) {
+    await floating.click();
+    await calendar.locator("[tabindex='0']").focus();
+    for (let n = 0; n < 3; n += 1) await page.keyboard.press("Shift+PageDown");
+    await page.keyboard.press("Enter");
+    await expect(page.locator("dialog")).toHaveCount(0);
+    await expect(page.locator(".day").last()).toBeInViewport();
+  }
+});
+
+test("a jump to a date works where motion is reduced, as does scrolling", async ({ demoUser }) => {
+  const alice = await demoUser("Alice Sommer", { reducedMotion: "reduce" });
+  const { page } = alice;
+  await alice.open("Café Babel");
+  await expect(page.locator("article").first()).toBeVisible();
+  const list = page.getByTestId("messages");
+  await list.hover();
+  /** Messages in view. There is always one, and the page has not failed. */
+  const visible = () =>
+    list.evaluate((box) => {
+      const { top, bottom } = box.getBoundingClientRect();
+      return [...box.querySelectorAll("article")].filter((each) => {
+        const at = each.getBoundingClientRect();
+        return at.bottom > top && at.top < bottom;
+      }).length;
+    });
+  for (let n = 0; n < 25; n += 1) {
+    await page.mouse.wheel(0, n % 5 === 4 ? 900 : -600);
+    await page.waitForTimeout(40);
+    expect(await visible()).toBeGreaterThan(0);
+  }
+  for (const word of ["the", "coffee", "bread", "van"]) {
+    await page.getByRole("searchbox", { name: "Search conversations" }).fill(word);
+    const hit = page.locator(".hit").last();
+    if ((await page.locator(".hit").count()) === 0) continue;
+    await hit.click();
+    await expect(page.locator("article.highlighted")).toBeInViewport();
+    expect(await visible()).toBeGreaterThan(0);
+  }
+});
