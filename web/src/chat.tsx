@@ -10,6 +10,7 @@ import { ErrorBoundary } from "./error-boundary.js";
 import { Inbox } from "./inbox.js";
 import { lazyPart, useFetchAhead } from "./lazy.js";
 import { useNotifications } from "./notifications.js";
+import { usePush } from "./push/state.js";
 import { navigate, useRoute } from "./route.js";
 import { attempt, toast } from "./toasts.js";
 import { useReportViewing } from "./viewing.js";
@@ -45,6 +46,7 @@ export function Chat({ onSignOut }: { onSignOut: () => void }) {
   }, [unread]);
   useEffect(() => client.loadArchive(), [client]);
   useNotifications();
+  usePush();
   useReportViewing(route.conversation);
   useFailedEditToasts();
   useUnkeptWarning();
