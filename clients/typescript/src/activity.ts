@@ -41,6 +41,11 @@ export class Activity {
     addEventListener("pagehide", () => this.#close(), { signal });
   }
 
+  /** To be called when this browser was subscribed, because it may be the user's first device. */
+  onSubscribed(): void {
+    this.#devicesSeenAt = 0;
+  }
+
   #onInput(): void {
     const { me } = this.#client.store.state;
     if (!me || document.visibilityState !== "visible") return;

@@ -69,13 +69,15 @@ export function NotificationSettings() {
   const { notifications } = useObservable(settings);
   const state = useObservable(pushState);
   const permission = usePermission();
-  const [isBusy, setIsBusy] = useState(false);
+  // What the user has chosen, until it is done.
+  const [chosen, setChosen] = useState<boolean | null>(null);
   const obstacle = describeObstacle(permission);
   const isOn = notifications && obstacle === null;
-  const run = async (work: Promise<unknown>) => {
-    setIsBusy(true);
-    await attempt(work);
-    setIsBusy(false);
+  const turn = async (isOn: boolean) => {
+    if (chosen !== null) return;
+    setChosen(isOn);
+    await attempt(isOn ? turnOn(client) : turnOff(client));
+    setChosen(null);
   };
   const test = async () => {
     try {
@@ -93,21 +95,21 @@ export function NotificationSettings() {
           type="checkbox"
           role="switch"
           aria-describedby="notifications-hint"
-          checked={isOn}
-          disabled={isBusy || obstacle !== null}
-          onChange={(event) => void run(event.target.checked ? turnOn(client) : turnOff(client))}
+          checked={chosen ?? isOn}
+          disabled={obstacle !== null}
+          onChange={(event) => void turn(event.target.checked)}
         />
       </label>
       <p id="notifications-hint" className="muted small-text">
         {obstacle ?? describe(isOn, state)}
       </p>
       {isOn && state === "failed" && (
-        <button className="secondary" disabled={isBusy} onClick={() => void run(turnOn(client))}>
+        <button className="secondary" onClick={() => void turn(true)}>
           Try again
         </button>
       )}
       {isOn && state === "on" && (
-        <button className="secondary" disabled={isBusy} onClick={() => void run(test())}>
+        <button className="secondary" onClick={() => void test()}>
           Send me a test
         </button>
       )}

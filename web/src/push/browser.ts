@@ -14,6 +14,7 @@ import { changeSettings, settings } from "../settings.js";
 import { pushState } from "./state.js";
 
 const pushes = new WeakMap<Tidings, Push>();
+let activity: Activity | undefined;
 
 function pushOf(client: Tidings): Push {
   const push = pushes.get(client) ?? new Push(client.api, register);
@@ -49,7 +50,9 @@ export async function start(client: Tidings, signal: AbortSignal): Promise<void>
   }
   await resume(client, signal);
   addEventListener("online", () => pushState.current === "failed" && void resume(client, signal), { signal });
-  if (pushState.current !== "unavailable") new Activity(client, local).start(signal);
+  if (pushState.current === "unavailable" || signal.aborted) return;
+  activity = new Activity(client, local);
+  activity.start(signal);
 }
 
 async function resume(client: Tidings, signal: AbortSignal): Promise<void> {
@@ -112,6 +115,7 @@ export async function turnOn(client: Tidings): Promise<void> {
   // Where there are no pushes, open pages show notifications.
   const permission = "Notification" in window ? await Notification.requestPermission() : "denied";
   pushState.set(state);
+  activity?.onSubscribed();
   changeSettings({ notifications: permission === "granted" });
 }
 
