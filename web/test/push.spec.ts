@@ -328,7 +328,8 @@ test("a server that sends no pushes leaves the notifications of open pages", asy
   await expect(ben.page.getByRole("button", { name: "Send me a test" })).toHaveCount(0);
 });
 
-test("one tab reports that the user is active, at most once a minute, and takes it back when it is hidden", async ({ newUser, service }) => {
+test("one tab reports that the user is active, at most once a minute, and takes it back when it is hidden or closed", async ({ newUser, service }) => {
+  const ann = await newUser(uniqueName("Ann"));
   const ben = await newUser(uniqueName("Ben"), { ...ALLOWED, prepare: (page) => service.replaceBrowsers(page) });
   await turnOn(ben.page);
   const context = ben.page.context();
@@ -350,22 +351,25 @@ test("one tab reports that the user is active, at most once a minute, and takes 
   await later();
   for (const page of [ben.page, second, ben.page]) await page.keyboard.press("Shift");
   await expect.poll(() => reports).toEqual([true]);
-  await later();
-  for (const page of [second, ben.page]) await page.keyboard.press("Shift");
-  await expect.poll(() => reports).toEqual([true, true]);
-
   const hide = (page: Page) =>
     page.evaluate(() => {
       Object.defineProperty(document, "visibilityState", { configurable: true, get: () => "hidden" });
       document.dispatchEvent(new Event("visibilitychange"));
     });
-  // A tab that has reported, and is hidden.
   await hide(ben.page);
-  await expect.poll(() => reports).toEqual([true, true, false]);
-  await ben.page.keyboard.press("Shift");
-  // A tab that has reported, and is closed.
+  await expect.poll(() => reports).toEqual([true, false]);
+  await second.keyboard.press("Shift");
+  await later();
+  const reported = second.waitForResponse((response) => /presence$/.test(response.url()) && response.request().method() === "PUT");
+  await second.keyboard.press("Shift");
+  await reported;
+  expect(reports).toEqual([true, false, true]);
+
+  // The report of a page that is closing is seen by the server alone: it pushes what it has held back at once, and not
+  // after a minute.
+  await ann.call("POST", "/messages/send", { recipient_id: await ben.id(), message_text: "while you were here" });
   await second.goto("about:blank");
-  await expect.poll(() => reports).toEqual([true, true, false, false]);
+  await expect.poll(() => service.received.length, { timeout: 45_000 }).toBe(1);
 });
 
 test("the page opens without a network, and nothing of the API is kept", async ({ newUser }) => {

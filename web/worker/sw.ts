@@ -16,7 +16,12 @@ const { origin } = self.location;
 
 const windows = () => self.clients.matchAll({ type: "window", includeUncontrolled: true });
 
-self.addEventListener("install", (event) => event.waitUntil(caches.open(CACHE).then((cache) => fill(cache, BUILD.files))));
+self.addEventListener("install", (event) => {
+  event.waitUntil(caches.open(CACHE).then((cache) => fill(cache, BUILD.files)));
+  // Calls of the API need not wait for the worker. Only some browsers have routes.
+  const { addRoutes } = event as { addRoutes?: (routes: object) => Promise<void> };
+  void addRoutes?.call(event, { condition: { urlPattern: "/api/*" }, source: "network" }).catch(() => {});
+});
 
 // Until the last window of an earlier build is closed, the worker of that build goes on with its own cache.
 self.addEventListener("activate", (event) => event.waitUntil(removeOldCaches()));
