@@ -63,7 +63,7 @@ web: web/dist/index.html /usr/bin/chromium binaries
 	cd web && npm run check --silent && npm test --silent
 
 web/dist/index.html: web/node_modules/.package-lock.json web/index.html web/vite.config.ts \
-		$(shell find web/src web/scripts clients/typescript/src -type f)
+		$(shell find web/src web/worker web/scripts clients/typescript/src -type f)
 	cd web && npm run build --silent
 	touch $@
 

@@ -21,6 +21,7 @@ fn built() -> (TempDir, Router) {
     fs::create_dir_all(dist.join("assets")).unwrap();
     fs::write(dist.join("index.html"), "<title>The page</title>").unwrap();
     fs::write(dist.join("assets/main-abc.js"), "start()").unwrap();
+    fs::write(dist.join("sw.js"), "listen()").unwrap();
     fs::write(folder.path().join("secret"), "not to be served").unwrap();
     let routes = local::web::routes(&dist, Some(SECRET.to_owned()), &[]);
     (folder, routes)
@@ -62,6 +63,11 @@ async fn the_page_has_a_strict_policy_and_its_assets_are_cacheable() {
     assert_eq!((status, body.as_str()), (StatusCode::OK, "start()"));
     assert_eq!(headers["content-type"], "text/javascript");
     assert_eq!(headers["cache-control"], "public, max-age=31536000, immutable");
+
+    let (status, headers, body) = call(&routes, "GET", "/sw.js").await;
+    assert_eq!((status, body.as_str()), (StatusCode::OK, "listen()"));
+    assert_eq!(headers["content-type"], "text/javascript");
+    assert_eq!(headers["cache-control"], "no-cache");
 }
 
 #[tokio::test]
@@ -94,7 +100,7 @@ async fn no_file_beside_the_page_is_served() {
         assert_eq!(status, StatusCode::NOT_FOUND, "{path}: {body}");
         assert!(!headers.contains_key("cache-control"), "{path}");
     }
-    for path in ["/", "/assets/main-abc.js", "/_local/people"] {
+    for path in ["/", "/sw.js", "/assets/main-abc.js", "/_local/people"] {
         assert_eq!(call(&routes, "POST", path).await.0, StatusCode::NOT_FOUND, "{path}");
         let (status, headers, _) = call(&routes, "OPTIONS", path).await;
         assert_eq!(status, StatusCode::NO_CONTENT, "{path}");
@@ -109,6 +115,7 @@ async fn without_a_built_page_the_root_says_how_to_build_it() {
     let (status, _, body) = call(&routes, "GET", "/").await;
     assert_eq!(status, StatusCode::OK);
     assert!(body.contains("npm run build"), "{body}");
+    assert_eq!(call(&routes, "GET", "/sw.js").await.0, StatusCode::NOT_FOUND);
     // The page may be built while the stack runs.
     fs::write(folder.path().join("index.html"), "built").unwrap();
     assert_eq!(call(&routes, "GET", "/").await.2, "built");

@@ -4,6 +4,8 @@ import react from "@vitejs/plugin-react";
 import { defineConfig } from "vite";
 import type { Plugin } from "vite";
 
+import { installable } from "./scripts/installable.js";
+
 const client = (file: string) => fileURLToPath(new URL(`../clients/typescript/src/${file}`, import.meta.url));
 
 /**
@@ -20,12 +22,13 @@ const ownThumbhash: Plugin = {
 };
 
 export default defineConfig({
-  plugins: [react(), ownThumbhash],
+  plugins: [react(), ownThumbhash, installable()],
   resolve: {
     // Uses the client's sources, so that it needs no build of its own.
     alias: [
       { find: /^@tidings\/client$/, replacement: client("index.ts") },
       { find: /^@tidings\/client\/react$/, replacement: client("react.ts") },
+      { find: /^@tidings\/client\/push$/, replacement: client("push.ts") },
     ],
     dedupe: ["react", "react-dom"],
   },

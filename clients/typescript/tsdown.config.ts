@@ -1,7 +1,7 @@
 import { defineConfig } from "tsdown";
 
 export default defineConfig({
-  entry: ["src/index.ts", "src/react.ts", "src/node.ts", "src/picture-worker.ts"],
+  entry: ["src/index.ts", "src/react.ts", "src/push.ts", "src/node.ts", "src/picture-worker.ts"],
   platform: "neutral",
   dts: true,
   minify: true,

@@ -29,11 +29,12 @@ fn policy(storage: &[String]) -> String {
     )
 }
 
-/// Returns the routes of the page (`/`), its configuration and files (`/assets`), and the demo's people, whose tokens the secret `demo`
+/// Returns the routes of the page (`/`), its configuration, service worker and files (`/assets`), and the demo's people, whose tokens the secret `demo`
 /// signs; `None` if there is no demo. `storage` has the origins of the storage for files.
 pub fn routes(folder: &Path, demo: Option<String>, storage: &[String]) -> Router {
     let policy = policy(storage);
     let (index, config) = (folder.join("index.html"), folder.join("config.json"));
+    let worker = folder.join("sw.js");
     let assets = ServeDir::new(folder.join("assets"))
         .precompressed_gzip()
         .call_fallback_on_method_not_allowed(true)
@@ -42,6 +43,7 @@ pub fn routes(folder: &Path, demo: Option<String>, storage: &[String]) -> Router
     Router::new()
         .route("/", get(move || page(index.clone(), policy.clone())))
         .route("/config.json", get(move || configuration(config.clone())))
+        .route("/sw.js", get(move || service_worker(worker.clone())))
         .nest("/assets", assets)
         .route("/_local/people", get(move |from, headers| ready(people(demo.as_deref(), from, &headers))))
         .method_not_allowed_fallback(unknown)
@@ -74,6 +76,18 @@ async fn page(index: PathBuf, policy: String) -> impl IntoResponse {
 async fn configuration(file: PathBuf) -> impl IntoResponse {
     let text = tokio::fs::read_to_string(file).await.unwrap_or_else(|_| "{}".to_owned());
     ([(header::CACHE_CONTROL, "no-cache"), (header::CONTENT_TYPE, "application/json")], text)
+}
+
+/// Returns the page's service worker. Browsers find a new build by asking for the same name again, so they must not cache
+/// it.
+async fn service_worker(file: PathBuf) -> Response {
+    let Ok(text) = tokio::fs::read_to_string(file).await else { return unknown(Method::GET).await };
+    let headers = [
+        (header::CACHE_CONTROL, "no-cache"),
+        (header::CONTENT_TYPE, "text/javascript"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    ];
+    (headers, text).into_response()
 }
 
 /// Lets browsers cache the files forever: their names contain a hash of their content, so they never change.

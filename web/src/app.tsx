@@ -7,6 +7,7 @@ import { useEffect, useState } from "react";
 import * as account from "./account.js";
 import { Chat } from "./chat.js";
 import { resendCopies } from "./drafts.js";
+import { leave } from "./push/state.js";
 import { navigate } from "./route.js";
 import { SignIn } from "./sign-in.js";
 import { Toasts } from "./toasts.js";
@@ -28,7 +29,8 @@ export function App() {
     void account.endSession();
     showSignIn("Your session has ended. Please sign in again.");
   };
-  const signOut = (client: Tidings) => {
+  const signOut = async (client: Tidings) => {
+    await leave(client);
     void account.signOut(client);
     showSignIn(null);
   };
@@ -38,7 +40,7 @@ export function App() {
       {client ? (
         <TidingsProvider client={client}>
           <Connected client={client} onSessionEnded={onSessionEnded}>
-            <Chat onSignOut={() => signOut(client)} />
+            <Chat onSignOut={() => void signOut(client)} />
           </Connected>
         </TidingsProvider>
       ) : (

@@ -13,6 +13,7 @@ import { lazyPart, useFetchAhead } from "./lazy.js";
 import { useNotifications } from "./notifications.js";
 import { useObservable } from "./observable.js";
 import { openProfile } from "./profile-card.js";
+import { usePush } from "./push/state.js";
 import { navigate, useRoute } from "./route.js";
 import { attempt, toast } from "./toasts.js";
 import { useReportViewing } from "./viewing.js";
@@ -51,6 +52,7 @@ export function Chat({ onSignOut }: { onSignOut: () => void }) {
   }, [unread]);
   useEffect(() => client.loadArchive(), [client]);
   useNotifications();
+  usePush();
   useReportViewing(route.conversation);
   useFailedEditToasts();
   useUnkeptWarning();

@@ -1,4 +1,4 @@
-// System notifications for messages that arrive while the page is in the background.
+// System notifications for messages that arrive while the page is in the background, unless this browser gets pushes.
 
 import type { Conversation } from "@tidings/client";
 import { useTidings } from "@tidings/client/react";
@@ -7,14 +7,19 @@ import { useEffect } from "react";
 import { summary } from "./attachments/describe.js";
 import { showOverrides } from "./bidi.js";
 import { titleOf } from "./people.js";
+import { pushState } from "./push/state.js";
 import { currentRoute, navigate } from "./route.js";
 import { settings } from "./settings.js";
 
 /** Milliseconds after which a message is too old for a notification: it arrived while the page slept. */
 const MAX_AGE = 60_000;
 
-/** Whether a message of a conversation should be notified: the user wants it and does not see the message. */
+/**
+ * Whether the page should notify of a message of a conversation: the user wants it and does not see the message, and the
+ * service worker will not do it.
+ */
 function shouldNotify({ conversation_id, muted_until, notify }: Conversation): boolean {
+  if (pushState.current === "on" || pushState.current === null) return false;
   const isOpen = currentRoute().conversation === conversation_id;
   const isSeen = document.visibilityState === "visible" && (document.hasFocus() || isOpen);
   return settings.current.notifications && muted_until === null && notify === "all" && !isSeen;

@@ -212,6 +212,7 @@ for (const [name, options] of Object.entries({
     for (const each of emoji) await ann.call("PUT", `/messages/${encodeURIComponent(id)}/reactions/${encodeURIComponent(each)}`);
     for (const each of emoji.slice(0, 3)) await ben.call("PUT", `/messages/${encodeURIComponent(id)}/reactions/${encodeURIComponent(each)}`);
     await ben.send("Answer 1");
+    await expect(ben.message("Answer 1").getByLabel(/Sent|Read/)).toBeVisible();
     await ben.message("Answer 1").locator(".text").dblclick();
     await expect(chip(ben, "Answer 1", "👍")).toBeVisible();
     await expect(chip(ben, "Good news", "🤷")).toBeVisible();

@@ -21,16 +21,18 @@ export class Stack {
   #process: ChildProcess | undefined;
   url = "";
   readonly #options: string[];
+  readonly #environment: Record<string, string>;
 
-  constructor(options: string[]) {
+  constructor(options: string[], environment: Record<string, string> = {}) {
     this.#options = options;
+    this.#environment = environment;
   }
 
   /** Starts the server and waits until it is ready. A restart uses the same port. */
   async start(): Promise<this> {
     const port = this.url === "" ? "0" : new URL(this.url).port;
     const child = spawn(BINARY, ["--port", port, "--quiet", "--web-dir", here("../dist"), ...this.#options], {
-      env: { ...process.env, TIDINGS_RATE_LIMITS: "off" },
+      env: { ...process.env, TIDINGS_RATE_LIMITS: "off", ...this.#environment },
       stdio: ["ignore", "pipe", "inherit"],
     });
     this.#process = child;

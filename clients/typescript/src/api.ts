@@ -79,9 +79,9 @@ export class Api {
     this.#onWrite = onWrite;
   }
 
-  /** The `fetch` that the application has set. @internal */
-  get fetch(): typeof fetch | undefined {
-    return this.#http.ownFetch;
+  /** Sends the requests of the code that is loaded later. @internal */
+  get http(): Http {
+    return this.#http;
   }
 
   // Messages

@@ -19,6 +19,8 @@ export interface CallOptions {
 export interface RequestOptions extends CallOptions {
   /** Whether a 401 may mean a wrong password. Such a request is not repeated, because each attempt counts. */
   checksPassword?: boolean;
+  /** Whether the request goes on when the page is closed. */
+  keepalive?: boolean;
 }
 
 /** A page of a list. */
@@ -70,7 +72,7 @@ export class Http {
     body?: unknown,
   ): Promise<Page<T>> {
     const target = this.#url + path + queryString(query);
-    const send = (token?: string) => this.#send<T>(method, target, token, body, options?.signal);
+    const send = (token?: string) => this.#send<T>(method, target, token, body, options);
     const token = await this.#tokenFor();
     try {
       return await send(token);
@@ -96,7 +98,7 @@ export class Http {
     target: string,
     token: string | undefined,
     body: unknown,
-    signal: AbortSignal | undefined,
+    { signal, keepalive = false }: RequestOptions = {},
   ): Promise<Page<T>> {
     signal?.throwIfAborted();
     const abort = new AbortController();
@@ -107,7 +109,7 @@ export class Http {
       if (token !== undefined) headers["authorization"] = `Bearer ${token}`;
       if (body !== undefined) headers["content-type"] = "application/json";
       const json = body === undefined ? null : JSON.stringify(body);
-      const response = await this.#fetch(target, { method, headers, body: json, signal: abort.signal });
+      const response = await this.#fetch(target, { method, headers, body: json, keepalive, signal: abort.signal });
       return parse<T>(response, await response.text());
     } catch (error) {
       if (error instanceof TidingsError) throw error;

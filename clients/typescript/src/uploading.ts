@@ -178,9 +178,9 @@ async function uploadFile(job: UploadJob, at: number, report: (part: number) => 
     );
     const total = prepared.file.size + (preview?.size ?? 0);
     const add = (done: number) => (sent: number) => report(Math.min(1, (done + sent) / total));
-    await post(form.upload, prepared.file, signal, api.fetch, add(0));
+    await post(form.upload, prepared.file, signal, api.http.ownFetch, add(0));
     if (preview && form.preview_upload) {
-      await post(form.preview_upload, preview, signal, api.fetch, add(prepared.file.size));
+      await post(form.preview_upload, preview, signal, api.http.ownFetch, add(prepared.file.size));
     }
     return form.attachment_id;
   };
@@ -243,7 +243,7 @@ async function uploadPicture(api: Api, picture: Blob, signal: AbortSignal): Prom
   if (!file) throw new TidingsError("This picture cannot be used.", { code: "invalid_request", status: 400 });
   const request = { file_name: "picture", content_type: file.type, size: file.size, purpose: "picture" } as const;
   const form = await api.requestUpload(request, { signal });
-  await post(form.upload, file, signal, api.fetch, () => {});
+  await post(form.upload, file, signal, api.http.ownFetch, () => {});
   return form.attachment_id;
 }
 

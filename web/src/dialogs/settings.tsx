@@ -15,6 +15,7 @@ import { useObservable } from "../observable.js";
 import { changeSettings, settings } from "../settings.js";
 import type { Settings } from "../settings.js";
 import { attempt, describeError, toast } from "../toasts.js";
+import { NotificationSettings } from "./notification-settings.js";
 
 export default function SettingsDialog({ onClose, onSignOut }: { onClose: () => void; onSignOut: () => void }) {
   const [page, setPage] = useState<"all" | "password" | "delete" | "sign-out">("all");
@@ -117,13 +118,7 @@ function StatusField() {
 }
 
 function Appearance() {
-  const { theme, direction, enterSends, notifications } = useObservable(settings);
-  const setNotifications = async (isOn: boolean) => {
-    if (isOn && (!("Notification" in window) || (await Notification.requestPermission()) !== "granted")) {
-      return toast("Your browser blocks notifications from this page.");
-    }
-    changeSettings({ notifications: isOn });
-  };
+  const { theme, direction, enterSends } = useObservable(settings);
   return (
     <section className="stack">
       <h3>This browser</h3>
@@ -146,10 +141,7 @@ function Appearance() {
         <span className="grow">Enter sends</span>
         <input type="checkbox" role="switch" checked={enterSends} onChange={(event) => changeSettings({ enterSends: event.target.checked })} />
       </label>
-      <label className="inline">
-        <span className="grow">Notifications</span>
-        <input type="checkbox" role="switch" checked={notifications} onChange={(event) => void setNotifications(event.target.checked)} />
-      </label>
+      <NotificationSettings />
       <p className="muted small-text">
         Press Ctrl+K to find anything, and Ctrl+/ to see all keyboard shortcuts.
       </p>

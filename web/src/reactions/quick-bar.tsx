@@ -1,5 +1,6 @@
 // The button beside a message that offers quick reactions. Loaded after the page.
 
+import type { TimelineMessage } from "@tidings/client";
 import { useTidings } from "@tidings/client/react";
 import { Plus, SmilePlus } from "lucide-react";
 import { Popover } from "radix-ui";
@@ -8,13 +9,18 @@ import type { KeyboardEvent, PointerEvent } from "react";
 
 import { landmark } from "../landmark.js";
 import { settings } from "../settings.js";
-import type { QuickBarProps } from "./quick-button.js";
 import { QUICK_REACTIONS, hasReacted, toggleReaction } from "./toggle.js";
 
 /** Milliseconds for which the pointer rests on the button before the bar opens by itself. */
 const HOVER_DELAY = 250;
 
-export default function QuickBar({ message, onReact }: QuickBarProps) {
+interface Props {
+  message: TimelineMessage;
+  /** Offers all emoji. */
+  onReact: (message: TimelineMessage) => void;
+}
+
+export default function QuickBar({ message, onReact }: Props) {
   const client = useTidings();
   const [isOpen, setIsOpen] = useState(false);
   const timer = useRef<ReturnType<typeof setTimeout>>(undefined);

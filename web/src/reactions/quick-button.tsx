@@ -5,8 +5,7 @@ import { SmilePlus } from "lucide-react";
 
 import { lazyView } from "../lazy.js";
 
-/** What the quick reactions need. */
-export interface QuickBarProps {
+interface Props {
   message: TimelineMessage;
   /** Offers all emoji. */
   onReact: (message: TimelineMessage) => void;
@@ -15,7 +14,7 @@ export interface QuickBarProps {
 /** The button beside a message that offers quick reactions. */
 export const QuickButton = lazyView(() => import("./quick-bar.js"), Substitute);
 
-function Substitute({ message, onReact }: QuickBarProps) {
+function Substitute({ message, onReact }: Props) {
   return (
     <button className="react-button" aria-label="React" tabIndex={-1} onClick={() => onReact(message)}>
       <SmilePlus aria-hidden />

@@ -1328,6 +1328,7 @@ export type ConversationDeletedEvent = {
 export type ConversationUpdatedEvent = {
     conversation_id: ConversationId;
     data: {
+        custom?: Custom | null;
         description?: Description | null;
         is_admin?: boolean;
         mine?: {

@@ -1,0 +1,42 @@
+// Push notifications to this browser: their state, which views show. What deals with the browser is loaded later.
+
+import type { Tidings } from "@tidings/client";
+import type { PushState } from "@tidings/client/push";
+import { useMe, useTidings } from "@tidings/client/react";
+import { useEffect } from "react";
+
+import { observable } from "../observable.js";
+import { settings } from "../settings.js";
+
+/** Milliseconds for which signing out waits for the subscription to end. */
+const LEAVE_TIMEOUT = 3_000;
+
+/** `failed`: the browser, its push service or our server cannot be reached. Null: not known yet. */
+export const pushState = observable<PushState | "failed" | null>(null);
+
+const load = () => import("./browser.js");
+
+/** Keeps the subscription up to date, and reports activity, while mounted. */
+export function usePush(): void {
+  const client = useTidings();
+  const isConnected = useMe() !== null;
+  useEffect(() => {
+    if (!isConnected) return;
+    const stop = new AbortController();
+    // Without this part, there are only the notifications of open pages.
+    load().then(({ start }) => start(client, stop.signal)).catch(() => stop.signal.aborted || pushState.set("failed"));
+    return () => {
+      stop.abort();
+      pushState.set(null);
+    };
+  }, [client, isConnected]);
+}
+
+/** Ends the subscription, and closes notifications. To be awaited before the user is signed out. */
+export async function leave(client: Tidings): Promise<void> {
+  if (!settings.current.notifications) return;
+  const left = load().then(({ end }) => end(client));
+  const timeout = new Promise((resolve) => setTimeout(resolve, LEAVE_TIMEOUT));
+  // What fails ends by itself: with the session, or when the push service refuses the next notification.
+  await Promise.race([left, timeout]).catch(() => {});
+}
