@@ -88,7 +88,7 @@ export class Api {
 
   /** Sends a message. A retry with the same `client_message_id` within 24 h returns the same message. */
   send(draft: SendDraft, options?: CallOptions): Promise<Message> {
-    return this.#write("POST", "/messages/send", draft, options);
+    return this.#write("POST", "/messages/send", options, draft);
   }
 
   /** Asks where to upload a file, which a message can name within a day. The form is valid for 15 minutes. */
@@ -98,7 +98,7 @@ export class Api {
 
   /** Edits one of the caller's messages. */
   edit(messageId: string, change: MessageEdit, options?: CallOptions): Promise<Message> {
-    return this.#write("PATCH", `/messages/${encode(messageId)}`, change, options);
+    return this.#write("PATCH", `/messages/${encode(messageId)}`, options, change);
   }
 
   /** Adds the caller's reaction to a message, or with `isOn` false removes it. `emoji` is a single emoji. */
@@ -112,12 +112,12 @@ export class Api {
   }
 
   #mark(messageId: string, name: string, isOn: boolean, options?: CallOptions): Promise<Message> {
-    return this.#write(isOn ? "PUT" : "DELETE", `/messages/${encode(messageId)}/${name}`, undefined, options);
+    return this.#write(isOn ? "PUT" : "DELETE", `/messages/${encode(messageId)}/${name}`, options);
   }
 
   /** Returns the pinned messages of a conversation, up to 50, the latest pin first. */
   pins(conversationId: string, options?: CallOptions): Promise<Message[]> {
-    return this.#read(`/conversations/${encode(conversationId)}/pins`, undefined, options);
+    return this.#read(`/conversations/${encode(conversationId)}/pins`, options);
   }
 
   /** Iterates over the messages that mention the caller, newest first. */
@@ -128,12 +128,12 @@ export class Api {
 
   /** Deletes a message for everyone, or hides it from the caller. Returns null if hidden. */
   delete(messageId: string, scope: "everyone" | "me" = "everyone", options?: CallOptions): Promise<Message | null> {
-    return this.#write("DELETE", `/messages/${encode(messageId)}?scope=${scope}`, undefined, options);
+    return this.#write("DELETE", `/messages/${encode(messageId)}?scope=${scope}`, options);
   }
 
   /** Advances the read watermark to a message. An older message has no effect. */
   markAsRead(messageId: string, options?: CallOptions): Promise<Watermark> {
-    return this.#write("PUT", `/messages/mark-as-read/${encode(messageId)}`, undefined, options);
+    return this.#write("PUT", `/messages/mark-as-read/${encode(messageId)}`, options);
   }
 
   /**
@@ -141,22 +141,22 @@ export class Api {
    * senders see, stay as they are.
    */
   markAsUnread(messageId: string, options?: CallOptions): Promise<Watermark> {
-    return this.#write("PUT", `/messages/mark-as-unread/${encode(messageId)}`, undefined, options);
+    return this.#write("PUT", `/messages/mark-as-unread/${encode(messageId)}`, options);
   }
 
   /** Marks all messages of a conversation as read. */
   markAllAsRead(conversationId: string, options?: CallOptions): Promise<Watermark> {
-    return this.#write("PUT", `/conversations/${encode(conversationId)}/read`, undefined, options);
+    return this.#write("PUT", `/conversations/${encode(conversationId)}/read`, options);
   }
 
   /** Lists who has read a message, and when. */
   receipts(messageId: string, options?: CallOptions): Promise<Receipt[]> {
-    return this.#read(`/messages/${encode(messageId)}/receipts`, undefined, options);
+    return this.#read(`/messages/${encode(messageId)}/receipts`, options);
   }
 
   /** Returns the total number of unread messages. */
   unreadCount(options?: CallOptions): Promise<UnreadTotal> {
-    return this.#read("/messages/unread-count", undefined, options);
+    return this.#read("/messages/unread-count", options);
   }
 
   /** Returns a page of messages, oldest first. The next page is older or, with `after`, newer. */
@@ -201,7 +201,7 @@ export class Api {
 
   /** Opens the direct conversation with a user; creates it if necessary. */
   openDirect(userId: string, options?: CallOptions): Promise<Conversation> {
-    return this.#write("POST", "/conversations", { type: "direct", participant_ids: [userId] }, options);
+    return this.#write("POST", "/conversations", options, { type: "direct", participant_ids: [userId] });
   }
 
   /** Creates a group. A retry with the same `client_conversation_id` returns the same group. */
@@ -209,12 +209,12 @@ export class Api {
     group: { name: string; participant_ids: string[]; client_conversation_id?: string },
     options?: CallOptions,
   ): Promise<Conversation> {
-    return this.#write("POST", "/conversations", { type: "group", ...group }, options);
+    return this.#write("POST", "/conversations", options, { type: "group", ...group });
   }
 
   /** Returns a conversation with its first 100 participants. */
   conversation(conversationId: string, options?: CallOptions): Promise<ConversationDetails> {
-    return this.#read(`/conversations/${encode(conversationId)}`, undefined, options);
+    return this.#read(`/conversations/${encode(conversationId)}`, options);
   }
 
   /** Iterates over all participants of a conversation. */
@@ -226,7 +226,7 @@ export class Api {
     for await (const page of this.#pages<ConversationDetails>(path, {}, options)) yield* page.participants;
   }
 
-  /** Updates a group or room; null removes the description or photo. Admins only. */
+  /** Updates a group or room; null removes the description, photo or custom data. Admins only. */
   updateConversation(
     conversationId: string,
     change: {
@@ -234,37 +234,38 @@ export class Api {
       description?: string | null;
       photo_url?: string | null;
       photo_attachment_id?: string;
+      custom?: Record<string, unknown> | null;
     },
     options?: CallOptions,
   ): Promise<Conversation> {
-    return this.#write("PATCH", `/conversations/${encode(conversationId)}`, change, options);
+    return this.#write("PATCH", `/conversations/${encode(conversationId)}`, options, change);
   }
 
   /** Changes the caller's own settings of a conversation. Returns the row. */
   changeSettings(conversationId: string, change: SettingsChange, options?: CallOptions): Promise<Conversation> {
-    return this.#write("PATCH", `/conversations/${encode(conversationId)}/me`, change, options);
+    return this.#write("PATCH", `/conversations/${encode(conversationId)}/me`, options, change);
   }
 
   /** Adds participants to a group. Admins only. */
   addParticipants(conversationId: string, userIds: string[], options?: CallOptions): Promise<Conversation> {
-    return this.#write("POST", `/conversations/${encode(conversationId)}/participants`, { user_ids: userIds }, options);
+    return this.#write("POST", `/conversations/${encode(conversationId)}/participants`, options, { user_ids: userIds });
   }
 
   /** Removes a participant (admins only), or leaves if it is the caller. */
   removeParticipant(conversationId: string, userId: string, options?: CallOptions): Promise<void> {
     const path = `/conversations/${encode(conversationId)}/participants/${encode(userId)}`;
-    return this.#write("DELETE", path, undefined, options);
+    return this.#write("DELETE", path, options);
   }
 
   /** Grants or revokes a participant's admin rights. */
   setAdmin(conversationId: string, userId: string, isAdmin: boolean, options?: CallOptions): Promise<void> {
     const path = `/conversations/${encode(conversationId)}/participants/${encode(userId)}`;
-    return this.#write("PATCH", path, { is_admin: isAdmin }, options);
+    return this.#write("PATCH", path, options, { is_admin: isAdmin });
   }
 
   /** Removes a conversation and its history so far from the caller's inbox. */
   deleteConversation(conversationId: string, options?: CallOptions): Promise<void> {
-    return this.#write("DELETE", `/messages/conversation/${encode(conversationId)}`, undefined, options);
+    return this.#write("DELETE", `/messages/conversation/${encode(conversationId)}`, options);
   }
 
   /** Iterates over all rooms, ordered by name. */
@@ -274,22 +275,22 @@ export class Api {
 
   /** Creates a room. Fails with `already_exists` if the name is taken. */
   createRoom(room: { name: string; description?: string }, options?: CallOptions): Promise<Conversation> {
-    return this.#write("POST", "/rooms", room, options);
+    return this.#write("POST", "/rooms", options, room);
   }
 
   /** Joins a room. */
   joinRoom(roomId: string, options?: CallOptions): Promise<Conversation> {
-    return this.#write("POST", `/rooms/${encode(roomId)}/join`, undefined, options);
+    return this.#write("POST", `/rooms/${encode(roomId)}/join`, options);
   }
 
   /** Leaves a room. */
   leaveRoom(roomId: string, options?: CallOptions): Promise<void> {
-    return this.#write("POST", `/rooms/${encode(roomId)}/leave`, undefined, options);
+    return this.#write("POST", `/rooms/${encode(roomId)}/leave`, options);
   }
 
   /** Deletes a room. Creator only. */
   deleteRoom(roomId: string, options?: CallOptions): Promise<void> {
-    return this.#write("DELETE", `/rooms/${encode(roomId)}`, undefined, options);
+    return this.#write("DELETE", `/rooms/${encode(roomId)}`, options);
   }
 
   /** Iterates over the users in a room, online users first. */
@@ -301,31 +302,31 @@ export class Api {
 
   /** Returns the signed-in user. */
   me(options?: CallOptions): Promise<OwnUser> {
-    return this.#read("/users/me", undefined, options);
+    return this.#read("/users/me", options);
   }
 
-  /** Updates the caller's profile; null removes the picture. */
+  /** Updates the caller's profile; null removes the picture or custom data. */
   updateMe(
-    change: { full_name?: string; avatar_url?: string | null; avatar_attachment_id?: string },
+    change: { full_name?: string; avatar_url?: string | null; avatar_attachment_id?: string; custom?: Record<string, unknown> | null },
     options?: CallOptions,
   ): Promise<OwnUser> {
-    return this.#write("PATCH", "/users/me", change, options);
+    return this.#write("PATCH", "/users/me", options, change);
   }
 
   /** Deletes the caller's account. Its messages stay, without a name. Fails with status 401 if the password is wrong. */
   deleteAccount(password: string, options?: CallOptions): Promise<void> {
-    return this.#write("DELETE", "/users/me", { password }, { ...options, checksPassword: true });
+    return this.#write("DELETE", "/users/me", { ...options, checksPassword: true }, { password });
   }
 
   /** Changes the caller's password and ends all other sessions. Fails with status 401 if the current one is wrong. */
   changePassword(current: string, next: string, options?: CallOptions): Promise<void> {
     const body = { current_password: current, new_password: next };
-    return this.#write("POST", "/auth/change-password", body, { ...options, checksPassword: true });
+    return this.#write("POST", "/auth/change-password", { ...options, checksPassword: true }, body);
   }
 
   /** Returns a user's profile. */
   user(userId: string, options?: CallOptions): Promise<User> {
-    return this.#read(`/users/${encode(userId)}`, undefined, options);
+    return this.#read(`/users/${encode(userId)}`, options);
   }
 
   /** Searches users by a prefix of their username or of a word of their name. */
@@ -336,12 +337,12 @@ export class Api {
 
   /** Blocks a user. */
   block(userId: string, options?: CallOptions): Promise<void> {
-    return this.#write("POST", "/messages/block-user", { blocked_user_id: userId }, options);
+    return this.#write("POST", "/messages/block-user", options, { blocked_user_id: userId });
   }
 
   /** Unblocks a user. */
   unblock(userId: string, options?: CallOptions): Promise<void> {
-    return this.#write("DELETE", `/messages/block-user/${encode(userId)}`, undefined, options);
+    return this.#write("DELETE", `/messages/block-user/${encode(userId)}`, options);
   }
 
   /** Iterates over the users the caller has blocked. */
@@ -359,7 +360,7 @@ export class Api {
 
   /** Returns the presence of up to 100 users. */
   presence(userIds: readonly string[], options?: CallOptions): Promise<Presence[]> {
-    return this.#read("/presence", { user_ids: userIds.join(",") }, options);
+    return this.#read("/presence", options, { user_ids: userIds.join(",") });
   }
 
   /** Sets the caller's status and, if given, the conversation they are viewing. */
@@ -372,7 +373,7 @@ export class Api {
 
   /** Polls for events after a cursor. Without one, returns no events but a cursor to start from. */
   events(cursor: string | undefined, options?: CallOptions): Promise<Poll> {
-    return this.#read("/events", { cursor, limit: 100 }, options);
+    return this.#read("/events", options, { cursor, limit: 100 });
   }
 
   /** Returns a ticket that opens one socket within 30 s. */
@@ -380,13 +381,13 @@ export class Api {
     return (await this.#http.call<{ ticket: string }>("POST", "/api/ws-ticket", undefined, options)).ticket;
   }
 
-  async #write<T>(method: string, path: string, body: unknown, options?: RequestOptions): Promise<T> {
+  async #write<T>(method: string, path: string, options?: RequestOptions, body?: unknown): Promise<T> {
     const data = await this.#http.call<T>(method, `/api${path}`, body, options);
     this.#onWrite();
     return data;
   }
 
-  async #read<T>(path: string, query?: Query, options?: CallOptions): Promise<T> {
+  async #read<T>(path: string, options?: CallOptions, query?: Query): Promise<T> {
     return (await this.#page<T>(path, query, options)).data;
   }
 
