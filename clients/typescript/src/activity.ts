@@ -23,6 +23,8 @@ export class Activity {
   #reporting: Promise<void> = Promise.resolve();
   #hasDevices = false;
   #devicesSeenAt = 0;
+  /** Where the storage has the time of the last report. */
+  #name: string | undefined;
 
   /** The storage must be shared by all tabs: `localStorage`. */
   constructor(client: Tidings, storage: KeyValue) {
@@ -30,7 +32,7 @@ export class Activity {
     this.#storage = storage;
   }
 
-  /** Reports until the signal is aborted. */
+  /** Reports until the signal is aborted. Then nothing of the user is left in the storage. */
   start(signal: AbortSignal): void {
     const onInput = () => this.#onInput();
     for (const name of INPUTS) addEventListener(name, onInput, { capture: true, passive: true, signal });
@@ -39,6 +41,7 @@ export class Activity {
     };
     document.addEventListener("visibilitychange", onVisibility, { signal });
     addEventListener("pagehide", () => this.#close(), { signal });
+    signal.addEventListener("abort", () => this.#name !== undefined && this.#storage.removeItem(this.#name));
   }
 
   /** To be called when this browser was subscribed, because it may be the user's first device. */
@@ -49,7 +52,7 @@ export class Activity {
   #onInput(): void {
     const { me } = this.#client.store.state;
     if (!me || document.visibilityState !== "visible") return;
-    const name = `tidings active ${me.id}`;
+    const name = (this.#name = `tidings active ${me.id}`);
     if (Math.abs(Date.now() - Number(this.#storage.getItem(name))) < INTERVAL) return;
     this.#storage.setItem(name, String(Date.now()));
     // A lost report leads to a notification too many.
