@@ -128,8 +128,8 @@ impl Stack {
             servers.push(serve(port, engine.routes(), stopped.clone()));
             (config(&url, Some(engine.http_client())), url)
         };
-        let calls = aws_sdk_dynamodb::config::Builder::from(&config).allow_no_auth();
-        table::create_if_missing(&Client::from_conf(calls.build()), &settings.table).await?;
+        let mut calls = aws_sdk_dynamodb::config::Builder::from(&config).allow_no_auth();
+        table::create_if_missing(&Client::from_conf(calls.clone().build()), &settings.table).await?;
         let (table, records) = (settings.table.clone(), streams(&config));
         let file_origins = settings.bucket.as_ref().map(BucketSettings::origins).unwrap_or_default();
         let jwt_secret =
@@ -140,7 +140,6 @@ impl Stack {
         let lambda =
             lambda(options, folder, environment(&settings, &credentials, &database, &push_endpoint))?;
         let management = Management::default();
-        let mut calls = aws_sdk_dynamodb::config::Builder::from(&config).allow_no_auth();
         let mut pushes = pushes(&push_endpoint, &management);
         if let Some(interceptor) = interceptor {
             calls.push_interceptor(interceptor.clone());

@@ -53,7 +53,10 @@ pub(crate) fn events(schemas: &mut Schemas) {
             ["Changes"] => {
                 let description = schemas.input::<Description>();
                 let custom = schemas.input::<Custom>();
-                changes(&schemas.definition("Conversation"), [("description", description), ("custom", custom)])
+                changes(
+                    &schemas.definition("Conversation"),
+                    [("description", description), ("custom", custom)],
+                )
             }
             ["Nothing"] => object(&[]),
             titles => data(titles),

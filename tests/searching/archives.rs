@@ -180,9 +180,10 @@ async fn act(world: &World, actors: &[Actor], conversations: &[String], random: 
     let message = async |random: &mut Random| {
         let (short, peer) = (random.below(2) == 0, format!("peer{}", random.below(20)));
         let takes_part = actor.row_of(conversation).await.is_some();
-        let history = match short || !takes_part {
-            true => actor.history(&peer).await,
-            false => actor.history_of(conversation).await,
+        let history = if short || !takes_part {
+            actor.history(&peer).await
+        } else {
+            actor.history_of(conversation).await
         };
         (!history.is_empty()).then(|| text(&random.of(&history), "id").to_owned())
     };
@@ -295,7 +296,7 @@ async fn searches_agree_when_the_database_fails_and_replicas_lag() {
         assert!([200, 503].contains(&answer.status), "{answer:?}");
         world.wire.heal();
         act(&world, &actors, &conversations, &mut random).await;
-        let stale = Faults { lag: Duration::from_secs(3600), ..Faults::default() };
+        let stale = Faults { lag: Duration::from_hours(1), ..Faults::default() };
         let actor = &actors[random.below(2)];
         agrees(&world, stale, actor, &mut random, &format!("step {step}")).await;
     }

@@ -30,6 +30,7 @@ function generate(conversation: string, number: number, people: [string, string]
     message_text: `${number}: ${text}`,
     attachment_url: null,
     attachment_type: null,
+    attachments: [],
     reply_to: null,
     client_message_id: null,
     sent_at,
@@ -41,6 +42,12 @@ function generate(conversation: string, number: number, people: [string, string]
     read_at: null,
     read_count: 1,
     version: 1,
+    reactions: [],
+    mentions: [],
+    mention_all: false,
+    is_forwarded: false,
+    pinned_at: null,
+    custom: null,
   };
 }
 

@@ -166,7 +166,9 @@ fn write_plain(segments: &[Segment], applied: &Applied, precision: Precision) ->
     }
     for Entry { mentions, .. } in entries().filter(|entry| !entry.mentions.is_empty()) {
         plain.number(mentions.len() as u64);
-        mentions.iter().for_each(|user| plain.number(number_of(user)));
+        for user in mentions {
+            plain.number(number_of(user));
+        }
     }
     for entry in entries() {
         plain.0.extend(entry.text.bytes());
