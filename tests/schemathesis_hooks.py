@@ -1,5 +1,7 @@
 """Adapts generated calls to rules that the API document cannot express."""
 
+import json
+
 import schemathesis
 from schemathesis.generation import GenerationMode
 
@@ -7,18 +9,6 @@ from schemathesis.generation import GenerationMode
 POINT = "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4"
 # The fields of a picture: by a link, and by an upload.
 PICTURES = [("photo_url", "photo_attachment_id"), ("avatar_url", "avatar_attachment_id")]
-FORMS = ["multipart/form-data", "application/x-www-form-urlencoded"]
-
-
-@schemathesis.hook
-def filter_case(context, case):
-    """Skips a number where a form has a list of texts: there it is a valid text."""
-    return not (
-        case.media_type in FORMS
-        and isinstance(case.body, dict)
-        and "mentions" in case.body
-        and not isinstance(case.body["mentions"], list)
-    )
 
 
 @schemathesis.hook
@@ -34,6 +24,9 @@ def map_case(context, case):
             for link, upload in PICTURES:
                 if case.body.pop(upload, None) is not None:
                     case.body.setdefault(link, None)
+            # A schema cannot bound the bytes of an object.
+            if len(json.dumps(case.body.get("custom"))) > 1_000:
+                case.body["custom"] = {}
             # A conversation is pinned or archived, and a picture has no preview.
             if case.body.get("pinned"):
                 case.body.pop("archived", None)
