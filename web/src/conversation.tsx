@@ -1,5 +1,6 @@
 // An open conversation: header, timeline and composer.
 
+import { loadOptimistic } from "@tidings/client";
 import type { Conversation as Row, Presence, TimelineMessage } from "@tidings/client";
 import { useConnection, useMe, useSelected, useTidings, useTyping } from "@tidings/client/react";
 import { ArrowLeft, MoreVertical, Search } from "lucide-react";
@@ -21,7 +22,8 @@ import { backToInbox } from "./route.js";
 import { HitBar } from "./search/hit-bar.js";
 import { Timeline } from "./timeline.js";
 
-const DetailsDialog = lazyPart(() => import("./dialogs/details.js"));
+// With what changes settings, so that its switches change at once.
+const DetailsDialog = lazyPart(async () => (await Promise.all([import("./dialogs/details.js"), loadOptimistic()]))[0]);
 const DeleteDialog = lazyPart(() => import("./dialogs/delete.js"));
 const Viewer = lazyPart(() => import("./attachments/viewer.js"));
 const ForwardDialog = lazyPart(() => import("./dialogs/forward.js"));

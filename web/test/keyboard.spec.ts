@@ -213,6 +213,10 @@ test("a conversation can be had by keyboard alone", async ({ newUser }) => {
   await expect(ben.message("Shall we meet ☕?")).toBeVisible();
   await ben.page.keyboard.press("Shift+F6");
   await ben.page.keyboard.press("Enter");
+  // The quick reactions are first.
+  await expect(ben.page.getByRole("menuitemcheckbox", { name: "React with 👍" })).toBeFocused();
+  await ben.page.keyboard.press("ArrowDown");
+  await expect(ben.page.getByRole("menuitem", { name: "Reply" })).toBeFocused();
   await ben.page.keyboard.press("Enter");
   await expect(ben.page.getByText("Reply to")).toBeVisible();
   await ben.page.keyboard.type("Gladly. At *nine*");
@@ -228,7 +232,7 @@ test("a conversation can be had by keyboard alone", async ({ newUser }) => {
   await keyboard.press("Shift+F6");
   await keyboard.press("ArrowUp");
   await keyboard.press("Enter");
-  await expect(page.getByRole("menuitem").first()).toBeFocused();
+  await expect(page.getByRole("menuitemcheckbox", { name: "React with 👍" })).toBeFocused();
   await keyboard.press("End");
   await expect(page.getByRole("menuitem", { name: "Delete…" })).toBeFocused();
   await keyboard.press("Enter");

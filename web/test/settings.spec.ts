@@ -73,7 +73,9 @@ test("conversations are pinned, muted and archived by pointer, in all tabs", asy
   await expect(ann.row(ben.name)).toContainText("Still here");
   await ann.screenshot("archive");
   await expectAccessible(ann.page);
+  const unmuted = ann.page.waitForResponse((response) => response.request().method() === "PATCH");
   await choose(ann, ben.name, "Unmute");
+  await unmuted;
   await ben.call("POST", "/messages/send", { recipient_id, message_text: "And back" });
   await expect(ann.page.getByText("No archived conversations.")).toBeVisible();
   await ann.page.getByRole("button", { name: "Back to all conversations" }).click();

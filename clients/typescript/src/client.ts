@@ -48,10 +48,13 @@ export type EventType = TidingsEvent["type"] | "event";
 /** The events of a type. */
 export type EventOf<T extends EventType> = T extends "event" ? TidingsEvent : Extract<TidingsEvent, { type: T }>;
 
+/** Kept, because importing again takes some time, too, and a change must show at once. */
+let loaded: [typeof import("./optimistic.js"), unknown] | undefined;
+
 /** Loads the code that only settings, reactions, pins and jumps need. A page may load it ahead. */
 export async function loadOptimistic(): Promise<typeof import("./optimistic.js")> {
-  const [optimistic] = await Promise.all([import("./optimistic.js"), import("./jumps.js")]);
-  return optimistic;
+  loaded ??= await Promise.all([import("./optimistic.js"), import("./jumps.js")]);
+  return loaded[0];
 }
 
 /** Milliseconds between typing signals of a conversation. Each expires after 6 s. */
