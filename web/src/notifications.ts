@@ -7,7 +7,7 @@ import { useEffect } from "react";
 import { summary } from "./attachments/describe.js";
 import { showOverrides } from "./bidi.js";
 import { titleOf } from "./people.js";
-import { pushState } from "./push/state.js";
+import { pushState } from "./push/current.js";
 import { currentRoute, navigate } from "./route.js";
 import { settings } from "./settings.js";
 

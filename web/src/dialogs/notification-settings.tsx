@@ -5,7 +5,7 @@ import { useEffect, useState } from "react";
 
 import { useObservable } from "../observable.js";
 import { sendTest, turnOff, turnOn } from "../push/browser.js";
-import { pushState } from "../push/state.js";
+import { pushState } from "../push/current.js";
 import { settings } from "../settings.js";
 import { attempt, describeError, toast } from "../toasts.js";
 

@@ -11,7 +11,7 @@ import type { NotificationData } from "../../worker/notification.js";
 import type { WorkerMessage } from "../../worker/windows.js";
 import { local } from "../browser-storage.js";
 import { changeSettings, settings } from "../settings.js";
-import { pushState } from "./state.js";
+import { pushState } from "./current.js";
 
 const pushes = new WeakMap<Tidings, Push>();
 let activity: Activity | undefined;

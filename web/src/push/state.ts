@@ -1,18 +1,14 @@
-// Push notifications to this browser: their state, which views show. What deals with the browser is loaded later.
+// Push notifications to this browser, kept up to date while the page is open. What deals with the browser is loaded later.
 
 import type { Tidings } from "@tidings/client";
-import type { PushState } from "@tidings/client/push";
 import { useMe, useTidings } from "@tidings/client/react";
 import { useEffect } from "react";
 
-import { observable } from "../observable.js";
 import { settings } from "../settings.js";
+import { pushState } from "./current.js";
 
 /** Milliseconds for which signing out waits for the subscription to end. */
 const LEAVE_TIMEOUT = 3_000;
-
-/** `failed`: the browser, its push service or our server cannot be reached. Null: not known yet. */
-export const pushState = observable<PushState | "failed" | null>(null);
 
 const load = () => import("./browser.js");
 
