@@ -29,10 +29,11 @@ unit: binaries
 	cargo test --workspace
 	cargo test --quiet --package tests --test tests -- --ignored --exact roles::each_permission_is_used
 
-# Runs the tests again, with each function as a process of the binary that Lambda starts. Leaves out the tests of large
-# conversations, which would double the time.
+# Runs the tests again, with each function as a process of the binary that Lambda starts. Leaves out those of crossing
+# calls, faults, random histories and large conversations: they test the store, and take longest.
+STORE_TESTS = large:: crowds:: faults:: limits:: model:: racing:: searching::archives sync::
 processes: binaries
-	TIDINGS_TEST_FUNCTIONS=1 cargo test --quiet --package tests --test tests -- --skip large::
+	TIDINGS_TEST_FUNCTIONS=1 cargo test --quiet --package tests --test tests -- $(STORE_TESTS:%=--skip %)
 
 # Checks what belongs to AWS, without AWS: the translated template, the stages, the deployer's permissions, the commands
 # of the guides, and the scripts that check a deployment from outside.

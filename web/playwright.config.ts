@@ -8,6 +8,8 @@ export default defineConfig({
   workers: 2,
   fullyParallel: true,
   forbidOnly: true,
+  // A test that passes only the second time is reported as flaky.
+  retries: 1,
   reporter: "list",
   use: {
     locale: "en-GB",
