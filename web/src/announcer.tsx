@@ -10,18 +10,18 @@ import { plainText } from "./text/parse.js";
 /** Announces messages of others. */
 export function Announcer({ id }: { id: string }) {
   const client = useTidings();
-  const [announced, setAnnounced] = useState<{ sender: string; text: string } | null>(null);
+  const [announced, setAnnounced] = useState<{ id: string; sender: string; text: string } | null>(null);
   useEffect(
     () =>
       client.on("message.created", ({ conversation_id, data: { message } }) => {
         if (conversation_id !== id || message.sender_id === client.store.state.me?.id) return;
-        setAnnounced({ sender: message.sender_id, text: plainText(summary(message).slice(0, 300)) });
+        setAnnounced({ id: message.id, sender: message.sender_id, text: plainText(summary(message).slice(0, 300)) });
       }),
     [client, id],
   );
   return (
     <div className="hidden" aria-live="polite">
-      {announced && <Announcement {...announced} />}
+      {announced && <Announcement key={announced.id} sender={announced.sender} text={announced.text} />}
     </div>
   );
 }

@@ -48,6 +48,8 @@ test("reactions by pointer: the quick bar, chips, the list and a double click", 
   // The author sees who it was, and joins in with a click on the chip.
   await chip(ann, "Good news", "🙏").hover();
   await expect(ann.page.getByRole("tooltip")).toHaveText(ben.name);
+  const [chipBox, namesBox] = [await chip(ann, "Good news", "🙏").boundingBox(), await ann.page.getByRole("tooltip").boundingBox()];
+  expect((namesBox?.y ?? NaN) + (namesBox?.height ?? NaN)).toBeLessThan(chipBox?.y ?? NaN);
   await chip(ann, "Good news", "🙏").click();
   await expect(chip(ben, "Good news", "🙏 2, including you")).toBeVisible();
   await chip(ann, "Good news", "🙏").click({ button: "right" });

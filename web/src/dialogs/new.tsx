@@ -7,6 +7,7 @@ import { Tabs } from "radix-ui";
 import { useEffect, useState } from "react";
 
 import { Avatar } from "../avatar.js";
+import { fold } from "../fold.js";
 import { Form } from "../form.js";
 import { Modal } from "../modal.js";
 import { navigate } from "../route.js";
@@ -122,7 +123,7 @@ function Rooms({ open, isBusy, onClose }: TabProps & { onClose: () => void }) {
     navigate(room.conversation_id);
   };
   const create = (fields: FormData) => open(client.createRoom(text.trim(), String(fields.get("description") ?? "").trim()));
-  const shown = rooms?.filter(({ name }) => name.toLocaleLowerCase().includes(text.trim().toLocaleLowerCase()));
+  const shown = rooms?.filter(({ name }) => fold(name).includes(fold(text.trim())));
   return (
     <>
       <input

@@ -112,8 +112,12 @@ async function shown(tag?: string): Promise<Notification[]> {
 export async function turnOn(client: Tidings): Promise<void> {
   const push = pushOf(client);
   const state = await push.subscribe().catch(() => "failed" as const);
-  // Where there are no pushes, open pages show notifications.
-  const permission = "Notification" in window ? await Notification.requestPermission() : "denied";
+  // Without pushes, open pages show notifications; nothing has asked for the permission then.
+  const permission = !("Notification" in window)
+    ? "denied"
+    : state === "unsupported"
+      ? await Notification.requestPermission()
+      : Notification.permission;
   pushState.set(state);
   activity?.onSubscribed();
   changeSettings({ notifications: permission === "granted" });

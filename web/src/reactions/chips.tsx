@@ -60,7 +60,7 @@ function WhoReacted({ reaction }: { reaction: Reaction }) {
   const people = usePeople(others);
   const names = [...(reaction.me ? ["You"] : []), ...others.map((id) => people.get(id)?.name ?? "…")];
   return (
-    <span className="tooltip" role="tooltip">
+    <span className="who-reacted" role="tooltip">
       {names.map((name, at) => (
         <span key={at}>
           {at > 0 && ", "}
