@@ -13,6 +13,7 @@ use domain::settings::SettingsChange;
 use domain::user::{ProfileChange, UserView};
 use domain::web_push::{SubscriptionFields, SubscriptionView};
 use edge::files::{NewUpload, Offer};
+use edge::page::ListPage;
 use edge::tokens::Tokens;
 use serde_json::{Value, json};
 use store::{Blocked as BlockedUser, Receipt, RoomUser, RoomView, Unread};
@@ -107,7 +108,8 @@ fn messages() -> Vec<Operation> {
         )
         .path_parameter::<MessageId>()
         .returns::<Watermark>(200, "The watermark, which stays, and the unread count.")
-        .fails_with([NotAParticipant, NotFound("")]),
+        .fails_with([NotAParticipant, NotFound("")])
+        .limited(),
         call(
             "put",
             "/api/conversations/{id}/read",
@@ -144,7 +146,7 @@ fn messages() -> Vec<Operation> {
             "getMentions",
             "Messages that mention the caller, alone or with everyone, newest first.",
         )
-        .query::<search::Mentions>()
+        .query::<ListPage>()
         .lists::<Vec<MessageView>>("A page of messages. It has fewer than `limit` and a `next_cursor` if the call has read a great deal.")
         .limited(),
         call(
@@ -385,7 +387,7 @@ fn rooms() -> Vec<Operation> {
             )
             .limited(),
         call("get", "/api/rooms", "getRooms", "All rooms, ordered by name.")
-            .query::<rooms::Page>()
+            .query::<ListPage>()
             .lists::<Vec<RoomView>>("A page of rooms."),
         call("delete", "/api/rooms/{id}", "deleteRoom", "Deletes a room. Its owner only: its creator or, after the owner has left, the longest-standing participant.")
             .path_parameter::<ConversationId>()
@@ -403,7 +405,7 @@ fn rooms() -> Vec<Operation> {
             .limited(),
         call("get", "/api/rooms/{id}/users", "getRoomUsers", "The users in a room, those online first.")
             .path_parameter::<ConversationId>()
-            .query::<rooms::Page>()
+            .query::<ListPage>()
             .lists::<Vec<RoomUser>>("A page of users.")
             .fails_with([NotAParticipant, NotFound("")]),
     ]
@@ -438,7 +440,7 @@ fn blocks() -> Vec<Operation> {
             "getBlockedUsers",
             "The users whom the caller has blocked.",
         )
-        .query::<block::Page>()
+        .query::<ListPage>()
         .lists::<Vec<BlockedUser>>("A page of users."),
     ]
 }

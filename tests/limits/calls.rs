@@ -110,6 +110,24 @@ async fn the_price_of_a_message_grows_with_the_participants() {
 }
 
 #[tokio::test]
+async fn marks_as_unread_count_as_writes_of_the_conversation() {
+    let machines = Machines::new().await;
+    let (alice, bob) = (machines.now("alice"), machines.now("bob"));
+    let mut messages = Vec::new();
+    for text in ["one", "two"] {
+        messages.push(bob.send("alice", text).await.expect(201).id());
+    }
+    for n in 0..burst(&WRITES) {
+        alice.mark_unread(&messages[n % 2]).await.expect(200);
+    }
+    let before = machines.0.items().await;
+    assert_limited(&alice.mark_unread(&messages[burst(&WRITES) % 2]).await, "1");
+    assert!(machines.0.items().await == before, "a refused call changes nothing");
+    // A mark that changes nothing is free.
+    alice.mark_unread(&messages[(burst(&WRITES) + 1) % 2]).await.expect(200);
+}
+
+#[tokio::test]
 async fn presence_tickets_and_blocks_have_their_own_buckets() {
     let machines = Machines::new().await;
     let alice = machines.now("alice");

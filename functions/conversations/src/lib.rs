@@ -9,6 +9,7 @@ use domain::caller::Caller;
 use domain::conversation::{ConversationView, Description};
 use domain::custom::Custom;
 use domain::error::Error;
+use domain::fields::present;
 use domain::id::{ConversationId, UserId};
 use domain::message::ClientId;
 use domain::name::{Name, Picture};
@@ -20,7 +21,7 @@ use edge::pictures;
 use edge::problem::Problem;
 use edge::reply::Reply;
 use schemars::{JsonSchema, Schema};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use store::{Details, NewGroup, Opened, Overview, ParticipantView};
 
@@ -144,26 +145,19 @@ async fn show(
 #[schemars(rename = "ConversationChange")]
 pub struct Change {
     name: Option<Name>,
-    #[serde(default, deserialize_with = "null_or_value")]
+    #[serde(default, deserialize_with = "present")]
     #[schemars(with = "Option<Description>")]
     description: Option<Option<Description>>,
-    #[serde(default, deserialize_with = "null_or_value")]
+    #[serde(default, deserialize_with = "present")]
     #[schemars(with = "Option<Picture>")]
     photo_url: Option<Option<Picture>>,
     /// The `attachment_id` of an upload with the purpose `picture`, which becomes the photo. Not with a `photo_url`.
     #[schemars(length(min = 1, max = MAX_UPLOAD_ID))]
     photo_attachment_id: Option<String>,
     /// Data of the application, which all participants see.
-    #[serde(default, deserialize_with = "null_or_value")]
+    #[serde(default, deserialize_with = "present")]
     #[schemars(with = "Option<Custom>")]
     custom: Option<Option<Custom>>,
-}
-
-#[expect(clippy::option_option, reason = "absent, null, or a value")]
-fn null_or_value<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
-    from: D,
-) -> Result<Option<Option<T>>, D::Error> {
-    Option::deserialize(from).map(Some)
 }
 
 /// Changes the name, description, photo or custom data. Admins only.
