@@ -383,7 +383,7 @@ async fn deleting_takes_the_files_away_and_a_restore_brings_them_back() {
     assert_eq!((loaded.body.as_ref(), loaded.header("content-type")), (png(4, 4).as_slice(), "image/png"));
     assert_eq!((files.below("f/").len(), files.below("d/").len()), (2, 0));
     assert_eq!(alice.page("bob").await[0]["attachments"], sent.data()["attachments"]);
-    // What stays deleted goes after 30 days.
+    // The files of a message that stays deleted are removed after 30 days.
     alice.unsend(&sent.id()).await.expect(200);
     files.storage.sweep_at(local::secrets::days_from_now(29)).await;
     assert_eq!(files.below("d/").len(), 2);

@@ -294,7 +294,7 @@ async fn the_stream_wakes_the_function() {
     subscribe(&bob, &service, "phone").await;
     alice.send("bob", "hello").await.expect(201);
     assert_eq!(texts(&service.wait_for(1).await), ["hello"]);
-    // Whoever looks at the page is not notified, but is when they close it.
+    // An active user is not notified before they close the page.
     set_active(&bob, true).await;
     alice.send("bob", "look here").await.expect(201);
     tokio::time::sleep(Duration::from_secs(4)).await;

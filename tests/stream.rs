@@ -15,7 +15,7 @@ use local::websocket::call;
 use serde_json::{Value, json};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-/// What a test's function does with a batch.
+/// The reaction of a test's function to a batch.
 enum Answer {
     Succeeds,
     Fails,

@@ -209,7 +209,7 @@ fn each_function_has_a_role_of_its_own() {
         let name = resource(&function);
         let (block, role) = (&resources[&name], &resources[&format!("{name}Role")]);
         assert!(block.contains(&format!("\n      Role: !GetAtt {name}Role.Arn\n")), "{name}");
-        // Who may push knows where to.
+        // A function that may push knows the endpoint.
         let pushes = role.contains("ManagedPolicyArns: [!Ref WriteLogs, !Ref PushToSockets]\n");
         assert!(pushes || role.contains("ManagedPolicyArns: [!Ref WriteLogs]\n"), "{name}");
         assert_eq!(block.contains("TIDINGS_PUSH_ENDPOINT: "), pushes, "{name}");

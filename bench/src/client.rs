@@ -112,7 +112,7 @@ pub(crate) struct Cost {
 }
 
 impl Cost {
-    /// Parses `db;dur=MS;desc="calls=N depth=D rcu=R wcu=W"`. A server without this header costs nothing.
+    /// Parses `db;dur=MS;desc="calls=N depth=D rcu=R wcu=W"`. The peer sends no such header.
     fn parse(headers: &HeaderMap) -> Result<Self, Failure> {
         let Some(text) = headers.get("server-timing") else { return Ok(Self::default()) };
         let text = text.to_str()?;

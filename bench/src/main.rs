@@ -56,7 +56,7 @@ struct Options {
     only: Option<Table>,
 }
 
-/// What can be measured instead of the local stack.
+/// Measurements of something other than the local stack.
 #[derive(Debug, Subcommand)]
 enum Other {
     /// Measure how long functions take from exec to the first request for work

@@ -56,12 +56,10 @@ impl Drop for Process {
 }
 
 impl Server {
-    /// Starts a server with its data beside the binary: the system's temporary folder may be in memory, where a flush
-    /// costs nothing.
+    /// Starts a server with its data beside the binary.
     pub(crate) fn start() -> Result<Self, Failure> {
         let binary = binary()?;
-        let beside = binary.parent().ok_or("the binary has no parent folder")?;
-        let folder = tempfile::Builder::new().prefix("bench-data-").tempdir_in(beside)?;
+        let folder = data_folder(&binary)?;
         let (process, address) = spawn(tidings(&binary, folder.path()))?;
         Ok(Self { address, process, folder, binary })
     }
@@ -75,8 +73,7 @@ impl Server {
             return Ok(None);
         }
         let binary = binary()?;
-        let beside = binary.parent().ok_or("the binary has no parent folder")?;
-        let folder = tempfile::Builder::new().prefix("bench-data-").tempdir_in(beside)?;
+        let folder = data_folder(&binary)?;
         let mut command = clean_command(Path::new("node"));
         command.arg(script).arg(folder.path().join("tidings.db"));
         let (process, address) = spawn(command)?;
@@ -138,10 +135,9 @@ impl Server {
 /// to its ready line.
 pub(crate) fn start_up(starts: usize) -> Result<Duration, Failure> {
     let binary = binary()?;
-    let beside = binary.parent().ok_or("the binary has no parent folder")?;
     let mut times = Vec::with_capacity(starts);
     for _ in 0..starts {
-        let folder = tempfile::Builder::new().prefix("bench-data-").tempdir_in(beside)?;
+        let folder = data_folder(&binary)?;
         let began = Instant::now();
         let _process = spawn(tidings(&binary, folder.path()))?;
         times.push(began.elapsed());
@@ -158,6 +154,12 @@ fn binary() -> Result<PathBuf, Failure> {
     } else {
         Err(format!("{} is missing: build it with cargo build --release", binary.display()).into())
     }
+}
+
+/// Returns a new folder beside the binary: the system's temporary folder may be in memory, where a flush costs nothing.
+fn data_folder(binary: &Path) -> Result<TempDir, Failure> {
+    let beside = binary.parent().ok_or("the binary has no parent folder")?;
+    Ok(tempfile::Builder::new().prefix("bench-data-").tempdir_in(beside)?)
 }
 
 /// The secret of all servers' tokens, so that each takes the other's.

@@ -24,7 +24,7 @@ pub use self::processes::{Processes, Setup};
 /// Time limit of a function, as in the template; functions of the stream have [`stream::TIMEOUT`].
 pub const TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Where the functions run, if not as code in this process.
+/// The runtime of the functions, if they are not code in this process.
 #[derive(Clone)]
 pub enum Lambda {
     /// In child processes, which ask a Runtime API for work.

@@ -53,7 +53,7 @@ pub struct Stack {
     pub app: App,
     /// The HS256 secret that signs tokens.
     pub jwt_secret: String,
-    /// Where the functions run; `None` means in this process.
+    /// The runtime of the functions; `None` if they run in this process.
     pub lambda: Option<Lambda>,
     /// The storage for files, unless the environment names another or attachments are off.
     pub storage: Option<Storage>,
@@ -344,11 +344,10 @@ fn config(endpoint: &str, http_client: Option<SharedHttpClient>) -> SdkConfig {
     let id = variable("AWS_ACCESS_KEY_ID").unwrap_or_else(|| "local".to_owned());
     let secret = variable("AWS_SECRET_ACCESS_KEY").unwrap_or_else(|| "local".to_owned());
     let session = variable("AWS_SESSION_TOKEN");
-    let region = variable("AWS_REGION").unwrap_or_else(|| "us-east-1".to_owned());
     let credentials = Credentials::new(id, secret, session, None, "environment");
     let mut config = SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
-        .region(Region::new(region))
+        .region(Region::new(region()))
         .endpoint_url(endpoint);
     if http_client.is_none() {
         config.set_credentials_provider(Some(SharedCredentialsProvider::new(credentials)));

@@ -171,7 +171,6 @@ pub(crate) fn plain(schema: &mut Value) {
     }
 }
 
-/// Removes null from a schema, because a parameter is absent rather than null.
 /// Drops the alternatives of a rule that need another field than these.
 fn drop_rules(schema: &mut Value, names: &[&str]) {
     let needs_other = |rule: &Value| {
@@ -187,6 +186,7 @@ fn drop_rules(schema: &mut Value, names: &[&str]) {
     }
 }
 
+/// Removes null from a schema, because a parameter is absent rather than null.
 fn never_null(schema: &mut Value) {
     if let Some(kinds) = schema["type"].as_array() {
         let kinds: Vec<_> = kinds.iter().filter(|kind| *kind != "null").cloned().collect();

@@ -28,7 +28,7 @@ use tokio::net::{TcpListener, TcpStream};
 use crate::actor::{Actor, Answer};
 use crate::{World, roles};
 
-/// What happens to a call of the functions to the storage.
+/// The fault of a call from the functions to the storage.
 pub enum Fault {
     /// Nothing: it is served.
     None,

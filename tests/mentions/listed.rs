@@ -106,7 +106,7 @@ async fn pages_go_on_where_the_last_one_ended() {
     let first = ben.get("/api/mentions?limit=5").await.expect(200);
     assert_eq!(ids(first.list()), sent[..5]);
     let next = format!("/api/mentions?limit=100&cursor={}", text(&first.json, "next_cursor"));
-    // What comes or goes above does not shift the next page.
+    // Messages that come or go above do not shift the next page.
     mention(&cal, &group, &["ben"]).await.expect(201);
     ann.unsend(&sent[2]).await;
     let rest = ben.get(&next).await.expect(200);

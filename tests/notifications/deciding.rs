@@ -1,4 +1,4 @@
-//! Who is notified of a message: decided when `notify` is invoked, by what holds then.
+//! Which users are notified of a message, decided by the state at the time when `notify` is invoked.
 
 use std::time::Duration;
 
@@ -276,7 +276,7 @@ async fn only_those_who_asked_are_notified_of_every_message_of_a_room() {
     assert_eq!(say().await, ["bob"]);
     bob.set(&room, &json!({"notify": "none"})).await.expect(200);
     assert_eq!(say().await, [] as [&str; 0]);
-    // Who leaves is not asked for ever.
+    // A user who leaves is no longer looked at.
     bob.set(&room, &json!({"notify": "all"})).await.expect(200);
     bob.leave(&room).await.expect(200);
     assert_eq!(say().await, [] as [&str; 0]);

@@ -414,7 +414,7 @@ async fn many_small_conversations_are_searched_in_three_calls() {
     let one = search(&hub, "\"hello from 777\"", "&limit=1").await;
     assert_eq!(one.list()[0]["message_text"], "hello from 777");
     within(&one, 3.0, 80.0);
-    // What has come since is found, at the price of its conversations.
+    // Newer messages are found, at the price of reading their conversations.
     world.stranger("peer5").send("hub", "a zebra").await.expect(201);
     let fresh = search(&hub, NOWHERE, "").await;
     assert_eq!(fresh.list().len(), 1);

@@ -9,7 +9,7 @@ use domain::fields::FromFields;
 use domain::id::UserId;
 use edge::app::App;
 use edge::extract::{JsonOrForm, Path, Query};
-use edge::page::Limit;
+use edge::page::ListPage;
 use edge::problem::Problem;
 use edge::reply::Reply;
 use schemars::JsonSchema;
@@ -44,15 +44,6 @@ impl FromFields for Block {
     }
 }
 
-/// The page to return.
-#[derive(Deserialize, JsonSchema)]
-pub struct Page {
-    #[serde(default)]
-    limit: Limit,
-    /// The `next_cursor` of the previous page.
-    cursor: Option<String>,
-}
-
 /// Blocks a user: neither can send to the other in their direct conversation.
 async fn block(
     State(app): State<App>,
@@ -80,7 +71,7 @@ async fn unblock(
 async fn blocked(
     State(app): State<App>,
     caller: Caller,
-    Query(page): Query<Page>,
+    Query(page): Query<ListPage>,
 ) -> Result<Reply<Vec<Blocked>>, Problem> {
     let after = page.cursor.map(|cursor| app.cursors.open(&caller.user, LIST, &cursor)).transpose()?;
     let (entries, next) = app.store.blocked(&caller.user, after, page.limit.get()).await?;

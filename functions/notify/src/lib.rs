@@ -39,7 +39,7 @@ const PAGE: usize = 100;
 /// that are left.
 const TIME_LIMIT: Duration = Duration::from_secs(50);
 
-/// What a call has to do.
+/// The work of one invocation.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 enum Task {
     /// To notify the users of a conversation of its new messages.

@@ -39,7 +39,7 @@ pub struct Subscribed {
     id: SubscriptionId,
 }
 
-/// What became of a test notification.
+/// The results of a test notification.
 #[derive(Serialize, JsonSchema)]
 pub struct Tested {
     /// Push services that took it.

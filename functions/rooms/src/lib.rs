@@ -11,7 +11,7 @@ use domain::id::{ConversationId, ConversationKind};
 use domain::name::Name;
 use edge::app::App;
 use edge::extract::{Json, Path, Query};
-use edge::page::Limit;
+use edge::page::ListPage;
 use edge::problem::Problem;
 use edge::reply::Reply;
 use schemars::JsonSchema;
@@ -52,20 +52,11 @@ async fn create(
     Ok(Reply::created(row, "Room created."))
 }
 
-/// The page of a list to return.
-#[derive(Deserialize, JsonSchema)]
-pub struct Page {
-    #[serde(default)]
-    limit: Limit,
-    /// The `next_cursor` of the previous page.
-    cursor: Option<String>,
-}
-
 /// Returns a page of all rooms, ordered by name.
 async fn list(
     State(app): State<App>,
     caller: Caller,
-    Query(page): Query<Page>,
+    Query(page): Query<ListPage>,
 ) -> Result<Reply<Vec<RoomView>>, Problem> {
     let after = page.cursor.map(|cursor| app.cursors.open(&caller.user, LIST, &cursor)).transpose()?;
     let (rooms, next) = app.store.rooms(&caller.user, after, page.limit.get()).await?;
@@ -115,7 +106,7 @@ async fn users(
     State(app): State<App>,
     caller: Caller,
     Path(room): Path<ConversationId>,
-    Query(page): Query<Page>,
+    Query(page): Query<ListPage>,
 ) -> Result<Reply<Vec<RoomUser>>, Problem> {
     let list = format!("users {room}");
     let after = page.cursor.map(|cursor| app.cursors.open(&caller.user, &list, &cursor)).transpose()?;

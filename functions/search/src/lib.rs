@@ -13,7 +13,7 @@ use domain::search::{SEARCHED, SearchQuery};
 use domain::time::Timestamp;
 use edge::app::App;
 use edge::extract::Query;
-use edge::page::Limit;
+use edge::page::{Limit, ListPage};
 use edge::problem::Problem;
 use edge::reply::Reply;
 use schemars::JsonSchema;
@@ -92,7 +92,7 @@ impl Search {
         Ok(query)
     }
 
-    /// What a cursor belongs to.
+    /// The name of the list that a cursor belongs to.
     fn list(&self) -> String {
         let Self { q, query, conversation_id, r#in, from, before, after, has, .. } = self;
         json!(["search", q.as_ref().or(query.as_ref()), conversation_id, r#in, from, before, after, has])
@@ -121,20 +121,11 @@ async fn search(
     Ok(Reply::page(found.hits.into_iter().map(shown).collect(), next))
 }
 
-/// The page of mentions to return.
-#[derive(Deserialize, JsonSchema)]
-pub struct Mentions {
-    #[serde(default)]
-    limit: Limit,
-    /// The `next_cursor` of the previous page.
-    cursor: Option<String>,
-}
-
 /// Returns a page of messages that mention the caller. It counts as a search.
 async fn mentions(
     State(app): State<App>,
     caller: Caller,
-    Query(page): Query<Mentions>,
+    Query(page): Query<ListPage>,
 ) -> Result<Reply<Vec<MessageView>>, Problem> {
     let user = &caller.user;
     let progress = page.cursor.map(|cursor| app.cursors.open(user, "mentions", &cursor)).transpose()?;

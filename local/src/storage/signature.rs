@@ -17,7 +17,7 @@ use super::failure::Failure;
 const SKEW: i64 = 15 * 60 * 1000;
 /// The longest life of a link, in seconds.
 const MAX_LIFE: i64 = 7 * 24 * 3600;
-/// What is encoded in a canonical request.
+/// The bytes that a canonical request encodes.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 const ENCODED_PATH: &AsciiSet = &ENCODED.remove(b'/');
 
@@ -131,7 +131,7 @@ impl Keys {
     }
 }
 
-/// What a request says of its signature.
+/// The parts of a request's signature.
 struct Signed<'a> {
     credential: &'a str,
     headers: &'a str,

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use domain::id;
 
-/// What the names of such folders begin with.
+/// The prefix of the names of such folders.
 const PREFIX: &str = "tidings-files-";
 
 /// A folder, removed on drop.

@@ -28,7 +28,7 @@ const MAX_DURATION: u32 = 7 * 24 * 3600 * 1000;
 /// Maximum length of an upload's id, in characters. An id that the server made is shorter.
 pub const MAX_UPLOAD_ID: usize = 4_096;
 
-/// What a file is, and so how a client shows it.
+/// The kind of a file, which decides how a client shows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[schemars(rename = "AttachmentKind")]
@@ -186,7 +186,7 @@ pub struct Attachment {
     /// The smaller picture that the client has made of it, also a file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preview: Option<Stamp>,
-    /// What it is.
+    /// The kind of file.
     pub kind: FileKind,
     /// Its name.
     pub name: FileName,
@@ -259,8 +259,8 @@ pub struct AttachmentView {
     thumbhash: Option<String>,
     /// A description for those who do not see it.
     alt: Option<String>,
-    /// Where to load the file, without a token. The same for a day, and good for at least another.
+    /// The URL of the file, which needs no token. It stays the same for a day, and is valid for at least another.
     pub(crate) url: String,
-    /// Where to load the smaller picture.
+    /// The URL of the smaller picture.
     preview_url: Option<String>,
 }

@@ -6,9 +6,10 @@ use serde::{Deserialize, Deserializer};
 use crate::error::Error;
 
 /// Deserializes a field that is present, so that null differs from a missing field.
-pub(crate) fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
-    from: D,
-) -> Result<Option<T>, D::Error> {
+///
+/// # Errors
+/// Those of the type.
+pub fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(from: D) -> Result<Option<T>, D::Error> {
     T::deserialize(from).map(Some)
 }
 

@@ -1,4 +1,4 @@
-//! What a message can have besides words: the kinds that `has:` filters by, and how to see a link in a text.
+//! The kinds of content that `has:` filters by, and the detection of links in a text.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -38,8 +38,7 @@ impl Has {
 }
 
 /// A set of kinds, in the form in which an archive stores it: one bit for each, which must keep its meaning.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct HasSet(pub u8);
 
 impl HasSet {
@@ -70,7 +69,7 @@ pub fn has_link(text: &str) -> bool {
     })
 }
 
-/// What an attachment elsewhere is, by its type or, without one, by the end of its address.
+/// Returns the kind of an attachment that is stored elsewhere: by its type or, without one, by the extension in its URL.
 #[must_use]
 pub(crate) fn kind_of_link(url: &str, described: Option<&str>) -> FileKind {
     const ENDINGS: [(FileKind, &[&str]); 3] = [

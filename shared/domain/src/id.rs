@@ -231,12 +231,7 @@ impl ConversationId {
     /// A new random id for a group or room.
     #[must_use]
     pub fn new(kind: ConversationKind) -> Self {
-        let letter = match kind {
-            ConversationKind::Direct => 'd',
-            ConversationKind::Group => 'g',
-            ConversationKind::Room => 'r',
-        };
-        Self::digest(letter, b"tidings conversation\0", [&request_token(), &request_token()])
+        Self::digest(kind.letter(), b"tidings conversation\0", [&request_token(), &request_token()])
     }
 
     fn digest(letter: char, purpose: &[u8], parts: [&str; 2]) -> Self {

@@ -127,7 +127,7 @@ pub struct Content {
     /// Whether it was forwarded.
     #[serde(rename = "fwd", default, skip_serializing_if = "std::ops::Not::not")]
     pub forwarded: bool,
-    /// What the application attaches.
+    /// Data of the application.
     #[serde(default, with = "custom::text", skip_serializing_if = "Option::is_none")]
     pub custom: Option<Custom>,
 }
@@ -509,24 +509,19 @@ impl Message {
         self.deleted_at.is_some()
     }
 
-    /// Whether it has this kind of content.
-    #[must_use]
-    pub fn has(&self, has: Has) -> bool {
-        let Content { text, attachments, attachment_url, attachment_type: described, .. } = &self.content;
-        let linked = attachment_url.as_ref().map(|url| kind_of_link(url, described.as_deref()));
-        let mut kinds = attachments.iter().map(|attachment| attachment.kind).chain(linked);
-        match has {
-            Has::Attachment => self.has_attachment(),
-            Has::Link => has_link(text),
-            Has::Image => kinds.any(|kind| kind == FileKind::Image),
-            Has::File => kinds.any(|kind| kind == FileKind::File),
-        }
-    }
-
     /// All kinds of content that it has.
     #[must_use]
     pub fn has_set(&self) -> HasSet {
-        Has::ALL.into_iter().filter(|has| self.has(*has)).fold(HasSet::default(), HasSet::with)
+        let Content { text, attachments, attachment_url, attachment_type: described, .. } = &self.content;
+        let linked = attachment_url.as_ref().map(|url| kind_of_link(url, described.as_deref()));
+        let is_any = |kind| attachments.iter().any(|file| file.kind == kind) || linked == Some(kind);
+        let has = |has: &Has| match has {
+            Has::Attachment => self.has_attachment(),
+            Has::Link => has_link(text),
+            Has::Image => is_any(FileKind::Image),
+            Has::File => is_any(FileKind::File),
+        };
+        Has::ALL.into_iter().filter(has).fold(HasSet::default(), HasSet::with)
     }
 
     /// The participant of a direct conversation who is not `user`; `None` in groups and rooms.

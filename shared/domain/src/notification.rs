@@ -3,7 +3,6 @@
 //! Invariant: whether a message leads to a notification is decided from the receiver's row as it is at that moment, never
 //! from what it was when the message was sent.
 
-use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::conversation::{DELETED_USER, Row};
@@ -66,12 +65,12 @@ impl Urgency {
     }
 }
 
-/// What a browser shows (Declarative Web Push).
-#[derive(Debug, Clone, Serialize, JsonSchema)]
+/// The notification that a browser shows (Declarative Web Push).
+#[derive(Debug, Clone, Serialize)]
 struct Shown {
     title: String,
     body: String,
-    /// What a click opens.
+    /// The URL that a click opens.
     navigate: String,
     /// A notification replaces an earlier one with the same tag.
     tag: String,
@@ -84,7 +83,7 @@ struct Shown {
 
 /// A notification: the JSON that a push contains.
 #[expect(clippy::struct_field_names, reason = "Declarative Web Push names the field")]
-#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize)]
 pub struct Notification {
     /// Marks the JSON as a declarative push: 8030.
     web_push: u16,
@@ -92,7 +91,7 @@ pub struct Notification {
     conversation_id: Option<ConversationId>,
     message_id: Option<MessageId>,
     #[serde(skip)]
-    urgency: Option<Urgency>,
+    urgency: Urgency,
 }
 
 impl Notification {
@@ -121,7 +120,7 @@ impl Notification {
             },
             conversation_id: Some(conversation.clone()),
             message_id: Some(message.id.clone()),
-            urgency: Some(if is_urgent { Urgency::High } else { Urgency::Normal }),
+            urgency: if is_urgent { Urgency::High } else { Urgency::Normal },
         }
     }
 
@@ -140,7 +139,7 @@ impl Notification {
             },
             conversation_id: None,
             message_id: None,
-            urgency: Some(Urgency::High),
+            urgency: Urgency::High,
         }
     }
 
@@ -175,7 +174,7 @@ impl Notification {
     /// How soon it should be delivered.
     #[must_use]
     pub fn urgency(&self) -> Urgency {
-        self.urgency.unwrap_or(Urgency::Normal)
+        self.urgency
     }
 }
 
@@ -189,7 +188,7 @@ pub fn name_of_peer(row: &Row, peer: &UserId) -> String {
     }
 }
 
-/// What a message says: its text. Without one, what it shows: the kind of a recording, else the name of the file.
+/// Returns the body of a notification: the message's text or, without one, the kind of its picture or recording, else the name of its file.
 fn said(message: &Message) -> String {
     if shows_something(&message.content.text) {
         return cut(&message.content.text, MAX_TEXT);

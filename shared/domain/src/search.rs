@@ -1,4 +1,4 @@
-//! What a search asks for: words and filters, from one query text or from parameters.
+//! Search queries: words and filters, from one query text or from parameters.
 //!
 //! Invariant: what is no filter is a word. A query that looks like `foo:bar` or `before:lunch` searches for these words.
 
@@ -24,7 +24,7 @@ pub struct SearchQuery {
     pub before: Option<Timestamp>,
     /// Only messages sent after this time.
     pub after: Option<Timestamp>,
-    /// What the message must have.
+    /// The kinds of content that the message must have.
     pub has: HasSet,
     /// The user whom the message must mention, alone or with everyone.
     pub mentions: Option<UserId>,
@@ -140,10 +140,11 @@ impl SearchQuery {
         no_bound && from.is_empty() && mentions.is_none() && text.is_empty() && *has == HasSet::default()
     }
 
-    /// Whether no message can meet it: it asks for two senders, or for two conversations.
+    /// Whether no message can meet it: it asks for two senders, two conversations, or an empty span of time.
     #[must_use]
     pub fn is_impossible(&self) -> bool {
-        self.from.len() > 1 || self.within.len() > 1
+        let has_no_time = self.after.zip(self.before).is_some_and(|(after, before)| before <= after);
+        self.from.len() > 1 || self.within.len() > 1 || has_no_time
     }
 
     /// All messages sought have a lower stamp; `None` for no bound.
@@ -171,7 +172,9 @@ impl SearchQuery {
     #[must_use]
     pub fn admits_message(&self, message: &Message) -> bool {
         let mentions = |user: &UserId| message.mentions(user);
-        !message.is_deleted() && self.admits(&message.sender, message.has_set(), mentions)
+        // Detecting links takes longer than the other filters.
+        let has = if self.has == HasSet::default() { HasSet::default() } else { message.has_set() };
+        !message.is_deleted() && self.admits(&message.sender, has, mentions)
     }
 
     /// Returns where a message matches, as in [`TextQuery::find_in`]; `None` if it does not, or is deleted.

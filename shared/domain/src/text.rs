@@ -211,7 +211,7 @@ pub fn folded_name(name: &str) -> String {
     name.nfd().default_case_fold().nfkd().default_case_fold().nfkc().collect()
 }
 
-/// What a unique name looks like (UTS 39, section 4), where that differs from its folded form: the skeleton of the name as
+/// Returns the appearances of a unique name (UTS 39, section 4) that differ from its folded form: the skeleton of the name as
 /// written (`AIice` looks like `alice`), and that of its folded form (`АLICE` with a Cyrillic letter does, too). Both are
 /// folded. Names with a form in common are taken for the same name.
 #[must_use]

@@ -64,8 +64,9 @@ fn split(list: &str) -> Vec<String> {
     list.split(',').map(|host| host.trim().to_ascii_lowercase()).filter(|host| !host.is_empty()).collect()
 }
 
-/// Whether a host is this machine.
-fn is_loopback(host: &str) -> bool {
+/// Whether the host of a URL is this machine.
+#[must_use]
+pub fn is_loopback(host: &str) -> bool {
     let address = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
     host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }
@@ -131,6 +132,13 @@ pub struct Subscription {
 }
 
 impl Subscription {
+    /// The host of the push service. The rest of the URL is a secret, because whoever knows it can push.
+    #[must_use]
+    pub fn host(&self) -> String {
+        let url = self.endpoint.parse::<Uri>().ok();
+        url.as_ref().and_then(Uri::host).unwrap_or_default().to_owned()
+    }
+
     /// Checks what a browser has sent.
     ///
     /// # Errors
@@ -198,12 +206,7 @@ pub struct SubscriptionView {
 
 impl From<&Subscription> for SubscriptionView {
     fn from(subscription: &Subscription) -> Self {
-        let url = subscription.endpoint.parse::<Uri>().ok();
-        Self {
-            id: subscription.id(),
-            host: url.as_ref().and_then(Uri::host).unwrap_or_default().to_owned(),
-            created_at: subscription.created_at,
-        }
+        Self { id: subscription.id(), host: subscription.host(), created_at: subscription.created_at }
     }
 }
 

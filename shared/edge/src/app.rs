@@ -87,7 +87,7 @@ pub struct Settings {
     pub vapid_subject: String,
     /// `TIDINGS_PUSH_HOSTS`: the hosts of the push services that may be called.
     pub push_hosts: PushHosts,
-    /// Where files are kept. `None` without `TIDINGS_BUCKET`, or with `TIDINGS_ATTACHMENTS=off`: attachments are off.
+    /// The bucket of the files. `None` without `TIDINGS_BUCKET`, or with `TIDINGS_ATTACHMENTS=off`: attachments are off.
     pub bucket: Option<BucketSettings>,
     /// `TIDINGS_MAX_ATTACHMENT_BYTES`: the maximum size of a file, in bytes; 100 MiB by default.
     pub max_attachment_bytes: u64,
@@ -154,7 +154,7 @@ impl Settings {
         Ok(settings)
     }
 
-    /// What sends notifications, if there is a key.
+    /// Sends notifications. `None` without a key.
     ///
     /// # Errors
     /// A sentence that says what is wrong with the key or the subject.

@@ -31,7 +31,7 @@ const COPY_ATTEMPT: Duration = Duration::from_secs(5);
 /// The attempts of a call. S3 closes idle connections, so after a pause the first one may fail.
 const MAX_ATTEMPTS: u32 = 2;
 
-/// Where the bucket is, and the credentials for it.
+/// The bucket's name, endpoint and credentials.
 #[derive(Debug, Clone)]
 pub struct BucketSettings {
     /// `TIDINGS_BUCKET`: the bucket's name.
@@ -70,7 +70,7 @@ pub(crate) struct ObjectHead {
     pub(crate) bytes: Bytes,
     /// The size of the whole object, in bytes.
     pub(crate) size: u64,
-    /// What identifies these contents.
+    /// The entity tag, which identifies the contents.
     pub(crate) etag: String,
 }
 
@@ -117,6 +117,12 @@ impl Answer {
             body.chars().take(500).collect::<String>()
         ))
     }
+}
+
+/// Returns a client for `https`, which loads the system's certificates.
+pub(crate) fn connector() -> SharedHttpConnector {
+    let tls = Provider::Rustls(CryptoMode::AwsLc);
+    SharedHttpConnector::new(Connector::builder().tls_provider(tls).build())
 }
 
 /// Calls a bucket. A clone shares its connections.
@@ -292,11 +298,7 @@ impl Bucket {
     }
 
     async fn send(&self, request: HttpRequest) -> Result<Answer, Source> {
-        let http = self.0.http.get_or_init(|| {
-            let tls = Provider::Rustls(CryptoMode::AwsLc);
-            SharedHttpConnector::new(Connector::builder().tls_provider(tls).build())
-        });
-        let response = http.call(request).await?;
+        let response = self.0.http.get_or_init(connector).call(request).await?;
         let status = response.status().as_u16();
         let headers = response.headers().iter();
         let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();

@@ -57,11 +57,11 @@ const UPLOADS: &str = "uploads";
 const CACHED: &str = "private, max-age=31536000, immutable";
 /// Maximum length of a name in `Content-Disposition`, in bytes: S3 keeps 2 KB of such headers.
 const MAX_SERVED_NAME: usize = 400;
-/// What `filename*` need not encode (RFC 8187, section 3.2.1).
+/// The characters that `filename*` need not encode (RFC 8187, section 3.2.1).
 const NAME_ENCODED: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'!').remove(b'+');
 
-/// What an upload is for.
+/// The purpose of an upload.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[schemars(rename = "UploadPurpose")]
@@ -111,7 +111,7 @@ pub struct UploadForm {
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Upload")]
 pub struct Offer {
-    /// What a send names the file by, for a day.
+    /// The id by which a send names the file, for a day.
     attachment_id: String,
     upload: UploadForm,
     /// The same for the preview.

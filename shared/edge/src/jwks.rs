@@ -5,7 +5,6 @@
 //! Invariant: one fetch runs at a time, and a cool-down follows each, however many tokens arrive and whatever keys they
 //! name; otherwise forged tokens could flood the issuer. Cached keys stay in use until a later fetch succeeds.
 
-use std::net::IpAddr;
 use std::str::FromStr;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -16,6 +15,7 @@ use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_runtime_api::client::http::HttpConnector;
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use domain::error::{Error, Source};
+use domain::web_push::is_loopback;
 use http_body_util::{BodyExt, Limited};
 use jsonwebtoken::{Algorithm, DecodingKey};
 use serde::Deserialize;
@@ -59,11 +59,6 @@ impl FromStr for JwksUrl {
         };
         if is_allowed { Ok(Self(url)) } else { Err(malformed) }
     }
-}
-
-fn is_loopback(host: &str) -> bool {
-    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }
 
 /// The members of a JSON Web Key that we read (RFC 7517, section 4, and RFC 7518, section 6).

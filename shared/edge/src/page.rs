@@ -44,6 +44,16 @@ impl TryFrom<i64> for Limit {
     }
 }
 
+/// The query of a list: which page to return.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct ListPage {
+    #[allow(missing_docs, reason = "its type describes it in the API document")]
+    #[serde(default)]
+    pub limit: Limit,
+    /// The `next_cursor` of the previous page.
+    pub cursor: Option<String>,
+}
+
 /// The highest offset.
 const MAX_OFFSET: u16 = 10_000;
 

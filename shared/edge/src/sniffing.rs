@@ -1,4 +1,4 @@
-//! What a file is, by its first bytes.
+//! Detects the type of a file by its first bytes.
 //!
 //! Invariant: only types of [`IN_PLACE`] are served as what they are. Everything else, HTML, SVG and XML above all, is
 //! `application/octet-stream` and downloads, so that no upload can run as a page.
@@ -32,7 +32,7 @@ const IN_PLACE: [(&str, &str, FileKind); 13] = [
     ("application/ogg", "audio/ogg", FileKind::Audio),
 ];
 
-/// What a file is.
+/// The detected type of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Sniffed {
     pub(crate) content_type: &'static str,

@@ -43,15 +43,15 @@ impl Vapid {
         }
         let malformed = "the key has 32 bytes, in base64url or as 64 hexadecimal digits";
         let private = bytes(key).filter(|bytes| bytes.len() == PRIVATE).ok_or(malformed)?;
-        let rejected = |_| "the key is no private key of P-256";
-        let public = PrivateKey::from_private_key(&ECDH_P256, &private).map_err(|_| malformed)?;
-        let public = public.compute_public_key().map_err(rejected)?;
+        let rejected = "the key is no private key of P-256";
+        let public = PrivateKey::from_private_key(&ECDH_P256, &private).map_err(|_| rejected)?;
+        let public = public.compute_public_key().map_err(|_| rejected)?;
         let pair = EcdsaKeyPair::from_private_key_and_public_key(
             &ECDSA_P256_SHA256_FIXED_SIGNING,
             &private,
             public.as_ref(),
         );
-        let document = pair.map_err(|_| malformed)?.to_pkcs8v1().map_err(rejected)?;
+        let document = pair.map_err(|_| rejected)?.to_pkcs8v1().map_err(|_| rejected)?;
         Ok(Self {
             signing: EncodingKey::from_ec_der(document.as_ref()),
             public: URL_SAFE_NO_PAD.encode(public.as_ref()),

@@ -3,13 +3,11 @@
 //! Invariant: a push is best effort. One that a service refuses, or does not take within [`TIMEOUT`], is given up: the
 //! message is in the inbox. Only a service that says that a subscription is gone changes anything here.
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use async_recursion::async_recursion as boxed;
-use aws_smithy_http_client::Connector;
-use aws_smithy_http_client::tls::Provider;
-use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
-use aws_smithy_runtime_api::client::http::HttpConnector;
+use aws_smithy_runtime_api::client::http::{HttpConnector, SharedHttpConnector};
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_types::body::SdkBody;
 use domain::error::Source;
@@ -24,6 +22,7 @@ use observe::meter;
 use observe::metrics::Metric;
 use store::Store;
 
+use crate::bucket;
 use crate::encryption::encrypt;
 use crate::plain_http;
 use crate::vapid::Vapid;
@@ -37,10 +36,11 @@ const LIFE: u32 = 86_400;
 pub struct WebPush {
     vapid: Vapid,
     hosts: PushHosts,
-    connector: Connector,
+    /// Made for the first push, because it loads certificates.
+    http: OnceLock<SharedHttpConnector>,
 }
 
-/// What became of a notification to the subscriptions of a user.
+/// The results of a notification to the subscriptions of a user.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Pushed {
     /// Push services that took it.
@@ -66,8 +66,7 @@ impl WebPush {
     /// # Errors
     /// A sentence that says what is wrong with the key or the subject.
     pub fn new(key: &str, subject: &str, hosts: PushHosts) -> Result<Self, Source> {
-        let connector = Connector::builder().tls_provider(Provider::Rustls(CryptoMode::AwsLc)).build();
-        Ok(Self { vapid: Vapid::new(key, subject)?, hosts, connector })
+        Ok(Self { vapid: Vapid::new(key, subject)?, hosts, http: OnceLock::new() })
     }
 
     /// The public key to which browsers bind their subscriptions, in base64url.
@@ -95,7 +94,7 @@ impl WebPush {
         let answers = join_all(subscriptions.iter().map(async |subscription| {
             let answer = self.push(subscription, notification, now).await;
             let answer = answer.unwrap_or_else(|error| {
-                tracing::warn!(host = host(subscription), error = reason(&*error), "a push failed");
+                tracing::warn!(host = subscription.host(), error = reason(&*error), "a push failed");
                 Answer::Refused
             });
             (subscription, answer)
@@ -169,24 +168,18 @@ impl WebPush {
             for (name, value) in headers {
                 request.headers_mut().insert(name.to_ascii_lowercase(), value);
             }
-            Ok(self.connector.call(request).await?.status().as_u16())
+            Ok(self.http.get_or_init(bucket::connector).call(request).await?.status().as_u16())
         });
         match status.await.map_err(|_| "the push service did not answer in time")?? {
             200..300 => Ok(Answer::Taken),
             404 | 410 => Ok(Answer::Gone),
             413 => Ok(Answer::TooLarge),
             status => {
-                tracing::warn!(host = host(subscription), status, "a push service refused a push");
+                tracing::warn!(host = subscription.host(), status, "a push service refused a push");
                 Ok(Answer::Refused)
             }
         }
     }
-}
-
-/// The host of a subscription's push service. The rest of the URL is a secret, as whoever knows it can push.
-fn host(subscription: &Subscription) -> String {
-    let url = subscription.endpoint.parse::<Uri>().ok();
-    url.as_ref().and_then(Uri::host).unwrap_or_default().to_owned()
 }
 
 /// The origin of a URL (RFC 6454, section 6.2).

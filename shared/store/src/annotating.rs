@@ -44,7 +44,7 @@ struct Pins {
 pub struct Pinned {
     /// The messages, the latest pin first.
     pub messages: Vec<Message>,
-    /// Who has read them.
+    /// Their read states.
     pub reads: Reads,
 }
 

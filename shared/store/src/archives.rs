@@ -169,7 +169,7 @@ impl Store {
         archive: &ConversationArchive,
         packs: &[PackRef],
     ) -> Result<(), Error> {
-        self.save_index(index_key(conversation), archive.version, &packs).await.map(|_| ())
+        self.save_index(index_key(conversation), archive.version, &packs).await
     }
 
     /// Returns the index of a user's archive as it is now; `None` if there is none.
@@ -179,19 +179,20 @@ impl Store {
         Ok(Some(UserIndex { version: stored.version, ..parse_index(&stored)? }))
     }
 
-    /// Replaces the index of a user's archive, unless it has changed since it was read. Returns whether it did.
-    pub(crate) async fn replace_user_index(&self, user: &UserId, index: &UserIndex) -> Result<bool, Error> {
+    /// Replaces the index of a user's archive, unless it has changed since it was read.
+    pub(crate) async fn replace_user_index(&self, user: &UserId, index: &UserIndex) -> Result<(), Error> {
         self.save_index(user_index_key(user), index.version, index).await
     }
 
-    async fn save_index(&self, key: Key, version: u64, index: &impl Serialize) -> Result<bool, Error> {
+    async fn save_index(&self, key: Key, version: u64, index: &impl Serialize) -> Result<(), Error> {
         let index = serde_json::to_string(index).map_err(Error::internal)?;
         let write = Write::update(key)
             .set("index", &index)
             .set("expires", &(self.clock.now().seconds() + PACK_LIFE))
             .add("version", 1)
             .if_still_number("version", version);
-        Ok(self.update_one(write).await?.is_ok())
+        // A refused write means that another search has replaced it.
+        self.update_one(write).await.map(|_| ())
     }
 
     /// Stores a pack. Returns its id.

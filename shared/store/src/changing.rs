@@ -23,7 +23,7 @@ use crate::{inbox, profiles, queue};
 pub struct Changed {
     /// The message after the change.
     pub message: Message,
-    /// Who has read it.
+    /// The read state.
     pub reads: ReadState,
     /// The events to push.
     pub delivery: Delivery,

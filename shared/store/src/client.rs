@@ -16,6 +16,7 @@ use domain::id::Clock;
 use domain::limits::RateLimit;
 use domain::links::Links;
 use domain::time::Timestamp;
+use futures_util::future::try_join_all;
 use observe::log::reason;
 use serde::Serialize;
 use tokio::time::Instant;
@@ -40,6 +41,9 @@ pub const WINDOW_MILLIS: i64 = 15_000;
 const _: () = assert!(WINDOW_MILLIS as u128 == 3 * MAX_AGE.as_millis());
 /// The maximum attempts of a read or of a single-item write. [`Store::commit`] retries transactions by itself.
 const MAX_ATTEMPTS: u32 = 4;
+/// The most keys of a `BatchGetItem`.
+/// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html>
+pub(crate) const KEYS_AT_ONCE: usize = 100;
 
 /// The table, and the clock whose stamps order messages and events.
 #[derive(Clone)]
@@ -200,7 +204,13 @@ impl Store {
         past_conflicts(|| Box::pin(delete.clone().send())).await.map(|_| ()).map_err(failed_call)
     }
 
-    /// Reads the items of up to 100 keys, consistently and in no order; missing items are left out.
+    /// Reads the items of any number of keys, consistently and in no order; missing items are left out.
+    pub(crate) async fn items_by_keys(&self, keys: Vec<Key>) -> Result<Vec<Item>, Error> {
+        let calls = keys.chunks(KEYS_AT_ONCE).map(|keys| self.get_all(keys.to_vec()));
+        Ok(try_join_all(calls).await?.into_iter().flatten().collect())
+    }
+
+    /// Reads the items of up to [`KEYS_AT_ONCE`] keys, consistently and in no order; missing items are left out.
     pub(crate) async fn get_all(&self, keys: Vec<Key>) -> Result<Vec<Item>, Error> {
         self.get_some(keys, true).await
     }

@@ -121,6 +121,7 @@ impl Store {
                 return Ok((Delivery::default(), None));
             }
             let is_replaced = changes.contains_key("photo_url");
+            let is_in_rows = is_replaced || changes.contains_key("name");
             let at = self.clock.stamp_above(Some(group.meta.latest_event));
             let seq = group.meta.seq + 1;
             let mut transaction = Transaction::new();
@@ -144,7 +145,7 @@ impl Store {
             } else {
                 for (user, _) in &group.participants {
                     let row = Write::update(inbox::key(user, conversation)).if_present("pk");
-                    if details.name.is_some() || details.picture.is_some() {
+                    if is_in_rows {
                         transaction.add(Target::Other, details.set_in_row(row));
                     }
                     let event = Event::ConversationUpdated {

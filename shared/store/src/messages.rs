@@ -32,7 +32,7 @@ fn sort_key(stamp: Stamp) -> String {
 /// `BETWEEN` includes both ends, and DynamoDB rejects an empty range.
 pub(crate) fn between(above: Option<Stamp>, below: Option<Stamp>) -> Option<(String, String)> {
     let low = above.map_or(MESSAGE.to_owned(), |above| sort_key(above.plus(1)));
-    let high = below.map_or("M#~".to_owned(), |below| sort_key(below.previous()));
+    let high = below.map_or(format!("{MESSAGE}~"), |below| sort_key(below.previous()));
     (low <= high).then_some((low, high))
 }
 

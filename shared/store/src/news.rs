@@ -1,4 +1,4 @@
-//! What has changed in a user's conversations, by the events in their queue.
+//! Finds the changes in a user's conversations, by the events in the user's queue.
 //!
 //! Invariant: a change of a conversation of up to 24 participants commits together with its events, so a consistent read
 //! of the queue misses none, as long as it begins before every event that was not committed yet.
@@ -21,7 +21,7 @@ pub(crate) struct Appeared {
     pub(crate) above: Option<Stamp>,
 }
 
-/// What the events say of one conversation.
+/// The changes in one conversation.
 #[derive(Debug, Default)]
 pub(crate) struct ConversationNews {
     /// The messages that were edited or restored.
@@ -34,7 +34,7 @@ pub(crate) struct ConversationNews {
     pub(crate) has_grown: bool,
 }
 
-/// What has changed in a user's conversations since a time.
+/// The changes in a user's conversations since a time.
 #[derive(Debug, Default)]
 pub(crate) struct News {
     pub(crate) conversations: HashMap<ConversationId, ConversationNews>,

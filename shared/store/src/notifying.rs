@@ -1,5 +1,5 @@
-//! What the notifications of messages need: who may get one, up to which message each user was notified, and who is
-//! active at the moment.
+//! The stored data of notifications: the possible receivers of a message, the newest message that each user was notified
+//! of, and the users who are active at the moment.
 //!
 //! Invariant: a user is notified of a message at most once. Before a notification is sent, a conditional write records
 //! its message in the user's item of the conversation, so a second worker, or a repeated record of the stream, is refused.
@@ -74,7 +74,7 @@ struct Noted {
     waiting: Option<Stamp>,
 }
 
-/// What wakes `notify`, by the key of a record's item.
+/// The reason for which a record of the stream invokes `notify`, by the key of its item.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Cause {
     /// A new message.
@@ -135,7 +135,7 @@ impl Candidates {
     }
 }
 
-/// What decides whether a user is notified, as it was read.
+/// The stored data that decides whether a user is notified.
 #[derive(Debug)]
 pub struct Receiver {
     /// Their row of the conversation.

@@ -76,16 +76,20 @@ impl Store {
         if conversation.is_direct() {
             let row = self.row(caller, conversation).await?.ok_or(Error::NotAParticipant)?;
             let peer = row.peer.as_ref().ok_or_else(|| Error::internal("a direct row without a peer"))?;
-            let mut views = Vec::new();
-            for (user, other, read) in [(caller, peer, row.read), (peer, caller, row.peer_read)] {
-                let last_read_at = match read {
-                    Some(read) => self.moved_at(conversation, read, user, other).await?,
-                    None => None,
-                };
-                let view = ParticipantView::of(user.clone(), read.map(message));
-                views.push(ParticipantView { last_read_at, ..view });
+            let read_at = async |user, other, read: Option<Stamp>| match read {
+                Some(read) => self.moved_at(conversation, read, user, other).await,
+                None => Ok(None),
+            };
+            let views = [(caller, row.read), (peer, row.peer_read)]
+                .map(|(user, read)| ParticipantView::of(user.clone(), read.map(message)));
+            let (mut participants, own, peers) = tokio::try_join!(
+                self.with_names(views.into()),
+                read_at(caller, peer, row.read),
+                read_at(peer, caller, row.peer_read)
+            )?;
+            for (participant, at) in participants.iter_mut().zip([own, peers]) {
+                participant.last_read_at = at;
             }
-            let mut participants = self.with_names(views).await?;
             if let Some(peer) = participants.last_mut().filter(|_| row.is_blocked()) {
                 // The row keeps the name from before the block.
                 (peer.name, peer.photo_url) = (row.name.clone(), row.picture.clone());

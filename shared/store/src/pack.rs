@@ -94,7 +94,7 @@ pub(crate) struct Pack {
     mentions: HashMap<usize, Vec<usize>>,
     /// The texts, each followed by a line break.
     texts: String,
-    /// Where each text ends.
+    /// The end of each text.
     ends: Vec<usize>,
 }
 

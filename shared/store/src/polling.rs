@@ -17,7 +17,7 @@ use domain::time::Timestamp;
 
 use crate::client::Store;
 use crate::delivered::{self, SavedTags, Tag};
-use crate::item::{Attribute, Item, Key, from_item, suffix, text};
+use crate::item::{Attribute, Item, from_item, suffix, text};
 use crate::queue::{self, QueuedEvent, RETENTION, StoredEvent};
 use crate::{inbox, messages};
 
@@ -394,15 +394,13 @@ impl Store {
     ) -> Result<(), Error> {
         let shared: HashSet<&ConversationId> =
             ids.iter().map(|id| &id.conversation).filter(|id| !id.is_direct()).collect();
-        let keys: Vec<Key> =
+        let keys =
             ids.iter().map(messages::key).chain(shared.iter().map(|id| inbox::key(user, id))).collect();
-        for keys in keys.chunks(100) {
-            for item in self.get_all(keys.to_vec()).await? {
-                if text(&item, "sk")?.starts_with("M#") {
-                    resolved.add(messages::read(item)?);
-                } else {
-                    resolved.rows.insert(inbox::conversation_of(&item)?, from_item(item)?);
-                }
+        for item in self.items_by_keys(keys).await? {
+            if text(&item, "sk")?.starts_with(messages::MESSAGE) {
+                resolved.add(messages::read(item)?);
+            } else {
+                resolved.rows.insert(inbox::conversation_of(&item)?, from_item(item)?);
             }
         }
         Ok(())

@@ -174,10 +174,8 @@ impl Store {
             None => presence,
         };
         self.update_limited(presence, &limits::PRESENCE).await?;
-        if is_active == Some(false) {
-            self.ask_again(user).await?;
-        }
-        let (found, own, delivery) = self.presence_delivery(user).await?;
+        let ask_again = async { if is_active == Some(false) { self.ask_again(user).await } else { Ok(()) } };
+        let ((found, own, delivery), ()) = tokio::try_join!(self.presence_delivery(user), ask_again)?;
         if found.presence.deleted { Err(account_deleted()) } else { Ok((own, delivery)) }
     }
 

@@ -10,6 +10,7 @@ use domain::delivery::{Delivery, OutgoingEvent};
 use domain::error::Error;
 use domain::event::{Event, Unread};
 use domain::id::{ConversationId, MessageId, Stamp, UserId};
+use domain::limits;
 use domain::message::{Message, ReadState};
 use domain::time::Timestamp;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
@@ -19,7 +20,7 @@ use tokio::time::Instant;
 
 use crate::client::Store;
 use crate::inbox;
-use crate::item::Write;
+use crate::item::{Write, full_at};
 use crate::messages::{Counted, PageBounds};
 use crate::moves::{self, Move, direct_range, ending_at, range_of, replace, time_in};
 use crate::participants::{self, Group};
@@ -440,10 +441,11 @@ impl Store {
     ///
     /// # Errors
     /// `NotAParticipant` if the user does not take part in its conversation, `NotFound` if the message does not exist
-    /// or is not visible to the user.
+    /// or is not visible to the user, `RateLimited`.
     #[boxed]
     pub async fn mark_unread(&self, user: &UserId, id: &MessageId) -> Result<Marked, Error> {
         let (began, conversation) = (Instant::now(), &id.conversation);
+        let mut bucket_full_at = None;
         loop {
             let (row, _) = self.message_for(user, id).await?;
             if row.owner_deleted {
@@ -467,7 +469,7 @@ impl Store {
                 .if_still("unread_from", row.unread_from.as_ref())
                 .set("unread_from", &id.stamp)
                 .set(inbox::LATEST_EVENT, &at);
-            let own = inbox::count(own, &row, counted);
+            let own = self.limit(inbox::count(own, &row, counted), &limits::WRITES, bucket_full_at)?;
             let event = Event::MessageRead {
                 conversation: conversation.clone(),
                 user: user.clone(),
@@ -477,8 +479,12 @@ impl Store {
                 marked_unread: true,
             };
             let events = vec![OutgoingEvent::new(user.clone(), at, event)];
-            if let Commit::Done(delivery) = self.commit_and_publish(vec![own].into(), events, began).await? {
-                return Ok(Marked { watermark, moved_at: None, delivery });
+            match self.commit_and_publish(vec![own].into(), events, began).await? {
+                Commit::Done(delivery) => return Ok(Marked { watermark, moved_at: None, delivery }),
+                Commit::Refused(refusals) => {
+                    let mut items = refusals.into_iter().filter_map(|((), item)| item);
+                    bucket_full_at = items.find_map(|item| full_at(&item, &limits::WRITES));
+                }
             }
         }
     }

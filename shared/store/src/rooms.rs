@@ -374,12 +374,10 @@ impl Store {
     /// Returns the users who have blocked the caller or whom the caller has blocked.
     async fn blocked_between(&self, caller: &UserId, users: Vec<&UserId>) -> Result<HashSet<UserId>, Error> {
         let mut blocked = HashSet::new();
-        for users in users.chunks(100) {
-            let keys = users.iter().map(|user| inbox::key(caller, &ConversationId::direct(caller, user)));
-            for row in self.get_all(keys.collect()).await? {
-                let row: Row = from_item(row)?;
-                blocked.extend(row.is_blocked().then_some(row.peer).flatten());
-            }
+        let keys = users.iter().map(|user| inbox::key(caller, &ConversationId::direct(caller, user)));
+        for row in self.items_by_keys(keys.collect()).await? {
+            let row: Row = from_item(row)?;
+            blocked.extend(row.is_blocked().then_some(row.peer).flatten());
         }
         Ok(blocked)
     }

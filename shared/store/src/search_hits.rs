@@ -25,8 +25,6 @@ use crate::{inbox, participants, partition};
 
 /// The queries of one search that run in parallel.
 pub(crate) const AT_ONCE: usize = 16;
-/// The keys of one call.
-const KEYS_AT_ONCE: usize = 100;
 /// Messages that a query reads rather than leaving them out: about as many cost one read unit.
 pub(crate) const WORTH_READING: usize = 24;
 
@@ -34,14 +32,14 @@ pub(crate) const WORTH_READING: usize = 24;
 pub struct Hit {
     /// The message.
     pub message: Message,
-    /// Who has read it.
+    /// The read state.
     pub reads: ReadState,
     /// The matching ranges of its text, in Unicode scalar values; the end of a range is exclusive.
     pub highlights: Vec<Range<u32>>,
 }
 
 impl Hit {
-    /// What determines the hit's size in a response to a user.
+    /// The data that determines the hit's size in a response to a user.
     pub(crate) fn size_in(&self, user: &UserId, links: &Links) -> impl Serialize {
         let highlights: Vec<[u32; 2]> =
             self.highlights.iter().map(|range| [range.start, range.end]).collect();
@@ -49,7 +47,7 @@ impl Hit {
     }
 }
 
-/// What is known of a candidate.
+/// The data known about a candidate.
 #[derive(Debug, Clone)]
 pub(crate) enum Known {
     /// It was read in this call.
@@ -240,11 +238,6 @@ impl Store {
         let before = candidates.iter().map(|candidate| candidate.highest().plus(1)).max();
         let bounds = PageBounds { before, limit: candidates.len(), ..PageBounds::default() };
         self.reads_by(receivers(user, candidates, row), conversation, bounds).await
-    }
-
-    async fn items_by_keys(&self, keys: Vec<Key>) -> Result<Vec<Item>, Error> {
-        let calls = keys.chunks(KEYS_AT_ONCE).map(|keys| self.get_all(keys.to_vec()));
-        Ok(try_join_all(calls).await?.into_iter().flatten().collect())
     }
 
     /// Reads the messages of the milliseconds of candidates.

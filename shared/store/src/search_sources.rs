@@ -99,7 +99,7 @@ pub(crate) struct Source {
     /// The reader takes no part in it any more.
     pub(crate) is_left: bool,
     archive: Option<ConversationArchive>,
-    /// What was read from messages since the last pack; `None` if it is not archived.
+    /// The messages read since the last pack; `None` if the conversation is not archived.
     pub(crate) collected: Option<Collected>,
     /// Whether what it reads is kept for an archive.
     pub(crate) collects: bool,
@@ -153,7 +153,7 @@ impl Source {
         Self { peer, floor, knows_floor: true, ..Self::new(conversation, None, next) }
     }
 
-    /// What the reader's own archive takes of it: all its messages above the floor, if they were all read.
+    /// The messages that the reader's own archive takes: all above the floor, if they were all read.
     pub(crate) fn into_segment(self, user: &UserId) -> Option<Segment> {
         let collected = self.collected.filter(|_| self.is_done && !self.is_open)?;
         let Collected { high, entries, .. } = collected;
@@ -215,7 +215,7 @@ enum Part {
     Nothing,
 }
 
-/// What all sources of a search have in common.
+/// The data shared by all sources of a search.
 pub(crate) struct Scan<'a> {
     pub(crate) store: &'a Store,
     pub(crate) user: &'a UserId,
@@ -470,14 +470,8 @@ impl<'a> Scan<'a> {
             Some(*stamp) > found.low && Some(*stamp) <= found.high && !pack.contains_edit(*stamp, *version)
         });
         let id = |stamp: Stamp| MessageId { conversation: source.conversation.clone(), stamp };
-        let keys: Vec<_> = edits.map(|(stamp, _)| messages::key(&id(*stamp))).collect();
-        let mut edited = Vec::with_capacity(keys.len());
-        for keys in keys.chunks(100) {
-            for item in self.store.get_all(keys.to_vec()).await? {
-                edited.push(messages::read_stored(item)?);
-            }
-        }
-        Ok(edited)
+        let keys = edits.map(|(stamp, _)| messages::key(&id(*stamp))).collect();
+        self.store.items_by_keys(keys).await?.into_iter().map(messages::read_stored).collect()
     }
 
     /// Decides whether a pack is made anew: with the newer messages, if it is small, or with its edited messages, if they
@@ -504,7 +498,7 @@ impl<'a> Scan<'a> {
             pack.into_segments().into_iter().flat_map(|segment| segment.entries).collect();
         for StoredMessage { message, .. } in &edited {
             let first = Stamp::first_of(message.id.stamp.time());
-            // Where several messages share the millisecond, the old text stays until the pack expires.
+            // If several messages share the millisecond, the old text stays until the pack expires.
             if entries.iter().filter(|entry| entry.stamp == first).count() == 1 {
                 entries.retain(|entry| entry.stamp != first);
             }
@@ -537,7 +531,7 @@ impl<'a> Scan<'a> {
         let edits = source.archive.iter().flat_map(|archive| &archive.edits);
         let marked: HashSet<Stamp> = edits.map(|(stamp, _)| *stamp).collect();
         applied.retain(|(stamp, _)| marked.contains(stamp));
-        // What lies between packs, or below them, never grows again.
+        // The ranges between packs and below them never grow again.
         let packs = source.archive.iter().flat_map(|archive| &archive.packs).chain(&source.added);
         let is_old = packs.into_iter().any(|pack| pack.low == Some(high));
         let text: usize = entries.iter().map(|entry| entry.text.len()).sum();

@@ -29,7 +29,7 @@ use crate::user_archive::{Opened, UserArchive};
 /// How long one call searches before it leaves the rest to the next call.
 const MAX_TIME: Duration = Duration::from_secs(2);
 /// The bytes of messages and packs that a call reads for a page of mentions before it leaves the rest to the next call.
-/// They cost up to about 4,000 read units.
+/// They cost up to about 4,000 read units. The packs of the user's own archive are read in any case, and do not count.
 const MAX_MENTIONS_READ: usize = 8 * 1024 * 1024;
 /// The sources that are read in parallel.
 const AT_ONCE: usize = 8;
@@ -125,6 +125,7 @@ impl Store {
             if source.row.is_none() {
                 return Err(Error::NotAParticipant);
             }
+            source.is_done |= query.is_impossible();
             search.add_candidates(candidates);
             search.add_source(source);
         } else if !query.is_impossible() {
@@ -211,7 +212,7 @@ impl Search<'_> {
         let known = self.candidates.keys().chain(self.hits.keys()).map(|(stamp, _)| *stamp);
         let mut known: Vec<Stamp> = known.collect();
         known.sort_unstable_by(|one, other| other.cmp(one));
-        // What is older than these has no place on the page.
+        // Older candidates have no place on the page.
         let oldest = known.get(self.scan.limit.saturating_sub(1)).copied();
         let mut sources: Vec<&mut Source> =
             self.sources.iter_mut().filter(|source| !source.is_done).collect();

@@ -1,7 +1,7 @@
 //! Push subscriptions: one item per user, which holds up to ten of them.
 //!
-//! Invariant: a subscription ends with its session, whatever ended that. So nothing deletes it when a session ends:
-//! whoever reads subscriptions also reads their sessions, and leaves out those that have ended.
+//! Invariant: a subscription ends with its session, whatever ended that. So the end of a session deletes
+//! nothing: every reader of subscriptions also reads their sessions, and leaves out those that have ended.
 
 use std::collections::BTreeMap;
 

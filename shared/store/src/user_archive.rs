@@ -57,7 +57,7 @@ pub(crate) struct UserArchive {
     began: Timestamp,
 }
 
-/// What a search of all conversations begins with.
+/// The starting point of a search in all conversations.
 pub(crate) struct Opened {
     pub(crate) archive: UserArchive,
     pub(crate) candidates: Vec<Candidate>,
@@ -262,17 +262,15 @@ impl UserArchive {
     /// The edited messages as they are now.
     async fn edited_segments(&self, store: &Store) -> Result<Vec<Segment>, Error> {
         let mut segments = Vec::new();
-        for ids in self.edited.chunks(100) {
-            for item in store.get_all(ids.iter().map(messages::key).collect()).await? {
-                let message = messages::read(item)?;
-                let conversation = message.id.conversation.clone();
-                let Some(high) = self.covered.get(&conversation).map(|covered| covered.high) else {
-                    continue;
-                };
-                if !message.is_deleted() {
-                    let entries = vec![Entry::of(&message, folded(&message.content.text))];
-                    segments.push(Segment { conversation, peer: None, low: Some(high), high, entries });
-                }
+        for item in store.items_by_keys(self.edited.iter().map(messages::key).collect()).await? {
+            let message = messages::read(item)?;
+            let conversation = message.id.conversation.clone();
+            let Some(high) = self.covered.get(&conversation).map(|covered| covered.high) else {
+                continue;
+            };
+            if !message.is_deleted() {
+                let entries = vec![Entry::of(&message, folded(&message.content.text))];
+                segments.push(Segment { conversation, peer: None, low: Some(high), high, entries });
             }
         }
         Ok(segments)
