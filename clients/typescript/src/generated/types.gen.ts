@@ -94,7 +94,7 @@ export type Timestamp = string;
 export type Picture = string;
 
 /**
- * What an upload is for.
+ * The purpose of an upload.
  */
 export type UploadPurpose = 'message' | 'picture';
 
@@ -113,7 +113,7 @@ export type UploadForm = {
  */
 export type Upload = {
     /**
-     * What a send names the file by, for a day.
+     * The id by which a send names the file, for a day.
      */
     attachment_id: string;
     /**
@@ -225,7 +225,7 @@ export type Ticket = {
 export type Text = string;
 
 /**
- * What became of a test notification.
+ * The results of a test notification.
  */
 export type Tested = {
     /**
@@ -560,7 +560,7 @@ export type Reaction = {
 };
 
 /**
- * What a file is, and so how a client shows it.
+ * The kind of a file, which decides how a client shows it.
  */
 export type AttachmentKind = 'image' | 'video' | 'audio' | 'voice' | 'file';
 
@@ -595,7 +595,7 @@ export type Attachment = {
     id: FileId;
     kind: AttachmentKind;
     /**
-     * Where to load the smaller picture.
+     * The URL of the smaller picture.
      */
     preview_url: string | null;
     /**
@@ -604,7 +604,7 @@ export type Attachment = {
     size: number;
     thumbhash: string | null;
     /**
-     * Where to load the file, without a token. The same for a day, and good for at least another.
+     * The URL of the file, which needs no token. It stays the same for a day, and is valid for at least another.
      */
     url: string;
     /**
