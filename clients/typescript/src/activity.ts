@@ -11,7 +11,7 @@ import type { Presence } from "./types.js";
 const INTERVAL = 60_000;
 /** Milliseconds after which it is looked up again whether the user has devices to notify. */
 const DEVICES_MAX_AGE = 600_000;
-/** What shows that somebody is using the page. */
+/** The events that show that somebody is using the page. */
 const INPUTS = ["pointerdown", "keydown", "wheel"];
 
 /** Reports the activity of a client's user. */
@@ -23,7 +23,7 @@ export class Activity {
   #reporting: Promise<void> = Promise.resolve();
   #hasDevices = false;
   #devicesSeenAt = 0;
-  /** Where the storage has the time of the last report. */
+  /** The key under which the storage keeps the time of the last report. */
   #name: string | undefined;
 
   /** The storage must be shared by all tabs: `localStorage`. */

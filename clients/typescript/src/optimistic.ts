@@ -36,7 +36,7 @@ export async function changeSettings(context: Context, id: string, change: Setti
   await settle(context, id, send, () => (row) => end(row !== undefined));
 }
 
-/** What a change does to the row. */
+/** Applies a change to the row. */
 function fieldsOf(change: SettingsChange, row: Conversation | undefined): Partial<Conversation> {
   const { pinned, archived, ...rest } = change;
   const fields: Partial<Conversation> = rest;

@@ -18,7 +18,7 @@ export type { Tested };
 export type PushState = "unsupported" | "unavailable" | "blocked" | "off" | "on";
 
 /** Whether this browser has push notifications. iPhones and iPads have them only in pages that are installed. */
-export const isPushSupported = (): boolean =>
+const isPushSupported = (): boolean =>
   "serviceWorker" in navigator && "PushManager" in globalThis && "Notification" in globalThis;
 
 /** The push subscription of this browser. */

@@ -15,7 +15,7 @@ import type { LocalFile } from "./timeline.js";
 import type { Conversation, Message, Presence, TidingsEvent } from "./types.js";
 
 /**
- * What the store knew when a request was sent: the id of the latest event, and the generation, which counts full
+ * The state of the store when a request was sent: the id of the latest event, and the generation, which counts full
  * reloads. Responses from an earlier generation are dropped, because no event will tell what has changed since.
  */
 export interface Checkpoint {

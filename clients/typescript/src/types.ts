@@ -100,7 +100,7 @@ export interface Draft {
   client_message_id?: string;
 }
 
-/** What an edit may change beside the text. What is missing stays as it is. */
+/** The fields that an edit can change beside the text. A missing field stays as it is. */
 export type EditDetails = Omit<MessageEdit, "message_text">;
 
 /** A file to send with a message. */

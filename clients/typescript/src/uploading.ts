@@ -84,7 +84,7 @@ export class Uploads {
   }
 }
 
-/** What to upload, and whom to tell about it. */
+/** The files to upload, and the callbacks for progress. */
 interface UploadJob {
   /** The id of the message's entry in the outbox. */
   id: string;

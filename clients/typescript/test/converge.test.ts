@@ -79,7 +79,7 @@ class Schedule {
     return `text ${this.#texts}`;
   }
 
-  /** Whom a message mentions: some mention alice, some everyone. */
+  /** The mentions of a message: some mention alice, some everyone. */
   mentions(): Pick<Message, "mentions" | "mention_all"> {
     return { mentions: this.below(3) === 0 ? ["alice"] : [], mention_all: this.below(8) === 0 };
   }

@@ -12,7 +12,7 @@ const bytes = (text: string) => Uint8Array.from(Buffer.from(text, "base64url")).
 /** A browser with a push service. */
 class FakeBrowser {
   permission: NotificationPermission = "default";
-  /** What the user answers when asked. */
+  /** The user's answer to the browser's question. */
   answer: NotificationPermission = "granted";
   /** The key of the present subscription; null without one. */
   key: string | null = null;

@@ -49,7 +49,7 @@ export class Wire {
   pollAfter = 1_000;
   /** Maximum items per page. */
   pageSize = 100;
-  /** What was uploaded, by the name of the form. */
+  /** The uploads, by the name of the form. */
   readonly uploads = new Map<string, { request: NewUpload; file: Blob | null; preview: Blob | null }>();
   /** Names of attachments that messages use. */
   readonly #used = new Set<string>();
