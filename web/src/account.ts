@@ -81,7 +81,7 @@ export async function endSession(): Promise<void> {
 export async function signOut(client: Tidings): Promise<void> {
   const user = client.store.state.me?.id;
   const ended = endSession();
-  // What the browser does not let us delete, we cannot help.
+  // Nothing can be done if the browser refuses to delete it.
   const forgotten = client.forget().catch(() => {});
   if (user !== undefined) forgetDrafts(user);
   local.removeItem(EMOJI_KEY);

@@ -25,7 +25,7 @@ import { hasFinePointer } from "./touch.js";
 const EmojiPicker = lazyPart(() => import("./emoji-picker.js"));
 const Tray = lazyPart(() => import("./attachments/tray.js"));
 const VoiceRecorder = lazyPart(() => import("./attachments/recorder.js"));
-// What uploads need.
+// The code for uploads.
 fetchAhead(loadUploading);
 
 /** Maximum length of a message, in Unicode scalar values. */
@@ -37,7 +37,7 @@ const canRecord = typeof MediaRecorder !== "undefined" && navigator.mediaDevices
 
 const NO_FILES: readonly TrayFile[] = [];
 
-/** What sending the text does. */
+/** The action that sending the text performs. */
 export type ComposerMode =
   | { kind: "new" }
   | { kind: "reply"; message: TimelineMessage }

@@ -7,17 +7,15 @@ import { ArrowLeft, MoreVertical, Search } from "lucide-react";
 import { useCallback, useEffect, useState } from "react";
 
 import { DropZone } from "./attachments/drop-zone.js";
-import { Avatar, STATUS } from "./avatar.js";
+import { Avatar } from "./avatar.js";
 import { blocked } from "./blocked.js";
 import { Composer } from "./composer.js";
 import type { ComposerMode } from "./composer.js";
-import { useMinute } from "./clock.js";
-import { formatRelative } from "./dates.js";
 import { lazyPart } from "./lazy.js";
 import { useObservable } from "./observable.js";
-import { cachePeople, titleOf, usePerson } from "./people.js";
+import { cachePeople, countMembers, titleOf, usePerson } from "./people.js";
 import { PinBar } from "./pins/pin-bar.js";
-import { useCurrentPresence } from "./presence.js";
+import { useCurrentPresence, usePresenceText } from "./presence.js";
 import { backToInbox } from "./route.js";
 import { HitBar } from "./search/hit-bar.js";
 import { Timeline } from "./timeline.js";
@@ -107,15 +105,12 @@ function useCachedParticipants(row: Row): void {
 function useSubtitle(row: Row, presence: Presence | undefined): string {
   const isBlocked = useObservable(blocked).has(row.other_user_id ?? "");
   const isOffline = useConnection() === "offline";
-  useMinute();
-  const count = row.participant_count;
-  if (row.type !== "direct") return `${row.type === "room" ? "Room" : "Group"}, ${count} ${count === 1 ? "member" : "members"}`;
+  const text = usePresenceText(presence);
+  if (row.type !== "direct") return `${row.type === "room" ? "Room" : "Group"}, ${countMembers(row.participant_count)}`;
   if (isBlocked) return "blocked";
   if (isOffline) return "waiting for the network";
-  if (!presence || presence.status === "offline") {
-    return presence?.last_seen_at ? `last seen ${formatRelative(presence.last_seen_at)}` : "offline";
-  }
-  return STATUS[presence.status] + (presence.current_conversation_id === row.conversation_id ? ", in this conversation" : "");
+  const isHere = presence && presence.status !== "offline" && presence.current_conversation_id === row.conversation_id;
+  return isHere ? `${text}, in this conversation` : text;
 }
 
 function Header({ row, onSearch, onDetails }: { row: Row; onSearch: () => void; onDetails: () => void }) {

@@ -13,7 +13,7 @@ export interface Emoji {
   shortcodes: readonly string[];
 }
 
-/** What is to be completed, and where it stands in the text. */
+/** The name to complete, and its place in the text. */
 export interface Completion {
   name: string;
   /** Whether there is a colon after the name, too: the emoji then takes its place at once. */
@@ -29,7 +29,7 @@ export const TONES: readonly string[] = ["✋", "✋🏻", "✋🏼", "✋🏽",
 
 let database: Database | undefined;
 
-/** What the user has chosen. */
+/** The choices of the user. */
 interface Choices {
   recent: readonly Emoji[];
   /** 0 is no tone. */

@@ -7,6 +7,7 @@ import { memo, useMemo } from "react";
 import { Avatar } from "./avatar.js";
 import { useToday } from "./clock.js";
 import { describeMute, isUnread } from "./conversation-settings.js";
+import { CountBadge } from "./count-badge.js";
 import { formatShort } from "./dates.js";
 import { titleOf } from "./people.js";
 import { useCurrentPresence } from "./presence.js";
@@ -55,10 +56,7 @@ export const InboxRow = memo(function InboxRow({ row, isOpen }: { row: Conversat
             </span>
           )}
           {row.unread_count > 0 ? (
-            <span className="badge">
-              {row.unread_count > 99 ? "99+" : row.unread_count}
-              <span className="hidden"> unread</span>
-            </span>
+            <CountBadge count={row.unread_count} unit="unread" />
           ) : (
             row.marked_unread && <span className="badge mark-only" role="img" aria-label="Marked as unread" />
           )}

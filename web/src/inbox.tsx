@@ -13,7 +13,7 @@ import { InboxRow } from "./inbox-row.js";
 import { focusItem, useTabStop } from "./keyboard/tab-stop.js";
 import { lazyPart } from "./lazy.js";
 import { useObservable } from "./observable.js";
-import { titleOf } from "./people.js";
+import { nameOf, titleOf } from "./people.js";
 import { useRoute } from "./route.js";
 import { openMenu } from "./row-menu-trigger.js";
 import { SearchResults } from "./search/results.js";
@@ -76,7 +76,7 @@ export function Inbox(props: {
     if (scope === null) setText("");
   }
 
-  const name = me?.full_name ?? me?.username ?? me?.id ?? "";
+  const name = me ? nameOf(me) : "";
   return (
     <section className="inbox" aria-label="Inbox">
       <header className="bar">

@@ -18,7 +18,7 @@ export interface MessageActions {
   onOpen: (message: TimelineMessage, at: number) => void;
 }
 
-/** What the menu of a message needs. */
+/** The actions that the menu of a message offers. */
 export interface MenuProps extends MessageActions {
   message: TimelineMessage;
   row: Conversation;

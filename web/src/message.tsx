@@ -142,7 +142,7 @@ export const MessageRow = memo(function MessageRow(
   );
 });
 
-/** Who wrote a message, when, and how it begins: what screen readers call it. */
+/** Returns the name of a message for screen readers: its author, its time, and its beginning. */
 function useSpokenName(message: TimelineMessage, isMine: boolean): string {
   const { name } = usePerson(message.sender_id);
   return `${isMine ? "You" : name}, ${formatTime(message.sent_at)}: ${showOverrides(plainText(summary(message).slice(0, 160)))}`;

@@ -1,7 +1,7 @@
 // A cache of users' names and photos.
 
 import { TidingsError } from "@tidings/client";
-import type { Conversation, Tidings } from "@tidings/client";
+import type { Conversation, Tidings, User } from "@tidings/client";
 import { useSelected, useTidings } from "@tidings/client/react";
 import { useEffect, useSyncExternalStore } from "react";
 
@@ -10,11 +10,18 @@ import { observable, useObservable } from "./observable.js";
 /** The name of a user whose account was deleted. */
 export const DELETED_USER = "Deleted user";
 
-/** What views show of a user. */
+/** The name and picture of a user. */
 export interface Profile {
   name: string;
   photo: string | null;
 }
+
+/** Returns the name that is shown for a user. */
+export const nameOf = ({ full_name, username, id }: Pick<User, "full_name" | "username" | "id">): string =>
+  full_name ?? username ?? id;
+
+/** Returns a number of members in words. */
+export const countMembers = (count: number): string => `${count} ${count === 1 ? "member" : "members"}`;
 
 const profiles = observable<ReadonlyMap<string, Profile>>(new Map());
 const requested = new Set<string>();
@@ -41,8 +48,8 @@ async function load(client: Tidings, id: string): Promise<void> {
   if (requested.has(id)) return;
   requested.add(id);
   try {
-    const { full_name, username, avatar_url } = await client.api.user(id);
-    cachePeople([{ user_id: id, name: full_name ?? username ?? id, photo_url: avatar_url }]);
+    const user = await client.api.user(id);
+    cachePeople([{ user_id: id, name: nameOf(user), photo_url: user.avatar_url }]);
   } catch (error) {
     if (error instanceof TidingsError && error.status === 404) cachePeople([{ user_id: id, name: null }]);
     // The next view that shows the user retries.
@@ -59,7 +66,7 @@ export function usePerson(id: string): Profile {
   useEffect(() => {
     if (!profile && !isMe) void load(client, id);
   }, [client, id, isMe, profile]);
-  if (isMe) return { name: me.full_name ?? me.username ?? me.id, photo: me.avatar_url };
+  if (isMe) return { name: nameOf(me), photo: me.avatar_url };
   return profile ?? { name: "…", photo: null };
 }
 

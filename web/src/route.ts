@@ -49,7 +49,7 @@ export function navigate(conversation: string | null, message?: string): void {
   location.hash = conversation === null ? "#/" : linkTo(conversation, message);
 }
 
-/** What the page uses of the browser's `Navigation`, which not all browsers have. */
+/** The part of the browser's `Navigation` that the page uses. Not all browsers have it. */
 interface BrowserHistory {
   entries(): readonly { url: string | null }[];
   currentEntry: { index: number } | null;

@@ -8,6 +8,7 @@ import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } fr
 import { Announcer } from "./announcer.js";
 import { useToday } from "./clock.js";
 import { isUnread } from "./conversation-settings.js";
+import { CountBadge } from "./count-badge.js";
 import { formatDay, isSameDay } from "./dates.js";
 import { FloatingDate } from "./floating-date.js";
 import { useTimelineKeys } from "./keyboard/timeline-keys.js";
@@ -234,19 +235,12 @@ export function Timeline({ row, jumpTo, ...actions }: MessageActions & { row: Ro
           }}
         </VirtualList>
       </div>
-      {row.first_mention_id && (
-        <JumpToMention row={row} isAlone={!isAway && !hasNewer} onJump={jump} />
-      )}
+      <JumpToMention row={row} isAlone={!isAway && !hasNewer} onJump={jump} />
       {(isAway || hasNewer) && (
         <button className="to-latest" onClick={() => void jumpToLatest()}>
           <ArrowDown aria-hidden />
           <span className="hidden">Jump to latest</span>
-          {row.unread_count > 0 && (
-            <span className="badge">
-              {row.unread_count > 99 ? "99+" : row.unread_count}
-              <span className="hidden"> unread</span>
-            </span>
-          )}
+          {row.unread_count > 0 && <CountBadge count={row.unread_count} unit="unread" />}
         </button>
       )}
       {(isAway || hasNewer) && topDay && <FloatingDate at={topDay} onJump={(day) => void jumpToDay(day)} />}
@@ -263,7 +257,7 @@ function Day({ at }: { at: string }) {
 /** Returns the first message that a row counts as unread, if it is loaded. */
 function unreadSince(row: Row, messages: readonly TimelineMessage[], me: string | undefined): TimelineMessage | undefined {
   const { last_read_message_id, counted_to: to, unread_count: count } = row;
-  // What is marked as unread may have been read before.
+  // Messages marked as unread may have been read before.
   const read = row.marked_unread ? null : last_read_message_id;
   const counted = messages.filter(
     ({ id, sender_id, is_deleted, status }) =>

@@ -1,10 +1,9 @@
 // Files: pictures, voice messages and others, from the moment they are chosen until somebody else sees them.
 
-import { AxeBuilder } from "@axe-core/playwright";
 import type { Page } from "@playwright/test";
 
 import { jpeg, transfer, video, withMetadata } from "./pictures.js";
-import { Actor, expect, startDirectChat, test, uniqueName } from "./stack.js";
+import { Actor, expect, expectNoViolations, startDirectChat, test, uniqueName } from "./stack.js";
 import type { Fixtures } from "./stack.js";
 
 interface Attachment {
@@ -43,9 +42,7 @@ async function bytes(url: string): Promise<Buffer> {
 }
 
 async function expectAccessible(page: Page, name: string): Promise<void> {
-  const { violations } = await new AxeBuilder({ page }).setLegacyMode().analyze();
-  const messages = violations.flatMap(({ id, nodes }) => nodes.map(({ html, any }) => `${id}: ${html.slice(0, 200)} ${any[0]?.message ?? ""}`));
-  expect(messages, name).toEqual([]);
+  await expectNoViolations(page, {}, name);
   const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
   expect(overflow, `${name} scrolls horizontally`).toBeLessThanOrEqual(0);
 }

@@ -43,7 +43,7 @@ test("arrows move between messages, Enter opens the actions, and Escape returns 
   const article = page.locator("article:focus");
   await expect(article).toHaveCount(1);
   const first = await focused(page);
-  // Who, when and what.
+  // The name has the author, the time and the text.
   expect(first).toMatch(/^(You|Bob Okafor), \d+:\d\d: /);
   await page.keyboard.press("ArrowUp");
   expect(await focused(page)).not.toBe(first);

@@ -1,15 +1,9 @@
 // Mentions: the list in the message field, marks in texts, badges, and the jump to the next one.
 
-import { AxeBuilder } from "@axe-core/playwright";
-import type { Locator, Page } from "@playwright/test";
+import type { Locator } from "@playwright/test";
 
-import { expect, register, test, uniqueName } from "./stack.js";
+import { expect, expectNoViolations, register, test, uniqueName } from "./stack.js";
 import type { Actor, Fixtures } from "./stack.js";
-
-async function expectNoViolations(page: Page, ...except: string[]): Promise<void> {
-  const { violations } = await new AxeBuilder({ page }).setLegacyMode().disableRules(except).analyze();
-  expect(violations.flatMap(({ id, nodes }) => nodes.map(({ html }) => `${id}: ${html.slice(0, 200)}`))).toEqual([]);
-}
 
 /** Ann's group with Ben and people of the given names. */
 async function groupOf(newUser: Fixtures["newUser"], url: string, names: string[], options: Parameters<Fixtures["newUser"]>[1] = {}) {
@@ -75,7 +69,7 @@ test("the list follows arrow keys, Escape and the pointer, and is no hindrance o
   await ann.field.press("ArrowUp");
   await expect(options(ann).last()).toHaveAttribute("aria-selected", "true");
   await expectNoViolations(ann.page);
-  // What Escape has closed stays closed while the word is typed, and Enter sends.
+  // A list closed with Escape stays closed while the word is typed, and Enter sends.
   await ann.field.press("Escape");
   await ann.field.pressSequentially("ce");
   await expect(options(ann)).toHaveCount(0);
@@ -184,6 +178,6 @@ for (const [name, looks] of Object.entries({
     await ann.field.pressSequentially("@");
     await expect(options(ann)).toHaveCount(4);
     await ann.screenshot(`mentions-${name}`);
-    await expectNoViolations(ann.page, ...(name === "forced-colors" ? ["color-contrast"] : []));
+    await expectNoViolations(ann.page, { except: name === "forced-colors" ? ["color-contrast"] : [] });
   });
 }

@@ -1,6 +1,6 @@
 // People: their profiles, and the details of groups.
 
-import { expect, startDirectChat, test, uniqueName } from "./stack.js";
+import { conversationOf, expect, startDirectChat, test, uniqueName } from "./stack.js";
 
 test("names and pictures open a profile, from which one can write and block", async ({ newUser }) => {
   const ann = await newUser(uniqueName("Ann"));
@@ -71,7 +71,7 @@ test("a group shows how many have read a message, and a link leads to it", async
   const cara = await newUser(uniqueName("Cara"));
   const group = uniqueName("Trio");
   await ann.createGroup(group, ben.name);
-  const id = decodeURIComponent(new URL(ann.page.url()).hash.split("/")[2] ?? "");
+  const id = conversationOf(ann.page);
   await ann.call("POST", `/conversations/${encodeURIComponent(id)}/participants`, { user_ids: [await cara.id()] });
   await expect(ann.page.getByTestId("presence")).toHaveText("Group, 3 members");
   await ann.send("Read this");

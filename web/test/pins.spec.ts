@@ -1,14 +1,6 @@
 // Pinned messages: the bar, the list, and who may pin.
 
-import { AxeBuilder } from "@axe-core/playwright";
-import type { Page } from "@playwright/test";
-
-import { expect, register, startDirectChat, test, uniqueName } from "./stack.js";
-
-async function expectNoViolations(page: Page): Promise<void> {
-  const { violations } = await new AxeBuilder({ page }).setLegacyMode().analyze();
-  expect(violations.flatMap(({ id, nodes }) => nodes.map(({ html }) => `${id}: ${html.slice(0, 200)}`))).toEqual([]);
-}
+import { expect, expectNoViolations, register, startDirectChat, test, uniqueName } from "./stack.js";
 
 test("the newest pinned message shows above the messages, and a click jumps to it", async ({ newUser }) => {
   const ann = await newUser(uniqueName("Ann"));

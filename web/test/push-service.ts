@@ -17,7 +17,7 @@ export interface Received {
 /** The push service of one browser, with one subscription. */
 export class PushService {
   readonly received: Received[] = [];
-  /** What it answers: 201, or 410 for a subscription that has ended. */
+  /** The status of its answers: 201, or 410 for a subscription that has ended. */
   status = 201;
   readonly #keys = createECDH("prime256v1");
   readonly #auth = randomBytes(16);

@@ -100,7 +100,7 @@ class Worker {
   }
 }
 
-/** What the test uses of the service worker's global scope, which has no types in pages. */
+/** The part of the service worker's global scope that the test uses. It has no types in pages. */
 interface ServiceWorkerScope extends EventTarget {
   registration: ServiceWorkerRegistration;
   NotificationEvent: new (type: string, init: { notification: Notification }) => Event;

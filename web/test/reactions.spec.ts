@@ -1,9 +1,8 @@
 // Reactions and forwarding: by pointer, keyboard and touch.
 
-import { AxeBuilder } from "@axe-core/playwright";
 import type { Locator, Page } from "@playwright/test";
 
-import { expect, startDirectChat, test, uniqueName } from "./stack.js";
+import { expect, expectNoViolations, startDirectChat, test, uniqueName } from "./stack.js";
 import type { Actor, Fixtures } from "./stack.js";
 
 const PHONE = { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true };
@@ -30,11 +29,6 @@ async function press(page: Page, element: Locator): Promise<void> {
   await devtools.send("Input.dispatchTouchEvent", { type: "touchStart", touchPoints: [at] });
   await page.waitForTimeout(700);
   await devtools.send("Input.dispatchTouchEvent", { type: "touchEnd", touchPoints: [] });
-}
-
-async function expectNoViolations(page: Page, ...except: string[]): Promise<void> {
-  const { violations } = await new AxeBuilder({ page }).setLegacyMode().disableRules(except).analyze();
-  expect(violations.flatMap(({ id, nodes }) => nodes.map(({ html }) => `${id}: ${html.slice(0, 200)}`))).toEqual([]);
 }
 
 test("reactions by pointer: the quick bar, chips, the list and a double click", async ({ newUser }) => {
@@ -227,6 +221,6 @@ for (const [name, options] of Object.entries({
     }
     await ben.screenshot(`reactions-${name}`);
     // In forced colours, axe does not see the colours that are shown.
-    await expectNoViolations(page, ...(name === "forced-colors" ? ["color-contrast"] : []));
+    await expectNoViolations(page, { except: name === "forced-colors" ? ["color-contrast"] : [] });
   });
 }

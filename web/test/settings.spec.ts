@@ -1,9 +1,8 @@
 // The user's own settings of conversations: the menu of a row, the archive, muted and unread conversations.
 
-import { AxeBuilder } from "@axe-core/playwright";
 import type { Page } from "@playwright/test";
 
-import { Actor, expect, startDirectChat, test, uniqueName } from "./stack.js";
+import { Actor, conversationOf, expect, expectNoViolations, startDirectChat, test, uniqueName } from "./stack.js";
 import type { Fixtures } from "./stack.js";
 
 /** Sends messages to a user, each from a new person. Returns the names of these people, the latest first. */
@@ -33,10 +32,7 @@ async function choose(actor: Actor, title: string, item: string, subItem?: strin
 async function expectAccessible(page: Page): Promise<void> {
   for (const colorScheme of ["dark", "light"] as const) {
     await page.emulateMedia({ colorScheme });
-    const axe = new AxeBuilder({ page }).setLegacyMode();
-    if (colorScheme === "dark") axe.withRules("color-contrast");
-    const { violations } = await axe.analyze();
-    expect(violations.map(({ id, nodes }) => `${id}: ${nodes[0]?.html}`)).toEqual([]);
+    await expectNoViolations(page, { only: colorScheme === "dark" ? "color-contrast" : undefined }, colorScheme);
   }
 }
 
@@ -203,7 +199,7 @@ test("the details have the same settings, and follow other devices", async ({ ne
   await page.getByLabel("Notifications").selectOption("Mentions");
   await expect(ann.row(ben.name).getByLabel("Pinned")).toBeVisible();
   await expect(page.locator("dialog").getByLabel("Mute").locator("option:checked")).toHaveText(/^Until /);
-  const path = `/conversations/${new URL(page.url()).hash.split("/")[2]}`;
+  const path = `/conversations/${encodeURIComponent(conversationOf(page))}`;
   await expect.poll(() => ann.call<{ notify: string }>("GET", path).then(({ notify }) => notify)).toBe("mentions");
   await ann.call("PATCH", `${path}/me`, { archived: true, muted_until: null });
   await expect(page.getByRole("switch", { name: "Archived" })).toBeChecked();

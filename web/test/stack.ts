@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 
+import { AxeBuilder } from "@axe-core/playwright";
 import { expect, test as base } from "@playwright/test";
 import type { BrowserContextOptions, Locator, Page } from "@playwright/test";
 
@@ -222,4 +223,25 @@ export async function startDirectChat(one: Actor, other: Actor): Promise<void> {
   await one.page.getByLabel("Find people").fill(other.name);
   await one.page.getByRole("button", { name: `Message ${other.name}` }).click();
   await expect(one.page.getByRole("heading", { level: 2, name: other.name })).toBeVisible();
+}
+
+/** The id of the conversation that is open in a page. */
+export const conversationOf = (page: Page) => decodeURIComponent(new URL(page.url()).hash.split("/")[2] ?? "");
+
+/** Which rules are checked: only one, all but some, or also one that is off by default. */
+interface Rules {
+  only?: string | undefined;
+  except?: readonly string[];
+  also?: string | undefined;
+}
+
+/** Checks the accessibility of a page. The name of the view is part of the failure's message. */
+export async function expectNoViolations(page: Page, { only, except = [], also }: Rules = {}, name = ""): Promise<void> {
+  const rules = Object.fromEntries(except.map((rule) => [rule, { enabled: false }]));
+  if (also) rules[also] = { enabled: true };
+  const axe = new AxeBuilder({ page }).setLegacyMode().options({ rules });
+  if (only) axe.withRules(only);
+  const { violations } = await axe.analyze();
+  const messages = violations.flatMap(({ id, nodes }) => nodes.map(({ html, any }) => `${id}: ${html.slice(0, 200)} ${any[0]?.message ?? ""}`));
+  expect(messages, name).toEqual([]);
 }

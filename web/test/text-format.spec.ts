@@ -1,4 +1,4 @@
-// What people type into messages: formatting, code, long texts.
+// Messages with formatting, code and long texts.
 
 import type { Actor } from "./stack.js";
 import { expect, startDirectChat, test, uniqueName } from "./stack.js";

@@ -2,7 +2,7 @@
 
 import type { Page } from "@playwright/test";
 
-import { PASSWORD, expect, startDirectChat, test, uniqueName } from "./stack.js";
+import { PASSWORD, conversationOf, expect, startDirectChat, test, uniqueName } from "./stack.js";
 
 test("links show where they lead, and direction overrides are visible", async ({ newUser }) => {
   const ann = await newUser(uniqueName("Ann"));
@@ -50,8 +50,8 @@ test("a deleted author is shown as such, and asked for once", async ({ newUser }
   const group = uniqueName("Choir");
   await ann.createGroup(group, ben.name);
   for (let n = 0; n < 12; n += 1) {
-    await ann.call("POST", "/messages/send", { conversation_id: await conversation(ann.page), message_text: `from Ann ${n}` });
-    await ben.call("POST", "/messages/send", { conversation_id: await conversation(ann.page), message_text: `from Ben ${n}` });
+    await ann.call("POST", "/messages/send", { conversation_id: conversationOf(ann.page), message_text: `from Ann ${n}` });
+    await ben.call("POST", "/messages/send", { conversation_id: conversationOf(ann.page), message_text: `from Ben ${n}` });
   }
   const annId = await ann.id();
   await ann.call("DELETE", "/users/me", { password: PASSWORD });
@@ -67,9 +67,6 @@ test("a deleted author is shown as such, and asked for once", async ({ newUser }
   await expect(ben.page.locator(".hit").first()).toContainText("Deleted user");
   expect(asked).toBeLessThanOrEqual(1);
 });
-
-/** Id of the conversation that a page shows. */
-const conversation = async (page: Page) => decodeURIComponent(new URL(page.url()).hash.split("/")[2] ?? "");
 
 test("days and times follow the clock over midnight", async ({ newUser }) => {
   const ann = await newUser(uniqueName("Ann"));

@@ -1,4 +1,4 @@
-// What the service worker makes of a push.
+// Turns a push into the notification that the service worker shows.
 
 /** The content of a push, as the server sends it. */
 interface Payload {
@@ -14,9 +14,9 @@ interface Payload {
   message_id?: string | null;
 }
 
-/** What a notification is about: the page uses it to close what was read. */
+/** The data of a notification, by which the page closes it once the conversation was read. */
 export interface NotificationData {
-  /** Where a click leads. */
+  /** The address that a click opens. */
   navigate: string;
   conversation_id: string | null;
   message_id: string | null;

@@ -7,7 +7,7 @@ import { show } from "./windows.js";
 import type { WorkerMessage } from "./windows.js";
 
 declare const self: ServiceWorkerGlobalScope;
-/** What the build inserts: the addresses of its files, a digest of them, and the pictures for notifications. */
+/** Values that the build inserts: the addresses of its files, a digest of them, and the pictures for notifications. */
 declare const BUILD: { files: readonly string[]; digest: string; pictures: Pictures };
 
 const PREFIX = "tidings page ";

@@ -9,7 +9,7 @@ export interface Window {
   postMessage(message: unknown): void;
 }
 
-/** What the service worker tells the page. */
+/** The messages of the service worker to the page. */
 export type WorkerMessage =
   /** Asks a window to go to an address. */
   | { kind: "open"; url: string }

@@ -13,7 +13,8 @@ import { sendWithCopy } from "../drafts.js";
 import { fold } from "../fold.js";
 import { Modal } from "../modal.js";
 import { useObservable } from "../observable.js";
-import { titleOf } from "../people.js";
+import { nameOf, titleOf } from "../people.js";
+import { afterTyping, firstOf } from "../search/ask.js";
 import { attempt, toast } from "../toasts.js";
 import { hasFinePointer } from "../touch.js";
 
@@ -21,8 +22,10 @@ import { hasFinePointer } from "../touch.js";
 const MAX_TARGETS = 20;
 /** Maximum number of conversations that are listed. */
 const MAX_LISTED = 40;
+/** Maximum number of people that the server is asked for. */
+const MAX_PEOPLE = 20;
 
-/** Where a message can be forwarded to. */
+/** A conversation or user that a message can be forwarded to. */
 interface Target {
   /** The conversation's id or, for somebody without one, the user's. */
   id: string;
@@ -42,12 +45,12 @@ const ofRow = (row: Conversation): Target => ({
   kind: row.type,
 });
 
-const ofUser = ({ id, full_name, username, avatar_url }: User): Target => ({
-  id,
-  address: { recipient_id: id },
-  name: full_name ?? username ?? id,
-  photo: avatar_url,
-  avatar: id,
+const ofUser = (user: User): Target => ({
+  id: user.id,
+  address: { recipient_id: user.id },
+  name: nameOf(user),
+  photo: user.avatar_url,
+  avatar: user.id,
   kind: "direct",
 });
 
@@ -141,20 +144,11 @@ function useTargets(text: string): readonly Target[] {
   useEffect(() => {
     setPeople([]);
     if (text === "") return;
-    const stop = new AbortController();
-    const search = async () => {
-      const found: Target[] = [];
-      for await (const user of client.api.users(text, { signal: stop.signal, limit: 20 })) {
-        found.push(ofUser(user));
-        if (found.length === 20) break;
-      }
-      setPeople(found);
+    const search = async (signal: AbortSignal) => {
+      const found = await firstOf(client.api.users(text, { signal, limit: MAX_PEOPLE }), MAX_PEOPLE);
+      setPeople(found.map(ofUser));
     };
-    const timer = setTimeout(() => void attempt(search()), 200);
-    return () => {
-      clearTimeout(timer);
-      stop.abort();
-    };
+    return afterTyping((signal) => attempt(search(signal)));
   }, [client, text]);
   const wanted = fold(text);
   const rows = [...inbox, ...archived].filter((row) => !blockedUsers.has(row.other_user_id ?? ""));

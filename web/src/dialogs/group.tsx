@@ -1,4 +1,4 @@
-// What a group or room is about: picture, name, description and members. Admins can change all of it.
+// The details of a group or room: picture, name, description and members. Admins can change all of them.
 
 import type { Conversation, ConversationDetails } from "@tidings/client";
 import { useTidings } from "@tidings/client/react";
@@ -8,7 +8,7 @@ import { useCallback, useEffect, useState } from "react";
 import { PictureButton } from "../attachments/picture-button.js";
 import { Avatar } from "../avatar.js";
 import { Form } from "../form.js";
-import { titleOf } from "../people.js";
+import { countMembers, titleOf } from "../people.js";
 import { RichText } from "../rich-text.js";
 import { attempt } from "../toasts.js";
 import type { Confirm } from "./confirm.js";
@@ -50,7 +50,6 @@ function About({ row, details, onSaved }: AboutProps) {
   const [isEditing, setIsEditing] = useState(false);
   const [isSaved, setIsSaved] = useState(false);
   const avatar = <Avatar id={id} name={titleOf(row)} photo={row.photo_url} kind={row.type} size="huge" />;
-  const count = details.participant_count;
   const edit = () => {
     setIsEditing(true);
     setIsSaved(false);
@@ -74,7 +73,7 @@ function About({ row, details, onSaved }: AboutProps) {
         avatar
       )}
       <p className="muted">
-        {row.type === "room" ? "Room" : "Group"}, {count} {count === 1 ? "member" : "members"}
+        {row.type === "room" ? "Room" : "Group"}, {countMembers(details.participant_count)}
       </p>
       {isEditing ? (
         <Edit details={details} onSaved={saved} onCancel={() => setIsEditing(false)} />

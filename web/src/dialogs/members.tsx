@@ -9,7 +9,7 @@ import { Avatar } from "../avatar.js";
 import { fold } from "../fold.js";
 import { DELETED_USER, cachePeople } from "../people.js";
 import { PersonName } from "../person-name.js";
-import { firstOf } from "../search/ask.js";
+import { afterTyping, firstOf } from "../search/ask.js";
 import { attempt } from "../toasts.js";
 import type { Confirm } from "./confirm.js";
 import { PeoplePicker } from "./people-picker.js";
@@ -143,21 +143,12 @@ function useMembers(details: ConversationDetails, wanted: string, limit: number)
   const client = useTidings();
   const [members, setMembers] = useState<readonly Participant[]>([]);
   useEffect(() => {
-    const stop = new AbortController();
-    const timer = setTimeout(
-      () => {
-        const found = findMembers(client, details, wanted, limit + 1, stop.signal).then((found) => {
-          cachePeople(found);
-          setMembers(found);
-        });
-        void attempt(found);
-      },
-      wanted === "" ? 0 : 200,
-    );
-    return () => {
-      clearTimeout(timer);
-      stop.abort();
+    const search = async (signal: AbortSignal) => {
+      const found = await findMembers(client, details, wanted, limit + 1, signal);
+      cachePeople(found);
+      setMembers(found);
     };
+    return afterTyping((signal) => attempt(search(signal)), wanted === "" ? 0 : undefined);
   }, [client, details, wanted, limit]);
   return { members: members.slice(0, limit), hasMore: members.length > limit };
 }

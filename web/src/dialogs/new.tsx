@@ -10,10 +10,15 @@ import { Avatar } from "../avatar.js";
 import { fold } from "../fold.js";
 import { Form } from "../form.js";
 import { Modal } from "../modal.js";
+import { countMembers } from "../people.js";
 import { navigate } from "../route.js";
+import { firstOf } from "../search/ask.js";
 import { attempt } from "../toasts.js";
 import { PeoplePicker } from "./people-picker.js";
 import type { Candidate } from "./people-picker.js";
+
+/** Maximum number of rooms that are listed. */
+const MAX_ROOMS = 500;
 
 export default function NewDialog({ onClose }: { onClose: () => void }) {
   const [isBusy, setIsBusy] = useState(false);
@@ -106,15 +111,7 @@ function Rooms({ open, isBusy, onClose }: TabProps & { onClose: () => void }) {
   const [text, setText] = useState("");
   useEffect(() => {
     const stop = new AbortController();
-    const load = async () => {
-      const all: Room[] = [];
-      for await (const room of client.api.rooms({ signal: stop.signal })) {
-        all.push(room);
-        if (all.length === 500) break;
-      }
-      setRooms(all);
-    };
-    void attempt(load());
+    void attempt(firstOf(client.api.rooms({ signal: stop.signal }), MAX_ROOMS).then(setRooms));
     return () => stop.abort();
   }, [client]);
   const enter = (room: Room) => {
@@ -144,7 +141,7 @@ function Rooms({ open, isBusy, onClose }: TabProps & { onClose: () => void }) {
               <span className="grow">
                 <bdi>{room.name}</bdi>
                 <span className="muted small-text">
-                  {room.participant_count} {room.participant_count === 1 ? "member" : "members"}
+                  {countMembers(room.participant_count)}
                   {room.description && (
                     <>
                       {" · "}

@@ -7,7 +7,7 @@ import { useObservable } from "../observable.js";
 import { sendTest, turnOff, turnOn } from "../push/browser.js";
 import { pushState } from "../push/current.js";
 import { settings } from "../settings.js";
-import { attempt, describeError, toast } from "../toasts.js";
+import { attempt, toast } from "../toasts.js";
 
 /** Whether this is an iPhone or iPad, whose pages have notifications only if they are installed. */
 function mustBeInstalled(): boolean {
@@ -69,7 +69,7 @@ export function NotificationSettings() {
   const { notifications } = useObservable(settings);
   const state = useObservable(pushState);
   const permission = usePermission();
-  // What the user has chosen, until it is done.
+  // The choice of the user, until it takes effect.
   const [chosen, setChosen] = useState<boolean | null>(null);
   const obstacle = describeObstacle(permission);
   const isOn = notifications && obstacle === null;
@@ -80,12 +80,8 @@ export function NotificationSettings() {
     setChosen(null);
   };
   const test = async () => {
-    try {
-      const { sent } = await sendTest(client);
-      toast(sent > 0 ? "Sent. The notification should appear in a few seconds." : "No push service took the notification. Try again later.");
-    } catch (error) {
-      toast(describeError(error));
-    }
+    const { sent } = await sendTest(client);
+    toast(sent > 0 ? "Sent. The notification should appear in a few seconds." : "No push service took the notification. Try again later.");
   };
   return (
     <>
@@ -109,7 +105,7 @@ export function NotificationSettings() {
         </button>
       )}
       {isOn && state === "on" && (
-        <button className="secondary" onClick={() => void test()}>
+        <button className="secondary" onClick={() => void attempt(test())}>
           Send me a test
         </button>
       )}

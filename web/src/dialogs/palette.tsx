@@ -10,20 +10,18 @@ import { Avatar } from "../avatar.js";
 import { formatShort } from "../dates.js";
 import { fold } from "../fold.js";
 import { useModal } from "../modal.js";
-import { titleOf, usePerson } from "../people.js";
+import { nameOf, titleOf, usePerson } from "../people.js";
 import { RichText, excerpt } from "../rich-text.js";
 import { navigate } from "../route.js";
-import { NO_OTHERS, findOthers, firstOf } from "../search/ask.js";
+import { NO_OTHERS, afterTyping, findOthers, firstOf } from "../search/ask.js";
 import type { Others } from "../search/ask.js";
 import { found as foundMessages } from "../text/found.js";
 import { attempt } from "../toasts.js";
 
-/** Milliseconds without typing after which the server is asked. */
-const DELAY = 200;
 /** Entries of each kind. */
 const MAX = { conversations: 7, others: 5, messages: 8 };
 
-/** What the server has found. */
+/** The results of the server. */
 interface Remote extends Others {
   messages: readonly Hit[];
 }
@@ -53,14 +51,10 @@ function useRemote(query: string): { remote: Remote; isAsking: boolean } {
   const [state, setState] = useState({ remote: NOTHING, query: "" });
   useEffect(() => {
     if (query === "") return;
-    const stop = new AbortController();
-    const timer = setTimeout(() => {
-      void ask(client, query, stop.signal).then((remote) => !stop.signal.aborted && setState({ remote, query }));
-    }, DELAY);
-    return () => {
-      clearTimeout(timer);
-      stop.abort();
-    };
+    return afterTyping(async (signal) => {
+      const remote = await ask(client, query, signal);
+      if (!signal.aborted) setState({ remote, query });
+    });
   }, [client, query]);
   // The last answer stays until there is another, so that the list does not flicker.
   return { remote: query === "" ? NOTHING : state.remote, isAsking: query !== state.query && query !== "" };
@@ -111,7 +105,7 @@ function conversationEntry(row: Conversation): Entry {
 }
 
 function personEntry(client: Tidings, user: User): Entry {
-  const name = user.full_name ?? user.username ?? user.id;
+  const name = nameOf(user);
   return {
     key: user.id,
     group: "People",

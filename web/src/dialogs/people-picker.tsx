@@ -5,9 +5,13 @@ import { useConversations, useMe, useTidings } from "@tidings/client/react";
 import { useEffect, useState } from "react";
 
 import { Avatar } from "../avatar.js";
-import { titleOf } from "../people.js";
+import { nameOf, titleOf } from "../people.js";
+import { afterTyping, firstOf } from "../search/ask.js";
 import { attempt } from "../toasts.js";
 import { hasFinePointer } from "../touch.js";
+
+/** Maximum number of people that a search lists. */
+const MAX_FOUND = 20;
 
 /** A person in the list. */
 export interface Candidate {
@@ -19,7 +23,7 @@ export interface Candidate {
 
 const toCandidate = (user: User): Candidate => ({
   id: user.id,
-  name: user.full_name ?? user.username ?? user.id,
+  name: nameOf(user),
   about: user.username ? `@${user.username}` : null,
   photo: user.avatar_url,
 });
@@ -42,20 +46,11 @@ export function PeoplePicker(props: {
   useEffect(() => {
     setFound(null);
     if (query === "") return;
-    const stop = new AbortController();
-    const search = async () => {
-      const people: Candidate[] = [];
-      for await (const user of client.api.users(query, { signal: stop.signal, limit: 20 })) {
-        people.push(toCandidate(user));
-        if (people.length === 20) break;
-      }
-      setFound(people);
+    const search = async (signal: AbortSignal) => {
+      const people = await firstOf(client.api.users(query, { signal, limit: MAX_FOUND }), MAX_FOUND);
+      setFound(people.map(toCandidate));
     };
-    const timer = setTimeout(() => void attempt(search()), 200);
-    return () => {
-      clearTimeout(timer);
-      stop.abort();
-    };
+    return afterTyping((signal) => attempt(search(signal)));
   }, [client, query]);
 
   const contacts = rows.flatMap((row) =>

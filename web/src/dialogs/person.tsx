@@ -1,15 +1,14 @@
-// What a person's profile and the details of a direct conversation have in common.
+// The part that a person's profile and the details of a direct conversation share.
 
 import type { Conversation, Tidings } from "@tidings/client";
 import { useTidings } from "@tidings/client/react";
 import { useEffect, useState } from "react";
 
-import { Avatar, STATUS } from "../avatar.js";
+import { Avatar } from "../avatar.js";
 import { blocked } from "../blocked.js";
-import { formatRelative } from "../dates.js";
 import { useObservable } from "../observable.js";
 import { titleOf } from "../people.js";
-import { useCurrentPresence } from "../presence.js";
+import { useCurrentPresence, usePresenceText } from "../presence.js";
 import { linkTo } from "../route.js";
 
 /** Of how many groups, the latest ones, the members are looked up. Each costs a request. */
@@ -18,11 +17,10 @@ const MAX_GROUPS = 12;
 /** Whether a person is there, or when they were. */
 export function Availability({ id }: { id: string }) {
   const presence = useCurrentPresence(id);
+  const text = usePresenceText(presence);
   const isBlocked = useObservable(blocked).has(id);
   if (isBlocked) return <p className="muted">Blocked. They cannot message you or see when you are online.</p>;
-  if (!presence) return null;
-  const { status, last_seen_at: seen } = presence;
-  return <p className="muted">{status === "offline" && seen ? `last seen ${formatRelative(seen)}` : STATUS[status]}</p>;
+  return presence ? <p className="muted">{text}</p> : null;
 }
 
 /** Finds the groups that both users are in, among the latest of the own ones. */

@@ -1,4 +1,4 @@
-// Where the focus was, for dialogs whose opener has gone, such as an item of a menu.
+// Remembers the focus, for dialogs whose opener has gone, such as an item of a menu.
 
 /** The last element that had the focus and was in no dialog and no menu. */
 let last: HTMLElement | null = null;

@@ -9,7 +9,7 @@ import { currentRoute, navigate } from "../route.js";
 import { composerField } from "./focus.js";
 import { moveToRegion } from "./regions.js";
 
-/** What the keys open. */
+/** The views that the keys open. */
 export interface ShortcutActions {
   openPalette: () => void;
   openKeys: () => void;
@@ -57,7 +57,7 @@ function withAlt(event: KeyboardEvent, client: Tidings): boolean {
 }
 
 /** Opens the next or previous conversation. Unread ones are looked for around the end of the list as well. */
-export function openNeighbour(client: Tidings, direction: 1 | -1, isUnreadOnly: boolean): void {
+function openNeighbour(client: Tidings, direction: 1 | -1, isUnreadOnly: boolean): void {
   const rows = client.store.state.conversations;
   const at = rows.findIndex(({ conversation_id }) => conversation_id === currentRoute().conversation);
   let next: Conversation | undefined = rows[Math.min(rows.length - 1, Math.max(0, at + direction))];

@@ -1,9 +1,10 @@
-// Who can be mentioned in a conversation.
+// The users who can be mentioned in a conversation.
 
 import type { Conversation, Tidings } from "@tidings/client";
 
 import { fold } from "../fold.js";
 import { cachePeople, titleOf } from "../people.js";
+import { mayActForAll } from "../permissions.js";
 import { EVERYONE, EVERYONE_NAME } from "./text.js";
 
 /** Somebody who can be mentioned. */
@@ -15,9 +16,6 @@ export interface Candidate {
 
 /** Maximum number of candidates that are offered. */
 const MAX_SHOWN = 8;
-/** Largest conversation in which everyone can be mentioned by anyone. */
-const MAX_FOR_ALL = 24;
-
 /** Maximum number of participants that are loaded: 10 calls. */
 const MAX_LOADED = 1_000;
 
@@ -31,8 +29,7 @@ interface Loading {
 const loadings = new WeakMap<Tidings, Map<string, Loading>>();
 
 /** Whether the user may mention all participants. */
-export const canMentionAll = (row: Conversation): boolean =>
-  row.type !== "direct" && (row.participant_count <= MAX_FOR_ALL || row.is_admin);
+const canMentionAll = (row: Conversation): boolean => row.type !== "direct" && mayActForAll(row);
 
 /** Forgets the participants, who may have changed. */
 export function forgetCandidates(client: Tidings, row: Conversation): void {

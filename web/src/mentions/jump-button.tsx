@@ -2,6 +2,8 @@
 
 import type { Conversation } from "@tidings/client";
 
+import { CountBadge } from "../count-badge.js";
+
 /** `isAlone`: no other button is below it. */
 export function JumpToMention({ row, isAlone, onJump }: { row: Conversation; isAlone: boolean; onJump: (message: string) => void }) {
   const { first_mention_id: first, mention_count: count } = row;
@@ -9,7 +11,7 @@ export function JumpToMention({ row, isAlone, onJump }: { row: Conversation; isA
   return (
     <button className={`to-latest to-mention ${isAlone ? "alone" : ""}`} aria-label="Jump to the next mention" onClick={() => onJump(first)}>
       <span aria-hidden>@</span>
-      <span className="badge">{count > 99 ? "99+" : count}</span>
+      <CountBadge count={count} />
     </button>
   );
 }

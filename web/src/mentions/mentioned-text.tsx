@@ -5,7 +5,7 @@ import { useMe } from "@tidings/client/react";
 import { useCallback } from "react";
 import type { ReactNode } from "react";
 
-import { usePeople } from "../people.js";
+import { nameOf, usePeople } from "../people.js";
 import { EVERYONE, EVERYONE_NAME, splitAtMentions } from "./text.js";
 import type { Mention } from "./text.js";
 
@@ -22,7 +22,7 @@ export function useMentions(message: Message): (text: string) => ReactNode {
     (text: string) => {
       if (!text.includes("@")) return text;
       const named = mentions.flatMap((id): Mention[] => {
-        const name = id === me?.id ? (me.full_name ?? me.username ?? me.id) : people.get(id)?.name;
+        const name = id === me?.id ? nameOf(me) : people.get(id)?.name;
         return name === undefined ? [] : [{ id, name }];
       });
       if (all) named.push({ id: EVERYONE, name: EVERYONE_NAME });

@@ -44,7 +44,7 @@ export function mentionsIn(text: string, mentions: readonly Mention[]): Mention[
   return mentions.filter(({ name }) => [...found.values()].some((one) => one.name === name));
 }
 
-/** What is being typed after an "@": where it stands, and the text up to the caret. */
+/** The name being typed after an "@": its position, and the text up to the caret. */
 export interface Query {
   at: number;
   text: string;

@@ -21,7 +21,7 @@ interface Mentioned {
   mention_all: boolean;
 }
 
-/** What the composer shows and asks for. */
+/** The state and the actions that the composer uses. */
 export interface MentionField {
   /** The open list, or null. */
   list: ReactNode;
@@ -32,7 +32,7 @@ export interface MentionField {
   /** Call it when the text or the caret has changed. */
   follow: () => void;
   close: () => void;
-  /** Whom a text mentions, as far as that differs from the message that is being edited. */
+  /** The mentions of a text, as far as they differ from those of the message being edited. */
   of: (text: string) => Partial<Mentioned>;
 }
 

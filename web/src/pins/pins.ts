@@ -4,12 +4,10 @@ import type { Conversation, Message } from "@tidings/client";
 import { useConnection, useTidings } from "@tidings/client/react";
 import { useEffect, useState } from "react";
 
-/** Largest conversation in which every participant may pin. */
-const MAX_FOR_ALL = 24;
+import { mayActForAll } from "../permissions.js";
 
 /** Whether the user may pin and unpin messages of a conversation. */
-export const canPin = (row: Conversation): boolean =>
-  row.type === "direct" || row.participant_count <= MAX_FOR_ALL || row.is_admin;
+export const canPin = (row: Conversation): boolean => row.type === "direct" || mayActForAll(row);
 
 /** Returns the pinned messages of a conversation, the latest pin first, and follows their changes. */
 export function usePins(conversation: string): readonly Message[] {

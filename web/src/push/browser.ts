@@ -80,7 +80,7 @@ function closeWhatIsRead(client: Tidings, signal: AbortSignal): void {
     client.on("message.read", ({ data }) => data.user_id === store.state.me?.id && tidy()),
     client.on("conversation.deleted", ({ data }) => void close(data.conversation_id).catch(() => {})),
   ];
-  // What was read before this page was opened.
+  // Conversations that were read before this page was opened.
   const stop = store.subscribe(() => {
     if (!store.state.isComplete) return;
     stop();

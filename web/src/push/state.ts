@@ -33,6 +33,6 @@ export async function leave(client: Tidings): Promise<void> {
   if (!settings.current.notifications) return;
   const left = load().then(({ end }) => end(client));
   const timeout = new Promise((resolve) => setTimeout(resolve, LEAVE_TIMEOUT));
-  // What fails ends by itself: with the session, or when the push service refuses the next notification.
+  // A subscription that is not removed ends by itself: with the session, or when the push service refuses the next notification.
   await Promise.race([left, timeout]).catch(() => {});
 }

@@ -1,4 +1,4 @@
-// What the server finds besides messages: people and rooms. What fails is left out, because the rest is of use without it.
+// Searches the server while the user types, and finds people and rooms. A failed call is left out, because the other results are useful without it.
 
 import type { Room, Tidings, User } from "@tidings/client";
 
@@ -12,6 +12,19 @@ export async function firstOf<T>(list: AsyncIterable<T>, count: number, isWanted
     if (first.length === count) break;
   }
   return first;
+}
+
+/** Milliseconds without typing after which the server is asked, because a search reads many messages. */
+const DELAY = 200;
+
+/** Starts a search once nothing has been typed for a while. Returns the cleanup of the effect: it cancels the search. */
+export function afterTyping(search: (signal: AbortSignal) => Promise<unknown>, delay = DELAY): () => void {
+  const stop = new AbortController();
+  const timer = setTimeout(() => void search(stop.signal), delay);
+  return () => {
+    clearTimeout(timer);
+    stop.abort();
+  };
 }
 
 /** People with whom there is no conversation yet, and rooms to join. */

@@ -11,20 +11,18 @@ import { fold } from "../fold.js";
 import { InboxRow, ShortTime } from "../inbox-row.js";
 import { useTabStop } from "../keyboard/tab-stop.js";
 import { useObservable } from "../observable.js";
-import { titleOf, usePerson } from "../people.js";
+import { countMembers, nameOf, titleOf, usePerson } from "../people.js";
 import { RichText, excerpt } from "../rich-text.js";
 import { linkTo, navigate, useRoute } from "../route.js";
 import { found } from "../text/found.js";
 import { attempt } from "../toasts.js";
-import { NO_OTHERS, findOthers } from "./ask.js";
+import { NO_OTHERS, afterTyping, findOthers } from "./ask.js";
 import type { Others } from "./ask.js";
 import { FilterChips, NO_FILTERS, toQuery } from "./filters.js";
 import type { Filters } from "./filters.js";
 
 /** Messages per page of results. */
 const PAGE_SIZE = 20;
-/** Milliseconds without typing after which the server is asked, because a search reads many messages. */
-const DELAY = 200;
 /** Conversations, people and rooms, each. */
 const MAX_OTHERS = 8;
 
@@ -96,11 +94,10 @@ function useHits(query: string, scope: string | null, filters: Filters) {
       setState("done");
       return;
     }
-    const stop = new AbortController();
     setState("searching");
-    const search = async () => {
+    const search = async (signal: AbortSignal) => {
       const wanted: Hit[] = [];
-      const options = { signal: stop.signal, limit: PAGE_SIZE, ...(scope ? { conversation_id: scope } : {}), ...toQuery(filters) };
+      const options = { signal, limit: PAGE_SIZE, ...(scope ? { conversation_id: scope } : {}), ...toQuery(filters) };
       for await (const hit of client.search(query, options)) {
         if (wanted.length === limit) {
           setHits(wanted);
@@ -112,15 +109,10 @@ function useHits(query: string, scope: string | null, filters: Filters) {
       setHits(wanted);
       setState("done");
     };
-    const timer = setTimeout(() => {
-      void attempt(search()).then((isDone) => {
-        if (!isDone && !stop.signal.aborted) setState("done");
-      });
-    }, DELAY);
-    return () => {
-      clearTimeout(timer);
-      stop.abort();
-    };
+    return afterTyping(async (signal) => {
+      const isDone = await attempt(search(signal));
+      if (!isDone && !signal.aborted) setState("done");
+    });
   }, [client, query, scope, filters, limit]);
   return { hits, state, showMore: () => setLimit(limit + PAGE_SIZE) };
 }
@@ -131,14 +123,10 @@ function useOthers(query: string): Others {
   const [others, setOthers] = useState(NO_OTHERS);
   useEffect(() => {
     if (query === "") return setOthers(NO_OTHERS);
-    const stop = new AbortController();
-    const timer = setTimeout(() => {
-      void findOthers(client, query, MAX_OTHERS, stop.signal).then((next) => !stop.signal.aborted && setOthers(next));
-    }, DELAY);
-    return () => {
-      clearTimeout(timer);
-      stop.abort();
-    };
+    return afterTyping(async (signal) => {
+      const next = await findOthers(client, query, MAX_OTHERS, signal);
+      if (!signal.aborted) setOthers(next);
+    });
   }, [client, query]);
   return others;
 }
@@ -147,7 +135,7 @@ const openRow = (opening: Promise<Conversation>) => void attempt(opening.then((r
 
 function PersonFound({ user }: { user: User }) {
   const client = useTidings();
-  const name = user.full_name ?? user.username ?? user.id;
+  const name = nameOf(user);
   return (
     <button className="row" onClick={() => openRow(client.openDirect(user.id))}>
       <Avatar id={user.id} name={name} photo={user.avatar_url} />
@@ -158,11 +146,10 @@ function PersonFound({ user }: { user: User }) {
 
 function RoomFound({ room }: { room: Room }) {
   const client = useTidings();
-  const members = `${room.participant_count} ${room.participant_count === 1 ? "member" : "members"}`;
   return (
     <button className="row" onClick={() => openRow(client.joinRoom(room.conversation_id))}>
       <Avatar id={room.conversation_id} name={room.name} kind="room" />
-      <OtherText name={room.name} about={`Join · ${members}`} />
+      <OtherText name={room.name} about={`Join · ${countMembers(room.participant_count)}`} />
     </button>
   );
 }

@@ -172,7 +172,7 @@ function inline(text: string, base: number, opaque: Opaque, depth: number): Inli
 
 const leaf = (text: string, at: number): Inline[] => (text === "" ? [] : [{ kind: "text", text, at }]);
 
-/** What is formatted: its content is `from` to `to`, and the marker after it ends at `end`. */
+/** A formatted range: its content is `from` to `to`, and the marker after it ends at `end`. */
 interface Formatted {
   kind: "code" | (typeof KINDS)[keyof typeof KINDS];
   from: number;
