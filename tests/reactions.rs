@@ -1,11 +1,15 @@
 //! Reactions, pinned and forwarded messages, and custom data.
 
+use std::time::Duration;
+
 use futures_util::future::join_all;
-use harness::sync::Audience;
+use harness::live::PATIENCE;
+use harness::sync::{Audience, Place};
 use harness::{Actor, Answer, World};
 use serde_json::{Value, json};
 
 use crate::direct::text;
+use crate::large::with_retries;
 
 async fn react(actor: &Actor, message: &str, emoji: &str) -> Answer {
     actor.put(&format!("/api/messages/{message}/reactions/{}", encoded(emoji))).await
@@ -206,6 +210,146 @@ async fn pinning_in_a_large_group_is_for_admins() {
     all.verify(change).await;
     let pins = crowd[7].get(&format!("/api/conversations/{group}/pins")).await.expect(200);
     assert_eq!(text(&pins.list()[0], "id"), id);
+}
+
+/// Returns the reactions to the only message of a conversation, as a user sees them.
+async fn seen(actor: &Actor, conversation: &str) -> Vec<(String, u64, bool)> {
+    reactions(actor.messages(conversation).await.last().unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_thousand_can_react_at_once_to_one_message() {
+    let world = World::new().await;
+    let (crowd, group) = world.group_of(1_000).await;
+    world.fan_out(&group).await;
+    let id = crowd[0].say(&group, "hello, all").await.expect(201).id();
+    world.fan_out(&group).await;
+    let heart = |n: usize| n.is_multiple_of(4);
+    // This machine works for all of them, so at times it is too slow for one; clients then try again.
+    let at_once = crowd.iter().enumerate().map(async |(n, actor)| {
+        let answer = with_retries(|| react(actor, &id, "👍")).await.expect(200);
+        assert!(reactions(answer.data()).iter().any(|(emoji, _, me)| emoji == "👍" && *me), "{}", actor.id);
+        if heart(n) {
+            with_retries(|| react(actor, &id, "❤️")).await.expect(200);
+        }
+        with_retries(|| react(actor, &id, "👍")).await.expect(200);
+    });
+    join_all(at_once).await;
+    for (n, actor) in crowd.iter().enumerate().step_by(97) {
+        let mut found = seen(actor, &group).await;
+        found.sort();
+        assert_eq!(found, [of("❤️", 250, heart(n)), of("👍", 1_000, true)], "{}", actor.id);
+    }
+    let message = crowd[9].messages(&group).await.pop().unwrap();
+    assert!(message["reactions"].as_array().unwrap().iter().all(|one| list(one, "user_ids").len() <= 10));
+    assert_eq!(message["version"], 1 + 1_000 + 250);
+    let one_more = react(&crowd[500], &id, "🎉").await.expect(200);
+    let cost = (one_more.cost("wcu"), one_more.cost("depth"));
+    assert!(cost.0 <= 12.0 && cost.1 <= 3.0, "{cost:?}");
+    let none =
+        crowd[1..].iter().map(async |actor| with_retries(|| unreact(actor, &id, "👍")).await.expect(200));
+    join_all(none).await;
+    let mut found = seen(&crowd[4], &group).await;
+    found.sort();
+    assert_eq!(found, [of("❤️", 250, true), of("🎉", 1, false), of("👍", 1, false)]);
+}
+
+fn list<'a>(value: &'a Value, name: &str) -> &'a Vec<Value> {
+    value[name].as_array().unwrap()
+}
+
+#[tokio::test]
+async fn users_whom_a_message_does_not_list_know_their_own_reactions() {
+    let world = World::new().await;
+    let (crowd, group) = world.group_of(26).await;
+    world.fan_out(&group).await;
+    let id = crowd[0].say(&group, "hello").await.expect(201).id();
+    world.fan_out(&group).await;
+    for actor in &crowd[..20] {
+        react(actor, &id, "👍").await.expect(200);
+    }
+    world.fan_out(&group).await;
+    // The last one who has reacted, and one who has not: both are not listed.
+    let [unlisted, other] = [&crowd[19], &crowd[25]];
+    let mut all = Audience::of(&[&crowd[0], unlisted, other], 4).await;
+    assert_eq!(seen(unlisted, &group).await, [of("👍", 20, true)]);
+    assert_eq!(seen(other, &group).await, [of("👍", 20, false)]);
+    let again = react(unlisted, &id, "👍").await.expect(200);
+    assert_eq!(reactions(again.data()), [of("👍", 20, true)], "again changes nothing");
+    // Whatever shows the message shows it so: events, edits, pins, searches.
+    let changes = async {
+        react(other, &id, "👍").await.expect(200);
+        unreact(&crowd[3], &id, "👍").await.expect(200);
+        react(&crowd[3], &id, "🎉").await.expect(200);
+        world.fan_out(&group).await;
+        crowd[0].edit(&id, "hello, everyone").await.expect(200);
+        crowd[0].put(&format!("/api/messages/{id}/pin")).await.expect(200);
+        world.fan_out(&group).await;
+    };
+    all.verify(changes).await;
+    let wanted = [of("👍", 20, true), of("🎉", 1, false)];
+    for path in [format!("/api/conversations/{group}/pins"), "/api/messages/search?q=everyone".to_owned()] {
+        let found = other.get(&path).await.expect(200);
+        assert_eq!(reactions(&found.list()[0]), wanted, "{path}");
+    }
+    // The only one who is left of an emoji takes it away.
+    unreact(&crowd[3], &id, "🎉").await.expect(200);
+    let gone = unreact(unlisted, &id, "👍").await.expect(200);
+    assert_eq!(reactions(gone.data()), [of("👍", 19, false)]);
+    world.fan_out(&group).await;
+}
+
+#[tokio::test]
+async fn reactions_that_a_deletion_removed_do_not_come_back() {
+    let world = World::new().await;
+    let (crowd, group) = world.group_of(26).await;
+    world.fan_out(&group).await;
+    let id = crowd[0].say(&group, "hello").await.expect(201).id();
+    world.fan_out(&group).await;
+    join_all(crowd.iter().map(async |actor| react(actor, &id, "👍").await.expect(200))).await;
+    crowd[0].unsend(&id).await.expect(200);
+    world.fan_out(&group).await;
+    world.app.store.restore_message(&id.parse().unwrap()).await.unwrap();
+    world.fan_out(&group).await;
+    assert_eq!(seen(&crowd[25], &group).await, []);
+    for actor in crowd.iter().rev().take(15) {
+        react(actor, &id, "👍").await.expect(200);
+    }
+    world.fan_out(&group).await;
+    assert_eq!(seen(&crowd[0], &group).await, [of("👍", 15, false)]);
+    assert_eq!(seen(&crowd[25], &group).await, [of("👍", 15, true)]);
+}
+
+#[tokio::test]
+async fn the_stream_publishes_many_reactions_as_few_events() {
+    let world = World::new().await;
+    let (crowd, group) = world.group_of(40).await;
+    world.fan_out(&group).await;
+    let id = crowd[0].say(&group, "hello").await.expect(201).id();
+    world.fan_out(&group).await;
+    let mut place = Place::start(&crowd[30]).await;
+    join_all(crowd.iter().map(async |actor| react(actor, &id, "👍").await.expect(200))).await;
+    let stream = world.follow_stream();
+    let mut events = Vec::new();
+    let newest = async {
+        loop {
+            events.extend(place.drain(100).await);
+            let last = events.iter().rfind(|event| event["type"] == "message.updated");
+            if last.is_some_and(|event| event["data"]["message"]["version"] == 41) {
+                return last.unwrap().clone();
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let newest = tokio::time::timeout(PATIENCE, newest).await.expect("the reactions are published");
+    assert_eq!(reactions(&newest["data"]["message"]), [of("👍", 40, true)]);
+    stream.stop().await;
+    assert!(events.len() <= 3, "{} events", events.len());
+    // Records that come again change nothing.
+    let records: usize = place.drain(100).await.len();
+    world.app.store.log_reactions(&id.parse().unwrap()).await.unwrap();
+    world.fan_out(&group).await;
+    assert_eq!((records, place.drain(100).await.len()), (0, 0));
 }
 
 #[tokio::test]

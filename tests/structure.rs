@@ -171,7 +171,10 @@ fn lambda_wakes_the_streams_functions_as_the_local_stack_does() {
             json!({ "eventName": [change], "dynamodb": { "Keys": keys } })
         };
         let (wanted, mapping) = match function {
-            "fan-out" => (vec![pattern("INSERT", store::LOG)], FAN_OUT),
+            "fan-out" => {
+                let reactions = json!({ "dynamodb": pattern("", store::REACTION)["dynamodb"] });
+                (vec![pattern("INSERT", store::LOG), reactions], FAN_OUT)
+            }
             _ => (vec![pattern("INSERT", table::MESSAGE), pattern("REMOVE", table::WAITING)], NOTIFY),
         };
         assert_eq!(patterns, wanted, "{function}");

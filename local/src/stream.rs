@@ -14,7 +14,7 @@ use aws_sdk_dynamodbstreams::types::{OperationType, Record, ShardIteratorType, S
 use domain::error::Source;
 use observe::log::reason;
 use serde_json::{Map, Value, json};
-use store::table;
+use store::{Task, table};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -35,8 +35,8 @@ const LIST_INTERVAL: Duration = Duration::from_secs(10);
 pub struct Mapping {
     /// Whether it receives a record with this `eventName` and sort key.
     pub receives: fn(&str, &str) -> bool,
-    /// Whether it receives only the newest record of each partition key and page. Lambda does not do this, but after a
-    /// start the function would do the same work again for each of a day's records.
+    /// Whether it receives only the newest record of each task and page. Lambda does not do this, but after a start the
+    /// function would do the same work again for each of a day's records.
     pub newest_only: bool,
     /// How long records are gathered before the function is invoked.
     pub window: Duration,
@@ -280,9 +280,13 @@ fn received(records: &[Record], mapping: Mapping) -> Vec<&Record> {
     };
     let wanted = records.iter().rev().filter(is_wanted);
     let mut received: Vec<&Record> =
-        wanted.filter(|record| !mapping.newest_only || seen.insert(key(record, "pk"))).collect();
+        wanted.filter(|record| !mapping.newest_only || seen.insert(task(record))).collect();
     received.reverse();
     received
+}
+
+fn task(record: &Record) -> Option<Task> {
+    Task::of(key(record, "pk")?, key(record, "sk")?)
 }
 
 fn key<'a>(record: &'a Record, name: &str) -> Option<&'a str> {

@@ -27,10 +27,12 @@ pub mod wire;
 
 pub use actor::{Actor, Answer, PASSWORD, Registered, SECRET};
 
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::config::{BehaviorVersion, Builder, Credentials, Region};
+use aws_sdk_dynamodb::types::AttributeValue;
 use axum::Router;
 use domain::error::Error;
 use domain::id::Clock;
@@ -43,7 +45,7 @@ use local::lambda::Lambda;
 use local::stream::{FAN_OUT, Function, Mapping, NOTIFY, Tail, follow};
 use local::websocket::{Api, Gateway, Limits};
 use serde_json::{Value, json};
-use store::table;
+use store::{Task, table};
 use wire::Wire;
 
 pub use wire::TABLE;
@@ -283,14 +285,33 @@ impl World {
 
     /// Fans out the pending changes of a large conversation. Retries if the database is unavailable, as Lambda does.
     pub async fn fan_out(&self, conversation: &str) {
-        let conversation = conversation.parse().expect("a conversation");
+        let id = conversation.parse().expect("a conversation");
         for _ in 0..20 {
-            match fan_out::fan_out(&self.app, &conversation).await {
+            let logged = self.log_reactions(conversation).await;
+            match logged.and(fan_out::fan_out(&self.app, &id).await) {
                 Err(Error::Unavailable(_)) => {}
                 outcome => return outcome.expect("only the database may fail"),
             }
         }
         panic!("the fan-out does not succeed");
+    }
+
+    /// Logs the reactions in a large conversation, as the stream makes the fan-out do.
+    async fn log_reactions(&self, conversation: &str) -> Result<(), Error> {
+        let query = self.database().query().table_name(TABLE);
+        let query = query.key_condition_expression("pk = :pk AND begins_with(sk, :sk)");
+        let query = query.expression_attribute_values(":pk", AttributeValue::S(format!("C#{conversation}")));
+        let query = query.expression_attribute_values(":sk", AttributeValue::S(store::REACTION.to_owned()));
+        let found = query.send().await.map_err(|error| Error::Unavailable(error.into()))?;
+        let key =
+            |item: &HashMap<String, AttributeValue>, name: &str| item[name].as_s().expect("a text").clone();
+        let tasks = found.items().iter().map(|item| Task::of(&key(item, "pk"), &key(item, "sk")));
+        for task in tasks.collect::<BTreeSet<_>>() {
+            if let Some(Task::Reactions(message)) = task {
+                self.app.store.log_reactions(&message).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Returns all items of the table, in the order of their keys.

@@ -1,5 +1,5 @@
-//! The handler of the table's stream: fans out the changes of large conversations, and the new names of users with many
-//! peers.
+//! The handler of the table's stream: fans out the changes of large conversations, the reactions in them, and the new
+//! names of users with many peers.
 //!
 //! Invariant: a record is only a wake-up call. What is left to do follows from the conversation's checkpoint, or from the
 //! position in the user's profile, so a repeated or late record does no harm. A call ends: it fans out what there is when it begins, as each later change has a
@@ -69,6 +69,9 @@ pub async fn handle_until(app: App, event: Event, end: Instant) -> Result<Dynamo
             Task::Changes(conversation) => {
                 tracing::error!(%conversation, code, error = reason, "a conversation is not up to date");
             }
+            Task::Reactions(message) => {
+                tracing::error!(%message, code, error = reason, "the reactions to a message are not up to date");
+            }
             Task::Rename(user) => tracing::error!(%user, code, error = reason, "a name is not up to date"),
         }
         response.batch_item_failures.extend(records.into_iter().map(failure));
@@ -79,6 +82,7 @@ pub async fn handle_until(app: App, event: Event, end: Instant) -> Result<Dynamo
 async fn perform(app: &App, task: &Task) -> Result<(), Error> {
     match task {
         Task::Changes(conversation) => fan_out(app, conversation).await,
+        Task::Reactions(message) => app.store.log_reactions(message).await,
         Task::Rename(user) => {
             while app.store.continue_rename(user).await? {}
             Ok(())
@@ -139,7 +143,7 @@ fn failure(record: EventRecord) -> DynamoDbBatchItemFailure {
     failure
 }
 
-/// The task of a record, if the record is a new item that hands one over.
+/// The task of a record, if its item hands one over.
 fn task(record: &EventRecord) -> Option<Task> {
     let text = |name| match record.change.keys.get(name) {
         Some(AttributeValue::S(text)) => Some(text),

@@ -431,9 +431,17 @@ pub struct Message {
     /// The reactions, in the order in which each emoji first came.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reactions: Vec<Reaction>,
+    /// The version that it got when it was last restored after a deletion, which removes all reactions; else 0.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub restored_version: u32,
     /// When it was pinned, in milliseconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pinned_at: Option<i64>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's interface")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// The read state of a message, as the API shows it.
@@ -554,12 +562,20 @@ impl Message {
         Ok(Self { content, version: self.version + 1, edited_at: Some(now.millis()), ..self.clone() })
     }
 
-    /// The message after a user has added or removed a reaction; `None` if nothing changes.
+    /// The message after a user has added or removed a reaction; `None` if nothing changes. A user who adds one is listed
+    /// if fewer than `listed` are.
     ///
     /// # Errors
     /// `Conflict` if it has 20 different reactions already.
-    pub fn with_reaction(&self, user: &UserId, emoji: &Emoji, add: bool) -> Result<Option<Self>, Error> {
-        let reactions = reactions::changed(&self.reactions, user, emoji, add).map_err(Error::Conflict)?;
+    pub fn with_reaction(
+        &self,
+        user: &UserId,
+        emoji: &Emoji,
+        add: bool,
+        listed: usize,
+    ) -> Result<Option<Self>, Error> {
+        let changed = reactions::changed(&self.reactions, user, emoji, add, listed);
+        let reactions = changed.map_err(Error::Conflict)?;
         Ok(reactions.map(|reactions| Self { reactions, version: self.version + 1, ..self.clone() }))
     }
 
@@ -591,7 +607,8 @@ impl Message {
     /// The message with the content that it had before its deletion.
     #[must_use]
     pub fn restored(&self, content: Content) -> Self {
-        Self { content, version: self.version + 1, deleted_at: None, ..self.clone() }
+        let version = self.version + 1;
+        Self { content, version, restored_version: version, deleted_at: None, ..self.clone() }
     }
 
     /// The message as a participant sees it. For clients that know only links, the first attachment is one.
@@ -631,7 +648,7 @@ impl Message {
             read_at: reads.at.map(Timestamp::from_millis),
             read_count: reads.count,
             version: self.version,
-            reactions: self.reactions.iter().map(|reaction| reaction.shown_to(viewer, &[])).collect(),
+            reactions: self.reactions.iter().map(|reaction| reaction.shown_to(viewer)).collect(),
             mentions,
             mention_all,
             is_forwarded: forwarded,

@@ -67,20 +67,35 @@ impl std::fmt::Display for Emoji {
 pub struct Reaction {
     /// The emoji.
     pub emoji: Emoji,
-    /// The users who have reacted with it. In a conversation that was once larger than 24, only some of them.
+    /// The users who have reacted with it; in a conversation of more than 24, only the first ten.
     pub users: Vec<UserId>,
     /// The number of all of them.
     pub count: u64,
+    /// Whether the reader is one of those who are not in `users`. It differs between readers, so it is never stored.
+    #[serde(skip)]
+    pub is_own: bool,
 }
 
 impl Reaction {
-    /// The reaction as a participant sees it. `mine` tells which of a large conversation's reactions are the viewer's.
+    /// Whether the reader, who has this id, has reacted with it.
     #[must_use]
-    pub fn shown_to(&self, viewer: &UserId, mine: &[Emoji]) -> ReactionView {
+    pub fn is_of(&self, reader: &UserId) -> bool {
+        self.is_own || self.users.contains(reader)
+    }
+
+    /// Whether some of its users are not listed.
+    #[must_use]
+    pub fn is_partial(&self) -> bool {
+        self.count > self.users.len() as u64
+    }
+
+    /// The reaction as a participant sees it.
+    #[must_use]
+    pub fn shown_to(&self, viewer: &UserId) -> ReactionView {
         ReactionView {
             emoji: self.emoji.clone(),
             count: self.count,
-            me: self.users.contains(viewer) || mine.contains(&self.emoji),
+            me: self.is_of(viewer),
             user_ids: self.users.iter().take(MAX_LISTED).cloned().collect(),
         }
     }
@@ -99,7 +114,8 @@ pub struct ReactionView {
     user_ids: Vec<UserId>,
 }
 
-/// The reactions after a user's own has been added or removed; `None` if nothing changes.
+/// The reactions after a user's own has been added or removed; `None` if nothing changes. A user who adds one is listed
+/// if fewer than `listed` are.
 ///
 /// # Errors
 /// A message for people if the message has 20 different emoji already.
@@ -108,20 +124,32 @@ pub fn changed(
     user: &UserId,
     emoji: &Emoji,
     add: bool,
+    listed: usize,
 ) -> Result<Option<Vec<Reaction>>, &'static str> {
     let mut all = reactions.to_vec();
     let known = all.iter().position(|reaction| reaction.emoji == *emoji);
-    if known.is_some_and(|known| all[known].users.contains(user)) == add {
+    if known.is_some_and(|known| all[known].is_of(user)) == add {
         return Ok(None);
     }
-    match known {
-        Some(known) if add => all[known].users.push(user.clone()),
-        Some(known) => all[known].users.retain(|other| other != user),
+    let known = match known {
+        Some(known) => known,
         None if all.len() >= MAX_EMOJI => return Err("A message has at most 20 different reactions."),
-        None => all.push(Reaction { emoji: emoji.clone(), users: vec![user.clone()], count: 0 }),
-    }
-    for reaction in &mut all {
-        reaction.count = reaction.users.len() as u64;
+        None => {
+            all.push(Reaction { emoji: emoji.clone(), users: Vec::new(), count: 0, is_own: false });
+            all.len() - 1
+        }
+    };
+    let reaction = &mut all[known];
+    if add {
+        reaction.count += 1;
+        reaction.is_own = reaction.users.len() >= listed;
+        if !reaction.is_own {
+            reaction.users.push(user.clone());
+        }
+    } else {
+        reaction.count -= 1;
+        reaction.is_own = false;
+        reaction.users.retain(|other| other != user);
     }
     all.retain(|reaction| reaction.count > 0);
     Ok(Some(all))
@@ -158,14 +186,30 @@ mod tests {
     fn reacting_is_idempotent_and_keeps_the_order() {
         let (ann, ben): (UserId, UserId) = ("ann".parse().unwrap(), "ben".parse().unwrap());
         let [thumb, party]: [Emoji; 2] = ["👍", "🎉"].map(|text| text.parse().unwrap());
-        let one = changed(&[], &ann, &thumb, true).unwrap().unwrap();
-        assert_eq!(changed(&one, &ann, &thumb, true).unwrap(), None);
-        assert_eq!(changed(&one, &ben, &thumb, false).unwrap(), None);
-        let two = changed(&one, &ben, &party, true).unwrap().unwrap();
-        let three = changed(&two, &ben, &thumb, true).unwrap().unwrap();
+        let one = changed(&[], &ann, &thumb, true, 10).unwrap().unwrap();
+        assert_eq!(changed(&one, &ann, &thumb, true, 10).unwrap(), None);
+        assert_eq!(changed(&one, &ben, &thumb, false, 10).unwrap(), None);
+        let two = changed(&one, &ben, &party, true, 10).unwrap().unwrap();
+        let three = changed(&two, &ben, &thumb, true, 10).unwrap().unwrap();
         let counts: Vec<u64> = three.iter().map(|reaction| reaction.count).collect();
         assert_eq!((counts, &three[0].emoji), (vec![2, 1], &thumb));
-        let less = changed(&three, &ben, &party, false).unwrap().unwrap();
+        let less = changed(&three, &ben, &party, false, 10).unwrap().unwrap();
         assert_eq!(less.len(), 1);
+    }
+
+    #[test]
+    fn users_who_are_not_listed_are_counted() {
+        let (ann, ben): (UserId, UserId) = ("ann".parse().unwrap(), "ben".parse().unwrap());
+        let thumb: Emoji = "👍".parse().unwrap();
+        let one = changed(&[], &ann, &thumb, true, 1).unwrap().unwrap();
+        assert!(!one[0].is_partial() && !one[0].is_own);
+        let two = changed(&one, &ben, &thumb, true, 1).unwrap().unwrap();
+        assert_eq!((two[0].count, two[0].users.len(), two[0].is_partial()), (2, 1, true));
+        assert!(two[0].is_of(&ben), "the one who reacts knows");
+        assert_eq!(changed(&two, &ben, &thumb, true, 1).unwrap(), None);
+        let less = changed(&two, &ben, &thumb, false, 1).unwrap().unwrap();
+        assert_eq!(less, one);
+        let text = serde_json::to_string(&two).unwrap();
+        assert!(!serde_json::from_str::<Vec<Reaction>>(&text).unwrap()[0].is_own, "it is never stored");
     }
 }

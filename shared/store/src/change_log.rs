@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use domain::error::Error;
-use domain::id::{ConversationId, Stamp, UserId};
+use domain::id::{ConversationId, MessageId, Stamp, UserId};
 use domain::message::Message;
 use domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -18,14 +18,19 @@ use crate::partition;
 const LOG_LIFE: i64 = 30 * 24 * 3600;
 /// The prefix of the sort keys of items that wake the fan-out when they are new.
 pub const LOG: &str = "L#";
+/// The prefix of the sort keys of users' reactions to a message that does not list all of them. Each change of such an
+/// item wakes the fan-out.
+pub const REACTION: &str = "R#";
 /// The end of the sort key of the item that hands a rename over to the fan-out.
 const RENAME: &str = "PROFILE";
 
 /// A task of the fan-out.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Task {
     /// To fan out the changes in the log of a large conversation.
     Changes(ConversationId),
+    /// To append the reactions to a message to that log.
+    Reactions(MessageId),
     /// To copy a user's name into the rows of the remaining peers.
     Rename(UserId),
 }
@@ -34,6 +39,10 @@ impl Task {
     /// The task that the item with this key hands over; `None` if it is another kind of item.
     #[must_use]
     pub fn of(pk: &str, sk: &str) -> Option<Self> {
+        if let (Some(conversation), Some(rest)) = (pk.strip_prefix("C#"), sk.strip_prefix(REACTION)) {
+            let (conversation, (stamp, _)) = (conversation.parse().ok()?, rest.split_once('#')?);
+            return Some(Self::Reactions(MessageId { conversation, stamp: stamp.parse().ok()? }));
+        }
         let entry = sk.strip_prefix(LOG)?;
         if let Some(conversation) = pk.strip_prefix("C#") {
             return conversation.parse().ok().map(Self::Changes);
@@ -208,15 +217,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_keys_of_log_entries_and_renames_are_tasks() {
+    fn only_the_keys_of_log_entries_reactions_and_renames_are_tasks() {
         let id = ConversationId::new(domain::id::ConversationKind::Group);
         let pk = format!("C#{id}");
         assert_eq!(Task::of(&pk, "L#000000000001"), Some(Task::Changes(id.clone())));
         let alice: UserId = "alice".parse().unwrap();
         let Key { pk: alices, sk } = rename_key(&alice, 7);
         assert_eq!(Task::of(&alices, &sk), Some(Task::Rename(alice)));
+        let stamp = Stamp::first_of(Timestamp::from_millis(1_000));
+        let reacted = Task::of(&pk, &format!("R#{stamp}#some#one"));
+        assert_eq!(reacted, Some(Task::Reactions(MessageId { conversation: id.clone(), stamp })));
         for (pk, sk) in [
             (pk.as_str(), "M#000000000001"),
+            (&pk, "R#1"),
+            ("U#alice", "R#1#bob"),
             (&pk, "META"),
             (&pk, ""),
             (id.as_str(), "L#1"),

@@ -92,6 +92,11 @@ impl MessageToChange {
         let (delivery, removed) = Default::default();
         Changed { message: self.stored.message, reads: self.reads, delivery, removed }
     }
+
+    /// The outcome of a change that keeps the message and its files.
+    pub(crate) fn changed_to(self, message: Message, delivery: Delivery) -> Changed {
+        Changed { message, reads: self.reads, delivery, removed: Vec::new() }
+    }
 }
 
 impl Store {
@@ -101,7 +106,20 @@ impl Store {
         caller: &UserId,
         id: &MessageId,
     ) -> Result<MessageToChange, Error> {
-        let group = self.whole_group(id);
+        let mut subject = self.listed_message_to_change(caller, id, participants::ALL).await?;
+        self.mark_own_reactions(caller, std::iter::once(&mut subject.stored.message)).await?;
+        Ok(subject)
+    }
+
+    /// Like [`Store::message_to_change`], with up to `limit` participants, and without the caller's reactions that the
+    /// message does not list.
+    pub(crate) async fn listed_message_to_change(
+        &self,
+        caller: &UserId,
+        id: &MessageId,
+        limit: usize,
+    ) -> Result<MessageToChange, Error> {
+        let group = self.group_of(id, limit);
         let (row, stored, group) =
             tokio::try_join!(self.row(caller, &id.conversation), self.stored_message(id), group)?;
         let row = row.ok_or(Error::NotAParticipant)?;
@@ -114,12 +132,12 @@ impl Store {
         Ok(MessageToChange { row, stored, group, reads })
     }
 
-    /// Reads a message's group or room with all participants; `None` in a direct conversation.
-    pub(crate) async fn whole_group(&self, id: &MessageId) -> Result<Option<Group>, Error> {
+    /// Reads a message's group or room with up to `limit` participants; `None` in a direct conversation.
+    pub(crate) async fn group_of(&self, id: &MessageId, limit: usize) -> Result<Option<Group>, Error> {
         if id.conversation.is_direct() {
             return Ok(None);
         }
-        self.group(&id.conversation, participants::ALL, true).await
+        self.group(&id.conversation, limit, true).await
     }
 
     /// Reads, consistently, the rows of the participants who can see a message.

@@ -20,7 +20,7 @@ use crate::item::{Key, Write, from_item};
 use crate::messages::StoredMessage;
 use crate::reads::Reads;
 use crate::transact::{Commit, Transaction};
-use crate::{archives, inbox, partition, queue};
+use crate::{archives, inbox, participants, partition, queue};
 
 /// Seconds for which a deleted message can be restored: 30 days.
 const RECOVERY_PERIOD: i64 = 30 * 24 * 3600;
@@ -187,7 +187,7 @@ impl Store {
             let (stored, recoverable, group) = tokio::try_join!(
                 self.stored_message(id),
                 self.get(recovery_key(id), true),
-                self.whole_group(id)
+                self.group_of(id, participants::ALL)
             )?;
             let not_found = || Error::NotFound("No deleted message with this id can be restored.");
             let recoverable: Recoverable = from_item(recoverable.ok_or_else(not_found)?)?;

@@ -81,14 +81,7 @@ impl Store {
             let counted = self.recounted_mentions(&subject, &edited).await?;
             let (transaction, events) = editing.build(&subject, &edited, &counted)?;
             match self.commit_and_publish(transaction, events, attempts.began()).await? {
-                Commit::Done(delivery) => {
-                    return Ok(Changed {
-                        message: edited,
-                        reads: subject.reads,
-                        delivery,
-                        removed: Vec::new(),
-                    });
-                }
+                Commit::Done(delivery) => return Ok(subject.changed_to(edited, delivery)),
                 Commit::Refused(refusals) => editing.handle_refusals(refusals)?,
             }
             attempts.refused().await?;

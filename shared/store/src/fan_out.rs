@@ -15,6 +15,7 @@ use domain::event::{Event, Unread};
 use domain::id::{ConversationId, MessageId, Stamp, UserId};
 use domain::message::ReadState;
 use domain::time::Timestamp;
+use futures_util::future::try_join_all;
 use futures_util::stream::{self, StreamExt};
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
@@ -24,6 +25,7 @@ use crate::client::Store;
 use crate::item::{Write, from_item, text};
 use crate::messages::{self, Counted, StoredMessage};
 use crate::participants::{self, Group};
+use crate::reacting::OwnReactions;
 use crate::reads::Reads;
 use crate::transact::Commit;
 use crate::{inbox, profiles};
@@ -55,7 +57,15 @@ pub struct ChangeBatch {
 ///
 /// Invariant: they are read after the rows that they are applied to. So a row that has not changed since it was read
 /// has not received a newer version of any of them.
-type Messages = HashMap<Stamp, (StoredMessage, ReadState)>;
+type Messages = HashMap<Stamp, BatchMessage>;
+
+/// A message of a batch.
+struct BatchMessage {
+    stored: StoredMessage,
+    reads: ReadState,
+    /// The reactions of receivers whom the message does not list.
+    reactions: HashMap<UserId, OwnReactions>,
+}
 
 /// A participant's row after some changes, and the events to publish to them.
 struct RowUpdate {
@@ -139,17 +149,18 @@ impl Store {
         })
     }
 
-    /// Reads the messages of a batch, consistently.
-    async fn messages_of(&self, batch: &ChangeBatch) -> Result<Messages, Error> {
+    /// Reads the messages of a batch for some of its receivers, consistently.
+    async fn messages_of(&self, batch: &ChangeBatch, users: &[UserId]) -> Result<Messages, Error> {
         let stamps = batch.changes.iter().filter_map(|(_, change)| change.message());
         let id = |stamp| MessageId { conversation: batch.conversation.clone(), stamp };
         let found = self.get_all(stamps.map(|stamp| messages::key(&id(stamp))).collect()).await?;
-        let stored = found.into_iter().map(|item| {
+        let read = found.into_iter().map(|item| async {
             let stored = messages::read_stored(item)?;
             let reads = batch.reads.state_of(&stored.message);
-            Ok((stored.message.id.stamp, (stored, reads)))
+            let reactions = self.reactions_of(users, &stored.message).await?;
+            Ok((stored.message.id.stamp, BatchMessage { stored, reads, reactions }))
         });
-        stored.collect()
+        Ok(try_join_all(read).await?.into_iter().collect())
     }
 
     /// Fans a batch out to up to 100 of its participants.
@@ -167,7 +178,7 @@ impl Store {
         if rows.iter().all(|(_, row)| batch.is_applied_to(row)) {
             return Ok(fanned_out);
         }
-        let messages = &self.messages_of(batch).await?;
+        let messages = &self.messages_of(batch, users).await?;
         let calls = rows.into_iter().map(|(user, row)| self.fan_out_to_one(batch, messages, user, row));
         let mut calls = stream::iter(calls.collect::<Vec<_>>()).buffer_unordered(CONCURRENCY);
         // One participant's failed transaction must not hold up the others.
@@ -218,7 +229,7 @@ impl Store {
             match self.row(&user, &batch.conversation).await? {
                 Some(current) => {
                     row = current;
-                    reread = Some(self.messages_of(batch).await?);
+                    reread = Some(self.messages_of(batch, std::slice::from_ref(&user)).await?);
                 }
                 // The participant has left: there is nothing to publish.
                 None => return Ok(Delivery::default()),
@@ -365,7 +376,7 @@ impl ChangeBatch {
         update: &mut RowUpdate,
         user: &UserId,
         change: &Change,
-        (stored, reads): &(StoredMessage, ReadState),
+        BatchMessage { stored, reads, reactions }: &BatchMessage,
     ) {
         let message = &stored.message;
         let (is_mine, is_hidden) = (message.sender == *user, stored.is_hidden_by(user));
@@ -397,7 +408,10 @@ impl ChangeBatch {
         if is_hidden {
             return;
         }
-        let (message, reads) = (message.clone(), reads.clone());
+        let (mut message, reads) = (message.clone(), reads.clone());
+        if let Some(own) = reactions.get(user) {
+            own.mark(&mut message);
+        }
         // The event carries the message as it is now, so it replaces those of earlier changes, such as many reactions.
         update.events.retain(|event| {
             !matches!(event,

@@ -3,12 +3,14 @@
 //! Invariant: within a conversation, messages commit in the order of their stamps. So no new message can appear on a
 //! page that a reader has already passed.
 
+use std::collections::HashMap;
+
 use async_recursion::async_recursion as boxed;
 use domain::conversation::Row;
 use domain::error::Error;
 use domain::id::{ConversationId, MessageId, Stamp, UserId};
 use domain::message::{Content, Message};
-use domain::reactions::Reaction;
+use domain::reactions::{Emoji, Reaction};
 use domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -54,6 +56,12 @@ struct Stored {
     deleted_at: Option<i64>,
     #[serde(rename = "rx", default, skip_serializing_if = "Vec::is_empty")]
     reactions: Vec<Reaction>,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    restored_version: u32,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    counted_from: u32,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    published: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pinned_at: Option<i64>,
     /// The users who deleted the message for themselves.
@@ -73,6 +81,10 @@ pub(crate) struct Notes {
     pub(crate) hidden_by: Vec<UserId>,
     pub(crate) shown_by: Vec<UserId>,
     touched: u64,
+    /// The version from which on reactions are counted beside `rx`, see [`StoredMessage::counted`]; 0 if there are none.
+    counted_from: u32,
+    /// The version whose reactions the change log of a large conversation has; 0 if it has none.
+    pub(crate) published: u32,
 }
 
 /// A message with its notes.
@@ -118,6 +130,28 @@ impl StoredMessage {
         Ok(self.if_unchanged(write))
     }
 
+    /// Changes a reaction. If that only changes the count of an emoji, the message is not replaced, so users who react at
+    /// once do not refuse each other: the attribute of the emoji holds the difference to its count in `rx`. Refused once
+    /// the message was replaced.
+    pub(crate) fn with_reactions(&self, after: &Message, emoji: &Emoji, add: bool) -> Result<Write, Error> {
+        let listed = |message: &Message| -> Vec<(Emoji, usize)> {
+            message.reactions.iter().map(|one| (one.emoji.clone(), one.users.len())).collect()
+        };
+        let counted_from = u64::from(self.notes.counted_from);
+        if counted_from == 0 || listed(&self.message) != listed(after) {
+            return self.replaced(after);
+        }
+        let write = Write::update(key(&self.message.id)).if_still("counted_from", Some(&counted_from));
+        Ok(write.add(&counter(emoji), if add { 1 } else { -1 }).add("version", 1))
+    }
+
+    /// Records that the change log has the reactions of this version, unless it has those of a later one.
+    pub(crate) fn published(&self) -> Write {
+        let version = u64::from(self.message.version);
+        let write = Write::update(key(&self.message.id)).set("published", &version);
+        write.if_present("pk").if_below("published", &version)
+    }
+
     fn if_unchanged(&self, write: Write) -> Write {
         write
             .if_still("version", Some(&u64::from(self.message.version)))
@@ -125,10 +159,43 @@ impl StoredMessage {
     }
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's interface")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
+/// The name of the attribute that counts an emoji: its code points.
+fn counter(emoji: &Emoji) -> String {
+    let text = emoji.to_string();
+    let codes: Vec<String> = text.chars().map(|c| format!("{:x}", u32::from(c))).collect();
+    format!("{COUNTER}{}", codes.join("_"))
+}
+
+/// The prefix of the names of attributes that count reactions.
+const COUNTER: &str = "rx_";
+
+/// Takes from an item the counts of reactions by the names of their attributes.
+fn take_counts(item: &mut Item) -> HashMap<String, i64> {
+    let names: Vec<String> = item.keys().filter(|name| name.starts_with(COUNTER)).cloned().collect();
+    let count = |name: String| Some((item.remove(&name)?.as_n().ok()?.parse().ok()?, name));
+    names.into_iter().filter_map(count).map(|(count, name)| (name, count)).collect()
+}
+
 fn put(message: &Message, notes: Notes) -> Result<Write, Error> {
-    let Message { id, sender, recipient, content, version, edited_at, deleted_at, reactions, pinned_at } =
-        message.clone();
-    let Notes { hidden_by, shown_by, touched } = notes;
+    let Message {
+        id,
+        sender,
+        recipient,
+        content,
+        version,
+        edited_at,
+        deleted_at,
+        reactions,
+        restored_version,
+        pinned_at,
+    } = message.clone();
+    let Notes { hidden_by, shown_by, touched, published, .. } = notes;
+    let counted_from = if reactions.is_empty() { 0 } else { version };
     let stored = Stored {
         sender,
         recipient,
@@ -137,6 +204,9 @@ fn put(message: &Message, notes: Notes) -> Result<Write, Error> {
         edited_at,
         deleted_at,
         reactions,
+        restored_version,
+        counted_from,
+        published,
         pinned_at,
         hidden_by,
         shown_by,
@@ -156,9 +226,10 @@ pub(crate) fn read(item: Item) -> Result<Message, Error> {
 }
 
 /// Parses a message with its notes.
-pub(crate) fn read_stored(item: Item) -> Result<StoredMessage, Error> {
+pub(crate) fn read_stored(mut item: Item) -> Result<StoredMessage, Error> {
     let conversation = suffix(&item, "pk", "C#")?.parse().map_err(Error::internal)?;
     let id = MessageId { conversation, stamp: stamp_of(&item)? };
+    let counts = take_counts(&mut item);
     let Stored {
         sender,
         recipient,
@@ -166,15 +237,36 @@ pub(crate) fn read_stored(item: Item) -> Result<StoredMessage, Error> {
         version,
         edited_at,
         deleted_at,
-        reactions,
+        mut reactions,
+        restored_version,
+        counted_from,
+        published,
         pinned_at,
         hidden_by,
         shown_by,
         touched,
     } = from_item(item)?;
-    let message =
-        Message { id, sender, recipient, content, version, edited_at, deleted_at, reactions, pinned_at };
-    Ok(StoredMessage { message, notes: Notes { hidden_by, shown_by, touched } })
+    if !counts.is_empty() {
+        for reaction in &mut reactions {
+            let more = counts.get(&counter(&reaction.emoji)).copied().unwrap_or_default();
+            reaction.count = reaction.count.saturating_add_signed(more);
+        }
+        reactions.retain(|reaction| reaction.count > 0);
+    }
+    let message = Message {
+        id,
+        sender,
+        recipient,
+        content,
+        version,
+        edited_at,
+        deleted_at,
+        reactions,
+        restored_version,
+        pinned_at,
+    };
+    let notes = Notes { hidden_by, shown_by, touched, counted_from, published };
+    Ok(StoredMessage { message, notes })
 }
 
 /// Whether a user has deleted a message for themselves, by the message's item.

@@ -86,6 +86,7 @@ impl Store {
         }
         reads.set_direct_watermarks(reader, &row);
         self.complete_reads(&mut reads, conversation, &messages).await?;
+        self.mark_own_reactions(reader, messages.iter_mut()).await?;
         let page = PageOfMessages { row, messages, reads, rest };
         Ok(Some(page.cut_to_size(reader, bounds.after.is_some(), &self.links)))
     }

@@ -403,6 +403,6 @@ impl Store {
                 resolved.rows.insert(inbox::conversation_of(&item)?, from_item(item)?);
             }
         }
-        Ok(())
+        self.mark_own_reactions(user, resolved.messages.values_mut()).await
     }
 }

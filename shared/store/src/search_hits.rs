@@ -197,7 +197,9 @@ impl Store {
                 .collect();
             hits.push(self.with_reads(user, conversation, row.clone(), reads, matching));
         }
-        Ok(try_join_all(hits).await?.into_iter().flatten().collect())
+        let mut hits: Vec<Hit> = try_join_all(hits).await?.into_iter().flatten().collect();
+        self.mark_own_reactions(user, hits.iter_mut().map(|hit| &mut hit.message)).await?;
+        Ok(hits)
     }
 
     /// Adds who has read them to messages of one conversation.

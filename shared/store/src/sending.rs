@@ -307,6 +307,7 @@ impl Sending<'_> {
             edited_at: None,
             deleted_at: None,
             reactions: Vec::new(),
+            restored_version: 0,
             pinned_at: None,
         }
     }

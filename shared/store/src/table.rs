@@ -14,7 +14,7 @@ use aws_sdk_dynamodb::types::{
 };
 use domain::error::{Error, Source};
 
-use crate::change_log::LOG;
+use crate::change_log::{LOG, REACTION};
 use crate::inbox::{COUNTS, INBOX};
 pub use crate::messages::MESSAGE;
 pub use crate::notifying::WAITING;
@@ -53,13 +53,13 @@ const INDEX_INTERVAL: Duration = Duration::from_millis(500);
 /// Seconds for which DynamoDB keeps the records of a stream: 24 hours.
 pub const STREAM_LIFE: u64 = 24 * 3600;
 
-/// Whether a record of the stream wakes `fan-out`: only new log entries and handed-over renames do. The Lambda filter is
-/// the same.
+/// Whether a record of the stream wakes `fan-out`: new log entries, handed-over renames, and users' reactions do. The
+/// Lambda filter is the same.
 ///
 /// `change` is the record's `eventName`, `sk` its item's sort key.
 #[must_use]
 pub fn wakes(change: &str, sk: &str) -> bool {
-    change == "INSERT" && sk.starts_with(LOG)
+    (change == "INSERT" && sk.starts_with(LOG)) || sk.starts_with(REACTION)
 }
 
 /// Whether a record of the stream wakes `notify`: a new message, or a user who waits no more. The Lambda filter is the same.
