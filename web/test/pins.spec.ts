@@ -6,9 +6,9 @@ test("the newest pinned message shows above the messages, and a click jumps to i
   const ann = await newUser(uniqueName("Ann"));
   const ben = await newUser(uniqueName("Ben"), { reducedMotion: "reduce" });
   await startDirectChat(ann, ben);
-  await ann.send("The key is under the mat");
   const [{ conversation_id }] = await ann.call<[{ conversation_id: string }]>("GET", "/messages/inbox");
-  for (let n = 0; n < 80; n += 1) await ann.call("POST", "/messages/send", { conversation_id, message_text: `Talk ${n}` });
+  const texts = ["The key is under the mat", ...Array.from({ length: 80 }, (_, n) => `Talk ${n}`)];
+  for (const message_text of texts) await ann.call("POST", "/messages/send", { conversation_id, message_text });
   await ben.open(ann.name);
   const messages = await ann.call<{ id: string; message_text: string }[]>("GET", `/conversations/${encodeURIComponent(conversation_id)}/messages?limit=100`);
   await ann.call("PUT", `/messages/${encodeURIComponent(messages[0]?.id ?? "")}/pin`);
