@@ -96,7 +96,8 @@ export default function ForwardDialog({ messages, onClose }: { messages: readonl
     });
     if (end === "done") {
       toast(words.done(total, chosen.length === 1 ? (chosen[0]?.name ?? "") : words.conversations(chosen.length)));
-      return endSelecting();
+      endSelecting();
+      return onClose();
     }
     const sent = new Set(messages.slice(0, done).map(({ id }) => id));
     deselect((id) => sent.has(id));

@@ -1,8 +1,8 @@
 // What is below the messages: the composer or, while messages are selected, what can be done with them.
 
-import type { Conversation } from "@tidings/client";
+import type { Conversation, Message } from "@tidings/client";
 import { useSelected, useTidings } from "@tidings/client/react";
-import { useEffect, useRef } from "react";
+import { useEffect, useRef, useState } from "react";
 import type { ReactNode } from "react";
 
 import { composerField } from "../keyboard/focus.js";
@@ -12,6 +12,8 @@ import { hasFinePointer } from "../touch.js";
 import { deselect, endSelecting, selectedIn, selection } from "./selection.js";
 
 const SelectionBar = lazyPart(() => import("./bar.js"));
+const ForwardDialog = lazyPart(() => import("../dialogs/forward.js"));
+const DeleteDialog = lazyPart(() => import("./delete.js"));
 
 const words = {
   count: (count: number) => `${count} selected`,
@@ -21,6 +23,8 @@ const words = {
 export function SelectionArea({ row, children }: { row: Conversation; children: ReactNode }) {
   const id = row.conversation_id;
   const count = selectedIn(useObservable(selection), id).size;
+  // Not of the bar, which goes when the last message is deselected: a run in a dialog then still has to end.
+  const [dialog, setDialog] = useState<{ kind: "forward" | "delete"; messages: readonly Message[] } | null>(null);
   useUpkeep(id);
   useEscape(count > 0);
   const wasSelecting = useRef(false);
@@ -38,7 +42,17 @@ export function SelectionArea({ row, children }: { row: Conversation; children: 
       <div className="compose-area" hidden={count > 0}>
         {children}
       </div>
-      {count > 0 && <SelectionBar row={row} label={words.count(count)} onClose={endSelecting} />}
+      {count > 0 && (
+        <SelectionBar
+          row={row}
+          label={words.count(count)}
+          onForward={(messages) => setDialog({ kind: "forward", messages })}
+          onDelete={(messages) => setDialog({ kind: "delete", messages })}
+          onClose={endSelecting}
+        />
+      )}
+      {dialog?.kind === "forward" && <ForwardDialog messages={dialog.messages} onClose={() => setDialog(null)} />}
+      {dialog?.kind === "delete" && <DeleteDialog row={row} messages={dialog.messages} onClose={() => setDialog(null)} />}
     </>
   );
 }

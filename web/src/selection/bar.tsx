@@ -1,21 +1,17 @@
 // The actions on all selected messages.
 
-import type { Conversation } from "@tidings/client";
+import type { Conversation, Message } from "@tidings/client";
 import { useMe, useTidings } from "@tidings/client/react";
 import { Copy, Forward, Trash2, X } from "lucide-react";
-import { useRef, useState } from "react";
+import { useRef } from "react";
 
 import { summary } from "../attachments/describe.js";
 import { copyText } from "../clipboard.js";
 import { useTabStop } from "../keyboard/tab-stop.js";
-import { lazyPart } from "../lazy.js";
 import { useObservable } from "../observable.js";
 import { nameOf, usePeople } from "../people.js";
 import { attempt, toast } from "../toasts.js";
 import { endSelecting, selectedIn, selection } from "./selection.js";
-
-const ForwardDialog = lazyPart(() => import("../dialogs/forward.js"));
-const DeleteDialog = lazyPart(() => import("./delete.js"));
 
 const words = {
   bar: "Selected messages",
@@ -29,11 +25,17 @@ const words = {
 
 const TIME = new Intl.DateTimeFormat(undefined, { dateStyle: "short", timeStyle: "short" });
 
-export default function SelectionBar({ row, label, onClose }: { row: Conversation; label: string; onClose: () => void }) {
+export default function SelectionBar(props: {
+  row: Conversation;
+  label: string;
+  onForward: (messages: readonly Message[]) => void;
+  onDelete: (messages: readonly Message[]) => void;
+  onClose: () => void;
+}) {
+  const { row } = props;
   const client = useTidings();
   const me = useMe();
   const ids = selectedIn(useObservable(selection), row.conversation_id);
-  const [dialog, setDialog] = useState<"forward" | "delete" | null>(null);
   const box = useRef<HTMLDivElement>(null);
   useTabStop(box, "button", { layout: "row" });
   // In the order in which they were sent, which is that of their ids.
@@ -48,27 +50,23 @@ export default function SelectionBar({ row, label, onClose }: { row: Conversatio
     endSelecting();
   };
   return (
-    <>
-      <div ref={box} className="selection-bar" role="toolbar" aria-label={words.bar}>
-        <button className="icon-button" aria-label={words.close} onClick={onClose}>
-          <X aria-hidden />
-        </button>
-        {/* Screen readers are told by a status that is always there. */}
-        <span className="grow" aria-hidden>
-          {label}
-        </span>
-        <button className="icon-button" aria-label={words.copy} onClick={() => void attempt(copy())}>
-          <Copy aria-hidden />
-        </button>
-        <button className="icon-button" aria-label={words.forward} onClick={() => setDialog("forward")}>
-          <Forward aria-hidden className="mirrored" />
-        </button>
-        <button className="icon-button danger" aria-label={words.delete} onClick={() => setDialog("delete")}>
-          <Trash2 aria-hidden />
-        </button>
-      </div>
-      {dialog === "forward" && <ForwardDialog messages={messages} onClose={() => setDialog(null)} />}
-      {dialog === "delete" && <DeleteDialog row={row} messages={messages} onClose={() => setDialog(null)} />}
-    </>
+    <div ref={box} className="selection-bar" role="toolbar" aria-label={words.bar}>
+      <button className="icon-button" aria-label={words.close} onClick={props.onClose}>
+        <X aria-hidden />
+      </button>
+      {/* Screen readers are told by a status that is always there. */}
+      <span className="grow" aria-hidden>
+        {props.label}
+      </span>
+      <button className="icon-button" aria-label={words.copy} onClick={() => void attempt(copy())}>
+        <Copy aria-hidden />
+      </button>
+      <button className="icon-button" aria-label={words.forward} onClick={() => props.onForward(messages)}>
+        <Forward aria-hidden className="mirrored" />
+      </button>
+      <button className="icon-button danger" aria-label={words.delete} onClick={() => props.onDelete(messages)}>
+        <Trash2 aria-hidden />
+      </button>
+    </div>
   );
 }

@@ -37,6 +37,7 @@ export default function DeleteSelected(props: { row: Conversation; messages: rea
     if (end !== "done") return;
     toast(words.done(done));
     endSelecting();
+    onClose();
   };
   return (
     <Modal title={words.title(progress?.total ?? messages.length)} onClose={onClose}>
