@@ -101,7 +101,7 @@ test("the keyboard selects, extends and ends", async ({ newUser }) => {
   await expect(ann.field).toBeFocused();
   // Escape on a message leaves the focus there.
   await page.keyboard.press("Shift+F6");
-  await page.keyboard.press("Shift+ArrowUp");
+  await page.keyboard.press("Shift+ArrowDown");
   await expect(selected(page)).toHaveCount(2);
   await page.keyboard.press("Escape");
   await expect(bar(page)).toHaveCount(0);

@@ -18,8 +18,8 @@ type Marks = readonly (readonly [number, number])[];
 
 /** Texts shorter than this never have more lines than are shown, not even on a narrow screen. */
 const SHORT = { characters: 500, lines: 12 };
-/** UTF-16 units beyond which a folded text is not rendered: 25 lines of narrow letters are shorter. */
-const MAX_FOLDED = 4_000;
+/** UTF-16 units of a folded text that are rendered: more than 25 lines, unless all letters are narrow. */
+const MAX_FOLDED = 3_000;
 /** Messages that the user has unfolded stay so while the page is open. */
 const unfolded = new Set<string>();
 
@@ -45,6 +45,8 @@ function Folded(props: { id: string; text: string; isOpen: boolean; children: (i
   const [isUnfolded, setIsUnfolded] = useState(unfolded.has(props.id));
   const [isLong, setIsLong] = useState(false);
   const isFolded = !isUnfolded && !props.isOpen;
+  // What is cut off is not measured.
+  const isCut = isFolded && (isLong || props.text.length > MAX_FOLDED);
   // Measured before the browser paints, because the height of the row depends on it.
   useLayoutEffect(() => {
     const element = box.current;
@@ -61,10 +63,10 @@ function Folded(props: { id: string; text: string; isOpen: boolean; children: (i
   };
   return (
     <>
-      <div ref={box} className={`text ${isFolded ? "folded" : ""} ${isFolded && isLong ? "fades" : ""}`} dir="auto">
+      <div ref={box} className={`text ${isFolded ? "folded" : ""} ${isCut ? "fades" : ""}`} dir="auto">
         {props.children(isFolded)}
       </div>
-      {isFolded && isLong && (
+      {isCut && (
         <button className="link read-more" onClick={unfold}>
           Read more
         </button>
