@@ -95,10 +95,13 @@ const ACTIONS = {
     await page.locator("a.row").first().click();
     await page.locator("article.message").first().waitFor();
   },
+  "jump to the latest message": async (page) => {
+    await page.getByRole("button", { name: "Jump to latest" }).click({ timeout: 5_000 }).catch(() => {});
+  },
   "message sent": async (page) => {
     await page.locator("textarea").fill("Short");
     await page.locator("textarea").press("Enter");
-    await page.locator("article.message.mine").waitFor();
+    await page.locator("article.message.mine").last().waitFor();
   },
   "scrolling up": async (page) => {
     await page.getByTestId("messages").hover();
