@@ -3,7 +3,7 @@
 import { useTidings } from "@tidings/client/react";
 import { useEffect, useState } from "react";
 
-import { summary } from "./attachments/describe.js";
+import { shortText } from "./attachments/describe.js";
 import { usePerson } from "./people.js";
 import { plainText } from "./text/parse.js";
 
@@ -15,7 +15,7 @@ export function Announcer({ id }: { id: string }) {
     () =>
       client.on("message.created", ({ conversation_id, data: { message } }) => {
         if (conversation_id !== id || message.sender_id === client.store.state.me?.id) return;
-        setAnnounced({ id: message.id, sender: message.sender_id, text: plainText(summary(message).slice(0, 300)) });
+        setAnnounced({ id: message.id, sender: message.sender_id, text: plainText(shortText(message)) });
       }),
     [client, id],
   );

@@ -7,10 +7,9 @@ import { Mic, Paperclip, Pencil, Reply, SendHorizontal, Smile, X } from "lucide-
 import { useEffect, useLayoutEffect, useRef, useState } from "react";
 import type { ClipboardEvent, KeyboardEvent } from "react";
 
-import { summary } from "./attachments/describe.js";
+import { shortText } from "./attachments/describe.js";
 import { addFiles, filesToSend, setTray, takeFiles, trays } from "./attachments/tray-state.js";
 import type { TrayFile } from "./attachments/tray-state.js";
-import { showOverrides } from "./bidi.js";
 import { blocked, setBlocked } from "./blocked.js";
 import { loadDraft, saveDraft, sendWithCopy } from "./drafts.js";
 import { EmojiCompletion } from "./emoji-completion.js";
@@ -271,7 +270,7 @@ function ContextBar({ mode, onCancel }: { mode: Exclude<ComposerMode, { kind: "n
       <span className="composer-context-text">
         <span className="composer-context-title">{isReply ? <>Reply to <bdi>{name}</bdi></> : "Edit message"}</span>
         <span className="quote-text muted" dir="auto">
-          {showOverrides(summary(mode.message))}
+          {shortText(mode.message)}
         </span>
       </span>
       <button className="icon-button small" aria-label="Cancel" onClick={onCancel}>

@@ -18,6 +18,7 @@ import { PinBar } from "./pins/pin-bar.js";
 import { useCurrentPresence, usePresenceText } from "./presence.js";
 import { backToInbox } from "./route.js";
 import { HitBar } from "./search/hit-bar.js";
+import { SelectionArea } from "./selection/area.js";
 import { Timeline } from "./timeline.js";
 
 // With what changes settings, so that its switches change at once.
@@ -70,13 +71,15 @@ export function Conversation(props: { row: Row; jumpTo: string | null; onSearch:
         onOpen={onOpen}
       />
       <TypingIndicator row={row} />
-      <Composer row={row} mode={mode} setMode={setMode} />
+      <SelectionArea row={row}>
+        <Composer row={row} mode={mode} setMode={setMode} />
+      </SelectionArea>
       {dialog?.kind === "details" && <DetailsDialog row={row} onClose={close} />}
       {dialog?.kind === "viewer" && (
         <Viewer conversation={row.conversation_id} messageKey={dialog.message.key} at={dialog.at} onClose={close} />
       )}
       {dialog?.kind === "delete" && <DeleteDialog row={row} message={dialog.message} onClose={close} />}
-      {dialog?.kind === "forward" && <ForwardDialog message={dialog.message} onClose={close} />}
+      {dialog?.kind === "forward" && <ForwardDialog messages={[dialog.message]} onClose={close} />}
       {dialog?.kind === "react" && <ReactDialog message={dialog.message} onClose={close} />}
       {dialog?.kind === "reactions" && <ReactionsDialog message={dialog.message} onClose={close} />}
       {dialog?.kind === "receipts" && <ReceiptsDialog row={row} message={dialog.message} onClose={close} />}

@@ -2,13 +2,14 @@
 
 import type { Conversation } from "@tidings/client";
 import { useConnection, useConversations, useMe, useSelected } from "@tidings/client/react";
-import { Archive as ArchiveIcon, ArrowLeft, PenSquare, Search, X } from "lucide-react";
+import { Archive as ArchiveIcon, ArrowLeft, AtSign, PenSquare, Search, X } from "lucide-react";
 import { useEffect, useMemo, useRef, useState } from "react";
 import type { KeyboardEvent } from "react";
 import { VList } from "virtua";
 
 import { Avatar } from "./avatar.js";
 import { isUnread } from "./conversation-settings.js";
+import { CountBadge, shortCount } from "./count-badge.js";
 import { InboxRow } from "./inbox-row.js";
 import { focusItem, useTabStop } from "./keyboard/tab-stop.js";
 import { lazyPart } from "./lazy.js";
@@ -20,6 +21,12 @@ import { SearchResults } from "./search/results.js";
 import { found } from "./text/found.js";
 
 const RowMenu = lazyPart(() => import("./row-menu.js"));
+const Mentions = lazyPart(() => import("./mentions/list.js"));
+
+const words = {
+  mentions: "Mentions",
+  unreadMentions: (count: string) => `Mentions, ${count} unread`,
+};
 
 const FILTERS = ["All", "Unread", "People", "Groups", "Rooms"] as const;
 type Filter = (typeof FILTERS)[number];
@@ -42,6 +49,9 @@ function matchesFilter(row: Conversation, filter: Filter, open: string | null): 
   }
 }
 
+/** What the inbox lists. */
+type View = "all" | "archive" | "mentions";
+
 export function Inbox(props: {
   scope: string | null;
   setScope: (scope: string | null) => void;
@@ -51,12 +61,12 @@ export function Inbox(props: {
   const me = useMe();
   const [text, setText] = useState("");
   const [filter, setFilter] = useState<Filter>("All");
-  const [isArchive, setIsArchive] = useState(false);
-  const showArchive = (isShown: boolean) => {
-    setIsArchive(isShown);
+  const [view, setView] = useState<View>("all");
+  const show = (next: View) => {
+    setView(next);
     // The button that had the focus is gone.
-    const next = isShown ? ".archive-bar button" : ".archive-link, .inbox a.row";
-    requestAnimationFrame(() => document.querySelector<HTMLElement>(next)?.focus());
+    const target = { all: ".archive-link, .inbox a.row", archive: ".archive-bar button", mentions: ".archive-bar button" }[next];
+    requestAnimationFrame(() => document.querySelector<HTMLElement>(target)?.focus());
   };
   const { scope, setScope } = props;
   const scoped = useSelected((state) => (scope === null ? undefined : state.byId.get(scope)));
@@ -86,6 +96,13 @@ export function Inbox(props: {
         <span className="wordmark" aria-hidden>
           Tidings
         </span>
+        <MentionsButton
+          isOpen={view === "mentions"}
+          onClick={() => {
+            close();
+            show(view === "mentions" ? "all" : "mentions");
+          }}
+        />
         <button className="icon-button" aria-label="New conversation" onClick={props.onNew}>
           <PenSquare aria-hidden />
         </button>
@@ -116,17 +133,36 @@ export function Inbox(props: {
       )}
       {text.trim() !== "" || scope !== null ? (
         <SearchResults text={text} scope={scope} />
-      ) : isArchive ? (
-        <Archive onBack={() => showArchive(false)} />
+      ) : view === "archive" ? (
+        <Archive onBack={() => show("all")} />
+      ) : view === "mentions" ? (
+        <Mentions onClose={() => show("all")} />
       ) : (
         <>
           <FilterButtons filter={filter} setFilter={setFilter} />
-          {filter === "All" && <ArchiveLink onOpen={() => showArchive(true)} />}
+          {filter === "All" && <ArchiveLink onOpen={() => show("archive")} />}
           <List filter={filter} />
         </>
       )}
       <OpenRowMenu />
     </section>
+  );
+}
+
+/** Opens the list of messages that mention the user, and has the number of those that are unread. */
+function MentionsButton({ isOpen, onClick }: { isOpen: boolean; onClick: () => void }) {
+  const rows = useConversations();
+  const count = useMemo(() => rows.reduce((sum, row) => sum + row.mention_count, 0), [rows]);
+  return (
+    <button
+      className="icon-button mentions-button"
+      aria-label={count > 0 ? words.unreadMentions(shortCount(count)) : words.mentions}
+      aria-pressed={isOpen}
+      onClick={onClick}
+    >
+      <AtSign aria-hidden />
+      {count > 0 && <CountBadge count={count} />}
+    </button>
   );
 }
 

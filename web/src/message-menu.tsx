@@ -1,7 +1,7 @@
 // The menu of a message.
 
 import { useTidings } from "@tidings/client/react";
-import { ChevronDown, Copy, Download, Eye, Forward, Link, Pencil, Pin, PinOff, Reply, RotateCcw, SmilePlus, Trash2 } from "lucide-react";
+import { ChevronDown, CircleCheck, Copy, Download, Eye, Forward, Link, Pencil, Pin, PinOff, Reply, RotateCcw, SmilePlus, Trash2 } from "lucide-react";
 import { DropdownMenu } from "radix-ui";
 
 import { saveAll } from "./attachments/download.js";
@@ -11,7 +11,10 @@ import type { MenuProps } from "./message-actions.js";
 import { canPin } from "./pins/pins.js";
 import { QuickReactionItems } from "./reactions/menu-row.js";
 import { linkTo } from "./route.js";
+import { selection, toggleSelected } from "./selection/selection.js";
 import { attempt, toast } from "./toasts.js";
+
+const words = { select: "Select" };
 
 export default function MessageMenu(props: MenuProps) {
   const { message, isMine } = props;
@@ -37,6 +40,12 @@ export default function MessageMenu(props: MenuProps) {
           align="end"
           sideOffset={4}
           collisionPadding={8}
+          onCloseAutoFocus={(event) => {
+            if (selection.current === null) return;
+            // The menu's button is not shown while messages are selected.
+            event.preventDefault();
+            document.querySelector<HTMLElement>(`article[data-message="${CSS.escape(message.id)}"]`)?.focus({ preventScroll: true });
+          }}
           onPointerDownOutside={(event) => {
             // The backdrop closes the menu with the click. Otherwise, that would hit what is below.
             if ((event.target as Element).matches(".sheet-backdrop")) event.preventDefault();
@@ -50,6 +59,9 @@ export default function MessageMenu(props: MenuProps) {
               </DropdownMenu.Item>
               <DropdownMenu.Item onSelect={() => props.onForward(message)}>
                 <Forward aria-hidden className="mirrored" /> Forward
+              </DropdownMenu.Item>
+              <DropdownMenu.Item onSelect={() => toggleSelected(message.conversation_id, message.id)}>
+                <CircleCheck aria-hidden /> {words.select}
               </DropdownMenu.Item>
             </>
           )}

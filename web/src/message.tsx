@@ -5,7 +5,7 @@ import { useMe, useMessage, useSelected, useTidings } from "@tidings/client/reac
 import { Check, CheckCheck, ChevronDown, Clock3, CircleAlert, Forward, Pin, Trash2 } from "lucide-react";
 import { memo, useState } from "react";
 
-import { summary } from "./attachments/describe.js";
+import { shortText } from "./attachments/describe.js";
 import { Gallery } from "./attachments/gallery.js";
 import { LinkAttachment } from "./attachments/link.js";
 import { Avatar, hue } from "./avatar.js";
@@ -21,10 +21,14 @@ import { Reactions } from "./reactions/chips.js";
 import { QuickButton } from "./reactions/quick-button.js";
 import { QUICK_REACTIONS, isMarkable, toggleReaction } from "./reactions/toggle.js";
 import { isJumbo } from "./rich-text.js";
+import { SelectBox } from "./selection/select-box.js";
+import { useIsSelected } from "./selection/selection.js";
 import { MessageText } from "./text/message-text.js";
 import { plainText } from "./text/parse.js";
 import { attempt } from "./toasts.js";
 import { useGestures } from "./touch.js";
+
+const words = { selected: "Selected. " };
 
 const Menu = lazyView(() => import("./message-menu.js"), MenuButton);
 
@@ -45,6 +49,7 @@ export const MessageRow = memo(function MessageRow(
   const [isMenuOpen, setIsMenuOpen] = useState(false);
   const me = useMe();
   const canReply = isMarkable(message);
+  const isSelected = useIsSelected(message);
   const { offset, handlers } = useGestures(
     () => !message.is_deleted && setIsMenuOpen(true),
     () => canReply && props.onReply(message),
@@ -62,18 +67,20 @@ export const MessageRow = memo(function MessageRow(
     isOnlyEmoji ? "jumbo" : "",
     withSender ? "with-sender" : "",
     mentionsUser(message, me?.id) ? "mentions-me" : "",
+    isSelected ? "selected" : "",
   ];
   return (
     <article
       className={classes.filter(Boolean).join(" ")}
       data-message={message.id}
-      aria-label={useSpokenName(message, isMine)}
+      aria-label={useSpokenName(message, isMine, isSelected === true)}
       onKeyDown={(event) => {
         if (message.is_deleted || !opensMenu(event)) return;
         event.preventDefault();
         setIsMenuOpen(true);
       }}
     >
+      {isSelected !== undefined && canReply && <SelectBox message={message} isSelected={isSelected} />}
       {withSender && <Sender id={message.sender_id} isLast={isLast} />}
       <div
         className="bubble"
@@ -143,9 +150,10 @@ export const MessageRow = memo(function MessageRow(
 });
 
 /** Returns the name of a message for screen readers: its author, its time, and its beginning. */
-function useSpokenName(message: TimelineMessage, isMine: boolean): string {
+function useSpokenName(message: TimelineMessage, isMine: boolean, isSelected: boolean): string {
   const { name } = usePerson(message.sender_id);
-  return `${isMine ? "You" : name}, ${formatTime(message.sent_at)}: ${showOverrides(plainText(summary(message).slice(0, 160)))}`;
+  const start = `${isSelected ? words.selected : ""}${isMine ? "You" : name}`;
+  return `${start}, ${formatTime(message.sent_at)}: ${plainText(shortText(message))}`;
 }
 
 function Text({ message }: { message: TimelineMessage }) {
@@ -237,7 +245,7 @@ function Quote({ row, id, onJump }: { row: Row; id: string; onJump: (message: st
         <>
           <SenderName id={quoted.sender_id} />
           <span className="quote-text" dir="auto">
-            {showOverrides(plainText(summary(quoted).slice(0, 300)))}
+            {plainText(shortText(quoted))}
           </span>
         </>
       ) : (

@@ -4,8 +4,7 @@ import type { Conversation } from "@tidings/client";
 import { useTidings } from "@tidings/client/react";
 import { useEffect } from "react";
 
-import { summary } from "./attachments/describe.js";
-import { showOverrides } from "./bidi.js";
+import { shortText } from "./attachments/describe.js";
 import { titleOf } from "./people.js";
 import { pushState } from "./push/current.js";
 import { currentRoute, navigate } from "./route.js";
@@ -36,8 +35,7 @@ export function useNotifications(): void {
         if (!row || message.sender_id === me?.id || !shouldNotify(row)) return;
         if (Date.now() - Date.parse(message.sent_at) > MAX_AGE) return;
         try {
-          const text = showOverrides(summary(message).slice(0, 200));
-          const notification = new Notification(titleOf(row), { body: text, tag: row.conversation_id });
+          const notification = new Notification(titleOf(row), { body: shortText(message), tag: row.conversation_id });
           notification.onclick = () => {
             window.focus();
             navigate(row.conversation_id);

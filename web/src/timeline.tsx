@@ -19,6 +19,7 @@ import { JumpToMention } from "./mentions/jump-button.js";
 import { NoticeLine, isNotice, withNotices } from "./notice.js";
 import type { NoticeEntry } from "./notice.js";
 import { clearMessage } from "./route.js";
+import { useSelecting } from "./selection/use-selecting.js";
 import { attempt } from "./toasts.js";
 import { VirtualList } from "./virtual-list.js";
 import type { VirtualListHandle } from "./virtual-list.js";
@@ -66,6 +67,7 @@ export function Timeline({ row, jumpTo, ...actions }: MessageActions & { row: Ro
   const [topDay, setTopDay] = useState<string | null>(null);
   const scroller = useRef<HTMLDivElement>(null);
   const onKeyDown = useTimelineKeys(scroller);
+  const { className, ...selecting } = useSelecting(id, messages, scroller);
   const [target, setTarget] = useState<string | null>(null);
   const [highlighted, setHighlighted] = useState<string | null>(null);
 
@@ -181,12 +183,13 @@ export function Timeline({ row, jumpTo, ...actions }: MessageActions & { row: Ro
     <div className="timeline">
       <div
         ref={scroller}
-        className="scroller"
+        className={`scroller ${className}`}
         tabIndex={messages.length > 0 ? -1 : 0}
         role="region"
         aria-label="Messages"
         data-testid="messages"
         onKeyDown={onKeyDown}
+        {...selecting}
       >
         {!isLoaded && messages.length === 0 && (
           <div className="skeleton messages" role="status" aria-label="Loading">

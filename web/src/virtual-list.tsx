@@ -14,6 +14,8 @@ import { Heights } from "./heights.js";
 const OVERSCAN = 800;
 /** Maximum pixels from the end at which the list counts as scrolled to it. */
 const END_TOLERANCE = 48;
+/** Rows that are rendered before any is measured. More follow before the browser paints, as many as the screen needs. */
+const FIRST_ROWS = 6;
 /** Milliseconds without scroll events after which scrolling has ended. */
 const SCROLL_END_DELAY = 150;
 
@@ -74,7 +76,7 @@ export function VirtualList<T extends { key: string }>(props: {
   );
 }
 
-/** Returns the range of the same rows in changed items, or of the last 20 rows if none of them is left. */
+/** Returns the range of the same rows in changed items, or of the last rows if none of them is left. */
 function moveRange<T extends { key: string }>(range: Range<T>, items: readonly T[]): Range<T> {
   const { from, to } = range;
   if (range.items === items) return range;
@@ -83,7 +85,7 @@ function moveRange<T extends { key: string }>(range: Range<T>, items: readonly T
     const now = items[at]?.key === key ? at : items.findIndex((item) => item.key === key);
     if (now >= 0) return { items, from: Math.max(0, now - (at - from)), to: Math.min(items.length, now + (to - at)) };
   }
-  return { items, from: Math.max(0, items.length - 20), to: items.length };
+  return { items, from: Math.max(0, items.length - FIRST_ROWS), to: items.length };
 }
 
 /** A point of a row that keeps its position. */

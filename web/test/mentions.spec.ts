@@ -181,3 +181,55 @@ for (const [name, looks] of Object.entries({
     await expectNoViolations(ann.page, { except: name === "forced-colors" ? ["color-contrast"] : [] });
   });
 }
+
+test("one's mentions are listed, lead to their messages, and follow what happens", async ({ newUser, stack }) => {
+  const { ann, ben, group, conversation } = await groupOf(newUser, stack.url, []);
+  const { page } = ben;
+  const button = page.getByRole("button", { name: /^Mentions/ });
+  const list = page.getByRole("region", { name: "Mentions" });
+  await button.click();
+  await expect(list.getByText("Nobody has mentioned you yet.")).toBeVisible();
+  await page.getByRole("button", { name: "Back to all conversations" }).click();
+  await expect(ben.row(group)).toBeVisible();
+
+  const mentions = [await ben.id()];
+  const send = (message_text: string) => ann.call<{ id: string }>("POST", "/messages/send", { conversation_id: conversation, message_text, mentions });
+  const first = await send("Mention 0;");
+  for (let n = 1; n < 45; n += 1) await send(`Mention ${n};`);
+  await expect(button).toHaveAccessibleName("Mentions, 45 unread");
+  await button.click();
+  const rows = list.locator("a.row");
+  // Newest first, a page at a time.
+  await expect(rows.first()).toContainText("Mention 44;");
+  await expect(rows.first()).toContainText(group);
+  await expect(rows.first()).toContainText(ann.name);
+  await expect(rows.first().getByRole("img", { name: "Unread" })).toBeVisible();
+  expect(await rows.count()).toBeLessThan(45);
+  await expectNoViolations(page, { also: "label-content-name-mismatch" });
+  await ben.screenshot("mentions-list");
+  await expect
+    .poll(async () => {
+      await list.evaluate((element) => (element.scrollTop = element.scrollHeight));
+      return rows.count();
+    })
+    .toBe(45);
+  await rows.last().click();
+  await expect(ben.message("Mention 0;")).toBeInViewport();
+  await expect(ben.message("Mention 0;")).toHaveClass(/highlighted/);
+  // Read meanwhile, on any device.
+  const newest = await send("Mention 45;");
+  await expect(rows.first()).toContainText("Mention 45;");
+  await ben.call("PUT", `/messages/mark-as-read/${encodeURIComponent(newest.id)}`);
+  await expect(list.getByRole("img", { name: "Unread" })).toHaveCount(0);
+  await expect(button).toHaveAccessibleName("Mentions");
+  await ann.call("DELETE", `/messages/${encodeURIComponent(newest.id)}`);
+  await ann.call("PATCH", `/messages/${encodeURIComponent(first.id)}`, { message_text: "Nobody now", mentions: [] });
+  await expect(rows.first()).toContainText("Mention 44;");
+  await expect(rows).toHaveCount(44);
+  // By keyboard.
+  await rows.first().focus();
+  await page.keyboard.press("ArrowDown");
+  await expect(rows.nth(1)).toBeFocused();
+  await page.keyboard.press("Escape");
+  await expect(ben.row(group)).toBeVisible();
+});

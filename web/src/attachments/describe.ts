@@ -2,6 +2,8 @@
 
 import type { Attachment, AttachmentKind, Message } from "@tidings/client";
 
+import { showOverrides } from "../bidi.js";
+
 const UNITS = ["byte", "kilobyte", "megabyte", "gigabyte"] as const;
 
 /** Formats a number of bytes. */
@@ -32,6 +34,9 @@ export const KINDS: Record<AttachmentKind, string> = {
 /** Whether a file is shown as a picture: the server knows its content, so it is one. */
 export const isVisual = ({ kind }: Pick<Attachment, "kind">): boolean => kind === "image" || kind === "video";
 
+/** Characters that a line or two can show. More would only cost time. */
+const MAX_SHORT = 300;
+
 /** Sums up a message in a line: its text, or else what it consists of. */
 export function summary(message: Pick<Message, "message_text" | "is_deleted" | "attachments">): string {
   if (message.is_deleted) return "Message deleted";
@@ -41,3 +46,6 @@ export function summary(message: Pick<Message, "message_text" | "is_deleted" | "
   const name = first.kind === "file" || first.kind === "audio" ? first.file_name : (first.alt ?? KINDS[first.kind]);
   return others.length > 0 ? `${name} and ${others.length} more` : name;
 }
+
+/** Sums up a message where only its beginning is shown, such as in a quote. */
+export const shortText = (message: Parameters<typeof summary>[0]): string => showOverrides(summary(message).slice(0, MAX_SHORT));

@@ -3,9 +3,9 @@
 import type { Conversation, TimelineMessage } from "@tidings/client";
 import { useMe, useTidings } from "@tidings/client/react";
 
-import { summary } from "../attachments/describe.js";
-import { showOverrides } from "../bidi.js";
+import { shortText } from "../attachments/describe.js";
 import { Modal } from "../modal.js";
+import { mayDeleteForAll } from "../permissions.js";
 import { attempt } from "../toasts.js";
 
 export default function DeleteDialog(props: { row: Conversation; message: TimelineMessage; onClose: () => void }) {
@@ -13,7 +13,7 @@ export default function DeleteDialog(props: { row: Conversation; message: Timeli
   const me = useMe();
   const { message, row, onClose } = props;
   const isSent = message.status === "sent";
-  const canDeleteForEveryone = message.sender_id === me?.id || (row.is_admin && row.type !== "direct");
+  const canDeleteForEveryone = mayDeleteForAll(row, message, me?.id);
   const remove = (scope: "everyone" | "me") => {
     onClose();
     void attempt(client.delete(message.id, scope));
@@ -21,7 +21,7 @@ export default function DeleteDialog(props: { row: Conversation; message: Timeli
   return (
     <Modal title="Delete this message?" onClose={onClose}>
       <blockquote className="quote-text muted" dir="auto">
-        {showOverrides(summary(message))}
+        {shortText(message)}
       </blockquote>
       <div className="actions">
         <button className="secondary" onClick={onClose}>

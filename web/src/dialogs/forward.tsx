@@ -1,13 +1,13 @@
-// Dialog that forwards a message to conversations and people.
+// Dialog that forwards messages to conversations and people.
 
-import type { Conversation, TimelineMessage, User } from "@tidings/client";
+import { randomId } from "@tidings/client";
+import type { Conversation, Message, Tidings, User } from "@tidings/client";
 import { useConversations, useMe, useSelected, useTidings } from "@tidings/client/react";
 import { X } from "lucide-react";
 import { useEffect, useState } from "react";
 
-import { summary } from "../attachments/describe.js";
+import { shortText, summary } from "../attachments/describe.js";
 import { Avatar } from "../avatar.js";
-import { showOverrides } from "../bidi.js";
 import { blocked } from "../blocked.js";
 import { sendWithCopy } from "../drafts.js";
 import { fold } from "../fold.js";
@@ -15,11 +15,24 @@ import { Modal } from "../modal.js";
 import { useObservable } from "../observable.js";
 import { nameOf, titleOf } from "../people.js";
 import { afterTyping, firstOf } from "../search/ask.js";
+import { aborted, useInTurn } from "../selection/in-turn.js";
+import { ProgressView } from "../selection/progress-view.js";
+import { deselect, endSelecting } from "../selection/selection.js";
 import { attempt, toast } from "../toasts.js";
 import { hasFinePointer } from "../touch.js";
 
-/** Maximum number of targets. */
+const words = {
+  messages: (count: number) => `${count} messages`,
+  progress: (done: number, total: number) => `Forwarding: ${done} of ${total}`,
+  done: (count: number, to: string) => `${count} messages forwarded to ${to}.`,
+  conversations: (count: number) => `${count} conversations`,
+  stopped: (done: number, total: number) => `Stopped: ${done} of ${total} messages were forwarded.`,
+  failed: (done: number, total: number) => `${done} of ${total} messages were forwarded, the others are still selected:`,
+};
+
+/** Maximum number of targets of one message, and of several. */
 const MAX_TARGETS = 20;
+const MAX_TARGETS_OF_MANY = 5;
 /** Maximum number of conversations that are listed. */
 const MAX_LISTED = 40;
 /** Maximum number of people that the server is asked for. */
@@ -54,27 +67,54 @@ const ofUser = (user: User): Target => ({
   kind: "direct",
 });
 
-export default function ForwardDialog({ message, onClose }: { message: TimelineMessage; onClose: () => void }) {
+/** Several messages are sent one after another, and then are no longer selected. */
+export default function ForwardDialog({ messages, onClose }: { messages: readonly Message[]; onClose: () => void }) {
   const client = useTidings();
   const me = useMe()?.id ?? "";
   const [text, setText] = useState("");
   const [chosen, setChosen] = useState<readonly Target[]>([]);
   const shown = useTargets(text.trim());
-  const isFull = chosen.length >= MAX_TARGETS;
+  const { progress, run } = useInTurn();
+  const [only] = messages.length === 1 ? messages : [];
+  const maxTargets = only ? MAX_TARGETS : MAX_TARGETS_OF_MANY;
+  const isFull = chosen.length >= maxTargets;
   const isChosen = ({ id }: Target) => chosen.some((one) => one.id === id);
   const toggle = (target: Target) =>
     setChosen(isChosen(target) ? chosen.filter(({ id }) => id !== target.id) : [...chosen, target]);
-  const send = () => {
+  const sendOne = (message: Message) => {
     for (const { address } of chosen) {
       sendWithCopy(client, me, { ...address, forward: message.id, message_text: summary(message) });
     }
+    endSelecting();
     onClose();
     toast(chosen.length === 1 ? `Forwarded to ${chosen[0]?.name}.` : `Forwarded to ${chosen.length} conversations.`);
   };
+  const sendAll = async () => {
+    const total = messages.length;
+    const { end, done } = await run(messages, async (message, signal) => {
+      for (const target of chosen) await forward(client, message, target, signal);
+    });
+    if (end === "done") {
+      toast(words.done(total, chosen.length === 1 ? (chosen[0]?.name ?? "") : words.conversations(chosen.length)));
+      endSelecting();
+      return onClose();
+    }
+    const sent = new Set(messages.slice(0, done).map(({ id }) => id));
+    deselect((id) => sent.has(id));
+    if (end === "stopped") toast(words.stopped(done, total));
+  };
+  if (progress) {
+    const { done, total } = progress;
+    return (
+      <Modal title="Forward to" onClose={onClose}>
+        <ProgressView progress={progress} label={words.progress(done, total)} failure={words.failed(done, total)} onClose={onClose} />
+      </Modal>
+    );
+  }
   return (
     <Modal title="Forward to" onClose={onClose}>
       <blockquote className="quote-text muted" dir="auto">
-        {showOverrides(summary(message).slice(0, 300))}
+        {only ? shortText(only) : words.messages(messages.length)}
       </blockquote>
       {chosen.length > 0 && (
         <ul className="picked" aria-label="Chosen">
@@ -119,18 +159,33 @@ export default function ForwardDialog({ message, onClose }: { message: TimelineM
       </ul>
       <p className="muted" role="status">
         {shown.length === 0 && text.trim() !== "" && "Nothing found."}
-        {isFull && `Up to ${MAX_TARGETS} at a time.`}
+        {isFull && `Up to ${maxTargets} at a time.`}
       </p>
       <div className="actions">
         <button className="secondary" onClick={onClose}>
           Cancel
         </button>
-        <button className="primary" disabled={chosen.length === 0} onClick={send}>
+        <button className="primary" disabled={chosen.length === 0} onClick={() => (only ? sendOne(only) : void sendAll())}>
           Forward
         </button>
       </div>
     </Modal>
   );
+}
+
+/** Forwards a message. Resolves when the server has it; otherwise, nothing of it is left to be sent later. */
+async function forward(client: Tidings, message: Message, { address }: Target, signal: AbortSignal): Promise<void> {
+  // It may have been deleted since it was selected.
+  if (client.store.message(message.conversation_id, message.id)?.is_deleted ?? true) return;
+  const id = randomId();
+  const sent = client.send({ ...address, forward: message.id, message_text: summary(message), client_message_id: id });
+  try {
+    await Promise.race([sent, aborted(signal)]);
+  } catch (error) {
+    sent.catch(() => {});
+    await client.delete(id).catch(() => {});
+    throw error;
+  }
 }
 
 /** Returns the conversations that match a text, most recently active first, and then people without one. */

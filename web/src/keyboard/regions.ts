@@ -5,6 +5,7 @@ const REGIONS: readonly { box: string; focus: readonly string[] }[] = [
   { box: ".inbox", focus: [".inbox .rows [tabindex='0'], .inbox .found [tabindex='0']", "#search"] },
   { box: ".conversation-bar", focus: [".conversation-bar .who"] },
   { box: ".timeline", focus: [".timeline article[tabindex='0']", ".timeline .scroller"] },
+  { box: ".selection-bar", focus: [".selection-bar button[tabindex='0']"] },
   { box: ".composer", focus: [".composer textarea", ".composer button"] },
 ];
 

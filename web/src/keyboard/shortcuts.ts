@@ -7,6 +7,7 @@ import { useEffect } from "react";
 import { isUnread } from "../conversation-settings.js";
 import { currentRoute, navigate } from "../route.js";
 import { composerField } from "./focus.js";
+import { latin } from "./latin.js";
 import { moveToRegion } from "./regions.js";
 
 /** The views that the keys open. */
@@ -32,12 +33,6 @@ export function useShortcuts(actions: ShortcutActions): void {
     addEventListener("keydown", onKeyDown);
     return () => removeEventListener("keydown", onKeyDown);
   });
-}
-
-/** Returns the key or, on a keyboard with other letters, the Latin letter in its place. */
-function latin({ key, code }: KeyboardEvent): string {
-  const isOther = key.length === 1 && key > "\u007f" && code.startsWith("Key");
-  return (isOther ? code.slice(3) : key).toLowerCase();
 }
 
 /** Ctrl or, on a Mac, Command. */
@@ -104,6 +99,8 @@ export const KEYS: readonly { title: string; keys: readonly (readonly [keys: str
     keys: [
       ["↑ · ↓", "Previous or next message"],
       ["Enter", "Actions for the message"],
+      ["X", "Select the message"],
+      ["Shift ↑ · Shift ↓", "Select several messages"],
       ["Page up · Page down", "Scroll, also while you write"],
       ["Esc", "Back to writing"],
     ],

@@ -4,8 +4,7 @@ import type { Conversation } from "@tidings/client";
 import { List, Pin } from "lucide-react";
 import { useState } from "react";
 
-import { summary } from "../attachments/describe.js";
-import { showOverrides } from "../bidi.js";
+import { shortText } from "../attachments/describe.js";
 import { lazyPart } from "../lazy.js";
 import { navigate } from "../route.js";
 import { usePins } from "./pins.js";
@@ -25,7 +24,7 @@ export function PinBar({ row }: { row: Conversation }) {
             <Pin aria-hidden />
             <span className="hidden">Pinned message: </span>
             <span className="pin-text" dir="auto">
-              {showOverrides(summary(newest).slice(0, 200))}
+              {shortText(newest)}
             </span>
           </button>
           <button

@@ -5,21 +5,20 @@ import { useConversations, useSelected, useTidings } from "@tidings/client/react
 import { useDeferredValue, useEffect, useRef, useState } from "react";
 import type { ReactNode } from "react";
 
-import { summary } from "../attachments/describe.js";
 import { Avatar } from "../avatar.js";
 import { fold } from "../fold.js";
-import { InboxRow, ShortTime } from "../inbox-row.js";
+import { InboxRow } from "../inbox-row.js";
 import { useTabStop } from "../keyboard/tab-stop.js";
 import { useObservable } from "../observable.js";
-import { countMembers, nameOf, titleOf, usePerson } from "../people.js";
-import { RichText, excerpt } from "../rich-text.js";
-import { linkTo, navigate, useRoute } from "../route.js";
+import { countMembers, nameOf, titleOf } from "../people.js";
+import { navigate, useRoute } from "../route.js";
 import { found } from "../text/found.js";
 import { attempt } from "../toasts.js";
 import { NO_OTHERS, afterTyping, findOthers } from "./ask.js";
 import type { Others } from "./ask.js";
 import { FilterChips, NO_FILTERS, toQuery } from "./filters.js";
 import type { Filters } from "./filters.js";
+import { MessageFound } from "./message-found.js";
 
 /** Messages per page of results. */
 const PAGE_SIZE = 20;
@@ -55,7 +54,7 @@ export function SearchResults({ text, scope }: { text: string; scope: string | n
           {(room) => <RoomFound key={room.conversation_id} room={room} />}
         </Section>
         <Section title="Messages" items={hits}>
-          {(hit, at) => <MessageFound key={hit.id} hit={hit} onOpen={() => found.set({ hits, at })} />}
+          {(hit, at) => <HitFound key={hit.id} hit={hit} onOpen={() => found.set({ hits, at })} />}
         </Section>
         {state === "more" && (
           <button className="link more" onClick={showMore}>
@@ -171,33 +170,7 @@ function OtherText({ name, about }: { name: string; about: string }) {
   );
 }
 
-function MessageFound({ hit, onOpen }: { hit: Hit; onOpen: () => void }) {
-  const row = useSelected((state) => state.byId.get(hit.conversation_id));
-  const sender = usePerson(hit.sender_id);
+function HitFound({ hit, onOpen }: { hit: Hit; onOpen: () => void }) {
   const state = useObservable(found);
-  const title = row ? titleOf(row) : sender.name;
-  const part = excerpt(hit.message_text, hit.highlights);
-  const isOpen = state?.hits[state.at]?.id === hit.id;
-  return (
-    <a className="row hit" href={linkTo(hit.conversation_id, hit.id)} aria-current={isOpen ? "true" : undefined} onClick={onOpen}>
-      <span className="row-text">
-        <span className="row-top">
-          <span className="row-name" dir="auto">
-            {title}
-          </span>
-          <ShortTime at={hit.sent_at} />
-        </span>
-        <span className="preview muted">
-          {title !== sender.name && (
-            <span className="preview-sender">
-              <bdi>{sender.name}</bdi>:
-            </span>
-          )}{" "}
-          <span className="preview-text" dir="auto">
-            {part.text ? <RichText text={part.text} marks={part.marks} /> : summary(hit)}
-          </span>
-        </span>
-      </span>
-    </a>
-  );
+  return <MessageFound message={hit} isOpen={state?.hits[state.at]?.id === hit.id} onOpen={onOpen} />;
 }

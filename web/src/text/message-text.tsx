@@ -1,6 +1,6 @@
 // The text of a message: formatted, shortened if it is long, and with the found words marked.
 
-import { useLayoutEffect, useRef, useState } from "react";
+import { useLayoutEffect, useMemo, useRef, useState } from "react";
 import type { ReactNode } from "react";
 
 import { lazyView } from "../lazy.js";
@@ -9,6 +9,7 @@ import { RichText, linkRanges } from "../rich-text.js";
 import { found, marksIn } from "./found.js";
 import { parse } from "./parse.js";
 import type { Block, Inline, Item } from "./parse.js";
+import { until } from "./until.js";
 
 const Code = lazyView(() => import("./code.js"), PlainCode);
 
@@ -17,6 +18,8 @@ type Marks = readonly (readonly [number, number])[];
 
 /** Texts shorter than this never have more lines than are shown, not even on a narrow screen. */
 const SHORT = { characters: 500, lines: 12 };
+/** UTF-16 units of a folded text that are rendered: more than 25 lines, unless all letters are narrow. */
+const MAX_FOLDED = 3_000;
 /** Messages that the user has unfolded stay so while the page is open. */
 const unfolded = new Set<string>();
 
@@ -26,21 +29,24 @@ type Plain = ((text: string) => ReactNode) | undefined;
 /** The text of a message. `id` names the message; `plain` renders what is no link. */
 export function MessageText({ id, text, plain }: { id: string; text: string; plain?: Plain }) {
   const marks = utf16(text, marksIn(useObservable(found), id, text));
-  const content = parse(text, linkRanges).map((block) => <BlockView key={block.at} block={block} marks={marks} plain={plain} />);
-  if (text.length < SHORT.characters && text.split("\n").length < SHORT.lines) return <div className="text" dir="auto">{content}</div>;
+  const blocks = useMemo(() => parse(text, linkRanges), [text]);
+  const view = (shown: readonly Block[]) => shown.map((block) => <BlockView key={block.at} block={block} marks={marks} plain={plain} />);
+  if (text.length < SHORT.characters && text.split("\n").length < SHORT.lines) return <div className="text" dir="auto">{view(blocks)}</div>;
   return (
     <Folded id={id} text={text} isOpen={marks.length > 0}>
-      {content}
+      {(isFolded) => view(isFolded ? until(blocks, MAX_FOLDED) : blocks)}
     </Folded>
   );
 }
 
 /** Shows the first 25 lines, and offers the rest. */
-function Folded(props: { id: string; text: string; isOpen: boolean; children: ReactNode }) {
+function Folded(props: { id: string; text: string; isOpen: boolean; children: (isFolded: boolean) => ReactNode }) {
   const box = useRef<HTMLDivElement>(null);
   const [isUnfolded, setIsUnfolded] = useState(unfolded.has(props.id));
   const [isLong, setIsLong] = useState(false);
   const isFolded = !isUnfolded && !props.isOpen;
+  // What is cut off is not measured.
+  const isCut = isFolded && (isLong || props.text.length > MAX_FOLDED);
   // Measured before the browser paints, because the height of the row depends on it.
   useLayoutEffect(() => {
     const element = box.current;
@@ -57,10 +63,10 @@ function Folded(props: { id: string; text: string; isOpen: boolean; children: Re
   };
   return (
     <>
-      <div ref={box} className={`text ${isFolded ? "folded" : ""} ${isFolded && isLong ? "fades" : ""}`} dir="auto">
-        {props.children}
+      <div ref={box} className={`text ${isFolded ? "folded" : ""} ${isCut ? "fades" : ""}`} dir="auto">
+        {props.children(isFolded)}
       </div>
-      {isFolded && isLong && (
+      {isCut && (
         <button className="link read-more" onClick={unfold}>
           Read more
         </button>

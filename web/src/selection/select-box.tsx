@@ -1,0 +1,20 @@
+// The box of a message that shows whether it is selected.
+
+import type { TimelineMessage } from "@tidings/client";
+
+import { toggleSelected } from "./selection.js";
+
+const words = { select: "Select" };
+
+/** Pointers reach the whole message instead, so this is for keyboards and screen readers. */
+export function SelectBox({ message, isSelected }: { message: TimelineMessage; isSelected: boolean }) {
+  return (
+    <input
+      type="checkbox"
+      className="select-box"
+      aria-label={words.select}
+      checked={isSelected}
+      onChange={() => toggleSelected(message.conversation_id, message.id)}
+    />
+  );
+}
