@@ -35,7 +35,7 @@ const KEPT: [&str; 4] = ["content-type", "content-disposition", "cache-control",
 /// Returns the routes of the storage's port.
 pub fn routes(storage: &Storage) -> Router {
     Router::new()
-        .route("/{bucket}", post(upload))
+        .route("/{bucket}", post(upload).get(list))
         .route("/{bucket}/", post(upload).get(list))
         .route("/{bucket}/{*key}", get(read).head(read).put(write).delete(delete))
         .fallback(async || Failure::NO_SUCH_BUCKET())

@@ -269,26 +269,21 @@ impl Files {
         // A conversation's id contains no line break.
         let by = client_id.map_or_else(|| stamp.to_string(), |id| format!("{conversation}\n{id}"));
         let attachments: Vec<Attachment> = checked.iter().map(|upload| self.attachment(upload)).collect();
-        let mut prepared = Prepared {
+        let prepared = Prepared {
             files: files_of(conversation, &attachments).collect(),
             attachments,
             claims: checked.iter().map(|upload| upload.token.key).collect(),
             attempt: Attempt { stamp, by },
             is_copied: false,
         };
-        let copied = within(COPY_TIMEOUT, async {
-            let claims = checked.iter().zip(&prepared.attachments).map(|(upload, attachment)| {
-                let files = files_of(conversation, std::slice::from_ref(attachment)).collect();
-                claims::take(bucket, upload.token.key, &prepared.attempt, files)
-            });
-            join_all(claims).await.into_iter().collect::<Result<(), _>>()?;
-            copy(bucket, conversation, checked.iter().zip(&prepared.attachments)).await
-        });
-        match copied.await {
-            Ok(()) => {
-                prepared.is_copied = true;
-                Ok(prepared)
-            }
+        let copied = within(COPY_TIMEOUT, claim_and_copy(bucket, conversation, &checked, &prepared)).await;
+        self.completed(prepared, copied).await
+    }
+
+    /// Undoes a preparation whose copies have failed.
+    async fn completed(&self, prepared: Prepared, copied: Result<(), Error>) -> Result<Prepared, Error> {
+        match copied {
+            Ok(()) => Ok(Prepared { is_copied: true, ..prepared }),
             Err(error) => {
                 self.undo(prepared).await;
                 Err(error)
@@ -373,16 +368,8 @@ impl Files {
                 });
             join_all(copies).await.into_iter().collect()
         });
-        match copied.await {
-            Ok(()) => {
-                prepared.is_copied = true;
-                Ok(prepared)
-            }
-            Err(error) => {
-                self.undo(prepared).await;
-                Err(error)
-            }
-        }
+        let copied = copied.await;
+        self.completed(prepared, copied).await
     }
 
     fn nothing_prepared(&self) -> Prepared {
@@ -492,15 +479,22 @@ async fn check<'a>(
     Ok(Checked { token, fields, sniffed, size: head.size, etag: head.etag, preview })
 }
 
-/// Copies checked uploads to a conversation, as its attachments.
-async fn copy<'a>(
+/// Claims checked uploads, and copies them to a conversation as the prepared attachments.
+async fn claim_and_copy(
     bucket: &Bucket,
     conversation: &ConversationId,
-    uploads: impl Iterator<Item = (&'a Checked<'a>, &'a Attachment)>,
+    checked: &[Checked<'_>],
+    prepared: &Prepared,
 ) -> Result<(), Error> {
+    let uploads = || checked.iter().zip(&prepared.attachments);
+    let claims = uploads().map(|(upload, attachment)| {
+        let files = files_of(conversation, std::slice::from_ref(attachment)).collect();
+        claims::take(bucket, upload.token.key, &prepared.attempt, files)
+    });
+    join_all(claims).await.into_iter().collect::<Result<(), _>>()?;
     let id = |stamp| FileId { conversation: conversation.clone(), stamp };
     let mut copies = Vec::new();
-    for (upload, attachment) in uploads {
+    for (upload, attachment) in uploads() {
         let served_as = served_as(&attachment.name, &upload.sniffed, CACHED);
         let file = id(attachment.file);
         copies.push(copy_checked(bucket, upload.token.key, upload.etag.clone(), file, served_as));
