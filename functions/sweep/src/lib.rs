@@ -26,7 +26,7 @@ const TIME_LIMIT: Duration = Duration::from_mins(14);
 pub struct Swept {
     /// The number of settled claims.
     pub claims: usize,
-    /// The number of removed copies.
+    /// The number of removed copies. Claims of one owner's pictures that are settled at once may count the same picture.
     pub removed: usize,
 }
 
