@@ -127,7 +127,10 @@ fn keys_are_formatted_in_the_store_alone() {
     let store = root().join("shared/store");
     for file in files.iter().filter(|file| !file.starts_with(&store)) {
         let source = fs::read_to_string(file).unwrap();
-        for prefix in ["C#", "U#", "Q#", "M#", "R#", "K#", "B#", "E#", "T#", "W#", "N#", "F#", "S#", "L#"] {
+        let source = source.split("#[cfg(test)]").next().unwrap();
+        for prefix in
+            ["C#", "U#", "Q#", "M#", "R#", "K#", "B#", "E#", "T#", "W#", "N#", "F#", "S#", "L#", "X#"]
+        {
             assert!(!source.contains(&format!("\"{prefix}")), "{} formats a key", file.display());
         }
     }

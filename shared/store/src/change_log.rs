@@ -20,7 +20,7 @@ const LOG_LIFE: i64 = 30 * 24 * 3600;
 pub const LOG: &str = "L#";
 /// The prefix of the sort keys of users' reactions to a message that does not list all of them. Each change of such an
 /// item wakes the fan-out.
-pub const REACTION: &str = "R#";
+pub const REACTION: &str = "X#";
 /// The end of the sort key of the item that hands a rename over to the fan-out.
 const RENAME: &str = "PROFILE";
 
@@ -225,12 +225,13 @@ mod tests {
         let Key { pk: alices, sk } = rename_key(&alice, 7);
         assert_eq!(Task::of(&alices, &sk), Some(Task::Rename(alice)));
         let stamp = Stamp::first_of(Timestamp::from_millis(1_000));
-        let reacted = Task::of(&pk, &format!("R#{stamp}#some#one"));
+        let reacted = Task::of(&pk, &format!("X#{stamp}#some#one"));
         assert_eq!(reacted, Some(Task::Reactions(MessageId { conversation: id.clone(), stamp })));
         for (pk, sk) in [
             (pk.as_str(), "M#000000000001"),
-            (&pk, "R#1"),
-            ("U#alice", "R#1#bob"),
+            (&pk, "X#1"),
+            (&pk, &format!("R#some#{stamp}")),
+            ("U#alice", "X#1#bob"),
             (&pk, "META"),
             (&pk, ""),
             (id.as_str(), "L#1"),

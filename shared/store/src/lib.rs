@@ -32,6 +32,7 @@
 //! | group or room | `C#conversation` | `META` | `participants.rs` |
 //! | participant | `C#conversation` | `P#user` | `participants.rs` |
 //! | list of the pinned messages | `C#conversation` | `PINS` | `annotating.rs` |
+//! | reactions of a user to a message of a large conversation | `C#conversation` | `X#stamp#user` | `reacting.rs` |
 //! | content of a deleted message | `C#conversation` | `D#stamp` | `deleting.rs` |
 //! | name of a room, and its entry in the list of rooms; what the name looks like | `ROOMS` | `N#name#digest` | `room_names.rs` |
 //! | entry of a large conversation's change log | `C#conversation` | `L#number` | `change_log.rs` |
