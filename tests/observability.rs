@@ -5,11 +5,21 @@ mod metrics;
 mod secrets;
 
 use harness::World;
+use harness::printed::Printed;
 use harness::wire::Faults;
 use local::engine::Engine;
 use serde_json::json;
+use tracing::subscriber::DefaultGuard;
 
 use crate::durability::call;
+
+/// Prints what this thread logs, until the guard is dropped.
+fn log_to(printed: &Printed) -> DefaultGuard {
+    // While no thread logs, tracing switches spans off for good: a thread that begins to log at that moment misses them.
+    let _ = tracing::subscriber::set_global_default(observe::log::json(std::io::sink));
+    let printed = printed.clone();
+    tracing::subscriber::set_default(observe::log::json(move || printed.clone()))
+}
 
 /// Returns faults that make every database call fail.
 fn database_down() -> Faults {

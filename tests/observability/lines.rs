@@ -7,7 +7,7 @@ use harness::printed::Printed;
 use observe::metrics::Metric;
 use serde_json::{Value, json};
 
-use super::database_down;
+use super::{database_down, log_to};
 
 /// The units in use, out of those that CloudWatch's `MetricDatum` lists.
 const UNITS: [&str; 3] = ["Count", "Milliseconds", "Seconds"];
@@ -174,10 +174,7 @@ async fn the_line_has_the_trace_id() {
 #[tokio::test]
 async fn a_fault_is_logged_with_its_request() {
     let (world, printed) = two().await;
-    let _logs = {
-        let printed = printed.clone();
-        tracing::subscriber::set_default(observe::log::json(move || printed.clone()))
-    };
+    let _logs = log_to(&printed);
     world.wire.inject(database_down(), 1);
     let answer = world.stranger("alice").get("/api/messages/inbox").await.expect(503);
     let text = printed.text();

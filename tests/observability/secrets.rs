@@ -6,7 +6,7 @@ use harness::wire::Faults;
 use harness::{PASSWORD, TABLE, World};
 use serde_json::json;
 
-use super::{database_down, lines};
+use super::{database_down, lines, log_to};
 
 /// Words that occur in texts. None of them may be printed.
 const TEXTS: [&str; 6] = ["marmalade", "xylophone", "quicksilver", "zeppelin", "buttercup", "hedgehog"];
@@ -23,10 +23,7 @@ fn assert_no_secrets(printed: &str, secrets: &[String]) {
 async fn calls_log_no_text_token_or_address() {
     let world = World::new().await;
     let (world, printed) = world.printing();
-    let _logs = {
-        let printed = printed.clone();
-        tracing::subscriber::set_default(observe::log::json(move || printed.clone()))
-    };
+    let _logs = log_to(&printed);
     let alice = world.registered("alice").await;
     let bob = world.registered("bob").await;
     let mut secrets = vec!["@example.com".to_owned(), alice.refresh_token.clone(), bob.refresh_token];
@@ -76,10 +73,7 @@ async fn calls_log_no_text_token_or_address() {
 async fn sockets_log_no_text_or_token() {
     let live = Live::start_from(None).await;
     let printed = Printed::default();
-    let _logs = {
-        let printed = printed.clone();
-        tracing::subscriber::set_default(observe::log::json(move || printed.clone()))
-    };
+    let _logs = log_to(&printed);
     live.stack.app.observer.print_to(TABLE, printed.clone());
     let (alice, bob) = live.two().await;
     let token = live.token("alice");
