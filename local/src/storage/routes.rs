@@ -65,7 +65,7 @@ async fn upload(
 struct Listing {
     prefix: String,
     start_after: Option<String>,
-    max_keys: usize,
+    max_keys: Option<usize>,
 }
 
 /// Lists the keys in a folder: `ListObjectsV2`.
@@ -81,7 +81,7 @@ async fn list(
         .map_err(|rejection| Failure::invalid(&rejection.body_text()))?;
     let folder = listing.prefix.strip_suffix('/').filter(|folder| is_key(folder));
     let folder = folder.ok_or_else(|| Failure::invalid("This storage lists whole folders only."))?;
-    let limit = listing.max_keys.min(MAX_LISTED);
+    let limit = listing.max_keys.map_or(MAX_LISTED, |keys| keys.min(MAX_LISTED));
     let keys = storage.list(folder.to_owned(), listing.start_after, limit).await?;
     let contents = keys.iter().map(|key| format!("<Contents><Key>{key}</Key></Contents>"));
     let body = format!(
