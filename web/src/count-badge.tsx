@@ -1,10 +1,12 @@
 // A count in a badge.
 
+import { capped } from "./words/formats.js";
+
 /** A badge with a count, of at most two digits. Screen readers also read the unit. */
 export function CountBadge({ count, unit }: { count: number; unit?: string }) {
   return (
     <span className="badge">
-      {count > 99 ? "99+" : count}
+      {capped(count, 99)}
       {unit && <span className="hidden"> {unit}</span>}
     </span>
   );

@@ -17,6 +17,7 @@ import { nameOf, titleOf } from "../people.js";
 import { afterTyping, firstOf } from "../search/ask.js";
 import { attempt, toast } from "../toasts.js";
 import { hasFinePointer } from "../touch.js";
+import { words } from "../words/language.js";
 
 /** Maximum number of targets. */
 const MAX_TARGETS = 20;
@@ -69,19 +70,19 @@ export default function ForwardDialog({ message, onClose }: { message: TimelineM
       sendWithCopy(client, me, { ...address, forward: message.id, message_text: summary(message) });
     }
     onClose();
-    toast(chosen.length === 1 ? `Forwarded to ${chosen[0]?.name}.` : `Forwarded to ${chosen.length} conversations.`);
+    toast(chosen.length === 1 ? words.forward.forwardedTo(chosen[0]?.name ?? "") : words.forward.forwardedToMany(chosen.length));
   };
   return (
-    <Modal title="Forward to" onClose={onClose}>
+    <Modal title={words.forward.title} onClose={onClose}>
       <blockquote className="quote-text muted" dir="auto">
         {showOverrides(summary(message).slice(0, 300))}
       </blockquote>
       {chosen.length > 0 && (
-        <ul className="picked" aria-label="Chosen">
+        <ul className="picked" aria-label={words.forward.chosen}>
           {chosen.map((target) => (
             <li key={target.id}>
               <bdi>{target.name}</bdi>
-              <button className="icon-button small" aria-label={`Remove ${target.name}`} onClick={() => toggle(target)}>
+              <button className="icon-button small" aria-label={words.common.removeNamed(target.name)} onClick={() => toggle(target)}>
                 <X aria-hidden />
               </button>
             </li>
@@ -94,8 +95,8 @@ export default function ForwardDialog({ message, onClose }: { message: TimelineM
         type="search"
         dir="auto"
         autoComplete="off"
-        aria-label="Find conversations and people"
-        placeholder="Find conversations and people"
+        aria-label={words.forward.find}
+        placeholder={words.forward.find}
         value={text}
         onChange={(event) => setText(event.target.value)}
       />
@@ -118,15 +119,15 @@ export default function ForwardDialog({ message, onClose }: { message: TimelineM
         ))}
       </ul>
       <p className="muted" role="status">
-        {shown.length === 0 && text.trim() !== "" && "Nothing found."}
-        {isFull && `Up to ${MAX_TARGETS} at a time.`}
+        {shown.length === 0 && text.trim() !== "" && words.common.nothingFound}
+        {isFull && words.forward.upTo(MAX_TARGETS)}
       </p>
       <div className="actions">
         <button className="secondary" onClick={onClose}>
-          Cancel
+          {words.common.cancel}
         </button>
         <button className="primary" disabled={chosen.length === 0} onClick={send}>
-          Forward
+          {words.forward.forward}
         </button>
       </div>
     </Modal>
