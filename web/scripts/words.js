@@ -1,4 +1,5 @@
-// Fails if a view has a text of its own instead of one of `src/words`, or if a text there is not used.
+// Fails if a view has a text of its own instead of one of `src/words`, or if a text there is not used. The argument is
+// another folder of sources.
 
 import { readFileSync, readdirSync } from "node:fs";
 import { join, relative } from "node:path";
@@ -6,7 +7,7 @@ import { fileURLToPath } from "node:url";
 
 import ts from "typescript";
 
-const SOURCES = fileURLToPath(new URL("../src/", import.meta.url));
+const SOURCES = process.argv[2] ?? fileURLToPath(new URL("../src/", import.meta.url));
 /** Files whose texts are no words: the languages themselves, and the keywords of programming languages. */
 const EXEMPT = /^(words\/\w+\.tsx|text\/code\.tsx)$/;
 /** Attributes and properties that users see or hear. */
@@ -50,7 +51,7 @@ function shownBy(node) {
 const isForDevelopers = (node) => ts.isNewExpression(node.parent) && node.parent.expression.getText() === "Error";
 
 /** Returns the complaints about the texts of a file. */
-export function ownTexts(name, content) {
+function ownTexts(name, content) {
   const file = ts.createSourceFile(name, content, ts.ScriptTarget.Latest, true, name.endsWith("x") ? ts.ScriptKind.TSX : ts.ScriptKind.TS);
   const found = new Map();
   const visit = (node) => {
