@@ -322,7 +322,7 @@ test("a server that sends no pushes leaves the notifications of open pages", asy
   const prepare = (page: Page) => page.route("**/api/push/key", (route) => route.fulfill(answer));
   const ben = await newUser(uniqueName("Ben"), { ...ALLOWED, prepare: async (page) => void (await prepare(page)) });
   await openSettings(ben.page);
-  await expect(ben.page.getByText("This server does not notify closed pages.")).toBeVisible();
+  await expect(ben.page.getByText("This server can’t notify you while it is closed.")).toBeVisible();
   await theSwitch(ben.page).check();
   await expect(ben.page.getByText("You are notified of new messages while Tidings is open")).toBeVisible();
   await expect(ben.page.getByRole("button", { name: "Send me a test" })).toHaveCount(0);

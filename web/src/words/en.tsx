@@ -7,6 +7,9 @@ import type { ReactNode as Node } from "react";
 
 import { number, plural } from "./formats.js";
 
+/** Tells what the server says. */
+const detail = (text: string): string => text;
+
 const members = (count: number) => plural(count, { one: "# member", other: "# members" });
 
 export const en = {
@@ -37,28 +40,28 @@ export const en = {
     nothingFound: "Nothing found.",
   },
 
-  /** What went wrong. The keys are the codes of the API and of the client; `detail` is the server's own text. */
+  /** What went wrong, by the code of the API or the client. The texts of the server are English, and made for users. */
   errors: {
     network: "Can’t reach the server. Try again in a moment.",
-    unavailable: "The service is busy. Try again in a moment.",
-    internal: "Something went wrong on our side. Try again in a moment.",
-    rate_limited: "That was a lot at once. Try again in a moment.",
-    blocked: "You can’t message each other, because one of you has blocked the other.",
-    not_a_participant: "You are not a member of this conversation.",
-    not_the_sender: "Only the sender of a message can do this.",
-    not_an_admin: "Only an admin can do this.",
     forbidden: "You are not allowed to do this.",
     files_lost: "The files of this message are no longer in this browser.",
-    not_uploaded: "A file could not be uploaded. Try again.",
     upload_failed: "A file could not be uploaded. Try again.",
     upload_refused: "A file could not be uploaded. Try again.",
-    already_exists: (detail: string) => detail,
-    conflict: (detail: string) => detail,
-    invalid_request: (detail: string) => detail,
-    not_authenticated: (detail: string) => detail,
-    not_found: (detail: string) => detail,
-    too_large: (detail: string) => detail,
-    unsupported_media_type: (detail: string) => detail,
+    already_exists: detail,
+    blocked: detail,
+    conflict: detail,
+    internal: detail,
+    invalid_request: detail,
+    not_a_participant: detail,
+    not_an_admin: detail,
+    not_authenticated: detail,
+    not_found: detail,
+    not_the_sender: detail,
+    not_uploaded: detail,
+    rate_limited: detail,
+    too_large: detail,
+    unavailable: detail,
+    unsupported_media_type: detail,
   },
 
   people: {
