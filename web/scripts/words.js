@@ -47,8 +47,9 @@ function shownBy(node) {
   return [];
 }
 
-/** Whether a text only gets into the browser's console. */
-const isForDevelopers = (node) => ts.isNewExpression(node.parent) && node.parent.expression.getText() === "Error";
+/** Whether a text is an attribute that is not shown, or only gets into the browser's console. */
+const isForDevelopers = ({ parent }) =>
+  ts.isJsxAttribute(parent) || (ts.isNewExpression(parent) && parent.expression.getText() === "Error");
 
 /** Returns the complaints about the texts of a file. */
 function ownTexts(name, content) {

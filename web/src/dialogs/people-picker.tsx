@@ -88,7 +88,7 @@ export function PeoplePicker(props: {
               <span className="hidden">{props.action.label} </span>
               <span className="grow">
                 <bdi>{person.name}</bdi>
-                {person.about && <span className="muted small-text">{person.about}</span>}
+                {person.about && <bdi className="muted small-text">{person.about}</bdi>}
               </span>
               <span className="secondary" aria-hidden>
                 {props.action.label}

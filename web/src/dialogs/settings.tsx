@@ -64,7 +64,7 @@ function Profile() {
         <Avatar id={saved?.id ?? ""} name={saved?.full_name ?? saved?.username ?? ""} photo={saved?.avatar_url} size="large" />
         <span className="grow">
           <bdi className="strong">{saved?.full_name ?? saved?.username}</bdi>
-          <span className="muted small-text">{saved?.username ? `@${saved.username}` : saved?.id}</span>
+          <bdi className="muted small-text">{saved?.username ? `@${saved.username}` : saved?.id}</bdi>
         </span>
         <StatusField />
       </div>

@@ -188,13 +188,13 @@ function MessageFound({ hit, onOpen }: { hit: Hit; onOpen: () => void }) {
           </span>
           <ShortTime at={hit.sent_at} />
         </span>
-        <span className="preview muted">
+        <span className="preview muted" dir="auto">
           {title !== sender.name && (
             <span className="preview-sender">
               <bdi>{sender.name}</bdi>:
             </span>
           )}{" "}
-          <span className="preview-text" dir="auto">
+          <span className="preview-text">
             {part.text ? <RichText text={part.text} marks={part.marks} /> : summary(hit)}
           </span>
         </span>
