@@ -3,7 +3,7 @@
 
 import { locale, perLocale } from "./words/formats.js";
 
-const TIME = perLocale((locale) => new Intl.DateTimeFormat(locale, { hour: "numeric", minute: "2-digit" }));
+const TIME = perLocale((locale) => new Intl.DateTimeFormat(locale, { timeStyle: "short" }));
 const WEEKDAY = perLocale((locale) => new Intl.DateTimeFormat(locale, { weekday: "long" }));
 const SHORT_WEEKDAY = perLocale((locale) => new Intl.DateTimeFormat(locale, { weekday: "short" }));
 const DATE = perLocale((locale) => new Intl.DateTimeFormat(locale, { day: "numeric", month: "long" }));

@@ -9,7 +9,7 @@ import { summary } from "./attachments/describe.js";
 import { Gallery } from "./attachments/gallery.js";
 import { LinkAttachment } from "./attachments/link.js";
 import { Avatar, hue } from "./avatar.js";
-import { showOverrides } from "./bidi.js";
+import { showOverrides, textDirection } from "./bidi.js";
 import { formatFull, formatTime } from "./dates.js";
 import { opensMenu } from "./keyboard/timeline-keys.js";
 import { lazyView } from "./lazy.js";
@@ -80,6 +80,7 @@ export const MessageRow = memo(function MessageRow(
       {withSender && <Sender id={message.sender_id} isLast={isLast} />}
       <div
         className="bubble"
+        data-text={textDirection(message.message_text)}
         {...handlers}
         style={canReply && offset !== 0 ? { transform: `translateX(${offset}px)` } : {}}
         onDoubleClick={(event) => {

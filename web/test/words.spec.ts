@@ -177,10 +177,12 @@ test("the page works in Arabic, from right to left", async ({ browser, newUser, 
   const { page } = ann;
   expect(await documentOf(page)).toEqual(["ar", "rtl"]);
   await ann.call("POST", "/messages/send", { recipient_id: await ben.id(), message_text: "مرحبا" });
-  const long = `This long message in English keeps its own direction, whatever the page does. ${"It goes on. ".repeat(12)}`;
+  const long = `This long message in English keeps its own direction, whatever the page does. ${"It goes on. ".repeat(12)}The end.`;
   await ben.call("POST", "/messages/send", { recipient_id: await ann.id(), message_text: long });
   await ann.open(ben.name);
   await expect(ann.message("This long message")).toBeVisible();
+
+  await ann.screenshot("arabic-conversation");
 
   // The columns, the bubbles and the icons are mirrored.
   const [inbox, conversation] = [await box(page.locator(".inbox")), await box(page.locator(".pane"))];
@@ -198,11 +200,11 @@ test("the page works in Arabic, from right to left", async ({ browser, newUser, 
     return [...range.getClientRects()].map(({ left }) => Math.round(left));
   });
   expect(lines.length).toBeGreaterThan(1);
-  expect(new Set(lines).size).toBe(1);
+  // Spaces at the ends of lines hang over.
+  expect(Math.max(...lines) - Math.min(...lines)).toBeLessThan(16);
   expect(lines[0]).toBeLessThan(theirs.x + 24);
   // Times and counts are in the digits of Egypt.
   await expect(ann.message("مرحبا").locator("time")).toHaveText(/[٠-٩]:[٠-٩]{2}/);
-  await ann.screenshot("arabic-conversation");
 
   await ann.send("جملة ثانية");
   await expect(ann.message("جملة ثانية").getByLabel("أُرسلت")).toBeVisible();
