@@ -15,8 +15,10 @@ import { useObservable } from "./observable.js";
 import { openProfile } from "./profile-card.js";
 import { usePush } from "./push/state.js";
 import { navigate, useRoute } from "./route.js";
-import { attempt, toast } from "./toasts.js";
+import { attempt, describeProblem, toast } from "./toasts.js";
 import { useReportViewing } from "./viewing.js";
+import { capped } from "./words/formats.js";
+import { useLanguage, words } from "./words/language.js";
 
 const NewDialog = lazyPart(() => import("./dialogs/new.js"));
 const SettingsDialog = lazyPart(() => import("./dialogs/settings.js"));
@@ -26,6 +28,7 @@ const ProfileDialog = lazyPart(() => import("./dialogs/profile.js"));
 
 export function Chat({ onSignOut }: { onSignOut: () => void }) {
   const client = useTidings();
+  const language = useLanguage();
   const route = useRoute();
   const me = useMe();
   const unread = useSelected((state) => state.unmutedUnread);
@@ -46,10 +49,10 @@ export function Chat({ onSignOut }: { onSignOut: () => void }) {
     if (me) void loadBlocked(client);
   }, [client, me?.id]);
   useEffect(() => {
-    document.title = unread > 0 ? `(${unread > 999 ? "999+" : unread}) Tidings` : "Tidings";
+    document.title = unread > 0 ? `(${capped(unread, 999)}) ${words.tidings}` : words.tidings;
     // Only pages that are installed have a badge.
     void navigator.setAppBadge?.(unread).catch(() => {});
-  }, [unread]);
+  }, [unread, language]);
   useEffect(() => client.loadArchive(), [client]);
   useNotifications();
   usePush();
@@ -61,7 +64,7 @@ export function Chat({ onSignOut }: { onSignOut: () => void }) {
 
   return (
     <main className={`chat ${route.conversation ? "in-conversation" : ""} ${isSearching && scope ? "searching" : ""}`}>
-      <h1 className="hidden">Tidings</h1>
+      <h1 className="hidden">{words.tidings}</h1>
       <OfflineBanner />
       <ErrorBoundary>
         <Inbox
@@ -81,12 +84,10 @@ export function Chat({ onSignOut }: { onSignOut: () => void }) {
             <span className="logo quiet">
               <MessagesSquare aria-hidden />
             </span>
-            <h2>{isEmpty ? "Welcome to Tidings" : "Select a conversation"}</h2>
-            <p className="muted">
-              {isEmpty ? "Start your first conversation" : "Or start a new one"} with a person, a group or a room.
-            </p>
+            <h2>{isEmpty ? words.page.welcome : words.page.select}</h2>
+            <p className="muted">{isEmpty ? words.page.startFirst : words.page.startNew}</p>
             <button className="primary" onClick={() => setDialog("new")}>
-              New conversation
+              {words.page.newConversation}
             </button>
           </div>
         )}
@@ -127,10 +128,10 @@ function NotFound() {
   if (!isLate) return <Skeleton />;
   return (
     <div className="empty">
-      <h2>Conversation not found</h2>
-      <p className="muted">It may have been deleted, or you are no longer a member.</p>
+      <h2>{words.page.notFound}</h2>
+      <p className="muted">{words.page.notFoundWhy}</p>
       <button className="primary" onClick={() => navigate(null)}>
-        Back to inbox
+        {words.page.backToInbox}
       </button>
     </div>
   );
@@ -159,9 +160,9 @@ function OfflineBanner() {
   return (
     <div className="banner" role="status">
       <WifiOff aria-hidden />
-      <span>You are offline. Your messages will be sent when you are back online.</span>
+      <span>{words.page.offline}</span>
       <button className="link" onClick={() => void attempt(client.api.me())}>
-        Try now
+        {words.page.tryNow}
       </button>
     </div>
   );
@@ -174,7 +175,7 @@ function useFailedEditToasts(): void {
   useEffect(() => {
     const failedEdits = outbox.filter(({ message_id, failed }) => message_id && failed);
     for (const { id, failed } of failedEdits) {
-      if (!reported.current.has(id)) toast(`Could not edit the message: ${failed?.message}`);
+      if (!reported.current.has(id)) toast(words.page.editFailed(failed ? describeProblem(failed) : ""));
     }
     reported.current = new Set(failedEdits.map(({ id }) => id));
   }, [outbox]);

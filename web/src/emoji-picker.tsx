@@ -6,19 +6,20 @@ import type { KeyboardEvent, RefObject } from "react";
 import { TONES, emojiOfGroup, findEmoji, recentEmoji, remember, setSkinTone, skinTone } from "./emoji-data.js";
 import type { Emoji } from "./emoji-data.js";
 import { focusItem, useTabStop } from "./keyboard/tab-stop.js";
+import { words } from "./words/language.js";
 
 /** The groups, and their numbers in the data. Group 2 is left out: it contains skin tones and hair styles. */
 const GROUPS = [
-  ["🕘", "Recent", -1],
-  ["😀", "Smileys", 0],
-  ["👋", "People", 1],
-  ["🐻", "Nature", 3],
-  ["🍎", "Food", 4],
-  ["✈️", "Places", 5],
-  ["⚽", "Activities", 6],
-  ["💡", "Objects", 7],
-  ["🔣", "Symbols", 8],
-  ["🏁", "Flags", 9],
+  ["🕘", "recent", -1],
+  ["😀", "smileys", 0],
+  ["👋", "people", 1],
+  ["🐻", "nature", 3],
+  ["🍎", "food", 4],
+  ["✈️", "places", 5],
+  ["⚽", "activities", 6],
+  ["💡", "objects", 7],
+  ["🔣", "symbols", 8],
+  ["🏁", "flags", 9],
 ] as const;
 
 /** A grid of emoji, by group or search term. */
@@ -51,7 +52,7 @@ export default function EmojiPicker({ onPick, onClose }: { onPick: (emoji: strin
       ref={box}
       className="emoji-picker"
       role="dialog"
-      aria-label="Emoji"
+      aria-label={words.emoji.emoji}
       onKeyDown={(event) => {
         if (event.key !== "Escape") return;
         event.preventDefault();
@@ -61,15 +62,15 @@ export default function EmojiPicker({ onPick, onClose }: { onPick: (emoji: strin
       <div className="emoji-top">
         <input
           type="search"
-          aria-label="Search emoji"
-          placeholder="Search emoji"
+          aria-label={words.emoji.search}
+          placeholder={words.emoji.search}
           autoFocus
           value={text}
           onChange={(event) => setText(event.target.value)}
           onKeyDown={onSearchKey}
         />
         <select
-          aria-label="Skin tone"
+          aria-label={words.emoji.skinTone}
           value={tone}
           onChange={(event) => {
             setSkinTone(Number(event.target.value));
@@ -83,11 +84,11 @@ export default function EmojiPicker({ onPick, onClose }: { onPick: (emoji: strin
           ))}
         </select>
       </div>
-      <div ref={groups} className="emoji-groups" role="group" aria-label="Categories">
+      <div ref={groups} className="emoji-groups" role="group" aria-label={words.emoji.categories}>
         {GROUPS.map(([emoji, name, number]) => (
           <button
             key={name}
-            aria-label={name}
+            aria-label={words.emoji.groups[name]}
             aria-pressed={group === number && text === ""}
             onClick={() => {
               setText("");
@@ -99,8 +100,8 @@ export default function EmojiPicker({ onPick, onClose }: { onPick: (emoji: strin
         ))}
       </div>
       <div ref={grid} className="emoji-grid" aria-busy={shown === null && !isBroken}>
-        {isBroken && <p className="muted">Could not load the emoji.</p>}
-        {shown?.length === 0 && <p className="muted">{group < 0 && text === "" ? "No emoji used yet." : "No emoji found."}</p>}
+        {isBroken && <p className="muted">{words.emoji.notLoaded}</p>}
+        {shown?.length === 0 && <p className="muted">{group < 0 && text === "" ? words.emoji.noneUsed : words.emoji.noneFound}</p>}
         {shown?.map((emoji) => (
           <button key={emoji.unicode} aria-label={emoji.name} title={emoji.name} onClick={() => pick(emoji)}>
             {emoji.unicode}

@@ -23,6 +23,7 @@ import { useSelecting } from "./selection/use-selecting.js";
 import { attempt } from "./toasts.js";
 import { VirtualList } from "./virtual-list.js";
 import type { VirtualListHandle } from "./virtual-list.js";
+import { words } from "./words/language.js";
 
 type Entry = TimelineMessage | NoticeEntry;
 
@@ -186,20 +187,20 @@ export function Timeline({ row, jumpTo, ...actions }: MessageActions & { row: Ro
         className={`scroller ${className}`}
         tabIndex={messages.length > 0 ? -1 : 0}
         role="region"
-        aria-label="Messages"
+        aria-label={words.conversation.messages}
         data-testid="messages"
         onKeyDown={onKeyDown}
         {...selecting}
       >
         {!isLoaded && messages.length === 0 && (
-          <div className="skeleton messages" role="status" aria-label="Loading">
+          <div className="skeleton messages" role="status" aria-label={words.common.loading}>
             {[46, 62, 30, 54].map((width, at) => (
               <span key={at} style={{ inlineSize: `${width}%` }} className={at % 2 ? "mine" : ""} />
             ))}
           </div>
         )}
         {isLoaded && entries.length === 0 && (
-          <p className="empty-timeline muted">No messages yet. Say hello!</p>
+          <p className="empty-timeline muted">{words.conversation.noMessages}</p>
         )}
         <div className="spacer" />
         <VirtualList ref={list} items={entries} followsEnd={!hasNewer} onScroll={onScroll} onScrollEnd={markRead}>
@@ -216,7 +217,7 @@ export function Timeline({ row, jumpTo, ...actions }: MessageActions & { row: Ro
                 )}
                 {entry.key === firstUnread && (
                   <div className="divider" data-testid="unread-divider">
-                    <span>New messages</span>
+                    <span>{words.conversation.newMessages}</span>
                   </div>
                 )}
                 {isNotice(entry) ? (
@@ -242,8 +243,8 @@ export function Timeline({ row, jumpTo, ...actions }: MessageActions & { row: Ro
       {(isAway || hasNewer) && (
         <button className="to-latest" onClick={() => void jumpToLatest()}>
           <ArrowDown aria-hidden />
-          <span className="hidden">Jump to latest</span>
-          {row.unread_count > 0 && <CountBadge count={row.unread_count} unit="unread" />}
+          <span className="hidden">{words.conversation.jumpToLatest}</span>
+          {row.unread_count > 0 && <CountBadge count={row.unread_count} unit={words.row.unread} />}
         </button>
       )}
       {(isAway || hasNewer) && topDay && <FloatingDate at={topDay} onJump={(day) => void jumpToDay(day)} />}
