@@ -43,12 +43,8 @@ export type MessageChange = (message: Message) => Message;
 export interface Window {
   /** Id of the oldest message; "" if there are no older ones. */
   from: string;
-  /** Cursor of the next older page. */
-  older: string | null;
   /** Id of the newest message; null if the range includes every new message. */
   to: string | null;
-  /** Cursor of the next newer page. */
-  newer: string | null;
 }
 
 /** A conversation. */
@@ -380,23 +376,22 @@ export class Chat {
   }
 
   /**
-   * Drops messages, for a conversation that is not open and has too many. Keeps the newest ones, and all that the row
-   * does not take into account yet. If that is too much, the row is loaded again.
+   * Drops messages, for a conversation that is not open and has more than `limit`. Keeps the newest ones, and all that
+   * the row does not take into account yet. If that is too much, the row is loaded again.
    */
-  trim(): void {
-    const { maxClosed } = Chat;
-    if (this.#sorted.length <= maxClosed) return;
+  trim(limit: number, kept: number): void {
+    if (this.#sorted.length <= limit) return;
     const { countedTo, watermark } = this.#counts.current;
     const [counted = ""] = [max(countedTo, watermark), this.#row?.counted_to ?? ""].sort();
-    const surplus = Math.min(lowerBound(this.#sorted, counted), this.#sorted.length - maxClosed / 2);
+    const surplus = Math.min(lowerBound(this.#sorted, counted), this.#sorted.length - kept);
     for (const { id, message } of this.#sorted.splice(0, surplus)) {
       this.#entries.delete(id);
       this.#delivered.delete(message.client_message_id ?? "");
     }
     this.#watermarks.trim(this.#sorted[0]?.id ?? "");
-    this.notices = this.notices.slice(-maxClosed);
+    this.notices = this.notices.slice(-limit);
     this.window = null;
-    if (this.#sorted.length > maxClosed) this.#isRowStale = true;
+    if (this.#sorted.length > limit) this.#isRowStale = true;
   }
 
   #addNotice(event: Notice): void {

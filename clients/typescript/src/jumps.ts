@@ -16,9 +16,7 @@ export async function loadAround(api: Api, id: string, messageId: string, signal
   const before = await loadPage(api, id, { before: first.id, limit: PAGE_SIZE / 2 }, signal);
   const window = {
     from: before.next === null ? "" : (before.data[0] ?? first).id,
-    older: before.next,
     to: after.next === null ? null : (after.data.at(-1) ?? first).id,
-    newer: after.next,
   };
   return { window, messages: [...before.data, ...after.data] };
 }

@@ -86,13 +86,13 @@ export class MessageLoader {
   older(id: string, signal: AbortSignal): Promise<void> {
     return this.#loads.run(id, async () => {
       const window = this.#store.window(id);
-      if (!window?.older) return;
+      if (!window?.from) return;
       const checkpoint = this.#store.checkpoint;
-      const page = await loadPage(this.#api, id, { cursor: window.older }, signal);
+      const page = await loadPage(this.#api, id, { before: window.from }, signal);
       // The window may have been replaced in the meantime.
       if (this.#store.window(id) !== window) return;
       const from = page.next === null ? "" : (page.data[0]?.id ?? window.from);
-      this.#store.showWindow(checkpoint, id, page.data, { ...window, from, older: page.next });
+      this.#store.showWindow(checkpoint, id, page.data, { ...window, from });
     });
   }
 
@@ -100,12 +100,12 @@ export class MessageLoader {
   newer(id: string, signal: AbortSignal): Promise<void> {
     return this.#loads.run(id, async () => {
       const window = this.#store.window(id);
-      if (!window?.newer) return;
+      if (!window?.to) return;
       const checkpoint = this.#store.checkpoint;
-      const page = await loadPage(this.#api, id, { cursor: window.newer }, signal);
+      const page = await loadPage(this.#api, id, { after: window.to }, signal);
       if (this.#store.window(id) !== window) return;
       const to = page.next === null ? null : (page.data.at(-1)?.id ?? window.to);
-      this.#store.showWindow(checkpoint, id, page.data, { ...window, to, newer: page.next });
+      this.#store.showWindow(checkpoint, id, page.data, { ...window, to });
     });
   }
 

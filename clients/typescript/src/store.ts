@@ -343,7 +343,7 @@ export class Store {
     let rows: Map<string, Conversation> | undefined;
     for (const id of this.#dirty) {
       const chat = this.#chats.get(id);
-      if (!this.open.has(id)) chat?.trim();
+      if (!this.open.has(id)) chat?.trim(Chat.maxClosed, Chat.maxClosed / 2);
       const row = chat?.row(me);
       if (!isEqual(row, before.byId.get(id))) {
         rows ??= new Map(before.byId);
