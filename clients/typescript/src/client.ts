@@ -10,7 +10,7 @@ import { notify } from "./listeners.js";
 import { MessageLoader } from "./message-loader.js";
 import { Outbox } from "./outbox.js";
 import { loadUploading } from "./outgoing-files.js";
-import { PresenceWatcher } from "./presence-watcher.js";
+import type { PresenceWatcher } from "./presence-watcher.js";
 import { randomId } from "./random-id.js";
 import type { SocketConstructor } from "./socket.js";
 import { defaultStorage } from "./storage.js";
@@ -57,6 +57,11 @@ export async function loadOptimistic(): Promise<typeof import("./optimistic.js")
   return loaded[0];
 }
 
+/** Loads the code that only presence needs. */
+async function loadPresence(): Promise<typeof PresenceWatcher> {
+  return (await import("./presence-watcher.js")).PresenceWatcher;
+}
+
 /** Milliseconds between typing signals of a conversation. Each expires after 6 s. */
 const TYPING_INTERVAL = 4_000;
 
@@ -76,7 +81,8 @@ export class Tidings {
   readonly api: Api;
   readonly #options: TidingsOptions;
   #messages: MessageLoader;
-  readonly #presence: PresenceWatcher;
+  /** Undefined until presence is first watched. */
+  #presence: Promise<PresenceWatcher> | undefined;
   /** Changes that are being sent, by the id of what they change. */
   readonly #lanes = new Lanes();
   readonly #listeners = new Map<EventType, Set<(event: TidingsEvent) => void>>();
@@ -91,7 +97,6 @@ export class Tidings {
     const http = new Http(options.url, options.token, options.fetch);
     this.api = new Api(http, () => this.#session?.sync?.pollAfterWrite());
     this.#messages = new MessageLoader(this.api, this.store);
-    this.#presence = new PresenceWatcher(this.api, this.store, () => this.#session?.sync?.isLive ?? false);
     this.store.subscribe(() => this.#refresh());
   }
 
@@ -175,7 +180,7 @@ export class Tidings {
     session.outbox = outbox;
     await outbox.load();
     signal.throwIfAborted();
-    this.#presence.start(signal);
+    this.#startPresence();
     await sync.start();
   }
 
@@ -463,7 +468,17 @@ export class Tidings {
 
   /** Keeps `state.presence` of some users up to date until the returned function is called. */
   watchPresence(userIds: readonly string[]): () => void {
-    return this.#presence.watch(userIds);
+    this.#presence ??= loadPresence().then((watcher) => new watcher(this.api, this.store, () => this.#session?.sync?.isLive ?? false));
+    this.#startPresence();
+    const stop = this.#presence.then((watcher) => watcher.watch(userIds));
+    // Without this part, everybody appears without a presence until it is watched again.
+    stop.catch(() => (this.#presence = undefined));
+    return () => void stop.then((end) => end(), () => {});
+  }
+
+  #startPresence(): void {
+    const signal = this.#session?.stop.signal;
+    if (signal) this.#presence?.then((watcher) => watcher.start(signal), () => {});
   }
 
   get #outbox(): Outbox {

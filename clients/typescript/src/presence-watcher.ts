@@ -1,8 +1,8 @@
 // Keeps the presence of watched users fresh, by looking it up periodically. Pushed presence only makes that rarer.
+// Loaded on first use.
 
 import type { Api } from "./api.js";
 import type { Store } from "./store.js";
-import { onAbort } from "./time.js";
 
 /** Milliseconds between checks for presence that is too old. */
 const CHECK_INTERVAL = 20_000;
@@ -32,13 +32,14 @@ export class PresenceWatcher {
     this.#isLive = isLive;
   }
 
-  /** Starts lookups, until the signal is aborted. */
+  /** Starts lookups, until the signal is aborted. Starting again with the same signal changes nothing. */
   start(signal: AbortSignal): void {
+    if (this.#signal === signal) return;
     this.#signal = signal;
     this.#lookedUpAt.clear();
     const timer = setInterval(() => this.#refresh(), CHECK_INTERVAL);
     (timer as { unref?: () => void }).unref?.();
-    onAbort(signal, () => clearInterval(timer));
+    signal.addEventListener("abort", () => clearInterval(timer), { once: true });
     this.#refresh();
   }
 
