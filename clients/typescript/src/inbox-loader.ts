@@ -29,6 +29,8 @@ export class InboxLoader {
     this.#loadWindows = loadWindows;
     this.#signal = signal;
     this.#onComplete = onComplete;
+    // A state from an earlier visit may contain the archive.
+    this.#archiveOf = store.state.isArchiveLoaded ? store.checkpoint.generation : undefined;
   }
 
   /** Loads everything. The first time, it resolves after the first page and loads the others in the background. */

@@ -2,6 +2,7 @@
 
 import type { Api } from "./api.js";
 import { TidingsError } from "./error.js";
+import type { SingleMessages } from "./jumps.js";
 import { Lanes } from "./lanes.js";
 import { loadLatest, loadPage } from "./pages.js";
 import type { Range } from "./pages.js";
@@ -19,9 +20,7 @@ export class MessageLoader {
   readonly #refused = new Set<string>();
   /** The loads of a conversation run one after the other. */
   readonly #loads = new Lanes();
-  /** Single messages that are being loaded, and those the user cannot see. */
-  readonly #single = new Map<string, Promise<Message | undefined>>();
-  readonly #missing = new Set<string>();
+  #singleMessages: SingleMessages | undefined;
 
   constructor(api: Api, store: Store) {
     this.#api = api;
@@ -112,11 +111,8 @@ export class MessageLoader {
   /** Shows the messages around a message, unless the window contains it already. */
   jumpTo(id: string, messageId: string, signal: AbortSignal): Promise<void> {
     return this.#loads.run(id, async () => {
-      const shown = this.#store.window(id);
-      const isShown = shown && shown.from <= messageId && (shown.to === null || messageId <= shown.to);
-      if (isShown && this.#store.message(id, messageId)) return;
-      const { loadAround } = await loadJumps();
-      await this.#show(id, loadAround(this.#api, id, messageId, signal));
+      const { isShown, loadAround } = await loadJumps();
+      if (!isShown(this.#store, id, messageId)) await this.#show(id, loadAround(this.#api, id, messageId, signal));
     });
   }
 
@@ -128,28 +124,16 @@ export class MessageLoader {
 
   /** Returns a message, loaded if necessary; undefined if the user cannot see it. */
   async message(id: string, messageId: string, signal: AbortSignal): Promise<Message | undefined> {
-    const known = this.#store.message(id, messageId);
-    if (known || this.#missing.has(messageId)) return known;
-    const loading = this.#single.get(messageId) ?? this.#one(id, messageId, signal);
-    this.#single.set(messageId, loading);
-    try {
-      return await loading;
-    } finally {
-      this.#single.delete(messageId);
-    }
+    return this.#store.message(id, messageId) ?? (await this.#single()).load(id, messageId, signal);
   }
 
   /** Loads a message again, because the links to its files have expired. */
   async renew(id: string, messageId: string, signal: AbortSignal): Promise<void> {
-    await this.#one(id, messageId, signal);
+    await (await this.#single()).renew(id, messageId, signal);
   }
 
-  async #one(id: string, messageId: string, signal: AbortSignal): Promise<Message | undefined> {
-    const { loadOne } = await loadJumps();
-    const checkpoint = this.#store.checkpoint;
-    const found = await loadOne(this.#api, id, messageId, signal);
-    if (found) this.#store.merge(checkpoint, [found]);
-    else this.#missing.add(messageId);
-    return found;
+  async #single(): Promise<SingleMessages> {
+    const { SingleMessages } = await loadJumps();
+    return (this.#singleMessages ??= new SingleMessages(this.#api, this.#store));
   }
 }

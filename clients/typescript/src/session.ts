@@ -43,7 +43,12 @@ export class Session {
 
   /** Whether there are tokens; the server may have ended the session. */
   get isSignedIn(): boolean {
-    return this.#read() !== undefined;
+    return this.user !== undefined;
+  }
+
+  /** Id of the signed-in user; undefined if nobody is, as far as this browser knows. */
+  get user(): string | undefined {
+    return this.#read()?.user;
   }
 
   /** Creates an account and signs in. */
