@@ -57,7 +57,6 @@ export class InboxLoader {
     store.replace(rows, await this.#loadWindows());
     if (withArchive) this.#archiveOf = store.checkpoint.generation;
     store.set({ isComplete: true, isArchiveLoaded: withArchive });
-    if (store.wantsArchive) void this.loadArchive();
   }
 
   /** Loads the archive in the background, once and after the inbox. */
@@ -70,9 +69,10 @@ export class InboxLoader {
     else if (this.#archiveOf === generation) this.#archiveOf = undefined;
   }
 
-  /** Loads rows that cannot be derived from events. */
-  async loadStaleRows(): Promise<void> {
+  /** Loads what is missing once the inbox is complete: the archive, and rows that cannot be derived from events. */
+  async loadMissing(): Promise<void> {
     const store = this.#store;
+    if (store.wantsArchive) void this.loadArchive();
     for (const id of store.staleRows) {
       const checkpoint = store.checkpoint;
       try {
@@ -90,7 +90,6 @@ export class InboxLoader {
     if (!(await this.#addPages(cursor))) return;
     store.set({ isComplete: true });
     this.#onComplete();
-    if (store.wantsArchive) await this.loadArchive();
   }
 
   /** Adds the pages of a list from a cursor on. Returns false if it was refused, or if a full reload has replaced it. */

@@ -183,7 +183,7 @@ export class Sync implements Position {
         onReady();
         pause = await this.#poll();
         failures = 0;
-        if (store.state.isComplete) await this.#inbox.loadStaleRows();
+        if (store.state.isComplete) await this.#inbox.loadMissing();
       } catch (error) {
         if (this.#signal.aborted) return;
         if (error instanceof TidingsError && error.status === 401) {

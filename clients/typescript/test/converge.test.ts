@@ -40,7 +40,7 @@ class Schedule {
   readonly discarded = new Set<string>();
   #texts = 0;
   readonly #newClient: () => Tidings;
-  /** How many restarts have shown a stored state, and how many of those went on from its cursor. */
+  /** How many restarts have shown a stored state. */
   restored = 0;
 
   constructor(
