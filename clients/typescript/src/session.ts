@@ -43,7 +43,7 @@ export class Session {
 
   /** Whether there are tokens; the server may have ended the session. */
   get isSignedIn(): boolean {
-    return this.user !== undefined;
+    return this.#read() !== undefined;
   }
 
   /** Id of the signed-in user; undefined if nobody is, as far as this browser knows. */

@@ -23,7 +23,7 @@ export interface Checkpoint {
   generation: number;
 }
 
-/** What `@tidings/client/offline` stores of a store. */
+/** What `offline.ts` stores of a store. */
 export type SavedStore = [chats: Map<string, Chat>, latestEvent: string];
 
 /** See `Store.subscribe`. */

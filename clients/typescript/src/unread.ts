@@ -33,7 +33,7 @@ export class UnreadCounts {
   #counts: UnreadCount[] = [];
   #validFrom = "";
 
-  /** What `@tidings/client/offline` stores. */
+  /** What `offline.ts` stores. */
   get saved() {
     return [this.#counts, this.#validFrom] as const;
   }
