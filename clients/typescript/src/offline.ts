@@ -170,11 +170,12 @@ export class OfflineState {
 
   /** Deletes the state. Nothing is saved afterwards. */
   async clear(): Promise<void> {
-    const wasOpened = this.#opened;
+    // What is there now may be the next user's.
+    if (this.#isCleared) return;
     this.#isCleared = true;
     try {
       // First the content, because the deletion has to wait for other tabs.
-      const database = await inTime(wasOpened ?? this.#open());
+      const database = await inTime(this.#opened ?? this.#open());
       await inTime(finished(database.transaction(TABLE, "readwrite").objectStore(TABLE).clear()));
       database.close();
     } catch {
@@ -190,9 +191,9 @@ export class OfflineState {
     request.onupgradeneeded = () => request.result.createObjectStore(TABLE);
     await finished(request);
     const database = request.result;
-    // Another tab deletes the database, or has a newer version of this code: this tab must not write any more.
-    database.onversionchange = () => {
-      this.#isCleared = true;
+    // Another tab deletes the database: this tab must not write any more.
+    database.onversionchange = ({ newVersion }) => {
+      this.#isCleared ||= newVersion === null;
       database.close();
     };
     // Browsers close the database if the user clears the site's data.

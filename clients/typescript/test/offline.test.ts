@@ -157,6 +157,27 @@ test("signing out deletes the state, and a tab with a pending write does not bri
   expect(await names()).not.toContain("tidings state http://x");
 });
 
+test("a tab that notices a sign-out late leaves the next user's state alone", async () => {
+  const { client } = await visit();
+  const other = await connected(kept);
+  const forgotten = client.forget();
+  await pass(5 * SECOND);
+  await forgotten;
+  const bob = alice({ token: () => "bob", offline: { user: () => "bob" } });
+  bob.connect().catch(() => {});
+  await pass(10 * SECOND);
+  expect(await names()).toContain("tidings state http://x");
+  const late = other.forget();
+  await pass(5 * SECOND);
+  await late;
+  const next = await revisit(bob, { token: () => "bob", offline: { user: () => "bob" } });
+  expect(next.store.state.me?.id).toBe("bob");
+  wire.isOffline = true;
+  const offline = await revisit(next, { token: () => "bob", offline: { user: () => "bob" } });
+  expect(offline.store.state.unread).toBe(0);
+  expect(offline.store.state.byId.size).toBe(1);
+});
+
 test("a tab that has not opened the database does not write for a user who has signed out", async () => {
   let user: string | undefined = "alice";
   const { client, id } = await visit({ offline: { user: () => user } });
