@@ -9,10 +9,11 @@ test.beforeEach(() => test.slow());
 
 const ALLOWED: BrowserContextOptions = { serviceWorkers: "allow" };
 
-/** Waits until the page opens offline: the worker has its files, and the client has stored its state. */
+/** Waits until the page opens offline: the worker has its files, and the client has stored the open conversation. */
 async function untilStored({ page }: Actor, text: string): Promise<void> {
   await page.evaluate(async () => void (await navigator.serviceWorker.ready));
   await expect.poll(() => storedText(page), { timeout: 20_000 }).toContain(text);
+  await expect.poll(() => storedText(page), { timeout: 20_000 }).toMatch(/recent\\":\[\\"/);
 }
 
 /** Returns the stored state as text. */

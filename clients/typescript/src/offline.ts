@@ -143,12 +143,12 @@ export class OfflineState {
     const save = async (isLast: boolean) => {
       clearTimeout(timer);
       timer = undefined;
-      if (signal.aborted || isSaving || !sync.tabs.isLeader || !(hasChanged() || isLast)) return;
+      if (signal.aborted || !sync.tabs.isLeader || !(isLast || (!isSaving && hasChanged()))) return;
       const record = this.#describe(store, sync);
       if (!record) return;
       isSaving = true;
       // If the quota is used up, or the browser fails, the earlier state stays.
-      await this.#save(record).catch(() => {});
+      await this.#save(record, isLast).catch(() => {});
       isSaving = false;
     };
     const onChange = () => {
@@ -218,19 +218,23 @@ export class OfflineState {
     await finished(transaction);
   }
 
-  async #save(record: StoredRecord): Promise<void> {
+  /** With `isLast`, the page may be about to close, so that there is no time to read what is stored. */
+  async #save(record: StoredRecord, isLast: boolean): Promise<void> {
     await this.#database();
     // The user may have signed out in any tab, and a database that was deleted may just have been created again.
     if (this.#options.user() !== record.user) return this.clear();
     await this.#write((table) => {
+      const put = () => {
+        this.#known = record.latestEvent;
+        table.put(record, KEY);
+      };
+      if (isLast) return put();
       const request = table.get(KEY) as IDBRequest<StoredRecord | undefined>;
       request.onsuccess = () => {
         const stored = request.result;
         // Another tab, which is further ahead, has written it.
         const isBehind = stored?.user === record.user && stored.latestEvent > record.latestEvent;
-        if (isBehind && stored.latestEvent !== this.#known) return;
-        this.#known = record.latestEvent;
-        table.put(record, KEY);
+        if (!isBehind || stored.latestEvent === this.#known) put();
       };
     });
   }
