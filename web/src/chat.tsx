@@ -1,7 +1,7 @@
 // The chat of the signed-in user: the inbox next to the open conversation; on narrow screens, one of the two.
 
-import { useConnection, useConversation, useMe, useSelected, useTidings } from "@tidings/client/react";
-import { MessagesSquare, WifiOff } from "lucide-react";
+import { useConversation, useMe, useSelected, useTidings } from "@tidings/client/react";
+import { MessagesSquare } from "lucide-react";
 import { useEffect, useRef, useState } from "react";
 
 import { loadBlocked } from "./blocked.js";
@@ -12,10 +12,11 @@ import { useShortcuts } from "./keyboard/shortcuts.js";
 import { lazyPart, useFetchAhead } from "./lazy.js";
 import { useNotifications } from "./notifications.js";
 import { useObservable } from "./observable.js";
+import { OfflineBanner } from "./offline.js";
 import { openProfile } from "./profile-card.js";
 import { usePush } from "./push/state.js";
 import { navigate, useRoute } from "./route.js";
-import { attempt, describeProblem, toast } from "./toasts.js";
+import { describeProblem, toast } from "./toasts.js";
 import { useReportViewing } from "./viewing.js";
 import { capped } from "./words/formats.js";
 import { useLanguage, words } from "./words/language.js";
@@ -143,27 +144,6 @@ function Skeleton() {
       {[46, 62, 30, 54, 38].map((width, at) => (
         <span key={at} style={{ inlineSize: `${width}%` }} className={at % 2 ? "mine" : ""} />
       ))}
-    </div>
-  );
-}
-
-/** Tells the user that the server has been unreachable for 2 s. */
-function OfflineBanner() {
-  const client = useTidings();
-  const isOffline = useConnection() === "offline";
-  const [isShown, setIsShown] = useState(false);
-  useEffect(() => {
-    const timer = setTimeout(() => setIsShown(isOffline), isOffline ? 2_000 : 0);
-    return () => clearTimeout(timer);
-  }, [isOffline]);
-  if (!isShown) return null;
-  return (
-    <div className="banner" role="status">
-      <WifiOff aria-hidden />
-      <span>{words.page.offline}</span>
-      <button className="link" onClick={() => void attempt(client.api.me())}>
-        {words.page.tryNow}
-      </button>
     </div>
   );
 }

@@ -9,11 +9,14 @@ const SHORT_WEEKDAY = perLocale((locale) => new Intl.DateTimeFormat(locale, { we
 const DATE = perLocale((locale) => new Intl.DateTimeFormat(locale, { day: "numeric", month: "long" }));
 const SHORT = perLocale((locale) => new Intl.DateTimeFormat(locale, { day: "numeric", month: "short" }));
 const YEAR = perLocale((locale) => new Intl.DateTimeFormat(locale, { day: "numeric", month: "short", year: "numeric" }));
+const MOMENT = perLocale((locale) => new Intl.DateTimeFormat(locale, { day: "numeric", month: "long", hour: "numeric", minute: "numeric" }));
 const FULL = perLocale((locale) => new Intl.DateTimeFormat(locale, { dateStyle: "full", timeStyle: "medium" }));
 const RELATIVE = perLocale((locale) => new Intl.RelativeTimeFormat(locale, { numeric: "auto" }));
 
 /** Formats hour and minute. */
 export const formatTime = (at: string) => TIME().format(new Date(at));
+/** Formats hour and minute, with the date unless it is today. */
+export const formatRecent = (at: string) => (daysAgo(new Date(at)) === 0 ? formatTime(at) : MOMENT().format(new Date(at)));
 /** Formats date and time in full. */
 export const formatFull = (at: string) => FULL().format(new Date(at));
 

@@ -41,6 +41,19 @@ export function cachePeople(people: Iterable<{ user_id: string; name: string | n
   profiles.set(next);
 }
 
+/** Maximum number of people who are stored for an offline start. */
+const MAX_STORED = 1_000;
+
+/** The people who were cached last, to be stored. */
+export function storedPeople(): [string, Profile][] {
+  return [...profiles.current].slice(-MAX_STORED);
+}
+
+/** Shows people who were stored, until they are loaded. */
+export function showPeople(people: readonly [string, Profile][]): void {
+  profiles.set(new Map([...people, ...profiles.current]));
+}
+
 async function load(client: Tidings, id: string): Promise<void> {
   if (requested.has(id)) return;
   requested.add(id);

@@ -1,7 +1,7 @@
 // The messages of a conversation. Stays at the newest one unless the user has scrolled up.
 
 import type { Conversation as Row, TimelineMessage } from "@tidings/client";
-import { useMe, useTidings, useTimeline } from "@tidings/client/react";
+import { useConnection, useMe, useSelected, useTidings, useTimeline } from "@tidings/client/react";
 import { ArrowDown } from "lucide-react";
 import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "react";
 
@@ -18,6 +18,7 @@ import type { MessageActions } from "./message-actions.js";
 import { JumpToMention } from "./mentions/jump-button.js";
 import { NoticeLine, isNotice, withNotices } from "./notice.js";
 import type { NoticeEntry } from "./notice.js";
+import { MissingMessages } from "./offline.js";
 import { clearMessage } from "./route.js";
 import { useSelecting } from "./selection/use-selecting.js";
 import { attempt } from "./toasts.js";
@@ -55,6 +56,12 @@ export function Timeline({ row, jumpTo, ...actions }: MessageActions & { row: Ro
   }
   // Whether the loaded messages include the position to open at.
   const [isFound, setIsFound] = useState(openedRow.unread_count <= MAX_UNREAD_ON_PAGE || jumpTo !== null);
+  // Offline, the newest messages have to do.
+  const connection = useConnection();
+  const isFresh = useSelected((state) => state.staleSince === null);
+  useEffect(() => {
+    if (connection === "offline") setIsFound(true);
+  }, [connection]);
   useEffect(() => {
     if (!isFound) void attempt(client.jumpToUnread(id)).then(() => setIsFound(true));
   }, []);
@@ -75,7 +82,8 @@ export function Timeline({ row, jumpTo, ...actions }: MessageActions & { row: Ro
   const markRead = useCallback(() => {
     const virtualList = list.current;
     if (!virtualList || !view.current.isPlaced || !document.hasFocus() || document.visibilityState !== "visible") return;
-    if (staysUnread.current) return;
+    // Nothing is marked as read that would become unread again because the server does not answer.
+    if (staysUnread.current || client.store.state.staleSince !== null) return;
     const { entries } = view.current;
     let at = virtualList.lastInView;
     while (at >= 0 && !sentMessage(entries[at])) at -= 1;
@@ -89,6 +97,7 @@ export function Timeline({ row, jumpTo, ...actions }: MessageActions & { row: Ro
     const virtualList = list.current;
     const timeline = client.store.state.timelines.get(id);
     if (!virtualList || !timeline || view.current.isLoading || !view.current.isPlaced) return;
+    if (client.store.state.connection === "offline") return;
     const isTop = timeline.hasOlder && virtualList.above < LOAD_DISTANCE;
     const isBottom = timeline.hasNewer && virtualList.below < LOAD_DISTANCE;
     if (!isTop && !isBottom) return;
@@ -152,7 +161,7 @@ export function Timeline({ row, jumpTo, ...actions }: MessageActions & { row: Ro
       markRead();
     });
     return () => cancelAnimationFrame(frame);
-  }, [entries, isLoaded, onScroll, markRead]);
+  }, [entries, isLoaded, connection, isFresh, onScroll, markRead]);
   useEffect(() => {
     addEventListener("focus", markRead);
     document.addEventListener("visibilitychange", markRead);
@@ -192,7 +201,8 @@ export function Timeline({ row, jumpTo, ...actions }: MessageActions & { row: Ro
         onKeyDown={onKeyDown}
         {...selecting}
       >
-        {!isLoaded && messages.length === 0 && (
+        <MissingMessages hasMessages={isLoaded} hasOlder={hasOlder} />
+        {!isLoaded && messages.length === 0 && connection !== "offline" && (
           <div className="skeleton messages" role="status" aria-label={words.common.loading}>
             {[46, 62, 30, 54].map((width, at) => (
               <span key={at} style={{ inlineSize: `${width}%` }} className={at % 2 ? "mine" : ""} />

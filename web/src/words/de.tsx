@@ -77,8 +77,6 @@ export const de: Words = {
     reload: "Seite neu laden",
     notLoaded: "Das konnte nicht geladen werden. Prüf deine Verbindung oder lade die Seite neu.",
     partBroke: "Etwas ist schiefgelaufen.",
-    offline: "Du bist offline. Deine Nachrichten werden gesendet, sobald du wieder online bist.",
-    tryNow: "Jetzt versuchen",
     welcome: "Willkommen bei Tidings",
     select: "Wähle einen Chat aus",
     startFirst: "Starte deinen ersten Chat mit einer Person, einer Gruppe oder einem Raum.",
@@ -89,6 +87,15 @@ export const de: Words = {
     backToInbox: "Zurück zur Übersicht",
     editFailed: (why) => `Die Nachricht konnte nicht bearbeitet werden: ${why}`,
     copyRefused: "Dein Browser lässt diese Seite keinen Text kopieren.",
+  },
+
+  offline: {
+    offline: "Du bist offline.",
+    asOf: (time) => `Stand der Nachrichten: ${time}.`,
+    sentLater: "Was du schreibst, wird gesendet, sobald du wieder online bist.",
+    tryNow: "Jetzt versuchen",
+    notHere: "Diese Nachrichten sind nicht auf diesem Gerät. Sie werden geladen, sobald du wieder online bist.",
+    olderNotHere: "Ältere Nachrichten werden geladen, sobald du wieder online bist.",
   },
 
   signIn: {

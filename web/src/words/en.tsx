@@ -86,8 +86,6 @@ export const en = {
     reload: "Reload the page",
     notLoaded: "This could not be loaded. Check your connection, or reload the page.",
     partBroke: "Something went wrong.",
-    offline: "You are offline. Your messages will be sent when you are back online.",
-    tryNow: "Try now",
     welcome: "Welcome to Tidings",
     select: "Select a conversation",
     startFirst: "Start your first conversation with a person, a group or a room.",
@@ -98,6 +96,17 @@ export const en = {
     backToInbox: "Back to inbox",
     editFailed: (why: string) => `Could not edit the message: ${why}`,
     copyRefused: "Your browser doesn’t let this page copy text.",
+  },
+
+  /** What is told while the server is unreachable. */
+  offline: {
+    offline: "You are offline.",
+    /** `time` is a time, or a date and time. */
+    asOf: (time: string) => `Showing messages as of ${time}.`,
+    sentLater: "What you write is sent when you are back online.",
+    tryNow: "Try now",
+    notHere: "These messages are not on this device. They are loaded when you are back online.",
+    olderNotHere: "Older messages are loaded when you are back online.",
   },
 
   signIn: {
