@@ -234,6 +234,9 @@ test("the page works in Arabic, from right to left", async ({ browser, newUser, 
   await page.locator(".who").click();
   await expect(page.getByRole("tab", { name: "معلومات" })).toBeVisible();
   await ann.screenshot("arabic-details-dark");
+  // A title in the other direction is where others are.
+  const title = await box(page.getByRole("dialog").getByRole("heading", { level: 2 }));
+  expect(title.right).toBeGreaterThan((await box(page.getByRole("dialog"))).right - 40);
   await page.keyboard.press("Escape");
   await ann.screenshot("arabic-conversation-dark");
   await page.emulateMedia({ colorScheme: "light" });
@@ -267,6 +270,7 @@ test("no German text overflows on the narrowest screens", async ({ browser, stac
   await page.getByRole("button", { name: "Profil und Einstellungen" }).click();
   await expect(page.getByRole("heading", { name: "Einstellungen" })).toBeVisible();
   await expectNoOverflow("settings");
+  expect((await box(page.locator(".profile-row .strong"))).height).toBeLessThan(80);
   await page.keyboard.press("Escape");
   await page.getByRole("button", { name: "Neuer Chat" }).first().click();
   await expect(page.getByRole("tab", { name: "Gruppe" })).toBeVisible();
