@@ -6,8 +6,15 @@ run:
 	@$(MAKE) --no-print-directory web/dist/index.html
 	cargo run --release -- --demo
 
-# Checks formatting, lints, and runs every test. Also installs the tools that these need.
-test: lint unit processes cloud fuzz client web
+# Checks formatting, lints, and runs every test. Also installs the tools that these need. Some wait more than they
+# compute, so they run side by side.
+test: lint unit processes
+	$(MAKE) --no-print-directory --jobs 2 --output-sync=target cloud fuzz client
+	$(MAKE) --no-print-directory web
+
+# Clippy compiles the crates of the workspace in place of rustc, so nothing is compiled a second time to be linted.
+lint unit processes cloud fuzz client web binaries: export RUSTC_WORKSPACE_WRAPPER = clippy-driver
+lint unit processes cloud fuzz client web binaries: export CLIPPY_ARGS = -Dwarnings
 
 # Some Regions do not know every type of resource, and some are in another partition.
 REGIONS = us-east-1 eu-central-2 ap-southeast-4 mx-central-1 cn-north-1 us-gov-west-1
@@ -17,7 +24,7 @@ lint: .venv/installed
 	.venv/bin/typos
 	.venv/bin/cfn-lint --regions $(REGIONS) --template infra/template.yaml
 	SAM_CLI_TELEMETRY=0 .venv/bin/sam validate --lint
-	cargo clippy --workspace --all-targets --quiet -- -D warnings
+	cargo build --quiet --workspace --all-targets
 
 # Builds the whole workspace: another selection of packages has other features, and cargo would compile the dependencies
 # again.

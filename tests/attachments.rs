@@ -3,6 +3,7 @@
 mod crossing;
 mod pictures;
 mod storage;
+mod sweeping;
 
 use aws_lambda_events::apigw::ApiGatewayWebsocketProxyRequest;
 use domain::caller::Caller;

@@ -12,7 +12,8 @@ use harness::process::{Server, token};
 use harness::wire::Faults;
 use harness::{Actor, World, settings};
 use local::lambda::{Lambda, Processes, Setup};
-use serde_json::json;
+use serde_json::{Value, json};
+use sweep::Swept;
 
 mod elsewhere;
 mod memory;
@@ -146,6 +147,14 @@ async fn the_stream_invokes_a_process() {
     while last.poll().await.iter().all(|event| event["type"] != "message.created") {}
     assert!(!processes("fan-out", "=stream").is_empty());
     tail.stop().await;
+}
+
+#[tokio::test]
+async fn the_clock_invokes_a_process() {
+    let world = marked("clock").await;
+    let sweep = world.lambda.as_ref().unwrap().sweep_function();
+    assert_eq!(sweep(Value::Null).await, Ok(Swept { claims: 0, removed: 0 }));
+    assert!(!processes("sweep", "=clock").is_empty());
 }
 
 #[tokio::test]

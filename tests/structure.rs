@@ -70,7 +70,7 @@ fn routes_of_the_sources() -> BTreeSet<(String, String)> {
 fn every_function_is_in_the_template_and_in_the_local_stack() {
     let template = text("infra/template.yaml");
     let served = functions::http().into_iter().map(|(name, _)| name);
-    let served = served.chain(functions::SOCKETS).chain(functions::STREAM);
+    let served = served.chain(functions::SOCKETS).chain(functions::STREAM).chain(functions::CLOCK);
     let served: BTreeSet<_> = served.map(ToOwned::to_owned).collect();
     assert_eq!(served, functions().into_iter().collect());
     for function in functions() {
@@ -192,6 +192,18 @@ fn lambda_wakes_the_streams_functions_as_the_local_stack_does() {
         }
     }
     assert_eq!(template.matches("Type: DynamoDB\n").count(), functions::STREAM.len());
+}
+
+#[test]
+fn the_clock_invokes_functions_as_the_local_stack_does() {
+    let resources = resources();
+    for function in functions::CLOCK {
+        let block = &resources[&resource(function)];
+        assert!(block.contains("            Schedule: rate(1 hour)\n"), "{function}");
+        let timeout = format!("      Timeout: {}\n", local::sweeping::TIMEOUT.as_secs());
+        assert!(block.contains(&timeout), "{function} lacks {timeout}");
+        assert_eq!(block.matches("Type: ").count(), 2, "nothing else invokes {function}");
+    }
 }
 
 fn is_a(block: &str, kind: &str) -> bool {

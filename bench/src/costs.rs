@@ -28,6 +28,8 @@ const END: &str = "<!-- end of what `make costs` makes -->\n";
 const TEXT: &str = "Shall we meet at the usual place at seven, or would half past be better for you?";
 /// Number of users in the monthly costs.
 const USERS: f64 = 1_000.0;
+/// Milliseconds after which the sweep looks at what was sent.
+const AFTER_THE_LIFE_OF_UPLOADS: i64 = 26 * 3_600_000;
 /// Minutes between a socket's pings: API Gateway closes a socket that is idle for 10 minutes.
 const PING_MINUTES: f64 = 9.0;
 
@@ -294,10 +296,11 @@ impl Sheet {
     fn bucket_calls(&self, calls: &[String]) -> Amounts {
         let mut amounts = Amounts::default();
         for call in calls {
-            if call.starts_with("PUT ") {
-                amounts.bucket_writes += 1.0;
-            } else {
-                amounts.bucket_reads += 1.0;
+            // S3 does not charge for `DELETE`.
+            match call.split(' ').next() {
+                Some("PUT") => amounts.bucket_writes += 1.0,
+                Some("DELETE") => {}
+                _ => amounts.bucket_reads += 1.0,
             }
             amounts.gb_seconds += self.lambda.bucket_call_ms / 1e3 * self.lambda.memory_mb / 1024.0;
         }
@@ -447,8 +450,8 @@ async fn notifications(sheet: &Sheet, world: &World) -> Result<[Call; 2], Failur
     Ok([unsubscribed, decide("message that is pushed to its receiver").await?])
 }
 
-/// Measures a picture that is uploaded and sent, and one that is looked at.
-async fn pictures(sheet: &Sheet) -> Result<[Call; 2], Failure> {
+/// Measures a picture that is uploaded and sent, one that is looked at, and the sweep of one.
+async fn pictures(sheet: &Sheet) -> Result<[Call; 3], Failure> {
     let (world, files) = World::with_files().await;
     let (alice, _) = world.two().await;
     alice.send("bob", TEXT).await.expect(201);
@@ -472,7 +475,16 @@ async fn pictures(sheet: &Sheet) -> Result<[Call; 2], Failure> {
     let sent_bytes = sheet.usage.header_bytes + sheet.usage.bytes_per_picture;
     let load = Amounts { bucket_reads: 1.0, sent_bytes, ..Amounts::default() };
     let amounts = seen.amounts + load + sheet.bucket_calls(&files.calls());
-    Ok([with_picture, Call { amounts, ..seen }])
+    let seen = Call { amounts, ..seen };
+
+    let (meter, later) = (Meter::default(), world.with_storage_off_by(&files, AFTER_THE_LIFE_OF_UPLOADS));
+    meter.watch(sweep::handle(later.app, json!({}))).await?;
+    // An invocation and a list serve many pictures.
+    let calls: Vec<String> = files.calls().into_iter().filter(|call| !call.ends_with(' ')).collect();
+    let reading = meter.read();
+    let swept = Amounts { read_units: reading.rcu, ..sheet.bucket_calls(&calls) };
+    let name = "sweep of a picture that was sent, a day later";
+    Ok([with_picture, seen, Call { name, depth: f64::from(reading.depth), amounts: swept }])
 }
 
 /// Measures a login and a refresh of the session.

@@ -18,6 +18,7 @@ mod server;
 mod sockets;
 mod starts;
 mod text;
+mod uploads;
 mod work;
 
 use std::io::Write;
@@ -74,6 +75,8 @@ enum Table {
     Live,
     /// Groups, edits and logins.
     Groups,
+    /// Files.
+    Files,
     /// The peer of `bench/peer`, turn by turn.
     Peer,
 }
@@ -124,6 +127,10 @@ async fn measure(options: &Options, server: &Server, start_up: Duration) -> Resu
     }
     if wants(Table::Groups) {
         groups::measure(server, seconds).await?;
+        say("")?;
+    }
+    if wants(Table::Files) {
+        uploads::measure(seconds).await?;
         say("")?;
     }
     if wants(Table::Peer) {

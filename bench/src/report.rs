@@ -41,6 +41,17 @@ pub(crate) fn groups_head() -> String {
     )
 }
 
+/// Returns the legend and the header of the table of files.
+pub(crate) fn uploads_head() -> String {
+    let names = names("clients", "files/s");
+    format!(
+        "upload and send: the form is asked for, the file is posted to the storage, and the message is sent. picture chosen\n\
+         to picture seen: from before the upload of 1 MiB until the other user, who has a socket, has loaded all of it.\n\
+         picture sent to first byte: from the send until its first bytes are there.\n\
+         \n{names}"
+    )
+}
+
 fn names(clients: &str, rate: &str) -> String {
     line(["operation", clients, rate, "p50 ms", "p99 ms", "depth", "calls", "RCU", "WCU"].map(Into::into))
 }

@@ -62,7 +62,8 @@ impl Socket {
         Ok(socket)
     }
 
-    async fn frame(&mut self) -> Result<Utf8Bytes, Failure> {
+    /// Waits for the next frame with a text.
+    pub(crate) async fn frame(&mut self) -> Result<Utf8Bytes, Failure> {
         loop {
             match self.stream.next().await.ok_or("a socket ended early")?? {
                 // A ping of Engine.IO.

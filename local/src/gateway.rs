@@ -20,6 +20,7 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 use crate::console::{Console, log_requests};
 use crate::lambda::{self, Lambda};
 use crate::metrics::{self, is_loopback};
+use crate::sweeping;
 use crate::websocket::{Call, Functions, Gateway, call};
 
 /// The request headers that browsers may send from other origins: those of the API, and those that tools for tracing add
@@ -71,6 +72,12 @@ pub fn stream_function(app: &App) -> Call<Event, DynamoDbEventResponse> {
 #[must_use]
 pub fn notify_function(app: &App) -> Call<Event, DynamoDbEventResponse> {
     on!(app, "notify", notify::handle)
+}
+
+/// Returns the function that sweeps files, invoked by the clock, which runs in this process.
+#[must_use]
+pub fn sweep_function(app: &App) -> sweeping::Function {
+    on!(app, "sweep", sweep::handle)
 }
 
 /// Returns the routes of all functions, each observed under the function's name.

@@ -14,14 +14,15 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::stream;
 use crate::websocket::{Functions, call};
+use crate::{stream, sweeping};
 
 pub use self::elsewhere::InvokeApi;
 pub use self::failure::{Failure, PAYLOAD};
 pub use self::processes::{Processes, Setup};
 
-/// Time limit of a function, as in the template; functions of the stream have [`stream::TIMEOUT`].
+/// Time limit of a function, as in the template; functions of the stream have [`stream::TIMEOUT`], and those of the clock
+/// [`sweeping::TIMEOUT`].
 pub const TIMEOUT: Duration = Duration::from_secs(15);
 
 /// The runtime of the functions, if they are not code in this process.
@@ -48,7 +49,11 @@ impl Lambda {
         if event.len() > PAYLOAD {
             return Err(Failure::TooLarge);
         }
-        let limit = if functions::STREAM.contains(&function) { stream::TIMEOUT } else { TIMEOUT };
+        let limit = match function {
+            name if functions::STREAM.contains(&name) => stream::TIMEOUT,
+            name if functions::CLOCK.contains(&name) => sweeping::TIMEOUT,
+            _ => TIMEOUT,
+        };
         let this = self.clone();
         let run = tokio::spawn(async move {
             match this {
@@ -90,6 +95,16 @@ impl Lambda {
     #[must_use]
     pub fn notify_function(&self) -> stream::Function {
         self.function_of_the_stream("notify")
+    }
+
+    /// Returns the function that sweeps files, invoked by the clock.
+    #[must_use]
+    pub fn sweep_function(&self) -> sweeping::Function {
+        let lambda = self.clone();
+        call(move |event| {
+            let lambda = lambda.clone();
+            async move { lambda.invoke("sweep", &event).await.map_err(Failure::message) }
+        })
     }
 
     fn function_of_the_stream(&self, name: &'static str) -> stream::Function {

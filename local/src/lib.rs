@@ -9,6 +9,7 @@
 //! - [`stream`]: follows the table's stream, as Lambda does
 //! - [`lambda`]: runs functions outside this process, and has the HTTP half of API Gateway for them
 //! - [`storage`]: S3, for the files of messages
+//! - [`sweeping`]: what happens to files with time
 //! - `metrics`: shows metrics, as CloudWatch does
 //! - [`secrets`]: generates secrets at the first start
 //! - [`web`]: serves the chat page
@@ -28,5 +29,6 @@ pub mod server;
 pub mod stack;
 pub mod storage;
 pub mod stream;
+pub mod sweeping;
 pub mod web;
 pub mod websocket;

@@ -30,7 +30,7 @@ use crate::server::{self, ServerLimits};
 use crate::storage::{self, Keys, Storage};
 use crate::stream::{self, Tail};
 use crate::websocket::{Api, Gateway, Limits, Management, invoke};
-use crate::{demo, gateway, secrets, web};
+use crate::{demo, gateway, secrets, sweeping, web};
 
 /// How long in-flight requests may take to finish when the stack stops.
 const GRACE: Duration = Duration::from_secs(10);
@@ -59,7 +59,7 @@ pub struct Stack {
     pub storage: Option<Storage>,
     sockets: Gateway,
     tails: [Tail; 2],
-    sweeper: Option<JoinHandle<()>>,
+    sweeper: JoinHandle<()>,
     stop: watch::Sender<bool>,
     servers: Vec<JoinHandle<()>>,
     /// Held while the stack runs, because two stacks must not share a data directory.
@@ -163,7 +163,8 @@ impl Stack {
         let demo = options.demo.is_some().then(|| jwt_secret.clone());
         let service = service.merge(web::routes(&options.web_dir, demo, &file_origins));
         servers.push(tokio::spawn(server::serve(listener, service, stopped, ServerLimits::default())));
-        let sweeper = storage.as_ref().map(Storage::sweeping);
+        let sweep = lambda.as_ref().map_or_else(|| gateway::sweep_function(&app), Lambda::sweep_function);
+        let sweeper = sweeping::start(sweep, storage.clone());
         Ok(Self {
             address,
             database,
@@ -201,7 +202,7 @@ impl Stack {
     pub async fn stop(self) {
         self.sockets.close_all().await;
         let _ = self.stop.send(true);
-        self.sweeper.inspect(JoinHandle::abort);
+        self.sweeper.abort();
         let all = async {
             for server in self.servers {
                 let _ = server.await;

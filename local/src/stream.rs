@@ -341,7 +341,9 @@ mod tests {
     use aws_lambda_events::streams::DynamoDbBatchItemFailure;
     use aws_sdk_dynamodbstreams::primitives::DateTime;
     use aws_sdk_dynamodbstreams::types::{AttributeValue, StreamRecord};
-    use store::LOG;
+    use domain::id::{ConversationId, ConversationKind, Stamp};
+    use domain::time::Timestamp;
+    use store::{LOG, REACTION};
 
     fn record(number: &str, change: OperationType, pk: &str, sk: &str) -> Record {
         let stored = StreamRecord::builder()
@@ -390,17 +392,25 @@ mod tests {
 
     #[test]
     fn records_that_wake_no_function_are_skipped() {
+        let [one, five] = [(); 2].map(|()| format!("C#{}", ConversationId::new(ConversationKind::Group)));
+        let reaction = |message: i64| {
+            let stamp = Stamp::first_of(Timestamp::from_millis(message));
+            format!("{REACTION}{stamp}#alice")
+        };
         let records = [
-            log("1", "one"),
+            log("1", &one),
             record("2", OperationType::Insert, "two", "other"),
             record("3", OperationType::Modify, "three", LOG),
             record("4", OperationType::Remove, "four", LOG),
             Record::builder().event_name(OperationType::Insert).build(),
-            log("5", "five"),
-            log("6", "one"),
+            log("5", &five),
+            log("6", &one),
+            record("7", OperationType::Insert, &one, &reaction(1)),
+            record("8", OperationType::Modify, &one, &reaction(1)),
+            record("9", OperationType::Insert, &one, &reaction(2)),
         ];
         let numbers: Vec<_> = received(&records, FAN_OUT).into_iter().filter_map(sequence_number).collect();
-        assert_eq!(numbers, ["5", "6"]);
+        assert_eq!(numbers, ["5", "6", "8", "9"]);
     }
 
     #[test]

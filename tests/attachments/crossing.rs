@@ -6,10 +6,12 @@ use futures_util::future::join_all;
 use harness::World;
 use harness::process::{Server, token};
 use harness::storage::{Fault, Files, KEYS, fetch, png, post_form, try_fetch};
+use local::engine::Engine;
 use local::secrets::days_from_now;
 use local::storage::BUCKET;
 use serde_json::{Value, json};
 
+use super::sweeping::sweep;
 use super::url;
 
 #[tokio::test]
@@ -18,11 +20,8 @@ async fn a_storage_that_is_away_sends_nothing() {
     let (alice, bob) = world.two().await;
     let id = alice.upload("a.png", &png(4, 4)).await;
     // Away from the beginning, for claims, for copies.
-    let steps: [fn(&str, &str) -> bool; 3] = [
-        |_, _| true,
-        |method, key| method == "PUT" && key.contains(".claim"),
-        |_, key| key.starts_with("f/"),
-    ];
+    let steps: [fn(&str, &str) -> bool; 3] =
+        [|_, _| true, |method, key| method == "PUT" && key.starts_with("c/"), |_, key| key.starts_with("f/")];
     for (step, is_away) in steps.into_iter().enumerate() {
         files.inject(move |method, key| if is_away(method, key) { Fault::Fails } else { Fault::None });
         alice.send_files_once("bob", &[&id], "once").await.refused(503, "unavailable");
@@ -53,7 +52,7 @@ async fn lost_answers_of_the_storage_lose_nothing() {
         // The first answer of each kind is lost.
         let mut seen = Vec::new();
         files.inject(move |method, key| {
-            let kind = (method.to_owned(), key.split('/').next().unwrap().to_owned(), key.contains(".claim"));
+            let kind = (method.to_owned(), key.split('/').next().unwrap().to_owned());
             if seen.contains(&kind) {
                 return Fault::None;
             }
@@ -100,7 +99,7 @@ async fn what_was_checked_is_what_the_receiver_gets() {
     let (form, page) = (upload.clone(), other.clone());
     files.inject(move |_, key| {
         let (form, page) = (form.clone(), page.clone());
-        if !key.contains(".claim") {
+        if !key.starts_with("c/") {
             return Fault::None;
         }
         Fault::After(Box::pin(async move {
@@ -192,7 +191,7 @@ async fn a_database_that_is_away_after_the_copy_loses_no_file() {
 }
 
 #[tokio::test]
-async fn a_process_that_is_killed_leaves_at_most_a_copy() {
+async fn a_process_that_is_killed_leaves_at_most_a_copy_that_is_removed() {
     // The calls of a send: check, claim, copy. It is killed before each of them, and after the last.
     for calls in 0..=3 {
         let files = Files::start(0).await;
@@ -263,9 +262,18 @@ async fn a_process_that_is_killed_leaves_at_most_a_copy() {
         assert_eq!(page.len(), 1);
         assert_eq!(loads(&page[0]).await, file);
         assert!(files.below("f/").len() <= 2, "at most a copy that no message names");
-        assert_eq!(files.below("up/").len(), 2, "the upload and its claim");
+        assert_eq!([files.below("up/").len(), files.below("c/").len()], [1, 1], "the upload and its claim");
         files.storage.sweep_at(days_from_now(2)).await;
         assert!(files.below("up/").is_empty());
+        // A day later, the copy that no message names is removed.
+        server.kill();
+        let engine = Engine::on_disk(&folder.path().join("tidings.db")).unwrap();
+        sweep(&World::on_files(engine, &files).await, &files).await.unwrap();
+        assert_eq!([files.below("f/").len(), files.below("c/").len()], [1, 0]);
+        let server = start();
+        let path = "/api/messages/conversation/alice?mark_read=false";
+        let page = call("GET", &server, path, &tokens[1], &Value::Null).await.1["data"].clone();
+        assert_eq!(loads(&page[0]).await, file);
     }
 }
 

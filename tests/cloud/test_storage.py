@@ -81,6 +81,20 @@ class Storage(unittest.TestCase):
         self.refused(404, s3.copy_object, Key="f/three", CopySource=source)
         self.assertEqual(s3.get_object(Bucket=BUCKET, Key="f/two")["Body"].read(), b"0123456789")
 
+    def test_the_sdk_lists_a_folder_in_order(self):
+        names = [f"c/{n}" for n in "bca"]
+        for key in names:
+            self.s3.put_object(Bucket=BUCKET, Key=key, Body=b"{}")
+        def listed(**arguments):
+            found = self.s3.list_objects_v2(Bucket=BUCKET, Prefix="c/", **arguments)
+            return [item["Key"] for item in found.get("Contents", [])]
+        self.assertEqual(listed(), sorted(names))
+        self.assertEqual(listed(StartAfter="c/a", MaxKeys=1), ["c/b"])
+        self.assertEqual(listed(StartAfter="c/c"), [])
+        self.refused(403, self.sdk("another secret").list_objects_v2, Prefix="c/")
+        for key in names:
+            self.s3.delete_object(Bucket=BUCKET, Key=key)
+
     def test_other_keys_are_refused(self):
         other = self.sdk("another secret")
         for call, more in ((other.get_object, {}), (other.put_object, {"Body": b"x"}), (other.delete_object, {})):

@@ -134,10 +134,14 @@ impl Intercept for CallRecorder {
     }
 }
 
-/// Records and checks a call to the bucket of files. Keys count by their prefix, such as `up/`.
+/// Records and checks a call to the bucket of files. Keys count by their prefix, such as `up/`. A list has a query instead.
 ///
 /// S3 says that an object is missing only to callers that may list the bucket: to others it answers 403.
 pub(crate) fn record_call_to_files(function: &str, method: &str, key: &str, copied_from: Option<&str>) {
+    if key.starts_with('?') {
+        let on = "!GetAtt Files.Arn".to_owned();
+        return record(&Permission { function: resource(function), action: "s3:ListBucket".to_owned(), on });
+    }
     let below = |key: &str| {
         let prefix = key.split('/').next().unwrap_or_default();
         format!("!Sub \"${{Files.Arn}}/{prefix}/*\"")

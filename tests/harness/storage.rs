@@ -96,9 +96,13 @@ impl Files {
                 next.run(request).await;
                 failed()
             }
+            // Also if the caller does not wait for it, as in S3.
             Fault::After(work) => {
-                work.await;
-                next.run(request).await
+                let served = tokio::spawn(async move {
+                    work.await;
+                    next.run(request).await
+                });
+                served.await.unwrap_or_else(|_| failed())
             }
         }
     }

@@ -38,6 +38,9 @@ pub const SOCKETS: [&str; 4] = ["ws-authorizer", "ws-connect", "ws-disconnect", 
 /// The functions that the table's stream invokes.
 pub const STREAM: [&str; 2] = ["fan-out", "notify"];
 
+/// The functions that only the clock invokes.
+pub const CLOCK: [&str; 1] = ["sweep"];
+
 /// Runs a function in Lambda until Lambda stops the process.
 ///
 /// # Errors
@@ -50,6 +53,7 @@ pub fn start(function: &str) -> Result<(), lambda_http::Error> {
         "ws-message" => run::run_events(ws_message::handle),
         "fan-out" => run::run_events(fan_out::handle),
         "notify" => run::run_events(notify::handle),
+        "sweep" => run::run_events(sweep::handle),
         _ => {
             let found = http().into_iter().find(|(name, _)| *name == function);
             let (_, routes) = found.ok_or_else(|| format!("unknown function {function:?}"))?;

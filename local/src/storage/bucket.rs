@@ -5,11 +5,9 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use domain::id::Clock;
 use domain::time::Timestamp;
-use tokio::task::JoinHandle;
 
 use super::objects::Objects;
 use super::signature::Keys;
@@ -17,10 +15,6 @@ use super::temporary::TemporaryFolder;
 
 /// The only bucket.
 pub const BUCKET: &str = "tidings-files";
-/// When the first sweep runs after the start. It must not slow the start down.
-const FIRST_SWEEP: Duration = Duration::from_mins(1);
-/// How often objects are looked for that have reached their age.
-const SWEEP: Duration = Duration::from_hours(1);
 
 /// The storage: its folder, and the keys that its callers sign with.
 #[derive(Clone)]
@@ -48,29 +42,33 @@ impl Storage {
         Self(Arc::new(Shared { folder, objects: OnceLock::new(), keys, clock }))
     }
 
-    /// Removes what has reached its age, from time to time, until it is aborted.
-    #[must_use]
-    pub fn sweeping(&self) -> JoinHandle<()> {
-        let storage = self.clone();
-        tokio::spawn(async move {
-            let mut pause = FIRST_SWEEP;
-            loop {
-                tokio::time::sleep(pause).await;
-                pause = SWEEP;
-                storage.sweep_at(storage.0.clock.now()).await;
-            }
-        })
-    }
-
-    /// Removes what has reached its age at a time, as the bucket's lifecycle rules do: uploads after a day, files of
-    /// deleted messages after 30 days.
+    /// Removes what has reached its age at a time, as the bucket's lifecycle rules do: uploads after a day, claims and
+    /// files of deleted messages after 30 days.
     pub async fn sweep_at(&self, now: Timestamp) {
-        if matches!(self.0.folder, Place::InMemory(_)) && self.0.objects.get().is_none() {
+        if self.is_untouched() {
             return;
         }
         if let Err(error) = self.with_objects(move |objects| objects.sweep(now)).await {
             tracing::warn!(%error, "old files could not be removed");
         }
+    }
+
+    /// Returns up to `limit` keys in a folder, in their order, from behind a key or the beginning.
+    pub(super) async fn list(
+        &self,
+        folder: String,
+        after: Option<String>,
+        limit: usize,
+    ) -> io::Result<Vec<String>> {
+        if self.is_untouched() {
+            return Ok(Vec::new());
+        }
+        self.with_objects(move |objects| objects.list(&folder, after.as_deref(), limit)).await
+    }
+
+    /// Whether it is in memory and has had no object yet.
+    fn is_untouched(&self) -> bool {
+        matches!(self.0.folder, Place::InMemory(_)) && self.0.objects.get().is_none()
     }
 
     /// The folder of the objects.
@@ -94,7 +92,9 @@ impl Storage {
         &self.0.keys
     }
 
-    pub(super) fn now(&self) -> Timestamp {
+    /// The current time of the storage's clock.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
         self.0.clock.now()
     }
 

@@ -14,8 +14,8 @@ use domain::id;
 use domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// How old uploads, and files of deleted messages, become: their prefix, and days.
-const LIFETIMES: [(&str, i64); 2] = [("up", 1), ("d", 30)];
+/// How old uploads, claims, and files of deleted messages become: their prefix, and days.
+const LIFETIMES: [(&str, i64); 3] = [("up", 1), ("c", 30), ("d", 30)];
 /// The milliseconds of a day.
 const DAY: i64 = 24 * 3600 * 1000;
 /// How old a file becomes whose object was never completed, or was replaced.
@@ -192,7 +192,7 @@ impl Objects {
     /// Removes objects that have reached the age of their prefix, and contents that no object names.
     pub(super) fn sweep(&self, now: Timestamp) -> io::Result<()> {
         let mut named = HashSet::new();
-        for key in self.keys()? {
+        for key in self.keys_in(&self.folder.join("objects"))? {
             let Ok(object) = self.find(&key) else { continue };
             let prefix = key.split('/').next().unwrap_or_default();
             let days = LIFETIMES.iter().find(|(known, _)| *known == prefix).map(|(_, days)| *days);
@@ -214,10 +214,22 @@ impl Objects {
         Ok(())
     }
 
-    /// All keys.
-    fn keys(&self) -> io::Result<Vec<String>> {
+    /// Returns up to `limit` keys in a folder, in their order, from behind a key or the beginning.
+    pub(super) fn list(&self, folder: &str, after: Option<&str>, limit: usize) -> io::Result<Vec<String>> {
+        let mut keys = match self.keys_in(&self.folder.join("objects").join(folder)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            found => found?,
+        };
+        keys.retain(|key| after.is_none_or(|after| key.as_str() > after));
+        keys.sort_unstable();
+        keys.truncate(limit);
+        Ok(keys)
+    }
+
+    /// All keys in a folder.
+    fn keys_in(&self, folder: &Path) -> io::Result<Vec<String>> {
         let root = self.folder.join("objects");
-        let (mut keys, mut folders) = (Vec::new(), vec![root.clone()]);
+        let (mut keys, mut folders) = (Vec::new(), vec![folder.to_owned()]);
         while let Some(folder) = folders.pop() {
             for entry in fs::read_dir(folder)?.filter_map(Result::ok) {
                 let path = entry.path();

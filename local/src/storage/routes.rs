@@ -1,4 +1,4 @@
-//! The calls of the storage: forms, reads with ranges, writes on conditions, copies and deletions.
+//! The calls of the storage: forms, lists, reads with ranges, writes on conditions, copies and deletions.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Seek, SeekFrom};
@@ -6,13 +6,14 @@ use std::io::{Read, Seek, SeekFrom};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::multipart::MultipartRejection;
-use axum::extract::{DefaultBodyLimit, Multipart, Path, Request, State};
+use axum::extract::{DefaultBodyLimit, Multipart, Path, Query, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use bytes::Bytes;
 use futures_util::stream;
+use serde::Deserialize;
 use time::OffsetDateTime;
 use time::macros::format_description;
 
@@ -24,6 +25,8 @@ use super::signature::{Payload, hex};
 
 /// Maximum size of the body of a write, in bytes. Larger objects come by forms.
 const MAX_WRITE: usize = 8 * 1024 * 1024;
+/// The most keys that one call lists.
+const MAX_LISTED: usize = 1_000;
 /// The bytes that are read from the disk at a time.
 const PIECE: usize = 128 * 1024;
 /// The headers of an object that a write or a copy sets.
@@ -32,8 +35,8 @@ const KEPT: [&str; 4] = ["content-type", "content-disposition", "cache-control",
 /// Returns the routes of the storage's port.
 pub fn routes(storage: &Storage) -> Router {
     Router::new()
-        .route("/{bucket}", post(upload))
-        .route("/{bucket}/", post(upload))
+        .route("/{bucket}", post(upload).get(list))
+        .route("/{bucket}/", post(upload).get(list))
         .route("/{bucket}/{*key}", get(read).head(read).put(write).delete(delete))
         .fallback(async || Failure::NO_SUCH_BUCKET())
         .layer(DefaultBodyLimit::disable())
@@ -54,6 +57,39 @@ async fn upload(
     let form = form.map_err(|rejection| Failure::invalid(&rejection.body_text()))?;
     let (_, object) = form::take(&storage, form).await?;
     Ok((StatusCode::NO_CONTENT, [(header::ETAG, quoted(&object.version))]).into_response())
+}
+
+/// How keys are listed. The storage lists whole folders only.
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct Listing {
+    prefix: String,
+    start_after: Option<String>,
+    max_keys: usize,
+}
+
+/// Lists the keys in a folder: `ListObjectsV2`.
+async fn list(
+    State(storage): State<Storage>,
+    Path(bucket): Path<String>,
+    request: Request,
+) -> Result<Response, Failure> {
+    is_bucket(&bucket)?;
+    let (parts, _) = request.into_parts();
+    storage.keys().check(&parts.method, &parts.uri, &parts.headers, storage.now())?;
+    let Query(listing) = Query::<Listing>::try_from_uri(&parts.uri)
+        .map_err(|rejection| Failure::invalid(&rejection.body_text()))?;
+    let folder = listing.prefix.strip_suffix('/').filter(|folder| is_key(folder));
+    let folder = folder.ok_or_else(|| Failure::invalid("This storage lists whole folders only."))?;
+    let limit = listing.max_keys.min(MAX_LISTED);
+    let keys = storage.list(folder.to_owned(), listing.start_after, limit).await?;
+    let contents = keys.iter().map(|key| format!("<Contents><Key>{key}</Key></Contents>"));
+    let body = format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<ListBucketResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">\
+         {}</ListBucketResult>",
+        contents.collect::<String>()
+    );
+    Ok(([(header::CONTENT_TYPE, "application/xml")], body).into_response())
 }
 
 /// A request with a valid signature for an object.

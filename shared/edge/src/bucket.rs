@@ -24,6 +24,8 @@ use crate::signing::{S3Signer, Upload};
 const HEAD: usize = 64 * 1024;
 /// Maximum size of an answer, in bytes. Errors and the answers to copies are small.
 const MAX_ANSWER: usize = HEAD + 64 * 1024;
+/// The most keys that one call lists: S3 says about 350 bytes of each.
+const LISTED: usize = 300;
 /// The time limit of one attempt of a call.
 const ATTEMPT: Duration = Duration::from_millis(1_400);
 /// The time limit of one attempt of a copy, which S3 answers when it is complete.
@@ -266,6 +268,23 @@ impl Bucket {
     pub(crate) async fn delete(&self, key: &str) -> Result<(), Error> {
         let answer = self.call("DELETE", key, &[], "", ATTEMPT).await?;
         if answer.is_success() || answer.status == 404 { Ok(()) } else { Err(answer.unexpected()) }
+    }
+
+    /// Lists up to 300 keys with a prefix, in their order, from behind a key or the beginning.
+    #[boxed]
+    pub(crate) async fn list(&self, prefix: &str, after: Option<&str>) -> Result<Vec<String>, Error> {
+        let limit = LISTED.to_string();
+        let all = [("list-type", "2"), ("max-keys", &limit), ("prefix", prefix)];
+        let query = all.into_iter().chain(after.map(|after| ("start-after", after)));
+        let query = form_urlencoded::Serializer::for_suffix("?".to_owned(), 1).extend_pairs(query).finish();
+        let answer = self.call("GET", &query, &[], "", ATTEMPT).await?;
+        if answer.status != 200 {
+            return Err(answer.unexpected());
+        }
+        // No key contains a character that XML encodes.
+        let body = String::from_utf8_lossy(&answer.body);
+        let keys = body.split("<Key>").skip(1).filter_map(|rest| rest.split("</Key>").next());
+        Ok(keys.map(ToOwned::to_owned).collect())
     }
 
     /// Makes a call, again if it fails for a reason that passes.

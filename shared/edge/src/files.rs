@@ -3,14 +3,15 @@
 //! | key | holds | until |
 //! | --- | --- | --- |
 //! | `up/upload` | what a client has uploaded | a day |
-//! | `up/upload.claim` | which send uses the upload | a day |
+//! | `c/upload` | which send uses the upload, and its copies | the sweep, after 25 hours |
 //! | `f/conversation/file` | a file of a message | the message is deleted |
 //! | `d/conversation/file` | a file of a message that was deleted for everyone | 30 days |
 //! | `p/owner/upload` | the picture of a user or group | another takes its place |
 //!
 //! Invariant: what is checked is what is kept. Only this service writes below `f/`: it copies an upload on the condition
 //! that the upload still has the contents whose first bytes it has checked. Files are copied before the message commits,
-//! so no message is without its files; if a process dies in between, a copy is left that no message names.
+//! so no message is without its files; if a process dies in between, a copy is left that no message names. A claim has
+//! named it before, and the sweep removes it.
 //!
 //! Invariant: one upload belongs to one message. A send claims it by a conditional write to the bucket, and only sends
 //! with the same client id, of which one takes effect, can share a claim.
@@ -24,6 +25,7 @@ use domain::attachment::{Attachment, AttachmentFields, FileKind, FileName, Named
 use domain::error::Error;
 use domain::fields::{whole, whole_or_none};
 use domain::id::{Clock, ConversationId, FileId, Stamp, UserId};
+use domain::message::files_of;
 use domain::time::Timestamp;
 use futures_util::future::{join_all, try_join_all};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -31,12 +33,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::bucket::{Bucket, Copied, ObjectHead, ServedAs};
+use crate::claims::{self, Attempt};
 use crate::page::CursorKey;
 use crate::signing::{FORM_LIFE, Upload};
 use crate::sniffing::Sniffed;
 
 /// Milliseconds for which an upload can be used.
-const UPLOAD_LIFE: i64 = 24 * 3600 * 1000;
+pub(crate) const UPLOAD_LIFE: i64 = 24 * 3600 * 1000;
 /// Maximum size of a picture of a user or group, in bytes.
 pub(crate) const MAX_PICTURE: u64 = 1024 * 1024;
 /// Maximum size of a preview, in bytes.
@@ -49,8 +52,6 @@ const MAX_OBJECT: u64 = 5 * 1024 * 1024 * 1024;
 const CHECK_TIMEOUT: Duration = Duration::from_secs(3);
 const COPY_TIMEOUT: Duration = Duration::from_millis(5_500);
 const UNDO_TIMEOUT: Duration = Duration::from_secs(1);
-/// How often a claim is read again when others change it at the same time.
-const MAX_CLAIMS: u32 = 5;
 /// The cursor list under which the ids of uploads are signed.
 const UPLOADS: &str = "uploads";
 /// How files of messages are cached: they never change.
@@ -132,15 +133,6 @@ pub(crate) struct UploadToken {
     expires: i64,
 }
 
-/// Which send uses an upload.
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Claim {
-    /// The conversation and the client id of the send or, if it has none, something random.
-    by: String,
-    /// The attempts that may commit or have committed. The claim is void once each has given it back.
-    attempts: Vec<Stamp>,
-}
-
 /// An upload that was checked.
 struct Checked<'a> {
     token: UploadToken,
@@ -156,8 +148,11 @@ struct Checked<'a> {
 pub(crate) struct Prepared {
     pub(crate) attachments: Vec<Attachment>,
     files: Vec<FileId>,
+    /// The uploads that are claimed.
     claims: Vec<Stamp>,
-    attempt: Stamp,
+    attempt: Attempt,
+    /// Whether all copies are complete, so that none can appear later.
+    is_copied: bool,
 }
 
 /// The files of all conversations.
@@ -270,50 +265,30 @@ impl Files {
         let tokens = uploads.iter().map(open).collect::<Result<Vec<_>, _>>()?;
         let checks = tokens.into_iter().zip(uploads).map(|(token, fields)| check(bucket, token, fields));
         let checked = within(CHECK_TIMEOUT, try_join_all(checks)).await?;
-        let attempt = self.clock.stamp();
+        let stamp = self.clock.stamp();
         // A conversation's id contains no line break.
-        let by = client_id.map_or_else(|| attempt.to_string(), |id| format!("{conversation}\n{id}"));
-        let claims = checked.iter().map(|upload| upload.token.key).collect();
-        let mut prepared = Prepared { attachments: Vec::new(), files: Vec::new(), claims, attempt };
-        let copied = within(COPY_TIMEOUT, async {
-            let claims = checked.iter().map(|upload| claim(bucket, upload.token.key, &by, attempt));
-            join_all(claims).await.into_iter().collect::<Result<(), _>>()?;
-            self.copy(bucket, conversation, &checked, &mut prepared).await
-        });
-        match copied.await {
-            Ok(()) => Ok(prepared),
+        let by = client_id.map_or_else(|| stamp.to_string(), |id| format!("{conversation}\n{id}"));
+        let attachments: Vec<Attachment> = checked.iter().map(|upload| self.attachment(upload)).collect();
+        let prepared = Prepared {
+            files: files_of(conversation, &attachments).collect(),
+            attachments,
+            claims: checked.iter().map(|upload| upload.token.key).collect(),
+            attempt: Attempt { stamp, by },
+            is_copied: false,
+        };
+        let copied = within(COPY_TIMEOUT, claim_and_copy(bucket, conversation, &checked, &prepared)).await;
+        self.completed(prepared, copied).await
+    }
+
+    /// Undoes a preparation whose copies have failed.
+    async fn completed(&self, prepared: Prepared, copied: Result<(), Error>) -> Result<Prepared, Error> {
+        match copied {
+            Ok(()) => Ok(Prepared { is_copied: true, ..prepared }),
             Err(error) => {
                 self.undo(prepared).await;
                 Err(error)
             }
         }
-    }
-
-    /// Copies checked uploads to a conversation. Whatever it returns, `prepared` names the copies.
-    async fn copy(
-        &self,
-        bucket: &Bucket,
-        conversation: &ConversationId,
-        checked: &[Checked<'_>],
-        prepared: &mut Prepared,
-    ) -> Result<(), Error> {
-        let mut copies = Vec::new();
-        for upload in checked {
-            let attachment = self.attachment(upload);
-            let id = |stamp| FileId { conversation: conversation.clone(), stamp };
-            prepared.files.extend(attachment.files().map(id));
-            let served_as = served_as(&attachment.name, &upload.sniffed, CACHED);
-            let file = id(attachment.file);
-            copies.push(copy_checked(bucket, upload.token.key, upload.etag.clone(), file, served_as));
-            let preview = upload.preview.as_ref().zip(upload.token.preview).zip(attachment.preview);
-            if let Some((((sniffed, etag), key), preview)) = preview {
-                let served_as = served_as_preview(&attachment.name, sniffed);
-                copies.push(copy_checked(bucket, key, etag.clone(), id(preview), served_as));
-            }
-            prepared.attachments.push(attachment);
-        }
-        // Waits for all, so that none is under way when they are undone.
-        join_all(copies).await.into_iter().collect()
     }
 
     /// The attachment that an upload becomes, under a new id.
@@ -343,15 +318,17 @@ impl Files {
         }
     }
 
-    /// Deletes the copies of a send that was refused, and gives its claims back. What fails is left over.
+    /// Deletes the copies of a send that was refused, and gives its claims back. What fails is left to the sweep.
     pub(crate) async fn undo(&self, prepared: Prepared) {
         let Some(bucket) = &self.bucket else { return };
-        let Prepared { files, claims, attempt, .. } = prepared;
+        let Prepared { files, claims, attempt, is_copied, .. } = prepared;
         let deletions = files.iter().map(async |file| bucket.delete(&kept(file)).await);
-        let releases = claims.iter().map(|upload| release(bucket, *upload, attempt));
         let all = async {
-            let (files, claims) = tokio::join!(join_all(deletions), join_all(releases));
-            files.into_iter().chain(claims).collect::<Result<(), _>>()
+            let deleted = join_all(deletions).await.into_iter().collect::<Result<(), _>>();
+            let gone = if is_copied && deleted.is_ok() { files.as_slice() } else { &[] };
+            let releases = claims.iter().map(|upload| claims::release(bucket, *upload, &attempt, gone));
+            let released = join_all(releases).await.into_iter().collect::<Result<(), _>>();
+            deleted.and(released)
         };
         if let Err(error) = within(UNDO_TIMEOUT, all).await {
             tracing::warn!(%error, "a copy or a claim of a refused send is left over");
@@ -382,22 +359,32 @@ impl Files {
             prepared.attachments.push(copy);
         }
         let Some(bucket) = self.bucket.as_ref().filter(|_| !copies.is_empty()) else { return Ok(prepared) };
-        let copies = copies.iter().map(async |(from, to)| match bucket.copy(from, None, to, None).await? {
-            Copied::Done => Ok(()),
-            Copied::Missing | Copied::Replaced => Err(Error::NotAParticipant),
+        let copied = within(COPY_TIMEOUT, async {
+            claims::note(bucket, &prepared.attempt, &prepared.files).await?;
+            let copies =
+                copies.iter().map(async |(from, to)| match bucket.copy(from, None, to, None).await? {
+                    Copied::Done => Ok(()),
+                    Copied::Missing | Copied::Replaced => Err(Error::NotAParticipant),
+                });
+            join_all(copies).await.into_iter().collect()
         });
-        match within(COPY_TIMEOUT, async { join_all(copies).await.into_iter().collect() }).await {
-            Ok(()) => Ok(prepared),
-            Err(error) => {
-                self.undo(prepared).await;
-                Err(error)
-            }
-        }
+        let copied = copied.await;
+        self.completed(prepared, copied).await
     }
 
     fn nothing_prepared(&self) -> Prepared {
         let (attachments, files, claims) = Default::default();
-        Prepared { attachments, files, claims, attempt: self.clock.stamp() }
+        let stamp = self.clock.stamp();
+        let attempt = Attempt { stamp, by: stamp.to_string() };
+        Prepared { attachments, files, claims, attempt, is_copied: false }
+    }
+
+    /// Whether a file of a message is there.
+    ///
+    /// # Errors
+    /// `Unavailable` if the storage is.
+    pub(crate) async fn has(&self, file: &FileId) -> Result<bool, Error> {
+        self.bucket()?.has(&kept(file)).await
     }
 
     /// Makes a link to a file itself, for a few minutes; `None` if there is no such file (any more).
@@ -406,8 +393,7 @@ impl Files {
     /// `Unavailable` if the storage is.
     #[boxed]
     pub async fn link(&self, file: &FileId) -> Result<Option<String>, Error> {
-        let (bucket, key) = (self.bucket()?, kept(file));
-        Ok(if bucket.has(&key).await? { Some(bucket.link(&key)?) } else { None })
+        Ok(if self.has(file).await? { Some(self.bucket()?.link(&kept(file))?) } else { None })
     }
 
     /// Moves the files of a deleted message away: from then on there are no links to them. A repetition changes nothing.
@@ -455,11 +441,6 @@ pub(crate) fn uploaded(key: Stamp) -> String {
     format!("up/{key}")
 }
 
-/// The key of the claim of an upload.
-fn claimed(key: Stamp) -> String {
-    format!("up/{key}.claim")
-}
-
 /// The key of a message's file.
 fn kept(file: &FileId) -> String {
     format!("f/{}/{}", file.conversation, file.stamp)
@@ -498,51 +479,33 @@ async fn check<'a>(
     Ok(Checked { token, fields, sniffed, size: head.size, etag: head.etag, preview })
 }
 
-/// Claims an upload for an attempt of a send.
-async fn claim(bucket: &Bucket, upload: Stamp, by: &str, attempt: Stamp) -> Result<(), Error> {
-    let mut etag = None;
-    let mut attempts = Vec::new();
-    for _ in 0..MAX_CLAIMS {
-        attempts.push(attempt);
-        let body = serde_json::to_string(&Claim { by: by.to_owned(), attempts }).map_err(Error::internal)?;
-        if bucket.write_if(&claimed(upload), etag.as_deref(), &body).await?.is_some() {
-            return Ok(());
-        }
-        let (found, claim) = read_claim(bucket, upload).await?;
-        // A retry of the call that wrote the claim finds it.
-        if claim.attempts.contains(&attempt) {
-            return Ok(());
-        }
-        if claim.by != by && !claim.attempts.is_empty() {
-            return Err(Error::field("attachments", "An upload was used before."));
-        }
-        (etag, attempts) = (Some(found), claim.attempts);
-    }
-    Err(Error::Unavailable("an upload is claimed by many sends at once".into()))
-}
-
-/// Gives back the claim of an attempt that cannot commit any more.
-async fn release(bucket: &Bucket, upload: Stamp, attempt: Stamp) -> Result<(), Error> {
-    for _ in 0..MAX_CLAIMS {
-        let (etag, claim) = read_claim(bucket, upload).await?;
-        let attempts: Vec<Stamp> = claim.attempts.iter().copied().filter(|one| *one != attempt).collect();
-        if attempts.len() == claim.attempts.len() {
-            return Ok(());
-        }
-        let body = serde_json::to_string(&Claim { attempts, ..claim }).map_err(Error::internal)?;
-        if bucket.write_if(&claimed(upload), Some(&etag), &body).await?.is_some() {
-            return Ok(());
+/// Claims checked uploads, and copies them to a conversation as the prepared attachments.
+async fn claim_and_copy(
+    bucket: &Bucket,
+    conversation: &ConversationId,
+    checked: &[Checked<'_>],
+    prepared: &Prepared,
+) -> Result<(), Error> {
+    let uploads = || checked.iter().zip(&prepared.attachments);
+    let claims = uploads().map(|(upload, attachment)| {
+        let files = files_of(conversation, std::slice::from_ref(attachment)).collect();
+        claims::take(bucket, upload.token.key, &prepared.attempt, files)
+    });
+    join_all(claims).await.into_iter().collect::<Result<(), _>>()?;
+    let id = |stamp| FileId { conversation: conversation.clone(), stamp };
+    let mut copies = Vec::new();
+    for (upload, attachment) in uploads() {
+        let served_as = served_as(&attachment.name, &upload.sniffed, CACHED);
+        let file = id(attachment.file);
+        copies.push(copy_checked(bucket, upload.token.key, upload.etag.clone(), file, served_as));
+        let preview = upload.preview.as_ref().zip(upload.token.preview).zip(attachment.preview);
+        if let Some((((sniffed, etag), key), preview)) = preview {
+            let served_as = served_as_preview(&attachment.name, sniffed);
+            copies.push(copy_checked(bucket, key, etag.clone(), id(preview), served_as));
         }
     }
-    Err(Error::Unavailable("an upload is claimed by many sends at once".into()))
-}
-
-/// Reads a claim and its `ETag`. Without one, nobody has claimed the upload.
-async fn read_claim(bucket: &Bucket, upload: Stamp) -> Result<(String, Claim), Error> {
-    match bucket.head(&claimed(upload)).await? {
-        Some(head) => Ok((head.etag, serde_json::from_slice(&head.bytes).map_err(Error::internal)?)),
-        None => Ok((String::new(), Claim { by: String::new(), attempts: Vec::new() })),
-    }
+    // Waits for all, so that none is under way when they are undone.
+    join_all(copies).await.into_iter().collect()
 }
 
 /// Copies an upload to a conversation, if it still has the contents that were checked.

@@ -104,6 +104,20 @@ impl Store {
         Ok(files_of(&id.conversation, &attachments).collect())
     }
 
+    /// Returns the files of a deleted message that was read just now, if it can be restored.
+    ///
+    /// # Errors
+    /// `Unavailable` if the message was restored meanwhile, or if the database is unavailable.
+    pub(crate) async fn files_of_deleted(&self, message: &Message) -> Result<Vec<FileId>, Error> {
+        let kept_since = self.clock.now().millis() - RECOVERY_PERIOD * 1000;
+        let is_kept = message.deleted_at.is_some_and(|at| at > kept_since);
+        match self.get(recovery_key(&message.id), true).await?.map(from_item::<Recoverable>).transpose()? {
+            Some(found) => Ok(files_of(&message.id.conversation, &found.content.attachments).collect()),
+            None if is_kept => Err(Error::Unavailable("a message was restored while it was read".into())),
+            None => Ok(Vec::new()),
+        }
+    }
+
     /// Hides a message from the caller alone. Hiding again changes nothing.
     ///
     /// # Errors
