@@ -149,10 +149,12 @@ export function Timeline({ row, jumpTo, ...actions }: MessageActions & { row: Ro
     }
   }, [isReady, newest?.key, isSending]);
 
-  // A message that the user sends is at the end, so jump there.
+  // A message that the user sends is at the end, so jump there. While newer ones are not loaded, only the outbox has it.
+  const sending = useSelected(({ outbox }) => outbox.findLast(({ draft, message_id }) => draft.conversation_id === id && !message_id)?.id);
+  const [sendingBefore] = useState(sending);
   useEffect(() => {
-    if (isSending && hasNewer) void attempt(client.jumpToLatest(id));
-  }, [client, id, isSending, hasNewer]);
+    if (sending !== undefined && sending !== sendingBefore && hasNewer) void jumpToLatest();
+  }, [sending]);
 
   useEffect(() => {
     // The scroll position is only known after layout.
