@@ -249,6 +249,56 @@ test("the page works in Arabic, from right to left", async ({ browser, newUser, 
   await ann.screenshot("arabic-narrow-inbox");
 });
 
+test("selecting, the mentions and the offline notice work in Arabic", async ({ browser, newUser, stack }) => {
+  test.setTimeout(120_000);
+  const ben = await newUser(uniqueName("Ben"));
+  const ann = await signIn(browser, stack, uniqueName("Ann"), { locale: "ar-EG" });
+  const { page } = ann;
+  const group = uniqueName("Team");
+  const participant_ids = [await ann.id()];
+  const { conversation_id } = await ben.call<{ conversation_id: string }>("POST", "/conversations", { type: "group", name: group, participant_ids });
+  for (const message_text of ["أولى", "second", "ثالثة"]) {
+    await ben.call("POST", "/messages/send", { conversation_id, message_text, mentions: participant_ids });
+  }
+  await expect(page.getByRole("button", { name: "الإشارات إليك، ٣ غير مقروءة" })).toBeVisible();
+  await ann.open(group);
+  await expect(ann.message("ثالثة")).toBeVisible();
+
+  await ann.message("أولى").focus();
+  await page.keyboard.press("x");
+  await page.keyboard.press("Shift+ArrowDown");
+  const bar = page.getByRole("toolbar", { name: "الرسائل المحدّدة" });
+  await expect(bar).toContainText("رسالتان محدّدتان");
+  const [end, remove] = [await box(bar.getByRole("button", { name: "إنهاء التحديد" })), await box(bar.getByRole("button", { name: "حذف" }))];
+  expect(end.x).toBeGreaterThan(remove.right);
+  expect((await box(ann.message("second").locator(".select-box"))).x).toBeGreaterThan((await box(ann.message("second").locator(".bubble"))).right);
+  await ann.screenshot("arabic-selecting");
+  await expectNoViolations(page, {}, "selecting");
+  await bar.getByRole("button", { name: "حذف" }).click();
+  await expect(page.getByRole("dialog").getByRole("heading", { name: "حذف رسالتين؟" })).toBeVisible();
+  await ann.screenshot("arabic-delete-selected");
+  await page.keyboard.press("Escape");
+  await page.keyboard.press("Escape");
+  await expect(bar).toHaveCount(0);
+
+  await page.getByRole("button", { name: "الإشارات إليك" }).click();
+  const list = page.getByRole("region", { name: "الإشارات إليك" });
+  await expect(list.locator("a.row")).toHaveCount(3);
+  expect((await box(page.locator(".archive-bar button"))).x).toBeGreaterThan((await box(page.locator(".archive-bar h2"))).x);
+  await ann.screenshot("arabic-mentions");
+  await expectNoViolations(page, {}, "mentions");
+
+  await page.context().setOffline(true);
+  const notice = page.getByRole("status").filter({ hasText: "أنت غير متصل." });
+  await expect(notice).toContainText(/آخر تحديث للرسائل: .*[٠-٩]:[٠-٩]{2}/);
+  expect((await box(notice.locator("svg"))).x).toBeGreaterThan((await box(notice.getByRole("button"))).right);
+  expect(await overflowing(page)).toEqual([]);
+  await ann.screenshot("arabic-offline");
+  await page.setViewportSize({ width: 320, height: 640 });
+  expect(await overflowing(page)).toEqual([]);
+  await ann.screenshot("arabic-offline-narrow");
+});
+
 test("no German text overflows on the narrowest screens", async ({ browser, stack }) => {
   test.setTimeout(120_000);
   const options = { locale: "de-DE", viewport: { width: 320, height: 640 } };
