@@ -36,7 +36,7 @@ async function reloadOffline({ page }: Actor): Promise<void> {
   await page.reload();
 }
 
-/** Names of what the page has stored, apart from its settings and its own files. */
+/** Names of what the page has stored, apart from its settings, its own files, and words in the chosen language. */
 const stored = (page: Page) =>
   page.evaluate(async () => [
     ...Object.keys(localStorage).filter((name) => name !== "tidings settings"),
@@ -45,7 +45,7 @@ const stored = (page: Page) =>
     ...(await Promise.all((await caches.keys()).map(async (name) => (await caches.open(name)).keys())))
       .flat()
       .map(({ url }) => new URL(url).pathname)
-      .filter((path) => path !== "/" && path !== "/config.json" && !path.startsWith("/assets/")),
+      .filter((path) => path !== "/" && path !== "/config.json" && !/^\/(assets|words)\//.test(path)),
   ]);
 
 async function twoInAChat(newUser: (name: string, options?: BrowserContextOptions) => Promise<Actor>) {
