@@ -162,14 +162,19 @@ fn around_the_file(form: &Value) -> Result<(Bytes, Bytes), Failure> {
     let mut begin = String::new();
     for (name, value) in form["fields"].as_object().ok_or("a form without fields")? {
         let value = value.as_str().ok_or("a field without a text")?;
-        begin +=
-            &format!("--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n");
+        begin.push_str(&part(&format!("name=\"{name}\"")));
+        begin.push_str("\r\n");
+        begin.push_str(value);
+        begin.push_str("\r\n");
     }
-    begin += &format!(
-        "--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"file\"; filename=\"photo.png\"\r\n\
-         Content-Type: image/png\r\n\r\n"
-    );
+    begin.push_str(&part("name=\"file\"; filename=\"photo.png\""));
+    begin.push_str("Content-Type: image/png\r\n\r\n");
     Ok((begin.into(), format!("\r\n--{BOUNDARY}--\r\n").into()))
+}
+
+/// The first lines of a part of the form.
+fn part(parameters: &str) -> String {
+    format!("--{BOUNDARY}\r\nContent-Disposition: form-data; {parameters}\r\n")
 }
 
 /// A file of this size that begins as a picture does.
@@ -227,7 +232,7 @@ async fn show_pictures(
     while began.elapsed() < time || chosen.is_empty() {
         let choice = Instant::now();
         let attachment = uploader.upload(&file).await?;
-        let send = Instant::now();
+        let stored = Instant::now();
         let (done, link) =
             tokio::join!(uploader.send(&other.id, &attachment), timeout(PATIENCE, link_in(&mut socket)));
         // The answer to the send is not what the other waits for, but it has come first.
@@ -242,7 +247,7 @@ async fn show_pictures(
         };
         let (_, mut body) = browser.get(&location, StatusCode::OK).await?;
         body.frame().await.ok_or("an empty picture")??;
-        sent.push(send.elapsed());
+        sent.push(stored.elapsed());
         body.collect().await?;
         chosen.push(choice.elapsed());
         storage = Some(browser);

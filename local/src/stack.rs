@@ -98,21 +98,9 @@ impl Stack {
         settings.bucket = bucket_from_env(credentials.clone(), &region());
         let mut storage = None;
         if settings.bucket.is_none() && attachments_are_on() {
-            let port = TcpListener::bind(SocketAddr::new(options.host, options.storage_port)).await?;
-            let endpoint = format!("http://{}", reachable(port.local_addr()?));
-            let id = credentials.access_key_id().to_owned();
-            let keys = Keys { id, secret: credentials.secret_access_key().to_owned() };
-            let files = folder.map(|folder| folder.join("files"));
-            let files = Storage::new(files.as_deref(), keys, Clock::default());
-            let routes = storage::routes(&files).layer(gateway::cors(&options.cors_origins));
-            servers.push(serve(port, routes, stopped.clone()));
-            settings.bucket = Some(BucketSettings {
-                name: storage::BUCKET.to_owned(),
-                endpoint: Some(endpoint),
-                files_url: variable("TIDINGS_FILES_URL"),
-                region: region(),
-                credentials: credentials.clone(),
-            });
+            let (files, bucket, server) = serve_files(options, folder, &credentials, &stopped).await?;
+            servers.push(server);
+            settings.bucket = Some(bucket);
             storage = Some(files);
         }
         let (config, database) = if let Some(endpoint) = endpoint {
@@ -218,6 +206,30 @@ impl Stack {
             lambda.stop().await;
         }
     }
+}
+
+/// Starts the storage of files, in a folder or in memory, on a port of its own. Returns it, its settings, and its server.
+async fn serve_files(
+    options: &Options,
+    folder: Option<&Path>,
+    credentials: &Credentials,
+    stopped: &watch::Receiver<bool>,
+) -> Result<(Storage, BucketSettings, JoinHandle<()>), Source> {
+    let port = TcpListener::bind(SocketAddr::new(options.host, options.storage_port)).await?;
+    let endpoint = format!("http://{}", reachable(port.local_addr()?));
+    let id = credentials.access_key_id().to_owned();
+    let keys = Keys { id, secret: credentials.secret_access_key().to_owned() };
+    let files = folder.map(|folder| folder.join("files"));
+    let files = Storage::new(files.as_deref(), keys, Clock::default());
+    let routes = storage::routes(&files).layer(gateway::cors(&options.cors_origins));
+    let bucket = BucketSettings {
+        name: storage::BUCKET.to_owned(),
+        endpoint: Some(endpoint),
+        files_url: variable("TIDINGS_FILES_URL"),
+        region: region(),
+        credentials: credentials.clone(),
+    };
+    Ok((files, bucket, serve(port, routes, stopped.clone())))
 }
 
 /// Invokes the functions that the table's stream wakes, and one of them, `notify`, also by the clock.

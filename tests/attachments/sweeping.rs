@@ -35,8 +35,8 @@ pub(super) async fn sweep(world: &World, files: &Files) -> Result<Swept, String>
     sweep_after(world, files, LATER).await
 }
 
-fn swept(claims: usize, removed: usize) -> Result<Swept, String> {
-    Ok(Swept { claims, removed })
+fn swept(claims: usize, removed: usize) -> Swept {
+    Swept { claims, removed }
 }
 
 /// Leaves a copy that no message holds: the send is refused, but its copy cannot be deleted.
@@ -60,14 +60,14 @@ async fn a_copy_without_a_message_is_removed() {
     leave_a_copy(&files, (&alice, &bob), alice.send_files("bob", &[&id])).await;
     assert_eq!(files.below("f/").len(), 1);
     // The upload can be used for a day, and then a clock may be wrong.
-    assert_eq!(sweep_after(&world, &files, 24 * HOUR).await, swept(0, 0));
-    assert_eq!(sweep(&world, &files).await, swept(1, 1));
+    assert_eq!(sweep_after(&world, &files, 24 * HOUR).await, Ok(swept(0, 0)));
+    assert_eq!(sweep(&world, &files).await, Ok(swept(1, 1)));
     assert!(files.below("f/").is_empty() && files.below("c/").is_empty());
     // A mistake could be undone for 30 days.
     assert_eq!(files.below("d/").len(), 1);
     files.storage.sweep_at(days_from_now(31)).await;
     assert!(files.keys().is_empty());
-    assert_eq!(sweep(&world, &files).await, swept(0, 0));
+    assert_eq!(sweep(&world, &files).await, Ok(swept(0, 0)));
 }
 
 #[tokio::test]
@@ -102,7 +102,7 @@ async fn what_a_message_holds_stays_whatever_became_of_it() {
     world.app.files.restore(&moved).await.unwrap();
     let before = [files.below("f/"), files.below("d/")];
     assert_eq!([before[0].len(), before[1].len()], [6, 1]);
-    assert_eq!(sweep(&world, &files).await, swept(6, 0));
+    assert_eq!(sweep(&world, &files).await, Ok(swept(6, 0)));
     assert_eq!([files.below("f/"), files.below("d/")], before);
     assert!(files.below("c/").is_empty());
     world.app.store.restore_message(&restored).await.unwrap();
@@ -134,7 +134,7 @@ async fn a_message_is_found_behind_many_others_and_whatever_the_clocks_say() {
     assert_eq!(bob.page("alice").await.len(), 21);
     let orphan = alice.upload("b.png", &png(4, 4)).await;
     leave_a_copy(&files, (&alice, &bob), alice.send_files("bob", &[&orphan])).await;
-    assert_eq!(sweep(&world, &files).await, swept(2, 1));
+    assert_eq!(sweep(&world, &files).await, Ok(swept(2, 1)));
     bob.load(url(sent.data())).await.expect(200);
     assert_eq!(files.below("f/").len(), 1);
 }
@@ -165,7 +165,7 @@ async fn forwarded_files_are_swept_as_others_are() {
     leave_a_copy(&files, (&bob, &carol), bob.post("/api/messages/send", &forward)).await;
     alice.unsend(&sent.id()).await.expect(200);
     assert_eq!([files.below("f/").len(), files.below("c/").len()], [3, 4]);
-    assert_eq!(sweep(&world, &files).await, swept(4, 1));
+    assert_eq!(sweep(&world, &files).await, Ok(swept(4, 1)));
     assert_eq!([files.below("f/").len(), files.below("c/").len()], [2, 0]);
     for message in carol.page("bob").await.iter().chain([forwarded.data()]) {
         assert_eq!(carol.load(url(message)).await.expect(200).body, png(4, 4));
@@ -213,7 +213,7 @@ async fn pictures_that_are_nobodys_are_removed() {
     }
     // A young picture has a claim of its own.
     me(4).await.expect(200);
-    assert_eq!(sweep_after(&world, &files, 0).await, swept(0, 0));
+    assert_eq!(sweep_after(&world, &files, 0).await, Ok(swept(0, 0)));
     assert_eq!(files.below("p/").len(), 2);
 }
 
@@ -340,12 +340,12 @@ async fn a_sweep_that_cannot_know_removes_nothing() {
     assert_eq!(files.keys(), before);
     // Its time may be over at once.
     let later = world.with_storage_off_by(&files, LATER);
-    assert_eq!(sweep::handle_until(later.app.clone(), Instant::now()).await, swept(0, 0));
+    assert_eq!(sweep::handle_until(later.app.clone(), Instant::now()).await, Ok(swept(0, 0)));
     assert_eq!(files.keys(), before);
     // What is no claim does not stop it.
     let foreign = files.storage.folder().unwrap().join("objects/c/foreign.json");
     std::fs::write(&foreign, "{}").unwrap();
-    assert_eq!(sweep(&world, &files).await, swept(1, 1));
+    assert_eq!(sweep(&world, &files).await, Ok(swept(1, 1)));
     assert!(foreign.exists());
 }
 
@@ -358,16 +358,16 @@ async fn a_sweep_goes_on_behind_the_first_page_of_claims() {
         let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
         alice.send_files("bob", &ids).await.expect(201);
     }
-    assert_eq!(sweep(&world, &files).await, swept(310, 0));
+    assert_eq!(sweep(&world, &files).await, Ok(swept(310, 0)));
     assert_eq!([files.below("f/").len(), files.below("c/").len()], [310, 0]);
 }
 
 #[tokio::test]
 async fn a_world_without_files_has_nothing_to_sweep() {
     let world = World::new().await;
-    assert_eq!(sweep::handle(world.app.clone(), Value::Null).await, swept(0, 0));
+    assert_eq!(sweep::handle(world.app.clone(), Value::Null).await, Ok(swept(0, 0)));
     let (world, files) = World::with_files().await;
-    assert_eq!(sweep(&world, &files).await, swept(0, 0), "an untouched storage");
+    assert_eq!(sweep(&world, &files).await, Ok(swept(0, 0)), "an untouched storage");
 }
 
 #[tokio::test]

@@ -326,9 +326,9 @@ impl Files {
         let all = async {
             let deleted = join_all(deletions).await.into_iter().collect::<Result<(), _>>();
             let gone = if is_copied && deleted.is_ok() { files.as_slice() } else { &[] };
-            let releases = claims.iter().map(|upload| claims::release(bucket, *upload, &attempt, gone));
-            let released = join_all(releases).await.into_iter().collect::<Result<(), _>>();
-            deleted.and(released)
+            let given_back = claims.iter().map(|upload| claims::release(bucket, *upload, &attempt, gone));
+            let outcome = join_all(given_back).await.into_iter().collect::<Result<(), _>>();
+            deleted.and(outcome)
         };
         if let Err(error) = within(UNDO_TIMEOUT, all).await {
             tracing::warn!(%error, "a copy or a claim of a refused send is left over");
@@ -346,7 +346,7 @@ impl Files {
         to: &ConversationId,
         attachments: &[Attachment],
     ) -> Result<Prepared, Error> {
-        let (mut prepared, mut copies) = (self.nothing_prepared(), Vec::new());
+        let (mut prepared, mut keys) = (self.nothing_prepared(), Vec::new());
         for attachment in attachments {
             let preview = attachment.preview.map(|_| self.clock.stamp());
             let copy = Attachment { file: self.clock.stamp(), preview, ..attachment.clone() };
@@ -354,22 +354,22 @@ impl Files {
                 let old = FileId { conversation: from.clone(), stamp: old };
                 let new = FileId { conversation: to.clone(), stamp: new };
                 prepared.files.push(new.clone());
-                copies.push((kept(&old), kept(&new)));
+                keys.push((kept(&old), kept(&new)));
             }
             prepared.attachments.push(copy);
         }
-        let Some(bucket) = self.bucket.as_ref().filter(|_| !copies.is_empty()) else { return Ok(prepared) };
-        let copied = within(COPY_TIMEOUT, async {
+        let Some(bucket) = self.bucket.as_ref().filter(|_| !keys.is_empty()) else { return Ok(prepared) };
+        let all = within(COPY_TIMEOUT, async {
             claims::note(bucket, &prepared.attempt, &prepared.files).await?;
             let copies =
-                copies.iter().map(async |(from, to)| match bucket.copy(from, None, to, None).await? {
+                keys.iter().map(async |(from, to)| match bucket.copy(from, None, to, None).await? {
                     Copied::Done => Ok(()),
                     Copied::Missing | Copied::Replaced => Err(Error::NotAParticipant),
                 });
             join_all(copies).await.into_iter().collect()
         });
-        let copied = copied.await;
-        self.completed(prepared, copied).await
+        let outcome = all.await;
+        self.completed(prepared, outcome).await
     }
 
     fn nothing_prepared(&self) -> Prepared {
