@@ -394,7 +394,7 @@ test("the page opens without a network, and nothing of the API is kept", async (
     return requests.flat().map(({ url }) => new URL(url).pathname);
   });
   expect(kept).toContain("/");
-  expect(kept.filter((path) => path !== "/" && path !== "/config.json" && !path.startsWith("/assets/"))).toEqual([]);
+  expect(kept.filter((path) => path !== "/" && path !== "/config.json" && !/^\/(assets|words)\//.test(path))).toEqual([]);
   await page.context().setOffline(false);
   await expect(page.getByText("You are offline.")).toHaveCount(0);
 });
