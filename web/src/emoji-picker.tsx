@@ -22,12 +22,16 @@ const GROUPS = [
   ["🏁", "flags", 9],
 ] as const;
 
+/** Emoji that are rendered at once: a little more than the grid shows without scrolling. */
+const STEP = 64;
+
 /** A grid of emoji, by group or search term. */
 export default function EmojiPicker({ onPick, onClose }: { onPick: (emoji: string) => void; onClose: () => void }) {
   const [group, setGroup] = useState<number>(recentEmoji().length > 0 ? -1 : 0);
   const [text, setText] = useState("");
   const [tone, setTone] = useState(skinTone);
   const { shown, isBroken } = useShown(group, text.trim(), tone);
+  const rendered = useInSteps(shown);
   const box = useRef<HTMLDivElement>(null);
   const groups = useRef<HTMLDivElement>(null);
   const grid = useRef<HTMLDivElement>(null);
@@ -102,7 +106,7 @@ export default function EmojiPicker({ onPick, onClose }: { onPick: (emoji: strin
       <div ref={grid} className="emoji-grid" aria-busy={shown === null && !isBroken}>
         {isBroken && <p className="muted">{words.emoji.notLoaded}</p>}
         {shown?.length === 0 && <p className="muted">{group < 0 && text === "" ? words.emoji.noneUsed : words.emoji.noneFound}</p>}
-        {shown?.map((emoji) => (
+        {rendered.map((emoji) => (
           <button key={emoji.unicode} aria-label={emoji.name} title={emoji.name} onClick={() => pick(emoji)}>
             {emoji.unicode}
           </button>
@@ -132,6 +136,19 @@ function useShown(group: number, query: string, tone: number): { shown: readonly
     };
   }, [group, query, tone]);
   return { shown, isBroken };
+}
+
+/** Returns the first emoji and, a step after the other, the rest, because hundreds at once would keep the page from reacting. */
+function useInSteps(all: readonly Emoji[] | null): readonly Emoji[] {
+  const [state, setState] = useState({ all, count: STEP });
+  if (state.all !== all) setState({ all, count: STEP });
+  const isComplete = all === null || state.count >= all.length;
+  useEffect(() => {
+    if (isComplete) return;
+    const timer = setTimeout(() => setState({ all, count: state.count + STEP }));
+    return () => clearTimeout(timer);
+  }, [all, isComplete, state.count]);
+  return all?.slice(0, state.count) ?? [];
 }
 
 /** Closes when the user clicks elsewhere. The button that has opened the picker closes it itself. */

@@ -46,7 +46,7 @@ export function Timeline({ row, jumpTo, ...actions }: MessageActions & { row: Ro
   const entries = useMemo(() => withNotices(timeline), [timeline]);
   const list = useRef<VirtualListHandle>(null);
   // The row as it was when the conversation was opened.
-  const [openedRow] = useState(row);
+  const [openedRow, setOpenedRow] = useState(row);
   // Once the user has marked messages as unread, they stay so until the conversation is opened again.
   const staysUnread = useRef(false);
   const [wasMarked, setWasMarked] = useState(row.marked_unread);
@@ -56,15 +56,18 @@ export function Timeline({ row, jumpTo, ...actions }: MessageActions & { row: Ro
   }
   // Whether the loaded messages include the position to open at.
   const [isFound, setIsFound] = useState(openedRow.unread_count <= MAX_UNREAD_ON_PAGE || jumpTo !== null);
-  // Offline, the newest messages have to do.
-  const connection = useConnection();
+  const isOffline = useConnection() === "offline";
   const isFresh = useSelected((state) => state.staleSince === null);
   useEffect(() => {
-    if (connection === "offline") setIsFound(true);
-  }, [connection]);
-  useEffect(() => {
-    if (!isFound) void attempt(client.jumpToUnread(id)).then(() => setIsFound(true));
-  }, []);
+    if (isFound) return;
+    // Offline, the newest messages have to do.
+    if (isOffline) return setIsFound(true);
+    // What was stored as unread may have been read since.
+    if (!isFresh) return;
+    setOpenedRow(row);
+    if (row.unread_count <= MAX_UNREAD_ON_PAGE) return setIsFound(true);
+    void attempt(client.jumpToUnread(id)).then(() => setIsFound(true));
+  }, [isOffline, isFresh]);
   // Computed once, so that older messages which load later do not move the divider.
   const isReady = isLoaded && isFound;
   const firstUnread = useMemo(() => (isReady ? unreadSince(openedRow, messages, me?.id)?.key : undefined), [isReady]);
@@ -163,7 +166,7 @@ export function Timeline({ row, jumpTo, ...actions }: MessageActions & { row: Ro
       markRead();
     });
     return () => cancelAnimationFrame(frame);
-  }, [entries, isLoaded, connection, isFresh, onScroll, markRead]);
+  }, [entries, isLoaded, isOffline, isFresh, onScroll, markRead]);
   useEffect(() => {
     addEventListener("focus", markRead);
     document.addEventListener("visibilitychange", markRead);
@@ -204,7 +207,7 @@ export function Timeline({ row, jumpTo, ...actions }: MessageActions & { row: Ro
         {...selecting}
       >
         <MissingMessages hasMessages={isLoaded} hasOlder={hasOlder} />
-        {!isLoaded && messages.length === 0 && connection !== "offline" && (
+        {!isLoaded && messages.length === 0 && !isOffline && (
           <div className="skeleton messages" role="status" aria-label={words.common.loading}>
             {[46, 62, 30, 54].map((width, at) => (
               <span key={at} style={{ inlineSize: `${width}%` }} className={at % 2 ? "mine" : ""} />
