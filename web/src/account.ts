@@ -11,6 +11,7 @@ import { forgetDrafts } from "./drafts.js";
 import { clearPeople } from "./people.js";
 import { openProfile } from "./profile-card.js";
 import { EMOJI_KEY } from "./settings.js";
+import { storedNames } from "./stored-names.js";
 import { found } from "./text/found.js";
 
 /** A demo user, which the local stack creates. */
@@ -49,7 +50,9 @@ export const wantedDemoUser = (): string | null => new URLSearchParams(location.
 export function createClient(): Tidings | null {
   const token = perWindow.getItem(DEMO_TOKEN);
   if (token !== null) return new Tidings({ ...config, token: () => token });
-  return session.isSignedIn && wantedDemoUser() === null ? new Tidings({ ...config, token: session.token }) : null;
+  if (!session.isSignedIn || wantedDemoUser() !== null) return null;
+  // Demo users leave nothing in the browser.
+  return new Tidings({ ...config, token: session.token, offline: { user: () => session.user, more: storedNames } });
 }
 
 /** Whether the signed-in user has a password. Demo users have none. */

@@ -11,10 +11,13 @@ import { leave } from "./push/state.js";
 import { navigate } from "./route.js";
 import { SignIn } from "./sign-in.js";
 import { Toasts } from "./toasts.js";
+import { useLanguage, words } from "./words/language.js";
 
 export function App() {
   const [client, setClient] = useState<Tidings | null>(account.createClient);
   const [notice, setNotice] = useState<string | null>(null);
+  // Everything below renders again when the language changes.
+  useLanguage();
 
   const onSignedIn = () => {
     setNotice(null);
@@ -27,7 +30,7 @@ export function App() {
   };
   const onSessionEnded = () => {
     void account.endSession();
-    showSignIn("Your session has ended. Please sign in again.");
+    showSignIn(words.page.sessionEnded);
   };
   const signOut = async (client: Tidings) => {
     await leave(client);

@@ -5,6 +5,7 @@ import { Hash, Users } from "lucide-react";
 import { useState } from "react";
 
 import { webUrl } from "./urls.js";
+import { words } from "./words/language.js";
 
 /** Returns one of the style sheet's twelve hues (0-11) for a text. */
 export function hue(text: string): number {
@@ -17,8 +18,8 @@ export function hue(text: string): number {
 const graphemes = new Intl.Segmenter(undefined, { granularity: "grapheme" });
 
 function initials(name: string): string {
-  const words = name.split(/\s+/u).filter((word) => /^[\p{L}\p{N}]/u.test(word));
-  const ends = words.length > 1 ? [words[0], words.at(-1)] : words.slice(0, 1);
+  const parts = name.split(/\s+/u).filter((word) => /^[\p{L}\p{N}]/u.test(word));
+  const ends = parts.length > 1 ? [parts[0], parts.at(-1)] : parts.slice(0, 1);
   const first = (word: string | undefined) => graphemes.segment(word ?? "").containing(0)?.segment ?? "";
   const letters = ends.map(first).map((letter) => letter.toLocaleUpperCase());
   // Letters with signs of their own, as in Devanagari, are too wide to stand side by side.
@@ -26,14 +27,6 @@ function initials(name: string): string {
   // The separator keeps letters apart that would join, as in Arabic.
   return letters.join("\u200c") || "?";
 }
-
-/** Labels of the presence statuses. */
-export const STATUS: Record<Status, string> = {
-  online: "online",
-  away: "away",
-  do_not_disturb: "do not disturb",
-  offline: "offline",
-};
 
 /** An avatar. Screen readers only read the status, because the name is always next to it. */
 export function Avatar(props: {
@@ -60,7 +53,7 @@ export function Avatar(props: {
         <span aria-hidden data-initials={initials(props.name)} />
       )}
       {props.status && props.status !== "offline" && (
-        <span className={`dot ${props.status}`} role="img" aria-label={STATUS[props.status]} />
+        <span className={`dot ${props.status}`} role="img" aria-label={words.people.status[props.status]} />
       )}
     </span>
   );

@@ -5,17 +5,19 @@ import { useEffect, useRef, useState } from "react";
 import type { KeyboardEvent } from "react";
 
 import { Modal } from "./modal.js";
+import { locale, perLocale } from "./words/formats.js";
+import { words } from "./words/language.js";
 
-const MONTH = new Intl.DateTimeFormat(undefined, { month: "long", year: "numeric" });
-const DAY = new Intl.DateTimeFormat(undefined, { dateStyle: "full" });
-const WEEKDAY = new Intl.DateTimeFormat(undefined, { weekday: "narrow" });
-const WEEKDAY_NAME = new Intl.DateTimeFormat(undefined, { weekday: "long" });
-const NUMBER = new Intl.NumberFormat(undefined, { useGrouping: false });
+const MONTH = perLocale((locale) => new Intl.DateTimeFormat(locale, { month: "long", year: "numeric" }));
+const DAY = perLocale((locale) => new Intl.DateTimeFormat(locale, { dateStyle: "full" }));
+const WEEKDAY = perLocale((locale) => new Intl.DateTimeFormat(locale, { weekday: "narrow" }));
+const WEEKDAY_NAME = perLocale((locale) => new Intl.DateTimeFormat(locale, { weekday: "long" }));
+const NUMBER = perLocale((locale) => new Intl.NumberFormat(locale, { useGrouping: false }));
 
 /** The first day of the week where the user lives: 0 is Sunday. Browsers that do not tell begin with Monday. */
 function firstWeekday(): number {
-  const locale = new Intl.Locale(navigator.language) as Intl.Locale & { getWeekInfo?: () => { firstDay: number } };
-  return (locale.getWeekInfo?.().firstDay ?? 1) % 7;
+  const info = new Intl.Locale(locale()) as Intl.Locale & { getWeekInfo?: () => { firstDay: number } };
+  return (info.getWeekInfo?.().firstDay ?? 1) % 7;
 }
 
 const addDays = (date: Date, days: number) => new Date(date.getFullYear(), date.getMonth(), date.getDate() + days);
@@ -66,25 +68,25 @@ export default function Calendar(props: { at: Date; onPick: (day: Date) => void;
   const weeks = weeksOf(chosen);
   const isLastMonth = chosen.getFullYear() === today.getFullYear() && chosen.getMonth() === today.getMonth();
   return (
-    <Modal title="Jump to a date" onClose={props.onClose}>
+    <Modal title={words.conversation.jumpToDate} onClose={props.onClose}>
       <div className="calendar">
         <div className="calendar-bar">
-          <button className="icon-button" aria-label="Previous month" onClick={() => move(addMonths(chosen, -1))}>
+          <button className="icon-button" aria-label={words.conversation.previousMonth} onClick={() => move(addMonths(chosen, -1))}>
             <ChevronLeft aria-hidden className="mirrored" />
           </button>
           <span className="strong" aria-live="polite">
-            {MONTH.format(chosen)}
+            {MONTH().format(chosen)}
           </span>
-          <button className="icon-button" aria-label="Next month" disabled={isLastMonth} onClick={() => move(addMonths(chosen, 1))}>
+          <button className="icon-button" aria-label={words.conversation.nextMonth} disabled={isLastMonth} onClick={() => move(addMonths(chosen, 1))}>
             <ChevronRight aria-hidden className="mirrored" />
           </button>
         </div>
-        <table ref={grid} role="grid" aria-label={MONTH.format(chosen)} onKeyDown={onKeyDown}>
+        <table ref={grid} role="grid" aria-label={MONTH().format(chosen)} onKeyDown={onKeyDown}>
           <thead>
             <tr>
               {weeks[0]?.map((day) => (
-                <th key={day.getDay()} scope="col" abbr={WEEKDAY_NAME.format(day)} className="muted">
-                  {WEEKDAY.format(day)}
+                <th key={day.getDay()} scope="col" abbr={WEEKDAY_NAME().format(day)} className="muted">
+                  {WEEKDAY().format(day)}
                 </th>
               ))}
             </tr>
@@ -98,11 +100,11 @@ export default function Calendar(props: { at: Date; onPick: (day: Date) => void;
                       tabIndex={day.getTime() === chosen.getTime() ? 0 : -1}
                       disabled={day > today}
                       className={day.getMonth() === chosen.getMonth() ? "" : "muted"}
-                      aria-label={DAY.format(day)}
+                      aria-label={DAY().format(day)}
                       aria-current={day.getTime() === today.getTime() ? "date" : undefined}
                       onClick={() => props.onPick(day)}
                     >
-                      {NUMBER.format(day.getDate())}
+                      {NUMBER().format(day.getDate())}
                     </button>
                   </td>
                 ))}

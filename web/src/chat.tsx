@@ -1,7 +1,7 @@
 // The chat of the signed-in user: the inbox next to the open conversation; on narrow screens, one of the two.
 
-import { useConnection, useConversation, useMe, useSelected, useTidings } from "@tidings/client/react";
-import { MessagesSquare, WifiOff } from "lucide-react";
+import { useConversation, useMe, useSelected, useTidings } from "@tidings/client/react";
+import { MessagesSquare } from "lucide-react";
 import { useEffect, useRef, useState } from "react";
 
 import { loadBlocked } from "./blocked.js";
@@ -12,11 +12,14 @@ import { useShortcuts } from "./keyboard/shortcuts.js";
 import { lazyPart, useFetchAhead } from "./lazy.js";
 import { useNotifications } from "./notifications.js";
 import { useObservable } from "./observable.js";
+import { OfflineBanner } from "./offline.js";
 import { openProfile } from "./profile-card.js";
 import { usePush } from "./push/state.js";
 import { navigate, useRoute } from "./route.js";
-import { attempt, toast } from "./toasts.js";
+import { describeProblem, toast } from "./toasts.js";
 import { useReportViewing } from "./viewing.js";
+import { capped } from "./words/formats.js";
+import { useLanguage, words } from "./words/language.js";
 
 const NewDialog = lazyPart(() => import("./dialogs/new.js"));
 const SettingsDialog = lazyPart(() => import("./dialogs/settings.js"));
@@ -26,6 +29,7 @@ const ProfileDialog = lazyPart(() => import("./dialogs/profile.js"));
 
 export function Chat({ onSignOut }: { onSignOut: () => void }) {
   const client = useTidings();
+  const language = useLanguage();
   const route = useRoute();
   const me = useMe();
   const unread = useSelected((state) => state.unmutedUnread);
@@ -46,10 +50,10 @@ export function Chat({ onSignOut }: { onSignOut: () => void }) {
     if (me) void loadBlocked(client);
   }, [client, me?.id]);
   useEffect(() => {
-    document.title = unread > 0 ? `(${unread > 999 ? "999+" : unread}) Tidings` : "Tidings";
+    document.title = unread > 0 ? `(${capped(unread, 999)}) ${words.tidings}` : words.tidings;
     // Only pages that are installed have a badge.
     void navigator.setAppBadge?.(unread).catch(() => {});
-  }, [unread]);
+  }, [unread, language]);
   useEffect(() => client.loadArchive(), [client]);
   useNotifications();
   usePush();
@@ -61,7 +65,7 @@ export function Chat({ onSignOut }: { onSignOut: () => void }) {
 
   return (
     <main className={`chat ${route.conversation ? "in-conversation" : ""} ${isSearching && scope ? "searching" : ""}`}>
-      <h1 className="hidden">Tidings</h1>
+      <h1 className="hidden">{words.tidings}</h1>
       <OfflineBanner />
       <ErrorBoundary>
         <Inbox
@@ -81,12 +85,10 @@ export function Chat({ onSignOut }: { onSignOut: () => void }) {
             <span className="logo quiet">
               <MessagesSquare aria-hidden />
             </span>
-            <h2>{isEmpty ? "Welcome to Tidings" : "Select a conversation"}</h2>
-            <p className="muted">
-              {isEmpty ? "Start your first conversation" : "Or start a new one"} with a person, a group or a room.
-            </p>
+            <h2>{isEmpty ? words.page.welcome : words.page.select}</h2>
+            <p className="muted">{isEmpty ? words.page.startFirst : words.page.startNew}</p>
             <button className="primary" onClick={() => setDialog("new")}>
-              New conversation
+              {words.page.newConversation}
             </button>
           </div>
         )}
@@ -127,10 +129,10 @@ function NotFound() {
   if (!isLate) return <Skeleton />;
   return (
     <div className="empty">
-      <h2>Conversation not found</h2>
-      <p className="muted">It may have been deleted, or you are no longer a member.</p>
+      <h2>{words.page.notFound}</h2>
+      <p className="muted">{words.page.notFoundWhy}</p>
       <button className="primary" onClick={() => navigate(null)}>
-        Back to inbox
+        {words.page.backToInbox}
       </button>
     </div>
   );
@@ -146,27 +148,6 @@ function Skeleton() {
   );
 }
 
-/** Tells the user that the server has been unreachable for 2 s. */
-function OfflineBanner() {
-  const client = useTidings();
-  const isOffline = useConnection() === "offline";
-  const [isShown, setIsShown] = useState(false);
-  useEffect(() => {
-    const timer = setTimeout(() => setIsShown(isOffline), isOffline ? 2_000 : 0);
-    return () => clearTimeout(timer);
-  }, [isOffline]);
-  if (!isShown) return null;
-  return (
-    <div className="banner" role="status">
-      <WifiOff aria-hidden />
-      <span>You are offline. Your messages will be sent when you are back online.</span>
-      <button className="link" onClick={() => void attempt(client.api.me())}>
-        Try now
-      </button>
-    </div>
-  );
-}
-
 /** Shows a toast when an edit fails, because the user may have left the conversation that shows it. */
 function useFailedEditToasts(): void {
   const outbox = useSelected((state) => state.outbox);
@@ -174,7 +155,7 @@ function useFailedEditToasts(): void {
   useEffect(() => {
     const failedEdits = outbox.filter(({ message_id, failed }) => message_id && failed);
     for (const { id, failed } of failedEdits) {
-      if (!reported.current.has(id)) toast(`Could not edit the message: ${failed?.message}`);
+      if (!reported.current.has(id)) toast(words.page.editFailed(failed ? describeProblem(failed) : ""));
     }
     reported.current = new Set(failedEdits.map(({ id }) => id));
   }, [outbox]);

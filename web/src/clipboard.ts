@@ -1,5 +1,7 @@
 // Copies text to the clipboard.
 
+import { words } from "./words/language.js";
+
 /** Copies a text. Pages that were loaded over plain http have no `navigator.clipboard`, but can copy a selection. */
 export async function copyText(text: string): Promise<void> {
   if (navigator.clipboard) return navigator.clipboard.writeText(text);
@@ -12,5 +14,5 @@ export async function copyText(text: string): Promise<void> {
   const isCopied = document.execCommand("copy");
   field.remove();
   if (focused instanceof HTMLElement) focused.focus();
-  if (!isCopied) throw new Error("Your browser does not let this page copy text.");
+  if (!isCopied) throw new Error(words.page.copyRefused);
 }

@@ -20,6 +20,7 @@ import { titleOf, usePerson } from "./people.js";
 import { settings } from "./settings.js";
 import { attempt } from "./toasts.js";
 import { hasFinePointer } from "./touch.js";
+import { words } from "./words/language.js";
 
 const EmojiPicker = lazyPart(() => import("./emoji-picker.js"));
 const Tray = lazyPart(() => import("./attachments/tray.js"));
@@ -164,10 +165,10 @@ export function Composer(props: { row: Row; mode: ComposerMode; setMode: (mode: 
     return (
       <div className="composer blocked">
         <p className="muted">
-          You have blocked <bdi>{titleOf(row)}</bdi>.
+          {words.composer.youBlocked(<bdi>{titleOf(row)}</bdi>)}
         </p>
         <button className="secondary" onClick={() => void unblock()}>
-          Unblock
+          {words.details.unblock}
         </button>
       </div>
     );
@@ -189,7 +190,7 @@ export function Composer(props: { row: Row; mode: ComposerMode; setMode: (mode: 
           <>
             <button
               className="icon-button"
-              aria-label="Attach files"
+              aria-label={words.composer.attach}
               disabled={editing !== null}
               onClick={() => chooser.current?.click()}
             >
@@ -200,7 +201,7 @@ export function Composer(props: { row: Row; mode: ComposerMode; setMode: (mode: 
               type="file"
               hidden
               multiple
-              aria-label="Files to attach"
+              aria-label={words.composer.filesToAttach}
               onChange={({ target }) => {
                 addFiles(id, [...(target.files ?? [])]);
                 // So that the same file can be chosen again.
@@ -213,8 +214,8 @@ export function Composer(props: { row: Row; mode: ComposerMode; setMode: (mode: 
                 ref={field}
                 rows={1}
                 dir="auto"
-                aria-label={editing ? "Edit message" : `Message to ${titleOf(row)}`}
-                placeholder={editing ? "Edit message" : "Message"}
+                aria-label={editing ? words.composer.editMessage : words.composer.messageTo(titleOf(row))}
+                placeholder={editing ? words.composer.editMessage : words.composer.message}
                 value={text}
                 onChange={(event) => {
                   type(event.target.value);
@@ -232,7 +233,7 @@ export function Composer(props: { row: Row; mode: ComposerMode; setMode: (mode: 
               />
               <button
                 className="icon-button"
-                aria-label="Emoji"
+                aria-label={words.emoji.emoji}
                 aria-expanded={panel === "emoji"}
                 onClick={() => setPanel(panel === "emoji" ? null : "emoji")}
               >
@@ -240,11 +241,11 @@ export function Composer(props: { row: Row; mode: ComposerMode; setMode: (mode: 
               </button>
             </div>
             {canRecord && text === "" && !hasFiles && !editing ? (
-              <button className="send" aria-label="Record a voice message" onClick={() => setPanel("recorder")}>
+              <button className="send" aria-label={words.composer.record} onClick={() => setPanel("recorder")}>
                 <Mic aria-hidden />
               </button>
             ) : (
-              <button className="send" aria-label={editing ? "Save" : "Send"} disabled={!canSend} onClick={send}>
+              <button className="send" aria-label={editing ? words.common.save : words.composer.send} disabled={!canSend} onClick={send}>
                 <SendHorizontal aria-hidden className="mirrored" />
               </button>
             )}
@@ -253,7 +254,7 @@ export function Composer(props: { row: Row; mode: ComposerMode; setMode: (mode: 
       </div>
       {length > MAX_LENGTH - 500 && (
         <p className={`small-text ${length > MAX_LENGTH ? "error" : "muted"}`} role="status">
-          {length > MAX_LENGTH ? `${length - MAX_LENGTH} characters over the limit` : `${MAX_LENGTH - length} characters left`}
+          {length > MAX_LENGTH ? words.composer.over(length - MAX_LENGTH) : words.composer.left(MAX_LENGTH - length)}
         </p>
       )}
     </div>
@@ -268,12 +269,12 @@ function ContextBar({ mode, onCancel }: { mode: Exclude<ComposerMode, { kind: "n
     <div className="composer-context">
       {isReply ? <Reply aria-hidden className="mirrored" /> : <Pencil aria-hidden />}
       <span className="composer-context-text">
-        <span className="composer-context-title">{isReply ? <>Reply to <bdi>{name}</bdi></> : "Edit message"}</span>
+        <span className="composer-context-title">{isReply ? words.composer.replyTo(<bdi>{name}</bdi>) : words.composer.editMessage}</span>
         <span className="quote-text muted" dir="auto">
           {shortText(mode.message)}
         </span>
       </span>
-      <button className="icon-button small" aria-label="Cancel" onClick={onCancel}>
+      <button className="icon-button small" aria-label={words.common.cancel} onClick={onCancel}>
         <X aria-hidden />
       </button>
     </div>

@@ -4,23 +4,20 @@ import type { Conversation, NotifyLevel, SettingsChange, Tidings } from "@tiding
 
 import { formatFull } from "./dates.js";
 import { attempt } from "./toasts.js";
+import { words } from "./words/language.js";
 
 const HOUR = 3_600_000;
 
 /** For how long a conversation can be muted, in milliseconds. */
-export const MUTES: readonly { label: string; ms: number }[] = [
-  { label: "For 1 hour", ms: HOUR },
-  { label: "For 8 hours", ms: 8 * HOUR },
-  { label: "For 1 week", ms: 7 * 24 * HOUR },
-  { label: "Always", ms: Infinity },
+export const mutes = (): readonly { label: string; ms: number }[] => [
+  { label: words.settings.mutes.hour, ms: HOUR },
+  { label: words.settings.mutes.hours, ms: 8 * HOUR },
+  { label: words.settings.mutes.week, ms: 7 * 24 * HOUR },
+  { label: words.settings.mutes.always, ms: Infinity },
 ];
 
 /** Which messages lead to notifications. */
-export const LEVELS: readonly { label: string; level: NotifyLevel }[] = [
-  { label: "All messages", level: "all" },
-  { label: "Mentions", level: "mentions" },
-  { label: "None", level: "none" },
-];
+export const LEVELS: readonly NotifyLevel[] = ["all", "mentions", "none"];
 
 /** Returns until when a conversation is muted that is muted now. */
 export function muteFor(ms: number): string {
@@ -29,8 +26,8 @@ export function muteFor(ms: number): string {
 
 /** Describes until when a conversation is muted. */
 export function describeMute({ muted_until }: Conversation): string {
-  if (muted_until === null) return "Not muted";
-  return muted_until === "always" ? "Always" : `Until ${formatFull(muted_until)}`;
+  if (muted_until === null) return words.settings.notMuted;
+  return muted_until === "always" ? words.settings.mutes.always : words.settings.mutedUntil(formatFull(muted_until));
 }
 
 /** Changes settings, and tells the user if that fails. */

@@ -13,13 +13,14 @@ import { Composer } from "./composer.js";
 import type { ComposerMode } from "./composer.js";
 import { lazyPart } from "./lazy.js";
 import { useObservable } from "./observable.js";
-import { cachePeople, countMembers, titleOf, usePerson } from "./people.js";
+import { cachePeople, titleOf, usePerson } from "./people.js";
 import { PinBar } from "./pins/pin-bar.js";
 import { useCurrentPresence, usePresenceText } from "./presence.js";
 import { backToInbox } from "./route.js";
 import { HitBar } from "./search/hit-bar.js";
 import { SelectionArea } from "./selection/area.js";
 import { Timeline } from "./timeline.js";
+import { words } from "./words/language.js";
 
 // With what changes settings, so that its switches change at once.
 const DetailsDialog = lazyPart(async () => (await Promise.all([import("./dialogs/details.js"), loadOptimistic()]))[0]);
@@ -109,11 +110,11 @@ function useSubtitle(row: Row, presence: Presence | undefined): string {
   const isBlocked = useObservable(blocked).has(row.other_user_id ?? "");
   const isOffline = useConnection() === "offline";
   const text = usePresenceText(presence);
-  if (row.type !== "direct") return `${row.type === "room" ? "Room" : "Group"}, ${countMembers(row.participant_count)}`;
-  if (isBlocked) return "blocked";
-  if (isOffline) return "waiting for the network";
+  if (row.type !== "direct") return words.conversation[row.type](row.participant_count);
+  if (isBlocked) return words.conversation.blocked;
+  if (isOffline) return words.conversation.waiting;
   const isHere = presence && presence.status !== "offline" && presence.current_conversation_id === row.conversation_id;
-  return isHere ? `${text}, in this conversation` : text;
+  return isHere ? words.conversation.here(text) : text;
 }
 
 function Header({ row, onSearch, onDetails }: { row: Row; onSearch: () => void; onDetails: () => void }) {
@@ -122,7 +123,7 @@ function Header({ row, onSearch, onDetails }: { row: Row; onSearch: () => void; 
   const subtitle = useSubtitle(row, presence);
   return (
     <header className="bar conversation-bar">
-      <button className="icon-button back" aria-label="Back to inbox" onClick={backToInbox}>
+      <button className="icon-button back" aria-label={words.page.backToInbox} onClick={backToInbox}>
         <ArrowLeft aria-hidden className="mirrored" />
       </button>
       <button className="who" onClick={onDetails}>
@@ -139,13 +140,13 @@ function Header({ row, onSearch, onDetails }: { row: Row; onSearch: () => void; 
           <span className="muted small-text" data-testid="presence">
             {subtitle}
           </span>
-          <span className="hidden">Details</span>
+          <span className="hidden">{words.conversation.details}</span>
         </span>
       </button>
-      <button className="icon-button" aria-label="Search in this conversation" onClick={onSearch}>
+      <button className="icon-button" aria-label={words.inbox.searchConversation} onClick={onSearch}>
         <Search aria-hidden />
       </button>
-      <button className="icon-button" aria-label="Details" onClick={onDetails}>
+      <button className="icon-button" aria-label={words.conversation.details} onClick={onDetails}>
         <MoreVertical aria-hidden />
       </button>
     </header>
@@ -160,7 +161,7 @@ function TypingIndicator({ row }: { row: Row }) {
   return (
     <div className="typing-indicator muted" data-testid="typing">
       {typists.length === 1 && <TypingPerson id={typists[0] ?? ""} />}
-      {typists.length > 1 && <span>{typists.length} people are typing</span>}
+      {typists.length > 1 && <span>{words.conversation.typingPeople(typists.length)}</span>}
       {typists.length > 0 && (
         <span className="dots" aria-hidden>
           <i />
@@ -174,9 +175,5 @@ function TypingIndicator({ row }: { row: Row }) {
 
 function TypingPerson({ id }: { id: string }) {
   const { name } = usePerson(id);
-  return (
-    <span>
-      <bdi>{name}</bdi> is typing
-    </span>
-  );
+  return <span>{words.conversation.typingPerson(<bdi>{name}</bdi>)}</span>;
 }

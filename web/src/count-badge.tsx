@@ -1,13 +1,12 @@
 // A count in a badge.
 
-/** A count of at most two digits. */
-export const shortCount = (count: number): string => (count > 99 ? "99+" : String(count));
+import { capped } from "./words/formats.js";
 
 /** A badge with a count, of at most two digits. Screen readers also read the unit. */
 export function CountBadge({ count, unit }: { count: number; unit?: string }) {
   return (
     <span className="badge">
-      {shortCount(count)}
+      {capped(count, 99)}
       {unit && <span className="hidden"> {unit}</span>}
     </span>
   );

@@ -4,6 +4,7 @@ import { useEffect, useId, useRef, useState } from "react";
 
 import { completeEmoji, remember } from "./emoji-data.js";
 import type { Completion, Emoji } from "./emoji-data.js";
+import { words } from "./words/language.js";
 
 const MAX = 8;
 
@@ -69,7 +70,7 @@ export default function EmojiList(props: {
   }, [field, id, at, shown]);
   if (shown.length === 0) return null;
   return (
-    <div id={id} className="completions" role="listbox" aria-label="Emoji">
+    <div id={id} className="completions" role="listbox" aria-label={words.emoji.emoji}>
       {shown.map((emoji, index) => (
         <div
           key={emoji.unicode}

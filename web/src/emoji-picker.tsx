@@ -6,20 +6,24 @@ import type { KeyboardEvent, RefObject } from "react";
 import { TONES, emojiOfGroup, findEmoji, recentEmoji, remember, setSkinTone, skinTone } from "./emoji-data.js";
 import type { Emoji } from "./emoji-data.js";
 import { focusItem, useTabStop } from "./keyboard/tab-stop.js";
+import { words } from "./words/language.js";
 
 /** The groups, and their numbers in the data. Group 2 is left out: it contains skin tones and hair styles. */
 const GROUPS = [
-  ["🕘", "Recent", -1],
-  ["😀", "Smileys", 0],
-  ["👋", "People", 1],
-  ["🐻", "Nature", 3],
-  ["🍎", "Food", 4],
-  ["✈️", "Places", 5],
-  ["⚽", "Activities", 6],
-  ["💡", "Objects", 7],
-  ["🔣", "Symbols", 8],
-  ["🏁", "Flags", 9],
+  ["🕘", "recent", -1],
+  ["😀", "smileys", 0],
+  ["👋", "people", 1],
+  ["🐻", "nature", 3],
+  ["🍎", "food", 4],
+  ["✈️", "places", 5],
+  ["⚽", "activities", 6],
+  ["💡", "objects", 7],
+  ["🔣", "symbols", 8],
+  ["🏁", "flags", 9],
 ] as const;
+
+/** Emoji that are rendered at once: a little more than the grid shows without scrolling. */
+const STEP = 64;
 
 /** A grid of emoji, by group or search term. */
 export default function EmojiPicker({ onPick, onClose }: { onPick: (emoji: string) => void; onClose: () => void }) {
@@ -27,6 +31,7 @@ export default function EmojiPicker({ onPick, onClose }: { onPick: (emoji: strin
   const [text, setText] = useState("");
   const [tone, setTone] = useState(skinTone);
   const { shown, isBroken } = useShown(group, text.trim(), tone);
+  const rendered = useInSteps(shown);
   const box = useRef<HTMLDivElement>(null);
   const groups = useRef<HTMLDivElement>(null);
   const grid = useRef<HTMLDivElement>(null);
@@ -51,7 +56,7 @@ export default function EmojiPicker({ onPick, onClose }: { onPick: (emoji: strin
       ref={box}
       className="emoji-picker"
       role="dialog"
-      aria-label="Emoji"
+      aria-label={words.emoji.emoji}
       onKeyDown={(event) => {
         if (event.key !== "Escape") return;
         event.preventDefault();
@@ -61,15 +66,15 @@ export default function EmojiPicker({ onPick, onClose }: { onPick: (emoji: strin
       <div className="emoji-top">
         <input
           type="search"
-          aria-label="Search emoji"
-          placeholder="Search emoji"
+          aria-label={words.emoji.search}
+          placeholder={words.emoji.search}
           autoFocus
           value={text}
           onChange={(event) => setText(event.target.value)}
           onKeyDown={onSearchKey}
         />
         <select
-          aria-label="Skin tone"
+          aria-label={words.emoji.skinTone}
           value={tone}
           onChange={(event) => {
             setSkinTone(Number(event.target.value));
@@ -83,11 +88,11 @@ export default function EmojiPicker({ onPick, onClose }: { onPick: (emoji: strin
           ))}
         </select>
       </div>
-      <div ref={groups} className="emoji-groups" role="group" aria-label="Categories">
+      <div ref={groups} className="emoji-groups" role="group" aria-label={words.emoji.categories}>
         {GROUPS.map(([emoji, name, number]) => (
           <button
             key={name}
-            aria-label={name}
+            aria-label={words.emoji.groups[name]}
             aria-pressed={group === number && text === ""}
             onClick={() => {
               setText("");
@@ -99,9 +104,9 @@ export default function EmojiPicker({ onPick, onClose }: { onPick: (emoji: strin
         ))}
       </div>
       <div ref={grid} className="emoji-grid" aria-busy={shown === null && !isBroken}>
-        {isBroken && <p className="muted">Could not load the emoji.</p>}
-        {shown?.length === 0 && <p className="muted">{group < 0 && text === "" ? "No emoji used yet." : "No emoji found."}</p>}
-        {shown?.map((emoji) => (
+        {isBroken && <p className="muted">{words.emoji.notLoaded}</p>}
+        {shown?.length === 0 && <p className="muted">{group < 0 && text === "" ? words.emoji.noneUsed : words.emoji.noneFound}</p>}
+        {rendered.map((emoji) => (
           <button key={emoji.unicode} aria-label={emoji.name} title={emoji.name} onClick={() => pick(emoji)}>
             {emoji.unicode}
           </button>
@@ -131,6 +136,19 @@ function useShown(group: number, query: string, tone: number): { shown: readonly
     };
   }, [group, query, tone]);
   return { shown, isBroken };
+}
+
+/** Returns the first emoji and, a step after the other, the rest, because hundreds at once would keep the page from reacting. */
+function useInSteps(all: readonly Emoji[] | null): readonly Emoji[] {
+  const [state, setState] = useState({ all, count: STEP });
+  if (state.all !== all) setState({ all, count: STEP });
+  const isComplete = all === null || state.count >= all.length;
+  useEffect(() => {
+    if (isComplete) return;
+    const timer = setTimeout(() => setState({ all, count: state.count + STEP }));
+    return () => clearTimeout(timer);
+  }, [all, isComplete, state.count]);
+  return all?.slice(0, state.count) ?? [];
 }
 
 /** Closes when the user clicks elsewhere. The button that has opened the picker closes it itself. */

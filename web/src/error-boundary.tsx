@@ -3,6 +3,8 @@
 import { Component } from "react";
 import type { ReactNode } from "react";
 
+import { words } from "./words/language.js";
+
 interface Props {
   children: ReactNode;
   /** Called instead of showing the error, for a view that can be closed. */
@@ -26,14 +28,14 @@ export class ErrorBoundary extends Component<Props, { hasFailed: boolean }> {
     if (this.props.onError) return null;
     return (
       <div className="empty" role="alert">
-        <h2>Something went wrong</h2>
-        <p className="muted">This part of the page has failed. Your messages are safe.</p>
+        <h2>{words.page.somethingWrong}</h2>
+        <p className="muted">{words.page.partFailed}</p>
         <div className="actions">
           <button className="secondary" onClick={() => location.reload()}>
-            Reload the page
+            {words.page.reload}
           </button>
           <button className="primary" onClick={() => this.setState({ hasFailed: false })}>
-            Try again
+            {words.common.tryAgain}
           </button>
         </div>
       </div>

@@ -6,6 +6,7 @@ import { useState } from "react";
 import { useToday } from "./clock.js";
 import { formatDay } from "./dates.js";
 import { lazyPart } from "./lazy.js";
+import { words } from "./words/language.js";
 
 const Calendar = lazyPart(() => import("./calendar.js"));
 
@@ -18,7 +19,7 @@ export function FloatingDate({ at, onJump }: { at: string; onJump: (day: Date) =
       <button className="floating-date" onClick={() => setIsOpen(true)}>
         <CalendarDays aria-hidden />
         {formatDay(at)}
-        <span className="hidden">: jump to a date</span>
+        <span className="hidden">{words.conversation.jumpFromDate}</span>
       </button>
       {isOpen && (
         <Calendar

@@ -14,8 +14,10 @@ import { useCurrentPresence } from "./presence.js";
 import { Preview } from "./preview.js";
 import { linkTo } from "./route.js";
 import { menuHandlers } from "./row-menu-trigger.js";
+import { useLanguage, words } from "./words/language.js";
 
 export const InboxRow = memo(function InboxRow({ row, isOpen }: { row: Conversation; isOpen: boolean }) {
+  useLanguage();
   const title = titleOf(row);
   const presence = useCurrentPresence(row.other_user_id);
   const isMuted = row.muted_until !== null;
@@ -44,21 +46,21 @@ export const InboxRow = memo(function InboxRow({ row, isOpen }: { row: Conversat
         </span>
         <span className="row-bottom">
           <Preview row={row} isOpen={isOpen} />
-          {row.pinned_at !== null && <Pin className="muted bell" role="img" aria-label="Pinned" />}
+          {row.pinned_at !== null && <Pin className="muted bell" role="img" aria-label={words.row.pinned} />}
           {isMuted && (
-            <BellOff className="muted bell" role="img" aria-label="Muted">
+            <BellOff className="muted bell" role="img" aria-label={words.row.muted}>
               <title>{describeMute(row)}</title>
             </BellOff>
           )}
           {row.mention_count > 0 && (
             <span className="badge mention-badge">
-              @<span className="hidden"> You were mentioned</span>
+              @<span className="hidden"> {words.row.mentioned}</span>
             </span>
           )}
           {row.unread_count > 0 ? (
-            <CountBadge count={row.unread_count} unit="unread" />
+            <CountBadge count={row.unread_count} unit={words.row.unread} />
           ) : (
-            row.marked_unread && <span className="badge mark-only" role="img" aria-label="Marked as unread" />
+            row.marked_unread && <span className="badge mark-only" role="img" aria-label={words.row.markedUnread} />
           )}
         </span>
       </span>

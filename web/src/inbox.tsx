@@ -9,7 +9,7 @@ import { VList } from "virtua";
 
 import { Avatar } from "./avatar.js";
 import { isUnread } from "./conversation-settings.js";
-import { CountBadge, shortCount } from "./count-badge.js";
+import { CountBadge } from "./count-badge.js";
 import { InboxRow } from "./inbox-row.js";
 import { focusItem, useTabStop } from "./keyboard/tab-stop.js";
 import { lazyPart } from "./lazy.js";
@@ -19,30 +19,27 @@ import { useRoute } from "./route.js";
 import { openMenu } from "./row-menu-trigger.js";
 import { SearchResults } from "./search/results.js";
 import { found } from "./text/found.js";
+import { capped, number } from "./words/formats.js";
+import { words } from "./words/language.js";
 
 const RowMenu = lazyPart(() => import("./row-menu.js"));
 const Mentions = lazyPart(() => import("./mentions/list.js"));
 
-const words = {
-  mentions: "Mentions",
-  unreadMentions: (count: string) => `Mentions, ${count} unread`,
-};
-
-const FILTERS = ["All", "Unread", "People", "Groups", "Rooms"] as const;
+const FILTERS = ["all", "unread", "people", "groups", "rooms"] as const;
 type Filter = (typeof FILTERS)[number];
 
 function matchesFilter(row: Conversation, filter: Filter, open: string | null): boolean {
   switch (filter) {
-    case "All":
+    case "all":
       return true;
-    case "Unread":
+    case "unread":
       // The open conversation stays listed, although it has just been read.
       return isUnread(row) || row.conversation_id === open;
-    case "People":
+    case "people":
       return row.type === "direct";
-    case "Groups":
+    case "groups":
       return row.type === "group";
-    case "Rooms":
+    case "rooms":
       return row.type === "room";
     default:
       return filter satisfies never;
@@ -60,7 +57,7 @@ export function Inbox(props: {
 }) {
   const me = useMe();
   const [text, setText] = useState("");
-  const [filter, setFilter] = useState<Filter>("All");
+  const [filter, setFilter] = useState<Filter>("all");
   const [view, setView] = useState<View>("all");
   const show = (next: View) => {
     setView(next);
@@ -88,13 +85,13 @@ export function Inbox(props: {
 
   const name = me ? nameOf(me) : "";
   return (
-    <section className="inbox" aria-label="Inbox">
+    <section className="inbox" aria-label={words.inbox.inbox}>
       <header className="bar">
-        <button className="me" aria-label="Profile and settings" onClick={props.onSettings}>
+        <button className="me" aria-label={words.inbox.profile} onClick={props.onSettings}>
           <Avatar id={me?.id ?? ""} name={name} photo={me?.avatar_url} size="small" />
         </button>
         <span className="wordmark" aria-hidden>
-          Tidings
+          {words.tidings}
         </span>
         <MentionsButton
           isOpen={view === "mentions"}
@@ -103,7 +100,7 @@ export function Inbox(props: {
             show(view === "mentions" ? "all" : "mentions");
           }}
         />
-        <button className="icon-button" aria-label="New conversation" onClick={props.onNew}>
+        <button className="icon-button" aria-label={words.page.newConversation} onClick={props.onNew}>
           <PenSquare aria-hidden />
         </button>
       </header>
@@ -114,21 +111,21 @@ export function Inbox(props: {
           type="search"
           autoComplete="off"
           dir="auto"
-          placeholder={scoped ? "Search here" : "Search"}
-          aria-label={scoped ? "Search in this conversation" : "Search conversations and messages"}
+          placeholder={scoped ? words.inbox.searchHere : words.inbox.search}
+          aria-label={scoped ? words.inbox.searchConversation : words.inbox.searchAll}
           value={text}
           onChange={(event) => setText(event.target.value)}
           onKeyDown={(event) => (event.key === "Escape" ? close() : leaveSearch(event))}
         />
         {(text !== "" || scope !== null) && (
-          <button className="icon-button small" aria-label="Clear search" onClick={close}>
+          <button className="icon-button small" aria-label={words.inbox.clearSearch} onClick={close}>
             <X aria-hidden />
           </button>
         )}
       </search>
       {scoped && (
         <p className="scope muted">
-          In <bdi>{titleOf(scoped)}</bdi>
+          {words.inbox.scope(<bdi>{titleOf(scoped)}</bdi>)}
         </p>
       )}
       {text.trim() !== "" || scope !== null ? (
@@ -140,7 +137,7 @@ export function Inbox(props: {
       ) : (
         <>
           <FilterButtons filter={filter} setFilter={setFilter} />
-          {filter === "All" && <ArchiveLink onOpen={() => show("archive")} />}
+          {filter === "all" && <ArchiveLink onOpen={() => show("archive")} />}
           <List filter={filter} />
         </>
       )}
@@ -156,7 +153,7 @@ function MentionsButton({ isOpen, onClick }: { isOpen: boolean; onClick: () => v
   return (
     <button
       className="icon-button mentions-button"
-      aria-label={count > 0 ? words.unreadMentions(shortCount(count)) : words.mentions}
+      aria-label={count > 0 ? words.mentions.unread(capped(count, 99)) : words.mentions.title}
       aria-pressed={isOpen}
       onClick={onClick}
     >
@@ -180,10 +177,10 @@ function FilterButtons({ filter, setFilter }: { filter: Filter; setFilter: (filt
   const box = useRef<HTMLDivElement>(null);
   useTabStop(box, "button", { prefer: "[aria-pressed=true]", layout: "row" });
   return (
-    <div ref={box} className="chips" role="group" aria-label="Filter">
+    <div ref={box} className="chips" role="group" aria-label={words.inbox.filter}>
       {FILTERS.map((each) => (
         <button key={each} aria-pressed={filter === each} onClick={() => setFilter(each)}>
-          {each}
+          {words.inbox.filters[each]}
         </button>
       ))}
     </div>
@@ -202,8 +199,8 @@ function ArchiveLink({ onOpen }: { onOpen: () => void }) {
   return (
     <button className="archive-link" onClick={onOpen}>
       <ArchiveIcon aria-hidden />
-      <span className="grow">Archived</span>
-      <span className="muted">({archived.length})</span>
+      <span className="grow">{words.inbox.archived}</span>
+      <span className="muted">({number(archived.length)})</span>
     </button>
   );
 }
@@ -215,15 +212,15 @@ function Archive({ onBack }: { onBack: () => void }) {
   return (
     <>
       <div className="archive-bar" onKeyDown={(event) => event.key === "Escape" && onBack()}>
-        <button className="icon-button" aria-label="Back to all conversations" onClick={onBack}>
+        <button className="icon-button" aria-label={words.inbox.backToAll} onClick={onBack}>
           <ArrowLeft aria-hidden className="mirrored" />
         </button>
-        <h2>Archived</h2>
+        <h2>{words.inbox.archived}</h2>
       </div>
       {rows.length > 0 ? (
-        <Rows label="Archived conversations" rows={rows} open={open} />
+        <Rows label={words.inbox.archivedConversations} rows={rows} open={open} />
       ) : (
-        <p className="hint muted">{isLoaded ? "No archived conversations." : "Loading…"}</p>
+        <p className="hint muted">{isLoaded ? words.inbox.noArchived : words.common.loadingMore}</p>
       )}
     </>
   );
@@ -237,9 +234,9 @@ function List({ filter }: { filter: Filter }) {
   const shown = useMemo(() => rows.filter((row) => matchesFilter(row, filter, open)), [rows, filter, open]);
   if (isLoading) {
     return isOffline ? (
-      <p className="hint muted">Cannot reach the server.</p>
+      <p className="hint muted">{words.inbox.unreachable}</p>
     ) : (
-      <div className="skeleton rows" aria-label="Loading" role="status">
+      <div className="skeleton rows" aria-label={words.common.loading} role="status">
         {Array.from({ length: 7 }, (_, at) => (
           <span key={at} />
         ))}
@@ -247,10 +244,10 @@ function List({ filter }: { filter: Filter }) {
     );
   }
   if (shown.length === 0) {
-    const text = filter === "All" ? "No conversations yet. Start one with the pen above." : "No conversations match this filter.";
+    const text = filter === "all" ? words.inbox.empty : words.inbox.noMatch;
     return <p className="hint muted">{text}</p>;
   }
-  return <Rows label="Conversations" rows={shown} open={open} />;
+  return <Rows label={words.inbox.conversations} rows={shown} open={open} />;
 }
 
 function Rows(props: { label: string; rows: readonly Conversation[]; open: string | null }) {

@@ -6,6 +6,7 @@ import type { ComponentType, ReactNode } from "react";
 
 import { ErrorBoundary } from "./error-boundary.js";
 import { toast } from "./toasts.js";
+import { words } from "./words/language.js";
 
 /** Milliseconds to wait before each further attempt. */
 const RETRY_DELAYS = [500, 1_500];
@@ -64,7 +65,7 @@ export function lazyPart<P extends { onClose: () => void }>(
       let isMounted = true;
       withRetries(fetch).then(
         () => isMounted && setIsFetched(true),
-        () => isMounted && fail("This could not be loaded. Check your connection, or reload the page."),
+        () => isMounted && fail(words.page.notLoaded),
       );
       return () => {
         isMounted = false;
@@ -72,7 +73,7 @@ export function lazyPart<P extends { onClose: () => void }>(
     }, []);
     if (!Part || !isFetched) return null;
     return (
-      <ErrorBoundary onError={() => fail("Something went wrong.")}>
+      <ErrorBoundary onError={() => fail(words.page.partBroke)}>
         <Part {...props} />
       </ErrorBoundary>
     );

@@ -6,10 +6,11 @@ import { ErrorBoundary } from "./error-boundary.js";
 import "./settings.js";
 import "./style.css";
 import { startTooltips } from "./tooltip.js";
+import { startLanguage } from "./words/language.js";
 
 const root = document.getElementById("root");
 
-void account.start().then(() => {
+void Promise.all([account.start(), startLanguage()]).then(() => {
   if (!root) return;
   startTooltips();
   createRoot(root).render(

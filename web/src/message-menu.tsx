@@ -13,8 +13,7 @@ import { QuickReactionItems } from "./reactions/menu-row.js";
 import { linkTo } from "./route.js";
 import { selection, toggleSelected } from "./selection/selection.js";
 import { attempt, toast } from "./toasts.js";
-
-const words = { select: "Select" };
+import { pageDirection, words } from "./words/language.js";
 
 export default function MessageMenu(props: MenuProps) {
   const { message, isMine } = props;
@@ -26,8 +25,8 @@ export default function MessageMenu(props: MenuProps) {
   };
   const link = new URL(linkTo(message.conversation_id, message.id), location.href).href;
   return (
-    <DropdownMenu.Root modal={false} open={props.isOpen} onOpenChange={props.setIsOpen}>
-      <DropdownMenu.Trigger className="menu-button" aria-label="Message actions">
+    <DropdownMenu.Root dir={pageDirection()} modal={false} open={props.isOpen} onOpenChange={props.setIsOpen}>
+      <DropdownMenu.Trigger className="menu-button" aria-label={words.message.actions}>
         <ChevronDown aria-hidden />
       </DropdownMenu.Trigger>
       <DropdownMenu.Portal container={landmark()}>
@@ -55,29 +54,29 @@ export default function MessageMenu(props: MenuProps) {
             <>
               <QuickReactionItems message={message} onMore={() => props.onReact(message)} />
               <DropdownMenu.Item onSelect={() => props.onReply(message)}>
-                <Reply aria-hidden className="mirrored" /> Reply
+                <Reply aria-hidden className="mirrored" /> {words.message.reply}
               </DropdownMenu.Item>
               <DropdownMenu.Item onSelect={() => props.onForward(message)}>
-                <Forward aria-hidden className="mirrored" /> Forward
+                <Forward aria-hidden className="mirrored" /> {words.message.forward}
               </DropdownMenu.Item>
               <DropdownMenu.Item onSelect={() => toggleSelected(message.conversation_id, message.id)}>
-                <CircleCheck aria-hidden /> {words.select}
+                <CircleCheck aria-hidden /> {words.selection.select}
               </DropdownMenu.Item>
             </>
           )}
           {message.message_text && (
-            <DropdownMenu.Item onSelect={() => void attempt(copy(message.message_text, "Copied."))}>
-              <Copy aria-hidden /> Copy text
+            <DropdownMenu.Item onSelect={() => void attempt(copy(message.message_text, words.message.copied))}>
+              <Copy aria-hidden /> {words.message.copyText}
             </DropdownMenu.Item>
           )}
           {isSent && (
-            <DropdownMenu.Item onSelect={() => void attempt(copy(link, "Link copied."))}>
-              <Link aria-hidden /> Copy link
+            <DropdownMenu.Item onSelect={() => void attempt(copy(link, words.message.linkCopied))}>
+              <Link aria-hidden /> {words.message.copyLink}
             </DropdownMenu.Item>
           )}
           {isSent && message.attachments.length > 0 && (
             <DropdownMenu.Item onSelect={() => void attempt(saveAll(message.attachments))}>
-              <Download aria-hidden /> Download
+              <Download aria-hidden /> {words.common.download}
             </DropdownMenu.Item>
           )}
           {isSent && canPin(props.row) && (
@@ -85,27 +84,27 @@ export default function MessageMenu(props: MenuProps) {
               onSelect={() => void attempt(message.pinned_at === null ? client.pin(message.id) : client.unpin(message.id))}
             >
               {message.pinned_at === null ? <Pin aria-hidden /> : <PinOff aria-hidden />}
-              {message.pinned_at === null ? "Pin" : "Unpin"}
+              {message.pinned_at === null ? words.settings.pin : words.settings.unpin}
             </DropdownMenu.Item>
           )}
           {isMine && (
             <DropdownMenu.Item onSelect={() => props.onEdit(message)}>
-              <Pencil aria-hidden /> Edit
+              <Pencil aria-hidden /> {words.common.edit}
             </DropdownMenu.Item>
           )}
           {message.reactions.length > 0 && (
             <DropdownMenu.Item onSelect={() => props.onReactions(message)}>
-              <SmilePlus aria-hidden /> Reactions
+              <SmilePlus aria-hidden /> {words.message.reactions}
             </DropdownMenu.Item>
           )}
           {isMine && isSent && (
             <DropdownMenu.Item onSelect={() => props.onReceipts(message)}>
-              <Eye aria-hidden /> Read by
+              <Eye aria-hidden /> {words.message.readBy}
             </DropdownMenu.Item>
           )}
           {message.status === "failed" && <Retry id={message.id} />}
           <DropdownMenu.Item className="danger" onSelect={() => props.onDelete(message)}>
-            <Trash2 aria-hidden /> Delete…
+            <Trash2 aria-hidden /> {words.message.deleteThis}
           </DropdownMenu.Item>
         </DropdownMenu.Content>
       </DropdownMenu.Portal>
@@ -117,7 +116,7 @@ function Retry({ id }: { id: string }) {
   const client = useTidings();
   return (
     <DropdownMenu.Item onSelect={() => void attempt(client.retry(id))}>
-      <RotateCcw aria-hidden /> Try again
+      <RotateCcw aria-hidden /> {words.common.tryAgain}
     </DropdownMenu.Item>
   );
 }

@@ -9,7 +9,7 @@ import { shortText } from "./attachments/describe.js";
 import { Gallery } from "./attachments/gallery.js";
 import { LinkAttachment } from "./attachments/link.js";
 import { Avatar, hue } from "./avatar.js";
-import { showOverrides } from "./bidi.js";
+import { showOverrides, textDirection } from "./bidi.js";
 import { formatFull, formatTime } from "./dates.js";
 import { opensMenu } from "./keyboard/timeline-keys.js";
 import { lazyView } from "./lazy.js";
@@ -25,10 +25,10 @@ import { SelectBox } from "./selection/select-box.js";
 import { useIsSelected } from "./selection/selection.js";
 import { MessageText } from "./text/message-text.js";
 import { plainText } from "./text/parse.js";
-import { attempt } from "./toasts.js";
+import { attempt, describeProblem } from "./toasts.js";
 import { useGestures } from "./touch.js";
-
-const words = { selected: "Selected. " };
+import { number } from "./words/formats.js";
+import { useLanguage, words } from "./words/language.js";
 
 const Menu = lazyView(() => import("./message-menu.js"), MenuButton);
 
@@ -46,6 +46,7 @@ export const MessageRow = memo(function MessageRow(
 ) {
   const { message, row, isMine, isFirst, isLast } = props;
   const client = useTidings();
+  useLanguage();
   const [isMenuOpen, setIsMenuOpen] = useState(false);
   const me = useMe();
   const canReply = isMarkable(message);
@@ -84,6 +85,7 @@ export const MessageRow = memo(function MessageRow(
       {withSender && <Sender id={message.sender_id} isLast={isLast} />}
       <div
         className="bubble"
+        data-text={textDirection(message.message_text)}
         {...handlers}
         style={canReply && offset !== 0 ? { transform: `translateX(${offset}px)` } : {}}
         onDoubleClick={(event) => {
@@ -103,13 +105,13 @@ export const MessageRow = memo(function MessageRow(
         )}
         {message.is_forwarded && !message.is_deleted && (
           <span className="forwarded">
-            <Forward aria-hidden className="mirrored" /> Forwarded
+            <Forward aria-hidden className="mirrored" /> {words.message.forwarded}
           </span>
         )}
         {message.reply_to && <Quote row={row} id={message.reply_to} onJump={props.onJump} />}
         {message.is_deleted ? (
           <p className="text unavailable">
-            <Trash2 aria-hidden /> This message was deleted
+            <Trash2 aria-hidden /> {words.message.deleted}
           </p>
         ) : (
           <>
@@ -120,9 +122,9 @@ export const MessageRow = memo(function MessageRow(
           </>
         )}
         <span className="meta">
-          {message.pinned_at && <Pin className="tick" role="img" aria-label="Pinned" />}
+          {message.pinned_at && <Pin className="tick" role="img" aria-label={words.message.pinned} />}
           {message.is_edited && !message.is_deleted && (
-            <span title={message.edited_at ? `Edited ${formatFull(message.edited_at)}` : undefined}>edited</span>
+            <span title={message.edited_at ? words.message.editedAt(formatFull(message.edited_at)) : undefined}>{words.message.edited}</span>
           )}
           <time dateTime={message.sent_at} title={formatFull(message.sent_at)}>
             {formatTime(message.sent_at)}
@@ -135,12 +137,12 @@ export const MessageRow = memo(function MessageRow(
       {message.reactions.length > 0 && <Reactions message={message} onList={props.onReactions} />}
       {message.status === "failed" && (
         <p className="failed-note">
-          <span>{message.error?.message ?? "Not sent."}</span>{" "}
+          <span>{message.error ? describeProblem(message.error) : words.message.notSent}</span>{" "}
           <button className="link" onClick={() => void attempt(client.retry(message.id))}>
-            Try again
+            {words.common.tryAgain}
           </button>{" "}
           <button className="link" onClick={() => void attempt(client.delete(message.id))}>
-            Discard
+            {words.common.discard}
           </button>
         </p>
       )}
@@ -152,8 +154,8 @@ export const MessageRow = memo(function MessageRow(
 /** Returns the name of a message for screen readers: its author, its time, and its beginning. */
 function useSpokenName(message: TimelineMessage, isMine: boolean, isSelected: boolean): string {
   const { name } = usePerson(message.sender_id);
-  const start = `${isSelected ? words.selected : ""}${isMine ? "You" : name}`;
-  return `${start}, ${formatTime(message.sent_at)}: ${plainText(shortText(message))}`;
+  const spoken = words.message.spoken(isMine ? words.common.you : name, formatTime(message.sent_at), plainText(shortText(message)));
+  return isSelected ? `${words.selection.selected} ${spoken}` : spoken;
 }
 
 function Text({ message }: { message: TimelineMessage }) {
@@ -173,17 +175,17 @@ function FailedEdit({ message, onEdit }: Pick<MessageActions, "onEdit"> & { mess
   const text = entry.then.edit;
   return (
     <div className="failed-note" data-testid="failed-edit">
-      Edit not saved: {entry.failed?.message} <q dir="auto">{showOverrides(text)}</q>{" "}
+      {words.message.editNotSaved(entry.failed ? describeProblem(entry.failed) : "")} <q dir="auto">{showOverrides(text)}</q>{" "}
       <button className="link" onClick={() => void client.retry(entry.id)}>
-        Try again
+        {words.common.tryAgain}
       </button>{" "}
       {!message.is_deleted && (
         <button className="link" onClick={() => onEdit(message, text)}>
-          Edit
+          {words.common.edit}
         </button>
       )}{" "}
       <button className="link" onClick={() => void client.discard(message.id)}>
-        Discard
+        {words.common.discard}
       </button>
     </div>
   );
@@ -218,14 +220,14 @@ function SenderName({ id }: { id: string }) {
 }
 
 function Tick({ message, isGroup }: { message: TimelineMessage; isGroup: boolean }) {
-  if (message.status === "pending") return <Clock3 className="tick" role="img" aria-label="Sending" />;
-  if (message.status === "failed") return <CircleAlert className="tick" role="img" aria-label="Not sent" />;
-  if (message.read) return <CheckCheck className="tick read" role="img" aria-label="Read" />;
-  if (!isGroup || !message.read_count) return <Check className="tick" role="img" aria-label="Sent" />;
+  if (message.status === "pending") return <Clock3 className="tick" role="img" aria-label={words.message.sending} />;
+  if (message.status === "failed") return <CircleAlert className="tick" role="img" aria-label={words.message.failed} />;
+  if (message.read) return <CheckCheck className="tick read" role="img" aria-label={words.message.read} />;
+  if (!isGroup || !message.read_count) return <Check className="tick" role="img" aria-label={words.message.sent} />;
   return (
-    <span className="read-by" title={`Read by ${message.read_count}`}>
-      <Check className="tick" role="img" aria-label="Sent, read by" />
-      {message.read_count}
+    <span className="read-by" title={words.message.readByCount(message.read_count)}>
+      <Check className="tick" role="img" aria-label={words.message.sentReadBy} />
+      {number(message.read_count)}
     </span>
   );
 }
@@ -235,7 +237,7 @@ function Quote({ row, id, onJump }: { row: Row; id: string; onJump: (message: st
   if (quoted === null) {
     return (
       <span className="quote">
-        <span className="quote-text">Message not available</span>
+        <span className="quote-text">{words.message.notAvailable}</span>
       </span>
     );
   }
@@ -251,7 +253,7 @@ function Quote({ row, id, onJump }: { row: Row; id: string; onJump: (message: st
       ) : (
         <>
           <span className="sender-name">…</span>
-          <span className="quote-text">Earlier message</span>
+          <span className="quote-text">{words.message.earlier}</span>
         </>
       )}
     </button>
@@ -261,7 +263,7 @@ function Quote({ row, id, onJump }: { row: Row; id: string; onJump: (message: st
 /** Stands for the menu until it is loaded, which then opens if the button was clicked. */
 function MenuButton({ setIsOpen }: MenuProps) {
   return (
-    <button className="menu-button" aria-label="Message actions" aria-haspopup="menu" onClick={() => setIsOpen(true)}>
+    <button className="menu-button" aria-label={words.message.actions} aria-haspopup="menu" onClick={() => setIsOpen(true)}>
       <ChevronDown aria-hidden />
     </button>
   );

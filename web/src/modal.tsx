@@ -9,6 +9,7 @@ import type { ReactNode, RefObject } from "react";
 
 import { opener, returnFocus } from "./keyboard/focus.js";
 import { observable } from "./observable.js";
+import { words } from "./words/language.js";
 
 /** The open dialog. */
 export const topDialog = observable<HTMLElement | null>(null);
@@ -53,7 +54,7 @@ export function Modal(props: { title: string; onClose: () => void; children: Rea
           <h2 id={title} dir="auto">
             {props.title}
           </h2>
-          <button className="icon-button" aria-label="Close" onClick={props.onClose}>
+          <button className="icon-button" aria-label={words.common.close} onClick={props.onClose}>
             <X aria-hidden />
           </button>
         </header>

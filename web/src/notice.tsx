@@ -6,6 +6,7 @@ import { Fragment } from "react";
 import type { ReactNode } from "react";
 
 import { usePerson } from "./people.js";
+import { words } from "./words/language.js";
 
 type Message = Timeline["messages"][number];
 
@@ -45,20 +46,20 @@ export function NoticeLine({ notice }: { notice: Notice }) {
 function NoticeText({ notice }: { notice: Notice }): ReactNode {
   switch (notice.type) {
     case "participant.joined":
-      return <MembershipChange verbs={["joined", "added"]} {...notice.data} />;
+      return <MembershipChange phrases={JOINED} {...notice.data} />;
     case "participant.left":
-      return <MembershipChange verbs={["left", "removed"]} {...notice.data} />;
+      return <MembershipChange phrases={LEFT} {...notice.data} />;
     case "conversation.created": {
       const { type, is_admin } = notice.data.conversation;
-      return is_admin ? `You created this ${type}` : type === "room" ? "You joined" : "You were added";
+      return is_admin ? words.notices.youCreated[type] : type === "room" ? words.notices.youJoined : words.notices.youWereAdded;
     }
     case "conversation.updated": {
       const { name, is_admin } = notice.data;
       const parts: ReactNode[] = [];
-      if (name !== undefined) parts.push(<>Name changed to <bdi>{name}</bdi></>);
-      if ("description" in notice.data) parts.push("Description changed");
-      if ("photo_url" in notice.data) parts.push("Picture changed");
-      if (is_admin !== undefined) parts.push(is_admin ? "You are now an admin" : "You are no longer an admin");
+      if (name !== undefined) parts.push(words.notices.nameChanged(<bdi>{name}</bdi>));
+      if ("description" in notice.data) parts.push(words.notices.descriptionChanged);
+      if ("photo_url" in notice.data) parts.push(words.notices.pictureChanged);
+      if (is_admin !== undefined) parts.push(is_admin ? words.notices.nowAdmin : words.notices.noLongerAdmin);
       return parts.map((part, at) => <Fragment key={at}>{at > 0 && " · "}{part}</Fragment>);
     }
     default:
@@ -66,17 +67,19 @@ function NoticeText({ notice }: { notice: Notice }): ReactNode {
   }
 }
 
-/** A user joined or left (first verb), or was added or removed by another (second verb). */
-function MembershipChange(props: { verbs: [string, string]; user_id: string; by: string }) {
-  const { verbs, user_id, by: actorId } = props;
+/** The words for a change of the members, as keys of `words.notices`. */
+const JOINED = { self: "youJoined", alone: "joined", byMe: "youAdded", ofMe: "addedYou", other: "added" } as const;
+const LEFT = { self: "youLeft", alone: "left", byMe: "youRemoved", ofMe: "removedYou", other: "removed" } as const;
+
+/** A user joined or left, or was added or removed by another. */
+function MembershipChange(props: { phrases: typeof JOINED | typeof LEFT; user_id: string; by: string }) {
+  const { phrases, user_id, by: actorId } = props;
+  const { notices } = words;
   const me = useMe();
-  const user = usePerson(user_id);
-  const actor = usePerson(actorId);
+  const user = <bdi>{usePerson(user_id).name}</bdi>;
+  const actor = <bdi>{usePerson(actorId).name}</bdi>;
   const isMe = user_id === me?.id;
-  if (user_id === actorId) return <>{isMe ? "You" : <bdi>{user.name}</bdi>} {verbs[0]}</>;
-  return (
-    <>
-      {actorId === me?.id ? "You" : <bdi>{actor.name}</bdi>} {verbs[1]} {isMe ? "you" : <bdi>{user.name}</bdi>}
-    </>
-  );
+  if (user_id === actorId) return isMe ? notices[phrases.self] : notices[phrases.alone](user);
+  if (actorId === me?.id) return notices[phrases.byMe](user);
+  return isMe ? notices[phrases.ofMe](actor) : notices[phrases.other](actor, user);
 }

@@ -6,22 +6,19 @@ import { useSelected, useTidings } from "@tidings/client/react";
 import { useEffect, useSyncExternalStore } from "react";
 
 import { observable, useObservable } from "./observable.js";
-
-/** The name of a user whose account was deleted. */
-export const DELETED_USER = "Deleted user";
+import { words } from "./words/language.js";
 
 /** The name and picture of a user. */
 export interface Profile {
   name: string;
   photo: string | null;
+  /** Whether the account was deleted. */
+  isDeleted?: boolean;
 }
 
 /** Returns the name that is shown for a user. */
 export const nameOf = ({ full_name, username, id }: Pick<User, "full_name" | "username" | "id">): string =>
   full_name ?? username ?? id;
-
-/** Returns a number of members in words. */
-export const countMembers = (count: number): string => `${count} ${count === 1 ? "member" : "members"}`;
 
 const profiles = observable<ReadonlyMap<string, Profile>>(new Map());
 const requested = new Set<string>();
@@ -36,12 +33,25 @@ export function clearPeople(): void {
 export function cachePeople(people: Iterable<{ user_id: string; name: string | null; photo_url?: string | null }>): void {
   const next = new Map(profiles.current);
   for (const { user_id, name, photo_url } of people) {
-    const profile = { name: name ?? DELETED_USER, photo: photo_url ?? null };
+    const profile = { name: name ?? words.people.deleted, photo: photo_url ?? null, isDeleted: name === null };
     const known = next.get(user_id);
     // Profiles that have not changed stay the same, so that views of them do not render again.
     if (known?.name !== profile.name || known.photo !== profile.photo) next.set(user_id, profile);
   }
   profiles.set(next);
+}
+
+/** Maximum number of people who are stored for an offline start. */
+const MAX_STORED = 1_000;
+
+/** The people who were cached last, to be stored. */
+export function storedPeople(): [string, Profile][] {
+  return [...profiles.current].slice(-MAX_STORED);
+}
+
+/** Shows people who were stored, until they are loaded. */
+export function showPeople(people: readonly [string, Profile][]): void {
+  profiles.set(new Map([...people, ...profiles.current]));
 }
 
 async function load(client: Tidings, id: string): Promise<void> {
@@ -67,6 +77,7 @@ export function usePerson(id: string): Profile {
     if (!profile && !isMe) void load(client, id);
   }, [client, id, isMe, profile]);
   if (isMe) return { name: nameOf(me), photo: me.avatar_url };
+  if (profile?.isDeleted) return { ...profile, name: words.people.deleted };
   return profile ?? { name: "…", photo: null };
 }
 
@@ -88,6 +99,6 @@ export function knownName(id: string): string | undefined {
 
 /** Returns a conversation's title. */
 export function titleOf(row: Conversation): string {
-  if (row.type === "direct") return row.other_user_name ?? row.other_user_id ?? DELETED_USER;
-  return row.name ?? "Unnamed";
+  if (row.type === "direct") return row.other_user_name ?? row.other_user_id ?? words.people.deleted;
+  return row.name ?? words.people.unnamed;
 }

@@ -3,9 +3,9 @@
 import type { Presence } from "@tidings/client";
 import { useConnection, usePresence } from "@tidings/client/react";
 
-import { STATUS } from "./avatar.js";
 import { useMinute } from "./clock.js";
 import { formatRelative } from "./dates.js";
+import { words } from "./words/language.js";
 
 /** Returns a user's presence; undefined while this page is offline, because it is not known then. */
 export function useCurrentPresence(user: string | null | undefined): Presence | undefined {
@@ -17,5 +17,5 @@ export function useCurrentPresence(user: string | null | undefined): Presence | 
 export function usePresenceText(presence: Presence | undefined): string {
   useMinute();
   const { status, last_seen_at: seen } = presence ?? { status: "offline" };
-  return status === "offline" && seen ? `last seen ${formatRelative(seen)}` : STATUS[status];
+  return status === "offline" && seen ? words.people.lastSeen(formatRelative(seen)) : words.people.status[status];
 }

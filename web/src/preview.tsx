@@ -10,15 +10,16 @@ import { loadDraft } from "./drafts.js";
 import { useLastSender } from "./last-sender.js";
 import { usePerson } from "./people.js";
 import { plainText } from "./text/parse.js";
+import { words } from "./words/language.js";
 
-/** Icons and words for messages that are more than text. */
-const KINDS: Record<Exclude<MessageKind, "text">, [icon: typeof Check, word: string]> = {
-  image: [Picture, "Photo"],
-  video: [Video, "Video"],
-  voice: [Mic, "Voice message"],
-  audio: [Paperclip, "Audio"],
-  file: [Paperclip, "File"],
-  deleted: [Trash2, "Message deleted"],
+/** Icons for messages that are more than text. */
+const ICONS: Record<Exclude<MessageKind, "text">, typeof Check> = {
+  image: Picture,
+  video: Video,
+  voice: Mic,
+  audio: Paperclip,
+  file: Paperclip,
+  deleted: Trash2,
 };
 
 /** Rows show the name of a picture or video that has no text. */
@@ -31,10 +32,10 @@ export function Preview({ row, isOpen }: { row: Conversation; isOpen: boolean })
   const draft = !isOpen && me ? loadDraft(me.id, row.conversation_id) : "";
   if (typists.length > 0) return <Typing row={row} typists={typists} />;
   if (draft) {
-    return <Line start={<bdi className="draft">Draft:</bdi>}>{showOverrides(draft.slice(0, 100))}</Line>;
+    return <Line start={<bdi className="draft">{words.row.draft}</bdi>}>{showOverrides(draft.slice(0, 100))}</Line>;
   }
   if (unsent) return <Unsent entry={unsent} />;
-  if (row.last_message_id === null) return <Line>No messages yet</Line>;
+  if (row.last_message_id === null) return <Line>{words.row.noMessages}</Line>;
   return <LastMessage row={row} />;
 }
 
@@ -53,17 +54,13 @@ function Line({ start, children, look = "muted" }: { start?: ReactNode; children
 function Typing({ row, typists }: { row: Conversation; typists: readonly string[] }) {
   const [first = ""] = typists;
   const text =
-    row.type === "direct" ? "typing…" : typists.length > 1 ? `${typists.length} people are typing…` : <TypingPerson id={first} />;
+    row.type === "direct" ? words.row.typing : typists.length > 1 ? words.row.typingPeople(typists.length) : <TypingPerson id={first} />;
   return <Line look="typing-text">{text}</Line>;
 }
 
 function TypingPerson({ id }: { id: string }) {
   const { name } = usePerson(id);
-  return (
-    <>
-      <bdi>{name}</bdi> is typing…
-    </>
-  );
+  return words.row.typingPerson(<bdi>{name}</bdi>);
 }
 
 /** Returns the conversation's failed message or, if none has failed, its newest unsent one. */
@@ -76,11 +73,11 @@ function newestUnsent(outbox: readonly OutboxEntry[], row: Conversation): Outbox
 }
 
 function Unsent({ entry }: { entry: OutboxEntry }) {
-  const text = (entry.then && "edit" in entry.then ? entry.then.edit : entry.draft.message_text) || "Attachment";
+  const text = (entry.then && "edit" in entry.then ? entry.then.edit : entry.draft.message_text) || words.row.attachment;
   const icon = entry.failed ? (
-    <CircleAlert className="tick failed" role="img" aria-label="Not sent" />
+    <CircleAlert className="tick failed" role="img" aria-label={words.message.failed} />
   ) : (
-    <Clock3 className="tick" role="img" aria-label="Sending" />
+    <Clock3 className="tick" role="img" aria-label={words.message.sending} />
   );
   return <Line start={icon}>{showOverrides(text.slice(0, 100))}</Line>;
 }
@@ -92,7 +89,8 @@ function LastMessage({ row }: { row: Conversation }) {
   });
   const sender = useLastSender(row);
   const { last_message: text, last_message_kind: kind } = row;
-  const [Icon, word] = kind === null || kind === "text" ? [] : KINDS[kind];
+  const Icon = kind === null || kind === "text" ? undefined : ICONS[kind];
+  const word = kind === null || kind === "text" ? "" : kind === "deleted" ? words.row.messageDeleted : words.kinds[kind];
   const hasWords = text && kind !== "voice" && (kind === "file" || !Icon || !FILE_NAME.test(text));
   return (
     <Line
@@ -110,11 +108,11 @@ function LastMessage({ row }: { row: Conversation }) {
 }
 
 function Ownership({ read }: { read: boolean | null }) {
-  if (read === null) return <bdi>You:</bdi>;
+  if (read === null) return <bdi>{words.row.you}</bdi>;
   return read ? (
-    <CheckCheck role="img" aria-label="Read" className="tick read" />
+    <CheckCheck role="img" aria-label={words.message.read} className="tick read" />
   ) : (
-    <Check role="img" aria-label="Sent" className="tick" />
+    <Check role="img" aria-label={words.message.sent} className="tick" />
   );
 }
 

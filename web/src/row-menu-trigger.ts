@@ -3,6 +3,7 @@
 import type { KeyboardEvent, MouseEvent, PointerEvent } from "react";
 
 import { observable } from "./observable.js";
+import { pageDirection } from "./words/language.js";
 
 /** The row whose menu is open, and where. */
 export interface OpenMenu {
@@ -40,8 +41,8 @@ export function menuHandlers(conversation: string) {
     onKeyDown: (event: KeyboardEvent<HTMLElement>) => {
       if (event.key !== "ContextMenu" && !(event.key === "F10" && event.shiftKey)) return;
       event.preventDefault();
-      const { left, top, height } = event.currentTarget.getBoundingClientRect();
-      open(event.currentTarget, left + height, top + height / 2);
+      const { left, right, top, height } = event.currentTarget.getBoundingClientRect();
+      open(event.currentTarget, pageDirection() === "rtl" ? right - height : left + height, top + height / 2);
     },
     // Not all browsers turn a long press into a right click.
     onPointerDown: (event: PointerEvent<HTMLElement>) => {

@@ -6,11 +6,11 @@ import { Archive, ArchiveRestore, Bell, BellOff, Check, ChevronRight, MailOpen, 
 import { DropdownMenu } from "radix-ui";
 import type { ReactNode } from "react";
 
-import { LEVELS, MUTES, changeRow, isUnread, muteFor, toggleUnread } from "./conversation-settings.js";
+import { LEVELS, changeRow, isUnread, muteFor, mutes, toggleUnread } from "./conversation-settings.js";
 import { landmark } from "./landmark.js";
 import { titleOf } from "./people.js";
 import type { OpenMenu } from "./row-menu-trigger.js";
-import { settings } from "./settings.js";
+import { pageDirection, words } from "./words/language.js";
 
 export default function RowMenu({ at, onClose }: { at: OpenMenu; onClose: () => void }) {
   const row = useConversation(at.conversation);
@@ -23,7 +23,7 @@ export default function RowMenu({ at, onClose }: { at: OpenMenu; onClose: () => 
     next?.focus({ preventScroll: true });
   };
   return (
-    <DropdownMenu.Root open modal={false} dir={settings.current.direction} onOpenChange={(isOpen) => !isOpen && onClose()}>
+    <DropdownMenu.Root open modal={false} dir={pageDirection()} onOpenChange={(isOpen) => !isOpen && onClose()}>
       <DropdownMenu.Trigger asChild>
         <span className="menu-anchor" style={{ left: at.x, top: at.y }} aria-hidden tabIndex={-1} />
       </DropdownMenu.Trigger>
@@ -51,18 +51,18 @@ function Items({ row }: { row: Conversation }) {
       {row.last_message_id !== null && (
         <DropdownMenu.Item onSelect={() => toggleUnread(client, row)}>
           {isUnread(row) ? <MailOpen aria-hidden /> : <Mail aria-hidden />}
-          {isUnread(row) ? "Mark as read" : "Mark as unread"}
+          {isUnread(row) ? words.settings.markRead : words.settings.markUnread}
         </DropdownMenu.Item>
       )}
       {!row.is_archived && (
         <DropdownMenu.Item onSelect={() => changeRow(client, row, { pinned: row.pinned_at === null })}>
           {row.pinned_at === null ? <Pin aria-hidden /> : <PinOff aria-hidden />}
-          {row.pinned_at === null ? "Pin" : "Unpin"}
+          {row.pinned_at === null ? words.settings.pin : words.settings.unpin}
         </DropdownMenu.Item>
       )}
       {row.muted_until === null ? (
-        <SubMenu icon={<BellOff aria-hidden />} label="Mute">
-          {MUTES.map(({ label, ms }) => (
+        <SubMenu icon={<BellOff aria-hidden />} label={words.settings.mute}>
+          {mutes().map(({ label, ms }) => (
             <DropdownMenu.Item key={label} onSelect={() => changeRow(client, row, { muted_until: muteFor(ms) })}>
               {label}
             </DropdownMenu.Item>
@@ -70,29 +70,29 @@ function Items({ row }: { row: Conversation }) {
         </SubMenu>
       ) : (
         <DropdownMenu.Item onSelect={() => changeRow(client, row, { muted_until: null })}>
-          <Bell aria-hidden /> Unmute
+          <Bell aria-hidden /> {words.settings.unmute}
         </DropdownMenu.Item>
       )}
-      <SubMenu icon={<Bell aria-hidden />} label="Notifications">
+      <SubMenu icon={<Bell aria-hidden />} label={words.settings.notifications}>
         <DropdownMenu.RadioGroup
           value={row.notify}
           onValueChange={(level) => changeRow(client, row, { notify: level as NotifyLevel })}
         >
-          {LEVELS.map(({ label, level }) => (
+          {LEVELS.map((level) => (
             <DropdownMenu.RadioItem key={level} value={level}>
               <span className="menu-check">
                 <DropdownMenu.ItemIndicator>
                   <Check aria-hidden />
                 </DropdownMenu.ItemIndicator>
               </span>
-              {label}
+              {words.settings.levels[level]}
             </DropdownMenu.RadioItem>
           ))}
         </DropdownMenu.RadioGroup>
       </SubMenu>
       <DropdownMenu.Item onSelect={() => changeRow(client, row, { archived: !row.is_archived })}>
         {row.is_archived ? <ArchiveRestore aria-hidden /> : <Archive aria-hidden />}
-        {row.is_archived ? "Unarchive" : "Archive"}
+        {row.is_archived ? words.settings.unarchive : words.settings.archive}
       </DropdownMenu.Item>
     </>
   );

@@ -3,10 +3,15 @@
 import { local } from "./browser-storage.js";
 import { observable } from "./observable.js";
 
+/** The languages of the page. */
+export type Language = "en" | "de" | "ar";
+
 export interface Settings {
   theme: "system" | "light" | "dark";
-  /** Layout direction of the page. Each message has its own text direction. */
-  direction: "ltr" | "rtl";
+  /** `browser`: the first of the browser's languages that the page has. */
+  language: Language | "browser";
+  /** Direction of the layout; `auto` is that of the language. Each message has its own text direction. */
+  layout: "auto" | "ltr" | "rtl";
   /** If false, Enter starts a new line and Ctrl+Enter sends. */
   enterSends: boolean;
   /** Whether to show system notifications while the page is in the background. */
@@ -16,7 +21,13 @@ export interface Settings {
 const STORAGE_KEY = "tidings settings";
 /** Under what name the emoji used last are stored. */
 export const EMOJI_KEY = "tidings emoji";
-const DEFAULTS: Settings = { theme: "system", direction: "ltr", enterSends: true, notifications: false };
+const DEFAULTS: Settings = {
+  theme: "system",
+  language: "browser",
+  layout: "auto",
+  enterSends: true,
+  notifications: false,
+};
 
 function load(): Settings {
   try {
@@ -35,8 +46,7 @@ export function changeSettings(part: Partial<Settings>): void {
 }
 
 function apply(): void {
-  const { theme, direction } = settings.current;
-  document.documentElement.dir = direction;
+  const { theme } = settings.current;
   if (theme === "system") delete document.documentElement.dataset["theme"];
   else document.documentElement.dataset["theme"] = theme;
 }

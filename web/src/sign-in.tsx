@@ -1,5 +1,6 @@
 // The sign-in page: demo users, sign-in and registration.
 
+import { TidingsError } from "@tidings/client";
 import { MessagesSquare } from "lucide-react";
 import { useEffect, useState } from "react";
 import type { FormEvent } from "react";
@@ -8,6 +9,7 @@ import * as account from "./account.js";
 import type { DemoUser } from "./account.js";
 import { Avatar } from "./avatar.js";
 import { describeError } from "./toasts.js";
+import { words } from "./words/language.js";
 
 /** The sign-in page. `?as=ID` signs in as a demo user. */
 export function SignIn({ notice, onSignedIn }: { notice: string | null; onSignedIn: () => void }) {
@@ -40,8 +42,8 @@ export function SignIn({ notice, onSignedIn }: { notice: string | null; onSigned
         <span className="logo">
           <MessagesSquare aria-hidden />
         </span>
-        <h1>Tidings</h1>
-        <p className="muted">Message people, groups and rooms.</p>
+        <h1>{words.tidings}</h1>
+        <p className="muted">{words.signIn.motto}</p>
       </div>
       {notice && (
         <p className="card notice" role="alert">
@@ -50,7 +52,7 @@ export function SignIn({ notice, onSignedIn }: { notice: string | null; onSigned
       )}
       {users && users.length > 0 && (
         <section className="card" aria-labelledby="demo">
-          <h2 id="demo">Try the demo as</h2>
+          <h2 id="demo">{words.signIn.tryDemo}</h2>
           <ul className="people-grid">
             {users.map((user) => (
               <li key={user.id}>
@@ -62,30 +64,30 @@ export function SignIn({ notice, onSignedIn }: { notice: string | null; onSigned
             ))}
           </ul>
           <p className="muted small-text">
-            To see both sides of a chat, open{" "}
-            {users.slice(0, 2).map((user, at) => (
-              <span key={user.id}>
-                {at > 0 && " and "}
-                <a href={`/?as=${encodeURIComponent(user.id)}`} target="_blank" rel="noopener">
-                  <bdi>{user.name}</bdi>
-                </a>
-              </span>
-            ))}{" "}
-            in separate windows.
+            {users[0] && users[1] && words.signIn.bothSides(<WindowLink user={users[0]} />, <WindowLink user={users[1]} />)}
           </p>
         </section>
       )}
       <section className="card" aria-labelledby="account">
-        <h2 id="account">{isNew ? "Create an account" : "Sign in"}</h2>
+        <h2 id="account">{isNew ? words.signIn.createAccount : words.signIn.signIn}</h2>
         <AccountForm key={String(isNew)} isNew={isNew} onSignedIn={onSignedIn} />
         <p className="small-text muted">
-          {isNew ? "Already have an account?" : "No account yet?"}{" "}
+          {isNew ? words.signIn.hasAccount : words.signIn.hasNone}{" "}
           <button className="link" onClick={() => setIsNew(!isNew)}>
-            {isNew ? "Sign in" : "Register"}
+            {isNew ? words.signIn.signIn : words.signIn.register}
           </button>
         </p>
       </section>
     </main>
+  );
+}
+
+/** A link that signs in as a demo user in a new window. */
+function WindowLink({ user }: { user: DemoUser }) {
+  return (
+    <a href={`/?as=${encodeURIComponent(user.id)}`} target="_blank" rel="noopener">
+      <bdi>{user.name}</bdi>
+    </a>
   );
 }
 
@@ -109,7 +111,8 @@ function AccountForm({ isNew, onSignedIn }: { isNew: boolean; onSignedIn: () => 
       }
       onSignedIn();
     } catch (error) {
-      setError(describeError(error));
+      const isWrong = !isNew && error instanceof TidingsError && error.status === 401;
+      setError(isWrong ? words.signIn.wrong : describeError(error));
       setIsBusy(false);
     }
   };
@@ -118,22 +121,22 @@ function AccountForm({ isNew, onSignedIn }: { isNew: boolean; onSignedIn: () => 
     <form onSubmit={submit}>
       {isNew && (
         <label>
-          Name
+          {words.common.name}
           <input name="name" autoComplete="name" maxLength={100} dir="auto" />
         </label>
       )}
       <label>
-        {isNew ? "Username" : "Username or e-mail address"}
+        {isNew ? words.signIn.username : words.signIn.usernameOrEmail}
         <input name="username" autoComplete="username" autoCapitalize="none" required />
       </label>
       {isNew && (
         <label>
-          E-mail address
+          {words.signIn.email}
           <input name="email" type="email" autoComplete="email" required />
         </label>
       )}
       <label>
-        Password
+        {words.signIn.password}
         <input
           name="password"
           type="password"
@@ -149,7 +152,7 @@ function AccountForm({ isNew, onSignedIn }: { isNew: boolean; onSignedIn: () => 
         </p>
       )}
       <button className="primary" disabled={isBusy}>
-        {isBusy ? "Please wait…" : isNew ? "Create account" : "Sign in"}
+        {isBusy ? words.signIn.wait : isNew ? words.signIn.create : words.signIn.signIn}
       </button>
     </form>
   );

@@ -1,7 +1,7 @@
 // The messages of a conversation. Stays at the newest one unless the user has scrolled up.
 
 import type { Conversation as Row, TimelineMessage } from "@tidings/client";
-import { useMe, useTidings, useTimeline } from "@tidings/client/react";
+import { useConnection, useMe, useSelected, useTidings, useTimeline } from "@tidings/client/react";
 import { ArrowDown } from "lucide-react";
 import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "react";
 
@@ -18,11 +18,13 @@ import type { MessageActions } from "./message-actions.js";
 import { JumpToMention } from "./mentions/jump-button.js";
 import { NoticeLine, isNotice, withNotices } from "./notice.js";
 import type { NoticeEntry } from "./notice.js";
+import { MissingMessages } from "./offline.js";
 import { clearMessage } from "./route.js";
 import { useSelecting } from "./selection/use-selecting.js";
 import { attempt } from "./toasts.js";
 import { VirtualList } from "./virtual-list.js";
 import type { VirtualListHandle } from "./virtual-list.js";
+import { words } from "./words/language.js";
 
 type Entry = TimelineMessage | NoticeEntry;
 
@@ -44,7 +46,7 @@ export function Timeline({ row, jumpTo, ...actions }: MessageActions & { row: Ro
   const entries = useMemo(() => withNotices(timeline), [timeline]);
   const list = useRef<VirtualListHandle>(null);
   // The row as it was when the conversation was opened.
-  const [openedRow] = useState(row);
+  const [openedRow, setOpenedRow] = useState(row);
   // Once the user has marked messages as unread, they stay so until the conversation is opened again.
   const staysUnread = useRef(false);
   const [wasMarked, setWasMarked] = useState(row.marked_unread);
@@ -54,9 +56,18 @@ export function Timeline({ row, jumpTo, ...actions }: MessageActions & { row: Ro
   }
   // Whether the loaded messages include the position to open at.
   const [isFound, setIsFound] = useState(openedRow.unread_count <= MAX_UNREAD_ON_PAGE || jumpTo !== null);
+  const isOffline = useConnection() === "offline";
+  const isFresh = useSelected((state) => state.staleSince === null);
   useEffect(() => {
-    if (!isFound) void attempt(client.jumpToUnread(id)).then(() => setIsFound(true));
-  }, []);
+    if (isFound) return;
+    // Offline, the newest messages have to do.
+    if (isOffline) return setIsFound(true);
+    // What was stored as unread may have been read since.
+    if (!isFresh) return;
+    setOpenedRow(row);
+    if (row.unread_count <= MAX_UNREAD_ON_PAGE) return setIsFound(true);
+    void attempt(client.jumpToUnread(id)).then(() => setIsFound(true));
+  }, [isOffline, isFresh]);
   // Computed once, so that older messages which load later do not move the divider.
   const isReady = isLoaded && isFound;
   const firstUnread = useMemo(() => (isReady ? unreadSince(openedRow, messages, me?.id)?.key : undefined), [isReady]);
@@ -74,7 +85,8 @@ export function Timeline({ row, jumpTo, ...actions }: MessageActions & { row: Ro
   const markRead = useCallback(() => {
     const virtualList = list.current;
     if (!virtualList || !view.current.isPlaced || !document.hasFocus() || document.visibilityState !== "visible") return;
-    if (staysUnread.current) return;
+    // Nothing is marked as read that would become unread again because the server does not answer.
+    if (staysUnread.current || client.store.state.staleSince !== null) return;
     const { entries } = view.current;
     let at = virtualList.lastInView;
     while (at >= 0 && !sentMessage(entries[at])) at -= 1;
@@ -88,6 +100,7 @@ export function Timeline({ row, jumpTo, ...actions }: MessageActions & { row: Ro
     const virtualList = list.current;
     const timeline = client.store.state.timelines.get(id);
     if (!virtualList || !timeline || view.current.isLoading || !view.current.isPlaced) return;
+    if (client.store.state.connection === "offline") return;
     const isTop = timeline.hasOlder && virtualList.above < LOAD_DISTANCE;
     const isBottom = timeline.hasNewer && virtualList.below < LOAD_DISTANCE;
     if (!isTop && !isBottom) return;
@@ -139,10 +152,12 @@ export function Timeline({ row, jumpTo, ...actions }: MessageActions & { row: Ro
     }
   }, [isReady, newest?.key, isSending]);
 
-  // A message that the user sends is at the end, so jump there.
+  // A message that the user sends is at the end, so jump there. While newer ones are not loaded, only the outbox has it.
+  const sending = useSelected(({ outbox }) => outbox.findLast(({ draft, message_id }) => draft.conversation_id === id && !message_id)?.id);
+  const [sendingBefore] = useState(sending);
   useEffect(() => {
-    if (isSending && hasNewer) void attempt(client.jumpToLatest(id));
-  }, [client, id, isSending, hasNewer]);
+    if (sending !== undefined && sending !== sendingBefore && hasNewer) void jumpToLatest();
+  }, [sending]);
 
   useEffect(() => {
     // The scroll position is only known after layout.
@@ -151,7 +166,7 @@ export function Timeline({ row, jumpTo, ...actions }: MessageActions & { row: Ro
       markRead();
     });
     return () => cancelAnimationFrame(frame);
-  }, [entries, isLoaded, onScroll, markRead]);
+  }, [entries, isLoaded, isOffline, isFresh, onScroll, markRead]);
   useEffect(() => {
     addEventListener("focus", markRead);
     document.addEventListener("visibilitychange", markRead);
@@ -186,20 +201,21 @@ export function Timeline({ row, jumpTo, ...actions }: MessageActions & { row: Ro
         className={`scroller ${className}`}
         tabIndex={messages.length > 0 ? -1 : 0}
         role="region"
-        aria-label="Messages"
+        aria-label={words.conversation.messages}
         data-testid="messages"
         onKeyDown={onKeyDown}
         {...selecting}
       >
-        {!isLoaded && messages.length === 0 && (
-          <div className="skeleton messages" role="status" aria-label="Loading">
+        <MissingMessages hasMessages={isLoaded} hasOlder={hasOlder} />
+        {!isLoaded && messages.length === 0 && !isOffline && (
+          <div className="skeleton messages" role="status" aria-label={words.common.loading}>
             {[46, 62, 30, 54].map((width, at) => (
               <span key={at} style={{ inlineSize: `${width}%` }} className={at % 2 ? "mine" : ""} />
             ))}
           </div>
         )}
         {isLoaded && entries.length === 0 && (
-          <p className="empty-timeline muted">No messages yet. Say hello!</p>
+          <p className="empty-timeline muted">{words.conversation.noMessages}</p>
         )}
         <div className="spacer" />
         <VirtualList ref={list} items={entries} followsEnd={!hasNewer} onScroll={onScroll} onScrollEnd={markRead}>
@@ -216,7 +232,7 @@ export function Timeline({ row, jumpTo, ...actions }: MessageActions & { row: Ro
                 )}
                 {entry.key === firstUnread && (
                   <div className="divider" data-testid="unread-divider">
-                    <span>New messages</span>
+                    <span>{words.conversation.newMessages}</span>
                   </div>
                 )}
                 {isNotice(entry) ? (
@@ -242,8 +258,8 @@ export function Timeline({ row, jumpTo, ...actions }: MessageActions & { row: Ro
       {(isAway || hasNewer) && (
         <button className="to-latest" onClick={() => void jumpToLatest()}>
           <ArrowDown aria-hidden />
-          <span className="hidden">Jump to latest</span>
-          {row.unread_count > 0 && <CountBadge count={row.unread_count} unit="unread" />}
+          <span className="hidden">{words.conversation.jumpToLatest}</span>
+          {row.unread_count > 0 && <CountBadge count={row.unread_count} unit={words.row.unread} />}
         </button>
       )}
       {(isAway || hasNewer) && topDay && <FloatingDate at={topDay} onJump={(day) => void jumpToDay(day)} />}

@@ -7,6 +7,7 @@ import { createPortal } from "react-dom";
 
 import { topDialog } from "./modal.js";
 import { observable, useObservable } from "./observable.js";
+import { words } from "./words/language.js";
 
 interface Toast {
   id: number;
@@ -27,12 +28,16 @@ export function toast(text: string): void {
   shown.set([...shown.current.slice(1 - MAX_TOASTS), { id: lastId, text }]);
 }
 
+/** Returns the page's words for an error of the server, or else the server's own ones. */
+export function describeProblem({ code, message }: { code: string; message: string }): string {
+  const known: Record<string, string | ((detail: string) => string)> = words.errors;
+  const text = Object.hasOwn(known, code) ? known[code] : undefined;
+  return typeof text === "function" ? text(message) : (text ?? message);
+}
+
 /** Returns an error's message for users. */
 export function describeError(error: unknown): string {
-  if (error instanceof TidingsError) {
-    if (error.code === "network") return "Cannot reach the server. Try again in a moment.";
-    return error.fields[0]?.message ?? error.message;
-  }
+  if (error instanceof TidingsError) return describeProblem({ code: error.code, message: error.fields[0]?.message ?? error.message });
   return error instanceof Error ? error.message : String(error);
 }
 
@@ -71,7 +76,7 @@ function ToastView({ toast }: { toast: Toast }) {
   return (
     <div className="toast">
       <span dir="auto">{toast.text}</span>
-      <button className="icon-button small" aria-label="Dismiss" onClick={() => dismiss(toast.id)}>
+      <button className="icon-button small" aria-label={words.common.dismiss} onClick={() => dismiss(toast.id)}>
         <X aria-hidden />
       </button>
     </div>

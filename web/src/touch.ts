@@ -3,6 +3,8 @@
 import { useRef, useState } from "react";
 import type { MouseEvent, MouseEventHandler, PointerEvent, PointerEventHandler, TouchEvent, TouchEventHandler } from "react";
 
+import { pageDirection } from "./words/language.js";
+
 /** Whether the main pointer is a mouse or the like, and so the keyboard probably a real one. */
 export const hasFinePointer = (): boolean => matchMedia("(pointer: fine)").matches;
 
@@ -54,7 +56,7 @@ export function useGestures(onLongPress: () => void, onSwipe: () => void): Gestu
   };
   const onPointerMove = (event: PointerEvent) => {
     if (!touch.current) return;
-    const forward = document.documentElement.dir === "rtl" ? -1 : 1;
+    const forward = pageDirection() === "rtl" ? -1 : 1;
     const along = (event.clientX - touch.current.x) * forward;
     const across = Math.abs(event.clientY - touch.current.y);
     if (Math.abs(along) > STILL || across > STILL) clearTimeout(touch.current.timer);

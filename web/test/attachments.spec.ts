@@ -153,7 +153,7 @@ test("a voice message is recorded, paused, sent and played", async ({ newUser })
   await expectAccessible(page, "recorder");
   await page.waitForTimeout(1_500);
   await expect(time).toHaveText("0:01");
-  await page.getByRole("button", { name: "Go on recording" }).click();
+  await page.getByRole("button", { name: "Resume recording" }).click();
   await expect(time).toHaveText("0:02");
   await page.getByRole("button", { name: "Send voice message" }).click();
 

@@ -60,15 +60,16 @@ async function serveHistory(page: Page, people: [string, string], count: number,
   await page.route(/\/api\/conversations\/[^/]+\/messages\?/, async (route) => {
     const url = new URL(route.request().url());
     const conversation = decodeURIComponent(url.pathname.split("/")[3] ?? "");
-    const cursor = url.searchParams.get("cursor");
+    // Older pages are asked for by their newest message; the page before those of the server has a cursor.
+    const asked = url.searchParams.get("cursor") ?? url.searchParams.get("before") ?? "";
+    const to = Number(/^generated (\d+)$|-0(\d{9})$/.exec(asked)?.slice(1).find(Boolean) ?? NaN);
     const range = (from: number, to: number) => Array.from({ length: to - from }, (_, at) => generate(conversation, from + at, people));
-    if (!cursor?.startsWith("generated ")) {
+    if (Number.isNaN(to)) {
       const response = await route.fetch();
       const body = (await response.json()) as { data: object[]; next_cursor: string | null };
       if (url.search.includes("after=") || body.next_cursor !== null) return route.fulfill({ response });
       return route.fulfill({ response, json: { ...body, next_cursor: `generated ${count}` } });
     }
-    const to = Number(cursor.slice("generated ".length));
     const from = Math.max(0, to - (to > PAGED ? Math.min(BULK, to - PAGED) : PAGE));
     if (slow) await new Promise((done) => setTimeout(done, slow));
     await route.fulfill({ json: { success: true, data: range(from, to), next_cursor: from === 0 ? null : `generated ${from}` } });

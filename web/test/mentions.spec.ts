@@ -158,15 +158,13 @@ for (const [name, looks] of Object.entries({
   light: { colorScheme: "light" },
   dark: { colorScheme: "dark" },
   narrow: { colorScheme: "light", viewport: { width: 360, height: 640 } },
-  "right-to-left": { locale: "ar" },
+  "right-to-left": {},
   "forced-colors": { forcedColors: "active" },
 } as const)) {
   test(`mentions look well and are accessible: ${name}`, async ({ newUser, stack }) => {
     const viewport = { width: 1100, height: 760 };
     const { ann, ben, conversation } = await groupOf(newUser, stack.url, ["فرح خوري", "Cem Yılmaz"], { viewport, ...looks, reducedMotion: "reduce" });
-    if (name === "right-to-left") {
-      await ann.page.evaluate(() => (document.documentElement.dir = "rtl"));
-    }
+    if (name === "right-to-left") await ann.page.evaluate(() => (document.documentElement.dir = "rtl"));
     const mentions = [await ann.id()];
     await ben.call("POST", "/messages/send", { conversation_id: conversation, message_text: `@${ann.name}, can you bring plates?`, mentions });
     await ann.field.pressSequentially("@فر");

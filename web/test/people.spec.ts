@@ -92,6 +92,8 @@ test("the configuration is fetched beside the scripts, and once", async ({ newUs
   page.on("request", (request) => asked.push(new URL(request.url()).pathname));
   await page.reload();
   await expect(page.getByRole("button", { name: "New conversation" }).first()).toBeVisible();
+  // The stored state is shown before the server is asked.
+  await expect.poll(() => asked).toContain("/api/users/me");
   expect(asked.filter((path) => path === "/config.json")).toHaveLength(1);
   // The first such call may be one of the page before.
   expect(asked.indexOf("/config.json")).toBeLessThan(asked.lastIndexOf("/api/users/me"));

@@ -276,7 +276,7 @@ test("a subscription that the push service has ended is renewed", async ({ newUs
   service.status = 410;
   await openSettings(ben.page);
   await ben.page.getByRole("button", { name: "Send me a test" }).click();
-  await expect(ben.page.getByText("No push service took the notification.")).toBeVisible();
+  await expect(ben.page.getByText("The notification could not be sent.")).toBeVisible();
   await expect.poll(() => ben.call<unknown[]>("GET", "/push/subscriptions")).toHaveLength(1);
   await theSwitch(ben.page).uncheck();
   await expect.poll(() => ben.call<unknown[]>("GET", "/push/subscriptions")).toEqual([]);
@@ -303,7 +303,7 @@ test("the settings say why there are no notifications", async ({ newUser }) => {
   await expect(phone.text).toContainText("Add to Home Screen");
   await expect(phone.box).toBeDisabled();
   const old = await hint((page) => page.addInitScript(() => Reflect.deleteProperty(window, "PushManager")), ALLOWED);
-  await expect(old.text).toContainText("Your browser has no notifications of closed pages.");
+  await expect(old.text).toContainText("Your browser can’t notify you while it is closed.");
   await expect(old.box).toBeEnabled();
   const failing = await hint(
     (page) =>
@@ -313,7 +313,7 @@ test("the settings say why there are no notifications", async ({ newUser }) => {
     ALLOWED,
   );
   await failing.box.check();
-  await expect(failing.text).toContainText("your browser could not subscribe");
+  await expect(failing.text).toContainText("Your browser refused more.");
   await expect(failing.text.page().getByRole("button", { name: "Try again" })).toBeVisible();
 });
 
@@ -322,7 +322,7 @@ test("a server that sends no pushes leaves the notifications of open pages", asy
   const prepare = (page: Page) => page.route("**/api/push/key", (route) => route.fulfill(answer));
   const ben = await newUser(uniqueName("Ben"), { ...ALLOWED, prepare: async (page) => void (await prepare(page)) });
   await openSettings(ben.page);
-  await expect(ben.page.getByText("This server does not notify closed pages.")).toBeVisible();
+  await expect(ben.page.getByText("This server can’t notify you while it is closed.")).toBeVisible();
   await theSwitch(ben.page).check();
   await expect(ben.page.getByText("You are notified of new messages while Tidings is open")).toBeVisible();
   await expect(ben.page.getByRole("button", { name: "Send me a test" })).toHaveCount(0);
@@ -394,7 +394,7 @@ test("the page opens without a network, and nothing of the API is kept", async (
     return requests.flat().map(({ url }) => new URL(url).pathname);
   });
   expect(kept).toContain("/");
-  expect(kept.filter((path) => path !== "/" && path !== "/config.json" && !path.startsWith("/assets/"))).toEqual([]);
+  expect(kept.filter((path) => path !== "/" && path !== "/config.json" && !/^\/(assets|words)\//.test(path))).toEqual([]);
   await page.context().setOffline(false);
   await expect(page.getByText("You are offline.")).toHaveCount(0);
 });

@@ -174,6 +174,27 @@ test("a conversation with many unread messages opens at the first one", async ({
   await expect(ben.row(ann.name).locator(".badge")).toHaveCount(0);
 });
 
+test("a message that is sent far from the end leads to the end", async ({ newUser }) => {
+  const ann = await newUser(uniqueName("Ann"));
+  const ben = await newUser(uniqueName("Ben"));
+  await startDirectChat(ann, ben);
+  const recipient_id = await ben.id();
+  const send = (message_text: string) => ann.call<{ id: string }>("POST", "/messages/send", { recipient_id, message_text });
+  const { id } = await send("read up to here");
+  await ben.call("PUT", `/messages/mark-as-read/${encodeURIComponent(id)}`);
+  for (let at = 1; at <= 90; at += 1) await send(`new ${at}.`);
+  await expect(ben.row(ann.name).locator(".badge")).toContainText("90");
+  await ben.open(ann.name);
+  await expect(ben.page.getByTestId("unread-divider")).toBeInViewport();
+  const toLatest = ben.page.getByRole("button", { name: "Jump to latest" });
+  await expect(toLatest).toBeVisible();
+  await ben.send("an answer");
+  await expect(ben.message("an answer")).toBeInViewport();
+  await expect(ben.message("new 90.")).toBeInViewport();
+  await expect(toLatest).toHaveCount(0);
+  await expect(ben.message("an answer").getByLabel(/^(Sent|Read)$/)).toBeVisible();
+});
+
 test("hostile texts are harmless", async ({ newUser }) => {
   const ann = await newUser(uniqueName("Ann"));
   const ben = await newUser(uniqueName("<b>Ben</b>"));

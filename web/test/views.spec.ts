@@ -123,7 +123,7 @@ test("the page fits from a width of 360 pixels", async ({ demoUser }) => {
 });
 
 test("a right-to-left page is mirrored", async ({ demoUser }) => {
-  const farah = await demoUser("فرح خوري", { locale: "ar" });
+  const farah = await demoUser("فرح خوري");
   await farah.page.getByRole("button", { name: "Profile and settings" }).click();
   await farah.page.getByLabel("Direction").selectOption("rtl");
   await farah.page.keyboard.press("Escape");

@@ -46,12 +46,15 @@ function parse(text: string | undefined): Payload {
   }
 }
 
-/** Describes the notification for a push. Each push leads to one, because browsers end subscriptions that show none. */
-export function describePush(text: string | undefined, pictures: Pictures): Shown {
+/**
+ * Describes the notification for a push. Each push leads to one, because browsers end subscriptions that show none.
+ * `untitled` is the title of a push that has none.
+ */
+export function describePush(text: string | undefined, pictures: Pictures, untitled = "New message"): Shown {
   const { notification, conversation_id = null, message_id = null } = parse(text);
   const { title, body = "", tag, navigate = "/", dir = "auto", app_badge } = notification ?? {};
   return {
-    title: title || "New message",
+    title: title || untitled,
     options: {
       ...pictures,
       body,

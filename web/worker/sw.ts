@@ -5,6 +5,7 @@ import type { Pictures } from "./notification.js";
 import { answer, fill, kindOf } from "./offline.js";
 import { show } from "./windows.js";
 import type { WorkerMessage } from "./windows.js";
+import { leftTitle } from "./words.js";
 
 declare const self: ServiceWorkerGlobalScope;
 /** Values that the build inserts: the addresses of its files, a digest of them, and the pictures for notifications. */
@@ -43,7 +44,7 @@ self.addEventListener("fetch", (event) => {
 self.addEventListener("push", (event) => event.waitUntil(onPush(event.data?.text())));
 
 async function onPush(text: string | undefined): Promise<void> {
-  const { title, options, badge } = describePush(text, BUILD.pictures);
+  const { title, options, badge } = describePush(text, BUILD.pictures, await leftTitle().catch(() => undefined));
   await self.registration.showNotification(title, options);
   // Only pages that are installed have a badge.
   if (badge !== undefined) await self.navigator.setAppBadge?.(badge).catch(() => {});

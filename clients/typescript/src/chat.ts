@@ -10,6 +10,7 @@
 import { kindOfType } from "./kind.js";
 import { OptimisticChanges } from "./optimistic-changes.js";
 import { ReadWatermarks } from "./read-watermarks.js";
+import type { Advance } from "./read-watermarks.js";
 import { lowerBound, max } from "./sorted.js";
 import type { TimelineMessage } from "./state.js";
 import type { Conversation, Message, Notice, TidingsEvent } from "./types.js";
@@ -43,13 +44,33 @@ export type MessageChange = (message: Message) => Message;
 export interface Window {
   /** Id of the oldest message; "" if there are no older ones. */
   from: string;
-  /** Cursor of the next older page. */
-  older: string | null;
   /** Id of the newest message; null if the range includes every new message. */
   to: string | null;
-  /** Cursor of the next newer page. */
-  newer: string | null;
 }
+
+/** Changes of a row, by events after it. */
+type RowChange = { asOf: string; version: number; fields: Partial<Conversation> };
+
+/** What is stored of a conversation, beside its messages: plain data. Changes that are not confirmed are left out. */
+export type SavedChat = [
+  activity: string,
+  order: number,
+  window: Window | null,
+  notices: readonly Notice[],
+  isRowStale: boolean,
+  isExpected: boolean,
+  row: Conversation | null,
+  rowAsOf: string,
+  inbox: { asOf: string; isListed: boolean },
+  clearedAt: string,
+  hidden: Set<string>,
+  delivered: Set<string>,
+  changes: RowChange[],
+  marked: { asOf: string; isUnread: boolean },
+  markedUnreadAt: string,
+  counts: readonly [UnreadCount[], string],
+  watermarks: Map<string, Advance[]>,
+];
 
 /** A conversation. */
 export class Chat {
@@ -76,11 +97,11 @@ export class Chat {
   readonly #entries = new Map<string, Entry>();
   /** The same entries, ascending by id. */
   #sorted: Entry[] = [];
-  readonly #hidden = new Set<string>();
+  #hidden = new Set<string>();
   /** The `client_message_id`s of the user's own messages that the server has. */
-  readonly #delivered = new Set<string>();
+  #delivered = new Set<string>();
   readonly #watermarks = new ReadWatermarks();
-  #changes: { asOf: string; version: number; fields: Partial<Conversation> }[] = [];
+  #changes: RowChange[] = [];
   /** Changes of settings that no event has reported yet. */
   readonly optimisticChanges = new OptimisticChanges();
   /** The latest event by which the user marked messages as read or as unread, and whether it was as unread. */
@@ -95,6 +116,57 @@ export class Chat {
 
   constructor(id: string) {
     this.id = id;
+  }
+
+  /** All of it that can be stored, beside the messages. */
+  get saved(): SavedChat {
+    return [
+      this.activity,
+      this.order,
+      this.window,
+      this.notices,
+      this.#isRowStale,
+      this.#isExpected,
+      this.#row,
+      this.#rowAsOf,
+      this.#inbox,
+      this.#clearedAt,
+      this.#hidden,
+      this.#delivered,
+      this.#changes,
+      this.#marked,
+      this.#markedUnreadAt,
+      this.#counts.saved,
+      this.#watermarks.saved,
+    ];
+  }
+
+  /** To be set after the messages were merged. */
+  set saved(saved: SavedChat) {
+    [
+      this.activity,
+      this.order,
+      this.window,
+      this.notices,
+      this.#isRowStale,
+      this.#isExpected,
+      this.#row,
+      this.#rowAsOf,
+      this.#inbox,
+      this.#clearedAt,
+      this.#hidden,
+      this.#delivered,
+      this.#changes,
+      this.#marked,
+      this.#markedUnreadAt,
+      this.#counts.saved,
+      this.#watermarks.saved,
+    ] = saved;
+  }
+
+  /** The messages as they were received, oldest first. */
+  get received(): readonly Readonly<Pick<Entry, "id" | "message" | "asOf">>[] {
+    return this.#sorted;
   }
 
   get isInInbox(): boolean {
@@ -380,23 +452,22 @@ export class Chat {
   }
 
   /**
-   * Drops messages, for a conversation that is not open and has too many. Keeps the newest ones, and all that the row
-   * does not take into account yet. If that is too much, the row is loaded again.
+   * Drops messages, for a conversation that is not open and has more than `limit`. Keeps the newest ones, and all that
+   * the row does not take into account yet. If that is too much, the row is loaded again.
    */
-  trim(): void {
-    const { maxClosed } = Chat;
-    if (this.#sorted.length <= maxClosed) return;
+  trim(limit: number, kept: number): void {
+    if (this.#sorted.length <= limit) return;
     const { countedTo, watermark } = this.#counts.current;
     const [counted = ""] = [max(countedTo, watermark), this.#row?.counted_to ?? ""].sort();
-    const surplus = Math.min(lowerBound(this.#sorted, counted), this.#sorted.length - maxClosed / 2);
+    const surplus = Math.min(lowerBound(this.#sorted, counted), this.#sorted.length - kept);
     for (const { id, message } of this.#sorted.splice(0, surplus)) {
       this.#entries.delete(id);
       this.#delivered.delete(message.client_message_id ?? "");
     }
     this.#watermarks.trim(this.#sorted[0]?.id ?? "");
-    this.notices = this.notices.slice(-maxClosed);
+    this.notices = this.notices.slice(-limit);
     this.window = null;
-    if (this.#sorted.length > maxClosed) this.#isRowStale = true;
+    if (this.#sorted.length > Chat.maxClosed) this.#isRowStale = true;
   }
 
   #addNotice(event: Notice): void {

@@ -10,8 +10,8 @@ import { notify } from "./listeners.js";
 import { MessageLoader } from "./message-loader.js";
 import { Outbox } from "./outbox.js";
 import { loadUploading } from "./outgoing-files.js";
-import { PresenceWatcher } from "./presence-watcher.js";
-import { randomId } from "./random-id.js";
+import type { OfflineOptions, OfflineState } from "./offline.js";
+import type { PresenceWatcher } from "./presence-watcher.js";
 import type { SocketConstructor } from "./socket.js";
 import { defaultStorage } from "./storage.js";
 import type { OutboxStorage } from "./storage.js";
@@ -33,6 +33,8 @@ export interface TidingsOptions {
   socketUrl?: string | null;
   /** Creates the outbox storage from a name that is unique to the user; by default IndexedDB, or memory without it. */
   storage?: (name: string) => OutboxStorage;
+  /** Keeps the last state in IndexedDB, and shows it until the server answers. By default, none is kept. */
+  offline?: OfflineOptions;
   fetch?: typeof fetch;
   /** By default the global one. Node 20 has none; pass the one from the `ws` package. */
   WebSocket?: SocketConstructor;
@@ -51,14 +53,11 @@ export type EventOf<T extends EventType> = T extends "event" ? TidingsEvent : Ex
 /** Kept, because importing again takes some time, too, and a change must show at once. */
 let loaded: [typeof import("./optimistic.js"), unknown] | undefined;
 
-/** Loads the code that only settings, reactions, pins and jumps need. A page may load it ahead. */
+/** Loads the code that only changes of what is shown, and jumps, need. A page may load it ahead. */
 export async function loadOptimistic(): Promise<typeof import("./optimistic.js")> {
   loaded ??= await Promise.all([import("./optimistic.js"), import("./jumps.js")]);
   return loaded[0];
 }
-
-/** Milliseconds between typing signals of a conversation. Each expires after 6 s. */
-const TYPING_INTERVAL = 4_000;
 
 /** Exists while the client is connected. */
 interface ActiveSession {
@@ -76,13 +75,13 @@ export class Tidings {
   readonly api: Api;
   readonly #options: TidingsOptions;
   #messages: MessageLoader;
-  readonly #presence: PresenceWatcher;
+  #presenceWatcher: PresenceWatcher | undefined;
   /** Changes that are being sent, by the id of what they change. */
   readonly #lanes = new Lanes();
   readonly #listeners = new Map<EventType, Set<(event: TidingsEvent) => void>>();
-  /** Time of the last typing signal by conversation; none after typing has ended. */
-  readonly #typedAt = new Map<string, number>();
   #session: ActiveSession | undefined;
+  /** Undefined until it is loaded. */
+  #offlineState: OfflineState | undefined;
   /** The outbox storage of the last session. */
   #storage: OutboxStorage | undefined;
 
@@ -91,7 +90,6 @@ export class Tidings {
     const http = new Http(options.url, options.token, options.fetch);
     this.api = new Api(http, () => this.#session?.sync?.pollAfterWrite());
     this.#messages = new MessageLoader(this.api, this.store);
-    this.#presence = new PresenceWatcher(this.api, this.store, () => this.#session?.sync?.isLive ?? false);
     this.store.subscribe(() => this.#refresh());
   }
 
@@ -125,7 +123,7 @@ export class Tidings {
   async forget(): Promise<void> {
     this.disconnect();
     this.#clear();
-    await this.#storage?.clear();
+    await Promise.all([this.#storage?.clear(), this.#clearOffline()]);
   }
 
   #clear(): void {
@@ -139,12 +137,18 @@ export class Tidings {
     this.#session = undefined;
     session.stop.abort(reason);
     const isSignedOut = reason instanceof TidingsError && reason.status === 401;
+    if (isSignedOut) this.#clearOffline().catch(() => {});
     this.store.set({ connection: isSignedOut ? "signed_out" : "idle" });
   }
 
   async #start(session: ActiveSession): Promise<void> {
     const { signal } = session.stop;
-    const me = await this.#loadMe(signal);
+    // Without this code, no state is kept.
+    const offline = await this.#offline().catch(() => undefined);
+    const saved = this.store.state.me ? undefined : await offline?.load();
+    signal.throwIfAborted();
+    saved?.show(this.store);
+    const me = saved?.me ?? (await this.#loadMe(signal));
     signal.throwIfAborted();
     if (this.store.state.me?.id !== me.id) this.#clear();
     this.store.set({ me });
@@ -159,6 +163,7 @@ export class Tidings {
       WebSocket: this.#options.WebSocket ?? globalThis.WebSocket,
       tabs: (onMessage) => new Tabs(name, this.#options.tabs ?? browserTabs(), onMessage, signal),
       loadWindows: () => this.#messages.loadWindows(signal),
+      saved,
       signal,
       onEvent: (event) => this.#onEvent(event),
       onOutboxChanged: () => void session.outbox?.load().catch(() => {}),
@@ -175,8 +180,18 @@ export class Tidings {
     session.outbox = outbox;
     await outbox.load();
     signal.throwIfAborted();
-    this.#presence.start(signal);
+    offline?.start(this.store, sync, signal);
     await sync.start();
+  }
+
+  /** Loads what keeps the state, if that is wanted. */
+  async #offline(): Promise<OfflineState | undefined> {
+    const { offline, url } = this.#options;
+    return offline && (this.#offlineState ??= new (await import("./offline.js")).OfflineState(url, offline));
+  }
+
+  async #clearOffline(): Promise<void> {
+    await (await this.#offline())?.clear();
   }
 
   #loadMe(signal: AbortSignal): Promise<OwnUser> {
@@ -359,10 +374,7 @@ export class Tidings {
 
   /** Creates a group with the user and the given participants. */
   async createGroup(name: string, participantIds: string[], options?: CallOptions): Promise<Conversation> {
-    // Retried with the same id, so that a lost response does not lead to a second group.
-    const group = { name, participant_ids: participantIds, client_conversation_id: randomId() };
-    const create = () => this.api.createGroup(group, options);
-    return this.#addOpened(await retrying(create, this.#signal(options), 2));
+    return this.#addOpened(await (await loadOptimistic()).createGroup(this.#context(options), name, participantIds));
   }
 
   /** Creates a room and joins it. */
@@ -436,14 +448,7 @@ export class Tidings {
 
   /** Signals that the user is typing; call it on every keystroke. Throttled to one signal in 4 s. `false` ends it. */
   typing(conversationId: string, isTyping = true): void {
-    const last = this.#typedAt.get(conversationId);
-    if (isTyping ? last !== undefined && Math.abs(Date.now() - last) < TYPING_INTERVAL : last === undefined) return;
-    if (isTyping) this.#typedAt.set(conversationId, Date.now());
-    else this.#typedAt.delete(conversationId);
-    const frame = { action: "typing", conversation_id: conversationId, is_typing: isTyping } as const;
-    if (this.#session?.sync?.send(frame)) return;
-    // A lost signal does no harm.
-    this.api.typing(conversationId, isTyping).catch(() => {});
+    this.#presence.then((watcher) => watcher.typing(conversationId, isTyping)).catch(() => {});
   }
 
   /** Sets the user's presence status and, if given, the conversation the user is viewing. */
@@ -456,14 +461,20 @@ export class Tidings {
    * status, and does nothing while it is offline (invisible).
    */
   async lookAt(conversationId: string | null, options?: CallOptions): Promise<void> {
-    const [own] = await this.api.presence([this.store.state.me?.id ?? ""], options);
-    if (!own || own.status === "offline" || own.current_conversation_id === conversationId) return;
-    await this.api.setPresence(own.status, conversationId ?? undefined, options);
+    await (await this.#presence).lookAt(conversationId, options);
   }
 
   /** Keeps `state.presence` of some users up to date until the returned function is called. */
   watchPresence(userIds: readonly string[]): () => void {
-    return this.#presence.watch(userIds);
+    const stop = this.#presence.then((watcher) => watcher.watch(userIds));
+    return () => void stop.then((end) => end()).catch(() => {});
+  }
+
+  /** Loads the code that only typing and presence need. */
+  get #presence(): Promise<PresenceWatcher> {
+    return import("./presence-watcher.js").then(
+      ({ PresenceWatcher }) => (this.#presenceWatcher ??= new PresenceWatcher(this.api, this.store, () => this.#session)),
+    );
   }
 
   get #outbox(): Outbox {

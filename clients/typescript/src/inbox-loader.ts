@@ -29,6 +29,8 @@ export class InboxLoader {
     this.#loadWindows = loadWindows;
     this.#signal = signal;
     this.#onComplete = onComplete;
+    // A state from an earlier visit may contain the archive.
+    this.#archiveOf = store.state.isArchiveLoaded ? store.checkpoint.generation : undefined;
   }
 
   /** Loads everything. The first time, it resolves after the first page and loads the others in the background. */
@@ -55,7 +57,6 @@ export class InboxLoader {
     store.replace(rows, await this.#loadWindows());
     if (withArchive) this.#archiveOf = store.checkpoint.generation;
     store.set({ isComplete: true, isArchiveLoaded: withArchive });
-    if (store.wantsArchive) void this.loadArchive();
   }
 
   /** Loads the archive in the background, once and after the inbox. */
@@ -68,9 +69,10 @@ export class InboxLoader {
     else if (this.#archiveOf === generation) this.#archiveOf = undefined;
   }
 
-  /** Loads rows that cannot be derived from events. */
-  async loadStaleRows(): Promise<void> {
+  /** Loads what is missing once the inbox is complete: the archive, and rows that cannot be derived from events. */
+  async loadMissing(): Promise<void> {
     const store = this.#store;
+    if (store.wantsArchive) void this.loadArchive();
     for (const id of store.staleRows) {
       const checkpoint = store.checkpoint;
       try {
@@ -88,7 +90,6 @@ export class InboxLoader {
     if (!(await this.#addPages(cursor))) return;
     store.set({ isComplete: true });
     this.#onComplete();
-    if (store.wantsArchive) await this.loadArchive();
   }
 
   /** Adds the pages of a list from a cursor on. Returns false if it was refused, or if a full reload has replaced it. */

@@ -2,6 +2,7 @@
 
 export { Tidings, loadOptimistic } from "./client.js";
 export type { EditOptions, EventOf, EventType, TidingsOptions } from "./client.js";
+export type { OfflineOptions } from "./offline.js";
 export { Session } from "./session.js";
 export type { KeyValue } from "./session.js";
 export { Api } from "./api.js";

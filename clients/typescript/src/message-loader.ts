@@ -2,6 +2,7 @@
 
 import type { Api } from "./api.js";
 import { TidingsError } from "./error.js";
+import type { SingleMessages } from "./jumps.js";
 import { Lanes } from "./lanes.js";
 import { loadLatest, loadPage } from "./pages.js";
 import type { Range } from "./pages.js";
@@ -19,9 +20,7 @@ export class MessageLoader {
   readonly #refused = new Set<string>();
   /** The loads of a conversation run one after the other. */
   readonly #loads = new Lanes();
-  /** Single messages that are being loaded, and those the user cannot see. */
-  readonly #single = new Map<string, Promise<Message | undefined>>();
-  readonly #missing = new Set<string>();
+  #singleMessages: SingleMessages | undefined;
 
   constructor(api: Api, store: Store) {
     this.#api = api;
@@ -86,13 +85,13 @@ export class MessageLoader {
   older(id: string, signal: AbortSignal): Promise<void> {
     return this.#loads.run(id, async () => {
       const window = this.#store.window(id);
-      if (!window?.older) return;
+      if (!window?.from) return;
       const checkpoint = this.#store.checkpoint;
-      const page = await loadPage(this.#api, id, { cursor: window.older }, signal);
+      const page = await loadPage(this.#api, id, { before: window.from }, signal);
       // The window may have been replaced in the meantime.
       if (this.#store.window(id) !== window) return;
       const from = page.next === null ? "" : (page.data[0]?.id ?? window.from);
-      this.#store.showWindow(checkpoint, id, page.data, { ...window, from, older: page.next });
+      this.#store.showWindow(checkpoint, id, page.data, { ...window, from });
     });
   }
 
@@ -100,23 +99,20 @@ export class MessageLoader {
   newer(id: string, signal: AbortSignal): Promise<void> {
     return this.#loads.run(id, async () => {
       const window = this.#store.window(id);
-      if (!window?.newer) return;
+      if (!window?.to) return;
       const checkpoint = this.#store.checkpoint;
-      const page = await loadPage(this.#api, id, { cursor: window.newer }, signal);
+      const page = await loadPage(this.#api, id, { after: window.to }, signal);
       if (this.#store.window(id) !== window) return;
       const to = page.next === null ? null : (page.data.at(-1)?.id ?? window.to);
-      this.#store.showWindow(checkpoint, id, page.data, { ...window, to, newer: page.next });
+      this.#store.showWindow(checkpoint, id, page.data, { ...window, to });
     });
   }
 
   /** Shows the messages around a message, unless the window contains it already. */
   jumpTo(id: string, messageId: string, signal: AbortSignal): Promise<void> {
     return this.#loads.run(id, async () => {
-      const shown = this.#store.window(id);
-      const isShown = shown && shown.from <= messageId && (shown.to === null || messageId <= shown.to);
-      if (isShown && this.#store.message(id, messageId)) return;
-      const { loadAround } = await loadJumps();
-      await this.#show(id, loadAround(this.#api, id, messageId, signal));
+      const { isShown, loadAround } = await loadJumps();
+      if (!isShown(this.#store, id, messageId)) await this.#show(id, loadAround(this.#api, id, messageId, signal));
     });
   }
 
@@ -128,28 +124,16 @@ export class MessageLoader {
 
   /** Returns a message, loaded if necessary; undefined if the user cannot see it. */
   async message(id: string, messageId: string, signal: AbortSignal): Promise<Message | undefined> {
-    const known = this.#store.message(id, messageId);
-    if (known || this.#missing.has(messageId)) return known;
-    const loading = this.#single.get(messageId) ?? this.#one(id, messageId, signal);
-    this.#single.set(messageId, loading);
-    try {
-      return await loading;
-    } finally {
-      this.#single.delete(messageId);
-    }
+    return this.#store.message(id, messageId) ?? (await this.#single()).load(id, messageId, signal);
   }
 
   /** Loads a message again, because the links to its files have expired. */
   async renew(id: string, messageId: string, signal: AbortSignal): Promise<void> {
-    await this.#one(id, messageId, signal);
+    await (await this.#single()).renew(id, messageId, signal);
   }
 
-  async #one(id: string, messageId: string, signal: AbortSignal): Promise<Message | undefined> {
-    const { loadOne } = await loadJumps();
-    const checkpoint = this.#store.checkpoint;
-    const found = await loadOne(this.#api, id, messageId, signal);
-    if (found) this.#store.merge(checkpoint, [found]);
-    else this.#missing.add(messageId);
-    return found;
+  async #single(): Promise<SingleMessages> {
+    const { SingleMessages } = await loadJumps();
+    return (this.#singleMessages ??= new SingleMessages(this.#api, this.#store));
   }
 }

@@ -1,4 +1,5 @@
-// Settings, reactions and pins: changes that show before the server confirms them. Loaded on first use.
+// Settings, reactions and pins: changes that show before the server confirms them. Creates groups, too. Loaded on first
+// use.
 //
 // Invariant: the changes of a conversation, and those of a message, are sent one after the other, so that the last one
 // wins. A change that a message has already taken in changes nothing, because its event may arrive before the response.
@@ -7,6 +8,7 @@ import type { Api } from "./api.js";
 import type { MessageChange } from "./chat.js";
 import type { CallOptions } from "./http.js";
 import type { Lanes } from "./lanes.js";
+import { randomId } from "./random-id.js";
 import type { Store } from "./store.js";
 import type { retrying } from "./time.js";
 import type { Conversation, Message, SettingsChange } from "./types.js";
@@ -25,6 +27,12 @@ interface Context {
   /** Passed, because the build would put what is imported into a file of its own. */
   retry: typeof retrying;
   signal: AbortSignal;
+}
+
+/** Creates a group. Retried with the same id, so that a lost response does not lead to a second group. */
+export function createGroup({ api, retry, signal }: Context, name: string, participants: string[]): Promise<Conversation> {
+  const group = { name, participant_ids: participants, client_conversation_id: randomId() };
+  return retry(() => api.createGroup(group, { signal }), signal, MAX_RETRIES);
 }
 
 /** Changes settings. */

@@ -16,7 +16,7 @@ import type { OutboxStorage } from "./storage.js";
 import type { Checkpoint, Store } from "./store.js";
 import type { Tabs } from "./tabs.js";
 import { MAX_BACKOFF, backoff, onAbort, sleep } from "./time.js";
-import type { EditDetails, Message, NewDraft } from "./types.js";
+import type { Draft, EditDetails, Message, NewDraft } from "./types.js";
 
 /** Milliseconds for which a retry is safe: the server deduplicates for 24 h; 2 h are left for clock differences. */
 const DEDUPLICATION_WINDOW = 22 * 3_600_000;
@@ -75,14 +75,8 @@ export class Outbox {
     const sent = this.#promises.of(id);
     const last = Math.max(0, ...this.#entries.map(({ seq }) => seq));
     const entry: OutboxEntry = {
-      id,
+      ...newEntry(id, { ...draft, client_message_id: id }),
       seq: Math.max(Date.now(), last + 1),
-      draft: { ...draft, client_message_id: id },
-      created_at: new Date().toISOString(),
-      tried_at: null,
-      then: null,
-      message_id: null,
-      failed: null,
       ...(files.length > 0 ? { files: describeFiles(files) } : {}),
     };
     const contents = files.map((file) => fileToSend(file).file);
@@ -137,11 +131,7 @@ export class Outbox {
   async keepFailedEdit(messageId: string, text: string, details: EditDetails, error: TidingsError): Promise<void> {
     await this.discard(messageId);
     const entry: OutboxEntry = {
-      id: messageId,
-      seq: Date.now(),
-      draft: { message_text: text },
-      created_at: new Date().toISOString(),
-      tried_at: null,
+      ...newEntry(messageId, { message_text: text }),
       then: { edit: text, ...details },
       message_id: messageId,
       failed: failure(error),
@@ -300,13 +290,8 @@ export class Outbox {
   }
 
   /** Finds the message in the history that an earlier attempt may have sent. */
-  async #findSent({ id, draft, tried_at }: OutboxEntry): Promise<Message | undefined> {
-    const signal = this.#signal;
-    const conversation =
-      draft.conversation_id ?? (await this.#api.openDirect(draft.recipient_id ?? "", { signal })).conversation_id;
-    // Searches two days further back, in case the local clock was wrong.
-    const earliest = new Date((tried_at ?? 0) - 2 * 86_400_000).toISOString();
-    return (await import("./jumps.js")).findSent(this.#api, conversation, id, earliest, signal);
+  async #findSent(entry: OutboxEntry): Promise<Message | undefined> {
+    return (await import("./jumps.js")).findSent(this.#api, entry, this.#signal);
   }
 
   /** Removes the entry of a sent message, unless a change is to follow. */
@@ -387,6 +372,11 @@ export class Outbox {
     this.#files.follow(this.#entries);
     this.#store.setOutbox(this.#entries);
   }
+}
+
+function newEntry(id: string, draft: Draft): OutboxEntry {
+  const created_at = new Date().toISOString();
+  return { id, seq: Date.now(), draft, created_at, tried_at: null, then: null, message_id: null, failed: null };
 }
 
 /** The change that an edit asks for. */

@@ -32,5 +32,5 @@ export async function loadPage(
 export async function loadLatest(api: Api, id: string, signal: AbortSignal): Promise<Range> {
   const page = await loadPage(api, id, {}, signal);
   const from = page.next === null ? "" : (page.data[0]?.id ?? "");
-  return { messages: page.data, window: { from, older: page.next, to: null, newer: null } };
+  return { messages: page.data, window: { from, to: null } };
 }

@@ -1,8 +1,10 @@
-// Keeps the presence of watched users fresh, by looking it up periodically. Pushed presence only makes that rarer.
+// Reports what the user is typing and viewing, and keeps the presence of watched users fresh by looking it up
+// periodically. Pushed presence only makes that rarer. Loaded on first use.
 
 import type { Api } from "./api.js";
+import type { SetTypingFrame } from "./generated/types.gen.js";
+import type { CallOptions } from "./http.js";
 import type { Store } from "./store.js";
-import { onAbort } from "./time.js";
 
 /** Milliseconds between checks for presence that is too old. */
 const CHECK_INTERVAL = 20_000;
@@ -11,40 +13,65 @@ const MAX_AGE_POLLING = 45_000;
 const MAX_AGE_LIVE = 120_000;
 /** Milliseconds after which looked-up presence expires. Longer than the 90 s for which a poll keeps its user online. */
 const PRESENCE_TTL = 150_000;
+/** Milliseconds between typing signals of a conversation. Each expires after 6 s. */
+const TYPING_INTERVAL = 4_000;
 /** Users per call. */
 const BATCH_SIZE = 100;
 
-/** The users whose presence is shown. */
+/** The part of the client's session that look-ups need. */
+interface Session {
+  stop: AbortController;
+  sync?: { isLive: boolean; send(frame: SetTypingFrame): boolean };
+}
+
+/** Typing and presence of a client. */
 export class PresenceWatcher {
   readonly #api: Api;
   readonly #store: Store;
-  readonly #isLive: () => boolean;
+  /** Returns the current session; undefined while disconnected. */
+  readonly #session: () => Session | undefined;
   /** Number of watchers by user. */
   readonly #users = new Map<string, number>();
-  /** Time of the last lookup by user. */
+  /** Time of the last lookup by user, and the session in which it was. */
   readonly #lookedUpAt = new Map<string, number>();
-  #signal: AbortSignal | undefined;
+  /** Time of the last typing signal by conversation; none after typing has ended. */
+  readonly #typedAt = new Map<string, number>();
+  #lookedUpIn: Session | undefined;
   #isScheduled = false;
+  #timer: ReturnType<typeof setInterval> | undefined;
 
-  constructor(api: Api, store: Store, isLive: () => boolean) {
+  constructor(api: Api, store: Store, session: () => Session | undefined) {
     this.#api = api;
     this.#store = store;
-    this.#isLive = isLive;
+    this.#session = session;
+    // A new session, or one that is back online, looks up at once.
+    store.subscribe(({ connection }) => connection, () => this.#refresh());
   }
 
-  /** Starts lookups, until the signal is aborted. */
-  start(signal: AbortSignal): void {
-    this.#signal = signal;
-    this.#lookedUpAt.clear();
-    const timer = setInterval(() => this.#refresh(), CHECK_INTERVAL);
-    (timer as { unref?: () => void }).unref?.();
-    onAbort(signal, () => clearInterval(timer));
-    this.#refresh();
+  /** Signals that the user is typing, or has stopped. */
+  typing(conversationId: string, isTyping: boolean): void {
+    const last = this.#typedAt.get(conversationId);
+    if (isTyping ? last !== undefined && Math.abs(Date.now() - last) < TYPING_INTERVAL : last === undefined) return;
+    if (isTyping) this.#typedAt.set(conversationId, Date.now());
+    else this.#typedAt.delete(conversationId);
+    const frame = { action: "typing", conversation_id: conversationId, is_typing: isTyping } as const;
+    if (this.#session()?.sync?.send(frame)) return;
+    // A lost signal does no harm.
+    this.#api.typing(conversationId, isTyping).catch(() => {});
+  }
+
+  /** Tells what the user is viewing; see `Tidings.lookAt`. */
+  async lookAt(conversationId: string | null, options?: CallOptions): Promise<void> {
+    const [own] = await this.#api.presence([this.#store.state.me?.id ?? ""], options);
+    if (!own || own.status === "offline" || own.current_conversation_id === conversationId) return;
+    await this.#api.setPresence(own.status, conversationId ?? undefined, options);
   }
 
   /** Watches some users. Returns a function that stops watching them. */
   watch(users: readonly string[]): () => void {
     for (const user of users) this.#users.set(user, (this.#users.get(user) ?? 0) + 1);
+    this.#timer ??= setInterval(() => this.#refresh(), CHECK_INTERVAL);
+    (this.#timer as { unref?: () => void }).unref?.();
     // Views that mount together share one call.
     if (!this.#isScheduled) {
       this.#isScheduled = true;
@@ -62,21 +89,26 @@ export class PresenceWatcher {
         if (left > 0) this.#users.set(user, left);
         else this.#users.delete(user);
       }
+      if (this.#users.size > 0) return;
+      clearInterval(this.#timer);
+      this.#timer = undefined;
     };
   }
 
   /** Looks up all watched users whose presence is too old. */
   #refresh(): void {
-    const signal = this.#signal;
-    if (!signal || signal.aborted) return;
+    const session = this.#session();
+    if (!session) return;
+    if (this.#lookedUpIn !== session) this.#lookedUpAt.clear();
+    this.#lookedUpIn = session;
     const now = Date.now();
-    const maxAge = this.#isLive() ? MAX_AGE_LIVE : MAX_AGE_POLLING;
+    const maxAge = session.sync?.isLive ? MAX_AGE_LIVE : MAX_AGE_POLLING;
     const isOld = (user: string) => Math.abs(now - (this.#lookedUpAt.get(user) ?? 0)) > maxAge;
     const due = [...this.#users.keys()].filter(isOld);
     for (let at = 0; at < due.length; at += BATCH_SIZE) {
       const users = due.slice(at, at + BATCH_SIZE);
       for (const user of users) this.#lookedUpAt.set(user, now);
-      this.#api.presence(users, { signal }).then(
+      this.#api.presence(users, { signal: session.stop.signal }).then(
         (presences) => this.#store.setPresence(presences, PRESENCE_TTL),
         // The next check retries.
         () => users.forEach((user) => this.#lookedUpAt.delete(user)),

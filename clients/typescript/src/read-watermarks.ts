@@ -3,7 +3,7 @@
 import type { Message } from "./types.js";
 
 /** An advance of a reader's watermark: every message up to `upTo` was read at `at` or before. */
-interface Advance {
+export interface Advance {
   upTo: string;
   at: string;
 }
@@ -18,7 +18,16 @@ export interface ReadState {
 /** The readers of a conversation and how their watermarks advanced. */
 export class ReadWatermarks {
   /** Ascending by `upTo`, by reader. */
-  readonly #advances = new Map<string, Advance[]>();
+  #advances = new Map<string, Advance[]>();
+
+  /** What `offline.ts` stores. */
+  get saved(): Map<string, Advance[]> {
+    return this.#advances;
+  }
+
+  set saved(saved: Map<string, Advance[]>) {
+    this.#advances = saved;
+  }
 
   /**
    * Records an advance. Returns the watermark before it, so that only messages in between need an update; undefined if

@@ -46,6 +46,11 @@ export class Session {
     return this.#read() !== undefined;
   }
 
+  /** Id of the signed-in user; undefined if nobody is, as far as this browser knows. */
+  get user(): string | undefined {
+    return this.#read()?.user;
+  }
+
   /** Creates an account and signs in. */
   async register(
     account: { username: string; email: string; password: string; full_name?: string },

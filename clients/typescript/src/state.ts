@@ -36,6 +36,11 @@ export interface State {
   /** The signed-in user; null until connected. */
   me: OwnUser | null;
   connection: Connection;
+  /**
+   * Since when the state may be behind the server's (RFC 3339, local clock), because the server is unreachable or the
+   * state comes from an earlier visit; null while it is up to date, and before anything is loaded.
+   */
+  staleSince: string | null;
   /** The inbox: pinned conversations first, in the order of pinning, then the most recently active. */
   conversations: readonly Conversation[];
   /** The known conversations of the archive, most recently active first: all of them if `isArchiveLoaded`. */
@@ -66,6 +71,7 @@ export interface State {
 export const EMPTY_STATE: State = {
   me: null,
   connection: "idle",
+  staleSince: null,
   conversations: [],
   archived: [],
   byId: new Map(),

@@ -148,7 +148,7 @@ export function indexedDbStorage(name: string, factory: IDBFactory = indexedDB):
 }
 
 /** Resolves when a request or transaction has succeeded. */
-function finished(work: IDBRequest | IDBTransaction): Promise<unknown> {
+export function finished(work: IDBRequest | IDBTransaction): Promise<unknown> {
   return new Promise((resolve, reject) => {
     const fail = () => reject(work.error);
     Object.assign(work, { onsuccess: resolve, oncomplete: resolve, onerror: fail, onabort: fail });
@@ -226,7 +226,8 @@ export function defaultStorage(name: string): OutboxStorage {
   };
 }
 
-function inTime<T>(work: Promise<T>, ms = TIMEOUT): Promise<T> {
+/** Rejects if the storage does not answer in time. */
+export function inTime<T>(work: Promise<T>, ms = TIMEOUT): Promise<T> {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => reject(new Error("The storage does not answer.")), ms);
     work.then(resolve, reject).finally(() => clearTimeout(timer));

@@ -23,6 +23,9 @@ export interface Checkpoint {
   generation: number;
 }
 
+/** What `offline.ts` stores of a store. */
+export type SavedStore = [chats: Map<string, Chat>, latestEvent: string];
+
 /** See `Store.subscribe`. */
 export interface Subscribe {
   (listener: () => void): () => void;
@@ -97,6 +100,19 @@ export class Store {
     return { asOf: this.#latestEvent, generation: this.#generation };
   }
 
+  /** Everything that events change. @internal */
+  get saved(): SavedStore {
+    return [this.#chats, this.#latestEvent];
+  }
+
+  set saved(saved: SavedStore) {
+    this.batch(() => {
+      [this.#chats, this.#latestEvent] = saved;
+      for (const id of this.#chats.keys()) this.#dirty.add(id);
+      this.#isOrderDirty = true;
+    });
+  }
+
   /** Ids of the conversations whose rows have to be loaded; none before the inbox is complete. @internal */
   get staleRows(): string[] {
     return this.#state.isComplete ? [...this.#chats.values()].filter((c) => c.needsRow).map((c) => c.id) : [];
@@ -114,7 +130,7 @@ export class Store {
   }
 
   /** @internal */
-  set(change: Partial<Pick<State, "me" | "connection" | "isComplete" | "isArchiveLoaded">>): void {
+  set(change: Partial<Pick<State, "me" | "connection" | "staleSince" | "isComplete" | "isArchiveLoaded">>): void {
     this.batch(() => {
       for (const [name, value] of Object.entries(change)) {
         if (!Object.is(this.#state[name as keyof State], value)) this.#state = { ...this.#state, [name]: value };
@@ -343,7 +359,7 @@ export class Store {
     let rows: Map<string, Conversation> | undefined;
     for (const id of this.#dirty) {
       const chat = this.#chats.get(id);
-      if (!this.open.has(id)) chat?.trim();
+      if (!this.open.has(id)) chat?.trim(Chat.maxClosed, Chat.maxClosed / 2);
       const row = chat?.row(me);
       if (!isEqual(row, before.byId.get(id))) {
         rows ??= new Map(before.byId);

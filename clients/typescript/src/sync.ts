@@ -14,7 +14,7 @@ import type { Connection } from "./state.js";
 import type { Store } from "./store.js";
 import type { TabMessage, Tabs } from "./tabs.js";
 import { MAX_BACKOFF, backoff, onAbort, sleep } from "./time.js";
-import type { TidingsEvent } from "./types.js";
+import type { OwnUser, TidingsEvent } from "./types.js";
 
 /**
  * Milliseconds between polls while events are pushed: as many as have passed since the last event or write, within
@@ -30,6 +30,23 @@ const LEADER_TIMEOUT = 3_000;
 /** Minimum number of event ids that are remembered, so that a push that comes after the poll is recognized. */
 const MIN_SEEN = 5_000;
 
+/** How much of the event queue the store contains. */
+export interface Position {
+  /** All events before it are applied. Undefined if the state has to be loaded. */
+  readonly cursor: string | undefined;
+  /** When the store was last up to date (milliseconds, local clock); 0 before that. */
+  readonly syncedAt: number;
+}
+
+/** A state from an earlier visit. */
+export interface SavedState extends Position {
+  me: OwnUser;
+  /** Shows it in the store. */
+  show(store: Store): void;
+  /** Checks that the state is the user's, and updates `me`. Rejects with a 401 if it is another user's. */
+  verify(api: Api, store: Store, signal: AbortSignal): Promise<void>;
+}
+
 /** Dependencies and callbacks of `Sync`. */
 export interface SyncOptions {
   api: Api;
@@ -39,6 +56,8 @@ export interface SyncOptions {
   WebSocket: SocketConstructor | undefined;
   tabs: (onMessage: (message: TabMessage) => void) => Tabs;
   loadWindows: LoadWindows;
+  /** The state from an earlier visit that the store shows, to be verified first. */
+  saved: SavedState | undefined;
   /** Stops everything. */
   signal: AbortSignal;
   /** Called once per event, after the store has applied it. */
@@ -52,13 +71,14 @@ export interface SyncOptions {
 }
 
 /** Keeps the store in sync with the server until its signal is aborted. The store keeps its state. */
-export class Sync {
+export class Sync implements Position {
   readonly tabs: Tabs;
   readonly #options: SyncOptions;
   readonly #signal: AbortSignal;
   readonly #inbox: InboxLoader;
   readonly #socket: ReconnectingSocket;
-  #cursor: string | undefined;
+  cursor: string | undefined;
+  syncedAt: number;
   /**
    * Ids of the events that were reported, so that an event which is both pushed and polled is reported once: first those
    * since the last rotation, then those before it. A rotation follows a poll that has emptied the queue, so a set is
@@ -85,6 +105,8 @@ export class Sync {
     const { api, store, socketUrl, WebSocket, loadWindows, signal } = options;
     this.#options = options;
     this.#signal = signal;
+    this.cursor = options.saved?.cursor;
+    this.syncedAt = options.saved?.syncedAt ?? 0;
     onAbort(signal, () => this.#stop());
     this.tabs = options.tabs((message) => this.#onTabMessage(message));
     this.#inbox = new InboxLoader(api, store, loadWindows, signal, () => this.#pollNow());
@@ -143,21 +165,25 @@ export class Sync {
 
   /** Loads the archive, unless that happens anyway when the inbox is loaded. */
   loadArchive(): void {
-    if (this.#cursor !== undefined) void this.#inbox.loadArchive();
+    if (this.cursor !== undefined) void this.#inbox.loadArchive();
   }
 
   // Polling
 
   async #run(onReady: () => void): Promise<void> {
     let failures = 0;
+    const { api, store } = this.#options;
+    let { saved } = this.#options;
     while (!this.#signal.aborted) {
       let pause = 0;
       try {
-        if (this.#cursor === undefined) await this.#load();
+        await saved?.verify(api, store, this.#signal);
+        saved = undefined;
+        if (this.cursor === undefined) await this.#load();
         onReady();
         pause = await this.#poll();
         failures = 0;
-        if (this.#options.store.state.isComplete) await this.#inbox.loadStaleRows();
+        if (store.state.isComplete) await this.#inbox.loadMissing();
       } catch (error) {
         if (this.#signal.aborted) return;
         if (error instanceof TidingsError && error.status === 401) {
@@ -175,7 +201,7 @@ export class Sync {
   async #load(): Promise<void> {
     const { cursor } = await this.#options.api.events(undefined, { signal: this.#signal });
     await this.#inbox.load();
-    this.#cursor = cursor;
+    this.cursor = cursor;
     this.#isReachable = true;
     this.#showConnection();
   }
@@ -188,8 +214,8 @@ export class Sync {
       this.#isPollDue = false;
       clearTimeout(this.#earlyPoll);
       this.#earlyPoll = undefined;
-      const poll = await this.#options.api.events(this.#cursor, { signal });
-      this.#cursor = poll.cursor;
+      const poll = await this.#options.api.events(this.cursor, { signal });
+      this.cursor = poll.cursor;
       this.#receive(poll.events);
       polled.push(...poll.events);
       if (!this.#isReachable) {
@@ -201,6 +227,8 @@ export class Sync {
         // Invariant: tabs receive all events up to the present or none, because a tab that loaded its state after some
         // of them must not apply those without the ones that followed.
         this.#forward(polled);
+        this.syncedAt = Date.now();
+        this.#options.store.set({ staleSince: null });
         this.#rotateSeen();
         return this.#pollInterval(poll.poll_after_ms);
       }
@@ -223,7 +251,7 @@ export class Sync {
   #onFailure(error: unknown, failures: number): number {
     // The server answers 400 to a cursor that was signed with an earlier secret.
     if (error instanceof TidingsError && (error.code === "cursor_expired" || error.status === 400)) {
-      this.#cursor = undefined;
+      this.cursor = undefined;
       return backoff(failures, MAX_BACKOFF);
     }
     this.#isReachable = !(error instanceof TidingsError && error.code === "network");
@@ -360,11 +388,14 @@ export class Sync {
     if (this.#signal.aborted) return;
     const connection: Connection = !this.#isReachable
       ? "offline"
-      : this.#cursor === undefined
+      : this.cursor === undefined
         ? "connecting"
         : this.isLive
           ? "live"
           : "polling";
     this.#options.store.set({ connection });
+    if (!this.#isReachable && this.syncedAt) {
+      this.#options.store.set({ staleSince: new Date(this.syncedAt).toISOString() });
+    }
   }
 }

@@ -27,7 +27,7 @@ export class TimelineBuilder {
     const messages = chat.messages(sentView);
     const isShown = (e: OutboxEntry) => !chat.isDelivered(e.id) && !(e.then && "delete" in e.then) && !e.message_id;
     for (const entry of pending) if (isShown(entry)) messages.push(this.#pendingView(entry, chat.id, state));
-    const hasOlder = window !== null && window.older !== null;
+    const hasOlder = window !== null && window.from !== "";
     const hasNewer = window !== null && window.to !== null;
     const isSame = before?.messages.length === messages.length && before.messages.every((m, at) => m === messages[at]);
     const shown = isSame ? before.messages : messages;

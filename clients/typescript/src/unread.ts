@@ -33,6 +33,15 @@ export class UnreadCounts {
   #counts: UnreadCount[] = [];
   #validFrom = "";
 
+  /** What `offline.ts` stores. */
+  get saved() {
+    return [this.#counts, this.#validFrom] as const;
+  }
+
+  set saved(saved: readonly [UnreadCount[], string]) {
+    [this.#counts, this.#validFrom] = saved;
+  }
+
   add(asOf: string, report: Report): void {
     if (report.unread_count === undefined || report.unread_count === null) return;
     const count = {

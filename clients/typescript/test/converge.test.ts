@@ -1,5 +1,6 @@
 // Random schedules of user actions and faults: in the end, the store always shows the server's state.
 
+import { IDBFactory } from "fake-indexeddb";
 import { afterEach, beforeAll, beforeEach, expect, test, vi } from "vitest";
 
 import { Tidings, loadOptimistic, loadUploading, memoryStorage } from "../src/index.js";
@@ -15,12 +16,13 @@ const SCHEDULES = Number(process.env["SCHEDULES"] ?? 60);
 const STEPS = 60;
 
 // Loaded on first use otherwise, which takes time that the fake clock does not count.
-beforeAll(() => Promise.all([loadOptimistic(), loadUploading()]));
+beforeAll(() => Promise.all([loadOptimistic(), loadUploading(), import("../src/offline.js")]));
 beforeEach(() => {
   vi.useFakeTimers({ now: new Date("2026-01-31T12:00:00Z") });
 });
 afterEach(() => {
   vi.useRealTimers();
+  vi.unstubAllGlobals();
   vi.restoreAllMocks();
 });
 
@@ -37,11 +39,16 @@ class Schedule {
   /** Keys of pending messages that alice discarded. */
   readonly discarded = new Set<string>();
   #texts = 0;
+  readonly #newClient: () => Tidings;
+  /** How many restarts have shown a stored state. */
+  restored = 0;
 
   constructor(
     readonly seed: number,
     tabs: number,
   ) {
+    // Each schedule has a browser of its own.
+    vi.stubGlobal("indexedDB", new IDBFactory());
     this.random = dice(seed);
     this.wire = new Wire(this.model, this.random);
     this.wire.pageSize = this.below(2) === 0 ? 5 : 100;
@@ -56,14 +63,30 @@ class Schedule {
       files: (id) => delay().then(() => shared.files?.(id)),
       clear: () => shared.clear(),
     };
-    for (let tab = 0; tab < tabs; tab += 1) {
+    this.#newClient = () => {
       const { fetch, WebSocket } = this.wire;
       const options = { url: "http://x", token: () => "alice", fetch, WebSocket, storage: () => storage };
-      const client = new Tidings({ ...options, tabs: this.browser.tab() });
-      this.tabs.push(client);
+      const client = new Tidings({ ...options, tabs: this.browser.tab(), offline: { user: () => "alice" } });
       this.reported.set(client, []);
       client.on("event", (event) => this.reported.get(client)?.push(event));
-    }
+      return client;
+    };
+    for (let tab = 0; tab < tabs; tab += 1) this.tabs.push(this.#newClient());
+  }
+
+  /** Reloads the page in a tab: the next client starts from the stored state. Without a chance to save, as in a crash. */
+  async restart(): Promise<void> {
+    const at = this.below(this.tabs.length);
+    const before = this.tabs[at];
+    if (!before) return;
+    before.disconnect();
+    const client = (this.tabs[at] = this.#newClient());
+    client.store.wantsArchive = before.store.wantsArchive;
+    void client.connect();
+    // What is open is opened at once, as by a page.
+    for (const id of before.store.open.keys()) this.closes.push(client.open(id));
+    await vi.advanceTimersByTimeAsync(this.random() * 100);
+    if (client.store.state.byId.size > 0) this.restored += 1;
   }
 
   below(sides: number): number {
@@ -228,7 +251,11 @@ class Schedule {
 
   /** A random fault, or a recovery. */
   async disturb(): Promise<void> {
-    switch (this.below(9)) {
+    switch (this.below(11)) {
+      case 9:
+      case 10:
+        await this.restart();
+        break;
       case 0:
         this.wire.isOffline = true;
         break;
@@ -371,6 +398,7 @@ function comparable(shown: Message): object {
 
 test(`the store converges in ${SCHEDULES} random schedules`, async () => {
   const first = Number(process.env["SEED"] ?? 1);
+  let restored = 0;
   for (let seed = first; seed < first + SCHEDULES; seed += 1) {
     // Each schedule starts at the same time, so that a seed is reproducible.
     vi.useRealTimers();
@@ -381,6 +409,7 @@ test(`the store converges in ${SCHEDULES} random schedules`, async () => {
     try {
       await schedule.run();
       schedule.check();
+      restored += schedule.restored;
     } catch (error) {
       throw new Error(`schedule with seed ${seed} failed`, { cause: error });
     } finally {
@@ -388,4 +417,6 @@ test(`the store converges in ${SCHEDULES} random schedules`, async () => {
       vi.clearAllTimers();
     }
   }
+  // The schedules do restart from stored states.
+  expect(restored).toBeGreaterThan(SCHEDULES / 2);
 });

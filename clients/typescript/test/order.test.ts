@@ -8,7 +8,7 @@ import { dice } from "./dice.js";
 import { Model } from "./model.js";
 
 const USERS = ["alice", "bob", "carol"];
-const ALL = { from: "", older: null, to: null, newer: null };
+const ALL = { from: "", to: null };
 
 beforeEach(() => void vi.useFakeTimers({ now: new Date("2026-01-31T12:00:00Z") }));
 afterEach(() => void vi.useRealTimers());

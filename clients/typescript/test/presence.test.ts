@@ -34,6 +34,7 @@ test("typing signals are throttled to one in 4 s, and use the socket if there is
   }
   client.typing(id, false);
   client.typing(id, false);
+  await pass(10);
   const signals = socket?.sent.filter(({ action }) => action === "typing");
   expect(signals?.length).toBe(4);
   const poller = await connected({ socketUrl: null });

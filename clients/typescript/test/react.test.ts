@@ -62,7 +62,7 @@ test("a message counts as read when all members have read it, those who joined l
   store.set({ me: { id: "alice" } as OwnUser });
   const group = { ...row, conversation_id: "g1", type: "group", participant_count: 2 } as Conversation;
   const message = { id: "g1.2", conversation_id: "g1", sender_id: "alice", recipient_id: null, read: false, read_count: 0, version: 1 } as Message;
-  store.replace([group], new Map([["g1", { window: { from: "", older: null, to: null, newer: null }, messages: [message] }]]));
+  store.replace([group], new Map([["g1", { window: { from: "", to: null }, messages: [message] }]]));
   const event = (id: string, type: string, data: object) =>
     ({ id, type, conversation_id: "g1", occurred_at: "2026-01-01T00:00:00Z", data }) as unknown as TidingsEvent;
   const read = (id: string, user_id: string) => event(id, "message.read", { user_id, message_id: "g1.2", read_at: "2026-01-01T00:00:00Z" });

@@ -17,7 +17,7 @@ export const clients: Tidings[] = [];
 /** Creates a new model and network for each test of a file, and disconnects all clients afterwards. */
 export function useFakes(): void {
   // Loaded on first use otherwise, which takes time that the fake clock does not count.
-  beforeAll(() => Promise.all([loadOptimistic(), loadUploading()]));
+  beforeAll(() => Promise.all([loadOptimistic(), loadUploading(), import("../src/presence-watcher.js"), import("../src/offline.js")]));
   beforeEach(() => {
     vi.useFakeTimers({ now: new Date("2026-01-31T12:00:00Z") });
     model = new Model(["alice", "bob", "carol"]);

@@ -5,6 +5,7 @@ import type { KeyboardEvent, PointerEvent } from "react";
 
 import { Modal } from "../modal.js";
 import { attempt } from "../toasts.js";
+import { words } from "../words/language.js";
 import "./crop.css";
 
 /** Side of the resulting picture, in pixels. */
@@ -59,10 +60,10 @@ export default function CropDialog(props: { file: File; onDone: (picture: Blob) 
   };
 
   return (
-    <Modal title="Choose the part to show" onClose={props.onClose}>
+    <Modal title={words.files.choosePart} onClose={props.onClose}>
       {isBroken ? (
         <p className="error" role="alert">
-          This file is no picture that your browser can show.
+          {words.files.notAPicture}
         </p>
       ) : (
         <>
@@ -73,7 +74,7 @@ export default function CropDialog(props: { file: File; onDone: (picture: Blob) 
             height={RESULT_SIDE}
             tabIndex={0}
             role="img"
-            aria-label="The chosen part. Use the arrow keys to move it."
+            aria-label={words.files.chosenPart}
             onKeyDown={onKeyDown}
             onPointerDown={(event) => {
               event.currentTarget.setPointerCapture(event.pointerId);
@@ -84,7 +85,7 @@ export default function CropDialog(props: { file: File; onDone: (picture: Blob) 
             onPointerCancel={() => (last.current = null)}
           />
           <label>
-            Zoom
+            {words.files.zoom}
             <input
               type="range"
               min={1}
@@ -98,10 +99,10 @@ export default function CropDialog(props: { file: File; onDone: (picture: Blob) 
       )}
       <div className="actions">
         <button className="secondary" onClick={props.onClose}>
-          Cancel
+          {words.common.cancel}
         </button>
         <button className="primary" disabled={!bitmap || isBusy} onClick={() => void finish()}>
-          Use picture
+          {words.files.usePicture}
         </button>
       </div>
     </Modal>

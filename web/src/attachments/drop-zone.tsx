@@ -4,6 +4,7 @@ import { Upload } from "lucide-react";
 import { useEffect, useState } from "react";
 import type { DragEvent, ReactNode } from "react";
 
+import { words } from "../words/language.js";
 import { takeFiles } from "./tray-state.js";
 
 const hasFiles = (data: DataTransfer | null) => data?.types.includes("Files") ?? false;
@@ -43,7 +44,7 @@ export function DropZone(props: { conversation: string; label: string; isDisable
       {depth > 0 && (
         <div className="drop-hint">
           <Upload aria-hidden />
-          <span>Drop files to attach them</span>
+          <span>{words.conversation.dropFiles}</span>
         </div>
       )}
     </section>

@@ -6,6 +6,7 @@ import { Download, FileAudio, FileText, Mic, X } from "lucide-react";
 
 import { lazyView } from "../lazy.js";
 import { attempt } from "../toasts.js";
+import { words } from "../words/language.js";
 import { formatDuration, formatSize, isVisual } from "./describe.js";
 import { Picture } from "./picture.js";
 import { ratioOf } from "./thumb.js";
@@ -60,7 +61,7 @@ export function Gallery({ message, onOpen }: Props) {
           {isPending && <Uploading message={message} part={progress?.[at]} name={attachment.file_name} />}
         </div>
       ))}
-      {isUnkept && <p className="unkept small-text">Keep this page open: the files are too large to be stored until they are sent.</p>}
+      {isUnkept && <p className="unkept small-text">{words.files.keepOpen}</p>}
     </>
   );
 }
@@ -87,7 +88,7 @@ function Tile(props: {
           preload={attachment.preview_url ? "none" : "metadata"}
           poster={attachment.preview_url ?? undefined}
           src={attachment.url}
-          aria-label={attachment.alt ?? `Video ${attachment.file_name}`}
+          aria-label={attachment.alt ?? words.files.video(attachment.file_name)}
         />
         {props.children}
       </div>
@@ -97,7 +98,7 @@ function Tile(props: {
   const name = attachment.alt ?? attachment.file_name;
   return (
     <div className="tile" style={style}>
-      <button className="open-picture" aria-label={`Open ${isVideo ? "video" : "picture"}: ${name}`} onClick={props.onOpen}>
+      <button className="open-picture" aria-label={isVideo ? words.files.openVideo(name) : words.files.openPicture(name)} onClick={props.onOpen}>
         <Picture attachment={withoutVideo(attachment)} onBroken={props.onBroken} />
         {isVideo && <span className="duration">▶ {attachment.duration_ms !== null && formatDuration(attachment.duration_ms)}</span>}
       </button>
@@ -119,11 +120,11 @@ function Uploading({ message, part, name }: { message: TimelineMessage; part: nu
       <span
         className="ring"
         role="progressbar"
-        aria-label={`Upload of ${name}`}
+        aria-label={words.files.upload(name)}
         aria-valuenow={percent}
         style={{ "--part": `${percent}%` } as React.CSSProperties}
       />
-      <button className="icon-button small" aria-label="Cancel sending" onClick={() => void attempt(client.delete(message.id))}>
+      <button className="icon-button small" aria-label={words.files.cancelSending} onClick={() => void attempt(client.delete(message.id))}>
         <X aria-hidden />
       </button>
     </span>
@@ -158,7 +159,7 @@ export function FileLink({ attachment, isPending = false }: { attachment: Attach
   return (
     <a className="file" href={attachment.url} download={attachment.file_name} target="_blank" rel="noopener noreferrer">
       {content}
-      <Download aria-label="Download" />
+      <Download aria-label={words.common.download} />
     </a>
   );
 }
@@ -168,7 +169,7 @@ function VoiceSubstitute({ attachment }: { attachment: Attachment }) {
   return (
     <span className="voice">
       <Mic aria-hidden />
-      <span className="small-text">Voice message {attachment.duration_ms !== null && formatDuration(attachment.duration_ms)}</span>
+      <span className="small-text">{words.kinds.voice} {attachment.duration_ms !== null && formatDuration(attachment.duration_ms)}</span>
     </span>
   );
 }

@@ -4,17 +4,18 @@ import { Link2 } from "lucide-react";
 import { useState } from "react";
 
 import { isImage, webUrl } from "../urls.js";
+import { words } from "../words/language.js";
 
 export function LinkAttachment({ url, type }: { url: string; type: string | null }) {
   const [isBroken, setIsBroken] = useState(false);
   const href = webUrl(url);
-  if (!href) return <p className="text unavailable">This attachment cannot be shown</p>;
+  if (!href) return <p className="text unavailable">{words.files.cannotShow}</p>;
   const { hostname, pathname } = new URL(href);
   const name = pathname.split("/").at(-1) || hostname;
   return (
     <a className="attachment" href={href} target="_blank" rel="noopener noreferrer">
       {isImage(href, type) && !isBroken ? (
-        <img src={href} alt={`Picture ${name}`} referrerPolicy="no-referrer" loading="lazy" onError={() => setIsBroken(true)} />
+        <img src={href} alt={words.files.picture(name)} referrerPolicy="no-referrer" loading="lazy" onError={() => setIsBroken(true)} />
       ) : (
         <span className="file">
           <Link2 aria-hidden />

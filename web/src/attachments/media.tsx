@@ -6,6 +6,7 @@ import { useEffect, useRef, useState } from "react";
 
 import { linkTo } from "../route.js";
 import { attempt } from "../toasts.js";
+import { words } from "../words/language.js";
 import { isVisual } from "./describe.js";
 import { FileLink, withoutVideo } from "./gallery.js";
 import { Picture } from "./picture.js";
@@ -57,7 +58,7 @@ export function Media({ row, onClose }: { row: Conversation; onClose: () => void
   return (
     <div className="media" aria-busy={state === "loading"}>
       {pictures.length > 0 && (
-        <ul className="media-grid" aria-label="Pictures and videos">
+        <ul className="media-grid" aria-label={words.details.picturesAndVideos}>
           {pictures.map(({ message, attachment }) => (
             <li key={attachment.id}>
               <a href={linkTo(id, message)} aria-label={attachment.alt ?? attachment.file_name} onClick={onClose}>
@@ -68,7 +69,7 @@ export function Media({ row, onClose }: { row: Conversation; onClose: () => void
         </ul>
       )}
       {files.length > 0 && (
-        <ul className="media-files" aria-label="Files">
+        <ul className="media-files" aria-label={words.details.files}>
           {files.map(({ attachment }) => (
             <li key={attachment.id}>
               <FileLink attachment={attachment} />
@@ -77,11 +78,11 @@ export function Media({ row, onClose }: { row: Conversation; onClose: () => void
         </ul>
       )}
       <p className="muted" role="status">
-        {state === "loading" ? "Loading…" : items.length === 0 && state === "done" ? "No files have been sent here yet." : ""}
+        {state === "loading" ? words.common.loadingMore : items.length === 0 && state === "done" ? words.details.noFiles : ""}
       </p>
       {state === "more" && (
         <button className="link" onClick={load}>
-          Show more
+          {words.common.showMore}
         </button>
       )}
     </div>

@@ -5,6 +5,7 @@ import type { FileToSend } from "@tidings/client";
 
 import { observable } from "../observable.js";
 import { toast } from "../toasts.js";
+import { words } from "../words/language.js";
 
 /** A chosen file. */
 export interface TrayFile {
@@ -35,9 +36,9 @@ export function addFiles(conversation: string, files: readonly File[], durationM
   const before = trays.current.get(conversation) ?? [];
   // Folders come as files without content, too.
   const empty = files.find(({ size }) => size === 0);
-  if (empty) toast(`“${empty.name}” is empty, or a folder.`);
+  if (empty) toast(words.files.empty(empty.name));
   const full = files.filter(({ size }) => size > 0);
-  if (before.length + full.length > MAX_FILES) toast(`A message has up to ${MAX_FILES} files.`);
+  if (before.length + full.length > MAX_FILES) toast(words.files.tooMany(MAX_FILES));
   const asFile = before.some(({ asFile }) => asFile);
   const added = full.map((file) => ({ id: randomId(), file, alt: "", asFile, durationMs }));
   setTray(conversation, [...before, ...added].slice(0, MAX_FILES));

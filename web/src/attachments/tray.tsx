@@ -5,6 +5,7 @@ import { useTidings } from "@tidings/client/react";
 import { FileText, Mic, X } from "lucide-react";
 import { useEffect, useState } from "react";
 
+import { words } from "../words/language.js";
 import { formatDuration, formatSize } from "./describe.js";
 import { setTray } from "./tray-state.js";
 import type { TrayFile } from "./tray-state.js";
@@ -19,7 +20,7 @@ export default function Tray({ conversation, files }: { conversation: string; fi
   const change = (id: string, part: Partial<TrayFile>) =>
     setTray(conversation, files.map((file) => (file.id === id ? { ...file, ...part } : file)));
   return (
-    <div className="tray" role="group" aria-label="Files to send">
+    <div className="tray" role="group" aria-label={words.files.toSend}>
       <ul>
         {files.map((file) => (
           <Item
@@ -38,7 +39,7 @@ export default function Tray({ conversation, files }: { conversation: string; fi
             onChange={({ target }) => setTray(conversation, files.map((file) => ({ ...file, asFile: target.checked })))}
           />
           <span>
-            Send as file <span className="muted">keeps the original, and its metadata, such as where it was taken</span>
+            {words.files.sendAsFile} <span className="muted">{words.files.sendAsFileWhy}</span>
           </span>
         </label>
       )}
@@ -53,14 +54,14 @@ function Item(props: { item: TrayFile; onAlt: (alt: string) => void; onRemove: (
   const isPicture = prepared?.kind === "image";
   const [isDescribing, setIsDescribing] = useState(alt !== "");
   const size = prepared?.file.size ?? file.size;
-  const note = prepared === undefined ? "Preparing…" : prepared?.kind === "video" ? "Sent as it is" : "";
+  const note = prepared === undefined ? words.files.preparing : prepared?.kind === "video" ? words.files.asItIs : "";
   return (
     <li>
       <span className="tray-preview">
         {preview ? <img src={preview} alt="" /> : durationMs === null ? <FileText aria-hidden /> : <Mic aria-hidden />}
       </span>
       <span className="tray-text">
-        <bdi className="file-name">{durationMs === null ? file.name : "Voice message"}</bdi>
+        <bdi className="file-name">{durationMs === null ? file.name : words.kinds.voice}</bdi>
         <span className="muted small-text">
           {durationMs !== null && `${formatDuration(durationMs)} · `}
           {formatSize(size)}
@@ -68,8 +69,8 @@ function Item(props: { item: TrayFile; onAlt: (alt: string) => void; onRemove: (
         </span>
         {isPicture && isDescribing && (
           <input
-            aria-label={`Description of ${file.name}`}
-            placeholder="For people who cannot see it"
+            aria-label={words.files.descriptionOf(file.name)}
+            placeholder={words.files.forBlind}
             autoFocus={alt === ""}
             maxLength={MAX_ALT}
             dir="auto"
@@ -78,12 +79,12 @@ function Item(props: { item: TrayFile; onAlt: (alt: string) => void; onRemove: (
           />
         )}
         {isPicture && !isDescribing && (
-          <button className="link small-text" aria-label={`Describe ${file.name}`} onClick={() => setIsDescribing(true)}>
-            Describe
+          <button className="link small-text" aria-label={words.files.describeNamed(file.name)} onClick={() => setIsDescribing(true)}>
+            {words.files.describe}
           </button>
         )}
       </span>
-      <button className="icon-button small" aria-label={`Remove ${file.name}`} onClick={props.onRemove}>
+      <button className="icon-button small" aria-label={words.common.removeNamed(file.name)} onClick={props.onRemove}>
         <X aria-hidden />
       </button>
     </li>

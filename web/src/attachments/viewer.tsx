@@ -10,6 +10,7 @@ import { formatFull } from "../dates.js";
 import { useModal } from "../modal.js";
 import { usePerson } from "../people.js";
 import { attempt, toast } from "../toasts.js";
+import { pageDirection, words } from "../words/language.js";
 import { isVisual } from "./describe.js";
 import { save } from "./download.js";
 import { placeholder } from "./thumb.js";
@@ -69,13 +70,13 @@ export default function Viewer(props: { conversation: string; messageKey: string
       return { scale, x: at.x - (at.x - view.x) * ratio, y: at.y - (at.y - view.y) * ratio };
     });
   const pan = (x: number, y: number) => setView((view) => ({ ...view, x: view.x + x, y: view.y + y }));
-  const download = () => void attempt(save(item.attachment).then((isSaved) => !isSaved && toast("Opened in a new tab.")));
+  const download = () => void attempt(save(item.attachment).then((isSaved) => !isSaved && toast(words.files.openedInTab)));
 
   const onKeyDown = (event: KeyboardEvent) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.target instanceof HTMLVideoElement) return;
     const isZoomed = view.scale > 1;
     // Newer pictures are where the text goes on.
-    const forward = document.documentElement.dir === "rtl" ? -1 : 1;
+    const forward = pageDirection() === "rtl" ? -1 : 1;
     const actions: Record<string, () => void> = {
       ArrowLeft: () => (isZoomed ? pan(STEP, 0) : show(index - forward)),
       ArrowRight: () => (isZoomed ? pan(-STEP, 0) : show(index + forward)),
@@ -122,7 +123,7 @@ export default function Viewer(props: { conversation: string; messageKey: string
     if (!pointers.current.delete(event.pointerId) || pointers.current.size > 0) return;
     if (gesture.current.scale > 1 || view.scale > 1 || event.type === "pointercancel") return;
     const [x, y] = [event.clientX - gesture.current.x, event.clientY - gesture.current.y];
-    const forward = document.documentElement.dir === "rtl" ? -1 : 1;
+    const forward = pageDirection() === "rtl" ? -1 : 1;
     if (Math.abs(x) > SWIPE_DISTANCE && Math.abs(x) > Math.abs(y)) show(index + (x < 0 ? forward : -forward));
     else if (Math.abs(y) > SWIPE_DISTANCE && event.pointerType !== "mouse") props.onClose();
     else if (event.target === event.currentTarget && Math.abs(x) + Math.abs(y) < 8) props.onClose();
@@ -139,7 +140,7 @@ export default function Viewer(props: { conversation: string; messageKey: string
     <dialog
       ref={dialog}
       className="viewer"
-      aria-label="Pictures"
+      aria-label={words.files.pictures}
       onKeyDown={onKeyDown}
       onCancel={(event) => {
         event.preventDefault();
@@ -159,32 +160,32 @@ export default function Viewer(props: { conversation: string; messageKey: string
       </figure>
       <div className="viewer-bar">
         <span className="grow" role="status">
-          {index + 1} of {items.length}
+          {words.files.at(index + 1, items.length)}
         </span>
         {attachment.kind === "image" && (
           <>
-            <button className="icon-button" aria-label="Zoom out" disabled={view.scale === 1} onClick={() => zoom(1 / 1.5)}>
+            <button className="icon-button" aria-label={words.files.zoomOut} disabled={view.scale === 1} onClick={() => zoom(1 / 1.5)}>
               <ZoomOut aria-hidden />
             </button>
-            <button className="icon-button" aria-label="Zoom in" disabled={view.scale === MAX_SCALE} onClick={() => zoom(1.5)}>
+            <button className="icon-button" aria-label={words.files.zoomIn} disabled={view.scale === MAX_SCALE} onClick={() => zoom(1.5)}>
               <ZoomIn aria-hidden />
             </button>
           </>
         )}
-        <button className="icon-button" aria-label="Download" onClick={download}>
+        <button className="icon-button" aria-label={words.common.download} onClick={download}>
           <Download aria-hidden />
         </button>
-        <button className="icon-button" aria-label="Close" onClick={props.onClose}>
+        <button className="icon-button" aria-label={words.common.close} onClick={props.onClose}>
           <X aria-hidden />
         </button>
       </div>
       {index > 0 && (
-        <button className="icon-button turn previous" aria-label="Previous" onClick={() => show(index - 1)}>
+        <button className="icon-button turn previous" aria-label={words.files.previous} onClick={() => show(index - 1)}>
           <ChevronLeft aria-hidden className="mirrored" />
         </button>
       )}
       {index < items.length - 1 && (
-        <button className="icon-button turn next" aria-label="Next" onClick={() => show(index + 1)}>
+        <button className="icon-button turn next" aria-label={words.files.next} onClick={() => show(index + 1)}>
           <ChevronRight aria-hidden className="mirrored" />
         </button>
       )}
@@ -206,12 +207,12 @@ function FullPicture(props: { attachment: Attachment; transform: string; onDoubl
     <img
       className={isLoaded ? "" : "loading"}
       src={attachment.url}
-      alt={attachment.alt ?? `Picture ${attachment.file_name}`}
+      alt={attachment.alt ?? words.files.picture(attachment.file_name)}
       draggable={false}
       {...(width && height ? { width, height } : {})}
       style={{ transform: props.transform, ...(background && !isLoaded ? { backgroundImage: `url("${background}")` } : {}) }}
       onLoad={() => setIsLoaded(true)}
-      onError={() => toast("This picture cannot be loaded.")}
+      onError={() => toast(words.files.notLoaded)}
       onDoubleClick={props.onDoubleClick}
     />
   );

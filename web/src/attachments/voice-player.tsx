@@ -6,6 +6,8 @@ import { useEffect, useRef, useState } from "react";
 
 import { observable, useObservable } from "../observable.js";
 import { toast } from "../toasts.js";
+import { number } from "../words/formats.js";
+import { words } from "../words/language.js";
 import { formatDuration } from "./describe.js";
 import "./voice-player.css";
 
@@ -46,7 +48,7 @@ export default function VoicePlayer({ attachment }: { attachment: Attachment }) 
     playing = element;
     element.playbackRate = rate;
     element.play().catch((error: unknown) => {
-      if (!(error instanceof DOMException && error.name === "AbortError")) toast("This voice message cannot be played.");
+      if (!(error instanceof DOMException && error.name === "AbortError")) toast(words.voice.notPlayed);
     });
   };
   const seek = (to: number) => {
@@ -68,7 +70,7 @@ export default function VoicePlayer({ attachment }: { attachment: Attachment }) 
         onTimeUpdate={({ currentTarget }) => setPosition(currentTarget.currentTime)}
         onDurationChange={({ currentTarget }) => Number.isFinite(currentTarget.duration) && setLength(currentTarget.duration)}
       />
-      <button className="icon-button play" aria-label={isPlaying ? "Pause voice message" : "Play voice message"} onClick={toggle}>
+      <button className="icon-button play" aria-label={isPlaying ? words.voice.pause : words.voice.play} onClick={toggle}>
         {isPlaying ? <Pause aria-hidden /> : <Play aria-hidden />}
       </button>
       <span className="wave">
@@ -79,8 +81,8 @@ export default function VoicePlayer({ attachment }: { attachment: Attachment }) 
         </span>
         <input
           type="range"
-          aria-label="Position"
-          aria-valuetext={`${formatDuration(position * 1_000)} of ${formatDuration(length * 1_000)}`}
+          aria-label={words.voice.position}
+          aria-valuetext={words.voice.positionOf(formatDuration(position * 1_000), formatDuration(length * 1_000))}
           min={0}
           max={length || 1}
           step={0.1}
@@ -89,8 +91,8 @@ export default function VoicePlayer({ attachment }: { attachment: Attachment }) 
         />
       </span>
       <span className="voice-time small-text">{formatDuration((isPlaying || position > 0 ? position : length) * 1_000)}</span>
-      <button className="speed small-text" aria-label={`Speed ${rate}`} onClick={() => speed.set(nextSpeed)}>
-        {rate}×
+      <button className="speed small-text" aria-label={words.voice.speed(rate)} onClick={() => speed.set(nextSpeed)}>
+        {number(rate)}×
       </button>
     </span>
   );

@@ -3,7 +3,8 @@
 import type { Conversation, NotifyLevel } from "@tidings/client";
 import { useTidings } from "@tidings/client/react";
 
-import { LEVELS, MUTES, changeRow, describeMute, isUnread, muteFor, toggleUnread } from "../conversation-settings.js";
+import { LEVELS, changeRow, describeMute, isUnread, muteFor, mutes, toggleUnread } from "../conversation-settings.js";
+import { words } from "../words/language.js";
 
 export function ConversationSettings({ row }: { row: Conversation }) {
   const client = useTidings();
@@ -13,13 +14,13 @@ export function ConversationSettings({ row }: { row: Conversation }) {
     else changeRow(client, row, { muted_until: muteFor(Number(choice)) });
   };
   return (
-    <section className="stack" aria-label="Your settings">
+    <section className="stack" aria-label={words.settings.yours}>
       <label className="inline">
-        <span className="grow">Mute</span>
+        <span className="grow">{words.settings.mute}</span>
         <select value={isMuted ? "on" : "off"} onChange={(event) => mute(event.target.value)}>
           {isMuted && <option value="on">{describeMute(row)}</option>}
-          <option value="off">{isMuted ? "Unmute" : "Off"}</option>
-          {MUTES.map(({ label, ms }) => (
+          <option value="off">{isMuted ? words.settings.unmute : words.settings.off}</option>
+          {mutes().map(({ label, ms }) => (
             <option key={label} value={ms}>
               {label}
             </option>
@@ -27,17 +28,17 @@ export function ConversationSettings({ row }: { row: Conversation }) {
         </select>
       </label>
       <label className="inline">
-        <span className="grow">Notifications</span>
+        <span className="grow">{words.settings.notifications}</span>
         <select value={row.notify} onChange={(event) => changeRow(client, row, { notify: event.target.value as NotifyLevel })}>
-          {LEVELS.map(({ label, level }) => (
+          {LEVELS.map((level) => (
             <option key={level} value={level}>
-              {label}
+              {words.settings.levels[level]}
             </option>
           ))}
         </select>
       </label>
       <label className="inline">
-        <span className="grow">Pinned</span>
+        <span className="grow">{words.settings.pinned}</span>
         <input
           type="checkbox"
           role="switch"
@@ -46,7 +47,7 @@ export function ConversationSettings({ row }: { row: Conversation }) {
         />
       </label>
       <label className="inline">
-        <span className="grow">Archived</span>
+        <span className="grow">{words.settings.archived}</span>
         <input
           type="checkbox"
           role="switch"
@@ -56,7 +57,7 @@ export function ConversationSettings({ row }: { row: Conversation }) {
       </label>
       {row.last_message_id !== null && (
         <button className="secondary" onClick={() => toggleUnread(client, row)}>
-          {isUnread(row) ? "Mark as read" : "Mark as unread"}
+          {isUnread(row) ? words.settings.markRead : words.settings.markUnread}
         </button>
       )}
     </section>

@@ -7,6 +7,7 @@ import { shortText } from "../attachments/describe.js";
 import { Modal } from "../modal.js";
 import { mayDeleteForAll } from "../permissions.js";
 import { attempt } from "../toasts.js";
+import { words } from "../words/language.js";
 
 export default function DeleteDialog(props: { row: Conversation; message: TimelineMessage; onClose: () => void }) {
   const client = useTidings();
@@ -19,22 +20,22 @@ export default function DeleteDialog(props: { row: Conversation; message: Timeli
     void attempt(client.delete(message.id, scope));
   };
   return (
-    <Modal title="Delete this message?" onClose={onClose}>
+    <Modal title={words.deleteMessage.title} onClose={onClose}>
       <blockquote className="quote-text muted" dir="auto">
         {shortText(message)}
       </blockquote>
       <div className="actions">
         <button className="secondary" onClick={onClose}>
-          Cancel
+          {words.common.cancel}
         </button>
         {isSent && (
           <button className="secondary" onClick={() => remove("me")}>
-            Delete for me
+            {words.deleteMessage.forMe}
           </button>
         )}
         {canDeleteForEveryone && (
           <button className="primary danger" onClick={() => remove("everyone")}>
-            {isSent ? "Delete for everyone" : "Delete"}
+            {isSent ? words.deleteMessage.forEveryone : words.common.delete}
           </button>
         )}
       </div>

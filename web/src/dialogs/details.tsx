@@ -13,6 +13,7 @@ import { useObservable } from "../observable.js";
 import { titleOf } from "../people.js";
 import { navigate } from "../route.js";
 import { attempt } from "../toasts.js";
+import { pageDirection, words } from "../words/language.js";
 import type { Confirm } from "./confirm.js";
 import { ConversationSettings } from "./conversation-settings.js";
 import { Group } from "./group.js";
@@ -37,7 +38,7 @@ export default function DetailsDialog({ row, onClose }: { row: Conversation; onC
         <p>{pending.text}</p>
         <div className="actions">
           <button className="secondary" onClick={() => setPending(null)}>
-            Cancel
+            {words.common.cancel}
           </button>
           <button className="primary danger" onClick={() => void attempt(pending.run()).then((isDone) => isDone && setPending(null))}>
             {pending.label}
@@ -48,10 +49,10 @@ export default function DetailsDialog({ row, onClose }: { row: Conversation; onC
   }
   return (
     <Modal title={titleOf(row)} onClose={onClose}>
-      <Tabs.Root defaultValue="about" className="tabs">
-        <Tabs.List aria-label="Details">
-          <Tabs.Trigger value="about">About</Tabs.Trigger>
-          <Tabs.Trigger value="media">Media and files</Tabs.Trigger>
+      <Tabs.Root dir={pageDirection()} defaultValue="about" className="tabs">
+        <Tabs.List aria-label={words.conversation.details}>
+          <Tabs.Trigger value="about">{words.details.about}</Tabs.Trigger>
+          <Tabs.Trigger value="media">{words.details.media}</Tabs.Trigger>
         </Tabs.List>
         <Tabs.Content value="about">
           {row.type === "direct" ? <Person row={row} onClose={onClose} /> : <Group row={row} confirm={confirm} />}
@@ -77,39 +78,39 @@ function Actions({ row, confirm }: { row: Conversation; confirm: Confirm }) {
           className="secondary danger"
           onClick={() =>
             confirm(
-              "This removes the conversation and its messages for you only. It comes back when there is a new message.",
-              "Delete conversation",
+              words.details.deleteConversationWhy,
+              words.details.deleteConversation,
               () => client.api.deleteConversation(id),
             )
           }
         >
-          Delete conversation
+          {words.details.deleteConversation}
         </button>
       )}
       {row.type === "group" && (
         <button
           className="secondary danger"
           onClick={() =>
-            confirm("You will no longer receive messages from this group.", "Leave group", () => client.api.removeParticipant(id, me))
+            confirm(words.details.leaveGroupWhy, words.details.leaveGroup, () => client.api.removeParticipant(id, me))
           }
         >
-          Leave group
+          {words.details.leaveGroup}
         </button>
       )}
       {row.type === "room" && (
         <button
           className="secondary danger"
-          onClick={() => confirm("You can rejoin at any time.", "Leave room", () => client.api.leaveRoom(id))}
+          onClick={() => confirm(words.details.leaveRoomWhy, words.details.leaveRoom, () => client.api.leaveRoom(id))}
         >
-          Leave room
+          {words.details.leaveRoom}
         </button>
       )}
       {row.type === "room" && row.is_admin && (
         <button
           className="secondary danger"
-          onClick={() => confirm("This deletes the room and its messages for everyone.", "Delete room", () => client.api.deleteRoom(id))}
+          onClick={() => confirm(words.details.deleteRoomWhy, words.details.deleteRoom, () => client.api.deleteRoom(id))}
         >
-          Delete room
+          {words.details.deleteRoom}
         </button>
       )}
     </div>
@@ -126,9 +127,9 @@ function Person({ row, onClose }: { row: Conversation; onClose: () => void }) {
         <Avatar id={user} name={titleOf(row)} photo={row.photo_url} size="huge" />
         <Availability id={user} />
         <button className="secondary" onClick={() => void attempt(setBlocked(client, user, !isBlocked))}>
-          {isBlocked ? "Unblock" : "Block"}
+          {isBlocked ? words.details.unblock : words.details.block}
         </button>
-        {!isBlocked && <p className="muted small-text">Blocked people cannot message you or see when you are online.</p>}
+        {!isBlocked && <p className="muted small-text">{words.details.blockWhy}</p>}
       </div>
       <SharedGroups id={user} onClose={onClose} />
     </>

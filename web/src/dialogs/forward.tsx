@@ -20,15 +20,7 @@ import { ProgressView } from "../selection/progress-view.js";
 import { deselect, endSelecting } from "../selection/selection.js";
 import { attempt, toast } from "../toasts.js";
 import { hasFinePointer } from "../touch.js";
-
-const words = {
-  messages: (count: number) => `${count} messages`,
-  progress: (done: number, total: number) => `Forwarding: ${done} of ${total}`,
-  done: (count: number, to: string) => `${count} messages forwarded to ${to}.`,
-  conversations: (count: number) => `${count} conversations`,
-  stopped: (done: number, total: number) => `Stopped: ${done} of ${total} messages were forwarded.`,
-  failed: (done: number, total: number) => `${done} of ${total} messages were forwarded, the others are still selected:`,
-};
+import { words } from "../words/language.js";
 
 /** Maximum number of targets of one message, and of several. */
 const MAX_TARGETS = 20;
@@ -87,7 +79,7 @@ export default function ForwardDialog({ messages, onClose }: { messages: readonl
     }
     endSelecting();
     onClose();
-    toast(chosen.length === 1 ? `Forwarded to ${chosen[0]?.name}.` : `Forwarded to ${chosen.length} conversations.`);
+    toast(chosen.length === 1 ? words.forward.forwardedTo(chosen[0]?.name ?? "") : words.forward.forwardedToMany(chosen.length));
   };
   const sendAll = async () => {
     const total = messages.length;
@@ -95,33 +87,33 @@ export default function ForwardDialog({ messages, onClose }: { messages: readonl
       for (const target of chosen) await forward(client, message, target, signal);
     });
     if (end === "done") {
-      toast(words.done(total, chosen.length === 1 ? (chosen[0]?.name ?? "") : words.conversations(chosen.length)));
+      toast(words.forward.severalForwarded(total, chosen.length === 1 ? (chosen[0]?.name ?? "") : words.forward.conversations(chosen.length)));
       endSelecting();
       return onClose();
     }
     const sent = new Set(messages.slice(0, done).map(({ id }) => id));
     deselect((id) => sent.has(id));
-    if (end === "stopped") toast(words.stopped(done, total));
+    if (end === "stopped") toast(words.forward.stopped(done, total));
   };
   if (progress) {
     const { done, total } = progress;
     return (
-      <Modal title="Forward to" onClose={onClose}>
-        <ProgressView progress={progress} label={words.progress(done, total)} failure={words.failed(done, total)} onClose={onClose} />
+      <Modal title={words.forward.title} onClose={onClose}>
+        <ProgressView progress={progress} label={words.forward.progress(done, total)} failure={words.forward.failed(done, total)} onClose={onClose} />
       </Modal>
     );
   }
   return (
-    <Modal title="Forward to" onClose={onClose}>
+    <Modal title={words.forward.title} onClose={onClose}>
       <blockquote className="quote-text muted" dir="auto">
-        {only ? shortText(only) : words.messages(messages.length)}
+        {only ? shortText(only) : words.forward.messages(messages.length)}
       </blockquote>
       {chosen.length > 0 && (
-        <ul className="picked" aria-label="Chosen">
+        <ul className="picked" aria-label={words.forward.chosen}>
           {chosen.map((target) => (
             <li key={target.id}>
               <bdi>{target.name}</bdi>
-              <button className="icon-button small" aria-label={`Remove ${target.name}`} onClick={() => toggle(target)}>
+              <button className="icon-button small" aria-label={words.common.removeNamed(target.name)} onClick={() => toggle(target)}>
                 <X aria-hidden />
               </button>
             </li>
@@ -134,8 +126,8 @@ export default function ForwardDialog({ messages, onClose }: { messages: readonl
         type="search"
         dir="auto"
         autoComplete="off"
-        aria-label="Find conversations and people"
-        placeholder="Find conversations and people"
+        aria-label={words.forward.find}
+        placeholder={words.forward.find}
         value={text}
         onChange={(event) => setText(event.target.value)}
       />
@@ -158,15 +150,15 @@ export default function ForwardDialog({ messages, onClose }: { messages: readonl
         ))}
       </ul>
       <p className="muted" role="status">
-        {shown.length === 0 && text.trim() !== "" && "Nothing found."}
-        {isFull && `Up to ${maxTargets} at a time.`}
+        {shown.length === 0 && text.trim() !== "" && words.common.nothingFound}
+        {isFull && words.forward.upTo(maxTargets)}
       </p>
       <div className="actions">
         <button className="secondary" onClick={onClose}>
-          Cancel
+          {words.common.cancel}
         </button>
         <button className="primary" disabled={chosen.length === 0} onClick={() => (only ? sendOne(only) : void sendAll())}>
-          Forward
+          {words.forward.forward}
         </button>
       </div>
     </Modal>

@@ -8,9 +8,10 @@ import { useCallback, useEffect, useState } from "react";
 import { PictureButton } from "../attachments/picture-button.js";
 import { Avatar } from "../avatar.js";
 import { Form } from "../form.js";
-import { countMembers, titleOf } from "../people.js";
+import { titleOf } from "../people.js";
 import { RichText } from "../rich-text.js";
 import { attempt } from "../toasts.js";
+import { words } from "../words/language.js";
 import type { Confirm } from "./confirm.js";
 import { Members } from "./members.js";
 
@@ -29,7 +30,7 @@ export function Group({ row, confirm }: { row: Conversation; confirm: Confirm })
     return () => unsubscribes.forEach((unsubscribe) => unsubscribe());
   }, [client, id, load]);
 
-  if (!details) return <p className="muted">Loading…</p>;
+  if (!details) return <p className="muted">{words.common.loadingMore}</p>;
   return (
     <>
       <About row={row} details={details} onSaved={load} />
@@ -72,9 +73,7 @@ function About({ row, details, onSaved }: AboutProps) {
       ) : (
         avatar
       )}
-      <p className="muted">
-        {row.type === "room" ? "Room" : "Group"}, {countMembers(details.participant_count)}
-      </p>
+      <p className="muted">{words.conversation[row.type === "room" ? "room" : "group"](details.participant_count)}</p>
       {isEditing ? (
         <Edit details={details} onSaved={saved} onCancel={() => setIsEditing(false)} />
       ) : (
@@ -86,13 +85,13 @@ function About({ row, details, onSaved }: AboutProps) {
           )}
           {details.is_admin && (
             <button className="secondary" onClick={edit}>
-              <Pencil aria-hidden /> Edit name and description
+              <Pencil aria-hidden /> {words.details.editNameAndDescription}
             </button>
           )}
         </>
       )}
       <span className="small-text" role="status">
-        {isSaved && "Saved."}
+        {isSaved && words.common.saved}
       </span>
     </div>
   );
@@ -109,17 +108,17 @@ function Edit(props: { details: ConversationDetails; onSaved: () => Promise<void
   };
   return (
     <div className="edit-group">
-      <Form submit="Save" onSubmit={save}>
+      <Form submit={words.common.save} onSubmit={save}>
         <label>
-          Name
+          {words.common.name}
           <input name="name" required autoFocus maxLength={100} dir="auto" defaultValue={details.name ?? ""} />
         </label>
         <label>
-          Description
+          {words.details.description}
           <textarea className="area" name="description" rows={3} maxLength={500} dir="auto" defaultValue={details.description ?? ""} />
         </label>
         <button type="button" className="link" onClick={props.onCancel}>
-          Cancel
+          {words.common.cancel}
         </button>
       </Form>
     </div>

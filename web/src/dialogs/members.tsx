@@ -7,10 +7,11 @@ import type { ReactNode } from "react";
 
 import { Avatar } from "../avatar.js";
 import { fold } from "../fold.js";
-import { DELETED_USER, cachePeople } from "../people.js";
+import { cachePeople } from "../people.js";
 import { PersonName } from "../person-name.js";
 import { afterTyping, firstOf } from "../search/ask.js";
 import { attempt } from "../toasts.js";
+import { words } from "../words/language.js";
 import type { Confirm } from "./confirm.js";
 import { PeoplePicker } from "./people-picker.js";
 
@@ -43,19 +44,19 @@ export function Members({ row, details, onChanged, confirm }: MembersProps) {
   const isThere = ({ user_id }: Participant) => (statuses.get(user_id)?.status ?? "offline") !== "offline";
   const shown = [...members.filter(isThere), ...members.filter((member) => !isThere(member))];
   return (
-    <section className="stack" aria-label="Members">
+    <section className="stack" aria-label={words.details.members}>
       <div className="section-bar">
-        <h3>Members</h3>
+        <h3>{words.details.members}</h3>
         {canChange && (
           <button className="link" aria-expanded={isAdding} onClick={() => setIsAdding(!isAdding)}>
-            Add people
+            {words.details.addPeople}
           </button>
         )}
       </div>
       {isAdding && (
         <PeoplePicker
           exclude={new Set(details.participants.map(({ user_id }) => user_id))}
-          action={{ label: "Add", run: ({ id: user }) => void change(client.api.addParticipants(id, [user])) }}
+          action={{ label: words.common.add, run: ({ id: user }) => void change(client.api.addParticipants(id, [user])) }}
         />
       )}
       {details.participant_count > MIN_TO_SEARCH && (
@@ -63,8 +64,8 @@ export function Members({ row, details, onChanged, confirm }: MembersProps) {
           type="search"
           dir="auto"
           autoComplete="off"
-          aria-label="Find members"
-          placeholder="Find members"
+          aria-label={words.details.findMembers}
+          placeholder={words.details.findMembers}
           value={text}
           onChange={(event) => {
             setText(event.target.value);
@@ -72,7 +73,7 @@ export function Members({ row, details, onChanged, confirm }: MembersProps) {
           }}
         />
       )}
-      <ul className="list" aria-label="People">
+      <ul className="list" aria-label={words.details.people}>
         {shown.map((member) => (
           <Member key={member.user_id} member={member} status={statuses.get(member.user_id)?.status}>
             {canChange && (
@@ -80,7 +81,7 @@ export function Members({ row, details, onChanged, confirm }: MembersProps) {
                 member={member}
                 onSetAdmin={(isAdmin) => void change(client.api.setAdmin(id, member.user_id, isAdmin))}
                 onRemove={(name) =>
-                  confirm(`${name} will no longer be in this group.`, `Remove ${name}`, () => client.api.removeParticipant(id, member.user_id))
+                  confirm(words.details.removeFromGroup(name), words.common.removeNamed(name), () => client.api.removeParticipant(id, member.user_id))
                 }
               />
             )}
@@ -88,11 +89,11 @@ export function Members({ row, details, onChanged, confirm }: MembersProps) {
         ))}
       </ul>
       <p className="muted" role="status">
-        {members.length === 0 && text.trim() !== "" && "No members found."}
+        {members.length === 0 && text.trim() !== "" && words.details.noMembersFound}
       </p>
       {hasMore && (
         <button className="link" onClick={() => setLimit(limit + STEP)}>
-          Show more
+          {words.common.showMore}
         </button>
       )}
     </section>
@@ -105,13 +106,13 @@ function Member(props: { member: Participant; status: RoomUser["status"] | undef
   return (
     <li>
       <PersonName id={id} look="candidate">
-        <Avatar id={id} name={name ?? DELETED_USER} photo={photo} size="small" status={props.status} />
+        <Avatar id={id} name={name ?? words.people.deleted} photo={photo} size="small" status={props.status} />
         <span className="grow">
           <span>
-            <bdi>{name ?? DELETED_USER}</bdi>
-            {id === me?.id && " (you)"}
+            <bdi>{name ?? words.people.deleted}</bdi>
+            {id === me?.id && ` ${words.details.you}`}
           </span>
-          {isAdmin && <span className="muted small-text">Admin</span>}
+          {isAdmin && <span className="muted small-text">{words.details.admin}</span>}
         </span>
       </PersonName>
       {id !== me?.id && props.children}
@@ -121,18 +122,18 @@ function Member(props: { member: Participant; status: RoomUser["status"] | undef
 
 function MemberActions(props: { member: Participant; onSetAdmin: (isAdmin: boolean) => void; onRemove: (name: string) => void }) {
   const { is_admin: isAdmin } = props.member;
-  const name = props.member.name ?? DELETED_USER;
+  const name = props.member.name ?? words.people.deleted;
   return (
     <>
       <button
         className="link"
-        aria-label={isAdmin ? `Remove as admin: ${name}` : `Make admin: ${name}`}
+        aria-label={isAdmin ? words.details.removeAsAdminNamed(name) : words.details.makeAdminNamed(name)}
         onClick={() => props.onSetAdmin(!isAdmin)}
       >
-        {isAdmin ? "Remove as admin" : "Make admin"}
+        {isAdmin ? words.details.removeAsAdmin : words.details.makeAdmin}
       </button>
-      <button className="link danger" aria-label={`Remove ${name}`} onClick={() => props.onRemove(name)}>
-        Remove
+      <button className="link danger" aria-label={words.common.removeNamed(name)} onClick={() => props.onRemove(name)}>
+        {words.common.remove}
       </button>
     </>
   );
@@ -160,7 +161,7 @@ async function findMembers(
   max: number,
   signal: AbortSignal,
 ): Promise<Participant[]> {
-  const matches = ({ name }: Participant) => fold(name ?? DELETED_USER).includes(wanted);
+  const matches = ({ name }: Participant) => fold(name ?? words.people.deleted).includes(wanted);
   // The details come with the first page.
   const first = participants.filter(matches);
   if (first.length >= max || participants.length >= count) return first.slice(0, max);

@@ -8,6 +8,7 @@ import { sendTest, turnOff, turnOn } from "../push/browser.js";
 import { pushState } from "../push/current.js";
 import { settings } from "../settings.js";
 import { attempt, toast } from "../toasts.js";
+import { words } from "../words/language.js";
 
 /** Whether this is an iPhone or iPad, whose pages have notifications only if they are installed. */
 function mustBeInstalled(): boolean {
@@ -20,31 +21,29 @@ function mustBeInstalled(): boolean {
 /** Says why there are no notifications here; null if there can be. */
 function describeObstacle(permission: NotificationPermission | null): string | null {
   if (permission === "denied") {
-    return "Your browser blocks notifications from this page. Allow them in your browser's settings for this page first.";
+    return words.notifications.denied;
   }
   if (permission !== null) return null;
   if (mustBeInstalled()) {
-    return "iPhones and iPads show notifications only of pages on the Home Screen: choose Share, then Add to Home Screen. Open Tidings from there, and come back to this setting.";
+    return words.notifications.install;
   }
-  return isSecureContext ? "Your browser has no notifications." : "Browsers show notifications only of pages with https.";
+  return isSecureContext ? words.notifications.unsupported : words.notifications.insecure;
 }
 
 /** Says what notifications do, or would do, in this state. */
 function describe(isOn: boolean, state: typeof pushState.current): string {
-  const whileOpen = "while Tidings is open in the background";
+  const { notifications } = words;
   switch (state) {
     case "on":
-      return "You are notified of new messages, even while Tidings is closed.";
+      return notifications.on;
     case "unavailable":
-      return `${isOn ? "You are" : "To be"} notified of new messages ${whileOpen}. This server does not notify closed pages.`;
+      return isOn ? notifications.onUnavailable : notifications.offUnavailable;
     case "unsupported":
-      return `${isOn ? "You are" : "To be"} notified of new messages ${whileOpen}. Your browser has no notifications of closed pages.`;
+      return isOn ? notifications.onUnsupported : notifications.offUnsupported;
     case "failed":
-      return isOn
-        ? `You are notified of new messages only ${whileOpen}, because your browser could not subscribe to more.`
-        : "Your browser could not subscribe to notifications. Try again later.";
+      return isOn ? notifications.onFailed : notifications.offFailed;
     default:
-      return isOn ? "" : "To be notified of new messages, even while Tidings is closed. Your browser will ask for your permission.";
+      return isOn ? "" : notifications.off;
   }
 }
 
@@ -81,12 +80,12 @@ export function NotificationSettings() {
   };
   const test = async () => {
     const { sent } = await sendTest(client);
-    toast(sent > 0 ? "Sent. The notification should appear in a few seconds." : "No push service took the notification. Try again later.");
+    toast(sent > 0 ? words.notifications.testSent : words.notifications.testFailed);
   };
   return (
     <>
       <label className="inline">
-        <span className="grow">Notifications</span>
+        <span className="grow">{words.notifications.notifications}</span>
         <input
           type="checkbox"
           role="switch"
@@ -101,12 +100,12 @@ export function NotificationSettings() {
       </p>
       {isOn && state === "failed" && (
         <button className="secondary" onClick={() => void turn(true)}>
-          Try again
+          {words.common.tryAgain}
         </button>
       )}
       {isOn && state === "on" && (
         <button className="secondary" onClick={() => void attempt(test())}>
-          Send me a test
+          {words.notifications.test}
         </button>
       )}
     </>

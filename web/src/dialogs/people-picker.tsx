@@ -9,6 +9,7 @@ import { nameOf, titleOf } from "../people.js";
 import { afterTyping, firstOf } from "../search/ask.js";
 import { attempt } from "../toasts.js";
 import { hasFinePointer } from "../touch.js";
+import { words } from "../words/language.js";
 
 /** Maximum number of people that a search lists. */
 const MAX_FOUND = 20;
@@ -69,8 +70,8 @@ export function PeoplePicker(props: {
         type="search"
         dir="auto"
         autoComplete="off"
-        aria-label="Find people"
-        placeholder="Find people by name or username"
+        aria-label={words.newConversation.findPeople}
+        placeholder={words.newConversation.findPeopleBy}
         value={text}
         onChange={(event) => setText(event.target.value)}
       />
@@ -87,7 +88,7 @@ export function PeoplePicker(props: {
               <span className="hidden">{props.action.label} </span>
               <span className="grow">
                 <bdi>{person.name}</bdi>
-                {person.about && <span className="muted small-text">{person.about}</span>}
+                {person.about && <bdi className="muted small-text">{person.about}</bdi>}
               </span>
               <span className="secondary" aria-hidden>
                 {props.action.label}
@@ -97,8 +98,8 @@ export function PeoplePicker(props: {
         ))}
       </ul>
       <p className="muted" role="status">
-        {query !== "" && found?.length === 0 && "No people found."}
-        {query === "" && contacts.length === 0 && "Type a name or username to find people."}
+        {query !== "" && found?.length === 0 && words.newConversation.noPeople}
+        {query === "" && contacts.length === 0 && words.newConversation.typeName}
       </p>
     </div>
   );

@@ -10,15 +10,16 @@ import { Avatar } from "../avatar.js";
 import { blocked, setBlocked } from "../blocked.js";
 import { Modal } from "../modal.js";
 import { useObservable } from "../observable.js";
-import { DELETED_USER, usePerson } from "../people.js";
+import { usePerson } from "../people.js";
 import { navigate } from "../route.js";
 import { attempt, describeError } from "../toasts.js";
+import { words } from "../words/language.js";
 import { Availability, SharedGroups } from "./person.js";
 
 export default function ProfileDialog({ id, onClose }: { id: string; onClose: () => void }) {
   const client = useTidings();
   const me = useMe();
-  const { name, photo } = usePerson(id);
+  const { name, photo, isDeleted } = usePerson(id);
   const [user, setUser] = useState<User | null>(null);
   const [error, setError] = useState<string | null>(null);
   const [isOpening, setIsOpening] = useState(false);
@@ -27,7 +28,7 @@ export default function ProfileDialog({ id, onClose }: { id: string; onClose: ()
     const stop = new AbortController();
     client.api.user(id, { signal: stop.signal }).then(setUser, (error: unknown) => {
       if (stop.signal.aborted) return;
-      setError(error instanceof TidingsError && error.status === 404 ? "This account was deleted." : describeError(error));
+      setError(error instanceof TidingsError && error.status === 404 ? words.profile.accountDeleted : describeError(error));
     });
     return () => stop.abort();
   }, [client, id]);
@@ -43,7 +44,7 @@ export default function ProfileDialog({ id, onClose }: { id: string; onClose: ()
   };
   const isMe = id === me?.id;
   return (
-    <Modal title={isMe ? `${name} (you)` : name} onClose={onClose}>
+    <Modal title={isMe ? words.people.withYou(name) : name} onClose={onClose}>
       <div className="profile">
         <Avatar id={id} name={name} photo={photo} size="huge" />
         {user?.username && (
@@ -53,13 +54,13 @@ export default function ProfileDialog({ id, onClose }: { id: string; onClose: ()
         )}
         {!isMe && !error && <Availability id={id} />}
         {error && <p className="muted">{error}</p>}
-        {!isMe && name !== DELETED_USER && !error && (
+        {!isMe && !isDeleted && !error && (
           <div className="profile-actions">
             <button className="primary" disabled={isOpening} onClick={() => void message()}>
-              <MessageCircle aria-hidden /> Message
+              <MessageCircle aria-hidden /> {words.profile.message}
             </button>
             <button className="secondary" onClick={() => void attempt(setBlocked(client, id, !isBlocked))}>
-              <Ban aria-hidden /> {isBlocked ? "Unblock" : "Block"}
+              <Ban aria-hidden /> {isBlocked ? words.details.unblock : words.details.block}
             </button>
           </div>
         )}

@@ -7,6 +7,7 @@ import EmojiPicker from "../emoji-picker.js";
 import { Modal } from "../modal.js";
 import { hasReacted } from "../reactions/toggle.js";
 import { attempt } from "../toasts.js";
+import { words } from "../words/language.js";
 
 export default function ReactDialog({ message, onClose }: { message: TimelineMessage; onClose: () => void }) {
   const client = useTidings();
@@ -15,7 +16,7 @@ export default function ReactDialog({ message, onClose }: { message: TimelineMes
     if (!hasReacted(message, emoji)) void attempt(client.react(message.id, emoji));
   };
   return (
-    <Modal title="React" onClose={onClose}>
+    <Modal title={words.reactions.react} onClose={onClose}>
       <EmojiPicker onPick={pick} onClose={onClose} />
     </Modal>
   );

@@ -7,17 +7,19 @@ import { Avatar } from "../avatar.js";
 import { Modal } from "../modal.js";
 import { usePerson } from "../people.js";
 import { toggleReaction } from "../reactions/toggle.js";
+import { number } from "../words/formats.js";
+import { words } from "../words/language.js";
 
 export default function ReactionsDialog(props: { message: TimelineMessage; onClose: () => void }) {
   const { conversation_id, id } = props.message;
   // As it is now: others go on reacting.
   const message = useSelected((state) => state.timelines.get(conversation_id)?.messages.find((one) => one.id === id));
   return (
-    <Modal title="Reactions" onClose={props.onClose}>
+    <Modal title={words.message.reactions} onClose={props.onClose}>
       {message && message.reactions.length > 0 ? (
         message.reactions.map((reaction) => <Group key={reaction.emoji} message={message} reaction={reaction} />)
       ) : (
-        <p className="muted">No reactions.</p>
+        <p className="muted">{words.reactions.none}</p>
       )}
     </Modal>
   );
@@ -30,13 +32,13 @@ function Group({ message, reaction }: { message: TimelineMessage; reaction: Reac
   return (
     <section className="stack">
       <h3>
-        <span className="reaction-emoji">{emoji}</span> {count}
+        <span className="reaction-emoji">{emoji}</span> {number(count)}
       </h3>
-      <ul className="list" aria-label={`${emoji} ${count}`}>
+      <ul className="list" aria-label={words.reactions.chip(emoji, count, false)}>
         {user_ids.map((id) => (
           <Person key={id} id={id} message={message} emoji={emoji} />
         ))}
-        {count > user_ids.length && <li className="muted">and {count - user_ids.length} more</li>}
+        {count > user_ids.length && <li className="muted">{words.reactions.more(count - user_ids.length)}</li>}
       </ul>
     </section>
   );
@@ -50,11 +52,11 @@ function Person({ id, message, emoji }: { id: string; message: TimelineMessage; 
     <li>
       <Avatar id={id} name={name} photo={photo} size="small" />
       <span className="grow">
-        <bdi>{isMe ? "You" : name}</bdi>
+        <bdi>{isMe ? words.common.you : name}</bdi>
       </span>
       {isMe && (
-        <button className="secondary" aria-label={`Remove ${emoji}`} onClick={() => toggleReaction(client, message, emoji)}>
-          Remove
+        <button className="secondary" aria-label={words.common.removeNamed(emoji)} onClick={() => toggleReaction(client, message, emoji)}>
+          {words.common.remove}
         </button>
       )}
     </li>

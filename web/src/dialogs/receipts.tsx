@@ -9,6 +9,7 @@ import { formatFull } from "../dates.js";
 import { Modal } from "../modal.js";
 import { usePerson } from "../people.js";
 import { describeError } from "../toasts.js";
+import { words } from "../words/language.js";
 
 export default function ReceiptsDialog(props: { row: Conversation; message: TimelineMessage; onClose: () => void }) {
   const client = useTidings();
@@ -22,9 +23,9 @@ export default function ReceiptsDialog(props: { row: Conversation; message: Time
     return () => stop.abort();
   }, [client, props.message.id]);
   return (
-    <Modal title="Read by" onClose={props.onClose}>
+    <Modal title={words.message.readBy} onClose={props.onClose}>
       {error && <p className="error">{error}</p>}
-      {receipts?.length === 0 && <p className="muted">No one yet.</p>}
+      {receipts?.length === 0 && <p className="muted">{words.receipts.nobody}</p>}
       <ul className="list">
         {receipts?.map((receipt) => <Reader key={receipt.user_id} receipt={receipt} />)}
       </ul>

@@ -15,6 +15,8 @@ import { useObservable } from "../observable.js";
 import { changeSettings, settings } from "../settings.js";
 import type { Settings } from "../settings.js";
 import { attempt, describeError, toast } from "../toasts.js";
+import { words } from "../words/language.js";
+import { LanguageField } from "./language-field.js";
 import { NotificationSettings } from "./notification-settings.js";
 
 export default function SettingsDialog({ onClose, onSignOut }: { onClose: () => void; onSignOut: () => void }) {
@@ -24,23 +26,23 @@ export default function SettingsDialog({ onClose, onSignOut }: { onClose: () => 
   if (page === "password") return <Password onClose={() => setPage("all")} />;
   if (page === "delete") return <DeleteAccount onClose={() => setPage("all")} onSignOut={onSignOut} />;
   return (
-    <Modal title="Settings" onClose={onClose}>
+    <Modal title={words.account.settings} onClose={onClose}>
       <Profile />
       <Appearance />
       <Blocked />
       <section className="stack">
-        <h3>Account</h3>
+        <h3>{words.account.account}</h3>
         {hasPassword() && (
           <button className="secondary" onClick={() => setPage("password")}>
-            Change password…
+            {words.account.changePasswordMore}
           </button>
         )}
         <button className="secondary" onClick={hasUnsent ? () => setPage("sign-out") : onSignOut}>
-          Sign out
+          {words.account.signOut}
         </button>
         {hasPassword() && (
           <button className="secondary danger" onClick={() => setPage("delete")}>
-            Delete account…
+            {words.account.deleteAccountMore}
           </button>
         )}
       </section>
@@ -62,7 +64,7 @@ function Profile() {
         <Avatar id={saved?.id ?? ""} name={saved?.full_name ?? saved?.username ?? ""} photo={saved?.avatar_url} size="large" />
         <span className="grow">
           <bdi className="strong">{saved?.full_name ?? saved?.username}</bdi>
-          <span className="muted small-text">{saved?.username ? `@${saved.username}` : saved?.id}</span>
+          <bdi className="muted small-text">{saved?.username ? `@${saved.username}` : saved?.id}</bdi>
         </span>
         <StatusField />
       </div>
@@ -71,9 +73,9 @@ function Profile() {
         onChange={async (picture) => setSaved(await client.setAvatar(picture))}
         onRemove={async () => setSaved(await client.api.updateMe({ avatar_url: null }))}
       />
-      <Form submit="Save" look="secondary" success="Saved." onSubmit={save}>
+      <Form submit={words.common.save} look="secondary" success={words.common.saved} onSubmit={save}>
         <label>
-          Name
+          {words.common.name}
           <input name="name" maxLength={100} dir="auto" defaultValue={me?.full_name ?? ""} />
         </label>
       </Form>
@@ -100,51 +102,51 @@ function StatusField() {
   const set = async (next: Status) => {
     setIsChosen(true);
     setStatus(next);
-    if (await attempt(client.setStatus(next))) toast("Status updated.");
+    if (await attempt(client.setStatus(next))) toast(words.account.statusUpdated);
     else setStatus(status);
   };
   return (
     <label className="inline">
-      <span className="hidden">Status</span>
+      <span className="hidden">{words.account.status}</span>
       <select value={status ?? ""} onChange={(event) => void set(event.target.value as Status)}>
-        {status === null && <option value="">Status</option>}
-        <option value="online">Online</option>
-        <option value="away">Away</option>
-        <option value="do_not_disturb">Do not disturb</option>
-        <option value="offline">Invisible</option>
+        {status === null && <option value="">{words.account.status}</option>}
+        <option value="online">{words.account.statuses.online}</option>
+        <option value="away">{words.account.statuses.away}</option>
+        <option value="do_not_disturb">{words.account.statuses.do_not_disturb}</option>
+        <option value="offline">{words.account.statuses.offline}</option>
       </select>
     </label>
   );
 }
 
 function Appearance() {
-  const { theme, direction, enterSends } = useObservable(settings);
+  const { theme, layout, enterSends } = useObservable(settings);
   return (
     <section className="stack">
-      <h3>This browser</h3>
+      <h3>{words.account.thisBrowser}</h3>
       <label className="inline">
-        <span className="grow">Theme</span>
+        <span className="grow">{words.account.theme}</span>
         <select value={theme} onChange={(event) => changeSettings({ theme: event.target.value as Settings["theme"] })}>
-          <option value="system">Match system</option>
-          <option value="light">Light</option>
-          <option value="dark">Dark</option>
+          <option value="system">{words.account.themes.system}</option>
+          <option value="light">{words.account.themes.light}</option>
+          <option value="dark">{words.account.themes.dark}</option>
+        </select>
+      </label>
+      <LanguageField />
+      <label className="inline">
+        <span className="grow">{words.account.direction}</span>
+        <select value={layout} onChange={(event) => changeSettings({ layout: event.target.value as Settings["layout"] })}>
+          <option value="auto">{words.account.directions.auto}</option>
+          <option value="ltr">{words.account.directions.ltr}</option>
+          <option value="rtl">{words.account.directions.rtl}</option>
         </select>
       </label>
       <label className="inline">
-        <span className="grow">Direction</span>
-        <select value={direction} onChange={(event) => changeSettings({ direction: event.target.value as Settings["direction"] })}>
-          <option value="ltr">Left to right</option>
-          <option value="rtl">Right to left</option>
-        </select>
-      </label>
-      <label className="inline">
-        <span className="grow">Enter sends</span>
+        <span className="grow">{words.account.enterSends}</span>
         <input type="checkbox" role="switch" checked={enterSends} onChange={(event) => changeSettings({ enterSends: event.target.checked })} />
       </label>
       <NotificationSettings />
-      <p className="muted small-text">
-        Press Ctrl+K to find anything, and Ctrl+/ to see all keyboard shortcuts.
-      </p>
+      <p className="muted small-text">{words.account.shortcutsHint}</p>
     </section>
   );
 }
@@ -166,7 +168,7 @@ function Blocked() {
   if (users.length === 0) return null;
   return (
     <section className="stack">
-      <h3>Blocked</h3>
+      <h3>{words.account.blocked}</h3>
       <ul className="list">
         {users.map(({ user_id, name }) => (
           <li key={user_id}>
@@ -174,8 +176,8 @@ function Blocked() {
             <span className="grow">
               <bdi>{name ?? user_id}</bdi>
             </span>
-            <button className="secondary" aria-label={`Unblock ${name ?? user_id}`} onClick={() => void unblock(user_id)}>
-              Unblock
+            <button className="secondary" aria-label={words.details.unblockNamed(name ?? user_id)} onClick={() => void unblock(user_id)}>
+              {words.details.unblock}
             </button>
           </li>
         ))}
@@ -186,25 +188,25 @@ function Blocked() {
 
 /** Describes why a password was not accepted. The server answers 401, as it does to a token that is not valid. */
 function describeRefusal(error: unknown): string {
-  return error instanceof TidingsError && error.status === 401 ? "The password is wrong." : describeError(error);
+  return error instanceof TidingsError && error.status === 401 ? words.account.wrongPassword : describeError(error);
 }
 
 function Password({ onClose }: { onClose: () => void }) {
   const client = useTidings();
   const submit = async (fields: FormData) => {
     await client.api.changePassword(String(fields.get("current")), String(fields.get("next")));
-    toast("Password changed. You are signed out on all other devices.");
+    toast(words.account.passwordChanged);
     onClose();
   };
   return (
-    <Modal title="Change password" onClose={onClose}>
-      <Form submit="Change password" onSubmit={submit} describe={describeRefusal}>
+    <Modal title={words.account.changePassword} onClose={onClose}>
+      <Form submit={words.account.changePassword} onSubmit={submit} describe={describeRefusal}>
         <label>
-          Current password
+          {words.account.currentPassword}
           <input name="current" type="password" autoComplete="current-password" required maxLength={128} />
         </label>
         <label>
-          New password
+          {words.account.newPassword}
           <input name="next" type="password" autoComplete="new-password" required minLength={8} maxLength={128} />
         </label>
       </Form>
@@ -216,19 +218,19 @@ function Password({ onClose }: { onClose: () => void }) {
 function UnsentWarning() {
   const count = useSelected((state) => state.outbox.length);
   if (count === 0) return null;
-  return <p>{count === 1 ? "One message has" : `${count} messages have`} not been sent yet, and will be deleted.</p>;
+  return <p>{words.account.unsent(count)}</p>;
 }
 
 function SignOut({ onClose, onSignOut }: { onClose: () => void; onSignOut: () => void }) {
   return (
-    <Modal title="Sign out?" onClose={onClose}>
+    <Modal title={words.account.signOutSure} onClose={onClose}>
       <UnsentWarning />
       <div className="actions">
         <button className="secondary" onClick={onClose}>
-          Cancel
+          {words.common.cancel}
         </button>
         <button className="primary danger" onClick={onSignOut}>
-          Delete and sign out
+          {words.account.deleteAndSignOut}
         </button>
       </div>
     </Modal>
@@ -242,12 +244,12 @@ function DeleteAccount({ onClose, onSignOut }: { onClose: () => void; onSignOut:
     onSignOut();
   };
   return (
-    <Modal title="Delete account" onClose={onClose}>
-      <Form submit="Delete account" look="primary danger" onSubmit={submit} describe={describeRefusal}>
-        <p>This permanently deletes your account and profile. Your messages stay, without your name.</p>
+    <Modal title={words.account.deleteAccount} onClose={onClose}>
+      <Form submit={words.account.deleteAccount} look="primary danger" onSubmit={submit} describe={describeRefusal}>
+        <p>{words.account.deleteAccountWhy}</p>
         <UnsentWarning />
         <label>
-          Password
+          {words.signIn.password}
           <input name="password" type="password" autoComplete="current-password" required maxLength={128} />
         </label>
       </Form>

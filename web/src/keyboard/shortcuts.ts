@@ -1,4 +1,4 @@
-// Keys that work everywhere in the chat. `KEYS` lists them for the user.
+// Keys that work everywhere in the chat. The dialog `keys.tsx` lists them for the user.
 
 import type { Conversation, Tidings } from "@tidings/client";
 import { useTidings } from "@tidings/client/react";
@@ -80,38 +80,3 @@ function writes(event: KeyboardEvent): boolean {
   const isLetter = Array.from(key).length === 1 && key !== " " && !event.ctrlKey && !event.metaKey && !event.altKey;
   return isPaste || isLetter;
 }
-
-/** The keys, as the user is told of them. */
-export const KEYS: readonly { title: string; keys: readonly (readonly [keys: string, what: string])[] }[] = [
-  {
-    title: "Everywhere",
-    keys: [
-      ["Ctrl K", "Find people, conversations and messages"],
-      ["Ctrl /", "Show these keys"],
-      ["Alt ↑ · Alt ↓", "Previous or next conversation"],
-      ["Alt Shift ↑ · Alt Shift ↓", "Previous or next unread conversation"],
-      ["F6 · Shift F6", "Next or previous part of the page"],
-      ["Any letter", "Write a message"],
-    ],
-  },
-  {
-    title: "Messages",
-    keys: [
-      ["↑ · ↓", "Previous or next message"],
-      ["Enter", "Actions for the message"],
-      ["X", "Select the message"],
-      ["Shift ↑ · Shift ↓", "Select several messages"],
-      ["Page up · Page down", "Scroll, also while you write"],
-      ["Esc", "Back to writing"],
-    ],
-  },
-  {
-    title: "Writing",
-    keys: [
-      ["↑", "Edit your last message, if the field is empty"],
-      [":smile", "Find an emoji by its name"],
-      ["*bold* _italic_ ~strike~ `code`", "Format"],
-      ["Esc", "Cancel a reply or an edit"],
-    ],
-  },
-];

@@ -3,13 +3,14 @@
 import type { Conversation } from "@tidings/client";
 
 import { CountBadge } from "../count-badge.js";
+import { words } from "../words/language.js";
 
 /** `isAlone`: no other button is below it. */
 export function JumpToMention({ row, isAlone, onJump }: { row: Conversation; isAlone: boolean; onJump: (message: string) => void }) {
   const { first_mention_id: first, mention_count: count } = row;
   if (first === null) return null;
   return (
-    <button className={`to-latest to-mention ${isAlone ? "alone" : ""}`} aria-label="Jump to the next mention" onClick={() => onJump(first)}>
+    <button className={`to-latest to-mention ${isAlone ? "alone" : ""}`} aria-label={words.conversation.jumpToMention} onClick={() => onJump(first)}>
       <span aria-hidden>@</span>
       <CountBadge count={count} />
     </button>

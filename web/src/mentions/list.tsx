@@ -10,15 +10,8 @@ import { useCallback, useEffect, useRef, useState } from "react";
 import { useTabStop } from "../keyboard/tab-stop.js";
 import { MessageFound } from "../search/message-found.js";
 import { attempt } from "../toasts.js";
+import { words } from "../words/language.js";
 import { mentionsUser } from "./mentioned-text.js";
-
-const words = {
-  title: "Mentions",
-  back: "Back to all conversations",
-  empty: "Nobody has mentioned you yet. Messages with your name after an @ will be here.",
-  loading: "Loading…",
-  more: "Show more",
-};
 
 /** Messages per page. */
 const PAGE_SIZE = 20;
@@ -30,16 +23,16 @@ export default function Mentions({ onClose }: { onClose: () => void }) {
   return (
     <>
       <div className="archive-bar" onKeyDown={(event) => event.key === "Escape" && onClose()}>
-        <button className="icon-button" aria-label={words.back} onClick={onClose}>
+        <button className="icon-button" aria-label={words.inbox.backToAll} onClick={onClose}>
           <ArrowLeft aria-hidden className="mirrored" />
         </button>
-        <h2>{words.title}</h2>
+        <h2>{words.mentions.title}</h2>
       </div>
       <div
         ref={box}
         className="found"
         role="region"
-        aria-label={words.title}
+        aria-label={words.mentions.title}
         aria-busy={state === "loading"}
         onKeyDown={(event) => event.key === "Escape" && onClose()}
       >
@@ -48,8 +41,8 @@ export default function Mentions({ onClose }: { onClose: () => void }) {
         ))}
         {state === "more" && <MoreButton onReach={loadMore} />}
         <p className="hint muted" role="status">
-          {state === "loading" && words.loading}
-          {state === "done" && messages.length === 0 && words.empty}
+          {state === "loading" && words.common.loadingMore}
+          {state === "done" && messages.length === 0 && words.mentions.empty}
         </p>
       </div>
     </>
@@ -72,7 +65,7 @@ function MoreButton({ onReach }: { onReach: () => void }) {
   }, [onReach]);
   return (
     <button ref={button} className="link more" onClick={onReach}>
-      {words.more}
+      {words.common.showMore}
     </button>
   );
 }

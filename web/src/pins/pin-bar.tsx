@@ -7,6 +7,8 @@ import { useState } from "react";
 import { shortText } from "../attachments/describe.js";
 import { lazyPart } from "../lazy.js";
 import { navigate } from "../route.js";
+import { number } from "../words/formats.js";
+import { words } from "../words/language.js";
 import { usePins } from "./pins.js";
 
 const PinsDialog = lazyPart(() => import("../dialogs/pins.js"));
@@ -19,21 +21,21 @@ export function PinBar({ row }: { row: Conversation }) {
   return (
     <>
       {newest && (
-        <aside className="pin-bar" aria-label="Pinned messages">
+        <aside className="pin-bar" aria-label={words.pins.pinned}>
           <button className="pin-newest" onClick={() => navigate(row.conversation_id, newest.id)}>
             <Pin aria-hidden />
-            <span className="hidden">Pinned message: </span>
+            <span className="hidden">{words.pins.before}</span>
             <span className="pin-text" dir="auto">
               {shortText(newest)}
             </span>
           </button>
           <button
             className="icon-button"
-            aria-label={pins.length === 1 ? "Pinned message" : `${pins.length} pinned messages`}
-            title="Pinned messages"
+            aria-label={words.pins.count(pins.length)}
+            title={words.pins.pinned}
             onClick={() => setIsOpen(true)}
           >
-            {pins.length > 1 && <span className="pin-count">{pins.length}</span>}
+            {pins.length > 1 && <span className="pin-count">{number(pins.length)}</span>}
             <List aria-hidden className="mirrored" />
           </button>
         </aside>

@@ -9,8 +9,10 @@ import type { Tested } from "@tidings/client/push";
 
 import type { NotificationData } from "../../worker/notification.js";
 import type { WorkerMessage } from "../../worker/windows.js";
+import { leaveTitle } from "../../worker/words.js";
 import { local } from "../browser-storage.js";
 import { changeSettings, settings } from "../settings.js";
+import { words } from "../words/language.js";
 import { pushState } from "./current.js";
 
 const pushes = new WeakMap<Tidings, Push>();
@@ -37,6 +39,12 @@ function activated(worker: ServiceWorker): Promise<void> {
       if (worker.state === "redundant") reject(new Error("The service worker could not be installed."));
     });
   });
+}
+
+/** Tells the service worker the words of the current language. */
+export async function leaveWords(): Promise<void> {
+  // Without them, the worker's notifications are English.
+  if ("caches" in window) await leaveTitle(words.notifications.newMessage).catch(() => {});
 }
 
 /** Brings the subscription up to date, and follows the service worker and the client until the signal is aborted. */

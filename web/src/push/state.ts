@@ -5,6 +5,7 @@ import { useMe, useTidings } from "@tidings/client/react";
 import { useEffect } from "react";
 
 import { settings } from "../settings.js";
+import { useLanguage } from "../words/language.js";
 import { pushState } from "./current.js";
 
 /** Milliseconds for which signing out waits for the subscription to end. */
@@ -26,6 +27,8 @@ export function usePush(): void {
       pushState.set(null);
     };
   }, [client, isConnected]);
+  const language = useLanguage();
+  useEffect(() => void load().then(({ leaveWords }) => leaveWords()).catch(() => {}), [language]);
 }
 
 /** Ends the subscription, and closes notifications. To be awaited before the user is signed out. */

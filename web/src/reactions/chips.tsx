@@ -2,17 +2,21 @@
 
 import type { Reaction, TimelineMessage } from "@tidings/client";
 import { useMe, useTidings } from "@tidings/client/react";
-import { memo, useState } from "react";
+import { Fragment, memo, useState } from "react";
+import type { ReactNode } from "react";
 
 import { usePeople } from "../people.js";
 import { useGestures } from "../touch.js";
+import { capped, joined } from "../words/formats.js";
+import { useLanguage, words } from "../words/language.js";
 import { toggleReaction } from "./toggle.js";
 
 /** Chips with a count each. A click toggles the user's own reaction; a long press or right click lists who has reacted. */
 export const Reactions = memo(function Reactions(props: { message: TimelineMessage; onList: (message: TimelineMessage) => void }) {
+  useLanguage();
   const { message } = props;
   return (
-    <ul className="reactions" aria-label="Reactions">
+    <ul className="reactions" aria-label={words.message.reactions}>
       {message.reactions.map((reaction) => (
         <li key={reaction.emoji}>
           <Chip message={message} reaction={reaction} onList={() => props.onList(message)} />
@@ -32,7 +36,7 @@ function Chip({ message, reaction, onList }: { message: TimelineMessage; reactio
     <button
       className="reaction"
       aria-pressed={me}
-      aria-label={`${emoji} ${count}${me ? ", including you" : ""}`}
+      aria-label={words.reactions.chip(emoji, count, me)}
       {...handlers}
       onClick={() => toggleReaction(client, message, emoji)}
       onContextMenu={(event) => {
@@ -47,7 +51,7 @@ function Chip({ message, reaction, onList }: { message: TimelineMessage; reactio
       <span className="reaction-emoji" aria-hidden>
         {emoji}
       </span>
-      <span aria-hidden>{count > 999 ? "999+" : count}</span>
+      <span aria-hidden>{capped(count, 999)}</span>
       {isPointedAt && <WhoReacted reaction={reaction} />}
     </button>
   );
@@ -58,16 +62,14 @@ function WhoReacted({ reaction }: { reaction: Reaction }) {
   const { count, user_ids } = reaction;
   const others = user_ids.filter((id) => id !== me?.id);
   const people = usePeople(others);
-  const names = [...(reaction.me ? ["You"] : []), ...others.map((id) => people.get(id)?.name ?? "…")];
+  const names = [...(reaction.me ? [words.common.you] : []), ...others.map((id) => people.get(id)?.name ?? "…")];
+  const all: ReactNode[] = names.map((name) => <bdi>{name}</bdi>);
+  if (count > names.length) all.push(words.reactions.more(count - names.length));
   return (
     <span className="who-reacted" role="tooltip">
-      {names.map((name, at) => (
-        <span key={at}>
-          {at > 0 && ", "}
-          <bdi>{name}</bdi>
-        </span>
+      {joined(all).map((part, at) => (
+        <Fragment key={at}>{part}</Fragment>
       ))}
-      {count > names.length && ` and ${count - names.length} more`}
     </span>
   );
 }

@@ -6,7 +6,7 @@ import { Plus } from "lucide-react";
 import { DropdownMenu } from "radix-ui";
 import type { KeyboardEvent } from "react";
 
-import { settings } from "../settings.js";
+import { pageDirection, words } from "../words/language.js";
 import { QUICK_REACTIONS, hasReacted, toggleReaction } from "./toggle.js";
 
 /** A row of menu items: the arrow keys left and right move within it, down leaves it. */
@@ -15,7 +15,7 @@ export function QuickReactionItems({ message, onMore }: { message: TimelineMessa
   const onKeyDown = (event: KeyboardEvent<HTMLElement>) => {
     const items = [...event.currentTarget.querySelectorAll<HTMLElement>("[role^=menuitem]")];
     const at = items.indexOf(document.activeElement as HTMLElement);
-    const forward = settings.current.direction === "rtl" ? -1 : 1;
+    const forward = pageDirection() === "rtl" ? -1 : 1;
     const step = { ArrowRight: forward, ArrowLeft: -forward }[event.key];
     const menu = event.currentTarget.closest("[role=menu]");
     const all = [...(menu?.querySelectorAll<HTMLElement>("[role^=menuitem]") ?? [])];
@@ -28,18 +28,18 @@ export function QuickReactionItems({ message, onMore }: { message: TimelineMessa
     next.focus();
   };
   return (
-    <DropdownMenu.Group className="quick-items" aria-label="Quick reactions" onKeyDownCapture={onKeyDown}>
+    <DropdownMenu.Group className="quick-items" aria-label={words.reactions.quick} onKeyDownCapture={onKeyDown}>
       {QUICK_REACTIONS.map((emoji) => (
         <DropdownMenu.CheckboxItem
           key={emoji}
-          aria-label={`React with ${emoji}`}
+          aria-label={words.reactions.reactWith(emoji)}
           checked={hasReacted(message, emoji)}
           onCheckedChange={() => toggleReaction(client, message, emoji)}
         >
           {emoji}
         </DropdownMenu.CheckboxItem>
       ))}
-      <DropdownMenu.Item className="more-reactions" aria-label="More reactions" onSelect={onMore}>
+      <DropdownMenu.Item className="more-reactions" aria-label={words.reactions.others} onSelect={onMore}>
         <Plus aria-hidden />
       </DropdownMenu.Item>
     </DropdownMenu.Group>

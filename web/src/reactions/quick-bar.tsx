@@ -8,7 +8,7 @@ import { useRef, useState } from "react";
 import type { KeyboardEvent, PointerEvent } from "react";
 
 import { landmark } from "../landmark.js";
-import { settings } from "../settings.js";
+import { pageDirection, words } from "../words/language.js";
 import { QUICK_REACTIONS, hasReacted, toggleReaction } from "./toggle.js";
 
 /** Milliseconds for which the pointer rests on the button before the bar opens by itself. */
@@ -52,7 +52,7 @@ export default function QuickBar({ message, onReact }: Props) {
     if (step === undefined) return;
     event.preventDefault();
     const buttons = [...event.currentTarget.querySelectorAll("button")];
-    const forward = settings.current.direction === "rtl" ? -step : step;
+    const forward = pageDirection() === "rtl" ? -step : step;
     const at = buttons.indexOf(document.activeElement as HTMLButtonElement);
     buttons[(at + forward + buttons.length) % buttons.length]?.focus();
   };
@@ -60,7 +60,7 @@ export default function QuickBar({ message, onReact }: Props) {
     <Popover.Root open={isOpen} onOpenChange={show}>
       <Popover.Trigger
         className="react-button"
-        aria-label="React"
+        aria-label={words.reactions.react}
         // Not a second tab stop of each message: the menu has the same reactions.
         tabIndex={-1}
         {...hover}
@@ -79,7 +79,7 @@ export default function QuickBar({ message, onReact }: Props) {
           side="top"
           sideOffset={2}
           collisionPadding={8}
-          aria-label="Quick reactions"
+          aria-label={words.reactions.quick}
           onOpenAutoFocus={(event) => isByHover.current && event.preventDefault()}
           onCloseAutoFocus={(event) => isByHover.current && event.preventDefault()}
           onKeyDown={onArrow}
@@ -88,7 +88,7 @@ export default function QuickBar({ message, onReact }: Props) {
           {QUICK_REACTIONS.map((emoji) => (
             <button
               key={emoji}
-              aria-label={`React with ${emoji}`}
+              aria-label={words.reactions.reactWith(emoji)}
               aria-pressed={hasReacted(message, emoji)}
               onClick={() => pick(emoji)}
             >
@@ -97,7 +97,7 @@ export default function QuickBar({ message, onReact }: Props) {
           ))}
           <button
             className="more-reactions"
-            aria-label="More reactions"
+            aria-label={words.reactions.others}
             onClick={() => {
               show(false);
               onReact(message);

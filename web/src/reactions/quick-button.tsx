@@ -4,6 +4,7 @@ import type { TimelineMessage } from "@tidings/client";
 import { SmilePlus } from "lucide-react";
 
 import { lazyView } from "../lazy.js";
+import { words } from "../words/language.js";
 
 interface Props {
   message: TimelineMessage;
@@ -16,7 +17,7 @@ export const QuickButton = lazyView(() => import("./quick-bar.js"), Substitute);
 
 function Substitute({ message, onReact }: Props) {
   return (
-    <button className="react-button" aria-label="React" tabIndex={-1} onClick={() => onReact(message)}>
+    <button className="react-button" aria-label={words.reactions.react} tabIndex={-1} onClick={() => onReact(message)}>
       <SmilePlus aria-hidden />
     </button>
   );

@@ -5,6 +5,8 @@ import { X } from "lucide-react";
 import { useEffect, useMemo, useState } from "react";
 
 import { titleOf } from "../people.js";
+import { locale } from "../words/formats.js";
+import { words } from "../words/language.js";
 
 /** The chosen filters; an empty text means any. Days are as `<input type="date">` has them. */
 export interface Filters {
@@ -16,12 +18,7 @@ export interface Filters {
 
 export const NO_FILTERS: Filters = { from: "", after: "", before: "", has: "" };
 
-const HAS: readonly (readonly [Filters["has"], string])[] = [
-  ["image", "Photos"],
-  ["file", "Files"],
-  ["link", "Links"],
-  ["attachment", "Anything attached"],
-];
+const HAS = ["image", "file", "link", "attachment"] as const satisfies readonly Filters["has"][];
 /** At most so many people are offered. */
 const MAX_PEOPLE = 100;
 
@@ -45,27 +42,27 @@ export function FilterChips(props: { filters: Filters; scope: string | null; onC
   const change = (part: Partial<Filters>) => onChange({ ...filters, ...part });
   const isFiltered = Object.values(filters).some((value) => value !== "");
   return (
-    <div className="chips filters" role="group" aria-label="Search filters">
-      <select aria-label="From" data-on={filters.from !== ""} value={filters.from} onChange={(event) => change({ from: event.target.value })}>
-        <option value="">From</option>
+    <div className="chips filters" role="group" aria-label={words.search.filters}>
+      <select aria-label={words.search.from} data-on={filters.from !== ""} value={filters.from} onChange={(event) => change({ from: event.target.value })}>
+        <option value="">{words.search.from}</option>
         {people.map(({ id, name }) => (
           <option key={id} value={id}>
             {name}
           </option>
         ))}
       </select>
-      <select aria-label="Has" data-on={filters.has !== ""} value={filters.has} onChange={(event) => change({ has: event.target.value as Filters["has"] })}>
-        <option value="">Has</option>
-        {HAS.map(([has, name]) => (
+      <select aria-label={words.search.has} data-on={filters.has !== ""} value={filters.has} onChange={(event) => change({ has: event.target.value as Filters["has"] })}>
+        <option value="">{words.search.has}</option>
+        {HAS.map((has) => (
           <option key={has} value={has}>
-            {name}
+            {words.search.hasWhat[has]}
           </option>
         ))}
       </select>
-      <DayField label="After" value={filters.after} onChange={(after) => change({ after })} />
-      <DayField label="Before" value={filters.before} onChange={(before) => change({ before })} />
+      <DayField label={words.search.after} value={filters.after} onChange={(after) => change({ after })} />
+      <DayField label={words.search.before} value={filters.before} onChange={(before) => change({ before })} />
       {isFiltered && (
-        <button className="icon-button small" aria-label="Clear filters" onClick={() => onChange(NO_FILTERS)}>
+        <button className="icon-button small" aria-label={words.search.clearFilters} onClick={() => onChange(NO_FILTERS)}>
           <X aria-hidden />
         </button>
       )}
@@ -102,6 +99,6 @@ function usePeople(scope: string | null): readonly { id: string; name: string }[
   return useMemo(() => {
     const contacts = rows.flatMap((row) => (row.other_user_id ? [{ id: row.other_user_id, name: titleOf(row) }] : []));
     const others = (scope === null ? contacts : members).filter(({ id }) => id !== me?.id).slice(0, MAX_PEOPLE);
-    return [{ id: me?.id ?? "", name: "You" }, ...others.toSorted((a, b) => a.name.localeCompare(b.name))];
-  }, [rows, members, me, scope]);
+    return [{ id: me?.id ?? "", name: words.common.you }, ...others.toSorted((a, b) => a.name.localeCompare(b.name, locale()))];
+  }, [rows, members, me, scope, words]);
 }

@@ -5,6 +5,7 @@ import { ChevronDown, ChevronUp, X } from "lucide-react";
 import { useObservable } from "../observable.js";
 import { navigate } from "../route.js";
 import { found } from "../text/found.js";
+import { words } from "../words/language.js";
 
 /** Which result is open, and ways to the next ones. Results may be in other conversations. */
 export function HitBar({ conversation }: { conversation: string }) {
@@ -19,17 +20,17 @@ export function HitBar({ conversation }: { conversation: string }) {
     navigate(next.conversation_id, next.id);
   };
   return (
-    <div className="hit-bar" role="toolbar" aria-label="Search results">
+    <div className="hit-bar" role="toolbar" aria-label={words.search.results}>
       <span className="grow" role="status">
-        Result {at + 1} of {hits.length}
+        {words.search.result(at + 1, hits.length)}
       </span>
-      <button className="icon-button small" aria-label="Older result" disabled={at === hits.length - 1} onClick={() => go(at + 1)}>
+      <button className="icon-button small" aria-label={words.search.older} disabled={at === hits.length - 1} onClick={() => go(at + 1)}>
         <ChevronUp aria-hidden />
       </button>
-      <button className="icon-button small" aria-label="Newer result" disabled={at === 0} onClick={() => go(at - 1)}>
+      <button className="icon-button small" aria-label={words.search.newer} disabled={at === 0} onClick={() => go(at - 1)}>
         <ChevronDown aria-hidden />
       </button>
-      <button className="icon-button small" aria-label="End the search" onClick={() => found.set(null)}>
+      <button className="icon-button small" aria-label={words.search.end} onClick={() => found.set(null)}>
         <X aria-hidden />
       </button>
     </div>

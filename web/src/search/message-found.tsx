@@ -8,8 +8,7 @@ import { ShortTime } from "../inbox-row.js";
 import { titleOf, usePerson } from "../people.js";
 import { RichText, excerpt } from "../rich-text.js";
 import { linkTo } from "../route.js";
-
-const words = { unread: "Unread" };
+import { words } from "../words/language.js";
 
 const NO_MARKS: Hit["highlights"] = [];
 
@@ -33,7 +32,7 @@ export function MessageFound(props: { message: Message | Hit; isOpen?: boolean; 
             {title}
           </span>
           <ShortTime at={message.sent_at} />
-          {isUnread && <span className="badge mark-only" role="img" aria-label={words.unread} />}
+          {isUnread && <span className="badge mark-only" role="img" aria-label={words.row.unread} />}
         </span>
         <span className="preview muted">
           {title !== sender.name && (

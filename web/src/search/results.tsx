@@ -10,10 +10,11 @@ import { fold } from "../fold.js";
 import { InboxRow } from "../inbox-row.js";
 import { useTabStop } from "../keyboard/tab-stop.js";
 import { useObservable } from "../observable.js";
-import { countMembers, nameOf, titleOf } from "../people.js";
+import { nameOf, titleOf } from "../people.js";
 import { navigate, useRoute } from "../route.js";
 import { found } from "../text/found.js";
 import { attempt } from "../toasts.js";
+import { words } from "../words/language.js";
 import { NO_OTHERS, afterTyping, findOthers } from "./ask.js";
 import type { Others } from "./ask.js";
 import { FilterChips, NO_FILTERS, toQuery } from "./filters.js";
@@ -44,26 +45,26 @@ export function SearchResults({ text, scope }: { text: string; scope: string | n
     <>
       {query !== "" && <FilterChips filters={filters} scope={scope} onChange={setFilters} />}
       <div ref={box} className="found" aria-busy={state === "searching"}>
-        <Section title="Conversations" items={matching}>
+        <Section title={words.search.conversations} items={matching}>
           {(row) => <InboxRow key={row.conversation_id} row={row} isOpen={row.conversation_id === open} />}
         </Section>
-        <Section title="People" items={others.people}>
+        <Section title={words.search.people} items={others.people}>
           {(user) => <PersonFound key={user.id} user={user} />}
         </Section>
-        <Section title="Rooms" items={others.rooms}>
+        <Section title={words.search.rooms} items={others.rooms}>
           {(room) => <RoomFound key={room.conversation_id} room={room} />}
         </Section>
-        <Section title="Messages" items={hits}>
+        <Section title={words.search.messages} items={hits}>
           {(hit, at) => <HitFound key={hit.id} hit={hit} onOpen={() => found.set({ hits, at })} />}
         </Section>
         {state === "more" && (
           <button className="link more" onClick={showMore}>
-            Show more
+            {words.common.showMore}
           </button>
         )}
         <p className="hint muted" role="status">
-          {query === "" && scope !== null && "Type words to find messages in this conversation."}
-          {isEmpty && query ? "No results." : state === "searching" && hits.length === 0 ? "Searching…" : ""}
+          {query === "" && scope !== null && words.search.typeWords}
+          {isEmpty && query ? words.search.noResults : state === "searching" && hits.length === 0 ? words.common.searching : ""}
         </p>
       </div>
     </>
@@ -73,7 +74,7 @@ export function SearchResults({ text, scope }: { text: string; scope: string | n
 function Section<T>(props: { title: string; items: readonly T[]; children: (item: T, at: number) => ReactNode }) {
   if (props.items.length === 0) return null;
   return (
-    <section aria-label={`${props.title} found`}>
+    <section aria-label={words.search.found(props.title)}>
       <h2>{props.title}</h2>
       {props.items.map(props.children)}
     </section>
@@ -138,7 +139,7 @@ function PersonFound({ user }: { user: User }) {
   return (
     <button className="row" onClick={() => openRow(client.openDirect(user.id))}>
       <Avatar id={user.id} name={name} photo={user.avatar_url} />
-      <OtherText name={name} about={user.username ? `@${user.username}` : "Message"} />
+      <OtherText name={name} about={user.username ? `@${user.username}` : words.search.message} />
     </button>
   );
 }
@@ -148,7 +149,7 @@ function RoomFound({ room }: { room: Room }) {
   return (
     <button className="row" onClick={() => openRow(client.joinRoom(room.conversation_id))}>
       <Avatar id={room.conversation_id} name={room.name} kind="room" />
-      <OtherText name={room.name} about={`Join · ${countMembers(room.participant_count)}`} />
+      <OtherText name={room.name} about={words.search.joinWith(room.participant_count)} />
     </button>
   );
 }

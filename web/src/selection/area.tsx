@@ -9,15 +9,12 @@ import { composerField } from "../keyboard/focus.js";
 import { lazyPart } from "../lazy.js";
 import { useObservable } from "../observable.js";
 import { hasFinePointer } from "../touch.js";
+import { words } from "../words/language.js";
 import { deselect, endSelecting, selectedIn, selection } from "./selection.js";
 
 const SelectionBar = lazyPart(() => import("./bar.js"));
 const ForwardDialog = lazyPart(() => import("../dialogs/forward.js"));
 const DeleteDialog = lazyPart(() => import("./delete.js"));
-
-const words = {
-  count: (count: number) => `${count} selected`,
-};
 
 /** Shows the composer, its children, or hides it: an unfinished edit is kept. */
 export function SelectionArea({ row, children }: { row: Conversation; children: ReactNode }) {
@@ -37,7 +34,7 @@ export function SelectionArea({ row, children }: { row: Conversation; children: 
   return (
     <>
       <span className="hidden" role="status">
-        {count > 0 && words.count(count)}
+        {count > 0 && words.selection.count(count)}
       </span>
       <div className="compose-area" hidden={count > 0}>
         {children}
@@ -45,7 +42,7 @@ export function SelectionArea({ row, children }: { row: Conversation; children: 
       {count > 0 && (
         <SelectionBar
           row={row}
-          label={words.count(count)}
+          label={words.selection.count(count)}
           onForward={(messages) => setDialog({ kind: "forward", messages })}
           onDelete={(messages) => setDialog({ kind: "delete", messages })}
           onClose={endSelecting}

@@ -6,20 +6,10 @@ import { useMe, useTidings } from "@tidings/client/react";
 import { Modal } from "../modal.js";
 import { mayDeleteForAll } from "../permissions.js";
 import { toast } from "../toasts.js";
+import { words } from "../words/language.js";
 import { patiently, useInTurn } from "./in-turn.js";
 import { ProgressView } from "./progress-view.js";
 import { endSelecting } from "./selection.js";
-
-const words = {
-  title: (count: number) => (count === 1 ? "Delete this message?" : `Delete ${count} messages?`),
-  cancel: "Cancel",
-  forMe: "Delete for me",
-  forEveryone: "Delete for everyone",
-  progress: (done: number, total: number) => `Deleting: ${done} of ${total}`,
-  done: (count: number) => (count === 1 ? "Message deleted." : `${count} messages deleted.`),
-  stopped: (done: number, total: number) => `Stopped: ${done} of ${total} messages were deleted.`,
-  failed: (done: number, total: number) => `${done} of ${total} messages were deleted, the others are still selected:`,
-};
 
 export default function DeleteSelected(props: { row: Conversation; messages: readonly Message[]; onClose: () => void }) {
   const client = useTidings();
@@ -33,32 +23,32 @@ export default function DeleteSelected(props: { row: Conversation; messages: rea
     const { end, done } = await run(messages, async (message, signal) => {
       if (!isGone(message)) await patiently(() => client.delete(message.id, scope, { signal }), signal);
     });
-    if (end === "stopped") toast(words.stopped(done, messages.length));
+    if (end === "stopped") toast(words.deleteMessage.stopped(done, messages.length));
     if (end !== "done") return;
-    toast(words.done(done));
+    toast(words.deleteMessage.done(done));
     endSelecting();
     onClose();
   };
   return (
-    <Modal title={words.title(progress?.total ?? messages.length)} onClose={onClose}>
+    <Modal title={words.deleteMessage.titleOf(progress?.total ?? messages.length)} onClose={onClose}>
       {progress ? (
         <ProgressView
           progress={progress}
-          label={words.progress(progress.done, progress.total)}
-          failure={words.failed(progress.done, progress.total)}
+          label={words.deleteMessage.progress(progress.done, progress.total)}
+          failure={words.deleteMessage.failed(progress.done, progress.total)}
           onClose={onClose}
         />
       ) : (
         <div className="actions">
           <button className="secondary" onClick={onClose}>
-            {words.cancel}
+            {words.common.cancel}
           </button>
           <button className="secondary" onClick={() => void remove("me")}>
-            {words.forMe}
+            {words.deleteMessage.forMe}
           </button>
           {isForAll && (
             <button className="primary danger" onClick={() => void remove("everyone")}>
-              {words.forEveryone}
+              {words.deleteMessage.forEveryone}
             </button>
           )}
         </div>

@@ -2,9 +2,8 @@
 
 import type { TimelineMessage } from "@tidings/client";
 
+import { words } from "../words/language.js";
 import { toggleSelected } from "./selection.js";
-
-const words = { select: "Select" };
 
 /** Pointers reach the whole message instead, so this is for keyboards and screen readers. */
 export function SelectBox({ message, isSelected }: { message: TimelineMessage; isSelected: boolean }) {
@@ -12,7 +11,7 @@ export function SelectBox({ message, isSelected }: { message: TimelineMessage; i
     <input
       type="checkbox"
       className="select-box"
-      aria-label={words.select}
+      aria-label={words.selection.select}
       checked={isSelected}
       onChange={() => toggleSelected(message.conversation_id, message.id)}
     />

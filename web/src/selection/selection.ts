@@ -8,10 +8,7 @@ import { useSyncExternalStore } from "react";
 
 import { observable } from "../observable.js";
 import { toast } from "../toasts.js";
-
-const words = {
-  full: (max: number) => `Up to ${max} messages at a time.`,
-};
+import { words } from "../words/language.js";
 
 export const MAX_SELECTED = 100;
 
@@ -45,7 +42,7 @@ export function useIsSelected({ id, conversation_id }: TimelineMessage): boolean
 export function toggleSelected(conversation: string, id: string): void {
   const ids = new Set(selectedIn(selection.current, conversation));
   if (!ids.delete(id)) {
-    if (ids.size === MAX_SELECTED) return toast(words.full(MAX_SELECTED));
+    if (ids.size === MAX_SELECTED) return toast(words.selection.upTo(MAX_SELECTED));
     ids.add(id);
   }
   select({ conversation, ids, anchor: id, base: ids });
@@ -63,7 +60,7 @@ export function selectUpTo(conversation: string, id: string, order: readonly str
   const range = from <= to ? order.slice(from, to + 1) : order.slice(to, from + 1).reverse();
   const added = range.filter((each) => !state.base.has(each));
   const room = MAX_SELECTED - state.base.size;
-  if (added.length > room) toast(words.full(MAX_SELECTED));
+  if (added.length > room) toast(words.selection.upTo(MAX_SELECTED));
   select({ ...state, ids: new Set([...state.base, ...added.slice(0, room)]) });
 }
 

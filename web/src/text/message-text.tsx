@@ -6,6 +6,7 @@ import type { ReactNode } from "react";
 import { lazyView } from "../lazy.js";
 import { useObservable } from "../observable.js";
 import { RichText, linkRanges } from "../rich-text.js";
+import { words } from "../words/language.js";
 import { found, marksIn } from "./found.js";
 import { parse } from "./parse.js";
 import type { Block, Inline, Item } from "./parse.js";
@@ -68,7 +69,7 @@ function Folded(props: { id: string; text: string; isOpen: boolean; children: (i
       </div>
       {isCut && (
         <button className="link read-more" onClick={unfold}>
-          Read more
+          {words.message.readMore}
         </button>
       )}
     </>

@@ -1,0 +1,78 @@
+// The language of the page: chosen by the user or the browser, loaded, and applied.
+//
+// Invariant: the words, the formats, and the language and direction of the document change together, and before anything
+// is rendered in the new language.
+
+import { observable, useObservable } from "../observable.js";
+import { changeSettings, settings } from "../settings.js";
+import type { Language } from "../settings.js";
+import { en } from "./en.js";
+import type { Words } from "./en.js";
+import { setLocale } from "./formats.js";
+
+/** What the page knows of a language before it is loaded. */
+interface Description {
+  /** Its name in the language itself. */
+  name: string;
+  direction: "ltr" | "rtl";
+  load: () => Promise<Words>;
+}
+
+/** The languages, in the order in which the user chooses from them. */
+export const LANGUAGES: Readonly<Record<Language, Description>> = {
+  en: { name: "English", direction: "ltr", load: () => Promise.resolve(en) },
+  de: { name: "Deutsch", direction: "ltr", load: async () => (await import("./de.js")).de },
+  ar: { name: "العربية", direction: "rtl", load: async () => (await import("./ar.js")).ar },
+};
+
+/** The words of the current language. Views that are memoized call `useLanguage`, too, so that they follow a change. */
+export let words: Words = en;
+
+const current = observable<Language>("en");
+/** Counts choices, of which only the last one is applied. */
+let choices = 0;
+
+const isKnown = (tag: string): tag is Language => Object.hasOwn(LANGUAGES, tag);
+const primary = (locale: string) => locale.split("-")[0] ?? "";
+
+/** Returns the first language of the browser that the page has. */
+const ofBrowser = (): Language => navigator.languages.map(primary).find(isKnown) ?? "en";
+
+/** Returns the current language, and renders again when it changes. */
+export const useLanguage = (): Language => useObservable(current);
+
+/** Returns the direction of the page's layout. */
+export const pageDirection = (): "ltr" | "rtl" => (document.documentElement.dir === "rtl" ? "rtl" : "ltr");
+
+function setDirection(): void {
+  const { layout } = settings.current;
+  document.documentElement.dir = layout === "auto" ? LANGUAGES[current.current].direction : layout;
+}
+
+function use(language: Language, loaded: Words): void {
+  words = loaded;
+  // The browser also knows the region: British dates are not American ones. The page's calendar is the Gregorian one.
+  const regional = navigator.languages.find((locale) => primary(locale) === language) ?? language;
+  setLocale(new Intl.Locale(regional, { calendar: "gregory" }).toString());
+  document.documentElement.lang = language;
+  current.set(language);
+  setDirection();
+}
+
+/** Applies the chosen language. To be awaited before the page is rendered. A language that does not load is English. */
+export async function startLanguage(): Promise<void> {
+  const { language: choice } = settings.current;
+  const language = choice === "browser" ? ofBrowser() : choice;
+  await LANGUAGES[language].load().then((loaded) => use(language, loaded), () => use("en", en));
+  settings.subscribe(setDirection);
+}
+
+/** Changes the language at once, and the layout with it. Rejects if the language cannot be loaded. */
+export async function chooseLanguage(choice: Language | "browser"): Promise<void> {
+  const mine = (choices += 1);
+  const language = choice === "browser" ? ofBrowser() : choice;
+  const loaded = await LANGUAGES[language].load();
+  if (mine !== choices) return;
+  changeSettings({ language: choice, layout: "auto" });
+  use(language, loaded);
+}
