@@ -48,7 +48,7 @@ processes: binaries
 # Checks what belongs to AWS, without AWS: the translated template, the stages, the deployer's permissions, the commands
 # of the guides, and the scripts that check a deployment from outside.
 cloud: .venv/installed binaries
-	.venv/bin/python -W ignore::ResourceWarning -B -m unittest discover --quiet --start-directory tests/cloud
+	MAKEFLAGS= .venv/bin/python -W ignore::ResourceWarning -B -m unittest discover --quiet --start-directory tests/cloud
 
 # Fuzzes the local stack with calls generated from the API document: once with its own functions, and once with
 # functions run by `cargo lambda watch`.

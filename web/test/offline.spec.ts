@@ -94,20 +94,20 @@ test("what is written offline survives another offline reload, and is sent once"
 test("what was deleted or edited meanwhile is gone after the reconnect", async ({ newUser }) => {
   const { ann, ben } = await twoInAChat(newUser);
   await ben.send("to be deleted");
-  await ben.send("with a tpyo");
-  await expect(ann.message("with a tpyo")).toBeVisible();
-  await untilStored(ann, "with a tpyo");
+  await ben.send("first words");
+  await expect(ann.message("first words")).toBeVisible();
+  await untilStored(ann, "first words");
   await reloadOffline(ann);
   await expect(ann.message("to be deleted")).toBeVisible();
   const theirs = await ben.call<{ id: string; message_text: string }[]>("GET", `/messages/conversation/${encodeURIComponent(await otherUser(ben))}`);
   const id = (text: string) => encodeURIComponent(theirs.find(({ message_text }) => message_text === text)?.id ?? "");
   await ben.call("DELETE", `/messages/${id("to be deleted")}`);
-  await ben.call("PATCH", `/messages/${id("with a tpyo")}`, { message_text: "without a typo" });
+  await ben.call("PATCH", `/messages/${id("first words")}`, { message_text: "better words" });
   await ann.page.context().setOffline(false);
-  await expect(ann.message("without a typo")).toHaveCount(1);
+  await expect(ann.message("better words")).toHaveCount(1);
   await expect(ann.message("to be deleted")).toHaveCount(0);
-  await expect(ann.message("with a tpyo")).toHaveCount(0);
-  await untilStored(ann, "without a typo");
+  await expect(ann.message("first words")).toHaveCount(0);
+  await untilStored(ann, "better words");
   expect(await storedText(ann.page)).not.toContain("to be deleted");
 });
 
