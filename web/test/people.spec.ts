@@ -1,5 +1,7 @@
 // People: their profiles, and the details of groups.
 
+import type { Page } from "@playwright/test";
+
 import { conversationOf, expect, startDirectChat, test, uniqueName } from "./stack.js";
 
 test("names and pictures open a profile, from which one can write and block", async ({ newUser }) => {
@@ -100,7 +102,11 @@ test("the configuration is fetched beside the scripts, and once", async ({ newUs
 });
 
 test("a conversation is loaded beside the inbox, and no longer after it", async ({ newUser }) => {
-  const ann = await newUser(uniqueName("Ann"));
+  // Without a stored state, as on the first visit.
+  const prepare = async (page: Page) => {
+    await page.addInitScript(() => Object.defineProperty(window, "indexedDB", { value: undefined }));
+  };
+  const ann = await newUser(uniqueName("Ann"), { prepare });
   const ben = await newUser(uniqueName("Ben"));
   await startDirectChat(ann, ben);
   await ann.send("Hello");
