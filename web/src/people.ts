@@ -14,6 +14,8 @@ export interface Profile {
   photo: string | null;
   /** Whether the account was deleted. */
   isDeleted?: boolean;
+  /** Whether it is of an earlier visit: it is shown, and loaded again. */
+  isStored?: boolean;
 }
 
 /** Returns the name that is shown for a user. */
@@ -36,7 +38,7 @@ export function cachePeople(people: Iterable<{ user_id: string; name: string | n
     const profile = { name: name ?? words.people.deleted, photo: photo_url ?? null, isDeleted: name === null };
     const known = next.get(user_id);
     // Profiles that have not changed stay the same, so that views of them do not render again.
-    if (known?.name !== profile.name || known.photo !== profile.photo) next.set(user_id, profile);
+    if (known?.name !== profile.name || known.photo !== profile.photo || known.isStored) next.set(user_id, profile);
   }
   profiles.set(next);
 }
@@ -51,7 +53,8 @@ export function storedPeople(): [string, Profile][] {
 
 /** Shows people who were stored, until they are loaded. */
 export function showPeople(people: readonly [string, Profile][]): void {
-  profiles.set(new Map([...people, ...profiles.current]));
+  const stored = people.map(([id, profile]) => [id, { ...profile, isStored: true }] as const);
+  profiles.set(new Map([...stored, ...profiles.current]));
 }
 
 async function load(client: Tidings, id: string): Promise<void> {
@@ -67,15 +70,22 @@ async function load(client: Tidings, id: string): Promise<void> {
   }
 }
 
+/** Whether a profile is to be loaded: a stored one is, once the server answers. */
+function useIsWanted(profile: Profile | undefined): boolean {
+  const isStale = useSelected((state) => state.staleSince !== null);
+  return !profile || (profile.isStored === true && !isStale);
+}
+
 /** Returns a user's profile, loaded if it is not cached. */
 export function usePerson(id: string): Profile {
   const client = useTidings();
   const me = useSelected((state) => state.me);
   const profile = useSyncExternalStore(profiles.subscribe, () => profiles.current.get(id));
   const isMe = me?.id === id;
+  const isWanted = useIsWanted(profile) && !isMe;
   useEffect(() => {
-    if (!profile && !isMe) void load(client, id);
-  }, [client, id, isMe, profile]);
+    if (isWanted) void load(client, id);
+  }, [client, id, isWanted]);
   if (isMe) return { name: nameOf(me), photo: me.avatar_url };
   if (profile?.isDeleted) return { ...profile, name: words.people.deleted };
   return profile ?? { name: "…", photo: null };
