@@ -19,6 +19,8 @@ async function inspect({ page }: Actor, name: string, folder: string): Promise<v
 
 for (const [size, viewport] of Object.entries(SIZES)) {
   test(`the main views are accessible, ${size}`, async ({ browser, stack, demoUser }) => {
+    // Each of its many views is searched for faults.
+    test.slow();
     // Without animations, so that screenshots are stable.
     const options = { viewport, reducedMotion: "reduce" as const };
     const page = await (await browser.newContext(options)).newPage();
