@@ -60,7 +60,8 @@ export class Socket {
       const socket = new constructor(url);
       const fail = () => {
         settle();
-        socket.onclose = socket.onerror = null;
+        // Not null: sockets of Node's `ws` report an error when they are closed early, and throw it if nobody listens.
+        socket.onclose = socket.onerror = () => {};
         // It may still open: then it is closed at once.
         socket.onopen = () => socket.close();
         socket.close();

@@ -1,8 +1,15 @@
 // Pushed events, and keeping a socket open.
 
+import { once } from "node:events";
+import { createServer } from "node:net";
+import type { AddressInfo, Socket } from "node:net";
+
 import { expect, test, vi } from "vitest";
+import { WebSocket as NodeWebSocket } from "ws";
 
 import type { TidingsEvent, TidingsOptions } from "../src/index.js";
+import { Socket as ClientSocket } from "../src/socket.js";
+import type { SocketConstructor } from "../src/socket.js";
 import { MINUTE, SECOND, connected, model, pass, polls, tickets, useFakes, wire } from "./setup.js";
 
 useFakes();
@@ -251,4 +258,23 @@ test("after sleep, the client polls at once and replaces a dead socket", async (
   expect(client.store.state.unread).toBe(1);
   await pass(15 * SECOND);
   expect([...wire.sockets].some((socket) => !socket.isCut)).toBe(true);
+});
+
+test("a socket that is not open yet can be given up", async () => {
+  vi.useRealTimers();
+  // Never answers the handshake.
+  const server = createServer();
+  const connection = new Promise<Socket>((resolve) => server.on("connection", (socket) => resolve(socket.resume())));
+  const { port } = await new Promise<AddressInfo>((resolve) =>
+    server.listen(0, "127.0.0.1", () => resolve(server.address() as AddressInfo)),
+  );
+  const stop = new AbortController();
+  const constructor = NodeWebSocket as unknown as SocketConstructor;
+  const opening = ClientSocket.open(constructor, `ws://127.0.0.1:${port}`, () => {}, stop.signal);
+  const closed = once(await connection, "close");
+  stop.abort();
+  expect(await opening).toBeUndefined();
+  // Node would end here by an error that nobody handles.
+  await closed;
+  server.close();
 });
