@@ -54,10 +54,8 @@ async fn registered_users_can_log_in_by_username_or_email() {
         body["password"] = PASSWORD.into();
         let answer = world.anonymous().post(LOGIN, &body).await.expect(200);
         let data = answer.data();
-        assert_eq!(
-            (&data["token_type"], &data["expires_in"], &data["user"]),
-            (&json!("bearer"), &json!(900), &user)
-        );
+        assert_eq!((&data["token_type"], &data["user"]), (&json!("bearer"), &user));
+        assert_lives_15_min(data);
         let me = world.anonymous().with_token(data["access_token"].as_str()).get(ME).await.expect(200);
         assert_eq!(me.data(), &user, "the token's claims do not change the profile");
     }
@@ -201,6 +199,11 @@ async fn an_unknown_user_and_a_wrong_password_look_the_same() {
     }
 }
 
+/// `expires_in` counts whole seconds, and the next one may begin during a call.
+fn assert_lives_15_min(tokens: &Value) {
+    assert!([899, 900].contains(&tokens["expires_in"].as_i64().unwrap()), "{tokens}");
+}
+
 #[tokio::test]
 async fn a_refresh_returns_new_tokens() {
     let world = World::new().await;
@@ -208,10 +211,8 @@ async fn a_refresh_returns_new_tokens() {
     let mut token = ada.refresh_token;
     for _ in 0..4 {
         let answer = refresh(&world, &token).await.expect(200);
-        assert_eq!(
-            (&answer.data()["token_type"], &answer.data()["expires_in"]),
-            (&json!("bearer"), &json!(900))
-        );
+        assert_eq!(answer.data()["token_type"], "bearer");
+        assert_lives_15_min(answer.data());
         let access = answer.data()["access_token"].as_str().unwrap();
         world.anonymous().with_token(Some(access)).get(ME).await.expect(200);
         let next = token_of(&answer);
@@ -675,7 +676,7 @@ async fn names_that_look_like_a_taken_one_are_taken() {
     for email in ["m\u{430}il@x.example", "rnail@x.example", "mail@x.exarnple"] {
         register(&world, "newcomer", email).await.refused(409, "already_exists");
     }
-    // What shows nothing is part of no name.
+    // Invisible characters are part of no name.
     for invisible in ["\u{3164}", "\u{200b}", "\u{34f}", "\u{fe0f}", "\u{ffa0}", "\u{ad}", "\u{202e}"] {
         let (username, email) = (format!("bob{invisible}"), format!("bob{invisible}@x.example"));
         register(&world, &username, "new@x.example").await.refused(400, "invalid_request");
