@@ -70,10 +70,10 @@ async function load(client: Tidings, id: string): Promise<void> {
   }
 }
 
-/** Whether a profile is to be loaded: a stored one is, once the server answers. */
-function useIsWanted(profile: Profile | undefined): boolean {
+/** Returns whether a profile is to be loaded: a stored one is, once the server answers. */
+function useIsWanted(): (profile: Profile | undefined) => boolean {
   const isStale = useSelected((state) => state.staleSince !== null);
-  return !profile || (profile.isStored === true && !isStale);
+  return (profile) => !profile || (profile.isStored === true && !isStale);
 }
 
 /** Returns a user's profile, loaded if it is not cached. */
@@ -82,7 +82,7 @@ export function usePerson(id: string): Profile {
   const me = useSelected((state) => state.me);
   const profile = useSyncExternalStore(profiles.subscribe, () => profiles.current.get(id));
   const isMe = me?.id === id;
-  const isWanted = useIsWanted(profile) && !isMe;
+  const isWanted = useIsWanted()(profile) && !isMe;
   useEffect(() => {
     if (isWanted) void load(client, id);
   }, [client, id, isWanted]);
@@ -95,7 +95,8 @@ export function usePerson(id: string): Profile {
 export function usePeople(ids: readonly string[]): ReadonlyMap<string, Profile> {
   const client = useTidings();
   const known = useObservable(profiles);
-  const missing = ids.filter((id) => !known.has(id)).join(" ");
+  const isWanted = useIsWanted();
+  const missing = ids.filter((id) => isWanted(known.get(id))).join(" ");
   useEffect(() => {
     for (const id of missing.split(" ").filter(Boolean)) void load(client, id);
   }, [client, missing]);
