@@ -6,15 +6,16 @@ run:
 	@$(MAKE) --no-print-directory web/dist/index.html
 	cargo run --release -- --demo
 
-# Checks formatting, lints, and runs every test. Also installs the tools that these need. Some wait more than they
-# compute, so they run side by side.
+# Checks formatting, lints, and runs every test. Also installs the tools that these need. Tests that wait more than they
+# compute run side by side.
 test: lint unit processes
 	$(MAKE) --no-print-directory --jobs 2 --output-sync=target cloud fuzz client
 	$(MAKE) --no-print-directory web
 
 # Clippy compiles the crates of the workspace in place of rustc, so nothing is compiled a second time to be linted.
-lint unit processes cloud fuzz client web binaries: export RUSTC_WORKSPACE_WRAPPER = clippy-driver
-lint unit processes cloud fuzz client web binaries: export CLIPPY_ARGS = -Dwarnings
+CHECKS = lint unit processes cloud fuzz client web binaries
+$(CHECKS): export RUSTC_WORKSPACE_WRAPPER = clippy-driver
+$(CHECKS): export CLIPPY_ARGS = -Dwarnings
 
 # Some Regions do not know every type of resource, and some are in another partition.
 REGIONS = us-east-1 eu-central-2 ap-southeast-4 mx-central-1 cn-north-1 us-gov-west-1

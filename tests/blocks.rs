@@ -221,7 +221,7 @@ async fn a_block_hides_what_is_read_from_then_on() {
     assert_eq!(kinds_since(&mut of_alice).await, ["message.read"]);
     assert_eq!(kinds_since(&mut of_bob).await, ["message.read"]);
     assert_eq!((alice.unread().await, bob.unread().await), (0, 0));
-    // What was read before stays; readers see their own marks.
+    // Earlier read marks stay; readers see their own.
     assert_eq!(read(&alice, "bob").await, [true, true, false]);
     assert_eq!(read(&bob, "alice").await, [true, false, true]);
     assert_eq!((receipts(&alice, &first.id()).await, receipts(&alice, &last).await), (1, 0));

@@ -252,7 +252,7 @@ async fn the_fan_out_ends_while_messages_keep_coming() {
         ended = fan_out => ended.expect("the fan-out ends"),
         () = sends => {}
     }
-    // What came after it began wakes it again.
+    // Changes after its start wake it again.
     world.fan_out(&group).await;
     checked_history(&crowd[1], &group).await;
 }

@@ -94,7 +94,7 @@ fn used(source: &str) -> Vec<String> {
     paths
 }
 
-/// What the files of a crate import of one another, beside what a module's own tests do.
+/// Returns the imports between the files of a crate, without those of a module's own tests.
 fn rust_imports(folder: &Path) -> Imports {
     let files = files(folder, &[".rs"]);
     let relative = |file: &Path| file.strip_prefix(folder).unwrap().to_owned();
@@ -134,7 +134,7 @@ fn rust_imports(folder: &Path) -> Imports {
     imports
 }
 
-/// What the files of a TypeScript folder import of one another.
+/// Returns the imports between the files of a TypeScript folder.
 fn typescript_imports(folder: &Path) -> Imports {
     let files = files(folder, &[".ts", ".tsx"]);
     let mut imports = Imports::new();

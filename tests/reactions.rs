@@ -212,6 +212,15 @@ async fn pinning_in_a_large_group_is_for_admins() {
     assert_eq!(text(&pins.list()[0], "id"), id);
 }
 
+/// Creates a group of this size with one message. Returns the users, the group and the message.
+async fn crowd_with_a_message(world: &World, people: usize) -> (Vec<Actor>, String, String) {
+    let (crowd, group) = world.group_of(people).await;
+    world.fan_out(&group).await;
+    let id = crowd[0].say(&group, "hello").await.expect(201).id();
+    world.fan_out(&group).await;
+    (crowd, group, id)
+}
+
 /// Returns the reactions to the only message of a conversation, as a user sees them.
 async fn seen(actor: &Actor, conversation: &str) -> Vec<(String, u64, bool)> {
     reactions(actor.messages(conversation).await.last().unwrap())
@@ -220,10 +229,7 @@ async fn seen(actor: &Actor, conversation: &str) -> Vec<(String, u64, bool)> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_thousand_can_react_at_once_to_one_message() {
     let world = World::new().await;
-    let (crowd, group) = world.group_of(1_000).await;
-    world.fan_out(&group).await;
-    let id = crowd[0].say(&group, "hello, all").await.expect(201).id();
-    world.fan_out(&group).await;
+    let (crowd, group, id) = crowd_with_a_message(&world, 1_000).await;
     let heart = |n: usize| n.is_multiple_of(4);
     // This machine works for all of them, so at times it is too slow for one; clients then try again.
     let at_once = crowd.iter().enumerate().map(async |(n, actor)| {
@@ -261,10 +267,7 @@ fn list<'a>(value: &'a Value, name: &str) -> &'a Vec<Value> {
 #[tokio::test]
 async fn users_whom_a_message_does_not_list_know_their_own_reactions() {
     let world = World::new().await;
-    let (crowd, group) = world.group_of(26).await;
-    world.fan_out(&group).await;
-    let id = crowd[0].say(&group, "hello").await.expect(201).id();
-    world.fan_out(&group).await;
+    let (crowd, group, id) = crowd_with_a_message(&world, 26).await;
     for actor in &crowd[..20] {
         react(actor, &id, "👍").await.expect(200);
     }
@@ -276,7 +279,7 @@ async fn users_whom_a_message_does_not_list_know_their_own_reactions() {
     assert_eq!(seen(other, &group).await, [of("👍", 20, false)]);
     let again = react(unlisted, &id, "👍").await.expect(200);
     assert_eq!(reactions(again.data()), [of("👍", 20, true)], "again changes nothing");
-    // Whatever shows the message shows it so: events, edits, pins, searches.
+    // Events, edits, pins and searches show the same.
     let changes = async {
         react(other, &id, "👍").await.expect(200);
         unreact(&crowd[3], &id, "👍").await.expect(200);
@@ -302,10 +305,7 @@ async fn users_whom_a_message_does_not_list_know_their_own_reactions() {
 #[tokio::test]
 async fn reactions_that_a_deletion_removed_do_not_come_back() {
     let world = World::new().await;
-    let (crowd, group) = world.group_of(26).await;
-    world.fan_out(&group).await;
-    let id = crowd[0].say(&group, "hello").await.expect(201).id();
-    world.fan_out(&group).await;
+    let (crowd, group, id) = crowd_with_a_message(&world, 26).await;
     join_all(crowd.iter().map(async |actor| react(actor, &id, "👍").await.expect(200))).await;
     crowd[0].unsend(&id).await.expect(200);
     world.fan_out(&group).await;
@@ -323,10 +323,7 @@ async fn reactions_that_a_deletion_removed_do_not_come_back() {
 #[tokio::test]
 async fn the_stream_publishes_many_reactions_as_few_events() {
     let world = World::new().await;
-    let (crowd, group) = world.group_of(40).await;
-    world.fan_out(&group).await;
-    let id = crowd[0].say(&group, "hello").await.expect(201).id();
-    world.fan_out(&group).await;
+    let (crowd, group, id) = crowd_with_a_message(&world, 40).await;
     let mut place = Place::start(&crowd[30]).await;
     join_all(crowd.iter().map(async |actor| react(actor, &id, "👍").await.expect(200))).await;
     let stream = world.follow_stream();

@@ -447,7 +447,7 @@ async fn a_page_that_marks_as_read_tells_when() {
     }
 }
 
-/// What is read during a block shows by the next move after it, on a page that ends anywhere.
+/// Messages that are read during a block show it by the next move after the block, on a page that ends anywhere.
 #[tokio::test]
 async fn after_a_block_every_page_tells_when_a_message_was_read() {
     let world = World::new().await;

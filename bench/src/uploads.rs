@@ -157,7 +157,7 @@ impl Uploader {
     }
 }
 
-/// What precedes and what follows the file in the body of a form.
+/// Returns the parts of a form's body before and after the file.
 fn around_the_file(form: &Value) -> Result<(Bytes, Bytes), Failure> {
     let mut begin = String::new();
     for (name, value) in form["fields"].as_object().ok_or("a form without fields")? {

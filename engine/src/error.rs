@@ -20,7 +20,7 @@ pub(crate) enum Error {
     Broken(String),
 }
 
-/// What a cancelled transaction says about one of its writes.
+/// The reason that a cancelled transaction gives for one of its writes.
 #[derive(Debug)]
 pub(crate) enum Reason {
     /// This write was not the cause.

@@ -18,7 +18,7 @@ use crate::write::Kind;
 
 type Answer = Result<Vec<u8>, Error>;
 
-/// What a write changes.
+/// The state that a write changes.
 pub(crate) struct Writing<'a> {
     pub(crate) connection: &'a Connection,
     pub(crate) tables: &'a mut Tables,

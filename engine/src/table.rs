@@ -28,7 +28,7 @@ pub(crate) struct Table {
     pub(crate) created: i64,
 }
 
-/// What can be queried: a table or an index.
+/// A table or an index, which can be queried.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Source {
     /// The number in the name of the SQL table. No two sources have the same.

@@ -1,4 +1,4 @@
-//! What the engine refuses, its limits, tables, indexes, the time to live and the stream.
+//! The engine's refusals, limits, tables, indexes, time to live and stream.
 
 use std::time::Instant;
 

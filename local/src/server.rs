@@ -144,7 +144,7 @@ async fn until(stopped: &mut watch::Receiver<bool>) {
     let _ = stopped.wait_for(|stopped| *stopped).await;
 }
 
-/// What a connection is doing.
+/// The phase that a connection is in.
 #[derive(Clone, Copy)]
 enum Phase {
     /// Nothing has arrived since then.

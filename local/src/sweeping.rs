@@ -1,4 +1,4 @@
-//! What happens to files with time: the function `sweep`, and the lifecycle of the local storage.
+//! Runs the function `sweep` and the lifecycle of the local storage from time to time.
 //!
 //! Invariant: both run once an hour, as in AWS, and not in the first minute, so that they do not slow the start down.
 

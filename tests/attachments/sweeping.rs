@@ -13,6 +13,7 @@ use local::secrets::days_from_now;
 use observe::meter::{self, Meter};
 use serde_json::{Value, json};
 use sweep::Swept;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::Instant;
 
 use super::url;
@@ -217,9 +218,10 @@ async fn pictures_that_are_nobodys_are_removed() {
     assert_eq!(files.below("p/").len(), 2);
 }
 
-/// Sends an image, and dies at the storage's call number `call`. Returns the calls that it made.
-async fn send_and_die(files: &Files, alice: &Actor, id: &str, call: usize) -> usize {
-    let (reached, mut reaches) = tokio::sync::mpsc::unbounded_channel();
+/// Lets the storage do its call number `call` and all later ones without answering. Returns a channel that tells when it
+/// has come to that.
+fn hang_at(files: &Files, call: usize) -> UnboundedReceiver<()> {
+    let (reached, reaches) = unbounded_channel();
     let mut seen = 0;
     files.inject(move |_, _| {
         seen += 1;
@@ -229,10 +231,16 @@ async fn send_and_die(files: &Files, alice: &Actor, id: &str, call: usize) -> us
         let _ = reached.send(());
         Fault::After(Box::pin(std::future::pending()))
     });
+    reaches
+}
+
+/// Sends an image, and dies at the storage's call number `call`. Returns the calls that it made.
+async fn send_and_die(files: &Files, alice: &Actor, id: &str, call: usize) -> usize {
+    let mut reached = hang_at(files, call);
     let ids = [id];
     tokio::select! {
         _ = alice.send_files_once("bob", &ids, "once") => {}
-        _ = reaches.recv() => {}
+        _ = reached.recv() => {}
     }
     files.heal();
     files.calls().len()
@@ -248,19 +256,10 @@ async fn a_sweep_that_dies_is_finished_by_the_next() {
         let [kept, left] = [alice.upload("a.png", &png(4, 4)).await, alice.upload("b.png", &png(4, 4)).await];
         let sent = alice.send_files("bob", &[&kept]).await.expect(201);
         leave_a_copy(&files, (&alice, &bob), alice.send_files("bob", &[&left])).await;
-        let (reached, mut reaches) = tokio::sync::mpsc::unbounded_channel();
-        let mut seen = 0;
-        files.inject(move |_, _| {
-            seen += 1;
-            if seen < call {
-                return Fault::None;
-            }
-            let _ = reached.send(());
-            Fault::After(Box::pin(std::future::pending()))
-        });
+        let mut reached = hang_at(&files, call);
         tokio::select! {
             swept = sweep(&world, &files) => panic!("it has ended before call {call}: {swept:?}"),
-            _ = reaches.recv() => {}
+            _ = reached.recv() => {}
         }
         files.heal();
         bob.load(url(sent.data())).await.expect(200);
@@ -342,7 +341,7 @@ async fn a_sweep_that_cannot_know_removes_nothing() {
     let later = world.with_storage_off_by(&files, LATER);
     assert_eq!(sweep::handle_until(later.app.clone(), Instant::now()).await, Ok(swept(0, 0)));
     assert_eq!(files.keys(), before);
-    // What is no claim does not stop it.
+    // An object that is no claim does not stop it.
     let foreign = files.storage.folder().unwrap().join("objects/c/foreign.json");
     std::fs::write(&foreign, "{}").unwrap();
     assert_eq!(sweep(&world, &files).await, Ok(swept(1, 1)));

@@ -131,7 +131,7 @@ impl Signer {
     }
 }
 
-/// What the server answers, and the requests that it has counted.
+/// The answer of the server, and the number of its requests.
 struct ServerState {
     answer: Mutex<(StatusCode, String)>,
     fetches: AtomicUsize,

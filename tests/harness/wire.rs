@@ -117,7 +117,7 @@ impl Wire {
     }
 }
 
-/// What happens to a call.
+/// The fate of a call.
 enum Fate {
     /// The wire answers the call with an injected fault.
     Fault(Answer),

@@ -46,7 +46,7 @@ function matchesFilter(row: Conversation, filter: Filter, open: string | null): 
   }
 }
 
-/** What the inbox lists. */
+/** The list that the inbox shows. */
 type View = "all" | "archive" | "mentions";
 
 export function Inbox(props: {

@@ -1,4 +1,4 @@
-// Who sent the last message of a group or room. Rows do not tell, so the message is looked up where it is not known.
+// The sender of the last message of a group or room. A row does not name them, so an unknown message is looked up.
 
 import type { Conversation, Tidings } from "@tidings/client";
 import { useSelected, useTidings } from "@tidings/client/react";

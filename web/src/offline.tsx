@@ -1,4 +1,4 @@
-// What the page says while the server is unreachable.
+// The page's notices while the server is unreachable.
 
 import { useConnection, useSelected, useTidings } from "@tidings/client/react";
 import { WifiOff } from "lucide-react";

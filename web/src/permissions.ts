@@ -1,4 +1,4 @@
-// What the size of a conversation, and the role in it, allow its participants.
+// The rights of participants, by the size of a conversation and their role in it.
 
 import type { Conversation, Message } from "@tidings/client";
 

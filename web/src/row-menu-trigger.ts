@@ -1,4 +1,4 @@
-// What opens the menu of a row in the inbox: a right click, a long press, or the menu key.
+// Opens the menu of a row in the inbox: by a right click, a long press, or the menu key.
 
 import type { KeyboardEvent, MouseEvent, PointerEvent } from "react";
 

@@ -1,5 +1,5 @@
-// What the page stores along with the client's state, so that it can be shown without the server: the names of people,
-// and who is blocked.
+// The page's own part of the stored state, so that it can be shown without the server: the names of people, and the
+// blocked users.
 
 import { blocked } from "./blocked.js";
 import { showPeople, storedPeople } from "./people.js";

@@ -62,7 +62,7 @@ export function Timeline({ row, jumpTo, ...actions }: MessageActions & { row: Ro
     if (isFound) return;
     // Offline, the newest messages have to do.
     if (isOffline) return setIsFound(true);
-    // What was stored as unread may have been read since.
+    // Messages that were stored as unread may have been read since.
     if (!isFresh) return;
     setOpenedRow(row);
     if (row.unread_count <= MAX_UNREAD_ON_PAGE) return setIsFound(true);

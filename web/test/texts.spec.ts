@@ -1,4 +1,4 @@
-// What texts, names and times look like.
+// The look of texts, names and times.
 
 import type { Page } from "@playwright/test";
 

@@ -51,7 +51,7 @@ export interface Window {
 /** Changes of a row, by events after it. */
 type RowChange = { asOf: string; version: number; fields: Partial<Conversation> };
 
-/** What is stored of a conversation, beside its messages: plain data. Changes that are not confirmed are left out. */
+/** The state of a conversation without its messages, as plain data to store. Unconfirmed changes are left out. */
 export type SavedChat = [
   activity: string,
   order: number,
@@ -118,7 +118,7 @@ export class Chat {
     this.id = id;
   }
 
-  /** All of it that can be stored, beside the messages. */
+  /** The state to store, without the messages. */
   get saved(): SavedChat {
     return [
       this.activity,
@@ -141,7 +141,7 @@ export class Chat {
     ];
   }
 
-  /** To be set after the messages were merged. */
+  /** Merge the messages before setting this. */
   set saved(saved: SavedChat) {
     [
       this.activity,

@@ -18,7 +18,7 @@ interface Expiring<T> {
   value: T;
 }
 
-/** Who is typing, and who is present. */
+/** The users who are typing, and the presence of users. */
 export class EphemeralState {
   readonly #typing = new Map<string, Map<string, Expiring<boolean>>>();
   readonly #presence = new Map<string, Expiring<Presence>>();

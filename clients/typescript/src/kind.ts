@@ -1,4 +1,4 @@
-// What kind of file a type such as `image/png` is.
+// The kind of a file by its type, such as `image/png`.
 
 import type { AttachmentKind } from "./types.js";
 

@@ -1,7 +1,6 @@
 // Keeps the last state in IndexedDB, so that a page shows it before, or without, an answer of the server.
 //
-// Invariant: what is stored is the store itself, together with the cursor up to which it has applied all events, in one
-// transaction. So a restart continues as after a sleep: the events since then make it current. If the queue does not
+// Invariant: one transaction stores the store itself, together with the cursor up to which it has applied all events. So a restart continues as after a sleep: the events since then make it current. If the queue does not
 // reach back that far, or not everything fitted, the state is shown until the whole state has been loaded.
 //
 // Nothing is stored for a user who is not signed in any more: a write checks that first, and the deletion of the
@@ -23,12 +22,13 @@ import type { Message, OwnUser } from "./types.js";
 const FORMAT = 1;
 /** Milliseconds from the first change to the write that includes it. */
 const DELAY = 3_000;
-/** The conversations whose messages are stored, those opened last, and how many messages of each. */
+/** Maximum number of conversations whose messages are stored: those opened last. */
 const MAX_CONVERSATIONS = 20;
+/** Maximum number of messages of each of them. */
 const MAX_MESSAGES = 50;
-/** Messages of other conversations, from which their rows may be derived. */
+/** Maximum number of messages of each other conversation, from which its row may be derived. */
 const MAX_OTHER_MESSAGES = 5;
-/** Characters of all that is stored, without what the application adds. */
+/** Maximum number of characters of a record, without the application's part. */
 const MAX_SIZE = 2_000_000;
 
 /** How the last state is kept. */
@@ -76,7 +76,7 @@ const KEY = "last";
 
 /** Keeps the state of one user of a server in IndexedDB. Where there is none, or no room, nothing is kept. */
 export class OfflineState {
-  /** Of the database: one for each server, whoever is signed in. */
+  /** The database's name. Each server has one database, which all users of this browser share. */
   readonly #name: string;
   readonly #options: OfflineOptions;
   #opened: Promise<IDBDatabase> | undefined;
@@ -170,7 +170,7 @@ export class OfflineState {
 
   /** Deletes the state. Nothing is saved afterwards. */
   async clear(): Promise<void> {
-    // What is there now may be the next user's.
+    // The database may hold the next user's state by now.
     if (this.#isCleared) return;
     this.#isCleared = true;
     try {

@@ -26,7 +26,7 @@ const MEDIA_TIMEOUT = 5_000;
 const POSTER_SIDE = 1_280;
 const EXTENSIONS: Record<string, string> = { "image/jpeg": "jpg", "image/png": "png", "image/webp": "webp" };
 
-/** What was prepared before, by content: the page prepares a file to show it, and the outbox to send it. */
+/** Prepared files by content: the page prepares a file to show it, and the outbox to send it. */
 const cache = new WeakMap<Blob, Map<boolean, Promise<Prepared>>>();
 
 /** Prepares a file. A file that cannot be read as a picture, video or audio is sent as it is. */

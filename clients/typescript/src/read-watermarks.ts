@@ -20,7 +20,7 @@ export class ReadWatermarks {
   /** Ascending by `upTo`, by reader. */
   #advances = new Map<string, Advance[]>();
 
-  /** What `offline.ts` stores. */
+  /** The state that `offline.ts` stores. */
   get saved(): Map<string, Advance[]> {
     return this.#advances;
   }

@@ -23,7 +23,7 @@ export interface Checkpoint {
   generation: number;
 }
 
-/** What `offline.ts` stores of a store. */
+/** The state of a store that `offline.ts` stores. */
 export type SavedStore = [chats: Map<string, Chat>, latestEvent: string];
 
 /** See `Store.subscribe`. */

@@ -33,7 +33,7 @@ export class UnreadCounts {
   #counts: UnreadCount[] = [];
   #validFrom = "";
 
-  /** What `offline.ts` stores. */
+  /** The state that `offline.ts` stores. */
   get saved() {
     return [this.#counts, this.#validFrom] as const;
   }

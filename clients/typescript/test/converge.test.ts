@@ -83,7 +83,7 @@ class Schedule {
     const client = (this.tabs[at] = this.#newClient());
     client.store.wantsArchive = before.store.wantsArchive;
     void client.connect();
-    // What is open is opened at once, as by a page.
+    // Open conversations are opened again at once, as a page does.
     for (const id of before.store.open.keys()) this.closes.push(client.open(id));
     await vi.advanceTimersByTimeAsync(this.random() * 100);
     if (client.store.state.byId.size > 0) this.restored += 1;
@@ -323,7 +323,7 @@ class Schedule {
     for (const client of this.tabs) {
       const { state } = client.store;
       expect(state.connection).toBe("live");
-      // What is left in the outbox was refused because alice has left the group, or is a failed edit.
+      // Entries that remain in the outbox were refused because alice has left the group, or are failed edits.
       const unsent = state.outbox.filter((entry) => !entry.message_id);
       for (const entry of unsent) expect(entry.failed?.code).toBe("not_a_participant");
       for (const entry of state.outbox) expect(entry.failed).not.toBeNull();

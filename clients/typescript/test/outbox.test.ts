@@ -31,7 +31,7 @@ async function alice(more: Partial<TidingsOptions> = {}): Promise<Tidings> {
   return client;
 }
 
-/** What the timeline of a client shows. */
+/** Returns the texts and statuses in the timeline of a client. */
 const shown = (client: Tidings) =>
   (client.store.state.timelines.get(id)?.messages ?? []).map(({ message_text, status }) => `${message_text}: ${status}`);
 /** The messages that the server has. */

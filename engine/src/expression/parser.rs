@@ -1,4 +1,4 @@
-//! What the parsers of all expressions build on: it reads tokens and paths, and collects placeholders.
+//! The base of the parsers of all expressions: reads tokens and paths, and collects placeholders.
 
 use std::collections::BTreeSet;
 

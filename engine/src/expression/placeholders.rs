@@ -18,7 +18,7 @@ pub(crate) enum Name {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Path(pub(crate) Vec<Name>);
 
-/// What the placeholders of a request stand for.
+/// The names and values that the placeholders of a request stand for.
 #[derive(Debug, Default, Hash)]
 pub(crate) struct Bindings {
     pub(crate) names: BTreeMap<String, String>,

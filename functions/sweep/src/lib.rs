@@ -1,5 +1,5 @@
-//! The function that the clock invokes once an hour: removes the copies of sends that have died, and what else of files
-//! and pictures was left over.
+//! The function that the clock invokes once an hour: removes the copies of sends that have died, and other files and
+//! pictures that were left over.
 //!
 //! Invariant: it keeps no state. The claims that a call does not reach, or that fail, are there for the next one.
 
@@ -21,7 +21,7 @@ const CONCURRENT: usize = 8;
 /// How long a call works: less than the function's time-out in the template, 900 s, so that it can still report.
 const TIME_LIMIT: Duration = Duration::from_mins(14);
 
-/// What a call has done.
+/// The outcome of a call.
 #[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Swept {
     /// The number of settled claims.
@@ -30,8 +30,8 @@ pub struct Swept {
     pub removed: usize,
 }
 
-/// Settles the claims that are due, the oldest first, until all are settled or the time is over. What the event says does
-/// not matter.
+/// Settles the claims that are due, the oldest first, until all are settled or the time is over. The event's
+/// content is ignored.
 ///
 /// # Errors
 /// If claims could not be listed or settled. The others are settled all the same.

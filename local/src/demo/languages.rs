@@ -1,4 +1,4 @@
-//! What people say in the lively room: about four subjects, in thirteen languages.
+//! The texts of the lively room: about four subjects, in thirteen languages.
 
 /// Texts about food, the weather, journeys and words. The placeholders `{dish}`, `{place}` and `{n}` stand for one of
 /// the dishes, one of the places, and a small number.

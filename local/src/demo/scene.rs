@@ -29,7 +29,7 @@ const CONVERSATIONS: usize = 100;
 /// Prefix of the client ids of a scene's messages; the message's number follows.
 const CLIENT_ID: &str = "demo ";
 
-/// What a person does. The messages of a scene are numbered from 0.
+/// An action of a person. The messages of a scene are numbered from 0.
 pub(super) enum Action {
     Say(Cow<'static, str>),
     Answer(usize, Cow<'static, str>),

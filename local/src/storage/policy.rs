@@ -18,7 +18,7 @@ use super::signature::Keys;
 
 /// The fields that no condition names: what the signature consists of, and the file.
 const UNNAMED: [&str; 3] = ["policy", "x-amz-signature", "file"];
-/// What the names of further such fields begin with.
+/// The prefix of the names of further such fields.
 const IGNORED: &str = "x-ignore-";
 
 /// A decoded policy.

@@ -63,7 +63,7 @@ pub(super) enum Refused {
     Full,
 }
 
-/// What a socket must do next.
+/// A command to a socket.
 pub(super) enum Command {
     Send(Bytes),
     End(Ending),

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::custom::{self, Custom};
+use crate::fields::is_zero;
 use crate::id::{ConversationId, ConversationKind, MessageId, Stamp, UserId};
 use crate::message::{Message, MessageKind};
 use crate::name::{Name, Picture, stored, stored_option};
@@ -154,11 +155,6 @@ pub struct Row {
     /// ids.
     #[serde(rename = "told", skip_serializing_if = "Option::is_none")]
     pub latest_event: Option<Stamp>,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde requires this signature")]
-fn is_zero(number: &u64) -> bool {
-    *number == 0
 }
 
 impl Row {

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::conversation::{ConversationView, Row};
+use crate::fields::is_zero;
 use crate::id::{ConversationId, MessageId, Stamp, UserId};
 use crate::links::Links;
 use crate::message::{Message, MessageView, ReadState};
@@ -147,11 +148,6 @@ pub struct Unread {
     /// The oldest of these.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_mention: Option<Stamp>,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde requires this signature")]
-fn is_zero(number: &u64) -> bool {
-    *number == 0
 }
 
 impl Unread {

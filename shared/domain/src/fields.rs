@@ -1,9 +1,15 @@
-//! Request bodies that are accepted as JSON and as a form.
+//! Fields of JSON: those of request bodies, which may also be forms, and those that are left out.
 
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer};
 
 use crate::error::Error;
+
+/// Whether a number is zero, for fields that are left out then.
+#[must_use]
+pub fn is_zero<T: Default + PartialEq>(number: &T) -> bool {
+    *number == T::default()
+}
 
 /// Deserializes a field that is present, so that null differs from a missing field.
 ///

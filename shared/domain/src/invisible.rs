@@ -18,7 +18,7 @@ macro_rules! line_break_class {
     };
 }
 
-/// What can be cut off at the end of a text: all that shows nothing, except bidi controls and [`is_modifier`].
+/// The characters that can be cut off at the end of a text: all invisible ones, except bidi controls and [`is_modifier`].
 macro_rules! blank_class {
     () => {
         concat!(
@@ -29,7 +29,7 @@ macro_rules! blank_class {
     };
 }
 
-/// What shows nothing itself, but changes how its neighbours are drawn.
+/// The characters that are invisible themselves, but change how their neighbours are drawn.
 macro_rules! modifier_class {
     () => {
         concat!(r"\u034F\u17B4\u17B5\u180B-\u180D\u180F\u200C\u200D\uFE00-\uFE0F", "\u{E0000}-\u{E0FFF}")

@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::attachment::{Attachment, AttachmentFields, AttachmentView, FileKind, MAX_ATTACHMENTS};
 use crate::custom::{self, Custom};
 use crate::error::Error;
-use crate::fields::{FromFields, present};
+use crate::fields::{FromFields, is_zero, present};
 use crate::has::{Has, HasSet, has_link, kind_of_link};
 use crate::id::{ConversationId, FileId, MessageId, Stamp, UserId};
 use crate::invisible::{bidi_class, blank_class, modifier_class, shows_something};
@@ -437,11 +437,6 @@ pub struct Message {
     /// When it was pinned, in milliseconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pinned_at: Option<i64>,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's interface")]
-fn is_zero(number: &u32) -> bool {
-    *number == 0
 }
 
 /// The read state of a message, as the API shows it.

@@ -16,7 +16,7 @@ const MAX_TURNS: u32 = 5;
 /// The most copies that a claim lists, so that it stays smaller than what [`Bucket::head`] reads.
 const MAX_COPIES: usize = 500;
 
-/// What a claim is for.
+/// A claim, by the kind of object that its copies become.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Claim {
@@ -35,7 +35,7 @@ pub(crate) struct MessageClaim {
     pub(crate) copies: Vec<FileId>,
 }
 
-/// Whose picture an upload becomes.
+/// The owner of the picture that an upload becomes.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct PictureClaim {
     /// The group or room, or the user in the form of [`crate::pictures::owner`].

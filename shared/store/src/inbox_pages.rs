@@ -5,6 +5,7 @@
 use async_recursion::async_recursion as boxed;
 use domain::conversation::Row;
 use domain::error::Error;
+use domain::fields::is_zero;
 use domain::id::{ConversationId, ConversationKind, UserId};
 use domain::settings::{InboxList, InboxPlace, Mute};
 use schemars::JsonSchema;
@@ -37,11 +38,6 @@ pub struct InboxPosition {
     /// Rows that the offset still has to skip.
     #[serde(default, skip_serializing_if = "is_zero")]
     skip: usize,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde requires this signature")]
-fn is_zero(number: &usize) -> bool {
-    *number == 0
 }
 
 /// A page of the inbox.

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use async_recursion::async_recursion as boxed;
 use domain::conversation::Row;
 use domain::error::Error;
+use domain::fields::is_zero;
 use domain::id::{ConversationId, MessageId, Stamp, UserId};
 use domain::message::{Content, Message};
 use domain::reactions::{Emoji, Reaction};
@@ -157,11 +158,6 @@ impl StoredMessage {
             .if_still("version", Some(&u64::from(self.message.version)))
             .if_still("touched", Some(&self.notes.touched))
     }
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's interface")]
-fn is_zero(number: &u32) -> bool {
-    *number == 0
 }
 
 /// The name of the attribute that counts an emoji: its code points.

@@ -96,7 +96,7 @@ enum WriteTarget {
     Other,
 }
 
-/// What to do after a refusal.
+/// The next step after a refusal.
 enum NextStep {
     /// Make another attempt.
     TryAgain,

@@ -1,4 +1,4 @@
-// What a picture looks like before it is loaded: its size, and a blurred placeholder.
+// The look of a picture before it is loaded: its size, and a blurred placeholder.
 
 import type { Attachment } from "@tidings/client";
 import { thumbHashToApproximateAspectRatio, thumbHashToDataURL } from "thumbhash";

@@ -32,7 +32,7 @@ const toCandidate = (user: User): Candidate => ({
 /** Lists search results or, before anything is typed, people the user has direct conversations with. */
 export function PeoplePicker(props: {
   exclude?: ReadonlySet<string>;
-  /** What a click on a person does. */
+  /** The action of a click on a person. */
   action: { label: string; isDisabled?: boolean; run: (person: Candidate) => void };
   /** Whether the field gets the focus when the dialog opens. On touch screens, the keyboard would cover the list. */
   takesFocus?: boolean;

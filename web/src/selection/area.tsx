@@ -1,4 +1,4 @@
-// What is below the messages: the composer or, while messages are selected, what can be done with them.
+// The area below the messages: the composer or, while messages are selected, the bar with their actions.
 
 import type { Conversation, Message } from "@tidings/client";
 import { useSelected, useTidings } from "@tidings/client/react";

@@ -18,7 +18,7 @@ export default function DeleteSelected(props: { row: Conversation; messages: rea
   const { row, messages, onClose } = props;
   const isForAll = messages.every((message) => mayDeleteForAll(row, message, me?.id));
   const remove = async (scope: "everyone" | "me") => {
-    // What others delete meanwhile is done.
+    // Skip messages that others have deleted meanwhile.
     const isGone = ({ id }: Message) => client.store.message(row.conversation_id, id)?.is_deleted ?? true;
     const { end, done } = await run(messages, async (message, signal) => {
       if (!isGone(message)) await patiently(() => client.delete(message.id, scope, { signal }), signal);

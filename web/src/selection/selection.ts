@@ -1,7 +1,7 @@
-// Which messages of the open conversation the user has selected.
+// The messages of the open conversation that the user has selected.
 //
-// Invariant: a selection has 1 to `MAX_SELECTED` messages; without any, it has ended. The limit bounds what follows: each
-// message that is forwarded or deleted is a call of its own.
+// Invariant: a selection has 1 to `MAX_SELECTED` messages; without any, it has ended. The limit bounds the
+// calls that follow: one for each message that is forwarded or deleted.
 
 import type { TimelineMessage } from "@tidings/client";
 import { useSyncExternalStore } from "react";
@@ -18,7 +18,7 @@ export interface Selection {
   ids: ReadonlySet<string>;
   /** The message from which a range extends. */
   anchor: string;
-  /** What was selected before the range; a new range from the same message replaces the one before. */
+  /** The messages that were selected before the range. A new range from the same message replaces the earlier one. */
   base: ReadonlySet<string>;
 }
 

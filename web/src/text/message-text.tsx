@@ -46,7 +46,7 @@ function Folded(props: { id: string; text: string; isOpen: boolean; children: (i
   const [isUnfolded, setIsUnfolded] = useState(unfolded.has(props.id));
   const [isLong, setIsLong] = useState(false);
   const isFolded = !isUnfolded && !props.isOpen;
-  // What is cut off is not measured.
+  // A text that is cut is long without being measured.
   const isCut = isFolded && (isLong || props.text.length > MAX_FOLDED);
   // Measured before the browser paints, because the height of the row depends on it.
   useLayoutEffect(() => {

@@ -7,7 +7,7 @@ import type { ReactNode as Node } from "react";
 
 import { number, plural } from "./formats.js";
 
-/** Tells what the server says. */
+/** Returns the server's text as it is. */
 const detail = (text: string): string => text;
 
 const members = (count: number) => plural(count, { one: "# member", other: "# members" });
@@ -40,7 +40,7 @@ export const en = {
     nothingFound: "Nothing found.",
   },
 
-  /** What went wrong, by the code of the API or the client. The texts of the server are English, and made for users. */
+  /** Error messages by the code of the API or the client. English pages show the server's own texts. */
   errors: {
     network: "Can’t reach the server. Try again in a moment.",
     forbidden: "You are not allowed to do this.",
@@ -98,7 +98,7 @@ export const en = {
     copyRefused: "Your browser doesn’t let this page copy text.",
   },
 
-  /** What is told while the server is unreachable. */
+  /** Notices while the server is unreachable. */
   offline: {
     offline: "You are offline.",
     /** `time` is a time, or a date and time. */
@@ -165,7 +165,7 @@ export const en = {
     messageDeleted: "Message deleted",
   },
 
-  /** What a file, or a message without words, is called. */
+  /** Descriptions of files, and of messages without a text. */
   kinds: {
     image: "Photo",
     video: "Video",

@@ -39,7 +39,7 @@ export function plural(count: number, forms: Forms): string {
   return (forms[RULES().select(count)] ?? forms.other).replace("#", number(count));
 }
 
-/** Puts what stands between the items of a list between them: commas, and "and" before the last one. */
+/** Joins the items of a list: with commas, and with "and" before the last one. */
 export function joined<T>(items: readonly T[]): (T | string)[] {
   const parts = LIST().formatToParts(items.map((_, at) => String(at)));
   return parts.map(({ type, value }) => (type === "element" ? (items[Number(value)] as T) : value));

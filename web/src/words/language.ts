@@ -10,7 +10,7 @@ import { en } from "./en.js";
 import type { Words } from "./en.js";
 import { setLocale } from "./formats.js";
 
-/** What the page knows of a language before it is loaded. */
+/** The facts about a language that are known before it is loaded. */
 interface Description {
   /** Its name in the language itself. */
   name: string;
