@@ -539,7 +539,7 @@ async fn socket(sheet: &Sheet, world: &World) -> Result<[Call; 2], Failure> {
     };
     opening.watch(open).await?;
     let close = async {
-        store.remove_socket(&user, connection).await?;
+        store.remove_sockets(&user, &[connection]).await?;
         store.record_disconnect(&user).await
     };
     closing.watch(close).await?;

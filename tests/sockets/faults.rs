@@ -251,6 +251,7 @@ async fn presence_is_correct_despite_stale_reads() {
     let (store, bob) = (&world.app.store, id("bob"));
     // The replica gets everything written so far, and nothing that is written later.
     world.wire.inject(Faults { lag: Duration::from_nanos(1), ..Faults::default() }, 1);
+    store.presence(&id("alice"), &[id("alice")]).await.unwrap();
     assert_eq!(stored(&world, "alice").await, ["watching"]);
     world.wire.inject(Faults { lag: Duration::from_hours(1), ..Faults::default() }, 1);
 
@@ -262,7 +263,7 @@ async fn presence_is_correct_despite_stale_reads() {
         }
     })
     .await;
-    store.remove_socket(&bob, "one").await.unwrap();
+    store.remove_sockets(&bob, &["one"]).await.unwrap();
     let before = pushed.to("watching").len();
     eventually(async {
         while pushed.to("watching").len() == before {

@@ -40,7 +40,7 @@ async fn connect(
     match published {
         Ok(delivery) => app.push.deliver(&app.store, delivery).await,
         Err(error @ (Error::RateLimited(_) | Error::NotAuthenticated(_))) => {
-            app.store.remove_socket(user, &connection).await?;
+            app.store.remove_sockets(user, &[&connection]).await?;
             return Ok(refused(error.status().as_u16()));
         }
         // The socket works all the same; peers learn of its user when they ask.

@@ -25,7 +25,7 @@ async fn disconnect(
     let SocketEvent { connection, caller, since, .. } = SocketEvent::read(event)?;
     meter::count(Metric::SocketsClosed);
     meter::measure_between(Metric::SocketLife, since, app.store.now());
-    app.store.remove_socket(&caller.user, &connection).await?;
+    app.store.remove_sockets(&caller.user, &[&connection]).await?;
     let delivery = app.store.record_disconnect(&caller.user).await?;
     app.push.deliver(&app.store, delivery).await;
     Ok(accepted())

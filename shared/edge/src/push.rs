@@ -152,7 +152,7 @@ fn is_gone(error: &SdkError<PostToConnectionError>) -> bool {
 async fn push(client: &Client, store: &Store, user: &UserId, socket: &Socket, frame: Vec<u8>) -> bool {
     if socket.until <= store.now() {
         close(client, &socket.connection, EXPIRED).await;
-        let _ = store.remove_socket(user, &socket.connection).await;
+        let _ = store.remove_sockets(user, &[&socket.connection]).await;
         return false;
     }
     let data = Blob::new(frame);
@@ -167,7 +167,7 @@ async fn push(client: &Client, store: &Store, user: &UserId, socket: &Socket, fr
             Err(error) if is_gone(&error) => {
                 meter::count(Metric::PushesGone);
                 if socket.is_settled(store.now()) {
-                    let _ = store.remove_socket(user, &socket.connection).await;
+                    let _ = store.remove_sockets(user, &[&socket.connection]).await;
                 }
                 return false;
             }

@@ -11,7 +11,7 @@ use domain::error::Error;
 use domain::id::{self, SessionId, UserId};
 use domain::name::{Name, Picture};
 use domain::time::Timestamp;
-use futures_util::future::{join_all, try_join_all};
+use futures_util::future::join_all;
 use http::HeaderMap;
 use observe::log::reason;
 use observe::meter;
@@ -124,12 +124,15 @@ pub fn context_of(caller: &Caller) -> Result<Value, Error> {
 /// # Errors
 /// `Unavailable` if the database is; then all sockets stay open.
 pub async fn close_sockets(app: &App, user: &UserId, is_over: impl Fn(&Socket) -> bool) -> Result<(), Error> {
-    let mut sockets = app.store.current_sockets(user).await?;
+    let mut sockets = app.store.sockets(user).await?;
     sockets.retain(is_over);
-    let removals = sockets.iter().map(|socket| app.store.remove_socket(user, &socket.connection));
-    let closings = sockets.iter().map(|socket| app.push.close(&socket.connection, "The session has ended."));
-    let (removed, _) = tokio::join!(try_join_all(removals), join_all(closings));
-    removed.map(|_| ())
+    if sockets.is_empty() {
+        return Ok(());
+    }
+    let connections: Vec<&str> = sockets.iter().map(|socket| socket.connection.as_str()).collect();
+    let closings = connections.iter().map(|connection| app.push.close(connection, "The session has ended."));
+    let (removed, _) = tokio::join!(app.store.remove_sockets(user, &connections), join_all(closings));
+    removed
 }
 
 /// The parts of a socket event that the functions need.

@@ -1,15 +1,18 @@
 //! Sockets (WebSocket connections), and the tickets that open them.
 //!
+//! A user's sockets are attributes of one item, so that the sockets of up to 100 users are one call. Each user has at
+//! most [`limits::MAX_SOCKETS`], of about 90 bytes each.
+//!
 //! Invariant: a stored socket is only a hint. A push that finds it closed deletes it; no event is lost, because the
 //! queue has all of them.
 
 use async_recursion::async_recursion as boxed;
+use aws_sdk_dynamodb::types::AttributeValue;
 use domain::delivery::Socket;
 use domain::error::Error;
 use domain::id::{SessionId, UserId};
 use domain::limits;
 use domain::time::{Timestamp, millis};
-use futures_util::future::join_all;
 use observe::log::reason;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
@@ -17,17 +20,21 @@ use tokio::time::Instant;
 use crate::charging::KnownBucket;
 use crate::client::Store;
 use crate::failure::failed_call;
-use crate::item::{Attribute, Item, Key, Write, from_item, suffix, text};
-use crate::partition;
+use crate::item::{Attribute, Item, Key, Write};
 use crate::transact::Commit;
+use crate::{partition, profiles};
 
 /// Milliseconds for which a socket is stored: API Gateway closes connections after two hours.
 const LIFE: i64 = (2 * 60 + 10) * 60 * 1000;
 /// Seconds for which a ticket is valid.
 pub const TICKET_LIFE: i64 = 30;
 
-fn key(user: &UserId, connection: &str) -> Key {
-    Key { pk: partition::of_user(user), sk: format!("W#{connection}") }
+/// The attribute of a connection begins with this.
+const PREFIX: &str = "w_";
+
+/// Sorts above `PRESENCE`, so that one query reads both.
+pub(crate) fn key(user: &UserId) -> Key {
+    Key { pk: partition::of_user(user), sk: "SOCKETS".into() }
 }
 
 /// Sorts below `PRESENCE`, so that a look-up of presence, which reads from there to the sockets, reads no tickets.
@@ -35,7 +42,7 @@ fn ticket_key(user: &UserId, ticket: &str) -> Key {
     Key { pk: partition::of_user(user), sk: format!("K#{ticket}") }
 }
 
-/// The attributes of a socket's item, without its key.
+/// The value of a socket's attribute.
 #[derive(Serialize, Deserialize)]
 struct Stored {
     #[serde(with = "millis")]
@@ -45,7 +52,17 @@ struct Stored {
     /// The session of the socket's token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     session: Option<SessionId>,
-    expires: i64,
+}
+
+impl Attribute for Stored {
+    fn attribute(&self) -> AttributeValue {
+        let mut fields = Item::from([
+            ("since".to_owned(), self.since.attribute()),
+            ("until".to_owned(), self.until.attribute()),
+        ]);
+        fields.extend(self.session.as_ref().map(|id| ("session".to_owned(), id.to_string().attribute())));
+        AttributeValue::M(fields)
+    }
 }
 
 #[derive(Serialize)]
@@ -69,23 +86,27 @@ impl Store {
     ) -> Result<(), Error> {
         let now = self.clock.now();
         let end = Timestamp::from_millis(now.millis() + LIFE);
-        // The item outlives the token: the first push after that tells the client and closes the socket.
-        let stored = Stored {
-            since: now,
-            until: token_expires.min(end),
-            session: session.cloned(),
-            expires: end.seconds() + 1,
-        };
-        self.put(key(user, connection), &stored).await
+        // A socket outlives its token: the first push after that tells the client and closes the socket.
+        let stored = Stored { since: now, until: token_expires.min(end), session: session.cloned() };
+        let write = Write::update(key(user)).set(&format!("{PREFIX}{connection}"), &stored);
+        let stored = self.update_one(write.set("expires", &(end.seconds() + 1))).await?.unwrap_or_default();
+        // API Gateway has closed these, but `$disconnect` is called at most once.
+        let all = read(stored)?;
+        let closed: Vec<&str> =
+            all.iter().filter(|one| has_ended(one, now)).map(|one| one.connection.as_str()).collect();
+        if closed.is_empty() { Ok(()) } else { self.remove_sockets(user, &closed).await }
     }
 
-    /// Deletes a socket's item.
+    /// Deletes sockets of a user, where they are stored.
     ///
     /// # Errors
     /// `Unavailable` if the database is unavailable.
     #[boxed]
-    pub async fn remove_socket(&self, user: &UserId, connection: &str) -> Result<(), Error> {
-        self.remove(key(user, connection)).await
+    pub async fn remove_sockets(&self, user: &UserId, connections: &[&str]) -> Result<(), Error> {
+        let write = connections.iter().fold(Write::update(key(user)), |write, connection| {
+            write.remove(&format!("{PREFIX}{connection}"))
+        });
+        self.update_one(write.if_present("pk")).await.map(|_| ())
     }
 
     /// Deletes the sockets of all users that were opened before a time. For a gateway that has lost them: it scans the
@@ -95,62 +116,51 @@ impl Store {
     /// `Unavailable` if the database is unavailable.
     #[boxed]
     pub async fn remove_sockets_before(&self, time: Timestamp) -> Result<usize, Error> {
-        let keys = self
+        let items = self
             .db
             .scan()
             .table_name(&self.table)
-            .projection_expression("pk, sk")
-            .filter_expression("begins_with(sk, :socket) AND since < :time")
-            .expression_attribute_values(":socket", "W#".attribute())
-            .expression_attribute_values(":time", time.attribute());
-        let mut pages = keys.into_paginator().items().send();
+            .filter_expression("sk = :sockets")
+            .expression_attribute_values(":sockets", "SOCKETS".attribute());
+        let mut items = items.into_paginator().items().send();
         let mut removed = 0;
-        while let Some(item) = pages.next().await {
+        while let Some(item) = items.next().await {
             let item = item.map_err(failed_call)?;
-            self.remove(Key { pk: text(&item, "pk")?.to_owned(), sk: text(&item, "sk")?.to_owned() }).await?;
-            removed += 1;
+            let (user, sockets) = (profiles::owner(&item)?, read(item)?);
+            let lost = sockets.iter().filter(|socket| socket.since < time);
+            let lost: Vec<&str> = lost.map(|socket| socket.connection.as_str()).collect();
+            if !lost.is_empty() {
+                self.remove_sockets(&user, &lost).await?;
+            }
+            removed += lost.len();
         }
         Ok(removed)
     }
 
-    /// Reads the sockets of some users concurrently. A user whose sockets cannot be read is left out: pushes are only
-    /// a shortcut to the queue.
+    /// Reads the sockets of some users, of up to 100 in each call. Users without sockets are left out, and so are all of
+    /// a call that fails: pushes are only a shortcut to the queue.
     pub(crate) async fn sockets_of(&self, users: &[&UserId]) -> Vec<(UserId, Vec<Socket>)> {
-        if !self.pushes {
+        if !self.pushes || users.is_empty() {
             return Vec::new();
         }
-        let mut users: Vec<&UserId> = users.to_vec();
-        users.sort();
-        users.dedup();
-        let found = join_all(users.iter().map(|user| self.sockets(user))).await;
-        let with_user = users.into_iter().zip(found).filter_map(|(user, sockets)| match sockets {
-            Ok(sockets) => Some((user.clone(), sockets)),
-            Err(error) => {
-                tracing::warn!(error = reason(&error), "cannot read sockets: nothing is pushed");
-                None
-            }
+        let keys = users.iter().map(|user| key(user)).collect();
+        let items = self.items_by_keys(keys, false).await;
+        let found = items.and_then(|items| {
+            items.into_iter().map(|item| Ok((profiles::owner(&item)?, read(item)?))).collect()
         });
-        with_user.collect()
+        found.unwrap_or_else(|error: Error| {
+            tracing::warn!(error = reason(&error), "cannot read sockets: nothing is pushed");
+            Vec::new()
+        })
     }
 
-    /// Returns a user's stored sockets, those with expired tokens included.
+    /// Returns a user's sockets, including those that were stored just before and those with expired tokens.
     ///
     /// # Errors
     /// `Unavailable` if the database is unavailable.
     #[boxed]
     pub async fn sockets(&self, user: &UserId) -> Result<Vec<Socket>, Error> {
-        let query = self.prefixed(&partition::of_user(user), "W#");
-        self.query_all(query).await?.into_iter().map(read).collect()
-    }
-
-    /// Returns a user's stored sockets, including those that were stored just before.
-    ///
-    /// # Errors
-    /// `Unavailable` if the database is unavailable.
-    #[boxed]
-    pub async fn current_sockets(&self, user: &UserId) -> Result<Vec<Socket>, Error> {
-        let query = self.prefixed(&partition::of_user(user), "W#").consistent_read(true);
-        self.query_all(query).await?.into_iter().map(read).collect()
+        self.get(key(user), true).await?.map_or_else(|| Ok(Vec::new()), read)
     }
 
     /// Stores a ticket, which opens one socket.
@@ -184,9 +194,19 @@ impl Store {
     }
 }
 
-/// Reads a socket from its item.
-pub(crate) fn read(item: Item) -> Result<Socket, Error> {
-    let connection = suffix(&item, "sk", "W#")?.to_owned();
-    let stored: Stored = from_item(item)?;
-    Ok(Socket { connection, since: stored.since, until: stored.until, session: stored.session })
+/// Whether API Gateway has closed a socket because of its age.
+fn has_ended(socket: &Socket, now: Timestamp) -> bool {
+    socket.since.millis() + LIFE < now.millis()
+}
+
+/// Reads a user's sockets from their item, by connection.
+pub(crate) fn read(item: Item) -> Result<Vec<Socket>, Error> {
+    let sockets = item.into_iter().filter_map(|(name, value)| {
+        let connection = name.strip_prefix(PREFIX)?.to_owned();
+        let stored = serde_dynamo::from_attribute_value(value).map_err(Error::internal);
+        Some(stored.map(|Stored { since, until, session }| Socket { connection, since, until, session }))
+    });
+    let mut sockets = sockets.collect::<Result<Vec<_>, _>>()?;
+    sockets.sort_by(|one, other| one.connection.cmp(&other.connection));
+    Ok(sockets)
 }

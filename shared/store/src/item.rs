@@ -197,7 +197,8 @@ impl Write {
     }
 
     fn name(&mut self, name: &str) -> String {
-        let placeholder = format!("#{name}");
+        let is_plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        let placeholder = if is_plain { format!("#{name}") } else { format!("#{}", self.names.len()) };
         self.names.insert(placeholder.clone(), name.to_owned());
         placeholder
     }

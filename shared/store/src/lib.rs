@@ -19,7 +19,7 @@
 //! | newest message that the user was notified of | `U#user` | `N#conversation` | `notifying.rs` |
 //! | user whose notifications wait while they are active | `WAITING` | `H#user` | `notifying.rs` |
 //! | user of a room who is notified of every message | `C#conversation` | `B#user` | `notifying.rs` |
-//! | socket (WebSocket connection) | `U#user` | `W#connection` | `connections.rs` |
+//! | a user's sockets (WebSocket connections) | `U#user` | `SOCKETS` | `connections.rs` |
 //! | ticket for a socket | `U#user` | `K#ticket` | `connections.rs` |
 //! | event | `Q#user` | `E#stamp` | `queue.rs` |
 //! | saved tags of delivered events | `Q#user` | `D#digest` | `delivered.rs` |

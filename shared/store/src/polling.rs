@@ -396,7 +396,7 @@ impl Store {
             ids.iter().map(|id| &id.conversation).filter(|id| !id.is_direct()).collect();
         let keys =
             ids.iter().map(messages::key).chain(shared.iter().map(|id| inbox::key(user, id))).collect();
-        for item in self.items_by_keys(keys).await? {
+        for item in self.items_by_keys(keys, true).await? {
             if text(&item, "sk")?.starts_with(messages::MESSAGE) {
                 resolved.add(messages::read(item)?);
             } else {

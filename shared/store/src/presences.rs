@@ -1,4 +1,4 @@
-//! Presence: one item per user, in the same partition as their sockets.
+//! Presence: one item per user, in the same partition as the item of their sockets.
 //!
 //! Invariant: users learn each other's presence only if one of them has sent the other a direct message, and there is no
 //! block. The users of a room are the exception: their list shows each one's status, and nothing else. The conversation
@@ -134,12 +134,13 @@ impl Store {
     }
 
     async fn user_presence(&self, user: &UserId, consistent: bool) -> Result<UserPresence, Error> {
-        let query = self.between(&partition::of_user(user), "PRESENCE", "W~").consistent_read(consistent);
+        let query =
+            self.between(&partition::of_user(user), "PRESENCE", "SOCKETS").consistent_read(consistent);
         let mut found = UserPresence::default();
         for item in self.query_all(query).await? {
             match text(&item, "sk")? {
                 "PRESENCE" => found.presence = from_item::<Presence>(item)?,
-                sk if sk.starts_with("W#") => found.sockets.push(connections::read(item)?),
+                "SOCKETS" => found.sockets = connections::read(item)?,
                 _ => {}
             }
         }

@@ -90,7 +90,7 @@ impl Store {
         let partial: Vec<&mut Message> = messages.filter(|message| has_partial(message)).collect();
         let keys = partial.iter().map(|message| key(&message.id, reader)).collect();
         let mut own = HashMap::new();
-        for item in self.items_by_keys(keys).await? {
+        for item in self.items_by_keys(keys, true).await? {
             let conversation: ConversationId = suffix(&item, "pk", "C#")?.parse().map_err(Error::internal)?;
             let id = MessageId { conversation, stamp: names(&item)?.0 };
             own.insert(id, from_item::<OwnReactions>(item)?);

@@ -375,7 +375,7 @@ impl Store {
     async fn blocked_between(&self, caller: &UserId, users: Vec<&UserId>) -> Result<HashSet<UserId>, Error> {
         let mut blocked = HashSet::new();
         let keys = users.iter().map(|user| inbox::key(caller, &ConversationId::direct(caller, user)));
-        for row in self.items_by_keys(keys.collect()).await? {
+        for row in self.items_by_keys(keys.collect(), true).await? {
             let row: Row = from_item(row)?;
             blocked.extend(row.is_blocked().then_some(row.peer).flatten());
         }

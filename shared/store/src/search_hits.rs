@@ -168,7 +168,7 @@ impl Store {
             groups.iter().map(|(id, group)| self.reads_about_candidates(user, id, group, rows.get(id)));
         let reads = stream::iter(reads.collect::<Vec<_>>()).buffered(AT_ONCE).try_collect::<Vec<Reads>>();
         let (items, in_ranges, reads) = tokio::try_join!(
-            self.items_by_keys(keys_to_read(user, &groups, rows)),
+            self.items_by_keys(keys_to_read(user, &groups, rows), true),
             self.messages_in_ranges(&groups),
             reads
         )?;

@@ -471,7 +471,7 @@ impl<'a> Scan<'a> {
         });
         let id = |stamp: Stamp| MessageId { conversation: source.conversation.clone(), stamp };
         let keys = edits.map(|(stamp, _)| messages::key(&id(*stamp))).collect();
-        self.store.items_by_keys(keys).await?.into_iter().map(messages::read_stored).collect()
+        self.store.items_by_keys(keys, true).await?.into_iter().map(messages::read_stored).collect()
     }
 
     /// Decides whether a pack is made anew: with the newer messages, if it is small, or with its edited messages, if they
