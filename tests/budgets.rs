@@ -58,6 +58,23 @@ async fn a_send_is_one_call() {
 }
 
 #[tokio::test]
+async fn the_sockets_of_all_participants_are_one_call() {
+    let world = World::new().await;
+    let (crowd, group) = world.group_of(24).await;
+    crowd[0].say(&group, TEXT).await.expect(201);
+    crowd[0].send(&crowd[1].id, TEXT).await.expect(201);
+    for send in [async || crowd[0].send(&crowd[1].id, TEXT).await, async || crowd[0].say(&group, TEXT).await]
+    {
+        let before = world.wire.calls().len();
+        send().await.expect(201);
+        let calls = world.wire.calls().split_off(before);
+        assert_eq!(calls.iter().filter(|call| *call == "BatchGetItem").count(), 1, "{calls:?}");
+        assert_eq!(calls.iter().filter(|call| *call == "TransactWriteItems").count(), 1, "{calls:?}");
+        assert!(calls.len() <= 4, "{calls:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_send_by_conversation_reads_its_row_first() {
     let world = World::new().await;
     let (alice, _) = pair(&world, 1).await;

@@ -243,6 +243,18 @@ async fn an_expired_socket_gets_no_more_events() {
 }
 
 #[tokio::test]
+async fn a_socket_that_was_never_closed_is_deleted_after_its_end() {
+    let (world, _) = pushing().await;
+    world.user("bob").await;
+    for (hours, connection) in [(3, "forgotten"), (2, "long")] {
+        add(&world.with_clock_off_by(-hours * 3_600_000), "bob", connection).await;
+    }
+    assert_eq!(stored(&world, "bob").await, ["forgotten", "long"]);
+    add(&world, "bob", "new").await;
+    assert_eq!(stored(&world, "bob").await, ["long", "new"]);
+}
+
+#[tokio::test]
 async fn presence_is_correct_despite_stale_reads() {
     let (world, pushed) = pushing().await;
     let (alice, _) = world.two().await;
