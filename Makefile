@@ -35,9 +35,10 @@ binaries:
 # Tests wait for timers and files most of the time, so more of them run at once than there are cores.
 export RUST_TEST_THREADS = 6
 
+# There are no tests in the documentation, and to look for them takes half a minute.
 unit: binaries
 	rm -f target/debug/calls-of-functions
-	cargo test --workspace
+	cargo test --workspace --tests
 	cargo test --quiet --package tests --test tests -- --ignored --exact roles::each_permission_is_used
 
 # Runs the tests again, with each function as a process of the binary that Lambda starts. Leaves out those of crossing
@@ -90,10 +91,11 @@ web/node_modules/.package-lock.json: web/package-lock.json
 /usr/bin/chromium-headless-shell: /usr/bin/chromium
 	-apt-get install --quiet=2 --yes --no-install-recommends chromium-headless-shell >/dev/null
 
-# Measures the local stack's speed, size and costs from another process, beside a server of the usual kind.
+# Measures the local stack's speed, size and costs from another process, beside a server of the usual kind. Builds it as
+# for a server, which takes some minutes.
 bench: bench/peer/node_modules/.package-lock.json
-	cargo build --release --bin tidings
-	cargo run --release -p bench
+	cargo build --profile optimized --bin tidings
+	cargo run --profile optimized -p bench
 
 bench/peer/node_modules/.package-lock.json: bench/peer/package-lock.json
 	cd bench/peer && npm ci --no-audit --no-fund --loglevel=error

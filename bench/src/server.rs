@@ -152,7 +152,7 @@ fn binary() -> Result<PathBuf, Failure> {
     if binary.is_file() {
         Ok(binary)
     } else {
-        Err(format!("{} is missing: build it with cargo build --release", binary.display()).into())
+        Err(format!("{} is missing: build it with cargo build --profile optimized", binary.display()).into())
     }
 }
 
