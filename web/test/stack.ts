@@ -158,7 +158,15 @@ export interface Fixtures {
   demoUser: (name: string, options?: BrowserContextOptions & { prepare?: (page: Page) => Promise<void> }) => Promise<Actor>;
 }
 
-export const test = base.extend<Omit<Fixtures, "stack">, { stack: Stack }>({
+export const test = base.extend<Omit<Fixtures, "stack"> & { closeContexts: void }, { stack: Stack }>({
+  // Playwright leaves the contexts open that a test creates. Their pages would go on working during all later tests.
+  closeContexts: [
+    async ({ browser }, use) => {
+      await use();
+      await Promise.all(browser.contexts().map((context) => context.close()));
+    },
+    { auto: true },
+  ],
   stack: [
     async ({}, use) => {
       const stack = await new Stack(["--in-memory", "--demo=120"]).start();
