@@ -69,11 +69,12 @@ test("a text of its own is found", async () => {
     const source = (text: string) => writeFile(join(folder, "view.tsx"), text);
     await promisify(execFile)("mkdir", [join(folder, "words")]);
     await writeFile(join(folder, "words/en.tsx"), `export const en = { used: "Used", left: "Left" };`);
+    await writeFile(join(folder, "words/en-parts.tsx"), `export const enParts = { group: { later: "Later", unused: "Unused" } };`);
     const complaints = async () => {
       const { stderr } = await promisify(execFile)("node", [SCRIPT, folder]).catch((error: { stderr: string }) => error);
       return stderr.trim().split("\n");
     };
-    await source(`const a = <p title={isOn ? "On now" : words.used} id="Some id">Hello {name || "nobody"}{\`and \${more}\`}</p>; toast("Sent"); words.left;`);
+    await source(`const a = <p title={isOn ? "On now" : words.used} id="Some id">Hello {name || "nobody"}{\`and \${more}\`}</p>; toast("Sent"); words.left; partWords.group;`);
     expect(await complaints()).toEqual([
       "src/view.tsx:1: a text of its own: On now",
       "src/view.tsx:1: a text of its own: Hello",
@@ -82,7 +83,13 @@ test("a text of its own is found", async () => {
       "src/view.tsx:1: a text of its own: Sent",
     ]);
     await source(`const a = <p className="Some class">{words.used} 1 · 2</p>; throw new Error("Not shown to users.");`);
-    expect(await complaints()).toEqual(["src/words/en.tsx: not used: left"]);
+    await writeFile(join(folder, "main.tsx"), `import { View } from "./first.js";\nconst View = lazyPart(() => import("./view.js"));`);
+    await writeFile(join(folder, "first.tsx"), `<p>{partWords.group.later}</p>`);
+    expect(await complaints()).toEqual([
+      "src/words/en.tsx: not used: left",
+      "src/words/en-parts.tsx: not used: group.unused",
+      "src/first.tsx: uses words that are loaded later",
+    ]);
   });
 });
 

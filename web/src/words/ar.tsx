@@ -8,9 +8,9 @@ import type { Words } from "./en.js";
 import { number, plural } from "./formats.js";
 
 /** Keeps the direction of a text from what surrounds it (FIRST STRONG ISOLATE … POP DIRECTIONAL ISOLATE). */
-const isolated = (text: string) => `\u2068${text}\u2069`;
+export const isolated = (text: string) => `\u2068${text}\u2069`;
 
-const members = (count: number) =>
+export const members = (count: number) =>
   plural(count, {
     zero: "لا أعضاء",
     one: "عضو واحد",
@@ -24,10 +24,8 @@ export const ar: Words = {
   tidings: "Tidings",
 
   common: {
-    add: "إضافة",
     cancel: "إلغاء",
     close: "إغلاق",
-    delete: "حذف",
     discard: "تجاهل",
     download: "تنزيل",
     dismiss: "إخفاء",
@@ -35,15 +33,11 @@ export const ar: Words = {
     loading: "جارٍ التحميل",
     loadingMore: "جارٍ التحميل…",
     name: "الاسم",
-    remove: "إزالة",
-    removeNamed: (name) => `إزالة ${isolated(name)}`,
     save: "حفظ",
-    saved: "تم الحفظ.",
     searching: "جارٍ البحث…",
     showMore: "عرض المزيد",
     tryAgain: "إعادة المحاولة",
     you: "أنت",
-    nothingFound: "لم يُعثر على شيء.",
   },
 
   errors: {
@@ -71,9 +65,7 @@ export const ar: Words = {
 
   people: {
     deleted: "حساب محذوف",
-    members,
     unnamed: "بلا اسم",
-    withYou: (name) => `${isolated(name)} (أنت)`,
     status: {
       online: "متصل",
       away: "بعيد",
@@ -99,7 +91,6 @@ export const ar: Words = {
     notFoundWhy: "ربما حُذفت، أو لم تعد عضوًا فيها.",
     backToInbox: "العودة إلى المحادثات",
     editFailed: (why) => `تعذّر تعديل الرسالة: ${isolated(why)}`,
-    copyRefused: "لا يسمح متصفحك لهذه الصفحة بنسخ النص.",
   },
 
   offline: {
@@ -182,23 +173,9 @@ export const ar: Words = {
   },
 
   settings: {
-    markRead: "تعليم كمقروءة",
-    markUnread: "تعليم كغير مقروءة",
-    pin: "تثبيت",
-    unpin: "إلغاء التثبيت",
-    mute: "كتم",
-    unmute: "إلغاء الكتم",
-    archive: "أرشفة",
-    unarchive: "إخراج من الأرشيف",
-    notifications: "الإشعارات",
     mutes: { hour: "لمدة ساعة", hours: "لمدة ثماني ساعات", week: "لمدة أسبوع", always: "دائمًا" },
-    levels: { all: "كل الرسائل", mentions: "الإشارات إليّ", none: "لا شيء" },
     notMuted: "غير مكتومة",
     mutedUntil: (time) => `حتى ${time}`,
-    yours: "إعداداتك",
-    off: "متوقف",
-    pinned: "مثبّتة",
-    archived: "مؤرشفة",
   },
 
   conversation: {
@@ -221,10 +198,7 @@ export const ar: Words = {
     noMessages: "لا توجد رسائل بعد. ألقِ التحية!",
     newMessages: "رسائل جديدة",
     jumpToLatest: "الانتقال إلى الأحدث",
-    jumpToDate: "الانتقال إلى تاريخ",
     jumpFromDate: ": الانتقال إلى تاريخ",
-    previousMonth: "الشهر السابق",
-    nextMonth: "الشهر التالي",
     jumpToMention: "الانتقال إلى الإشارة التالية",
     dropFiles: "أفلت الملفات لإرفاقها",
   },
@@ -260,24 +234,6 @@ export const ar: Words = {
 
   emoji: {
     emoji: "الرموز التعبيرية",
-    search: "البحث في الرموز التعبيرية",
-    skinTone: "لون البشرة",
-    categories: "الفئات",
-    groups: {
-      recent: "الأخيرة",
-      smileys: "وجوه",
-      people: "أشخاص",
-      nature: "طبيعة",
-      food: "طعام",
-      places: "أماكن",
-      activities: "أنشطة",
-      objects: "أشياء",
-      symbols: "رموز",
-      flags: "أعلام",
-    },
-    notLoaded: "تعذّر تحميل الرموز التعبيرية.",
-    noneUsed: "لم تستخدم أي رمز تعبيري بعد.",
-    noneFound: "لم يُعثر على رموز تعبيرية.",
   },
 
   message: {
@@ -305,15 +261,7 @@ export const ar: Words = {
     sentReadBy: "أُرسلت، عدد القرّاء",
     notAvailable: "الرسالة غير متاحة",
     earlier: "رسالة سابقة",
-    reply: "رد",
-    forward: "إعادة توجيه",
-    copyText: "نسخ النص",
-    copied: "تم النسخ.",
-    copyLink: "نسخ الرابط",
-    linkCopied: "تم نسخ الرابط.",
     reactions: "التفاعلات",
-    readBy: "من قرأها",
-    deleteThis: "حذف…",
     readMore: "قراءة المزيد",
   },
 
@@ -341,29 +289,6 @@ export const ar: Words = {
     noLongerAdmin: "لم تعد مشرفًا",
   },
 
-  deleteMessage: {
-    title: "حذف هذه الرسالة؟",
-    titleOf: (count) =>
-      plural(count, {
-        one: "حذف هذه الرسالة؟",
-        two: "حذف رسالتين؟",
-        few: "حذف # رسائل؟",
-        other: "حذف # رسالة؟",
-      }),
-    forMe: "حذف لديّ فقط",
-    forEveryone: "حذف لدى الجميع",
-    progress: (done, total) => `جارٍ الحذف: ${number(done)} من ${number(total)}`,
-    done: (count) =>
-      plural(count, {
-        one: "حُذفت الرسالة.",
-        two: "حُذفت رسالتان.",
-        few: "حُذفت # رسائل.",
-        other: "حُذفت # رسالة.",
-      }),
-    stopped: (done, total) => `توقّف الحذف. عدد الرسائل المحذوفة: ${number(done)} من ${number(total)}.`,
-    failed: (done, total) => `عدد الرسائل المحذوفة: ${number(done)} من ${number(total)}، وما زالت الأخرى محدّدة:`,
-  },
-
   selection: {
     select: "تحديد",
     selected: "محدّدة.",
@@ -379,119 +304,10 @@ export const ar: Words = {
         few: "# رسائل كحد أقصى في المرة الواحدة.",
         other: "# رسالة كحد أقصى في المرة الواحدة.",
       }),
-    bar: "الرسائل المحدّدة",
-    end: "إنهاء التحديد",
-    copy: "نسخ",
-    copied: (count) =>
-      plural(count, {
-        one: "تم نسخ الرسالة.",
-        two: "تم نسخ رسالتين.",
-        few: "تم نسخ # رسائل.",
-        other: "تم نسخ # رسالة.",
-      }),
-    stop: "إيقاف",
   },
 
   details: {
-    about: "معلومات",
-    media: "الوسائط والملفات",
-    deleteConversation: "حذف المحادثة",
-    deleteConversationWhy: "تُزال المحادثة ورسائلها لديك فقط، وتعود عند وصول رسالة جديدة.",
-    leaveGroup: "مغادرة المجموعة",
-    leaveGroupWhy: "لن تصلك رسائل هذه المجموعة بعد ذلك.",
-    leaveRoom: "مغادرة الغرفة",
-    leaveRoomWhy: "يمكنك الانضمام مجددًا في أي وقت.",
-    deleteRoom: "حذف الغرفة",
-    deleteRoomWhy: "تُحذف الغرفة ورسائلها لدى الجميع.",
-    block: "حظر",
     unblock: "إلغاء الحظر",
-    unblockNamed: (name) => `إلغاء حظر ${isolated(name)}`,
-    blockWhy: "من تحظره لا يمكنه مراسلتك ولا معرفة متى تكون متصلًا.",
-    isBlocked: "محظور. لا يمكنه مراسلتك ولا معرفة متى تكون متصلًا.",
-    groupsInCommon: "مجموعات مشتركة",
-    editNameAndDescription: "تعديل الاسم والوصف",
-    description: "الوصف",
-    members: "الأعضاء",
-    people: "الأشخاص",
-    addPeople: "إضافة أشخاص",
-    findMembers: "البحث عن أعضاء",
-    noMembersFound: "لم يُعثر على أعضاء.",
-    you: "(أنت)",
-    admin: "مشرف",
-    removeFromGroup: (name) => `لن يبقى ${isolated(name)} في هذه المجموعة.`,
-    makeAdmin: "تعيين مشرفًا",
-    makeAdminNamed: (name) => `تعيين مشرفًا: ${isolated(name)}`,
-    removeAsAdmin: "إلغاء الإشراف",
-    removeAsAdminNamed: (name) => `إلغاء الإشراف: ${isolated(name)}`,
-    picturesAndVideos: "الصور ومقاطع الفيديو",
-    files: "الملفات",
-    noFiles: "لم تُرسل ملفات هنا بعد.",
-    changePicture: "تغيير الصورة",
-    addPicture: "إضافة صورة",
-    removePicture: "إزالة الصورة",
-    picture: "الصورة",
-  },
-
-  forward: {
-    title: "إعادة التوجيه إلى",
-    chosen: "المختارون",
-    find: "البحث عن محادثات وأشخاص",
-    upTo: (count) => `${number(count)} كحد أقصى في المرة الواحدة.`,
-    forward: "إعادة توجيه",
-    forwardedTo: (name) => `أُعيد التوجيه إلى ${isolated(name)}.`,
-    forwardedToMany: (count) =>
-      plural(count, {
-        two: "أُعيد التوجيه إلى محادثتين.",
-        few: "أُعيد التوجيه إلى # محادثات.",
-        other: "أُعيد التوجيه إلى # محادثة.",
-      }),
-    messages: (count) => plural(count, { one: "رسالة واحدة", two: "رسالتان", few: "# رسائل", other: "# رسالة" }),
-    progress: (done, total) => `جارٍ إعادة التوجيه: ${number(done)} من ${number(total)}`,
-    severalForwarded: (count, to) =>
-      `${plural(count, {
-        one: "أُعيد توجيه الرسالة",
-        two: "أُعيد توجيه رسالتين",
-        few: "أُعيد توجيه # رسائل",
-        other: "أُعيد توجيه # رسالة",
-      })} إلى ${isolated(to)}.`,
-    conversations: (count) => plural(count, { one: "محادثة واحدة", two: "محادثتين", few: "# محادثات", other: "# محادثة" }),
-    stopped: (done, total) => `توقّفت إعادة التوجيه. عدد الرسائل المُعاد توجيهها: ${number(done)} من ${number(total)}.`,
-    failed: (done, total) => `عدد الرسائل المُعاد توجيهها: ${number(done)} من ${number(total)}، وما زالت الأخرى محدّدة:`,
-  },
-
-  profile: {
-    accountDeleted: "حُذف هذا الحساب.",
-    message: "مراسلة",
-  },
-
-  newConversation: {
-    type: "نوع المحادثة",
-    person: "شخص",
-    group: "مجموعة",
-    rooms: "الغرف",
-    message: "مراسلة",
-    createGroup: "إنشاء المجموعة",
-    groupName: "اسم المجموعة",
-    roomName: "اسم الغرفة",
-    findRoom: "ابحث عن غرفة، أو سمِّ غرفة جديدة",
-    open: "فتح",
-    join: "انضمام",
-    createRoom: (name: Node) => <>إنشاء الغرفة «{name}»</>,
-    findPeople: "البحث عن أشخاص",
-    findPeopleBy: "البحث بالاسم أو باسم المستخدم",
-    noPeople: "لم يُعثر على أحد.",
-    typeName: "اكتب اسمًا أو اسم مستخدم للعثور على أشخاص.",
-  },
-
-  palette: {
-    find: "بحث",
-    findAll: "البحث عن أشخاص ومحادثات ورسائل",
-    found: "النتائج",
-    people: "أشخاص",
-    conversations: "محادثات",
-    rooms: "غرف يمكنك الانضمام إليها",
-    messages: "رسائل",
-    empty: "لا توجد محادثات بعد.",
   },
 
   search: {
@@ -520,10 +336,6 @@ export const ar: Words = {
 
   reactions: {
     react: "تفاعل",
-    quick: "تفاعلات سريعة",
-    reactWith: (emoji) => `التفاعل بـ ${emoji}`,
-    others: "تفاعلات أخرى",
-    none: "لا توجد تفاعلات.",
     chip: (emoji, count, withYou) => `${emoji} ${number(count)}${withYou ? "، وأنت منهم" : ""}`,
     more: (count) =>
       plural(count, {
@@ -535,29 +347,13 @@ export const ar: Words = {
       }),
   },
 
-  receipts: { nobody: "لا أحد بعد." },
-
   mentions: {
     title: "الإشارات إليك",
     unread: (count) => `الإشارات إليك، ${count} غير مقروءة`,
-    empty: "لم يُشر إليك أحد بعد. تظهر هنا الرسائل التي يرد فيها اسمك بعد @.",
-    people: "أشخاص يمكن الإشارة إليهم",
-    all: "الإشارة إلى كل الأعضاء",
-    count: (count) =>
-      `${plural(count, {
-        one: "شخص واحد",
-        two: "شخصان",
-        few: "# أشخاص",
-        many: "# شخصًا",
-        other: "# شخص",
-      })} للإشارة. استخدم مفاتيح الأسهم ثم Enter.`,
   },
 
   pins: {
     pinned: "الرسائل المثبّتة",
-    none: "لا توجد رسائل مثبّتة.",
-    unpin: "إلغاء التثبيت",
-    unpinText: (text) => `إلغاء تثبيت «${isolated(text)}»`,
     before: "رسالة مثبّتة: ",
     count: (count) =>
       plural(count, {
@@ -586,139 +382,13 @@ export const ar: Words = {
     upload: (name) => `رفع ${isolated(name)}`,
     cancelSending: "إلغاء الإرسال",
     cannotShow: "لا يمكن عرض هذا المرفق",
-    toSend: "ملفات للإرسال",
-    sendAsFile: "إرسال كملف",
-    sendAsFileWhy: "يحافظ على الأصل، بما فيه مكان الالتقاط",
-    preparing: "جارٍ التحضير…",
-    asItIs: "يُرسل كما هو",
-    descriptionOf: (name) => `وصف ${isolated(name)}`,
-    forBlind: "لمن لا يستطيعون رؤيتها",
-    describe: "إضافة وصف",
-    describeNamed: (name) => `إضافة وصف إلى ${isolated(name)}`,
     empty: (name) => `«${isolated(name)}» فارغ أو مجلد.`,
     tooMany: (count) => `عدد ملفات الرسالة ${number(count)} كحد أقصى.`,
-    pictures: "الصور",
-    at: (at, count) => `${number(at)} من ${number(count)}`,
-    zoomIn: "تكبير",
-    zoomOut: "تصغير",
-    previous: "السابق",
-    next: "التالي",
-    openedInTab: "فُتح في علامة تبويب جديدة.",
-    notLoaded: "لا يمكن تحميل هذه الصورة.",
-    choosePart: "اختر الجزء الظاهر",
-    notAPicture: "لا يستطيع متصفحك عرض هذا الملف كصورة.",
-    chosenPart: "الجزء المختار. حرّكه بمفاتيح الأسهم.",
-    zoom: "التكبير",
-    usePicture: "استخدام الصورة",
-  },
-
-  voice: {
-    play: "تشغيل الرسالة الصوتية",
-    pause: "إيقاف الرسالة الصوتية مؤقتًا",
-    position: "الموضع",
-    positionOf: (at, length) => `${at} من ${length}`,
-    speed: (rate) => `السرعة ${number(rate)}`,
-    notPlayed: "لا يمكن تشغيل هذه الرسالة الصوتية.",
-    discard: "تجاهل التسجيل",
-    level: "مستوى الصوت",
-    goOn: "متابعة التسجيل",
-    pauseRecording: "إيقاف التسجيل مؤقتًا",
-    send: "إرسال الرسالة الصوتية",
-    refused: "لا يسمح متصفحك لهذه الصفحة باستخدام الميكروفون.",
-    noMicrophone: "لم يُعثر على ميكروفون.",
-    unusable: "لا يمكن استخدام الميكروفون.",
   },
 
   account: {
-    settings: "الإعدادات",
-    status: "الحالة",
-    statuses: { online: "متصل", away: "بعيد", do_not_disturb: "عدم الإزعاج", offline: "مخفي" },
-    statusUpdated: "تم تحديث الحالة.",
-    thisBrowser: "هذا المتصفح",
-    theme: "المظهر",
-    themes: { system: "مثل النظام", light: "فاتح", dark: "داكن" },
     language: "اللغة",
     matchBrowser: "مثل المتصفح",
     languageNotLoaded: "تعذّر تحميل اللغة. تحقق من اتصالك.",
-    direction: "الاتجاه",
-    directions: { auto: "مثل اللغة", ltr: "من اليسار إلى اليمين", rtl: "من اليمين إلى اليسار" },
-    enterSends: "الإرسال بمفتاح Enter",
-    shortcutsHint: "اضغط \u2066Ctrl+K\u2069 للعثور على أي شيء، و\u2066Ctrl+/\u2069 لعرض كل اختصارات لوحة المفاتيح.",
-    blocked: "المحظورون",
-    account: "الحساب",
-    changePassword: "تغيير كلمة المرور",
-    changePasswordMore: "تغيير كلمة المرور…",
-    currentPassword: "كلمة المرور الحالية",
-    newPassword: "كلمة المرور الجديدة",
-    wrongPassword: "كلمة المرور غير صحيحة.",
-    passwordChanged: "تم تغيير كلمة المرور، وسُجّل خروجك من كل الأجهزة الأخرى.",
-    signOut: "تسجيل الخروج",
-    signOutSure: "تسجيل الخروج؟",
-    unsent: (count) =>
-      plural(count, {
-        one: "رسالة واحدة لم تُرسل بعد، وستُحذف.",
-        two: "رسالتان لم تُرسلا بعد، وستُحذفان.",
-        few: "# رسائل لم تُرسل بعد، وستُحذف.",
-        many: "# رسالة لم تُرسل بعد، وستُحذف.",
-        other: "# رسالة لم تُرسل بعد، وستُحذف.",
-      }),
-    deleteAndSignOut: "حذف وتسجيل الخروج",
-    deleteAccount: "حذف الحساب",
-    deleteAccountMore: "حذف الحساب…",
-    deleteAccountWhy: "يُحذف حسابك وملفك الشخصي نهائيًا. تبقى رسائلك من دون اسمك.",
-  },
-
-  notifications: {
-    notifications: "الإشعارات",
-    denied: "يمنع متصفحك إشعارات هذه الصفحة. اسمح بها أولًا في إعدادات المتصفح.",
-    install:
-      "على iPhone وiPad لا تظهر الإشعارات إلا إذا كان Tidings على الشاشة الرئيسية: اضغط «مشاركة» ثم «إضافة إلى الشاشة الرئيسية»، وافتح Tidings من هناك، ثم شغّل هذا الإعداد.",
-    unsupported: "لا يدعم متصفحك الإشعارات.",
-    insecure: "تحتاج الإشعارات إلى اتصال آمن (https).",
-    on: "تصلك إشعارات بالرسائل الجديدة حتى عندما يكون Tidings مغلقًا.",
-    off: "لتصلك إشعارات بالرسائل الجديدة حتى عندما يكون Tidings مغلقًا. سيطلب متصفحك إذنك.",
-    onUnavailable: "تصلك إشعارات بالرسائل الجديدة ما دام Tidings مفتوحًا في الخلفية. لا يستطيع هذا الخادم إشعارك عندما يكون مغلقًا.",
-    offUnavailable: "لتصلك إشعارات بالرسائل الجديدة ما دام Tidings مفتوحًا في الخلفية. لا يستطيع هذا الخادم إشعارك عندما يكون مغلقًا.",
-    onUnsupported: "تصلك إشعارات بالرسائل الجديدة ما دام Tidings مفتوحًا في الخلفية. لا يستطيع متصفحك إشعارك عندما يكون مغلقًا.",
-    offUnsupported: "لتصلك إشعارات بالرسائل الجديدة ما دام Tidings مفتوحًا في الخلفية. لا يستطيع متصفحك إشعارك عندما يكون مغلقًا.",
-    onFailed: "تصلك الإشعارات فقط ما دام Tidings مفتوحًا في الخلفية. لم يسمح متصفحك بأكثر من ذلك.",
-    offFailed: "لم يتمكن متصفحك من تشغيل الإشعارات. حاول مجددًا لاحقًا.",
-    test: "إرسال إشعار تجريبي",
-    testSent: "أُرسل. من المفترض أن يظهر الإشعار خلال ثوانٍ.",
-    testFailed: "تعذّر إرسال الإشعار. حاول مجددًا لاحقًا.",
-    newMessage: "رسالة جديدة",
-  },
-
-  keys: {
-    title: "اختصارات لوحة المفاتيح",
-    everywhere: "في كل مكان",
-    messages: "الرسائل",
-    writing: "الكتابة",
-    ctrl: "Ctrl",
-    alt: "Alt",
-    shift: "Shift",
-    enter: "Enter",
-    escape: "Esc",
-    pageUp: "Page Up",
-    pageDown: "Page Down",
-    anyLetter: "أي حرف",
-    smile: ":smile",
-    formats: "*عريض* _مائل_ ~مشطوب~ `رمز`",
-    find: "البحث عن أشخاص ومحادثات ورسائل",
-    show: "عرض اختصارات لوحة المفاتيح",
-    neighbour: "المحادثة السابقة أو التالية",
-    neighbourUnread: "المحادثة غير المقروءة السابقة أو التالية",
-    region: "الجزء التالي أو السابق من الصفحة",
-    write: "كتابة رسالة",
-    neighbourMessage: "الرسالة السابقة أو التالية",
-    actions: "إجراءات الرسالة",
-    select: "تحديد الرسالة",
-    selectSeveral: "تحديد عدة رسائل",
-    scroll: "التمرير، حتى أثناء الكتابة",
-    backToWriting: "العودة إلى الكتابة",
-    editLast: "تعديل آخر رسالة لك، إذا كان الحقل فارغًا",
-    findEmoji: "العثور على رمز تعبيري باسمه",
-    format: "تنسيق",
-    cancel: "إلغاء الرد أو التعديل",
   },
 };

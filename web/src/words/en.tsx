@@ -10,7 +10,7 @@ import { number, plural } from "./formats.js";
 /** Returns the server's text as it is. */
 const detail = (text: string): string => text;
 
-const members = (count: number) => plural(count, { one: "# member", other: "# members" });
+export const members = (count: number) => plural(count, { one: "# member", other: "# members" });
 
 export const en = {
   /** The name of the product. */
@@ -18,10 +18,8 @@ export const en = {
 
   /** Words that several parts use. */
   common: {
-    add: "Add",
     cancel: "Cancel",
     close: "Close",
-    delete: "Delete",
     discard: "Discard",
     download: "Download",
     dismiss: "Dismiss",
@@ -29,15 +27,11 @@ export const en = {
     loading: "Loading",
     loadingMore: "Loading…",
     name: "Name",
-    remove: "Remove",
-    removeNamed: (name: string) => `Remove ${name}`,
     save: "Save",
-    saved: "Saved.",
     searching: "Searching…",
     showMore: "Show more",
     tryAgain: "Try again",
     you: "You",
-    nothingFound: "Nothing found.",
   },
 
   /** Error messages by the code of the API or the client. English pages show the server's own texts. */
@@ -66,9 +60,7 @@ export const en = {
 
   people: {
     deleted: "Deleted user",
-    members,
     unnamed: "Unnamed",
-    withYou: (name: string) => `${name} (you)`,
     status: {
       online: "online",
       away: "away",
@@ -95,7 +87,6 @@ export const en = {
     notFoundWhy: "It may have been deleted, or you are no longer a member.",
     backToInbox: "Back to inbox",
     editFailed: (why: string) => `Could not edit the message: ${why}`,
-    copyRefused: "Your browser doesn’t let this page copy text.",
   },
 
   /** Notices while the server is unreachable. */
@@ -176,23 +167,9 @@ export const en = {
 
   /** A conversation's menu, and its settings. */
   settings: {
-    markRead: "Mark as read",
-    markUnread: "Mark as unread",
-    pin: "Pin",
-    unpin: "Unpin",
-    mute: "Mute",
-    unmute: "Unmute",
-    archive: "Archive",
-    unarchive: "Unarchive",
-    notifications: "Notifications",
     mutes: { hour: "For 1 hour", hours: "For 8 hours", week: "For 1 week", always: "Always" },
-    levels: { all: "All messages", mentions: "Mentions", none: "None" },
     notMuted: "Not muted",
     mutedUntil: (time: string) => `Until ${time}`,
-    yours: "Your settings",
-    off: "Off",
-    pinned: "Pinned",
-    archived: "Archived",
   },
 
   conversation: {
@@ -208,11 +185,8 @@ export const en = {
     noMessages: "No messages yet. Say hello!",
     newMessages: "New messages",
     jumpToLatest: "Jump to latest",
-    jumpToDate: "Jump to a date",
     /** Continues a date, for screen readers. */
     jumpFromDate: ": jump to a date",
-    previousMonth: "Previous month",
-    nextMonth: "Next month",
     jumpToMention: "Jump to the next mention",
     dropFiles: "Drop files to attach them",
   },
@@ -233,24 +207,6 @@ export const en = {
 
   emoji: {
     emoji: "Emoji",
-    search: "Search emoji",
-    skinTone: "Skin tone",
-    categories: "Categories",
-    groups: {
-      recent: "Recent",
-      smileys: "Smileys",
-      people: "People",
-      nature: "Nature",
-      food: "Food",
-      places: "Places",
-      activities: "Activities",
-      objects: "Objects",
-      symbols: "Symbols",
-      flags: "Flags",
-    },
-    notLoaded: "Could not load the emoji.",
-    noneUsed: "No emoji used yet.",
-    noneFound: "No emoji found.",
   },
 
   message: {
@@ -272,15 +228,7 @@ export const en = {
     sentReadBy: "Sent, read by",
     notAvailable: "Message not available",
     earlier: "Earlier message",
-    reply: "Reply",
-    forward: "Forward",
-    copyText: "Copy text",
-    copied: "Copied.",
-    copyLink: "Copy link",
-    linkCopied: "Link copied.",
     reactions: "Reactions",
-    readBy: "Read by",
-    deleteThis: "Delete…",
     readMore: "Read more",
   },
 
@@ -309,122 +257,16 @@ export const en = {
     noLongerAdmin: "You are no longer an admin",
   },
 
-  deleteMessage: {
-    title: "Delete this message?",
-    titleOf: (count: number) => plural(count, { one: "Delete this message?", other: "Delete # messages?" }),
-    forMe: "Delete for me",
-    forEveryone: "Delete for everyone",
-    progress: (done: number, total: number) => `Deleting: ${number(done)} of ${number(total)}`,
-    done: (count: number) => plural(count, { one: "Message deleted.", other: "# messages deleted." }),
-    stopped: (done: number, total: number) => `Stopped: ${number(done)} of ${number(total)} messages were deleted.`,
-    failed: (done: number, total: number) =>
-      `${number(done)} of ${number(total)} messages were deleted, the others are still selected:`,
-  },
-
   selection: {
     select: "Select",
     /** Stands before the name of a message, for screen readers. */
     selected: "Selected.",
     count: (count: number) => `${number(count)} selected`,
     upTo: (max: number) => `Up to ${number(max)} messages at a time.`,
-    bar: "Selected messages",
-    end: "End selecting",
-    copy: "Copy",
-    copied: (count: number) => plural(count, { one: "Message copied.", other: "# messages copied." }),
-    stop: "Stop",
   },
 
   details: {
-    about: "About",
-    media: "Media and files",
-    deleteConversation: "Delete conversation",
-    deleteConversationWhy: "This removes the conversation and its messages for you only. It comes back when there is a new message.",
-    leaveGroup: "Leave group",
-    leaveGroupWhy: "You will no longer receive messages from this group.",
-    leaveRoom: "Leave room",
-    leaveRoomWhy: "You can rejoin at any time.",
-    deleteRoom: "Delete room",
-    deleteRoomWhy: "This deletes the room and its messages for everyone.",
-    block: "Block",
     unblock: "Unblock",
-    unblockNamed: (name: string) => `Unblock ${name}`,
-    blockWhy: "People you block can’t message you or see when you are online.",
-    isBlocked: "Blocked. They can’t message you or see when you are online.",
-    groupsInCommon: "Groups in common",
-    editNameAndDescription: "Edit name and description",
-    description: "Description",
-    members: "Members",
-    people: "People",
-    addPeople: "Add people",
-    findMembers: "Find members",
-    noMembersFound: "No members found.",
-    you: "(you)",
-    admin: "Admin",
-    removeFromGroup: (name: string) => `${name} will no longer be in this group.`,
-    makeAdmin: "Make admin",
-    makeAdminNamed: (name: string) => `Make admin: ${name}`,
-    removeAsAdmin: "Remove as admin",
-    removeAsAdminNamed: (name: string) => `Remove as admin: ${name}`,
-    picturesAndVideos: "Pictures and videos",
-    files: "Files",
-    noFiles: "No files have been sent here yet.",
-    changePicture: "Change picture",
-    addPicture: "Add picture",
-    removePicture: "Remove picture",
-    picture: "Picture",
-  },
-
-  forward: {
-    title: "Forward to",
-    chosen: "Chosen",
-    find: "Find conversations and people",
-    upTo: (count: number) => `Up to ${number(count)} at a time.`,
-    forward: "Forward",
-    forwardedTo: (name: string) => `Forwarded to ${name}.`,
-    forwardedToMany: (count: number) => `Forwarded to ${number(count)} conversations.`,
-    messages: (count: number) => `${number(count)} messages`,
-    progress: (done: number, total: number) => `Forwarding: ${number(done)} of ${number(total)}`,
-    /** `to` is a name or `conversations`. */
-    severalForwarded: (count: number, to: string) => `${number(count)} messages forwarded to ${to}.`,
-    conversations: (count: number) => `${number(count)} conversations`,
-    stopped: (done: number, total: number) => `Stopped: ${number(done)} of ${number(total)} messages were forwarded.`,
-    failed: (done: number, total: number) =>
-      `${number(done)} of ${number(total)} messages were forwarded, the others are still selected:`,
-  },
-
-  profile: {
-    accountDeleted: "This account was deleted.",
-    message: "Message",
-  },
-
-  newConversation: {
-    type: "Conversation type",
-    person: "Person",
-    group: "Group",
-    rooms: "Rooms",
-    message: "Message",
-    createGroup: "Create group",
-    groupName: "Group name",
-    roomName: "Room name",
-    findRoom: "Find a room, or name a new one",
-    open: "Open",
-    join: "Join",
-    createRoom: (name: Node): Node => <>Create room “{name}”</>,
-    findPeople: "Find people",
-    findPeopleBy: "Find people by name or username",
-    noPeople: "No people found.",
-    typeName: "Type a name or username to find people.",
-  },
-
-  palette: {
-    find: "Find",
-    findAll: "Find people, conversations and messages",
-    found: "Found",
-    people: "People",
-    conversations: "Conversations",
-    rooms: "Rooms to join",
-    messages: "Messages",
-    empty: "No conversations yet.",
   },
 
   search: {
@@ -453,36 +295,19 @@ export const en = {
 
   reactions: {
     react: "React",
-    quick: "Quick reactions",
-    reactWith: (emoji: string) => `React with ${emoji}`,
-    others: "More reactions",
-    none: "No reactions.",
     /** The name of a chip for screen readers. */
     chip: (emoji: string, count: number, withYou: boolean) => `${emoji} ${number(count)}${withYou ? ", including you" : ""}`,
     /** The last entry of a list of names. */
     more: (count: number) => `${number(count)} more`,
   },
 
-  receipts: { nobody: "No one yet." },
-
   mentions: {
     title: "Mentions",
     unread: (count: string) => `Mentions, ${count} unread`,
-    empty: "Nobody has mentioned you yet. Messages with your name after an @ will be here.",
-    people: "People to mention",
-    all: "Mention all members",
-    count: (count: number) =>
-      plural(count, {
-        one: "# person to mention. Use the arrow keys, then Enter.",
-        other: "# people to mention. Use the arrow keys, then Enter.",
-      }),
   },
 
   pins: {
     pinned: "Pinned messages",
-    none: "No pinned messages.",
-    unpin: "Unpin",
-    unpinText: (text: string) => `Unpin “${text}”`,
     /** Stands before the text of the message, for screen readers. */
     before: "Pinned message: ",
     count: (count: number) => (count === 1 ? "Pinned message" : `${number(count)} pinned messages`),
@@ -498,140 +323,15 @@ export const en = {
     upload: (name: string) => `Upload of ${name}`,
     cancelSending: "Cancel sending",
     cannotShow: "This attachment can’t be shown",
-    toSend: "Files to send",
-    sendAsFile: "Send as file",
-    sendAsFileWhy: "keeps the original, including where it was taken",
-    preparing: "Preparing…",
-    asItIs: "Sent as it is",
-    descriptionOf: (name: string) => `Description of ${name}`,
-    forBlind: "For people who can’t see it",
-    describe: "Describe",
-    describeNamed: (name: string) => `Describe ${name}`,
     empty: (name: string) => `“${name}” is empty or a folder.`,
     tooMany: (count: number) => `A message has up to ${number(count)} files.`,
-    pictures: "Pictures",
-    at: (at: number, count: number) => `${number(at)} of ${number(count)}`,
-    zoomIn: "Zoom in",
-    zoomOut: "Zoom out",
-    previous: "Previous",
-    next: "Next",
-    openedInTab: "Opened in a new tab.",
-    notLoaded: "This picture can’t be loaded.",
-    choosePart: "Choose the part to show",
-    notAPicture: "Your browser can’t show this file as a picture.",
-    chosenPart: "The chosen part. Use the arrow keys to move it.",
-    zoom: "Zoom",
-    usePicture: "Use picture",
-  },
-
-  voice: {
-    play: "Play voice message",
-    pause: "Pause voice message",
-    position: "Position",
-    positionOf: (at: string, length: string) => `${at} of ${length}`,
-    speed: (rate: number) => `Speed ${number(rate)}`,
-    notPlayed: "This voice message can’t be played.",
-    discard: "Discard recording",
-    level: "Level",
-    goOn: "Resume recording",
-    pauseRecording: "Pause recording",
-    send: "Send voice message",
-    refused: "Your browser doesn’t let this page use the microphone.",
-    noMicrophone: "No microphone was found.",
-    unusable: "The microphone can’t be used.",
   },
 
   /** The user's settings. */
   account: {
-    settings: "Settings",
-    status: "Status",
-    statuses: { online: "Online", away: "Away", do_not_disturb: "Do not disturb", offline: "Invisible" },
-    statusUpdated: "Status updated.",
-    thisBrowser: "This browser",
-    theme: "Theme",
-    themes: { system: "Match system", light: "Light", dark: "Dark" },
     language: "Language",
     matchBrowser: "Match browser",
     languageNotLoaded: "The language could not be loaded. Check your connection.",
-    direction: "Direction",
-    directions: { auto: "Match language", ltr: "Left to right", rtl: "Right to left" },
-    enterSends: "Enter sends",
-    shortcutsHint: "Press Ctrl+K to find anything, and Ctrl+/ to see all keyboard shortcuts.",
-    blocked: "Blocked",
-    account: "Account",
-    changePassword: "Change password",
-    changePasswordMore: "Change password…",
-    currentPassword: "Current password",
-    newPassword: "New password",
-    wrongPassword: "The password is wrong.",
-    passwordChanged: "Password changed. You are signed out on all other devices.",
-    signOut: "Sign out",
-    signOutSure: "Sign out?",
-    unsent: (count: number) =>
-      plural(count, {
-        one: "One message has not been sent yet, and will be deleted.",
-        other: "# messages have not been sent yet, and will be deleted.",
-      }),
-    deleteAndSignOut: "Delete and sign out",
-    deleteAccount: "Delete account",
-    deleteAccountMore: "Delete account…",
-    deleteAccountWhy: "This permanently deletes your account and profile. Your messages stay, without your name.",
-  },
-
-  notifications: {
-    notifications: "Notifications",
-    denied: "Your browser blocks notifications from this page. Allow them in your browser’s settings first.",
-    install:
-      "On iPhone and iPad, you get notifications only if Tidings is on the Home Screen: tap Share, then Add to Home Screen. Open Tidings from there, and turn this on.",
-    unsupported: "Your browser doesn’t support notifications.",
-    insecure: "Notifications need a secure connection (https).",
-    on: "You are notified of new messages, even while Tidings is closed.",
-    off: "Get notified of new messages, even while Tidings is closed. Your browser will ask for your permission.",
-    onUnavailable: "You are notified of new messages while Tidings is open in the background. This server can’t notify you while it is closed.",
-    offUnavailable: "Get notified of new messages while Tidings is open in the background. This server can’t notify you while it is closed.",
-    onUnsupported: "You are notified of new messages while Tidings is open in the background. Your browser can’t notify you while it is closed.",
-    offUnsupported: "Get notified of new messages while Tidings is open in the background. Your browser can’t notify you while it is closed.",
-    onFailed: "You are notified of new messages only while Tidings is open in the background. Your browser refused more.",
-    offFailed: "Your browser could not turn notifications on. Try again later.",
-    test: "Send me a test",
-    testSent: "Sent. The notification should appear in a few seconds.",
-    testFailed: "The notification could not be sent. Try again later.",
-    /** The title of a notification that says nothing about its message. */
-    newMessage: "New message",
-  },
-
-  /** The list of keyboard shortcuts. */
-  keys: {
-    title: "Keyboard shortcuts",
-    everywhere: "Everywhere",
-    messages: "Messages",
-    writing: "Writing",
-    ctrl: "Ctrl",
-    alt: "Alt",
-    shift: "Shift",
-    enter: "Enter",
-    escape: "Esc",
-    pageUp: "Page up",
-    pageDown: "Page down",
-    anyLetter: "Any letter",
-    smile: ":smile",
-    formats: "*bold* _italic_ ~strike~ `code`",
-    find: "Find people, conversations and messages",
-    show: "Show keyboard shortcuts",
-    neighbour: "Previous or next conversation",
-    neighbourUnread: "Previous or next unread conversation",
-    region: "Next or previous part of the page",
-    write: "Write a message",
-    neighbourMessage: "Previous or next message",
-    actions: "Actions for the message",
-    select: "Select the message",
-    selectSeveral: "Select several messages",
-    scroll: "Scroll, even while you write",
-    backToWriting: "Back to writing",
-    editLast: "Edit your last message, if the field is empty",
-    findEmoji: "Find an emoji by its name",
-    format: "Format",
-    cancel: "Cancel a reply or an edit",
   },
 };
 

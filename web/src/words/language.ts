@@ -1,13 +1,14 @@
 // The language of the page: chosen by the user or the browser, loaded, and applied.
 //
 // Invariant: the words, the formats, and the language and direction of the document change together, and before anything
-// is rendered in the new language.
+// is rendered in the new language. A part that is loaded later is rendered only after its words are loaded.
 
 import { observable, useObservable } from "../observable.js";
 import { changeSettings, settings } from "../settings.js";
 import type { Language } from "../settings.js";
 import { en } from "./en.js";
 import type { Words } from "./en.js";
+import type { PartWords } from "./en-parts.js";
 import { setLocale } from "./formats.js";
 
 /** The facts about a language that are known before it is loaded. */
@@ -16,17 +17,39 @@ interface Description {
   name: string;
   direction: "ltr" | "rtl";
   load: () => Promise<Words>;
+  /** Loads the words of the parts that are loaded after the page. */
+  loadParts: () => Promise<PartWords>;
 }
 
 /** The languages, in the order in which the user chooses from them. */
 export const LANGUAGES: Readonly<Record<Language, Description>> = {
-  en: { name: "English", direction: "ltr", load: () => Promise.resolve(en) },
-  de: { name: "Deutsch", direction: "ltr", load: async () => (await import("./de.js")).de },
-  ar: { name: "العربية", direction: "rtl", load: async () => (await import("./ar.js")).ar },
+  en: {
+    name: "English",
+    direction: "ltr",
+    load: () => Promise.resolve(en),
+    loadParts: async () => (await import("./en-parts.js")).enParts,
+  },
+  de: {
+    name: "Deutsch",
+    direction: "ltr",
+    load: async () => (await import("./de.js")).de,
+    loadParts: async () => (await import("./de-parts.js")).deParts,
+  },
+  ar: {
+    name: "العربية",
+    direction: "rtl",
+    load: async () => (await import("./ar.js")).ar,
+    loadParts: async () => (await import("./ar-parts.js")).arParts,
+  },
 };
 
 /** The words of the current language. Views that are memoized call `useLanguage`, too, so that they follow a change. */
 export let words: Words = en;
+
+/** The words of the parts that are loaded after the page, in the current language. Empty until `loadPartWords`. */
+export let partWords = {} as PartWords;
+/** The language of `partWords`. */
+let partsLanguage: Language | undefined;
 
 const current = observable<Language>("en");
 /** Counts choices, of which only the last one is applied. */
@@ -67,12 +90,27 @@ export async function startLanguage(): Promise<void> {
   settings.subscribe(setDirection);
 }
 
+/** Loads the words of the parts that are loaded after the page. To be awaited before such a part is used. */
+export async function loadPartWords(): Promise<void> {
+  const language = current.current;
+  if (partsLanguage === language) return;
+  const loaded = await LANGUAGES[language].loadParts();
+  // A change of the language brings these words along.
+  if (current.current === language) useParts(language, loaded);
+}
+
+function useParts(language: Language, loaded: PartWords): void {
+  partWords = loaded;
+  partsLanguage = language;
+}
+
 /** Changes the language at once, and the layout with it. Rejects if the language cannot be loaded. */
 export async function chooseLanguage(choice: Language | "browser"): Promise<void> {
   const mine = (choices += 1);
   const language = choice === "browser" ? ofBrowser() : choice;
-  const loaded = await LANGUAGES[language].load();
+  const [loaded, parts] = await Promise.all([LANGUAGES[language].load(), LANGUAGES[language].loadParts()]);
   if (mine !== choices) return;
   changeSettings({ language: choice, layout: "auto" });
+  useParts(language, parts);
   use(language, loaded);
 }
