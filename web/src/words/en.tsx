@@ -269,30 +269,6 @@ export const en = {
     unblock: "Unblock",
   },
 
-  search: {
-    conversations: "Conversations",
-    people: "People",
-    rooms: "Rooms",
-    messages: "Messages",
-    found: (what: string) => `${what} found`,
-    typeWords: "Type words to find messages in this conversation.",
-    noResults: "No results.",
-    message: "Message",
-    joinWith: (count: number) => `Join · ${members(count)}`,
-    filters: "Search filters",
-    clearFilters: "Clear filters",
-    from: "From",
-    has: "Has",
-    after: "After",
-    before: "Before",
-    hasWhat: { image: "Photos", file: "Files", link: "Links", attachment: "Anything attached" },
-    results: "Search results",
-    result: (at: number, count: number) => `Result ${number(at)} of ${number(count)}`,
-    older: "Older result",
-    newer: "Newer result",
-    end: "End the search",
-  },
-
   reactions: {
     react: "React",
     /** The name of a chip for screen readers. */
