@@ -5,7 +5,10 @@ import { expect, startDirectChat, test, uniqueName } from "./stack.js";
 test("two users see each other's presence, typing, ticks and unread counts", async ({ newUser }) => {
   const ann = await newUser(uniqueName("Ann"));
   const ben = await newUser(uniqueName("Ben"));
-  await startDirectChat(ann, ben);
+  await ann.page.getByRole("button", { name: "New conversation" }).first().click();
+  await ann.page.getByLabel("Find people").fill(ben.name);
+  await ann.page.getByRole("button", { name: `Message ${ben.name}` }).click();
+  await expect(ann.page.getByRole("heading", { level: 2, name: ben.name })).toBeVisible();
   await ann.send("Hello Ben");
   await expect(ann.message("Hello Ben").getByLabel("Sent")).toBeVisible();
 

@@ -109,7 +109,7 @@ test("without IndexedDB and with storage blocked, messages are sent", async ({ n
       }
     });
   };
-  const ann = await newUser(uniqueName("Ann"), { prepare });
+  const ann = await newUser(uniqueName("Ann"), { prepare, withForm: true });
   const ben = await newUser(uniqueName("Ben"));
   await startDirectChat(ben, ann);
   await ben.send("anybody?");
