@@ -178,9 +178,14 @@ async function startWith(page: Page, storage: "localStorage" | "sessionStorage",
 
 export const PASSWORD = "correct horse battery";
 
+/** Lets a page fetch its later parts only when it needs them: it never becomes idle. */
+const fetchOnDemand = (page: Page) => page.addInitScript(() => (window.requestIdleCallback = () => 0));
+
 export interface UserOptions extends BrowserContextOptions {
   stack?: Stack;
   prepare?: (page: Page) => Promise<void>;
+  /** Fetches all parts of the page ahead, as it does for users. This costs as much as the rest of the first load. */
+  fetchesAhead?: boolean;
   /** Signs in with the form, for pages that have no storage. */
   withForm?: boolean;
 }
@@ -190,7 +195,7 @@ export interface Fixtures {
   /** Registers a user and signs in, in a new browser context. */
   newUser: (name: string, options?: UserOptions) => Promise<Actor>;
   /** Signs in as a demo user, in a new browser context. */
-  demoUser: (name: string, options?: BrowserContextOptions & { prepare?: (page: Page) => Promise<void> }) => Promise<Actor>;
+  demoUser: (name: string, options?: Omit<UserOptions, "stack" | "withForm">) => Promise<Actor>;
 }
 
 export const test = base.extend<Omit<Fixtures, "stack"> & { closeContexts: void }, { stack: Stack }>({
@@ -211,12 +216,13 @@ export const test = base.extend<Omit<Fixtures, "stack"> & { closeContexts: void 
     { scope: "worker" },
   ],
   newUser: async ({ browser, stack }, use) => {
-    await use(async (name, { stack: other, prepare, withForm = false, ...options } = {}) => {
+    await use(async (name, { stack: other, prepare, fetchesAhead = false, withForm = false, ...options } = {}) => {
       const { url } = other ?? stack;
       const username = await register(url, name);
       const tokens = await post<SignedIn>(url, "/api/auth/login", { username, password: PASSWORD });
       const page = await (await browser.newContext({ permissions: ["clipboard-read", "clipboard-write"], ...options })).newPage();
       failOnPageErrors(page);
+      if (!fetchesAhead) await fetchOnDemand(page);
       await prepare?.(page);
       if (!withForm) {
         const { access_token: access, refresh_token: refresh, expires_in, user } = tokens;
@@ -234,13 +240,14 @@ export const test = base.extend<Omit<Fixtures, "stack"> & { closeContexts: void 
     });
   },
   demoUser: async ({ browser, stack }, use) => {
-    await use(async (name, { prepare, ...options } = {}) => {
+    await use(async (name, { prepare, fetchesAhead = false, ...options } = {}) => {
       const response = await fetch(`${stack.url}/_local/people`);
       const people = ((await response.json()) as { data: { id: string; name: string; token: string }[] }).data;
       const person = people.find((person) => person.name === name);
       if (!person) throw new Error(`There is no demo user ${name}.`);
       const page = await (await browser.newContext(options)).newPage();
       failOnPageErrors(page);
+      if (!fetchesAhead) await fetchOnDemand(page);
       await prepare?.(page);
       await startWith(page, "sessionStorage", "tidings person", person.token);
       await page.goto(stack.url);
