@@ -146,6 +146,23 @@ test("a browser without any of the languages gets English", async ({ browser, st
   expect(await documentOf(offline)).toEqual(["en", "ltr"]);
 });
 
+test("the language can be chosen before signing in, and another tab follows", async ({ browser, stack }) => {
+  const context = await browser.newContext({ locale: "fr-FR" });
+  const [page, other] = [await context.newPage(), await context.newPage()];
+  for (const each of [page, other]) {
+    await each.goto(stack.url);
+    await expect(each.getByRole("heading", { name: "Sign in" })).toBeVisible();
+  }
+  await page.locator("[name=username]").fill("ann");
+  await page.getByLabel("Language").selectOption("Deutsch");
+  await expect(page.getByRole("heading", { name: "Anmelden" })).toBeVisible();
+  await expect(page.locator("[name=username]")).toHaveValue("ann");
+  expect(await documentOf(page)).toEqual(["de", "ltr"]);
+  await expect(other.getByRole("heading", { name: "Anmelden" })).toBeVisible();
+  await other.getByLabel("Sprache").selectOption(ARABIC);
+  await expect.poll(() => documentOf(page)).toEqual(["ar", "rtl"]);
+});
+
 test("the language changes at once, nothing typed is lost, and it stays", async ({ newUser }) => {
   const ann = await newUser(uniqueName("Ann"));
   const ben = await newUser(uniqueName("Ben"));

@@ -16,7 +16,7 @@ import { changeSettings, settings } from "../settings.js";
 import type { Settings } from "../settings.js";
 import { attempt, describeError, toast } from "../toasts.js";
 import { partWords, words } from "../words/language.js";
-import { LanguageField } from "./language-field.js";
+import LanguageField from "./language-field.js";
 import { NotificationSettings } from "./notification-settings.js";
 
 export default function SettingsDialog({ onClose, onSignOut }: { onClose: () => void; onSignOut: () => void }) {

@@ -58,8 +58,10 @@ let choices = 0;
 const isKnown = (tag: string): tag is Language => Object.hasOwn(LANGUAGES, tag);
 const primary = (locale: string) => locale.split("-")[0] ?? "";
 
-/** Returns the first language of the browser that the page has. */
-const ofBrowser = (): Language => navigator.languages.map(primary).find(isKnown) ?? "en";
+/** Returns the chosen language or, by default, the first language of the browser that the page has. */
+function chosen(choice: Language | "browser"): Language {
+  return choice === "browser" ? (navigator.languages.map(primary).find(isKnown) ?? "en") : choice;
+}
 
 /** Returns the current language, and renders again when it changes. */
 export const useLanguage = (): Language => useObservable(current);
@@ -84,10 +86,13 @@ function use(language: Language, loaded: Words): void {
 
 /** Applies the chosen language. To be awaited before the page is rendered. A language that does not load is English. */
 export async function startLanguage(): Promise<void> {
-  const { language: choice } = settings.current;
-  const language = choice === "browser" ? ofBrowser() : choice;
+  const language = chosen(settings.current.language);
   await LANGUAGES[language].load().then((loaded) => use(language, loaded), () => use("en", en));
-  settings.subscribe(setDirection);
+  settings.subscribe(() => {
+    setDirection();
+    // Chosen in another window. Here, a language that does not load changes nothing.
+    if (chosen(settings.current.language) !== current.current) void change(settings.current.language).catch(() => {});
+  });
 }
 
 /** Loads the words of the parts that are loaded after the page. To be awaited before such a part is used. */
@@ -104,13 +109,18 @@ function useParts(language: Language, loaded: PartWords): void {
   partsLanguage = language;
 }
 
-/** Changes the language at once, and the layout with it. Rejects if the language cannot be loaded. */
-export async function chooseLanguage(choice: Language | "browser"): Promise<void> {
+/** Loads a language and uses it, unless another choice came later. Returns whether it is used. */
+async function change(choice: Language | "browser"): Promise<boolean> {
   const mine = (choices += 1);
-  const language = choice === "browser" ? ofBrowser() : choice;
+  const language = chosen(choice);
   const [loaded, parts] = await Promise.all([LANGUAGES[language].load(), LANGUAGES[language].loadParts()]);
-  if (mine !== choices) return;
-  changeSettings({ language: choice, layout: "auto" });
+  if (mine !== choices) return false;
   useParts(language, parts);
   use(language, loaded);
+  return true;
+}
+
+/** Changes the language at once, and the layout with it. Rejects if the language cannot be loaded. */
+export async function chooseLanguage(choice: Language | "browser"): Promise<void> {
+  if (await change(choice)) changeSettings({ language: choice, layout: "auto" });
 }
