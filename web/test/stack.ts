@@ -168,7 +168,7 @@ async function startWith(page: Page, storage: "localStorage" | "sessionStorage",
   await page.addInitScript(
     ([storage, name, value]) => {
       // Only once: the page may remove it, and load again. A cookie, because tests look at the storages.
-      if (document.cookie.includes("is_prepared=1")) return;
+      if (!location.protocol.startsWith("http") || document.cookie.includes("is_prepared=1")) return;
       document.cookie = "is_prepared=1";
       window[storage].setItem(name, value);
     },
