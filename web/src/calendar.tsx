@@ -7,6 +7,7 @@ import type { KeyboardEvent } from "react";
 import { Modal } from "./modal.js";
 import { locale, perLocale } from "./words/formats.js";
 import { partWords } from "./words/language.js";
+import "./calendar.css";
 
 const MONTH = perLocale((locale) => new Intl.DateTimeFormat(locale, { month: "long", year: "numeric" }));
 const DAY = perLocale((locale) => new Intl.DateTimeFormat(locale, { dateStyle: "full" }));

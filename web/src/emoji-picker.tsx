@@ -7,6 +7,7 @@ import { TONES, emojiOfGroup, findEmoji, recentEmoji, remember, setSkinTone, ski
 import type { Emoji } from "./emoji-data.js";
 import { focusItem, useTabStop } from "./keyboard/tab-stop.js";
 import { partWords, words } from "./words/language.js";
+import "./emoji-picker.css";
 
 /** The groups, and their numbers in the data. Group 2 is left out: it contains skin tones and hair styles. */
 const GROUPS = [

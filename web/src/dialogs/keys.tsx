@@ -4,6 +4,7 @@ import { Fragment } from "react";
 
 import { Modal } from "../modal.js";
 import { partWords } from "../words/language.js";
+import "./keys.css";
 
 /** Macs have other keys in the place of Ctrl and Alt. */
 const isMac = /Mac|iPhone|iPad/.test(navigator.userAgent);

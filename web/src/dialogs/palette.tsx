@@ -18,6 +18,7 @@ import type { Others } from "../search/ask.js";
 import { found as foundMessages } from "../text/found.js";
 import { attempt } from "../toasts.js";
 import { partWords, words } from "../words/language.js";
+import "./palette.css";
 
 /** Entries of each kind. */
 const MAX = { conversations: 7, others: 5, messages: 8 };
