@@ -96,6 +96,10 @@ test("drafts stay with their conversation, even after a reload", async ({ newUse
   await ann.page.reload();
   await ann.open(ben.name);
   await expect(ann.field).toHaveValue("half a thou");
+  // Rows have as much of it as other places that show only the beginning.
+  await ann.field.fill("x".repeat(400));
+  await ann.open(cem.name);
+  await expect(ann.row(ben.name).locator(".preview-text")).toHaveText("x".repeat(300));
 });
 
 test("users can block and unblock others, and delete conversations", async ({ newUser }) => {
