@@ -6,7 +6,8 @@ import type { KeyboardEvent } from "react";
 
 import { Modal } from "./modal.js";
 import { locale, perLocale } from "./words/formats.js";
-import { words } from "./words/language.js";
+import { partWords } from "./words/language.js";
+import "./calendar.css";
 
 const MONTH = perLocale((locale) => new Intl.DateTimeFormat(locale, { month: "long", year: "numeric" }));
 const DAY = perLocale((locale) => new Intl.DateTimeFormat(locale, { dateStyle: "full" }));
@@ -68,16 +69,16 @@ export default function Calendar(props: { at: Date; onPick: (day: Date) => void;
   const weeks = weeksOf(chosen);
   const isLastMonth = chosen.getFullYear() === today.getFullYear() && chosen.getMonth() === today.getMonth();
   return (
-    <Modal title={words.conversation.jumpToDate} onClose={props.onClose}>
+    <Modal title={partWords.conversation.jumpToDate} onClose={props.onClose}>
       <div className="calendar">
         <div className="calendar-bar">
-          <button className="icon-button" aria-label={words.conversation.previousMonth} onClick={() => move(addMonths(chosen, -1))}>
+          <button className="icon-button" aria-label={partWords.conversation.previousMonth} onClick={() => move(addMonths(chosen, -1))}>
             <ChevronLeft aria-hidden className="mirrored" />
           </button>
           <span className="strong" aria-live="polite">
             {MONTH().format(chosen)}
           </span>
-          <button className="icon-button" aria-label={words.conversation.nextMonth} disabled={isLastMonth} onClick={() => move(addMonths(chosen, 1))}>
+          <button className="icon-button" aria-label={partWords.conversation.nextMonth} disabled={isLastMonth} onClick={() => move(addMonths(chosen, 1))}>
             <ChevronRight aria-hidden className="mirrored" />
           </button>
         </div>

@@ -5,6 +5,7 @@ import { MessagesSquare } from "lucide-react";
 import { useEffect, useRef, useState } from "react";
 
 import { loadBlocked } from "./blocked.js";
+import { useClosingWarning } from "./closing.js";
 import { Conversation } from "./conversation.js";
 import { ErrorBoundary } from "./error-boundary.js";
 import { Inbox } from "./inbox.js";
@@ -59,7 +60,8 @@ export function Chat({ onSignOut }: { onSignOut: () => void }) {
   usePush();
   useReportViewing(route.conversation);
   useFailedEditToasts();
-  useUnkeptWarning();
+  // This page alone has the files of an unsent message.
+  useClosingWarning(useSelected((state) => state.outbox.some(({ is_kept }) => is_kept === false)));
   useShortcuts({ openPalette: () => setDialog("palette"), openKeys: () => setDialog("keys") });
   useFetchAhead();
 
@@ -159,15 +161,4 @@ function useFailedEditToasts(): void {
     }
     reported.current = new Set(failedEdits.map(({ id }) => id));
   }, [outbox]);
-}
-
-/** Asks before the page is closed while it alone has the files of an unsent message. */
-function useUnkeptWarning(): void {
-  const hasUnkept = useSelected((state) => state.outbox.some(({ is_kept }) => is_kept === false));
-  useEffect(() => {
-    if (!hasUnkept) return;
-    const warn = (event: BeforeUnloadEvent) => event.preventDefault();
-    addEventListener("beforeunload", warn);
-    return () => removeEventListener("beforeunload", warn);
-  }, [hasUnkept]);
 }

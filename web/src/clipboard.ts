@@ -1,6 +1,6 @@
 // Copies text to the clipboard.
 
-import { words } from "./words/language.js";
+import { partWords } from "./words/language.js";
 
 /** Copies a text. Pages that were loaded over plain http have no `navigator.clipboard`, but can copy a selection. */
 export async function copyText(text: string): Promise<void> {
@@ -14,5 +14,5 @@ export async function copyText(text: string): Promise<void> {
   const isCopied = document.execCommand("copy");
   field.remove();
   if (focused instanceof HTMLElement) focused.focus();
-  if (!isCopied) throw new Error(words.page.copyRefused);
+  if (!isCopied) throw new Error(partWords.page.copyRefused);
 }

@@ -17,8 +17,8 @@ import { cachePeople, titleOf, usePerson } from "./people.js";
 import { PinBar } from "./pins/pin-bar.js";
 import { useCurrentPresence, usePresenceText } from "./presence.js";
 import { backToInbox } from "./route.js";
-import { HitBar } from "./search/hit-bar.js";
 import { SelectionArea } from "./selection/area.js";
+import { found } from "./text/found.js";
 import { Timeline } from "./timeline.js";
 import { words } from "./words/language.js";
 
@@ -29,6 +29,7 @@ const Viewer = lazyPart(() => import("./attachments/viewer.js"));
 const ForwardDialog = lazyPart(() => import("./dialogs/forward.js"));
 const ReactDialog = lazyPart(() => import("./dialogs/react.js"));
 const ReactionsDialog = lazyPart(() => import("./dialogs/reactions.js"));
+const HitBar = lazyPart(() => import("./search/hit-bar.js"));
 const ReceiptsDialog = lazyPart(() => import("./dialogs/receipts.js"));
 
 /** The open dialog. */
@@ -58,7 +59,7 @@ export function Conversation(props: { row: Row; jumpTo: string | null; onSearch:
     <DropZone conversation={row.conversation_id} label={titleOf(row)} isDisabled={isBlocked || mode.kind === "edit"}>
       <Header row={row} onSearch={props.onSearch} onDetails={() => setDialog({ kind: "details" })} />
       <PinBar row={row} />
-      <HitBar conversation={row.conversation_id} />
+      <OpenHitBar conversation={row.conversation_id} />
       <Timeline
         row={row}
         jumpTo={props.jumpTo}
@@ -151,6 +152,13 @@ function Header({ row, onSearch, onDetails }: { row: Row; onSearch: () => void; 
       </button>
     </header>
   );
+}
+
+/** The bar of a search that has found something in this conversation. */
+function OpenHitBar({ conversation }: { conversation: string }) {
+  const state = useObservable(found);
+  if (state?.hits[state.at]?.conversation_id !== conversation) return null;
+  return <HitBar state={state} onClose={() => found.set(null)} />;
 }
 
 function TypingIndicator({ row }: { row: Row }) {

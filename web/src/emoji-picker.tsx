@@ -6,7 +6,8 @@ import type { KeyboardEvent, RefObject } from "react";
 import { TONES, emojiOfGroup, findEmoji, recentEmoji, remember, setSkinTone, skinTone } from "./emoji-data.js";
 import type { Emoji } from "./emoji-data.js";
 import { focusItem, useTabStop } from "./keyboard/tab-stop.js";
-import { words } from "./words/language.js";
+import { partWords, words } from "./words/language.js";
+import "./emoji-picker.css";
 
 /** The groups, and their numbers in the data. Group 2 is left out: it contains skin tones and hair styles. */
 const GROUPS = [
@@ -66,15 +67,15 @@ export default function EmojiPicker({ onPick, onClose }: { onPick: (emoji: strin
       <div className="emoji-top">
         <input
           type="search"
-          aria-label={words.emoji.search}
-          placeholder={words.emoji.search}
+          aria-label={partWords.emoji.search}
+          placeholder={partWords.emoji.search}
           autoFocus
           value={text}
           onChange={(event) => setText(event.target.value)}
           onKeyDown={onSearchKey}
         />
         <select
-          aria-label={words.emoji.skinTone}
+          aria-label={partWords.emoji.skinTone}
           value={tone}
           onChange={(event) => {
             setSkinTone(Number(event.target.value));
@@ -88,11 +89,11 @@ export default function EmojiPicker({ onPick, onClose }: { onPick: (emoji: strin
           ))}
         </select>
       </div>
-      <div ref={groups} className="emoji-groups" role="group" aria-label={words.emoji.categories}>
+      <div ref={groups} className="emoji-groups" role="group" aria-label={partWords.emoji.categories}>
         {GROUPS.map(([emoji, name, number]) => (
           <button
             key={name}
-            aria-label={words.emoji.groups[name]}
+            aria-label={partWords.emoji.groups[name]}
             aria-pressed={group === number && text === ""}
             onClick={() => {
               setText("");
@@ -104,8 +105,8 @@ export default function EmojiPicker({ onPick, onClose }: { onPick: (emoji: strin
         ))}
       </div>
       <div ref={grid} className="emoji-grid" aria-busy={shown === null && !isBroken}>
-        {isBroken && <p className="muted">{words.emoji.notLoaded}</p>}
-        {shown?.length === 0 && <p className="muted">{group < 0 && text === "" ? words.emoji.noneUsed : words.emoji.noneFound}</p>}
+        {isBroken && <p className="muted">{partWords.emoji.notLoaded}</p>}
+        {shown?.length === 0 && <p className="muted">{group < 0 && text === "" ? partWords.emoji.noneUsed : partWords.emoji.noneFound}</p>}
         {rendered.map((emoji) => (
           <button key={emoji.unicode} aria-label={emoji.name} title={emoji.name} onClick={() => pick(emoji)}>
             {emoji.unicode}

@@ -17,13 +17,13 @@ import { useObservable } from "./observable.js";
 import { nameOf, titleOf } from "./people.js";
 import { useRoute } from "./route.js";
 import { openMenu } from "./row-menu-trigger.js";
-import { SearchResults } from "./search/results.js";
 import { found } from "./text/found.js";
 import { capped, number } from "./words/formats.js";
 import { words } from "./words/language.js";
 
 const RowMenu = lazyPart(() => import("./row-menu.js"));
 const Mentions = lazyPart(() => import("./mentions/list.js"));
+const SearchResults = lazyPart(() => import("./search/results.js"));
 
 const FILTERS = ["all", "unread", "people", "groups", "rooms"] as const;
 type Filter = (typeof FILTERS)[number];
@@ -129,7 +129,7 @@ export function Inbox(props: {
         </p>
       )}
       {text.trim() !== "" || scope !== null ? (
-        <SearchResults text={text} scope={scope} />
+        <SearchResults text={text} scope={scope} onClose={close} />
       ) : view === "archive" ? (
         <Archive onBack={() => show("all")} />
       ) : view === "mentions" ? (

@@ -6,7 +6,7 @@ import type { ComponentType, ReactNode } from "react";
 
 import { ErrorBoundary } from "./error-boundary.js";
 import { toast } from "./toasts.js";
-import { words } from "./words/language.js";
+import { loadPartWords, words } from "./words/language.js";
 
 /** Milliseconds to wait before each further attempt. */
 const RETRY_DELAYS = [500, 1_500];
@@ -28,7 +28,7 @@ export function lazyView<P extends object>(
 ): (props: P) => ReactNode {
   let Part: ComponentType<P> | undefined;
   const fetch = async () => {
-    Part ??= (await load()).default;
+    Part ??= await withWords(load);
   };
   fetchers.push(fetch);
   return function LazyView(props) {
@@ -51,7 +51,7 @@ export function lazyPart<P extends { onClose: () => void }>(
 ): (props: P) => ReactNode {
   let Part: ComponentType<P> | undefined;
   const fetch = async () => {
-    Part ??= (await load()).default;
+    Part ??= await withWords(load);
   };
   fetchers.push(fetch);
   return function LazyPart(props) {
@@ -78,6 +78,12 @@ export function lazyPart<P extends { onClose: () => void }>(
       </ErrorBoundary>
     );
   };
+}
+
+/** Loads a part and its words. */
+async function withWords<P>(load: () => Promise<{ default: ComponentType<P> }>): Promise<ComponentType<P>> {
+  const [part] = await Promise.all([load(), loadPartWords()]);
+  return part.default;
 }
 
 async function withRetries(fetch: () => Promise<void>): Promise<void> {

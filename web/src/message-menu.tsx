@@ -13,7 +13,7 @@ import { QuickReactionItems } from "./reactions/menu-row.js";
 import { linkTo } from "./route.js";
 import { selection, toggleSelected } from "./selection/selection.js";
 import { attempt, toast } from "./toasts.js";
-import { pageDirection, words } from "./words/language.js";
+import { pageDirection, partWords, words } from "./words/language.js";
 
 export default function MessageMenu(props: MenuProps) {
   const { message, isMine } = props;
@@ -54,10 +54,10 @@ export default function MessageMenu(props: MenuProps) {
             <>
               <QuickReactionItems message={message} onMore={() => props.onReact(message)} />
               <DropdownMenu.Item onSelect={() => props.onReply(message)}>
-                <Reply aria-hidden className="mirrored" /> {words.message.reply}
+                <Reply aria-hidden className="mirrored" /> {partWords.message.reply}
               </DropdownMenu.Item>
               <DropdownMenu.Item onSelect={() => props.onForward(message)}>
-                <Forward aria-hidden className="mirrored" /> {words.message.forward}
+                <Forward aria-hidden className="mirrored" /> {partWords.message.forward}
               </DropdownMenu.Item>
               <DropdownMenu.Item onSelect={() => toggleSelected(message.conversation_id, message.id)}>
                 <CircleCheck aria-hidden /> {words.selection.select}
@@ -65,13 +65,13 @@ export default function MessageMenu(props: MenuProps) {
             </>
           )}
           {message.message_text && (
-            <DropdownMenu.Item onSelect={() => void attempt(copy(message.message_text, words.message.copied))}>
-              <Copy aria-hidden /> {words.message.copyText}
+            <DropdownMenu.Item onSelect={() => void attempt(copy(message.message_text, partWords.message.copied))}>
+              <Copy aria-hidden /> {partWords.message.copyText}
             </DropdownMenu.Item>
           )}
           {isSent && (
-            <DropdownMenu.Item onSelect={() => void attempt(copy(link, words.message.linkCopied))}>
-              <Link aria-hidden /> {words.message.copyLink}
+            <DropdownMenu.Item onSelect={() => void attempt(copy(link, partWords.message.linkCopied))}>
+              <Link aria-hidden /> {partWords.message.copyLink}
             </DropdownMenu.Item>
           )}
           {isSent && message.attachments.length > 0 && (
@@ -84,7 +84,7 @@ export default function MessageMenu(props: MenuProps) {
               onSelect={() => void attempt(message.pinned_at === null ? client.pin(message.id) : client.unpin(message.id))}
             >
               {message.pinned_at === null ? <Pin aria-hidden /> : <PinOff aria-hidden />}
-              {message.pinned_at === null ? words.settings.pin : words.settings.unpin}
+              {message.pinned_at === null ? partWords.settings.pin : partWords.settings.unpin}
             </DropdownMenu.Item>
           )}
           {isMine && (
@@ -99,12 +99,12 @@ export default function MessageMenu(props: MenuProps) {
           )}
           {isMine && isSent && (
             <DropdownMenu.Item onSelect={() => props.onReceipts(message)}>
-              <Eye aria-hidden /> {words.message.readBy}
+              <Eye aria-hidden /> {partWords.message.readBy}
             </DropdownMenu.Item>
           )}
           {message.status === "failed" && <Retry id={message.id} />}
           <DropdownMenu.Item className="danger" onSelect={() => props.onDelete(message)}>
-            <Trash2 aria-hidden /> {words.message.deleteThis}
+            <Trash2 aria-hidden /> {partWords.message.deleteThis}
           </DropdownMenu.Item>
         </DropdownMenu.Content>
       </DropdownMenu.Portal>

@@ -5,6 +5,7 @@ import { useMe, useSelected, useTyping } from "@tidings/client/react";
 import { Check, CheckCheck, CircleAlert, Clock3, Image as Picture, Mic, Paperclip, Trash2, Video } from "lucide-react";
 import type { ReactNode } from "react";
 
+import { MAX_SHORT } from "./attachments/describe.js";
 import { showOverrides } from "./bidi.js";
 import { loadDraft } from "./drafts.js";
 import { useLastSender } from "./last-sender.js";
@@ -32,7 +33,7 @@ export function Preview({ row, isOpen }: { row: Conversation; isOpen: boolean })
   const draft = !isOpen && me ? loadDraft(me.id, row.conversation_id) : "";
   if (typists.length > 0) return <Typing row={row} typists={typists} />;
   if (draft) {
-    return <Line start={<bdi className="draft">{words.row.draft}</bdi>}>{showOverrides(draft.slice(0, 100))}</Line>;
+    return <Line start={<bdi className="draft">{words.row.draft}</bdi>}>{showOverrides(draft.slice(0, MAX_SHORT))}</Line>;
   }
   if (unsent) return <Unsent entry={unsent} />;
   if (row.last_message_id === null) return <Line>{words.row.noMessages}</Line>;
@@ -79,7 +80,7 @@ function Unsent({ entry }: { entry: OutboxEntry }) {
   ) : (
     <Clock3 className="tick" role="img" aria-label={words.message.sending} />
   );
-  return <Line start={icon}>{showOverrides(text.slice(0, 100))}</Line>;
+  return <Line start={icon}>{showOverrides(text.slice(0, MAX_SHORT))}</Line>;
 }
 
 function LastMessage({ row }: { row: Conversation }) {
@@ -102,7 +103,7 @@ function LastMessage({ row }: { row: Conversation }) {
         </>
       }
     >
-      {hasWords ? showOverrides(plainText(text)) : word && <i>{word}</i>}
+      {hasWords ? showOverrides(plainText(text.slice(0, MAX_SHORT))) : word && <i>{word}</i>}
     </Line>
   );
 }

@@ -10,7 +10,7 @@ import { LEVELS, changeRow, isUnread, muteFor, mutes, toggleUnread } from "./con
 import { landmark } from "./landmark.js";
 import { titleOf } from "./people.js";
 import type { OpenMenu } from "./row-menu-trigger.js";
-import { pageDirection, words } from "./words/language.js";
+import { pageDirection, partWords } from "./words/language.js";
 
 export default function RowMenu({ at, onClose }: { at: OpenMenu; onClose: () => void }) {
   const row = useConversation(at.conversation);
@@ -51,17 +51,17 @@ function Items({ row }: { row: Conversation }) {
       {row.last_message_id !== null && (
         <DropdownMenu.Item onSelect={() => toggleUnread(client, row)}>
           {isUnread(row) ? <MailOpen aria-hidden /> : <Mail aria-hidden />}
-          {isUnread(row) ? words.settings.markRead : words.settings.markUnread}
+          {isUnread(row) ? partWords.settings.markRead : partWords.settings.markUnread}
         </DropdownMenu.Item>
       )}
       {!row.is_archived && (
         <DropdownMenu.Item onSelect={() => changeRow(client, row, { pinned: row.pinned_at === null })}>
           {row.pinned_at === null ? <Pin aria-hidden /> : <PinOff aria-hidden />}
-          {row.pinned_at === null ? words.settings.pin : words.settings.unpin}
+          {row.pinned_at === null ? partWords.settings.pin : partWords.settings.unpin}
         </DropdownMenu.Item>
       )}
       {row.muted_until === null ? (
-        <SubMenu icon={<BellOff aria-hidden />} label={words.settings.mute}>
+        <SubMenu icon={<BellOff aria-hidden />} label={partWords.settings.mute}>
           {mutes().map(({ label, ms }) => (
             <DropdownMenu.Item key={label} onSelect={() => changeRow(client, row, { muted_until: muteFor(ms) })}>
               {label}
@@ -70,10 +70,10 @@ function Items({ row }: { row: Conversation }) {
         </SubMenu>
       ) : (
         <DropdownMenu.Item onSelect={() => changeRow(client, row, { muted_until: null })}>
-          <Bell aria-hidden /> {words.settings.unmute}
+          <Bell aria-hidden /> {partWords.settings.unmute}
         </DropdownMenu.Item>
       )}
-      <SubMenu icon={<Bell aria-hidden />} label={words.settings.notifications}>
+      <SubMenu icon={<Bell aria-hidden />} label={partWords.settings.notifications}>
         <DropdownMenu.RadioGroup
           value={row.notify}
           onValueChange={(level) => changeRow(client, row, { notify: level as NotifyLevel })}
@@ -85,14 +85,14 @@ function Items({ row }: { row: Conversation }) {
                   <Check aria-hidden />
                 </DropdownMenu.ItemIndicator>
               </span>
-              {words.settings.levels[level]}
+              {partWords.settings.levels[level]}
             </DropdownMenu.RadioItem>
           ))}
         </DropdownMenu.RadioGroup>
       </SubMenu>
       <DropdownMenu.Item onSelect={() => changeRow(client, row, { archived: !row.is_archived })}>
         {row.is_archived ? <ArchiveRestore aria-hidden /> : <Archive aria-hidden />}
-        {row.is_archived ? words.settings.unarchive : words.settings.archive}
+        {row.is_archived ? partWords.settings.unarchive : partWords.settings.archive}
       </DropdownMenu.Item>
     </>
   );

@@ -53,3 +53,5 @@ function apply(): void {
 
 settings.subscribe(apply);
 apply();
+// Changed in another window. Without a key, everything was removed.
+addEventListener("storage", ({ key }) => (key === STORAGE_KEY || key === null) && settings.set(load()));

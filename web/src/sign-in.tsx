@@ -8,8 +8,11 @@ import type { FormEvent } from "react";
 import * as account from "./account.js";
 import type { DemoUser } from "./account.js";
 import { Avatar } from "./avatar.js";
+import { lazyView } from "./lazy.js";
 import { describeError } from "./toasts.js";
 import { words } from "./words/language.js";
+
+const LanguageField = lazyView(() => import("./dialogs/language-field.js"), () => null);
 
 /** The sign-in page. `?as=ID` signs in as a demo user. */
 export function SignIn({ notice, onSignedIn }: { notice: string | null; onSignedIn: () => void }) {
@@ -78,6 +81,7 @@ export function SignIn({ notice, onSignedIn }: { notice: string | null; onSigned
           </button>
         </p>
       </section>
+      <LanguageField />
     </main>
   );
 }

@@ -58,19 +58,29 @@ export function Timeline({ row, jumpTo, ...actions }: MessageActions & { row: Ro
   const [isFound, setIsFound] = useState(openedRow.unread_count <= MAX_UNREAD_ON_PAGE || jumpTo !== null);
   const isOffline = useConnection() === "offline";
   const isFresh = useSelected((state) => state.staleSince === null);
+  const isVerified = useRef(isFresh);
+  const [hasJumped, setHasJumped] = useState(false);
   useEffect(() => {
-    if (isFound) return;
+    if (isFound && isVerified.current) return;
     // Offline, the newest messages have to do.
     if (isOffline) return setIsFound(true);
-    // Messages that were stored as unread may have been read since.
+    // Messages that were stored as unread may have been read since, and others may have come.
     if (!isFresh) return;
+    isVerified.current = true;
     setOpenedRow(row);
-    if (row.unread_count <= MAX_UNREAD_ON_PAGE) return setIsFound(true);
-    void attempt(client.jumpToUnread(id)).then(() => setIsFound(true));
+    // What the user looks at stays in place.
+    if (isFound || row.unread_count <= MAX_UNREAD_ON_PAGE) return setIsFound(true);
+    void attempt(client.jumpToUnread(id)).then((isDone) => {
+      setHasJumped(isDone);
+      setIsFound(true);
+    });
   }, [isOffline, isFresh]);
-  // Computed once, so that older messages which load later do not move the divider.
+  // Computed once for a row, so that older messages which load later do not move the divider.
   const isReady = isLoaded && isFound;
-  const firstUnread = useMemo(() => (isReady ? unreadSince(openedRow, messages, me?.id)?.key : undefined), [isReady]);
+  const firstUnread = useMemo(
+    () => (isReady ? unreadSince(openedRow, messages, me?.id, hasJumped)?.key : undefined),
+    [isReady, openedRow],
+  );
   const view = useRef({ isPlaced: false, isLoading: false, entries });
   useLayoutEffect(() => void (view.current.entries = entries), [entries]);
   const [isAway, setIsAway] = useState(false);
@@ -274,7 +284,12 @@ function Day({ at }: { at: string }) {
 }
 
 /** Returns the first message that a row counts as unread, if it is loaded. */
-function unreadSince(row: Row, messages: readonly TimelineMessage[], me: string | undefined): TimelineMessage | undefined {
+function unreadSince(
+  row: Row,
+  messages: readonly TimelineMessage[],
+  me: string | undefined,
+  hasJumped: boolean,
+): TimelineMessage | undefined {
   const { last_read_message_id, counted_to: to, unread_count: count } = row;
   // Messages marked as unread may have been read before.
   const read = row.marked_unread ? null : last_read_message_id;
@@ -283,7 +298,7 @@ function unreadSince(row: Row, messages: readonly TimelineMessage[], me: string 
       status === "sent" && sender_id !== me && !is_deleted && (!read || id > read) && (!to || id <= to),
   );
   // After a jump to the first one, the others are not all loaded.
-  return count > MAX_UNREAD_ON_PAGE ? counted[0] : count > 0 ? counted.at(-count) : undefined;
+  return hasJumped ? counted[0] : count > 0 ? counted.at(-count) : undefined;
 }
 
 /** Returns the entry if it is a message that the server has. */

@@ -5,7 +5,10 @@ import { expect, startDirectChat, test, uniqueName } from "./stack.js";
 test("two users see each other's presence, typing, ticks and unread counts", async ({ newUser }) => {
   const ann = await newUser(uniqueName("Ann"));
   const ben = await newUser(uniqueName("Ben"));
-  await startDirectChat(ann, ben);
+  await ann.page.getByRole("button", { name: "New conversation" }).first().click();
+  await ann.page.getByLabel("Find people").fill(ben.name);
+  await ann.page.getByRole("button", { name: `Message ${ben.name}` }).click();
+  await expect(ann.page.getByRole("heading", { level: 2, name: ben.name })).toBeVisible();
   await ann.send("Hello Ben");
   await expect(ann.message("Hello Ben").getByLabel("Sent")).toBeVisible();
 
@@ -93,6 +96,10 @@ test("drafts stay with their conversation, even after a reload", async ({ newUse
   await ann.page.reload();
   await ann.open(ben.name);
   await expect(ann.field).toHaveValue("half a thou");
+  // Rows have as much of it as other places that show only the beginning.
+  await ann.field.fill("x".repeat(400));
+  await ann.open(cem.name);
+  await expect(ann.row(ben.name).locator(".preview-text")).toHaveText("x".repeat(300));
 });
 
 test("users can block and unblock others, and delete conversations", async ({ newUser }) => {

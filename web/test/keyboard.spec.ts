@@ -109,7 +109,7 @@ test("page up and down scroll while writing, and typing anywhere writes", async 
 });
 
 test("a dialog that was opened from a menu gives the focus back", async ({ newUser }) => {
-  const ann = await newUser(uniqueName("Ann"));
+  const ann = await newUser(uniqueName("Ann"), { fetchesAhead: true });
   const ben = await newUser(uniqueName("Ben"));
   await startDirectChat(ann, ben);
   await ann.send("Never mind");
@@ -150,7 +150,7 @@ test("one list finds conversations, people, rooms and messages", async ({ demoUs
 });
 
 test("one list finds people and rooms that the user does not know yet", async ({ newUser }) => {
-  const ann = await newUser(uniqueName("Ann"));
+  const ann = await newUser(uniqueName("Ann"), { fetchesAhead: true });
   const ben = await newUser(uniqueName("Ben"));
   const room = uniqueName("Quiet corner");
   await ben.call("POST", "/rooms", { name: room });
@@ -158,6 +158,7 @@ test("one list finds people and rooms that the user does not know yet", async ({
   const list = page.getByRole("listbox", { name: "Found" });
   for (const [name, group] of [[ben.name, "People"], [room, "Rooms to join"]] as const) {
     await page.keyboard.press("Control+k");
+    await expect(page.getByRole("combobox", { name: "Find people" })).toBeFocused();
     await page.keyboard.type(name);
     await list.getByRole("group", { name: group }).getByRole("option", { name }).click();
     await expect(page.getByRole("heading", { level: 2, name })).toBeVisible();
@@ -190,12 +191,13 @@ test("F6 goes through the parts of the page, and Alt with arrows through convers
 });
 
 test("a conversation can be had by keyboard alone", async ({ newUser }) => {
-  const ann = await newUser(uniqueName("Ann"));
-  const ben = await newUser(uniqueName("Ben"));
+  const ann = await newUser(uniqueName("Ann"), { fetchesAhead: true });
+  const ben = await newUser(uniqueName("Ben"), { fetchesAhead: true });
   const { page } = ann;
   const { keyboard } = page;
   // Ann finds Ben and writes.
   await keyboard.press("Control+k");
+  await expect(page.getByRole("combobox", { name: "Find people" })).toBeFocused();
   await keyboard.type(ben.name);
   await expect(page.getByRole("option", { selected: true })).toContainText(ben.name);
   await keyboard.press("Enter");

@@ -74,6 +74,24 @@ test("an offline reload shows the inbox and the messages, and says how old they 
   await expect(page.getByText("You are offline.")).toHaveCount(0);
 });
 
+test("the divider of new messages follows the server, not the row from an earlier visit", async ({ newUser }) => {
+  const { ann, ben } = await twoInAChat(newUser);
+  await untilStored(ann, "good morning");
+  await reloadOffline(ann);
+  await expect(ann.message("good morning")).toBeVisible();
+  await ben.send("the first new one");
+  await ben.send("the second new one");
+  await expect(ben.message("the second new one").getByLabel("Sent")).toBeVisible();
+  await ann.page.context().setOffline(false);
+  await expect(ann.message("the second new one")).toBeVisible();
+  const divider = ann.page.getByTestId("unread-divider");
+  await expect(divider).toHaveCount(1);
+  const [above, below] = await Promise.all([divider.boundingBox(), ann.message("the first new one").boundingBox()]);
+  expect(above?.y ?? Infinity).toBeLessThan(below?.y ?? 0);
+  const before = await ann.message("good morning").boundingBox();
+  expect(before?.y ?? Infinity).toBeLessThan(above?.y ?? 0);
+});
+
 test("what is written offline survives another offline reload, and is sent once", async ({ newUser }) => {
   const { ann, ben } = await twoInAChat(newUser);
   await untilStored(ann, "good morning");

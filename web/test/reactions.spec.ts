@@ -173,7 +173,7 @@ test("a message is forwarded to several conversations and people, found by name"
 });
 
 test("a forward that is written offline shows at once, and is sent later", async ({ newUser }) => {
-  const [ann, ben] = await pair(newUser);
+  const [ann, ben] = await pair(newUser, { fetchesAhead: true });
   await ben.page.context().setOffline(true);
   await ben.chooseAction("Good news", "Forward");
   await ben.page.getByRole("checkbox", { name: ann.name }).check();

@@ -12,7 +12,7 @@ const fetchedAhead = (page: Page) =>
     .toMatch(/(?=.*receipts)(?=.*settings)(?=.*new)(?=.*details)(?=.*delete)(?=.*emoji-picker)(?=.*tray)(?=.*viewer)(?=.*recorder)(?=.*voice-player)(?=.*crop)(?=.*uploading)(?=.*pictures)/);
 
 test("all dialogs open offline, also with reduced motion", async ({ newUser }) => {
-  const ann = await newUser(uniqueName("Ann"), { reducedMotion: "reduce" });
+  const ann = await newUser(uniqueName("Ann"), { reducedMotion: "reduce", fetchesAhead: true });
   const ben = await newUser(uniqueName("Ben"));
   await startDirectChat(ann, ben);
   await ann.send("hello");
@@ -109,7 +109,7 @@ test("without IndexedDB and with storage blocked, messages are sent", async ({ n
       }
     });
   };
-  const ann = await newUser(uniqueName("Ann"), { prepare });
+  const ann = await newUser(uniqueName("Ann"), { prepare, withForm: true });
   const ben = await newUser(uniqueName("Ben"));
   await startDirectChat(ben, ann);
   await ben.send("anybody?");

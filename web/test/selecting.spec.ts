@@ -173,7 +173,20 @@ test("several messages are forwarded in their order, and at a refusal it is said
   // Nothing is left behind that would be sent later.
   expect(sends).toBe(2);
   await page.unroute("**/api/messages/send");
+  // In the middle, the browser asks before it closes the page.
+  let release = () => {};
+  const isReleased = new Promise<void>((resolve) => (release = resolve));
+  await page.route("**/api/messages/send", async (route) => {
+    await isReleased;
+    await route.continue();
+  });
   await forward(carl.name);
+  await expect(page.getByText("Forwarding: 0 of 2")).toBeVisible();
+  const question = page.waitForEvent("dialog");
+  void page.close({ runBeforeUnload: true });
+  expect((await question).type()).toBe("beforeunload");
+  await (await question).dismiss();
+  release();
   await expect(carl.page.locator("article .forwarded")).toHaveCount(6);
   expect(await carl.page.locator("article .text").allTextContents()).toEqual(["one", "two", "four", "one", "two", "three"]);
 });

@@ -62,6 +62,7 @@ export class Actor {
   constructor(
     readonly page: Page,
     readonly name: string,
+    readonly knownId?: string,
   ) {}
 
   /** Opens a conversation by its title in the inbox. */
@@ -124,7 +125,7 @@ export class Actor {
 
   /** Returns this user's id. */
   async id(): Promise<string> {
-    return (await this.call<{ id: string }>("GET", "/users/me")).id;
+    return this.knownId ?? (await this.call<{ id: string }>("GET", "/users/me")).id;
   }
 
   /** Saves a screenshot for visual review. */
@@ -136,29 +137,76 @@ export class Actor {
 /** Appends a random suffix to a name, because tests share a server. */
 export const uniqueName = (name: string) => `${name} ${crypto.randomUUID().slice(0, 6)}`;
 
+/** Makes a call of the API that needs no token. Returns the response's `data`. */
+async function post<T>(url: string, path: string, body: object): Promise<T> {
+  const headers = { "content-type": "application/json" };
+  const response = await fetch(url + path, { method: "POST", headers, body: JSON.stringify(body) });
+  if (!response.ok) throw new Error(`POST ${path}: ${await response.text()}`);
+  return ((await response.json()) as { data: T }).data;
+}
+
 /** Registers a user through the API. Returns the username. */
 export async function register(url: string, name: string): Promise<string> {
   const username = `u${crypto.randomUUID().replaceAll("-", "").slice(0, 20)}`;
-  const response = await fetch(`${url}/api/auth/register`, {
-    method: "POST",
-    headers: { "content-type": "application/json" },
-    body: JSON.stringify({ username, email: `${username}@example.com`, password: PASSWORD, full_name: name }),
-  });
-  expect(response.status).toBe(201);
+  await post(url, "/api/auth/register", { username, email: `${username}@example.com`, password: PASSWORD, full_name: name });
   return username;
+}
+
+/** The response to a sign-in. */
+interface SignedIn {
+  access_token: string;
+  refresh_token: string;
+  expires_in: number;
+  user: { id: string };
+}
+
+/**
+ * Lets a page start with something in a storage of the browser, as after a sign-in. A sign-in with the form costs a quarter
+ * of a second of computing time.
+ */
+async function startWith(page: Page, storage: "localStorage" | "sessionStorage", name: string, value: string): Promise<void> {
+  await page.addInitScript(
+    ([storage, name, value]) => {
+      // Only once: the page may remove it, and load again. A cookie, because tests look at the storages.
+      if (!location.protocol.startsWith("http") || document.cookie.includes("is_prepared=1")) return;
+      document.cookie = "is_prepared=1";
+      window[storage].setItem(name, value);
+    },
+    [storage, name, value] as const,
+  );
 }
 
 export const PASSWORD = "correct horse battery";
 
+/** Lets a page fetch its later parts only when it needs them: it never becomes idle. */
+const fetchOnDemand = (page: Page) => page.addInitScript(() => (window.requestIdleCallback = () => 0));
+
+export interface UserOptions extends BrowserContextOptions {
+  stack?: Stack;
+  prepare?: (page: Page) => Promise<void>;
+  /** Fetches all parts of the page ahead, as it does for users. This costs as much as the rest of the first load. */
+  fetchesAhead?: boolean;
+  /** Signs in with the form, for pages that have no storage. */
+  withForm?: boolean;
+}
+
 export interface Fixtures {
   stack: Stack;
   /** Registers a user and signs in, in a new browser context. */
-  newUser: (name: string, options?: BrowserContextOptions & { stack?: Stack; prepare?: (page: Page) => Promise<void> }) => Promise<Actor>;
+  newUser: (name: string, options?: UserOptions) => Promise<Actor>;
   /** Signs in as a demo user, in a new browser context. */
-  demoUser: (name: string, options?: BrowserContextOptions & { prepare?: (page: Page) => Promise<void> }) => Promise<Actor>;
+  demoUser: (name: string, options?: Omit<UserOptions, "stack" | "withForm">) => Promise<Actor>;
 }
 
-export const test = base.extend<Omit<Fixtures, "stack">, { stack: Stack }>({
+export const test = base.extend<Omit<Fixtures, "stack"> & { closeContexts: void }, { stack: Stack }>({
+  // Playwright leaves the contexts open that a test creates. Their pages would go on working during all later tests.
+  closeContexts: [
+    async ({ browser }, use) => {
+      await use();
+      await Promise.all(browser.contexts().map((context) => context.close()));
+    },
+    { auto: true },
+  ],
   stack: [
     async ({}, use) => {
       const stack = await new Stack(["--in-memory", "--demo=120"]).start();
@@ -168,29 +216,43 @@ export const test = base.extend<Omit<Fixtures, "stack">, { stack: Stack }>({
     { scope: "worker" },
   ],
   newUser: async ({ browser, stack }, use) => {
-    await use(async (name, { stack: other, prepare, ...options } = {}) => {
+    await use(async (name, { stack: other, prepare, fetchesAhead = false, withForm = false, ...options } = {}) => {
       const { url } = other ?? stack;
       const username = await register(url, name);
+      const tokens = await post<SignedIn>(url, "/api/auth/login", { username, password: PASSWORD });
       const page = await (await browser.newContext({ permissions: ["clipboard-read", "clipboard-write"], ...options })).newPage();
       failOnPageErrors(page);
+      if (!fetchesAhead) await fetchOnDemand(page);
       await prepare?.(page);
+      if (!withForm) {
+        const { access_token: access, refresh_token: refresh, expires_in, user } = tokens;
+        const stored = { user: user.id, access, refresh, until: Date.now() + expires_in * 1000 };
+        await startWith(page, "localStorage", `tidings session ${url}`, JSON.stringify(stored));
+      }
       await page.goto(url);
-      await page.getByLabel("Username or e-mail address").fill(username);
-      await page.getByLabel("Password").fill(PASSWORD);
-      await page.getByRole("button", { name: "Sign in" }).click();
+      if (withForm) {
+        await page.getByLabel("Username or e-mail address").fill(username);
+        await page.getByLabel("Password").fill(PASSWORD);
+        await page.getByRole("button", { name: "Sign in" }).click();
+      }
       await expect(page.getByRole("button", { name: "New conversation" }).first()).toBeVisible();
-      return new Actor(page, name);
+      return new Actor(page, name, tokens.user.id);
     });
   },
   demoUser: async ({ browser, stack }, use) => {
-    await use(async (name, { prepare, ...options } = {}) => {
+    await use(async (name, { prepare, fetchesAhead = false, ...options } = {}) => {
+      const response = await fetch(`${stack.url}/_local/people`);
+      const people = ((await response.json()) as { data: { id: string; name: string; token: string }[] }).data;
+      const person = people.find((person) => person.name === name);
+      if (!person) throw new Error(`There is no demo user ${name}.`);
       const page = await (await browser.newContext(options)).newPage();
       failOnPageErrors(page);
+      if (!fetchesAhead) await fetchOnDemand(page);
       await prepare?.(page);
+      await startWith(page, "sessionStorage", "tidings person", person.token);
       await page.goto(stack.url);
-      await page.getByRole("button", { name }).click();
       await expect(page.locator("a.row").first()).toBeVisible();
-      return new Actor(page, name);
+      return new Actor(page, name, person.id);
     });
   },
 });
@@ -217,11 +279,11 @@ export async function withTemporaryFolder<T>(work: (folder: string) => Promise<T
   }
 }
 
-/** Lets one user open a direct conversation with another. */
+/** Lets one user open a direct conversation with another. Only the test of the dialog does it as a user does. */
 export async function startDirectChat(one: Actor, other: Actor): Promise<void> {
-  await one.page.getByRole("button", { name: "New conversation" }).first().click();
-  await one.page.getByLabel("Find people").fill(other.name);
-  await one.page.getByRole("button", { name: `Message ${other.name}` }).click();
+  const participant_ids = [await other.id()];
+  const { conversation_id } = await one.call<{ conversation_id: string }>("POST", "/conversations", { type: "direct", participant_ids });
+  await one.page.evaluate((id) => (location.hash = `#/c/${encodeURIComponent(id)}`), conversation_id);
   await expect(one.page.getByRole("heading", { level: 2, name: other.name })).toBeVisible();
 }
 

@@ -27,6 +27,8 @@ for (const [size, viewport] of Object.entries(SIZES)) {
     await page.goto(stack.url);
     await expect(page.getByRole("button", { name: "Alice Sommer" })).toBeVisible();
     await inspect(new Actor(page, ""), "sign-in", size);
+    await page.getByRole("button", { name: "Alice Sommer" }).click();
+    await expect(page.locator("a.row").first()).toBeVisible();
 
     const alice = await demoUser("Alice Sommer", options);
     const check = (name: string) => inspect(alice, name, size);

@@ -69,11 +69,12 @@ test("a text of its own is found", async () => {
     const source = (text: string) => writeFile(join(folder, "view.tsx"), text);
     await promisify(execFile)("mkdir", [join(folder, "words")]);
     await writeFile(join(folder, "words/en.tsx"), `export const en = { used: "Used", left: "Left" };`);
+    await writeFile(join(folder, "words/en-parts.tsx"), `export const enParts = { group: { later: "Later", unused: "Unused" } };`);
     const complaints = async () => {
       const { stderr } = await promisify(execFile)("node", [SCRIPT, folder]).catch((error: { stderr: string }) => error);
       return stderr.trim().split("\n");
     };
-    await source(`const a = <p title={isOn ? "On now" : words.used} id="Some id">Hello {name || "nobody"}{\`and \${more}\`}</p>; toast("Sent"); words.left;`);
+    await source(`const a = <p title={isOn ? "On now" : words.used} id="Some id">Hello {name || "nobody"}{\`and \${more}\`}</p>; toast("Sent"); words.left; partWords.group;`);
     expect(await complaints()).toEqual([
       "src/view.tsx:1: a text of its own: On now",
       "src/view.tsx:1: a text of its own: Hello",
@@ -82,7 +83,13 @@ test("a text of its own is found", async () => {
       "src/view.tsx:1: a text of its own: Sent",
     ]);
     await source(`const a = <p className="Some class">{words.used} 1 · 2</p>; throw new Error("Not shown to users.");`);
-    expect(await complaints()).toEqual(["src/words/en.tsx: not used: left"]);
+    await writeFile(join(folder, "main.tsx"), `import { View } from "./first.js";\nconst View = lazyPart(() => import("./view.js"));`);
+    await writeFile(join(folder, "first.tsx"), `<p>{partWords.group.later}</p>`);
+    expect(await complaints()).toEqual([
+      "src/words/en.tsx: not used: left",
+      "src/words/en-parts.tsx: not used: group.unused",
+      "src/first.tsx: uses words that are loaded later",
+    ]);
   });
 });
 
@@ -137,6 +144,23 @@ test("a browser without any of the languages gets English", async ({ browser, st
   await offline.goto(stack.url);
   await expect(offline.getByRole("heading", { name: "Sign in" })).toBeVisible();
   expect(await documentOf(offline)).toEqual(["en", "ltr"]);
+});
+
+test("the language can be chosen before signing in, and another tab follows", async ({ browser, stack }) => {
+  const context = await browser.newContext({ locale: "fr-FR" });
+  const [page, other] = [await context.newPage(), await context.newPage()];
+  for (const each of [page, other]) {
+    await each.goto(stack.url);
+    await expect(each.getByRole("heading", { name: "Sign in" })).toBeVisible();
+  }
+  await page.locator("[name=username]").fill("ann");
+  await page.getByLabel("Language").selectOption("Deutsch");
+  await expect(page.getByRole("heading", { name: "Anmelden" })).toBeVisible();
+  await expect(page.locator("[name=username]")).toHaveValue("ann");
+  expect(await documentOf(page)).toEqual(["de", "ltr"]);
+  await expect(other.getByRole("heading", { name: "Anmelden" })).toBeVisible();
+  await other.getByLabel("Sprache").selectOption(ARABIC);
+  await expect.poll(() => documentOf(page)).toEqual(["ar", "rtl"]);
 });
 
 test("the language changes at once, nothing typed is lost, and it stays", async ({ newUser }) => {

@@ -2,8 +2,7 @@
 
 import type { Api } from "./api.js";
 import type { PingFrame, SetTypingFrame } from "./generated/types.gen.js";
-import { Socket } from "./socket.js";
-import type { SocketConstructor } from "./socket.js";
+import type { Socket, SocketConstructor } from "./socket.js";
 import { backoff, sleep } from "./time.js";
 
 /** Maximum milliseconds between attempts to open a socket. */
@@ -88,13 +87,16 @@ export class ReconnectingSocket {
     this.#socket?.close();
   }
 
-  /** Returns undefined if the socket or its ticket is refused or blocked: polling then delivers everything. */
+  /**
+   * Returns undefined if the socket or its ticket is refused or blocked, or if the code that only sockets need cannot be
+   * loaded: polling then delivers everything.
+   */
   async #open(): Promise<Socket | undefined> {
     const { api, WebSocket, url, signal, onFrame } = this.#options;
     if (!WebSocket || url === null) return undefined;
     try {
-      const ticket = encodeURIComponent(await api.ticket({ signal }));
-      return await Socket.open(WebSocket, `${url}?ticket=${ticket}`, onFrame, signal);
+      const [{ Socket }, ticket] = await Promise.all([import("./socket.js"), api.ticket({ signal })]);
+      return await Socket.open(WebSocket, `${url}?ticket=${encodeURIComponent(ticket)}`, onFrame, signal);
     } catch {
       return undefined;
     }

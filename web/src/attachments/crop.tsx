@@ -5,7 +5,7 @@ import type { KeyboardEvent, PointerEvent } from "react";
 
 import { Modal } from "../modal.js";
 import { attempt } from "../toasts.js";
-import { words } from "../words/language.js";
+import { partWords, words } from "../words/language.js";
 import "./crop.css";
 
 /** Side of the resulting picture, in pixels. */
@@ -60,10 +60,10 @@ export default function CropDialog(props: { file: File; onDone: (picture: Blob) 
   };
 
   return (
-    <Modal title={words.files.choosePart} onClose={props.onClose}>
+    <Modal title={partWords.files.choosePart} onClose={props.onClose}>
       {isBroken ? (
         <p className="error" role="alert">
-          {words.files.notAPicture}
+          {partWords.files.notAPicture}
         </p>
       ) : (
         <>
@@ -74,7 +74,7 @@ export default function CropDialog(props: { file: File; onDone: (picture: Blob) 
             height={RESULT_SIDE}
             tabIndex={0}
             role="img"
-            aria-label={words.files.chosenPart}
+            aria-label={partWords.files.chosenPart}
             onKeyDown={onKeyDown}
             onPointerDown={(event) => {
               event.currentTarget.setPointerCapture(event.pointerId);
@@ -85,7 +85,7 @@ export default function CropDialog(props: { file: File; onDone: (picture: Blob) 
             onPointerCancel={() => (last.current = null)}
           />
           <label>
-            {words.files.zoom}
+            {partWords.files.zoom}
             <input
               type="range"
               min={1}
@@ -102,7 +102,7 @@ export default function CropDialog(props: { file: File; onDone: (picture: Blob) 
           {words.common.cancel}
         </button>
         <button className="primary" disabled={!bitmap || isBusy} onClick={() => void finish()}>
-          {words.files.usePicture}
+          {partWords.files.usePicture}
         </button>
       </div>
     </Modal>

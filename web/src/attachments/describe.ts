@@ -30,7 +30,7 @@ export function formatDuration(ms: number): string {
 export const isVisual = ({ kind }: Pick<Attachment, "kind">): boolean => kind === "image" || kind === "video";
 
 /** Characters that a line or two can show. More would only cost time. */
-const MAX_SHORT = 300;
+export const MAX_SHORT = 300;
 
 /** Sums up a message in a line: its text, or else what it consists of. */
 export function summary(message: Pick<Message, "message_text" | "is_deleted" | "attachments">): string {

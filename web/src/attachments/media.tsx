@@ -6,7 +6,7 @@ import { useEffect, useRef, useState } from "react";
 
 import { linkTo } from "../route.js";
 import { attempt } from "../toasts.js";
-import { words } from "../words/language.js";
+import { partWords, words } from "../words/language.js";
 import { isVisual } from "./describe.js";
 import { FileLink, withoutVideo } from "./gallery.js";
 import { Picture } from "./picture.js";
@@ -58,7 +58,7 @@ export function Media({ row, onClose }: { row: Conversation; onClose: () => void
   return (
     <div className="media" aria-busy={state === "loading"}>
       {pictures.length > 0 && (
-        <ul className="media-grid" aria-label={words.details.picturesAndVideos}>
+        <ul className="media-grid" aria-label={partWords.details.picturesAndVideos}>
           {pictures.map(({ message, attachment }) => (
             <li key={attachment.id}>
               <a href={linkTo(id, message)} aria-label={attachment.alt ?? attachment.file_name} onClick={onClose}>
@@ -69,7 +69,7 @@ export function Media({ row, onClose }: { row: Conversation; onClose: () => void
         </ul>
       )}
       {files.length > 0 && (
-        <ul className="media-files" aria-label={words.details.files}>
+        <ul className="media-files" aria-label={partWords.details.files}>
           {files.map(({ attachment }) => (
             <li key={attachment.id}>
               <FileLink attachment={attachment} />
@@ -78,7 +78,7 @@ export function Media({ row, onClose }: { row: Conversation; onClose: () => void
         </ul>
       )}
       <p className="muted" role="status">
-        {state === "loading" ? words.common.loadingMore : items.length === 0 && state === "done" ? words.details.noFiles : ""}
+        {state === "loading" ? words.common.loadingMore : items.length === 0 && state === "done" ? partWords.details.noFiles : ""}
       </p>
       {state === "more" && (
         <button className="link" onClick={load}>

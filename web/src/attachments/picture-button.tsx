@@ -5,7 +5,7 @@ import type { ReactNode } from "react";
 
 import { lazyPart } from "../lazy.js";
 import { attempt } from "../toasts.js";
-import { words } from "../words/language.js";
+import { partWords } from "../words/language.js";
 
 const CropDialog = lazyPart(() => import("./crop.js"));
 
@@ -22,11 +22,11 @@ export function PictureButton(props: {
       {props.children}
       <span className="actions">
         <button type="button" className="secondary" onClick={() => input.current?.click()}>
-          {props.hasPicture ? words.details.changePicture : words.details.addPicture}
+          {props.hasPicture ? partWords.details.changePicture : partWords.details.addPicture}
         </button>
         {props.hasPicture && (
           <button type="button" className="link" onClick={() => void attempt(props.onRemove())}>
-            {words.details.removePicture}
+            {partWords.details.removePicture}
           </button>
         )}
       </span>
@@ -35,7 +35,7 @@ export function PictureButton(props: {
         type="file"
         hidden
         accept="image/*"
-        aria-label={words.details.picture}
+        aria-label={partWords.details.picture}
         onChange={({ target }) => {
           setFile(target.files?.[0] ?? null);
           target.value = "";

@@ -4,7 +4,7 @@ import { Pause, Play, SendHorizontal, Trash2 } from "lucide-react";
 import { useEffect, useRef, useState } from "react";
 
 import { toast } from "../toasts.js";
-import { words } from "../words/language.js";
+import { partWords, words } from "../words/language.js";
 import { formatDuration } from "./describe.js";
 import "./recorder.css";
 
@@ -101,21 +101,21 @@ export default function VoiceRecorder(props: {
 
   return (
     <div className="recorder" role="group" aria-label={words.kinds.voice} onKeyDown={(event) => event.key === "Escape" && discard()}>
-      <button ref={discardButton} className="icon-button danger" aria-label={words.voice.discard} onClick={discard}>
+      <button ref={discardButton} className="icon-button danger" aria-label={partWords.voice.discard} onClick={discard}>
         <Trash2 aria-hidden />
       </button>
       <span className={`recording-time ${isPaused ? "paused" : ""}`} role="timer">
         {formatDuration(elapsed)}
       </span>
-      <span className="levels" role="meter" aria-label={words.voice.level} aria-valuemin={0} aria-valuemax={1} aria-valuenow={levels.at(-1) ?? 0}>
+      <span className="levels" role="meter" aria-label={partWords.voice.level} aria-valuemin={0} aria-valuemax={1} aria-valuenow={levels.at(-1) ?? 0}>
         {levels.map((level, at) => (
           <i key={at} style={{ blockSize: `${Math.round(8 + level * 92)}%` }} />
         ))}
       </span>
-      <button className="icon-button" aria-label={isPaused ? words.voice.goOn : words.voice.pauseRecording} disabled={!recording} onClick={() => pause(!isPaused)}>
+      <button className="icon-button" aria-label={isPaused ? partWords.voice.goOn : partWords.voice.pauseRecording} disabled={!recording} onClick={() => pause(!isPaused)}>
         {isPaused ? <Play aria-hidden /> : <Pause aria-hidden />}
       </button>
-      <button className="send" aria-label={words.voice.send} disabled={!recording} onClick={() => void send()}>
+      <button className="send" aria-label={partWords.voice.send} disabled={!recording} onClick={() => void send()}>
         <SendHorizontal aria-hidden className="mirrored" />
       </button>
     </div>
@@ -162,7 +162,7 @@ async function start(): Promise<Recording> {
 
 function describeRefusal(error: unknown): string {
   const name = error instanceof DOMException ? error.name : "";
-  if (name === "NotAllowedError") return words.voice.refused;
-  if (name === "NotFoundError") return words.voice.noMicrophone;
-  return words.voice.unusable;
+  if (name === "NotAllowedError") return partWords.voice.refused;
+  if (name === "NotFoundError") return partWords.voice.noMicrophone;
+  return partWords.voice.unusable;
 }

@@ -5,7 +5,7 @@ import { useTidings } from "@tidings/client/react";
 import { FileText, Mic, X } from "lucide-react";
 import { useEffect, useState } from "react";
 
-import { words } from "../words/language.js";
+import { partWords, words } from "../words/language.js";
 import { formatDuration, formatSize } from "./describe.js";
 import { setTray } from "./tray-state.js";
 import type { TrayFile } from "./tray-state.js";
@@ -20,7 +20,7 @@ export default function Tray({ conversation, files }: { conversation: string; fi
   const change = (id: string, part: Partial<TrayFile>) =>
     setTray(conversation, files.map((file) => (file.id === id ? { ...file, ...part } : file)));
   return (
-    <div className="tray" role="group" aria-label={words.files.toSend}>
+    <div className="tray" role="group" aria-label={partWords.files.toSend}>
       <ul>
         {files.map((file) => (
           <Item
@@ -39,7 +39,7 @@ export default function Tray({ conversation, files }: { conversation: string; fi
             onChange={({ target }) => setTray(conversation, files.map((file) => ({ ...file, asFile: target.checked })))}
           />
           <span>
-            {words.files.sendAsFile} <span className="muted">{words.files.sendAsFileWhy}</span>
+            {partWords.files.sendAsFile} <span className="muted">{partWords.files.sendAsFileWhy}</span>
           </span>
         </label>
       )}
@@ -54,7 +54,7 @@ function Item(props: { item: TrayFile; onAlt: (alt: string) => void; onRemove: (
   const isPicture = prepared?.kind === "image";
   const [isDescribing, setIsDescribing] = useState(alt !== "");
   const size = prepared?.file.size ?? file.size;
-  const note = prepared === undefined ? words.files.preparing : prepared?.kind === "video" ? words.files.asItIs : "";
+  const note = prepared === undefined ? partWords.files.preparing : prepared?.kind === "video" ? partWords.files.asItIs : "";
   return (
     <li>
       <span className="tray-preview">
@@ -69,8 +69,8 @@ function Item(props: { item: TrayFile; onAlt: (alt: string) => void; onRemove: (
         </span>
         {isPicture && isDescribing && (
           <input
-            aria-label={words.files.descriptionOf(file.name)}
-            placeholder={words.files.forBlind}
+            aria-label={partWords.files.descriptionOf(file.name)}
+            placeholder={partWords.files.forBlind}
             autoFocus={alt === ""}
             maxLength={MAX_ALT}
             dir="auto"
@@ -79,12 +79,12 @@ function Item(props: { item: TrayFile; onAlt: (alt: string) => void; onRemove: (
           />
         )}
         {isPicture && !isDescribing && (
-          <button className="link small-text" aria-label={words.files.describeNamed(file.name)} onClick={() => setIsDescribing(true)}>
-            {words.files.describe}
+          <button className="link small-text" aria-label={partWords.files.describeNamed(file.name)} onClick={() => setIsDescribing(true)}>
+            {partWords.files.describe}
           </button>
         )}
       </span>
-      <button className="icon-button small" aria-label={words.common.removeNamed(file.name)} onClick={props.onRemove}>
+      <button className="icon-button small" aria-label={partWords.common.removeNamed(file.name)} onClick={props.onRemove}>
         <X aria-hidden />
       </button>
     </li>

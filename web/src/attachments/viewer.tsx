@@ -10,7 +10,7 @@ import { formatFull } from "../dates.js";
 import { useModal } from "../modal.js";
 import { usePerson } from "../people.js";
 import { attempt, toast } from "../toasts.js";
-import { pageDirection, words } from "../words/language.js";
+import { pageDirection, partWords, words } from "../words/language.js";
 import { isVisual } from "./describe.js";
 import { save } from "./download.js";
 import { placeholder } from "./thumb.js";
@@ -70,7 +70,7 @@ export default function Viewer(props: { conversation: string; messageKey: string
       return { scale, x: at.x - (at.x - view.x) * ratio, y: at.y - (at.y - view.y) * ratio };
     });
   const pan = (x: number, y: number) => setView((view) => ({ ...view, x: view.x + x, y: view.y + y }));
-  const download = () => void attempt(save(item.attachment).then((isSaved) => !isSaved && toast(words.files.openedInTab)));
+  const download = () => void attempt(save(item.attachment).then((isSaved) => !isSaved && toast(partWords.files.openedInTab)));
 
   const onKeyDown = (event: KeyboardEvent) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.target instanceof HTMLVideoElement) return;
@@ -140,7 +140,7 @@ export default function Viewer(props: { conversation: string; messageKey: string
     <dialog
       ref={dialog}
       className="viewer"
-      aria-label={words.files.pictures}
+      aria-label={partWords.files.pictures}
       onKeyDown={onKeyDown}
       onCancel={(event) => {
         event.preventDefault();
@@ -160,14 +160,14 @@ export default function Viewer(props: { conversation: string; messageKey: string
       </figure>
       <div className="viewer-bar">
         <span className="grow" role="status">
-          {words.files.at(index + 1, items.length)}
+          {partWords.files.at(index + 1, items.length)}
         </span>
         {attachment.kind === "image" && (
           <>
-            <button className="icon-button" aria-label={words.files.zoomOut} disabled={view.scale === 1} onClick={() => zoom(1 / 1.5)}>
+            <button className="icon-button" aria-label={partWords.files.zoomOut} disabled={view.scale === 1} onClick={() => zoom(1 / 1.5)}>
               <ZoomOut aria-hidden />
             </button>
-            <button className="icon-button" aria-label={words.files.zoomIn} disabled={view.scale === MAX_SCALE} onClick={() => zoom(1.5)}>
+            <button className="icon-button" aria-label={partWords.files.zoomIn} disabled={view.scale === MAX_SCALE} onClick={() => zoom(1.5)}>
               <ZoomIn aria-hidden />
             </button>
           </>
@@ -180,12 +180,12 @@ export default function Viewer(props: { conversation: string; messageKey: string
         </button>
       </div>
       {index > 0 && (
-        <button className="icon-button turn previous" aria-label={words.files.previous} onClick={() => show(index - 1)}>
+        <button className="icon-button turn previous" aria-label={partWords.files.previous} onClick={() => show(index - 1)}>
           <ChevronLeft aria-hidden className="mirrored" />
         </button>
       )}
       {index < items.length - 1 && (
-        <button className="icon-button turn next" aria-label={words.files.next} onClick={() => show(index + 1)}>
+        <button className="icon-button turn next" aria-label={partWords.files.next} onClick={() => show(index + 1)}>
           <ChevronRight aria-hidden className="mirrored" />
         </button>
       )}
@@ -212,7 +212,7 @@ function FullPicture(props: { attachment: Attachment; transform: string; onDoubl
       {...(width && height ? { width, height } : {})}
       style={{ transform: props.transform, ...(background && !isLoaded ? { backgroundImage: `url("${background}")` } : {}) }}
       onLoad={() => setIsLoaded(true)}
-      onError={() => toast(words.files.notLoaded)}
+      onError={() => toast(partWords.files.notLoaded)}
       onDoubleClick={props.onDoubleClick}
     />
   );

@@ -7,7 +7,7 @@ import { useEffect, useRef, useState } from "react";
 import { observable, useObservable } from "../observable.js";
 import { toast } from "../toasts.js";
 import { number } from "../words/formats.js";
-import { words } from "../words/language.js";
+import { partWords } from "../words/language.js";
 import { formatDuration } from "./describe.js";
 import "./voice-player.css";
 
@@ -48,7 +48,7 @@ export default function VoicePlayer({ attachment }: { attachment: Attachment }) 
     playing = element;
     element.playbackRate = rate;
     element.play().catch((error: unknown) => {
-      if (!(error instanceof DOMException && error.name === "AbortError")) toast(words.voice.notPlayed);
+      if (!(error instanceof DOMException && error.name === "AbortError")) toast(partWords.voice.notPlayed);
     });
   };
   const seek = (to: number) => {
@@ -70,7 +70,7 @@ export default function VoicePlayer({ attachment }: { attachment: Attachment }) 
         onTimeUpdate={({ currentTarget }) => setPosition(currentTarget.currentTime)}
         onDurationChange={({ currentTarget }) => Number.isFinite(currentTarget.duration) && setLength(currentTarget.duration)}
       />
-      <button className="icon-button play" aria-label={isPlaying ? words.voice.pause : words.voice.play} onClick={toggle}>
+      <button className="icon-button play" aria-label={isPlaying ? partWords.voice.pause : partWords.voice.play} onClick={toggle}>
         {isPlaying ? <Pause aria-hidden /> : <Play aria-hidden />}
       </button>
       <span className="wave">
@@ -81,8 +81,8 @@ export default function VoicePlayer({ attachment }: { attachment: Attachment }) 
         </span>
         <input
           type="range"
-          aria-label={words.voice.position}
-          aria-valuetext={words.voice.positionOf(formatDuration(position * 1_000), formatDuration(length * 1_000))}
+          aria-label={partWords.voice.position}
+          aria-valuetext={partWords.voice.positionOf(formatDuration(position * 1_000), formatDuration(length * 1_000))}
           min={0}
           max={length || 1}
           step={0.1}
@@ -91,7 +91,7 @@ export default function VoicePlayer({ attachment }: { attachment: Attachment }) 
         />
       </span>
       <span className="voice-time small-text">{formatDuration((isPlaying || position > 0 ? position : length) * 1_000)}</span>
-      <button className="speed small-text" aria-label={words.voice.speed(rate)} onClick={() => speed.set(nextSpeed)}>
+      <button className="speed small-text" aria-label={partWords.voice.speed(rate)} onClick={() => speed.set(nextSpeed)}>
         {number(rate)}×
       </button>
     </span>

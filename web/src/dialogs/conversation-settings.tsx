@@ -4,7 +4,7 @@ import type { Conversation, NotifyLevel } from "@tidings/client";
 import { useTidings } from "@tidings/client/react";
 
 import { LEVELS, changeRow, describeMute, isUnread, muteFor, mutes, toggleUnread } from "../conversation-settings.js";
-import { words } from "../words/language.js";
+import { partWords } from "../words/language.js";
 
 export function ConversationSettings({ row }: { row: Conversation }) {
   const client = useTidings();
@@ -14,12 +14,12 @@ export function ConversationSettings({ row }: { row: Conversation }) {
     else changeRow(client, row, { muted_until: muteFor(Number(choice)) });
   };
   return (
-    <section className="stack" aria-label={words.settings.yours}>
+    <section className="stack" aria-label={partWords.settings.yours}>
       <label className="inline">
-        <span className="grow">{words.settings.mute}</span>
+        <span className="grow">{partWords.settings.mute}</span>
         <select value={isMuted ? "on" : "off"} onChange={(event) => mute(event.target.value)}>
           {isMuted && <option value="on">{describeMute(row)}</option>}
-          <option value="off">{isMuted ? words.settings.unmute : words.settings.off}</option>
+          <option value="off">{isMuted ? partWords.settings.unmute : partWords.settings.off}</option>
           {mutes().map(({ label, ms }) => (
             <option key={label} value={ms}>
               {label}
@@ -28,17 +28,17 @@ export function ConversationSettings({ row }: { row: Conversation }) {
         </select>
       </label>
       <label className="inline">
-        <span className="grow">{words.settings.notifications}</span>
+        <span className="grow">{partWords.settings.notifications}</span>
         <select value={row.notify} onChange={(event) => changeRow(client, row, { notify: event.target.value as NotifyLevel })}>
           {LEVELS.map((level) => (
             <option key={level} value={level}>
-              {words.settings.levels[level]}
+              {partWords.settings.levels[level]}
             </option>
           ))}
         </select>
       </label>
       <label className="inline">
-        <span className="grow">{words.settings.pinned}</span>
+        <span className="grow">{partWords.settings.pinned}</span>
         <input
           type="checkbox"
           role="switch"
@@ -47,7 +47,7 @@ export function ConversationSettings({ row }: { row: Conversation }) {
         />
       </label>
       <label className="inline">
-        <span className="grow">{words.settings.archived}</span>
+        <span className="grow">{partWords.settings.archived}</span>
         <input
           type="checkbox"
           role="switch"
@@ -57,7 +57,7 @@ export function ConversationSettings({ row }: { row: Conversation }) {
       </label>
       {row.last_message_id !== null && (
         <button className="secondary" onClick={() => toggleUnread(client, row)}>
-          {isUnread(row) ? words.settings.markRead : words.settings.markUnread}
+          {isUnread(row) ? partWords.settings.markRead : partWords.settings.markUnread}
         </button>
       )}
     </section>

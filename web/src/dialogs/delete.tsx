@@ -7,7 +7,7 @@ import { shortText } from "../attachments/describe.js";
 import { Modal } from "../modal.js";
 import { mayDeleteForAll } from "../permissions.js";
 import { attempt } from "../toasts.js";
-import { words } from "../words/language.js";
+import { partWords, words } from "../words/language.js";
 
 export default function DeleteDialog(props: { row: Conversation; message: TimelineMessage; onClose: () => void }) {
   const client = useTidings();
@@ -20,7 +20,7 @@ export default function DeleteDialog(props: { row: Conversation; message: Timeli
     void attempt(client.delete(message.id, scope));
   };
   return (
-    <Modal title={words.deleteMessage.title} onClose={onClose}>
+    <Modal title={partWords.deleteMessage.title} onClose={onClose}>
       <blockquote className="quote-text muted" dir="auto">
         {shortText(message)}
       </blockquote>
@@ -30,12 +30,12 @@ export default function DeleteDialog(props: { row: Conversation; message: Timeli
         </button>
         {isSent && (
           <button className="secondary" onClick={() => remove("me")}>
-            {words.deleteMessage.forMe}
+            {partWords.deleteMessage.forMe}
           </button>
         )}
         {canDeleteForEveryone && (
           <button className="primary danger" onClick={() => remove("everyone")}>
-            {isSent ? words.deleteMessage.forEveryone : words.common.delete}
+            {isSent ? partWords.deleteMessage.forEveryone : partWords.common.delete}
           </button>
         )}
       </div>

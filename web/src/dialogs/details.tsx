@@ -13,7 +13,7 @@ import { useObservable } from "../observable.js";
 import { titleOf } from "../people.js";
 import { navigate } from "../route.js";
 import { attempt } from "../toasts.js";
-import { pageDirection, words } from "../words/language.js";
+import { pageDirection, partWords, words } from "../words/language.js";
 import type { Confirm } from "./confirm.js";
 import { ConversationSettings } from "./conversation-settings.js";
 import { Group } from "./group.js";
@@ -51,8 +51,8 @@ export default function DetailsDialog({ row, onClose }: { row: Conversation; onC
     <Modal title={titleOf(row)} onClose={onClose}>
       <Tabs.Root dir={pageDirection()} defaultValue="about" className="tabs">
         <Tabs.List aria-label={words.conversation.details}>
-          <Tabs.Trigger value="about">{words.details.about}</Tabs.Trigger>
-          <Tabs.Trigger value="media">{words.details.media}</Tabs.Trigger>
+          <Tabs.Trigger value="about">{partWords.details.about}</Tabs.Trigger>
+          <Tabs.Trigger value="media">{partWords.details.media}</Tabs.Trigger>
         </Tabs.List>
         <Tabs.Content value="about">
           {row.type === "direct" ? <Person row={row} onClose={onClose} /> : <Group row={row} confirm={confirm} />}
@@ -78,39 +78,39 @@ function Actions({ row, confirm }: { row: Conversation; confirm: Confirm }) {
           className="secondary danger"
           onClick={() =>
             confirm(
-              words.details.deleteConversationWhy,
-              words.details.deleteConversation,
+              partWords.details.deleteConversationWhy,
+              partWords.details.deleteConversation,
               () => client.api.deleteConversation(id),
             )
           }
         >
-          {words.details.deleteConversation}
+          {partWords.details.deleteConversation}
         </button>
       )}
       {row.type === "group" && (
         <button
           className="secondary danger"
           onClick={() =>
-            confirm(words.details.leaveGroupWhy, words.details.leaveGroup, () => client.api.removeParticipant(id, me))
+            confirm(partWords.details.leaveGroupWhy, partWords.details.leaveGroup, () => client.api.removeParticipant(id, me))
           }
         >
-          {words.details.leaveGroup}
+          {partWords.details.leaveGroup}
         </button>
       )}
       {row.type === "room" && (
         <button
           className="secondary danger"
-          onClick={() => confirm(words.details.leaveRoomWhy, words.details.leaveRoom, () => client.api.leaveRoom(id))}
+          onClick={() => confirm(partWords.details.leaveRoomWhy, partWords.details.leaveRoom, () => client.api.leaveRoom(id))}
         >
-          {words.details.leaveRoom}
+          {partWords.details.leaveRoom}
         </button>
       )}
       {row.type === "room" && row.is_admin && (
         <button
           className="secondary danger"
-          onClick={() => confirm(words.details.deleteRoomWhy, words.details.deleteRoom, () => client.api.deleteRoom(id))}
+          onClick={() => confirm(partWords.details.deleteRoomWhy, partWords.details.deleteRoom, () => client.api.deleteRoom(id))}
         >
-          {words.details.deleteRoom}
+          {partWords.details.deleteRoom}
         </button>
       )}
     </div>
@@ -127,9 +127,9 @@ function Person({ row, onClose }: { row: Conversation; onClose: () => void }) {
         <Avatar id={user} name={titleOf(row)} photo={row.photo_url} size="huge" />
         <Availability id={user} />
         <button className="secondary" onClick={() => void attempt(setBlocked(client, user, !isBlocked))}>
-          {isBlocked ? words.details.unblock : words.details.block}
+          {isBlocked ? words.details.unblock : partWords.details.block}
         </button>
-        {!isBlocked && <p className="muted small-text">{words.details.blockWhy}</p>}
+        {!isBlocked && <p className="muted small-text">{partWords.details.blockWhy}</p>}
       </div>
       <SharedGroups id={user} onClose={onClose} />
     </>

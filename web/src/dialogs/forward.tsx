@@ -20,7 +20,7 @@ import { ProgressView } from "../selection/progress-view.js";
 import { deselect, endSelecting } from "../selection/selection.js";
 import { attempt, toast } from "../toasts.js";
 import { hasFinePointer } from "../touch.js";
-import { words } from "../words/language.js";
+import { partWords, words } from "../words/language.js";
 
 /** Maximum number of targets of one message, and of several. */
 const MAX_TARGETS = 20;
@@ -79,7 +79,7 @@ export default function ForwardDialog({ messages, onClose }: { messages: readonl
     }
     endSelecting();
     onClose();
-    toast(chosen.length === 1 ? words.forward.forwardedTo(chosen[0]?.name ?? "") : words.forward.forwardedToMany(chosen.length));
+    toast(chosen.length === 1 ? partWords.forward.forwardedTo(chosen[0]?.name ?? "") : partWords.forward.forwardedToMany(chosen.length));
   };
   const sendAll = async () => {
     const total = messages.length;
@@ -87,33 +87,33 @@ export default function ForwardDialog({ messages, onClose }: { messages: readonl
       for (const target of chosen) await forward(client, message, target, signal);
     });
     if (end === "done") {
-      toast(words.forward.severalForwarded(total, chosen.length === 1 ? (chosen[0]?.name ?? "") : words.forward.conversations(chosen.length)));
+      toast(partWords.forward.severalForwarded(total, chosen.length === 1 ? (chosen[0]?.name ?? "") : partWords.forward.conversations(chosen.length)));
       endSelecting();
       return onClose();
     }
     const sent = new Set(messages.slice(0, done).map(({ id }) => id));
     deselect((id) => sent.has(id));
-    if (end === "stopped") toast(words.forward.stopped(done, total));
+    if (end === "stopped") toast(partWords.forward.stopped(done, total));
   };
   if (progress) {
     const { done, total } = progress;
     return (
-      <Modal title={words.forward.title} onClose={onClose}>
-        <ProgressView progress={progress} label={words.forward.progress(done, total)} failure={words.forward.failed(done, total)} onClose={onClose} />
+      <Modal title={partWords.forward.title} onClose={onClose}>
+        <ProgressView progress={progress} label={partWords.forward.progress(done, total)} failure={partWords.forward.failed(done, total)} onClose={onClose} />
       </Modal>
     );
   }
   return (
-    <Modal title={words.forward.title} onClose={onClose}>
+    <Modal title={partWords.forward.title} onClose={onClose}>
       <blockquote className="quote-text muted" dir="auto">
-        {only ? shortText(only) : words.forward.messages(messages.length)}
+        {only ? shortText(only) : partWords.forward.messages(messages.length)}
       </blockquote>
       {chosen.length > 0 && (
-        <ul className="picked" aria-label={words.forward.chosen}>
+        <ul className="picked" aria-label={partWords.forward.chosen}>
           {chosen.map((target) => (
             <li key={target.id}>
               <bdi>{target.name}</bdi>
-              <button className="icon-button small" aria-label={words.common.removeNamed(target.name)} onClick={() => toggle(target)}>
+              <button className="icon-button small" aria-label={partWords.common.removeNamed(target.name)} onClick={() => toggle(target)}>
                 <X aria-hidden />
               </button>
             </li>
@@ -126,8 +126,8 @@ export default function ForwardDialog({ messages, onClose }: { messages: readonl
         type="search"
         dir="auto"
         autoComplete="off"
-        aria-label={words.forward.find}
-        placeholder={words.forward.find}
+        aria-label={partWords.forward.find}
+        placeholder={partWords.forward.find}
         value={text}
         onChange={(event) => setText(event.target.value)}
       />
@@ -150,15 +150,15 @@ export default function ForwardDialog({ messages, onClose }: { messages: readonl
         ))}
       </ul>
       <p className="muted" role="status">
-        {shown.length === 0 && text.trim() !== "" && words.common.nothingFound}
-        {isFull && words.forward.upTo(maxTargets)}
+        {shown.length === 0 && text.trim() !== "" && partWords.common.nothingFound}
+        {isFull && partWords.forward.upTo(maxTargets)}
       </p>
       <div className="actions">
         <button className="secondary" onClick={onClose}>
           {words.common.cancel}
         </button>
         <button className="primary" disabled={chosen.length === 0} onClick={() => (only ? sendOne(only) : void sendAll())}>
-          {words.forward.forward}
+          {partWords.forward.forward}
         </button>
       </div>
     </Modal>

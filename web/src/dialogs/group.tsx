@@ -11,7 +11,7 @@ import { Form } from "../form.js";
 import { titleOf } from "../people.js";
 import { RichText } from "../rich-text.js";
 import { attempt } from "../toasts.js";
-import { words } from "../words/language.js";
+import { partWords, words } from "../words/language.js";
 import type { Confirm } from "./confirm.js";
 import { Members } from "./members.js";
 
@@ -85,13 +85,13 @@ function About({ row, details, onSaved }: AboutProps) {
           )}
           {details.is_admin && (
             <button className="secondary" onClick={edit}>
-              <Pencil aria-hidden /> {words.details.editNameAndDescription}
+              <Pencil aria-hidden /> {partWords.details.editNameAndDescription}
             </button>
           )}
         </>
       )}
       <span className="small-text" role="status">
-        {isSaved && words.common.saved}
+        {isSaved && partWords.common.saved}
       </span>
     </div>
   );
@@ -114,7 +114,7 @@ function Edit(props: { details: ConversationDetails; onSaved: () => Promise<void
           <input name="name" required autoFocus maxLength={100} dir="auto" defaultValue={details.name ?? ""} />
         </label>
         <label>
-          {words.details.description}
+          {partWords.details.description}
           <textarea className="area" name="description" rows={3} maxLength={500} dir="auto" defaultValue={details.description ?? ""} />
         </label>
         <button type="button" className="link" onClick={props.onCancel}>

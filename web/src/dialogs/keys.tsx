@@ -3,14 +3,15 @@
 import { Fragment } from "react";
 
 import { Modal } from "../modal.js";
-import { words } from "../words/language.js";
+import { partWords } from "../words/language.js";
+import "./keys.css";
 
 /** Macs have other keys in the place of Ctrl and Alt. */
 const isMac = /Mac|iPhone|iPad/.test(navigator.userAgent);
 
 /** Returns the keys in groups. */
 function groups(): readonly { title: string; keys: readonly (readonly [keys: string, what: string])[] }[] {
-  const { keys } = words;
+  const { keys } = partWords;
   const [ctrl, alt] = isMac ? ["⌘", "⌥"] : [keys.ctrl, keys.alt];
   return [
     {
@@ -49,7 +50,7 @@ function groups(): readonly { title: string; keys: readonly (readonly [keys: str
 
 export default function KeysDialog({ onClose }: { onClose: () => void }) {
   return (
-    <Modal title={words.keys.title} onClose={onClose}>
+    <Modal title={partWords.keys.title} onClose={onClose}>
       {groups().map(({ title, keys }) => (
         <section key={title} className="stack">
           <h3>{title}</h3>

@@ -8,7 +8,7 @@ import type { Language, Settings } from "../settings.js";
 import { toast } from "../toasts.js";
 import { LANGUAGES, chooseLanguage, words } from "../words/language.js";
 
-export function LanguageField() {
+export default function LanguageField() {
   const { language } = useObservable(settings);
   const choose = (choice: Settings["language"]) =>
     chooseLanguage(choice).catch(() => toast(words.account.languageNotLoaded));

@@ -11,7 +11,7 @@ import { cachePeople } from "../people.js";
 import { PersonName } from "../person-name.js";
 import { afterTyping, firstOf } from "../search/ask.js";
 import { attempt } from "../toasts.js";
-import { words } from "../words/language.js";
+import { partWords, words } from "../words/language.js";
 import type { Confirm } from "./confirm.js";
 import { PeoplePicker } from "./people-picker.js";
 
@@ -44,19 +44,19 @@ export function Members({ row, details, onChanged, confirm }: MembersProps) {
   const isThere = ({ user_id }: Participant) => (statuses.get(user_id)?.status ?? "offline") !== "offline";
   const shown = [...members.filter(isThere), ...members.filter((member) => !isThere(member))];
   return (
-    <section className="stack" aria-label={words.details.members}>
+    <section className="stack" aria-label={partWords.details.members}>
       <div className="section-bar">
-        <h3>{words.details.members}</h3>
+        <h3>{partWords.details.members}</h3>
         {canChange && (
           <button className="link" aria-expanded={isAdding} onClick={() => setIsAdding(!isAdding)}>
-            {words.details.addPeople}
+            {partWords.details.addPeople}
           </button>
         )}
       </div>
       {isAdding && (
         <PeoplePicker
           exclude={new Set(details.participants.map(({ user_id }) => user_id))}
-          action={{ label: words.common.add, run: ({ id: user }) => void change(client.api.addParticipants(id, [user])) }}
+          action={{ label: partWords.common.add, run: ({ id: user }) => void change(client.api.addParticipants(id, [user])) }}
         />
       )}
       {details.participant_count > MIN_TO_SEARCH && (
@@ -64,8 +64,8 @@ export function Members({ row, details, onChanged, confirm }: MembersProps) {
           type="search"
           dir="auto"
           autoComplete="off"
-          aria-label={words.details.findMembers}
-          placeholder={words.details.findMembers}
+          aria-label={partWords.details.findMembers}
+          placeholder={partWords.details.findMembers}
           value={text}
           onChange={(event) => {
             setText(event.target.value);
@@ -73,7 +73,7 @@ export function Members({ row, details, onChanged, confirm }: MembersProps) {
           }}
         />
       )}
-      <ul className="list" aria-label={words.details.people}>
+      <ul className="list" aria-label={partWords.details.people}>
         {shown.map((member) => (
           <Member key={member.user_id} member={member} status={statuses.get(member.user_id)?.status}>
             {canChange && (
@@ -81,7 +81,7 @@ export function Members({ row, details, onChanged, confirm }: MembersProps) {
                 member={member}
                 onSetAdmin={(isAdmin) => void change(client.api.setAdmin(id, member.user_id, isAdmin))}
                 onRemove={(name) =>
-                  confirm(words.details.removeFromGroup(name), words.common.removeNamed(name), () => client.api.removeParticipant(id, member.user_id))
+                  confirm(partWords.details.removeFromGroup(name), partWords.common.removeNamed(name), () => client.api.removeParticipant(id, member.user_id))
                 }
               />
             )}
@@ -89,7 +89,7 @@ export function Members({ row, details, onChanged, confirm }: MembersProps) {
         ))}
       </ul>
       <p className="muted" role="status">
-        {members.length === 0 && text.trim() !== "" && words.details.noMembersFound}
+        {members.length === 0 && text.trim() !== "" && partWords.details.noMembersFound}
       </p>
       {hasMore && (
         <button className="link" onClick={() => setLimit(limit + STEP)}>
@@ -110,9 +110,9 @@ function Member(props: { member: Participant; status: RoomUser["status"] | undef
         <span className="grow">
           <span>
             <bdi>{name ?? words.people.deleted}</bdi>
-            {id === me?.id && ` ${words.details.you}`}
+            {id === me?.id && ` ${partWords.details.you}`}
           </span>
-          {isAdmin && <span className="muted small-text">{words.details.admin}</span>}
+          {isAdmin && <span className="muted small-text">{partWords.details.admin}</span>}
         </span>
       </PersonName>
       {id !== me?.id && props.children}
@@ -127,13 +127,13 @@ function MemberActions(props: { member: Participant; onSetAdmin: (isAdmin: boole
     <>
       <button
         className="link"
-        aria-label={isAdmin ? words.details.removeAsAdminNamed(name) : words.details.makeAdminNamed(name)}
+        aria-label={isAdmin ? partWords.details.removeAsAdminNamed(name) : partWords.details.makeAdminNamed(name)}
         onClick={() => props.onSetAdmin(!isAdmin)}
       >
-        {isAdmin ? words.details.removeAsAdmin : words.details.makeAdmin}
+        {isAdmin ? partWords.details.removeAsAdmin : partWords.details.makeAdmin}
       </button>
-      <button className="link danger" aria-label={words.common.removeNamed(name)} onClick={() => props.onRemove(name)}>
-        {words.common.remove}
+      <button className="link danger" aria-label={partWords.common.removeNamed(name)} onClick={() => props.onRemove(name)}>
+        {partWords.common.remove}
       </button>
     </>
   );

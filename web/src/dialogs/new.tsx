@@ -13,7 +13,7 @@ import { Modal } from "../modal.js";
 import { navigate } from "../route.js";
 import { firstOf } from "../search/ask.js";
 import { attempt } from "../toasts.js";
-import { pageDirection, words } from "../words/language.js";
+import { pageDirection, partWords, words } from "../words/language.js";
 import { PeoplePicker } from "./people-picker.js";
 import type { Candidate } from "./people-picker.js";
 
@@ -35,10 +35,10 @@ export default function NewDialog({ onClose }: { onClose: () => void }) {
   return (
     <Modal title={words.page.newConversation} onClose={onClose}>
       <Tabs.Root dir={pageDirection()} defaultValue="person" className="tabs">
-        <Tabs.List aria-label={words.newConversation.type}>
-          <Tabs.Trigger value="person">{words.newConversation.person}</Tabs.Trigger>
-          <Tabs.Trigger value="group">{words.newConversation.group}</Tabs.Trigger>
-          <Tabs.Trigger value="room">{words.newConversation.rooms}</Tabs.Trigger>
+        <Tabs.List aria-label={partWords.newConversation.type}>
+          <Tabs.Trigger value="person">{partWords.newConversation.person}</Tabs.Trigger>
+          <Tabs.Trigger value="group">{partWords.newConversation.group}</Tabs.Trigger>
+          <Tabs.Trigger value="room">{partWords.newConversation.rooms}</Tabs.Trigger>
         </Tabs.List>
         <Tabs.Content value="person">
           <Person open={open} isBusy={isBusy} />
@@ -64,7 +64,7 @@ function Person({ open, isBusy }: TabProps) {
   return (
     <PeoplePicker
       takesFocus
-      action={{ label: words.newConversation.message, isDisabled: isBusy, run: ({ id }) => void attempt(open(client.openDirect(id))) }}
+      action={{ label: partWords.newConversation.message, isDisabled: isBusy, run: ({ id }) => void attempt(open(client.openDirect(id))) }}
     />
   );
 }
@@ -75,20 +75,20 @@ function Group({ open }: TabProps) {
   const [members, setMembers] = useState<readonly Candidate[]>([]);
   const create = () => open(client.createGroup(name.trim(), members.map(({ id }) => id)));
   return (
-    <Form submit={words.newConversation.createGroup} isDisabled={name.trim() === ""} onSubmit={create}>
+    <Form submit={partWords.newConversation.createGroup} isDisabled={name.trim() === ""} onSubmit={create}>
       <label>
-        {words.newConversation.groupName}
+        {partWords.newConversation.groupName}
         <input required maxLength={100} dir="auto" value={name} onChange={(event) => setName(event.target.value)} />
       </label>
       {members.length > 0 && (
-        <ul className="picked" aria-label={words.details.members}>
+        <ul className="picked" aria-label={partWords.details.members}>
           {members.map((member) => (
             <li key={member.id}>
               <bdi>{member.name}</bdi>
               <button
                 type="button"
                 className="icon-button small"
-                aria-label={words.common.removeNamed(member.name)}
+                aria-label={partWords.common.removeNamed(member.name)}
                 onClick={() => setMembers(members.filter(({ id }) => id !== member.id))}
               >
                 <X aria-hidden />
@@ -99,7 +99,7 @@ function Group({ open }: TabProps) {
       )}
       <PeoplePicker
         exclude={new Set(members.map(({ id }) => id))}
-        action={{ label: words.common.add, run: (person) => setMembers([...members, person]) }}
+        action={{ label: partWords.common.add, run: (person) => setMembers([...members, person]) }}
       />
     </Form>
   );
@@ -127,8 +127,8 @@ function Rooms({ open, isBusy, onClose }: TabProps & { onClose: () => void }) {
         type="search"
         dir="auto"
         maxLength={100}
-        aria-label={words.newConversation.roomName}
-        placeholder={words.newConversation.findRoom}
+        aria-label={partWords.newConversation.roomName}
+        placeholder={partWords.newConversation.findRoom}
         value={text}
         onChange={(event) => setText(event.target.value)}
       />
@@ -137,11 +137,11 @@ function Rooms({ open, isBusy, onClose }: TabProps & { onClose: () => void }) {
           <li key={room.conversation_id}>
             <button className="candidate" disabled={isBusy} onClick={() => enter(room)}>
               <Avatar id={room.conversation_id} name={room.name} kind="room" size="small" />
-              <span className="hidden">{room.is_participant ? words.newConversation.open : words.newConversation.join} </span>
+              <span className="hidden">{room.is_participant ? partWords.newConversation.open : partWords.newConversation.join} </span>
               <span className="grow">
                 <bdi>{room.name}</bdi>
                 <span className="muted small-text">
-                  {words.people.members(room.participant_count)}
+                  {partWords.people.members(room.participant_count)}
                   {room.description && (
                     <>
                       {" · "}
@@ -151,16 +151,16 @@ function Rooms({ open, isBusy, onClose }: TabProps & { onClose: () => void }) {
                 </span>
               </span>
               <span className="secondary" aria-hidden>
-                {room.is_participant ? words.newConversation.open : words.newConversation.join}
+                {room.is_participant ? partWords.newConversation.open : partWords.newConversation.join}
               </span>
             </button>
           </li>
         ))}
       </ul>
       {text.trim() !== "" && !rooms?.some(({ name }) => name === text.trim()) && (
-        <Form submit={words.newConversation.createRoom(<bdi>{text.trim()}</bdi>)} onSubmit={create}>
+        <Form submit={partWords.newConversation.createRoom(<bdi>{text.trim()}</bdi>)} onSubmit={create}>
           <label>
-            {words.details.description}
+            {partWords.details.description}
             <input name="description" maxLength={500} dir="auto" />
           </label>
         </Form>

@@ -8,7 +8,7 @@ import { sendTest, turnOff, turnOn } from "../push/browser.js";
 import { pushState } from "../push/current.js";
 import { settings } from "../settings.js";
 import { attempt, toast } from "../toasts.js";
-import { words } from "../words/language.js";
+import { partWords, words } from "../words/language.js";
 
 /** Whether this is an iPhone or iPad, whose pages have notifications only if they are installed. */
 function mustBeInstalled(): boolean {
@@ -21,18 +21,18 @@ function mustBeInstalled(): boolean {
 /** Says why there are no notifications here; null if there can be. */
 function describeObstacle(permission: NotificationPermission | null): string | null {
   if (permission === "denied") {
-    return words.notifications.denied;
+    return partWords.notifications.denied;
   }
   if (permission !== null) return null;
   if (mustBeInstalled()) {
-    return words.notifications.install;
+    return partWords.notifications.install;
   }
-  return isSecureContext ? words.notifications.unsupported : words.notifications.insecure;
+  return isSecureContext ? partWords.notifications.unsupported : partWords.notifications.insecure;
 }
 
 /** Says what notifications do, or would do, in this state. */
 function describe(isOn: boolean, state: typeof pushState.current): string {
-  const { notifications } = words;
+  const { notifications } = partWords;
   switch (state) {
     case "on":
       return notifications.on;
@@ -80,12 +80,12 @@ export function NotificationSettings() {
   };
   const test = async () => {
     const { sent } = await sendTest(client);
-    toast(sent > 0 ? words.notifications.testSent : words.notifications.testFailed);
+    toast(sent > 0 ? partWords.notifications.testSent : partWords.notifications.testFailed);
   };
   return (
     <>
       <label className="inline">
-        <span className="grow">{words.notifications.notifications}</span>
+        <span className="grow">{partWords.notifications.notifications}</span>
         <input
           type="checkbox"
           role="switch"
@@ -105,7 +105,7 @@ export function NotificationSettings() {
       )}
       {isOn && state === "on" && (
         <button className="secondary" onClick={() => void attempt(test())}>
-          {words.notifications.test}
+          {partWords.notifications.test}
         </button>
       )}
     </>

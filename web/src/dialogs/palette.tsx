@@ -17,7 +17,8 @@ import { NO_OTHERS, afterTyping, findOthers, firstOf } from "../search/ask.js";
 import type { Others } from "../search/ask.js";
 import { found as foundMessages } from "../text/found.js";
 import { attempt } from "../toasts.js";
-import { words } from "../words/language.js";
+import { partWords, words } from "../words/language.js";
+import "./palette.css";
 
 /** Entries of each kind. */
 const MAX = { conversations: 7, others: 5, messages: 8 };
@@ -95,7 +96,7 @@ function conversationEntry(row: Conversation): Entry {
   const id = row.other_user_id ?? row.conversation_id;
   return {
     key: row.conversation_id,
-    group: words.palette.conversations,
+    group: partWords.palette.conversations,
     view: (
       <Line avatar={<Avatar id={id} name={titleOf(row)} photo={row.photo_url} kind={row.type} size="small" />} about={row.is_archived ? words.inbox.archived : null}>
         <bdi>{titleOf(row)}</bdi>
@@ -109,7 +110,7 @@ function personEntry(client: Tidings, user: User): Entry {
   const name = nameOf(user);
   return {
     key: user.id,
-    group: words.palette.people,
+    group: partWords.palette.people,
     view: (
       <Line avatar={<Avatar id={user.id} name={name} photo={user.avatar_url} size="small" />} about={user.username ? `@${user.username}` : null}>
         <bdi>{name}</bdi>
@@ -122,7 +123,7 @@ function personEntry(client: Tidings, user: User): Entry {
 function roomEntry(client: Tidings, room: Room): Entry {
   return {
     key: room.conversation_id,
-    group: words.palette.rooms,
+    group: partWords.palette.rooms,
     view: (
       <Line avatar={<Avatar id={room.conversation_id} name={room.name} kind="room" size="small" />} about={room.description}>
         <bdi>{room.name}</bdi>
@@ -135,7 +136,7 @@ function roomEntry(client: Tidings, room: Room): Entry {
 function messageEntry(hits: readonly Hit[], hit: Hit, at: number): Entry {
   return {
     key: hit.id,
-    group: words.palette.messages,
+    group: partWords.palette.messages,
     view: <MessageLine hit={hit} />,
     open: () => {
       foundMessages.set({ hits, at });
@@ -220,7 +221,7 @@ export default function Palette({ onClose }: { onClose: () => void }) {
     <dialog
       ref={dialog}
       className="modal palette"
-      aria-label={words.palette.find}
+      aria-label={partWords.palette.find}
       onCancel={(event) => {
         event.preventDefault();
         onClose();
@@ -233,8 +234,8 @@ export default function Palette({ onClose }: { onClose: () => void }) {
         aria-expanded={entries.length > 0}
         aria-controls={`${id}list`}
         aria-activedescendant={entries[at] ? `${id}${at}` : undefined}
-        aria-label={words.palette.findAll}
-        placeholder={words.palette.findAll}
+        aria-label={partWords.palette.findAll}
+        placeholder={partWords.palette.findAll}
         autoComplete="off"
         dir="auto"
         value={text}
@@ -244,7 +245,7 @@ export default function Palette({ onClose }: { onClose: () => void }) {
         }}
         onKeyDown={onKeyDown}
       />
-      <div ref={list} id={`${id}list`} role="listbox" aria-label={words.palette.found} aria-busy={isAsking}>
+      <div ref={list} id={`${id}list`} role="listbox" aria-label={partWords.palette.found} aria-busy={isAsking}>
         {groups(entries).map(({ name, from, members }) => (
           <div key={name} role="group" aria-label={name}>
             <h3 aria-hidden>{name}</h3>
@@ -264,7 +265,7 @@ export default function Palette({ onClose }: { onClose: () => void }) {
         ))}
       </div>
       <p className="hint muted" role="status">
-        {entries.length === 0 && (isAsking ? words.common.searching : query === "" ? words.palette.empty : words.common.nothingFound)}
+        {entries.length === 0 && (isAsking ? words.common.searching : query === "" ? partWords.palette.empty : partWords.common.nothingFound)}
       </p>
     </dialog>
   );

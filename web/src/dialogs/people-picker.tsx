@@ -9,7 +9,7 @@ import { nameOf, titleOf } from "../people.js";
 import { afterTyping, firstOf } from "../search/ask.js";
 import { attempt } from "../toasts.js";
 import { hasFinePointer } from "../touch.js";
-import { words } from "../words/language.js";
+import { partWords } from "../words/language.js";
 
 /** Maximum number of people that a search lists. */
 const MAX_FOUND = 20;
@@ -70,8 +70,8 @@ export function PeoplePicker(props: {
         type="search"
         dir="auto"
         autoComplete="off"
-        aria-label={words.newConversation.findPeople}
-        placeholder={words.newConversation.findPeopleBy}
+        aria-label={partWords.newConversation.findPeople}
+        placeholder={partWords.newConversation.findPeopleBy}
         value={text}
         onChange={(event) => setText(event.target.value)}
       />
@@ -98,8 +98,8 @@ export function PeoplePicker(props: {
         ))}
       </ul>
       <p className="muted" role="status">
-        {query !== "" && found?.length === 0 && words.newConversation.noPeople}
-        {query === "" && contacts.length === 0 && words.newConversation.typeName}
+        {query !== "" && found?.length === 0 && partWords.newConversation.noPeople}
+        {query === "" && contacts.length === 0 && partWords.newConversation.typeName}
       </p>
     </div>
   );

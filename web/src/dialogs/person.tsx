@@ -10,7 +10,7 @@ import { useObservable } from "../observable.js";
 import { titleOf } from "../people.js";
 import { useCurrentPresence, usePresenceText } from "../presence.js";
 import { linkTo } from "../route.js";
-import { words } from "../words/language.js";
+import { partWords } from "../words/language.js";
 
 /** Of how many groups, the latest ones, the members are looked up. Each costs a request. */
 const MAX_GROUPS = 12;
@@ -20,7 +20,7 @@ export function Availability({ id }: { id: string }) {
   const presence = useCurrentPresence(id);
   const text = usePresenceText(presence);
   const isBlocked = useObservable(blocked).has(id);
-  if (isBlocked) return <p className="muted">{words.details.isBlocked}</p>;
+  if (isBlocked) return <p className="muted">{partWords.details.isBlocked}</p>;
   return presence ? <p className="muted">{text}</p> : null;
 }
 
@@ -48,8 +48,8 @@ export function SharedGroups({ id, onClose }: { id: string; onClose: () => void 
   if (!groups || groups.length === 0) return null;
   return (
     <section className="stack">
-      <h3>{words.details.groupsInCommon}</h3>
-      <ul className="list" aria-label={words.details.groupsInCommon}>
+      <h3>{partWords.details.groupsInCommon}</h3>
+      <ul className="list" aria-label={partWords.details.groupsInCommon}>
         {groups.map((row) => (
           <li key={row.conversation_id}>
             <a className="candidate" href={linkTo(row.conversation_id)} onClick={onClose}>

@@ -13,13 +13,13 @@ import { usePerson } from "../people.js";
 import { canPin } from "../pins/pins.js";
 import { navigate } from "../route.js";
 import { attempt } from "../toasts.js";
-import { words } from "../words/language.js";
+import { partWords, words } from "../words/language.js";
 
 export default function PinsDialog(props: { row: Conversation; pins: readonly Message[]; onClose: () => void }) {
   const { row, pins, onClose } = props;
   return (
     <Modal title={words.pins.pinned} onClose={onClose}>
-      {pins.length === 0 && <p className="muted">{words.pins.none}</p>}
+      {pins.length === 0 && <p className="muted">{partWords.pins.none}</p>}
       <ul className="list">
         {pins.map((message) => (
           <Pinned key={message.id} message={message} canUnpin={canPin(row)} onClose={onClose} />
@@ -52,8 +52,8 @@ function Pinned({ message, canUnpin, onClose }: { message: Message; canUnpin: bo
       {canUnpin && (
         <button
           className="icon-button"
-          aria-label={words.pins.unpinText(text.slice(0, 40))}
-          title={words.pins.unpin}
+          aria-label={partWords.pins.unpinText(text.slice(0, 40))}
+          title={partWords.pins.unpin}
           onClick={() => void attempt(client.unpin(message.id))}
         >
           <PinOff aria-hidden />

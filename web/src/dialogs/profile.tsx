@@ -13,7 +13,7 @@ import { useObservable } from "../observable.js";
 import { usePerson } from "../people.js";
 import { navigate } from "../route.js";
 import { attempt, describeError } from "../toasts.js";
-import { words } from "../words/language.js";
+import { partWords, words } from "../words/language.js";
 import { Availability, SharedGroups } from "./person.js";
 
 export default function ProfileDialog({ id, onClose }: { id: string; onClose: () => void }) {
@@ -28,7 +28,7 @@ export default function ProfileDialog({ id, onClose }: { id: string; onClose: ()
     const stop = new AbortController();
     client.api.user(id, { signal: stop.signal }).then(setUser, (error: unknown) => {
       if (stop.signal.aborted) return;
-      setError(error instanceof TidingsError && error.status === 404 ? words.profile.accountDeleted : describeError(error));
+      setError(error instanceof TidingsError && error.status === 404 ? partWords.profile.accountDeleted : describeError(error));
     });
     return () => stop.abort();
   }, [client, id]);
@@ -44,7 +44,7 @@ export default function ProfileDialog({ id, onClose }: { id: string; onClose: ()
   };
   const isMe = id === me?.id;
   return (
-    <Modal title={isMe ? words.people.withYou(name) : name} onClose={onClose}>
+    <Modal title={isMe ? partWords.people.withYou(name) : name} onClose={onClose}>
       <div className="profile">
         <Avatar id={id} name={name} photo={photo} size="huge" />
         {user?.username && (
@@ -57,10 +57,10 @@ export default function ProfileDialog({ id, onClose }: { id: string; onClose: ()
         {!isMe && !isDeleted && !error && (
           <div className="profile-actions">
             <button className="primary" disabled={isOpening} onClick={() => void message()}>
-              <MessageCircle aria-hidden /> {words.profile.message}
+              <MessageCircle aria-hidden /> {partWords.profile.message}
             </button>
             <button className="secondary" onClick={() => void attempt(setBlocked(client, id, !isBlocked))}>
-              <Ban aria-hidden /> {isBlocked ? words.details.unblock : words.details.block}
+              <Ban aria-hidden /> {isBlocked ? words.details.unblock : partWords.details.block}
             </button>
           </div>
         )}

@@ -8,7 +8,7 @@ import { Modal } from "../modal.js";
 import { usePerson } from "../people.js";
 import { toggleReaction } from "../reactions/toggle.js";
 import { number } from "../words/formats.js";
-import { words } from "../words/language.js";
+import { partWords, words } from "../words/language.js";
 
 export default function ReactionsDialog(props: { message: TimelineMessage; onClose: () => void }) {
   const { conversation_id, id } = props.message;
@@ -19,7 +19,7 @@ export default function ReactionsDialog(props: { message: TimelineMessage; onClo
       {message && message.reactions.length > 0 ? (
         message.reactions.map((reaction) => <Group key={reaction.emoji} message={message} reaction={reaction} />)
       ) : (
-        <p className="muted">{words.reactions.none}</p>
+        <p className="muted">{partWords.reactions.none}</p>
       )}
     </Modal>
   );
@@ -55,8 +55,8 @@ function Person({ id, message, emoji }: { id: string; message: TimelineMessage; 
         <bdi>{isMe ? words.common.you : name}</bdi>
       </span>
       {isMe && (
-        <button className="secondary" aria-label={words.common.removeNamed(emoji)} onClick={() => toggleReaction(client, message, emoji)}>
-          {words.common.remove}
+        <button className="secondary" aria-label={partWords.common.removeNamed(emoji)} onClick={() => toggleReaction(client, message, emoji)}>
+          {partWords.common.remove}
         </button>
       )}
     </li>

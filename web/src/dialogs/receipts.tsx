@@ -9,7 +9,7 @@ import { formatFull } from "../dates.js";
 import { Modal } from "../modal.js";
 import { usePerson } from "../people.js";
 import { describeError } from "../toasts.js";
-import { words } from "../words/language.js";
+import { partWords } from "../words/language.js";
 
 export default function ReceiptsDialog(props: { row: Conversation; message: TimelineMessage; onClose: () => void }) {
   const client = useTidings();
@@ -23,9 +23,9 @@ export default function ReceiptsDialog(props: { row: Conversation; message: Time
     return () => stop.abort();
   }, [client, props.message.id]);
   return (
-    <Modal title={words.message.readBy} onClose={props.onClose}>
+    <Modal title={partWords.message.readBy} onClose={props.onClose}>
       {error && <p className="error">{error}</p>}
-      {receipts?.length === 0 && <p className="muted">{words.receipts.nobody}</p>}
+      {receipts?.length === 0 && <p className="muted">{partWords.receipts.nobody}</p>}
       <ul className="list">
         {receipts?.map((receipt) => <Reader key={receipt.user_id} receipt={receipt} />)}
       </ul>

@@ -15,8 +15,8 @@ import { useObservable } from "../observable.js";
 import { changeSettings, settings } from "../settings.js";
 import type { Settings } from "../settings.js";
 import { attempt, describeError, toast } from "../toasts.js";
-import { words } from "../words/language.js";
-import { LanguageField } from "./language-field.js";
+import { partWords, words } from "../words/language.js";
+import LanguageField from "./language-field.js";
 import { NotificationSettings } from "./notification-settings.js";
 
 export default function SettingsDialog({ onClose, onSignOut }: { onClose: () => void; onSignOut: () => void }) {
@@ -26,23 +26,23 @@ export default function SettingsDialog({ onClose, onSignOut }: { onClose: () => 
   if (page === "password") return <Password onClose={() => setPage("all")} />;
   if (page === "delete") return <DeleteAccount onClose={() => setPage("all")} onSignOut={onSignOut} />;
   return (
-    <Modal title={words.account.settings} onClose={onClose}>
+    <Modal title={partWords.account.settings} onClose={onClose}>
       <Profile />
       <Appearance />
       <Blocked />
       <section className="stack">
-        <h3>{words.account.account}</h3>
+        <h3>{partWords.account.account}</h3>
         {hasPassword() && (
           <button className="secondary" onClick={() => setPage("password")}>
-            {words.account.changePasswordMore}
+            {partWords.account.changePasswordMore}
           </button>
         )}
         <button className="secondary" onClick={hasUnsent ? () => setPage("sign-out") : onSignOut}>
-          {words.account.signOut}
+          {partWords.account.signOut}
         </button>
         {hasPassword() && (
           <button className="secondary danger" onClick={() => setPage("delete")}>
-            {words.account.deleteAccountMore}
+            {partWords.account.deleteAccountMore}
           </button>
         )}
       </section>
@@ -73,7 +73,7 @@ function Profile() {
         onChange={async (picture) => setSaved(await client.setAvatar(picture))}
         onRemove={async () => setSaved(await client.api.updateMe({ avatar_url: null }))}
       />
-      <Form submit={words.common.save} look="secondary" success={words.common.saved} onSubmit={save}>
+      <Form submit={words.common.save} look="secondary" success={partWords.common.saved} onSubmit={save}>
         <label>
           {words.common.name}
           <input name="name" maxLength={100} dir="auto" defaultValue={me?.full_name ?? ""} />
@@ -102,18 +102,18 @@ function StatusField() {
   const set = async (next: Status) => {
     setIsChosen(true);
     setStatus(next);
-    if (await attempt(client.setStatus(next))) toast(words.account.statusUpdated);
+    if (await attempt(client.setStatus(next))) toast(partWords.account.statusUpdated);
     else setStatus(status);
   };
   return (
     <label className="inline">
-      <span className="hidden">{words.account.status}</span>
+      <span className="hidden">{partWords.account.status}</span>
       <select value={status ?? ""} onChange={(event) => void set(event.target.value as Status)}>
-        {status === null && <option value="">{words.account.status}</option>}
-        <option value="online">{words.account.statuses.online}</option>
-        <option value="away">{words.account.statuses.away}</option>
-        <option value="do_not_disturb">{words.account.statuses.do_not_disturb}</option>
-        <option value="offline">{words.account.statuses.offline}</option>
+        {status === null && <option value="">{partWords.account.status}</option>}
+        <option value="online">{partWords.account.statuses.online}</option>
+        <option value="away">{partWords.account.statuses.away}</option>
+        <option value="do_not_disturb">{partWords.account.statuses.do_not_disturb}</option>
+        <option value="offline">{partWords.account.statuses.offline}</option>
       </select>
     </label>
   );
@@ -123,30 +123,30 @@ function Appearance() {
   const { theme, layout, enterSends } = useObservable(settings);
   return (
     <section className="stack">
-      <h3>{words.account.thisBrowser}</h3>
+      <h3>{partWords.account.thisBrowser}</h3>
       <label className="inline">
-        <span className="grow">{words.account.theme}</span>
+        <span className="grow">{partWords.account.theme}</span>
         <select value={theme} onChange={(event) => changeSettings({ theme: event.target.value as Settings["theme"] })}>
-          <option value="system">{words.account.themes.system}</option>
-          <option value="light">{words.account.themes.light}</option>
-          <option value="dark">{words.account.themes.dark}</option>
+          <option value="system">{partWords.account.themes.system}</option>
+          <option value="light">{partWords.account.themes.light}</option>
+          <option value="dark">{partWords.account.themes.dark}</option>
         </select>
       </label>
       <LanguageField />
       <label className="inline">
-        <span className="grow">{words.account.direction}</span>
+        <span className="grow">{partWords.account.direction}</span>
         <select value={layout} onChange={(event) => changeSettings({ layout: event.target.value as Settings["layout"] })}>
-          <option value="auto">{words.account.directions.auto}</option>
-          <option value="ltr">{words.account.directions.ltr}</option>
-          <option value="rtl">{words.account.directions.rtl}</option>
+          <option value="auto">{partWords.account.directions.auto}</option>
+          <option value="ltr">{partWords.account.directions.ltr}</option>
+          <option value="rtl">{partWords.account.directions.rtl}</option>
         </select>
       </label>
       <label className="inline">
-        <span className="grow">{words.account.enterSends}</span>
+        <span className="grow">{partWords.account.enterSends}</span>
         <input type="checkbox" role="switch" checked={enterSends} onChange={(event) => changeSettings({ enterSends: event.target.checked })} />
       </label>
       <NotificationSettings />
-      <p className="muted small-text">{words.account.shortcutsHint}</p>
+      <p className="muted small-text">{partWords.account.shortcutsHint}</p>
     </section>
   );
 }
@@ -168,7 +168,7 @@ function Blocked() {
   if (users.length === 0) return null;
   return (
     <section className="stack">
-      <h3>{words.account.blocked}</h3>
+      <h3>{partWords.account.blocked}</h3>
       <ul className="list">
         {users.map(({ user_id, name }) => (
           <li key={user_id}>
@@ -176,7 +176,7 @@ function Blocked() {
             <span className="grow">
               <bdi>{name ?? user_id}</bdi>
             </span>
-            <button className="secondary" aria-label={words.details.unblockNamed(name ?? user_id)} onClick={() => void unblock(user_id)}>
+            <button className="secondary" aria-label={partWords.details.unblockNamed(name ?? user_id)} onClick={() => void unblock(user_id)}>
               {words.details.unblock}
             </button>
           </li>
@@ -188,25 +188,25 @@ function Blocked() {
 
 /** Describes why a password was not accepted. The server answers 401, as it does to a token that is not valid. */
 function describeRefusal(error: unknown): string {
-  return error instanceof TidingsError && error.status === 401 ? words.account.wrongPassword : describeError(error);
+  return error instanceof TidingsError && error.status === 401 ? partWords.account.wrongPassword : describeError(error);
 }
 
 function Password({ onClose }: { onClose: () => void }) {
   const client = useTidings();
   const submit = async (fields: FormData) => {
     await client.api.changePassword(String(fields.get("current")), String(fields.get("next")));
-    toast(words.account.passwordChanged);
+    toast(partWords.account.passwordChanged);
     onClose();
   };
   return (
-    <Modal title={words.account.changePassword} onClose={onClose}>
-      <Form submit={words.account.changePassword} onSubmit={submit} describe={describeRefusal}>
+    <Modal title={partWords.account.changePassword} onClose={onClose}>
+      <Form submit={partWords.account.changePassword} onSubmit={submit} describe={describeRefusal}>
         <label>
-          {words.account.currentPassword}
+          {partWords.account.currentPassword}
           <input name="current" type="password" autoComplete="current-password" required maxLength={128} />
         </label>
         <label>
-          {words.account.newPassword}
+          {partWords.account.newPassword}
           <input name="next" type="password" autoComplete="new-password" required minLength={8} maxLength={128} />
         </label>
       </Form>
@@ -218,19 +218,19 @@ function Password({ onClose }: { onClose: () => void }) {
 function UnsentWarning() {
   const count = useSelected((state) => state.outbox.length);
   if (count === 0) return null;
-  return <p>{words.account.unsent(count)}</p>;
+  return <p>{partWords.account.unsent(count)}</p>;
 }
 
 function SignOut({ onClose, onSignOut }: { onClose: () => void; onSignOut: () => void }) {
   return (
-    <Modal title={words.account.signOutSure} onClose={onClose}>
+    <Modal title={partWords.account.signOutSure} onClose={onClose}>
       <UnsentWarning />
       <div className="actions">
         <button className="secondary" onClick={onClose}>
           {words.common.cancel}
         </button>
         <button className="primary danger" onClick={onSignOut}>
-          {words.account.deleteAndSignOut}
+          {partWords.account.deleteAndSignOut}
         </button>
       </div>
     </Modal>
@@ -244,9 +244,9 @@ function DeleteAccount({ onClose, onSignOut }: { onClose: () => void; onSignOut:
     onSignOut();
   };
   return (
-    <Modal title={words.account.deleteAccount} onClose={onClose}>
-      <Form submit={words.account.deleteAccount} look="primary danger" onSubmit={submit} describe={describeRefusal}>
-        <p>{words.account.deleteAccountWhy}</p>
+    <Modal title={partWords.account.deleteAccount} onClose={onClose}>
+      <Form submit={partWords.account.deleteAccount} look="primary danger" onSubmit={submit} describe={describeRefusal}>
+        <p>{partWords.account.deleteAccountWhy}</p>
         <UnsentWarning />
         <label>
           {words.signIn.password}

@@ -10,7 +10,7 @@ import { useCallback, useEffect, useRef, useState } from "react";
 import { useTabStop } from "../keyboard/tab-stop.js";
 import { MessageFound } from "../search/message-found.js";
 import { attempt } from "../toasts.js";
-import { words } from "../words/language.js";
+import { partWords, words } from "../words/language.js";
 import { mentionsUser } from "./mentioned-text.js";
 
 /** Messages per page. */
@@ -42,7 +42,7 @@ export default function Mentions({ onClose }: { onClose: () => void }) {
         {state === "more" && <MoreButton onReach={loadMore} />}
         <p className="hint muted" role="status">
           {state === "loading" && words.common.loadingMore}
-          {state === "done" && messages.length === 0 && words.mentions.empty}
+          {state === "done" && messages.length === 0 && partWords.mentions.empty}
         </p>
       </div>
     </>

@@ -4,7 +4,7 @@ import { Users } from "lucide-react";
 import { useEffect, useRef } from "react";
 
 import { Avatar } from "../avatar.js";
-import { words } from "../words/language.js";
+import { partWords } from "../words/language.js";
 import type { Candidate } from "./candidates.js";
 import { EVERYONE } from "./text.js";
 
@@ -23,7 +23,7 @@ export default function MentionList(props: {
   const count = candidates.length;
   return (
     <>
-      <ul ref={list} id={id} className="mention-list" role="listbox" aria-label={words.mentions.people}>
+      <ul ref={list} id={id} className="mention-list" role="listbox" aria-label={partWords.mentions.people}>
         {candidates.map((candidate, at) => (
           <li
             key={candidate.id}
@@ -46,12 +46,12 @@ export default function MentionList(props: {
             <span className="grow">
               <bdi>{candidate.name}</bdi>
             </span>
-            {candidate.id === EVERYONE && <span className="muted small-text">{words.mentions.all}</span>}
+            {candidate.id === EVERYONE && <span className="muted small-text">{partWords.mentions.all}</span>}
           </li>
         ))}
       </ul>
       <p className="hidden" role="status">
-        {words.mentions.count(count)}
+        {partWords.mentions.count(count)}
       </p>
     </>
   );

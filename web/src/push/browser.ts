@@ -12,7 +12,7 @@ import type { WorkerMessage } from "../../worker/windows.js";
 import { leaveTitle } from "../../worker/words.js";
 import { local } from "../browser-storage.js";
 import { changeSettings, settings } from "../settings.js";
-import { words } from "../words/language.js";
+import { partWords } from "../words/language.js";
 import { pushState } from "./current.js";
 
 const pushes = new WeakMap<Tidings, Push>();
@@ -44,7 +44,7 @@ function activated(worker: ServiceWorker): Promise<void> {
 /** Tells the service worker the words of the current language. */
 export async function leaveWords(): Promise<void> {
   // Without them, the worker's notifications are English.
-  if ("caches" in window) await leaveTitle(words.notifications.newMessage).catch(() => {});
+  if ("caches" in window) await leaveTitle(partWords.notifications.newMessage).catch(() => {});
 }
 
 /** Brings the subscription up to date, and follows the service worker and the client until the signal is aborted. */

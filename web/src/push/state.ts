@@ -5,13 +5,13 @@ import { useMe, useTidings } from "@tidings/client/react";
 import { useEffect } from "react";
 
 import { settings } from "../settings.js";
-import { useLanguage } from "../words/language.js";
+import { loadPartWords, useLanguage } from "../words/language.js";
 import { pushState } from "./current.js";
 
 /** Milliseconds for which signing out waits for the subscription to end. */
 const LEAVE_TIMEOUT = 3_000;
 
-const load = () => import("./browser.js");
+const load = async () => (await Promise.all([import("./browser.js"), loadPartWords()]))[0];
 
 /** Keeps the subscription up to date, and reports activity, while mounted. */
 export function usePush(): void {

@@ -6,7 +6,7 @@ import { Plus } from "lucide-react";
 import { DropdownMenu } from "radix-ui";
 import type { KeyboardEvent } from "react";
 
-import { pageDirection, words } from "../words/language.js";
+import { pageDirection, partWords } from "../words/language.js";
 import { QUICK_REACTIONS, hasReacted, toggleReaction } from "./toggle.js";
 
 /** A row of menu items: the arrow keys left and right move within it, down leaves it. */
@@ -28,18 +28,18 @@ export function QuickReactionItems({ message, onMore }: { message: TimelineMessa
     next.focus();
   };
   return (
-    <DropdownMenu.Group className="quick-items" aria-label={words.reactions.quick} onKeyDownCapture={onKeyDown}>
+    <DropdownMenu.Group className="quick-items" aria-label={partWords.reactions.quick} onKeyDownCapture={onKeyDown}>
       {QUICK_REACTIONS.map((emoji) => (
         <DropdownMenu.CheckboxItem
           key={emoji}
-          aria-label={words.reactions.reactWith(emoji)}
+          aria-label={partWords.reactions.reactWith(emoji)}
           checked={hasReacted(message, emoji)}
           onCheckedChange={() => toggleReaction(client, message, emoji)}
         >
           {emoji}
         </DropdownMenu.CheckboxItem>
       ))}
-      <DropdownMenu.Item className="more-reactions" aria-label={words.reactions.others} onSelect={onMore}>
+      <DropdownMenu.Item className="more-reactions" aria-label={partWords.reactions.others} onSelect={onMore}>
         <Plus aria-hidden />
       </DropdownMenu.Item>
     </DropdownMenu.Group>

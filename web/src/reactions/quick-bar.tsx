@@ -8,7 +8,7 @@ import { useRef, useState } from "react";
 import type { KeyboardEvent, PointerEvent } from "react";
 
 import { landmark } from "../landmark.js";
-import { pageDirection, words } from "../words/language.js";
+import { pageDirection, partWords, words } from "../words/language.js";
 import { QUICK_REACTIONS, hasReacted, toggleReaction } from "./toggle.js";
 
 /** Milliseconds for which the pointer rests on the button before the bar opens by itself. */
@@ -79,7 +79,7 @@ export default function QuickBar({ message, onReact }: Props) {
           side="top"
           sideOffset={2}
           collisionPadding={8}
-          aria-label={words.reactions.quick}
+          aria-label={partWords.reactions.quick}
           onOpenAutoFocus={(event) => isByHover.current && event.preventDefault()}
           onCloseAutoFocus={(event) => isByHover.current && event.preventDefault()}
           onKeyDown={onArrow}
@@ -88,7 +88,7 @@ export default function QuickBar({ message, onReact }: Props) {
           {QUICK_REACTIONS.map((emoji) => (
             <button
               key={emoji}
-              aria-label={words.reactions.reactWith(emoji)}
+              aria-label={partWords.reactions.reactWith(emoji)}
               aria-pressed={hasReacted(message, emoji)}
               onClick={() => pick(emoji)}
             >
@@ -97,7 +97,7 @@ export default function QuickBar({ message, onReact }: Props) {
           ))}
           <button
             className="more-reactions"
-            aria-label={words.reactions.others}
+            aria-label={partWords.reactions.others}
             onClick={() => {
               show(false);
               onReact(message);

@@ -6,7 +6,7 @@ import { useEffect, useMemo, useState } from "react";
 
 import { titleOf } from "../people.js";
 import { locale } from "../words/formats.js";
-import { words } from "../words/language.js";
+import { partWords, words } from "../words/language.js";
 
 /** The chosen filters; an empty text means any. Days are as `<input type="date">` has them. */
 export interface Filters {
@@ -42,27 +42,27 @@ export function FilterChips(props: { filters: Filters; scope: string | null; onC
   const change = (part: Partial<Filters>) => onChange({ ...filters, ...part });
   const isFiltered = Object.values(filters).some((value) => value !== "");
   return (
-    <div className="chips filters" role="group" aria-label={words.search.filters}>
-      <select aria-label={words.search.from} data-on={filters.from !== ""} value={filters.from} onChange={(event) => change({ from: event.target.value })}>
-        <option value="">{words.search.from}</option>
+    <div className="chips filters" role="group" aria-label={partWords.search.filters}>
+      <select aria-label={partWords.search.from} data-on={filters.from !== ""} value={filters.from} onChange={(event) => change({ from: event.target.value })}>
+        <option value="">{partWords.search.from}</option>
         {people.map(({ id, name }) => (
           <option key={id} value={id}>
             {name}
           </option>
         ))}
       </select>
-      <select aria-label={words.search.has} data-on={filters.has !== ""} value={filters.has} onChange={(event) => change({ has: event.target.value as Filters["has"] })}>
-        <option value="">{words.search.has}</option>
+      <select aria-label={partWords.search.has} data-on={filters.has !== ""} value={filters.has} onChange={(event) => change({ has: event.target.value as Filters["has"] })}>
+        <option value="">{partWords.search.has}</option>
         {HAS.map((has) => (
           <option key={has} value={has}>
-            {words.search.hasWhat[has]}
+            {partWords.search.hasWhat[has]}
           </option>
         ))}
       </select>
-      <DayField label={words.search.after} value={filters.after} onChange={(after) => change({ after })} />
-      <DayField label={words.search.before} value={filters.before} onChange={(before) => change({ before })} />
+      <DayField label={partWords.search.after} value={filters.after} onChange={(after) => change({ after })} />
+      <DayField label={partWords.search.before} value={filters.before} onChange={(before) => change({ before })} />
       {isFiltered && (
-        <button className="icon-button small" aria-label={words.search.clearFilters} onClick={() => onChange(NO_FILTERS)}>
+        <button className="icon-button small" aria-label={partWords.search.clearFilters} onClick={() => onChange(NO_FILTERS)}>
           <X aria-hidden />
         </button>
       )}

@@ -2,17 +2,13 @@
 
 import { ChevronDown, ChevronUp, X } from "lucide-react";
 
-import { useObservable } from "../observable.js";
 import { navigate } from "../route.js";
+import type { Found } from "../text/found.js";
 import { found } from "../text/found.js";
-import { words } from "../words/language.js";
+import { partWords } from "../words/language.js";
 
 /** Which result is open, and ways to the next ones. Results may be in other conversations. */
-export function HitBar({ conversation }: { conversation: string }) {
-  const state = useObservable(found);
-  const hit = state?.hits[state.at];
-  if (!state || hit?.conversation_id !== conversation) return null;
-  const { hits, at } = state;
+export default function HitBar({ state: { hits, at }, onClose }: { state: Found; onClose: () => void }) {
   const go = (to: number) => {
     const next = hits[to];
     if (!next) return;
@@ -20,17 +16,17 @@ export function HitBar({ conversation }: { conversation: string }) {
     navigate(next.conversation_id, next.id);
   };
   return (
-    <div className="hit-bar" role="toolbar" aria-label={words.search.results}>
+    <div className="hit-bar" role="toolbar" aria-label={partWords.search.results}>
       <span className="grow" role="status">
-        {words.search.result(at + 1, hits.length)}
+        {partWords.search.result(at + 1, hits.length)}
       </span>
-      <button className="icon-button small" aria-label={words.search.older} disabled={at === hits.length - 1} onClick={() => go(at + 1)}>
+      <button className="icon-button small" aria-label={partWords.search.older} disabled={at === hits.length - 1} onClick={() => go(at + 1)}>
         <ChevronUp aria-hidden />
       </button>
-      <button className="icon-button small" aria-label={words.search.newer} disabled={at === 0} onClick={() => go(at - 1)}>
+      <button className="icon-button small" aria-label={partWords.search.newer} disabled={at === 0} onClick={() => go(at - 1)}>
         <ChevronDown aria-hidden />
       </button>
-      <button className="icon-button small" aria-label={words.search.end} onClick={() => found.set(null)}>
+      <button className="icon-button small" aria-label={partWords.search.end} onClick={onClose}>
         <X aria-hidden />
       </button>
     </div>

@@ -14,7 +14,7 @@ import { nameOf, titleOf } from "../people.js";
 import { navigate, useRoute } from "../route.js";
 import { found } from "../text/found.js";
 import { attempt } from "../toasts.js";
-import { words } from "../words/language.js";
+import { partWords, words } from "../words/language.js";
 import { NO_OTHERS, afterTyping, findOthers } from "./ask.js";
 import type { Others } from "./ask.js";
 import { FilterChips, NO_FILTERS, toQuery } from "./filters.js";
@@ -26,7 +26,8 @@ const PAGE_SIZE = 20;
 /** Conversations, people and rooms, each. */
 const MAX_OTHERS = 8;
 
-export function SearchResults({ text, scope }: { text: string; scope: string | null }) {
+/** What is found for a text, everywhere or in one conversation. */
+export default function SearchResults({ text, scope }: { text: string; scope: string | null; onClose: () => void }) {
   const inbox = useConversations();
   const archived = useSelected((state) => state.archived);
   const query = useDeferredValue(text.trim());
@@ -45,16 +46,16 @@ export function SearchResults({ text, scope }: { text: string; scope: string | n
     <>
       {query !== "" && <FilterChips filters={filters} scope={scope} onChange={setFilters} />}
       <div ref={box} className="found" aria-busy={state === "searching"}>
-        <Section title={words.search.conversations} items={matching}>
+        <Section title={partWords.search.conversations} items={matching}>
           {(row) => <InboxRow key={row.conversation_id} row={row} isOpen={row.conversation_id === open} />}
         </Section>
-        <Section title={words.search.people} items={others.people}>
+        <Section title={partWords.search.people} items={others.people}>
           {(user) => <PersonFound key={user.id} user={user} />}
         </Section>
-        <Section title={words.search.rooms} items={others.rooms}>
+        <Section title={partWords.search.rooms} items={others.rooms}>
           {(room) => <RoomFound key={room.conversation_id} room={room} />}
         </Section>
-        <Section title={words.search.messages} items={hits}>
+        <Section title={partWords.search.messages} items={hits}>
           {(hit, at) => <HitFound key={hit.id} hit={hit} onOpen={() => found.set({ hits, at })} />}
         </Section>
         {state === "more" && (
@@ -63,8 +64,8 @@ export function SearchResults({ text, scope }: { text: string; scope: string | n
           </button>
         )}
         <p className="hint muted" role="status">
-          {query === "" && scope !== null && words.search.typeWords}
-          {isEmpty && query ? words.search.noResults : state === "searching" && hits.length === 0 ? words.common.searching : ""}
+          {query === "" && scope !== null && partWords.search.typeWords}
+          {isEmpty && query ? partWords.search.noResults : state === "searching" && hits.length === 0 ? words.common.searching : ""}
         </p>
       </div>
     </>
@@ -74,7 +75,7 @@ export function SearchResults({ text, scope }: { text: string; scope: string | n
 function Section<T>(props: { title: string; items: readonly T[]; children: (item: T, at: number) => ReactNode }) {
   if (props.items.length === 0) return null;
   return (
-    <section aria-label={words.search.found(props.title)}>
+    <section aria-label={partWords.search.found(props.title)}>
       <h2>{props.title}</h2>
       {props.items.map(props.children)}
     </section>
@@ -139,7 +140,7 @@ function PersonFound({ user }: { user: User }) {
   return (
     <button className="row" onClick={() => openRow(client.openDirect(user.id))}>
       <Avatar id={user.id} name={name} photo={user.avatar_url} />
-      <OtherText name={name} about={user.username ? `@${user.username}` : words.search.message} />
+      <OtherText name={name} about={user.username ? `@${user.username}` : partWords.search.message} />
     </button>
   );
 }
@@ -149,7 +150,7 @@ function RoomFound({ room }: { room: Room }) {
   return (
     <button className="row" onClick={() => openRow(client.joinRoom(room.conversation_id))}>
       <Avatar id={room.conversation_id} name={room.name} kind="room" />
-      <OtherText name={room.name} about={words.search.joinWith(room.participant_count)} />
+      <OtherText name={room.name} about={partWords.search.joinWith(room.participant_count)} />
     </button>
   );
 }

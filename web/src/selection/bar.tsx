@@ -12,7 +12,7 @@ import { useObservable } from "../observable.js";
 import { nameOf, usePeople } from "../people.js";
 import { attempt, toast } from "../toasts.js";
 import { perLocale } from "../words/formats.js";
-import { words } from "../words/language.js";
+import { partWords } from "../words/language.js";
 import { endSelecting, selectedIn, selection } from "./selection.js";
 
 const TIME = perLocale((locale) => new Intl.DateTimeFormat(locale, { dateStyle: "short", timeStyle: "short" }));
@@ -38,25 +38,25 @@ export default function SelectionBar(props: {
     const nameOfSender = (id: string) => (me?.id === id ? nameOf(me) : (senders.get(id)?.name ?? id));
     const lines = messages.map((message) => `[${TIME().format(new Date(message.sent_at))}] ${nameOfSender(message.sender_id)}: ${summary(message)}`);
     await copyText(lines.join("\n"));
-    toast(words.selection.copied(messages.length));
+    toast(partWords.selection.copied(messages.length));
     endSelecting();
   };
   return (
-    <div ref={box} className="selection-bar" role="toolbar" aria-label={words.selection.bar}>
-      <button className="icon-button" aria-label={words.selection.end} onClick={props.onClose}>
+    <div ref={box} className="selection-bar" role="toolbar" aria-label={partWords.selection.bar}>
+      <button className="icon-button" aria-label={partWords.selection.end} onClick={props.onClose}>
         <X aria-hidden />
       </button>
       {/* Screen readers are told by a status that is always there. */}
       <span className="grow" aria-hidden>
         {props.label}
       </span>
-      <button className="icon-button" aria-label={words.selection.copy} onClick={() => void attempt(copy())}>
+      <button className="icon-button" aria-label={partWords.selection.copy} onClick={() => void attempt(copy())}>
         <Copy aria-hidden />
       </button>
-      <button className="icon-button" aria-label={words.message.forward} onClick={() => props.onForward(messages)}>
+      <button className="icon-button" aria-label={partWords.message.forward} onClick={() => props.onForward(messages)}>
         <Forward aria-hidden className="mirrored" />
       </button>
-      <button className="icon-button danger" aria-label={words.common.delete} onClick={() => props.onDelete(messages)}>
+      <button className="icon-button danger" aria-label={partWords.common.delete} onClick={() => props.onDelete(messages)}>
         <Trash2 aria-hidden />
       </button>
     </div>

@@ -6,7 +6,7 @@ import { useMe, useTidings } from "@tidings/client/react";
 import { Modal } from "../modal.js";
 import { mayDeleteForAll } from "../permissions.js";
 import { toast } from "../toasts.js";
-import { words } from "../words/language.js";
+import { partWords, words } from "../words/language.js";
 import { patiently, useInTurn } from "./in-turn.js";
 import { ProgressView } from "./progress-view.js";
 import { endSelecting } from "./selection.js";
@@ -23,19 +23,19 @@ export default function DeleteSelected(props: { row: Conversation; messages: rea
     const { end, done } = await run(messages, async (message, signal) => {
       if (!isGone(message)) await patiently(() => client.delete(message.id, scope, { signal }), signal);
     });
-    if (end === "stopped") toast(words.deleteMessage.stopped(done, messages.length));
+    if (end === "stopped") toast(partWords.deleteMessage.stopped(done, messages.length));
     if (end !== "done") return;
-    toast(words.deleteMessage.done(done));
+    toast(partWords.deleteMessage.done(done));
     endSelecting();
     onClose();
   };
   return (
-    <Modal title={words.deleteMessage.titleOf(progress?.total ?? messages.length)} onClose={onClose}>
+    <Modal title={partWords.deleteMessage.titleOf(progress?.total ?? messages.length)} onClose={onClose}>
       {progress ? (
         <ProgressView
           progress={progress}
-          label={words.deleteMessage.progress(progress.done, progress.total)}
-          failure={words.deleteMessage.failed(progress.done, progress.total)}
+          label={partWords.deleteMessage.progress(progress.done, progress.total)}
+          failure={partWords.deleteMessage.failed(progress.done, progress.total)}
           onClose={onClose}
         />
       ) : (
@@ -44,11 +44,11 @@ export default function DeleteSelected(props: { row: Conversation; messages: rea
             {words.common.cancel}
           </button>
           <button className="secondary" onClick={() => void remove("me")}>
-            {words.deleteMessage.forMe}
+            {partWords.deleteMessage.forMe}
           </button>
           {isForAll && (
             <button className="primary danger" onClick={() => void remove("everyone")}>
-              {words.deleteMessage.forEveryone}
+              {partWords.deleteMessage.forEveryone}
             </button>
           )}
         </div>

@@ -3,6 +3,7 @@
 import { TidingsError } from "@tidings/client";
 import { useEffect, useRef, useState } from "react";
 
+import { useClosingWarning } from "../closing.js";
 import { describeError } from "../toasts.js";
 
 /** How often a step that the server turned away for the moment is tried. */
@@ -18,7 +19,7 @@ export interface Progress {
 /** How a run ended: `stopped` because its view is gone, or `failed`, in which case the progress has the error. */
 export type Outcome = { end: "done" | "stopped" | "failed"; done: number };
 
-/** A run of steps. Null before it has started. */
+/** A run of steps, which is null before it has started. The browser asks before it closes the page in the middle. */
 export interface InTurn {
   progress: Progress | null;
   /** Starts the run. It stops at the first failure, and when the view is unmounted. */
@@ -29,6 +30,7 @@ export function useInTurn(): InTurn {
   const [progress, setProgress] = useState<Progress | null>(null);
   const stop = useRef<AbortController>(null);
   useEffect(() => () => stop.current?.abort(), []);
+  useClosingWarning(progress !== null && progress.error === null && progress.done < progress.total);
   const run: InTurn["run"] = async (items, step) => {
     const { signal } = (stop.current = new AbortController());
     const total = items.length;

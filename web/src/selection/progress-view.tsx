@@ -1,6 +1,6 @@
 // How far a run is, or why it ended early.
 
-import { words } from "../words/language.js";
+import { partWords, words } from "../words/language.js";
 import type { Progress } from "./in-turn.js";
 
 /** `label` says what is being done; `failure` says what was done until the error. */
@@ -20,7 +20,7 @@ export function ProgressView(props: { progress: Progress; label: string; failure
       )}
       <div className="actions">
         <button className="secondary" autoFocus onClick={props.onClose}>
-          {error === null ? words.selection.stop : words.common.close}
+          {error === null ? partWords.selection.stop : words.common.close}
         </button>
       </div>
     </>
