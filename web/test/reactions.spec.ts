@@ -81,13 +81,17 @@ test("the bar opens when the pointer rests on its button, and closes when it lea
 test("reactions by keyboard: the menu, its arrow keys, and all emoji", async ({ newUser }) => {
   const [ann, ben] = await pair(newUser);
   const { page } = ben;
-  await ben.message("Good news").getByRole("button", { name: "Message actions" }).focus();
+  const button = ben.message("Good news").getByRole("button", { name: "Message actions" });
+  // The menu replaces a button without it once it is loaded.
+  await expect(button).toHaveAttribute("data-state", "closed");
+  await button.focus();
   await page.keyboard.press("Enter");
   await expect(page.getByRole("menuitemcheckbox", { name: "React with 👍" })).toBeFocused();
   await page.keyboard.press("ArrowRight");
   await page.keyboard.press("ArrowDown");
   await expect(page.getByRole("menuitem", { name: "Reply" })).toBeFocused();
   await page.keyboard.press("ArrowUp");
+  await expect(page.getByRole("menuitem", { name: "More reactions" })).toBeFocused();
   await page.keyboard.press("ArrowRight");
   await page.keyboard.press("ArrowRight");
   await expect(page.getByRole("menuitemcheckbox", { name: "React with ❤️" })).toBeFocused();
