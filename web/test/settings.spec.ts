@@ -86,6 +86,7 @@ test("the menu of a row works by keyboard, and gives the focus back", async ({ n
   await page.keyboard.press("Shift+F10");
   const item = (name: string) => page.getByRole("menuitem", { name, exact: true });
   const openNotifications = async () => {
+    await expect(ann.row(ben.name)).toBeFocused();
     await page.keyboard.press("Shift+F10");
     await expect(page.getByRole("menu", { name: ben.name })).toBeFocused();
     await page.keyboard.press("n");
