@@ -159,6 +159,7 @@ async fn typing_and_presence_cost_little() {
     let change = hub.json("PUT", "/api/presence", &status).await.expect(200);
     // Three steps: the change; the inbox and the user's own sockets; the sockets of 50 peers.
     within(&change, 3.0, 30.0, 2.0);
+    assert!(change.cost("calls") <= 5.0, "{}", change.cost("calls"));
     let peers: Vec<_> = (0..50).map(|n| format!("peer-{n}")).collect();
     let look = hub.get(&format!("/api/presence?user_ids={}", peers.join(","))).await.expect(200);
     within(&look, 1.0, 75.0, 0.0);

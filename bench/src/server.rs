@@ -152,7 +152,8 @@ fn binary() -> Result<PathBuf, Failure> {
     if binary.is_file() {
         Ok(binary)
     } else {
-        Err(format!("{} is missing: build it with cargo build --profile optimized", binary.display()).into())
+        let command = "cargo build --profile optimized --bin tidings";
+        Err(format!("{} is missing: build it with {command}", binary.display()).into())
     }
 }
 

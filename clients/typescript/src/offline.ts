@@ -1,7 +1,8 @@
 // Keeps the last state in IndexedDB, so that a page shows it before, or without, an answer of the server.
 //
-// Invariant: one transaction stores the store itself, together with the cursor up to which it has applied all events. So a restart continues as after a sleep: the events since then make it current. If the queue does not
-// reach back that far, or not everything fitted, the state is shown until the whole state has been loaded.
+// Invariant: one transaction stores the store itself, together with the cursor up to which it has applied all events.
+// So a restart continues as after a sleep: the events since then make it current. If the queue does not reach back that
+// far, or not everything fitted, the state is shown until the whole state has been loaded.
 //
 // Nothing is stored for a user who is not signed in any more: a write checks that first, and the deletion of the
 // database in one tab ends the writing of all tabs.

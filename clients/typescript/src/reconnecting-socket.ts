@@ -88,8 +88,8 @@ export class ReconnectingSocket {
   }
 
   /**
-   * Returns undefined if the socket or its ticket is refused or blocked, or if the code that only sockets need cannot be
-   * loaded: polling then delivers everything.
+   * Returns undefined if the socket or its ticket is refused or blocked, or if the code that only sockets need cannot
+   * be loaded: polling then delivers everything.
    */
   async #open(): Promise<Socket | undefined> {
     const { api, WebSocket, url, signal, onFrame } = this.#options;

@@ -204,8 +204,8 @@ impl Store {
         past_conflicts(|| Box::pin(delete.clone().send())).await.map(|_| ()).map_err(failed_call)
     }
 
-    /// Reads the items of any number of keys in no order; missing items are left out. Without `consistent` it costs half,
-    /// and items that were just written may be missing.
+    /// Reads the items of any number of keys in no order; missing items are left out. Without `consistent` it costs
+    /// half, and items that were just written may be missing.
     pub(crate) async fn items_by_keys(&self, keys: Vec<Key>, consistent: bool) -> Result<Vec<Item>, Error> {
         let calls = keys.chunks(KEYS_AT_ONCE).map(|keys| self.get_some(keys.to_vec(), consistent));
         Ok(try_join_all(calls).await?.into_iter().flatten().collect())

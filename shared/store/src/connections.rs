@@ -32,9 +32,11 @@ pub const TICKET_LIFE: i64 = 30;
 /// The attribute of a connection begins with this.
 const PREFIX: &str = "w_";
 
-/// Sorts above `PRESENCE`, so that one query reads both.
-pub(crate) fn key(user: &UserId) -> Key {
-    Key { pk: partition::of_user(user), sk: "SOCKETS".into() }
+/// The sort key of a user's sockets: above `PRESENCE`, so that one query reads both.
+pub(crate) const SORT_KEY: &str = "SOCKETS";
+
+fn key(user: &UserId) -> Key {
+    Key { pk: partition::of_user(user), sk: SORT_KEY.into() }
 }
 
 /// Sorts below `PRESENCE`, so that a look-up of presence, which reads from there to the sockets, reads no tickets.
@@ -121,7 +123,7 @@ impl Store {
             .scan()
             .table_name(&self.table)
             .filter_expression("sk = :sockets")
-            .expression_attribute_values(":sockets", "SOCKETS".attribute());
+            .expression_attribute_values(":sockets", SORT_KEY.attribute());
         let mut items = items.into_paginator().items().send();
         let mut removed = 0;
         while let Some(item) = items.next().await {
@@ -137,8 +139,8 @@ impl Store {
         Ok(removed)
     }
 
-    /// Reads the sockets of some users, of up to 100 in each call. Users without sockets are left out, and so are all of
-    /// a call that fails: pushes are only a shortcut to the queue.
+    /// Reads the sockets of some users, of up to 100 in each call. Users without sockets are left out. If a call fails,
+    /// nobody's are returned: pushes are only a shortcut to the queue.
     pub(crate) async fn sockets_of(&self, users: &[&UserId]) -> Vec<(UserId, Vec<Socket>)> {
         if !self.pushes || users.is_empty() {
             return Vec::new();

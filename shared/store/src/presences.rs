@@ -134,13 +134,14 @@ impl Store {
     }
 
     async fn user_presence(&self, user: &UserId, consistent: bool) -> Result<UserPresence, Error> {
-        let query =
-            self.between(&partition::of_user(user), "PRESENCE", "SOCKETS").consistent_read(consistent);
+        let query = self
+            .between(&partition::of_user(user), "PRESENCE", connections::SORT_KEY)
+            .consistent_read(consistent);
         let mut found = UserPresence::default();
         for item in self.query_all(query).await? {
             match text(&item, "sk")? {
                 "PRESENCE" => found.presence = from_item::<Presence>(item)?,
-                "SOCKETS" => found.sockets = connections::read(item)?,
+                connections::SORT_KEY => found.sockets = connections::read(item)?,
                 _ => {}
             }
         }
