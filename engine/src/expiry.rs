@@ -24,7 +24,7 @@ pub(crate) fn sweep(
         let times = (now - TOO_LONG_AGO, now);
         for json in storage::expired(connection, &table.source, times, count - deleted)? {
             let mut key = storage::parse(&json)?;
-            key.retain(|name, _| table.source.keys.contains(name));
+            key.retain(|name, _| table.source.keys.iter().any(|key| key == name));
             let delete = Write::delete(name.clone(), key);
             delete.plan(connection, tables)?.apply(connection, recording)?;
             deleted += 1;

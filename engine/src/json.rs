@@ -1,9 +1,19 @@
 //! Writes JSON into a buffer.
 
+use std::fmt;
+use std::io::Write;
+
 /// Writes a string with its quotes.
 pub(crate) fn text(out: &mut Vec<u8>, text: &str) {
     // A buffer in memory accepts every write.
     let _ = serde_json::to_writer(out, text);
+}
+
+/// Writes what needs no escapes as a string with its quotes.
+pub(crate) fn plain(out: &mut Vec<u8>, text: fmt::Arguments<'_>) {
+    out.push(b'"');
+    let _ = out.write_fmt(text);
+    out.push(b'"');
 }
 
 /// Writes a member that is not the first of its object, with a value that is JSON already.

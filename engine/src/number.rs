@@ -3,6 +3,7 @@
 //! Invariant: each number has one representation, so equal numbers are equal values. The coefficient does not end with a
 //! zero, and zero has no sign and no exponent.
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::fmt;
 
@@ -39,7 +40,7 @@ impl Number {
         if whole.len() + fraction.len() == 0 || !is_digits(whole) || !is_digits(fraction) {
             return Err(not_a_number());
         }
-        let digits = [whole, fraction].concat();
+        let digits = if fraction.is_empty() { Cow::Borrowed(whole) } else { [whole, fraction].concat().into() };
         let significant = digits.trim_end_matches('0');
         let zeros = digits.len() - significant.len();
         let exponent = i64::from(exponent) + length(zeros) - length(fraction.len());

@@ -19,7 +19,7 @@ use crate::json;
 use crate::key_range::range;
 use crate::storage::{self, Range};
 use crate::table::{Index, Source, Table, Tables, find};
-use crate::value::{Item, Value, item_json, write_item};
+use crate::value::{Item, Text, Value, item_json, write_item};
 
 /// Maximum size of the items that a page reads, in bytes.
 const PAGE_SIZE: usize = 1 << 20;
@@ -33,7 +33,7 @@ pub(crate) struct QueryInput {
     key_condition_expression: Option<String>,
     filter_expression: Option<String>,
     projection_expression: Option<String>,
-    expression_attribute_names: Option<BTreeMap<String, String>>,
+    expression_attribute_names: Option<BTreeMap<Text, Text>>,
     expression_attribute_values: Option<Item>,
     limit: Option<usize>,
     scan_index_forward: Option<bool>,
@@ -213,7 +213,7 @@ impl Query {
         out.extend_from_slice(counts.as_bytes());
         if page.is_cut {
             let last = storage::parse(&page.last)?;
-            let keys = source.keys.iter().filter_map(|name| last.get_key_value(name));
+            let keys = source.keys.iter().filter_map(|name| last.get_key_value(name.as_str()));
             json::member(&mut out, "LastEvaluatedKey", &item_json(keys));
         }
         if self.report != Report::None {
@@ -244,12 +244,12 @@ struct Page {
 }
 
 /// Returns the values of a source's keys in an `ExclusiveStartKey`.
-fn position(source: &Source, start: &Item, range: Option<&Range>) -> Result<Vec<String>, Error> {
-    let key = |name| match start.get(name) {
+fn position(source: &Source, start: &Item, range: Option<&Range>) -> Result<Vec<Text>, Error> {
+    let key = |name: &String| match start.get(name.as_str()) {
         Some(Value::S(text)) if !text.is_empty() => Some(text.clone()),
         _ => None,
     };
-    let keys: Option<Vec<String>> = source.keys.iter().map(key).collect();
+    let keys: Option<Vec<Text>> = source.keys.iter().map(key).collect();
     let keys = keys.filter(|keys| keys.len() == start.len());
     let keys = keys.ok_or_else(|| invalid("The provided starting key is invalid"))?;
     let is_inside = range.is_none_or(|range| {

@@ -10,7 +10,7 @@ use rusqlite::{Connection, OptionalExtension, ToSql, params, params_from_iter};
 
 use crate::error::Error;
 use crate::table::{Key, Source};
-use crate::value::Item;
+use crate::value::{Item, Text};
 
 /// A stored item.
 pub(crate) struct Stored {
@@ -122,7 +122,7 @@ pub(crate) fn visit(
     source: &Source,
     range: Option<&Range>,
     forward: bool,
-    start: Option<&[String]>,
+    start: Option<&[Text]>,
     mut visit: impl FnMut(&[u8], usize) -> Result<bool, Error>,
 ) -> Result<(), Error> {
     let (sql, values) = selection(source, range, forward, start);
@@ -143,7 +143,7 @@ fn selection<'a>(
     source: &Source,
     range: Option<&'a Range>,
     forward: bool,
-    start: Option<&'a [String]>,
+    start: Option<&'a [Text]>,
 ) -> (String, Vec<&'a [u8]>) {
     let (mut conditions, mut values) = (Vec::new(), Vec::<&[u8]>::new());
     // Within a range, the partition key is the same for all entries.
@@ -171,7 +171,7 @@ fn selection<'a>(
         let places = vec!["?"; columns.len()].join(", ");
         let operator = if forward { ">" } else { "<" };
         conditions.push(format!("({}) {operator} ({places})", columns.join(", ")));
-        values.extend(start[first..].iter().map(String::as_bytes));
+        values.extend(start[first..].iter().map(|key| key.as_bytes()));
     }
     let direction = if forward { "" } else { " DESC" };
     let order: Vec<String> = columns.iter().map(|column| format!("{column}{direction}")).collect();

@@ -56,7 +56,7 @@ pub(crate) fn record(
     change: &Change<'_>,
 ) -> Result<(), Error> {
     let image = change.new.filter(|_| stream.images);
-    let keys = || table.source.keys.iter().filter_map(|name| change.item.get_key_value(name));
+    let keys = || table.source.keys.iter().filter_map(|name| change.item.get_key_value(name.as_str()));
     let size = item_size(keys()) + image.map_or(0, |image| image.size);
     let sql =
         "INSERT INTO records (stream, change, keys, image, size, created) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, invalid, refused};
-use crate::value::{Item, Value};
+use crate::value::{Item, Text, Value};
 
 /// Maximum size of a partition key and of a sort key, in bytes.
 const KEY_SIZES: [usize; 2] = [2048, 1024];
@@ -59,15 +59,15 @@ pub(crate) struct Stream {
 /// The primary key of an item.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Key {
-    pub(crate) partition: String,
-    pub(crate) sort: String,
+    pub(crate) partition: Text,
+    pub(crate) sort: Text,
 }
 
 /// An item as an index has it.
 pub(crate) struct Entry<'a> {
     /// The values of the index's keys, in their order.
     pub(crate) keys: Vec<&'a str>,
-    pub(crate) attributes: Vec<(&'a String, &'a Value)>,
+    pub(crate) attributes: Vec<(&'a Text, &'a Value)>,
 }
 
 /// Finds a table.
@@ -85,7 +85,7 @@ impl Table {
     pub(crate) fn key_of(&self, item: &Item) -> Result<Key, Error> {
         let [partition, sort] = [0, 1].map(|at| {
             let name = &self.source.keys[at];
-            match item.get(name) {
+            match item.get(name.as_str()) {
                 Some(Value::S(text)) => checked(name, text, at),
                 Some(_) => Err(invalid(format!(
                     "One or more parameter values were invalid: Type mismatch for key {name}"
@@ -95,12 +95,12 @@ impl Table {
                 ))),
             }
         });
-        Ok(Key { partition: partition?, sort: sort? })
+        Ok(Key { partition: partition?.clone(), sort: sort?.clone() })
     }
 
     /// Returns a key that a request names, which must have the key's attributes and no others.
     pub(crate) fn key(&self, attributes: &Item) -> Result<Key, Error> {
-        let is_key = |name: &String| matches!(attributes.get(name), Some(Value::S(_)));
+        let is_key = |name: &String| matches!(attributes.get(name.as_str()), Some(Value::S(_)));
         if attributes.len() != 2 || !self.source.keys.iter().all(is_key) {
             return Err(invalid("The provided key element does not match the schema"));
         }
@@ -111,9 +111,11 @@ impl Table {
     pub(crate) fn check_index_keys(&self, item: &Item) -> Result<(), Error> {
         for index in &self.indexes {
             for (at, name) in index.source.keys[..2].iter().enumerate() {
-                match item.get(name) {
+                match item.get(name.as_str()) {
                     None => {}
-                    Some(Value::S(text)) => drop(checked(name, text, at)?),
+                    Some(Value::S(text)) => {
+                        checked(name, text, at)?;
+                    },
                     Some(other) => {
                         return Err(invalid(format!(
                             "One or more parameter values were invalid: Type mismatch for Index Key {name} \
@@ -130,14 +132,14 @@ impl Table {
 
     /// When an item expires, in seconds since 1970.
     pub(crate) fn expiry_of(&self, item: &Item) -> Option<i64> {
-        match item.get(self.expiry.as_ref()?)? {
+        match item.get(self.expiry.as_deref()?)? {
             Value::N(number) => number.whole(),
             _ => None,
         }
     }
 }
 
-fn checked(name: &str, text: &str, at: usize) -> Result<String, Error> {
+fn checked<'a>(name: &str, text: &'a Text, at: usize) -> Result<&'a Text, Error> {
     if text.is_empty() {
         return Err(invalid(format!(
             "One or more parameter values are not valid. The AttributeValue for a key attribute cannot contain an \
@@ -150,19 +152,19 @@ fn checked(name: &str, text: &str, at: usize) -> Result<String, Error> {
             KEY_SIZES[at]
         )));
     }
-    Ok(text.to_owned())
+    Ok(text)
 }
 
 impl Index {
     /// Returns the entry that an item has in the index; `None` if it lacks a key of the index.
     pub(crate) fn entry<'a>(&self, item: &'a Item) -> Option<Entry<'a>> {
-        let key = |name| match item.get(name) {
+        let key = |name: &String| match item.get(name.as_str()) {
             Some(Value::S(text)) => Some(text.as_str()),
             _ => None,
         };
         let keys = self.source.keys.iter().map(key).collect::<Option<_>>()?;
         let is_projected =
-            |name: &String| self.projected.as_ref().is_none_or(|projected| projected.contains(name));
+            |name: &Text| self.projected.as_ref().is_none_or(|projected| projected.contains(name.as_str()));
         Some(Entry { keys, attributes: item.iter().filter(|(name, _)| is_projected(name)).collect() })
     }
 }

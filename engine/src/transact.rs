@@ -2,11 +2,11 @@
 //!
 //! Invariant: a second transaction with the token of an earlier one changes nothing.
 
-use std::collections::hash_map::DefaultHasher;
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
-use std::hash::{Hash, Hasher};
+use std::hash::{BuildHasher, Hash, Hasher};
 use std::time::{Duration, Instant};
 
+use foldhash::fast::FixedState;
 use rusqlite::Connection;
 use serde::Deserialize;
 
@@ -116,7 +116,7 @@ impl Transaction {
             writes.push(write);
         }
         let token = input.client_request_token.map(|text| {
-            let mut hasher = DefaultHasher::new();
+            let mut hasher = FixedState::default().build_hasher();
             writes.hash(&mut hasher);
             Token { text, writes: hasher.finish() }
         });

@@ -8,18 +8,22 @@ use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use compact_str::CompactString;
 use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
 
 use crate::json;
 use crate::number::Number;
 
+/// A text of an item. Up to 24 bytes take no memory of their own.
+pub(crate) type Text = CompactString;
+
 /// An item, or a map in it: attributes by name.
-pub(crate) type Item = BTreeMap<String, Value>;
+pub(crate) type Item = BTreeMap<Text, Value>;
 
 /// The value of an attribute. Sets are not supported.
 #[derive(Debug, Clone, PartialEq, Hash)]
 pub(crate) enum Value {
-    S(String),
+    S(Text),
     N(Number),
     B(Vec<u8>),
     Bool(bool),
@@ -71,7 +75,7 @@ impl Value {
         out.extend_from_slice(b"\":");
         match self {
             Self::S(text) => json::text(out, text),
-            Self::N(number) => json::text(out, &number.to_string()),
+            Self::N(number) => json::plain(out, format_args!("{number}")),
             Self::B(bytes) => json::text(out, &STANDARD.encode(bytes)),
             Self::Bool(value) => out.extend_from_slice(if *value { b"true" } else { b"false" }),
             Self::Null => out.extend_from_slice(b"true"),
@@ -89,7 +93,7 @@ impl Value {
 /// Writes attributes as JSON, such as `{"name":{"S":"text"}}`.
 pub(crate) fn write_item<'a>(
     out: &mut Vec<u8>,
-    attributes: impl IntoIterator<Item = (&'a String, &'a Value)>,
+    attributes: impl IntoIterator<Item = (&'a Text, &'a Value)>,
 ) {
     out.push(b'{');
     json::list(out, attributes, |out, (name, value)| {
@@ -101,14 +105,14 @@ pub(crate) fn write_item<'a>(
 }
 
 /// Returns attributes as JSON.
-pub(crate) fn item_json<'a>(attributes: impl IntoIterator<Item = (&'a String, &'a Value)>) -> Vec<u8> {
+pub(crate) fn item_json<'a>(attributes: impl IntoIterator<Item = (&'a Text, &'a Value)>) -> Vec<u8> {
     let mut out = Vec::with_capacity(512);
     write_item(&mut out, attributes);
     out
 }
 
 /// The size of attributes in bytes, by DynamoDB's rules.
-pub(crate) fn item_size<'a>(attributes: impl IntoIterator<Item = (&'a String, &'a Value)>) -> usize {
+pub(crate) fn item_size<'a>(attributes: impl IntoIterator<Item = (&'a Text, &'a Value)>) -> usize {
     attributes.into_iter().map(|(name, value)| name.len() + value.size()).sum()
 }
 
@@ -145,7 +149,7 @@ impl<'de> Visitor<'de> for ValueVisitor {
         let value = match map.next_key()?.ok_or_else(one)? {
             Kind::S => Value::S(map.next_value()?),
             Kind::N => {
-                let text: String = map.next_value()?;
+                let text: Text = map.next_value()?;
                 Value::N(Number::parse(&text).map_err(de::Error::custom)?)
             }
             Kind::B => {

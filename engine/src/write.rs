@@ -19,7 +19,7 @@ use crate::expression::{self, Parsed};
 use crate::plan::Plan;
 use crate::storage::{self, Stored};
 use crate::table::{Key, Table, Tables, find};
-use crate::value::{Item, item_json, item_size};
+use crate::value::{Item, Text, item_json, item_size};
 
 /// Maximum size of an item in bytes.
 const ITEM_SIZE: usize = 400 * 1024;
@@ -33,7 +33,7 @@ pub(crate) struct WriteInput {
     key: Option<Item>,
     update_expression: Option<String>,
     condition_expression: Option<String>,
-    expression_attribute_names: Option<BTreeMap<String, String>>,
+    expression_attribute_names: Option<BTreeMap<Text, Text>>,
     expression_attribute_values: Option<Item>,
     #[serde(default)]
     return_values_on_condition_check_failure: Old,

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::error::{Error, invalid};
-use crate::value::{Item, Value};
+use crate::value::{Item, Text, Value};
 
 /// An attribute name in an expression.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -21,7 +21,7 @@ pub(crate) struct Path(pub(crate) Vec<Name>);
 /// The names and values that the placeholders of a request stand for.
 #[derive(Debug, Default, Hash)]
 pub(crate) struct Bindings {
-    pub(crate) names: BTreeMap<String, String>,
+    pub(crate) names: BTreeMap<Text, Text>,
     pub(crate) values: Item,
 }
 
@@ -30,7 +30,7 @@ impl Bindings {
         match name {
             Name::Bare(name) => Ok(name),
             Name::Placeholder(placeholder) => {
-                self.names.get(placeholder).map(String::as_str).ok_or_else(|| undefined(placeholder))
+                self.names.get(placeholder.as_str()).map(Text::as_str).ok_or_else(|| undefined(placeholder))
             }
         }
     }
@@ -43,15 +43,15 @@ impl Bindings {
     pub(crate) fn check(&self, uses: &[&dyn Uses]) -> Result<(), Error> {
         for used in uses {
             for name in used.names() {
-                self.names.get(name).ok_or_else(|| undefined(name))?;
+                self.names.get(name.as_str()).ok_or_else(|| undefined(name))?;
             }
             for value in used.values() {
                 self.value(value)?;
             }
         }
         let unused_name =
-            self.names.keys().find(|name| !uses.iter().any(|used| used.names().contains(*name)));
-        let unused = self.values.keys().find(|value| !uses.iter().any(|used| used.values().contains(*value)));
+            self.names.keys().find(|name| !uses.iter().any(|used| used.names().contains(name.as_str())));
+        let unused = self.values.keys().find(|value| !uses.iter().any(|used| used.values().contains(value.as_str())));
         match unused_name.or(unused) {
             Some(unused) => Err(invalid(format!("{unused} is defined, but unused in expressions"))),
             None => Ok(()),

@@ -61,7 +61,7 @@ fn move_value(from: &mut Item, path: &[&str], to: &mut Item) {
             }
             match to.get_mut(*name) {
                 Some(Value::M(earlier)) => earlier.extend(selected),
-                _ => drop(to.insert((*name).to_owned(), Value::M(selected))),
+                _ => drop(to.insert((*name).into(), Value::M(selected))),
             }
         }
     }

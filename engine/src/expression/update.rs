@@ -117,7 +117,7 @@ impl Update {
                     None => operand.value(old, bindings)?,
                 },
             };
-            new.insert(bindings.name(name)?.to_owned(), value.clone());
+            new.insert(bindings.name(name)?.into(), value.clone());
         }
         for (name, placeholder) in &self.adds {
             let name = bindings.name(name)?;
@@ -126,7 +126,7 @@ impl Update {
                 (Some(Value::N(number)), Value::N(added)) => Value::N(number.plus(*added).map_err(invalid)?),
                 _ => return Err(invalid("An operand in the update expression has an incorrect data type")),
             };
-            new.insert(name.to_owned(), sum);
+            new.insert(name.into(), sum);
         }
         for name in &self.removes {
             new.remove(bindings.name(name)?);

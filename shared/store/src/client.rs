@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use async_recursion::async_recursion as boxed;
 use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::StalledStreamProtectionConfig;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
@@ -78,7 +79,11 @@ impl Store {
         pushes: bool,
     ) -> Self {
         let timeouts = TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT_TIMEOUT).build();
-        let config = config.timeout_config(timeouts).interceptor(Metering);
+        // The timeout of an attempt is shorter than the SDK's protection against a stream that stalls.
+        let config = config
+            .timeout_config(timeouts)
+            .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+            .interceptor(Metering);
         let retries = RetryConfig::standard()
             .with_max_attempts(MAX_ATTEMPTS)
             .with_initial_backoff(Duration::from_millis(25))
