@@ -8,6 +8,7 @@
 //! A pack names the marks that it was built after, so a search knows which messages of a pack to read again.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use domain::error::Error;
 use domain::id::{self, ConversationId, MessageId, Stamp, UserId};
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use crate::client::Store;
 use crate::item::{Key, Write, from_item, suffix, text};
+use crate::pack::Pack;
 use crate::partition;
 
 /// Seconds for which a pack is kept: 30 days, as long as the content of a deleted message.
@@ -202,9 +204,10 @@ impl Store {
         Ok(id)
     }
 
-    /// Reads packs by their ids. Those that are missing are left out.
-    pub(crate) async fn packs(&self, ids: &[&str]) -> Result<HashMap<String, Vec<u8>>, Error> {
-        let mut packs = HashMap::with_capacity(ids.len());
+    /// Reads packs by their ids. Those that are missing or damaged are left out.
+    pub(crate) async fn packs(&self, ids: &[&str]) -> Result<HashMap<String, Arc<Pack>>, Error> {
+        let kept = |id: &&str| Some(((*id).to_owned(), self.pack_cache.get(id)?));
+        let mut packs: HashMap<String, Arc<Pack>> = ids.iter().filter_map(kept).collect();
         // A pack never changes, so a read at half the price returns it or nothing.
         for is_consistent in [false, true] {
             let missing: Vec<Key> =
@@ -213,7 +216,11 @@ impl Store {
             for item in futures_util::future::try_join_all(reads).await?.into_iter().flatten() {
                 let id = suffix(&item, "pk", "A#")?.to_owned();
                 let data = item.get("data").and_then(|data| data.as_b().ok());
-                packs.extend(data.map(|data| (id, data.clone().into_inner())));
+                if let Some(pack) = data.and_then(|data| Pack::read(data.as_ref())).map(Arc::new) {
+                    self.pack_cache.insert(&id, &pack);
+                    packs.insert(id, pack);
+                }
+                tokio::task::yield_now().await;
             }
         }
         Ok(packs)

@@ -27,6 +27,7 @@ use crate::backoff::Backoff;
 use crate::failure::{failed_call, is_conflict};
 use crate::item::{Attribute, Item, Key, Write, to_item};
 use crate::metering::Metering;
+use crate::pack_cache::PackCache;
 
 /// The timeout of one attempt of a call, after which its response counts as lost.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(1500);
@@ -65,6 +66,8 @@ pub struct Store {
     pub(crate) window: i64,
     /// The order in which this process repeats refused attempts.
     pub(crate) turns: Turns,
+    /// The packs of archives that this process has read last.
+    pub(crate) pack_cache: PackCache,
 }
 
 impl Store {
@@ -98,6 +101,7 @@ impl Store {
             limited: true,
             window: WINDOW_MILLIS,
             turns: Turns::default(),
+            pack_cache: PackCache::default(),
         }
     }
 

@@ -87,6 +87,7 @@ mod notifying;
 mod opening;
 mod overview;
 mod pack;
+mod pack_cache;
 mod pages;
 mod participants;
 mod partition;

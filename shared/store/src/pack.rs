@@ -24,6 +24,8 @@ const LEVEL: i32 = 9;
 const MENTIONS_ALL: u8 = 0x80;
 /// In the same byte: it mentions some users, who are listed.
 const MENTIONS_SOME: u8 = 0x40;
+/// The bytes of memory that an entry takes besides its text: those of the columns.
+const ENTRY: usize = size_of::<Stamp>() + 2 * size_of::<usize>() + size_of::<HasSet>() + size_of::<bool>();
 /// The first byte of a pack. A pack of another format counts as missing.
 const FORMAT: u8 = 1;
 
@@ -333,9 +335,13 @@ impl Pack {
         self.segments.iter().map(|(segment, _)| segment)
     }
 
+    /// Where the text of an entry begins; the end of all texts for the number after the last.
+    fn start_of(&self, entry: usize) -> usize {
+        entry.checked_sub(1).map_or(0, |before| self.ends[before] + 1)
+    }
+
     fn text_of(&self, entry: usize) -> &str {
-        let start = entry.checked_sub(1).map_or(0, |before| self.ends[before] + 1);
-        &self.texts[start..self.ends[entry]]
+        &self.texts[self.start_of(entry)..self.ends[entry]]
     }
 
     /// The segment that contains an entry.
@@ -344,9 +350,14 @@ impl Pack {
         &self.segments[after.saturating_sub(1)].0
     }
 
-    /// Calls `found` for each entry that matches a query, with its number.
-    pub(crate) fn find(&self, query: &SearchQuery, mut found: impl FnMut(Found<'_>, usize)) {
-        let mut from = 0;
+    /// Calls `found` for each entry from a number on that matches a query, with its number, until it returns false.
+    pub(crate) fn find(
+        &self,
+        query: &SearchQuery,
+        first: usize,
+        mut found: impl FnMut(Found<'_>, usize) -> bool,
+    ) {
+        let mut from = self.start_of(first);
         // Its number, if the query asks for a mention of a user who is in the list.
         let sought = query.mentions.as_ref().and_then(|user| self.users.binary_search(user).ok());
         while let Some(at) = query.text.skip(&self.texts, from) {
@@ -361,13 +372,30 @@ impl Pack {
             };
             if query.admits(sender, *has, mentions) && query.text.matches(self.text_of(entry)) {
                 let stamp = self.stamps[entry];
-                found(Found { segment: self.segment_of(entry), sender, stamp }, entry);
+                if !found(Found { segment: self.segment_of(entry), sender, stamp }, entry) {
+                    return;
+                }
             }
         }
     }
 
+    /// The number of entries.
+    pub(crate) fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// About the bytes of memory that it takes.
+    pub(crate) fn bytes(&self) -> usize {
+        self.texts.len() + self.len() * ENTRY + self.segments.len() * size_of::<(Segment, usize)>()
+    }
+
+    /// The number of the first entry that is not above a stamp, in a pack of one segment.
+    pub(crate) fn first_up_to(&self, stamp: Stamp) -> usize {
+        self.stamps.partition_point(|above| *above > stamp)
+    }
+
     /// The segments with their entries.
-    pub(crate) fn into_segments(self) -> Vec<Segment> {
+    pub(crate) fn full_segments(&self) -> Vec<Segment> {
         let mut segments: Vec<Segment> = self.segments().cloned().collect();
         for (index, segment) in segments.iter_mut().enumerate() {
             let first = self.segments[index].1;
@@ -436,8 +464,9 @@ mod tests {
             let mut query = SearchQuery::parse(&query, &"alice".parse().unwrap());
             query.mentions = mentioned.map(|user| user.parse().unwrap());
             let mut found = Vec::new();
-            pack.find(&query, |entry, _| {
+            pack.find(&query, 0, |entry, _| {
                 found.push((entry.segment.conversation.clone(), entry.sender.clone(), entry.stamp));
+                true
             });
             let rounded = |stamp: Stamp| if exact { stamp } else { Stamp::first_of(stamp.time()) };
             let expected: Vec<_> = segments.iter().flat_map(|segment| {
@@ -449,7 +478,7 @@ mod tests {
             }).collect();
             prop_assert_eq!(found, expected);
             if exact {
-                prop_assert_eq!(pack.into_segments(), segments);
+                prop_assert_eq!(pack.full_segments(), segments);
             }
         }
 
@@ -461,7 +490,7 @@ mod tests {
             }
             packed.truncate(cut);
             if let Some(pack) = Pack::read(&packed) {
-                pack.find(&SearchQuery::default(), |_, _| {});
+                pack.find(&SearchQuery::default(), 0, |_, _| true);
             }
         }
     }

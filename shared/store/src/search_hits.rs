@@ -96,7 +96,8 @@ impl Candidate {
     }
 }
 
-fn end_of_millisecond(stamp: Stamp) -> Stamp {
+/// The highest stamp of the millisecond of a stamp.
+pub(crate) fn end_of_millisecond(stamp: Stamp) -> Stamp {
     Stamp::first_of(Timestamp::from_millis(stamp.time().millis() + 1)).previous()
 }
 

@@ -21,7 +21,7 @@ use crate::item::Item;
 use crate::messages::{self, StoredMessage};
 use crate::pack::{Applied, Entry, MAX_TEXT, Pack, Precision, Segment, pack};
 use crate::partition;
-use crate::search_hits::{Candidate, Known, WORTH_READING};
+use crate::search_hits::{Candidate, Known, WORTH_READING, end_of_millisecond};
 
 /// The messages from which on a conversation gets an archive of its own, and a range of it a pack.
 pub(crate) const LONG: usize = 1_000;
@@ -35,6 +35,8 @@ const SMALL_PACK: usize = 6_000;
 const MAX_PACKS: usize = 2_000;
 /// The edited messages from which on a pack is made anew: reading them costs as much as the pack.
 const MANY_EDITS: usize = 16;
+/// The candidates that the first step looks for in packs: enough for a page if a few are no hits.
+const MIN_WANTED: usize = 150;
 /// The most packs that one step reads.
 const MAX_PACKS_AT_ONCE: usize = 8;
 /// The newest messages that are read together with the index of an archive.
@@ -108,6 +110,8 @@ pub(crate) struct Source {
     /// The messages that were read or searched.
     scanned: usize,
     packs_at_once: usize,
+    /// The candidates that a step looks for in packs: the rest of them is searched when it is needed.
+    wanted: usize,
 }
 
 impl Source {
@@ -130,6 +134,7 @@ impl Source {
             replaced,
             scanned: 0,
             packs_at_once: 1,
+            wanted: MIN_WANTED,
         }
     }
 
@@ -425,8 +430,7 @@ impl<'a> Scan<'a> {
         let mut data = self.store.packs(&ids).await?;
         let mut candidates = Vec::new();
         for found in refs {
-            let read = data.remove(&found.id).and_then(|packed| Pack::read(&packed));
-            let Some(pack) = read else {
+            let Some(pack) = data.remove(&found.id) else {
                 // It has expired, or cannot be read: its messages are read instead, and archived again.
                 if let Some(archive) = &mut source.archive {
                     archive.packs.retain(|known| known.id != found.id);
@@ -434,28 +438,58 @@ impl<'a> Scan<'a> {
                 break;
             };
             tokio::task::yield_now().await;
-            let before = source.scanned;
-            pack.find(self.query, |entry, number| {
-                let known = Known::Millisecond { number: before + number };
-                let conversation = entry.segment.conversation.clone();
-                candidates.push(Candidate { conversation, stamp: entry.stamp, known });
-            });
-            source.scanned += found.count;
             self.read.fetch_add(found.bytes, Ordering::Relaxed);
             let edited = self.edited_since(source, &found, &pack).await?;
+            let is_made_again = merges(source, &found) || edited.len() >= MANY_EDITS;
+            let wanted = if is_made_again { usize::MAX } else { source.wanted };
+            let rest = self.find_in_pack(&pack, source, wanted, &mut candidates);
             let edits: Vec<Candidate> = edited
                 .iter()
                 .filter(|stored| self.seeks(stored.message.id.stamp))
                 .map(|stored| self.candidate(stored.clone()))
                 .collect();
             candidates.extend(edits);
-            self.archive_again(source, &found, pack, edited).await;
-            source.move_to(found.low);
+            self.archive_again(source, &found, &pack, edited).await;
+            source.move_to(rest.or(found.low));
+            if rest.is_some() {
+                source.wanted *= 4;
+                source.packs_at_once = 1;
+                break;
+            }
         }
         candidates.retain(|candidate| {
             candidate.stamp < self.below && Some(candidate.highest()) > self.query.lower_bound()
         });
         Ok(candidates)
+    }
+
+    /// Searches a pack from where the source has got to, for about `wanted` candidates. Returns the stamp up to which the
+    /// rest of it is to be searched; `None` if nothing is left.
+    fn find_in_pack(
+        &self,
+        pack: &Pack,
+        source: &mut Source,
+        wanted: usize,
+        candidates: &mut Vec<Candidate>,
+    ) -> Option<Stamp> {
+        let first = pack.first_up_to(source.next.previous());
+        let (before, mut end, mut rest) = (source.scanned, pack.len(), None);
+        let mut last = None;
+        let enough = candidates.len().saturating_add(wanted);
+        pack.find(self.query, first, |entry, number| {
+            // Messages of the same millisecond are found together.
+            if candidates.len() >= enough && last != Some(entry.stamp) {
+                (end, rest) = (number, Some(end_of_millisecond(entry.stamp)));
+                return false;
+            }
+            last = Some(entry.stamp);
+            let known = Known::Millisecond { number: before + number - first };
+            let conversation = entry.segment.conversation.clone();
+            candidates.push(Candidate { conversation, stamp: entry.stamp, known });
+            true
+        });
+        source.scanned += end - first;
+        rest
     }
 
     /// Reads the messages of a pack that were edited after it was made.
@@ -480,11 +514,10 @@ impl<'a> Scan<'a> {
         &self,
         source: &mut Source,
         found: &PackRef,
-        pack: Pack,
+        pack: &Pack,
         edited: Vec<StoredMessage>,
     ) {
-        let newer = source.collected.as_ref().map_or(0, |collected| collected.entries.len());
-        let merges = newer >= LONG && found.count < SMALL_PACK;
+        let merges = merges(source, found);
         if !merges && edited.len() < MANY_EDITS {
             self.flush(source).await;
             return;
@@ -495,7 +528,7 @@ impl<'a> Scan<'a> {
         let Some(high) = found.high.filter(|_| source.collects) else { return };
         let applied = pack.applied.clone();
         let mut entries: Vec<Entry> =
-            pack.into_segments().into_iter().flat_map(|segment| segment.entries).collect();
+            pack.full_segments().into_iter().flat_map(|segment| segment.entries).collect();
         for StoredMessage { message, .. } in &edited {
             let first = Stamp::first_of(message.id.stamp.time());
             // If several messages share the millisecond, the old text stays until the pack expires.
@@ -581,6 +614,12 @@ impl<'a> Scan<'a> {
             }
         }
     }
+}
+
+/// Whether the newer messages of a source are to be in one pack with those of a small one.
+fn merges(source: &Source, pack: &PackRef) -> bool {
+    let newer = source.collected.as_ref().map_or(0, |collected| collected.entries.len());
+    newer >= LONG && pack.count < SMALL_PACK
 }
 
 /// Splits a segment in two, between two milliseconds; `None` if all its messages are of one.

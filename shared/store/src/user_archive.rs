@@ -87,7 +87,7 @@ impl Scan<'_> {
             let (mut data, found_news, found_rows) = read;
             (news, rows) = (found_news, found_rows);
             for id in &ids {
-                let Some(pack) = data.remove(*id).and_then(|packed| Pack::read(&packed)) else {
+                let Some(pack) = data.remove(*id) else {
                     // It has expired, or cannot be read: the archive is built again.
                     (segments, candidates) = (Vec::new(), Vec::new());
                     index = None;
@@ -125,13 +125,14 @@ impl Scan<'_> {
     }
 
     fn find_in(&self, pack: &Pack, candidates: &mut Vec<Candidate>) {
-        pack.find(self.query, |found, _| {
+        pack.find(self.query, 0, |found, _| {
             if self.seeks(found.stamp) {
                 let known =
                     Known::Stamp { sender: Some(found.sender.clone()), peer: found.segment.peer.clone() };
                 let conversation = found.segment.conversation.clone();
                 candidates.push(Candidate { conversation, stamp: found.stamp, known });
             }
+            true
         });
     }
 }
@@ -284,7 +285,7 @@ impl UserArchive {
         if small.len() >= MANY_PACKS {
             let ids: Vec<&str> = small.iter().map(|pack| pack.id.as_str()).collect();
             let mut data = scan.store.packs(&ids).await?;
-            let read = small.iter().map(|pack| Some(Pack::read(&data.remove(&pack.id)?)?.into_segments()));
+            let read = small.iter().map(|pack| Some(data.remove(&pack.id)?.full_segments()));
             let Some(older) = read.collect::<Option<Vec<_>>>() else { return Ok(()) };
             let newer = std::mem::take(&mut segments);
             segments = without_old_texts(older.into_iter().flatten().chain(newer).collect());
