@@ -68,7 +68,7 @@ const CONTESTS: [Contest; 10] = [
     Contest {
         name: "unread count, 50 of 1,000",
         clients: &[1, 8],
-        work: |side, _| side.get_as(&side.dataset.quiet, "/api/messages/unread-count"),
+        work: |side, _| get_as(&side.dataset.quiet, "/api/messages/unread-count"),
     },
     Contest {
         name: "unread count, 1,000 of 1,000",
@@ -111,11 +111,7 @@ impl Side {
     }
 
     fn get(&self, path: &str) -> Result<Work, Failure> {
-        self.get_as(&self.dataset.pair.one, path)
-    }
-
-    fn get_as(&self, user: &User, path: &str) -> Result<Work, Failure> {
-        Ok(Work::Get(user.call(Method::GET, path)?))
+        get_as(&self.dataset.pair.one, path)
     }
 
     fn poll(&self, index: usize) -> Result<Work, Failure> {
@@ -152,6 +148,10 @@ impl Side {
         let cpu = self.server.cpu()?.saturating_sub(before);
         Ok(Turn { per_second, cpu_micros: cpu.as_secs_f64() * 1e6 / f64::from(u32::try_from(count.max(1))?) })
     }
+}
+
+fn get_as(user: &User, path: &str) -> Result<Work, Failure> {
+    Ok(Work::Get(user.call(Method::GET, path)?))
 }
 
 /// Measures and prints the table. Says so if the peer cannot run here.

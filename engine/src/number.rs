@@ -40,7 +40,8 @@ impl Number {
         if whole.len() + fraction.len() == 0 || !is_digits(whole) || !is_digits(fraction) {
             return Err(not_a_number());
         }
-        let digits = if fraction.is_empty() { Cow::Borrowed(whole) } else { [whole, fraction].concat().into() };
+        let digits =
+            if fraction.is_empty() { Cow::Borrowed(whole) } else { [whole, fraction].concat().into() };
         let significant = digits.trim_end_matches('0');
         let zeros = digits.len() - significant.len();
         let exponent = i64::from(exponent) + length(zeros) - length(fraction.len());

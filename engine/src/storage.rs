@@ -171,7 +171,7 @@ fn selection<'a>(
         let places = vec!["?"; columns.len()].join(", ");
         let operator = if forward { ">" } else { "<" };
         conditions.push(format!("({}) {operator} ({places})", columns.join(", ")));
-        values.extend(start[first..].iter().map(|key| key.as_bytes()));
+        values.extend(start[first..].iter().map(Text::as_bytes));
     }
     let direction = if forward { "" } else { " DESC" };
     let order: Vec<String> = columns.iter().map(|column| format!("{column}{direction}")).collect();

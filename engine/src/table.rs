@@ -115,7 +115,7 @@ impl Table {
                     None => {}
                     Some(Value::S(text)) => {
                         checked(name, text, at)?;
-                    },
+                    }
                     Some(other) => {
                         return Err(invalid(format!(
                             "One or more parameter values were invalid: Type mismatch for Index Key {name} \

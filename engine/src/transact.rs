@@ -3,7 +3,7 @@
 //! Invariant: a second transaction with the token of an earlier one changes nothing.
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
-use std::hash::{BuildHasher, Hash, Hasher};
+use std::hash::BuildHasher;
 use std::time::{Duration, Instant};
 
 use foldhash::fast::FixedState;
@@ -116,9 +116,8 @@ impl Transaction {
             writes.push(write);
         }
         let token = input.client_request_token.map(|text| {
-            let mut hasher = FixedState::default().build_hasher();
-            writes.hash(&mut hasher);
-            Token { text, writes: hasher.finish() }
+            let writes = FixedState::default().hash_one(&writes);
+            Token { text, writes }
         });
         Ok(Self { writes, token, report: input.return_consumed_capacity })
     }

@@ -91,10 +91,7 @@ impl Value {
 }
 
 /// Writes attributes as JSON, such as `{"name":{"S":"text"}}`.
-pub(crate) fn write_item<'a>(
-    out: &mut Vec<u8>,
-    attributes: impl IntoIterator<Item = (&'a Text, &'a Value)>,
-) {
+pub(crate) fn write_item<'a>(out: &mut Vec<u8>, attributes: impl IntoIterator<Item = (&'a Text, &'a Value)>) {
     out.push(b'{');
     json::list(out, attributes, |out, (name, value)| {
         json::text(out, name);

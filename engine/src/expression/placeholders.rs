@@ -51,7 +51,8 @@ impl Bindings {
         }
         let unused_name =
             self.names.keys().find(|name| !uses.iter().any(|used| used.names().contains(name.as_str())));
-        let unused = self.values.keys().find(|value| !uses.iter().any(|used| used.values().contains(value.as_str())));
+        let unused =
+            self.values.keys().find(|value| !uses.iter().any(|used| used.values().contains(value.as_str())));
         match unused_name.or(unused) {
             Some(unused) => Err(invalid(format!("{unused} is defined, but unused in expressions"))),
             None => Ok(()),

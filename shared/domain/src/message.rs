@@ -98,6 +98,11 @@ impl Destination {
     }
 }
 
+/// At least the bytes on a page of a message without a text: names, ids and times.
+const LARGEST_FRAME: usize = 2_000;
+/// The most bytes that a byte of a text takes on a page: a control character is `\\u0001` there.
+const LARGEST_BYTE: usize = 7;
+
 /// The content of a message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Content {
@@ -471,6 +476,21 @@ pub fn files_of(conversation: &ConversationId, attachments: &[Attachment]) -> im
 }
 
 impl Message {
+    /// At least the bytes that the message takes on a page, see [`PageSize`](crate::page_size::PageSize); `None` if it has
+    /// parts of which only the size itself is known.
+    #[must_use]
+    pub fn size_bound(&self) -> Option<usize> {
+        let Content { text, client_message_id, attachments, attachment_url, mentions, custom, .. } =
+            &self.content;
+        let is_plain = attachments.is_empty()
+            && attachment_url.is_none()
+            && mentions.is_empty()
+            && custom.is_none()
+            && self.reactions.is_empty();
+        let written = text.len() + client_message_id.as_ref().map_or(0, String::len);
+        is_plain.then_some(LARGEST_FRAME + LARGEST_BYTE * written)
+    }
+
     /// The first characters of the text, for inbox rows. Without a text, those of the first attachment's name.
     #[must_use]
     pub fn preview(&self) -> String {
@@ -610,9 +630,17 @@ impl Message {
     #[must_use]
     pub fn shown_to(&self, viewer: &UserId, reads: &ReadState, links: &Links) -> MessageView {
         let Content {
-            text, attachments, attachment_url, attachment_type, reply_to, client_message_id, ..
+            text,
+            attachments,
+            attachment_url,
+            attachment_type,
+            reply_to,
+            client_message_id,
+            mentions,
+            mention_all,
+            forwarded,
+            custom,
         } = self.content.clone();
-        let Content { mentions, mention_all, forwarded, custom, .. } = self.content.clone();
         let conversation = &self.id.conversation;
         let id = |stamp| FileId { conversation: conversation.clone(), stamp };
         let attachments: Vec<AttachmentView> =
@@ -746,6 +774,7 @@ impl Edit {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::id::Clock;
 
     fn draft(body: serde_json::Value) -> Result<Draft, String> {
         let fields = serde_json::from_value(body).map_err(|e| e.to_string())?;
@@ -778,6 +807,44 @@ mod tests {
             assert!(draft(text).is_err(), "{nothing:?}");
             let with_attachment = json!({"recipient_id": "bob", "message_text": nothing, "attachment_url": "https://a.example/x"});
             assert!(draft(with_attachment).is_ok(), "{nothing:?}");
+        }
+    }
+
+    #[test]
+    fn no_plain_message_is_larger_than_its_bound() {
+        let user = |letter: &str| letter.repeat(128).parse::<UserId>().unwrap();
+        let (alice, bob) = (user("a"), user("b"));
+        let conversation = ConversationId::direct(&alice, &bob);
+        let stamp = Stamp::first_of(Timestamp::from_millis(1_700_000_000_000));
+        for text in ["\u{1}", "\"", "\\", "x", "é", "😀"] {
+            let message = Message {
+                id: MessageId { conversation: conversation.clone(), stamp },
+                sender: alice.clone(),
+                recipient: Some(bob.clone()),
+                content: Content {
+                    text: text.repeat(10_000),
+                    reply_to: Some(stamp),
+                    client_message_id: Some(text.repeat(MAX_CLIENT_ID)),
+                    attachments: Vec::new(),
+                    attachment_url: None,
+                    attachment_type: None,
+                    mentions: Vec::new(),
+                    mention_all: true,
+                    forwarded: true,
+                    custom: None,
+                },
+                version: u32::MAX,
+                edited_at: Some(stamp.time().millis()),
+                deleted_at: Some(stamp.time().millis()),
+                reactions: Vec::new(),
+                restored_version: 0,
+                pinned_at: Some(stamp.time().millis()),
+            };
+            let links = Links::new("https://chat.example", &[b"a secret"], Clock::default());
+            let shown = message.shown_to(&bob, &ReadState::UNREAD, &links);
+            let body = serde_json::to_string(&shown).unwrap();
+            let size = serde_json::to_string(&body).unwrap().len();
+            assert!(size <= message.size_bound().unwrap(), "{text:?}: {size}");
         }
     }
 

@@ -407,14 +407,16 @@ impl Write {
             Take::FromPartial { from, to } => {
                 let name = self.name(limit.bucket);
                 let (from, to) = (self.value(from.attribute()), self.value(to.attribute()));
-                self.condition(format_args!("{name} BETWEEN {from} AND {to}")).add(limit.bucket, limit.price())
+                self.condition(format_args!("{name} BETWEEN {from} AND {to}"))
+                    .add(limit.bucket, limit.price())
             }
         }
     }
 
     fn update_expression(&self) -> String {
         let mut expression = String::new();
-        for (verb, Clauses(clauses)) in [("SET", &self.sets), ("ADD", &self.adds), ("REMOVE", &self.removes)] {
+        for (verb, Clauses(clauses)) in [("SET", &self.sets), ("ADD", &self.adds), ("REMOVE", &self.removes)]
+        {
             if !clauses.is_empty() {
                 let space = if expression.is_empty() { "" } else { " " };
                 expression.extend([space, verb, " ", clauses]);

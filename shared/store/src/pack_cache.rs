@@ -11,9 +11,12 @@ use crate::pack::Pack;
 /// The most bytes of packs that are kept: about 60,000 messages.
 const MAX_KEPT: usize = 8 * 1024 * 1024;
 
+/// Packs by their ids, the one that was used last first.
+type Kept = VecDeque<(String, Arc<Pack>)>;
+
 /// Keeps packs, and forgets the one whose last use is the longest ago.
 #[derive(Clone, Default)]
-pub(crate) struct PackCache(Arc<Mutex<VecDeque<(String, Arc<Pack>)>>>);
+pub(crate) struct PackCache(Arc<Mutex<Kept>>);
 
 impl PackCache {
     /// Returns a pack that is kept.

@@ -27,6 +27,10 @@ pub struct PageOfMessages {
 impl PageOfMessages {
     /// Leaves out the messages for which there is no room: the newest ones if the pages go forward, else the oldest.
     fn cut_to_size(mut self, reader: &UserId, forward: bool, links: &Links) -> Self {
+        let bounds = self.messages.iter().map(Message::size_bound);
+        if bounds.sum::<Option<usize>>().is_some_and(|bound| bound <= PageSize::MAX) {
+            return self;
+        }
         let mut size = PageSize::default();
         let mut takes =
             |message: &&Message| size.takes(&message.shown_to(reader, &self.reads.state_of(message), links));
