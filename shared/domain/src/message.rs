@@ -98,7 +98,7 @@ impl Destination {
     }
 }
 
-/// At least the bytes on a page of a message without a text: names, ids and times.
+/// An upper bound of the bytes on a page of everything but texts: names, ids and times.
 const LARGEST_FRAME: usize = 2_000;
 /// The most bytes that a byte of a text takes on a page: a control character is `\\u0001` there.
 const LARGEST_BYTE: usize = 7;
@@ -476,8 +476,8 @@ pub fn files_of(conversation: &ConversationId, attachments: &[Attachment]) -> im
 }
 
 impl Message {
-    /// At least the bytes that the message takes on a page, see [`PageSize`](crate::page_size::PageSize); `None` if it has
-    /// parts of which only the size itself is known.
+    /// An upper bound of the bytes that the message takes on a page, see [`PageSize`](crate::page_size::PageSize); `None`
+    /// if it has more than a text, such as attachments.
     #[must_use]
     pub fn size_bound(&self) -> Option<usize> {
         let Content { text, client_message_id, attachments, attachment_url, mentions, custom, .. } =
