@@ -6,6 +6,7 @@ import { useMe, useTidings } from "@tidings/client/react";
 import { Mic, Paperclip, Pencil, Reply, SendHorizontal, Smile, X } from "lucide-react";
 import { useEffect, useLayoutEffect, useRef, useState } from "react";
 import type { ClipboardEvent, KeyboardEvent } from "react";
+import { flushSync } from "react-dom";
 
 import { shortText } from "./attachments/describe.js";
 import { addFiles, filesToSend, setTray, takeFiles, trays } from "./attachments/tray-state.js";
@@ -138,10 +139,11 @@ export function Composer(props: { row: Row; mode: ComposerMode; setMode: (mode: 
 
   const replace = (from: number, to: number, emoji: string) => {
     const element = field.current;
-    type(text.slice(0, from) + emoji + text.slice(to));
+    // The caret must be behind the emoji before the next key.
+    flushSync(() => type(text.slice(0, from) + emoji + text.slice(to)));
     // On touch screens, a keyboard would cover the emoji.
     if (hasFinePointer()) element?.focus();
-    requestAnimationFrame(() => element?.setSelectionRange(from + emoji.length, from + emoji.length));
+    element?.setSelectionRange(from + emoji.length, from + emoji.length);
   };
   const insert = (emoji: string) =>
     replace(field.current?.selectionStart ?? text.length, field.current?.selectionEnd ?? text.length, emoji);

@@ -40,7 +40,7 @@ test("a name between colons becomes an emoji, and other colons stay", async ({ n
   await expect(list.getByRole("option").first()).toContainText("👍");
   await ann.screenshot("emoji-completion");
   await keyboard.press("Tab");
-  await expect(ann.field).toHaveValue("Look 👍");
+  // Whoever types on at once finds the caret behind the emoji.
   await keyboard.type(" and :pizza:");
   await expect(ann.field).toHaveValue("Look 👍 and 🍕");
   await keyboard.type(" at 10:30 :thumbs");

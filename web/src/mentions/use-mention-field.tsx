@@ -4,6 +4,7 @@ import type { Conversation, TimelineMessage } from "@tidings/client";
 import { useTidings } from "@tidings/client/react";
 import { useEffect, useId, useRef, useState } from "react";
 import type { KeyboardEvent, ReactNode, RefObject } from "react";
+import { flushSync } from "react-dom";
 
 import { loadDraftMentions, saveDraftMentions } from "../drafts.js";
 import { lazyPart } from "../lazy.js";
@@ -95,10 +96,11 @@ export function useMentionField({ row, me, editing, field, type }: Options): Men
     if (!editing) saveDraftMentions(me, id, chosen.current);
     settled.current = found.at;
     close();
-    type(value.slice(0, found.at) + inserted + rest);
+    // The caret must be behind the name before the next key.
+    flushSync(() => type(value.slice(0, found.at) + inserted + rest));
     element.focus();
     const caret = found.at + inserted.length;
-    requestAnimationFrame(() => element.setSelectionRange(caret, caret));
+    element.setSelectionRange(caret, caret);
   };
 
   const onKeyDown = (event: KeyboardEvent): boolean => {
