@@ -144,7 +144,8 @@ enum Operation {
     Check,
 }
 
-/// The attributes that expressions name as they are, which halves the size of a send. None of them may be a reserved word:
+/// The attributes that expressions name as they are, which makes the requests of a send shorter. None of them may be a
+/// reserved word:
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/ReservedWords.html>.
 const UNRESERVED: [&str; 21] = [
     "activity",
