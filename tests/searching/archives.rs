@@ -340,6 +340,7 @@ async fn a_search_goes_on_in_a_pack_when_its_first_candidates_are_no_hits() {
     let texts = (0..1_500).map(|n| ("alice".to_owned(), format!("needle {n}")));
     seed(&world, &conversation, A_DAY_AGO, texts).await;
     assert!(search(&alice, NOWHERE, "").await.list().is_empty());
+    assert!(world.items().await.iter().any(|item| item["sk"]["S"] == "A#INDEX"));
     let history = bob.history_of(&conversation).await;
     for messages in history[1_100..1_500].chunks(20) {
         let hidden = messages.iter().map(async |message| bob.hide(text(message, "id")).await.expect(200));

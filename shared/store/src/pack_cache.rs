@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::pack::Pack;
 
-/// The most bytes of packs that are kept: about 60,000 messages.
+/// The most bytes of packs that are kept: about 60,000 messages of 100 characters.
 const MAX_KEPT: usize = 8 * 1024 * 1024;
 
 /// Packs by their ids, the one that was used last first.
