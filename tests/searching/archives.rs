@@ -337,21 +337,21 @@ async fn a_search_goes_on_in_a_pack_when_its_first_candidates_are_no_hits() {
     let world = World::new().await;
     let (alice, bob) = world.two().await;
     let conversation = alice.send("bob", "the last one").await.expect(201).conversation();
-    let texts = (0..1_500).map(|n| ("alice".to_owned(), format!("needle {n}")));
+    let texts = (0..2_000).map(|n| ("alice".to_owned(), format!("needle {n}")));
     seed(&world, &conversation, A_DAY_AGO, texts).await;
     assert!(search(&alice, NOWHERE, "").await.list().is_empty());
     assert!(world.items().await.iter().any(|item| item["sk"]["S"] == "A#INDEX"));
     let history = bob.history_of(&conversation).await;
-    for messages in history[1_100..1_500].chunks(20) {
+    for messages in history[1_600..2_000].chunks(20) {
         let hidden = messages.iter().map(async |message| bob.hide(text(message, "id")).await.expect(200));
         join_all(hidden).await;
     }
     let page = search(&bob, "needle", "&limit=100").await;
     let texts: Vec<&str> = page.list().iter().map(|message| text(message, "message_text")).collect();
-    let expected: Vec<String> = (1_000..1_100).rev().map(|n| format!("needle {n}")).collect();
+    let expected: Vec<String> = (1_500..1_600).rev().map(|n| format!("needle {n}")).collect();
     assert_eq!(texts, expected);
-    assert_eq!(found(&bob, "needle", "&limit=100").await.len(), 1_100);
-    assert_eq!(found(&alice, "needle", "&limit=100").await.len(), 1_500);
+    assert_eq!(found(&bob, "needle", "&limit=100").await.len(), 1_600);
+    assert_eq!(found(&alice, "needle", "&limit=100").await.len(), 2_000);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
