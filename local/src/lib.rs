@@ -19,6 +19,7 @@
 
 pub mod console;
 pub mod demo;
+mod eager;
 pub mod engine;
 pub mod gateway;
 pub mod lambda;

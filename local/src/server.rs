@@ -3,6 +3,7 @@
 //! Invariant: a request that has not arrived completely delays the stop of the server by [`ServerLimits::stopping`] at
 //! most.
 
+use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -22,10 +23,12 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tower::ServiceExt;
+
+use crate::eager::poll_eagerly;
 
 /// The limits of a server.
 #[derive(Debug, Clone, Copy)]
@@ -110,33 +113,39 @@ async fn connection(
             let stopped = stopped.clone();
             let mut request = request.map(|body| Body::new(TimedBody::new(body, stopped, limits)));
             request.extensions_mut().insert(ConnectInfo(peer));
-            let response = service.clone().oneshot(request);
+            let response = poll_eagerly(service.clone().oneshot(request));
             async move { response.await.map(|found| found.map(|body| LastBody { body, _serving: serving })) }
         }
     });
     let served = http1::Builder::new().serve_connection(TokioIo::new(stream), serve).with_upgrades();
     let mut served = std::pin::pin!(served);
+    let mut stop = std::pin::pin!(until(&mut stopped));
+    let mut timer = std::pin::pin!(sleep_until(Instant::now() + limits.idle));
     let mut is_stopping = false;
-    loop {
-        let due = progress.due(limits);
-        tokio::select! {
-            _ = served.as_mut() => return,
-            () = until(&mut stopped), if !is_stopping => {
-                is_stopping = true;
-                served.as_mut().graceful_shutdown();
-            }
-            () = async { sleep_until(due.unwrap_or_else(Instant::now)).await }, if due.is_some() => {
-                if progress.due(limits).is_some_and(|due| due <= Instant::now()) {
-                    return;
-                }
-            }
-            () = progress.changed.notified() => {}
+    // The phase changes only while `served` is polled. So it is looked at after each poll, and needs no wake-up.
+    poll_fn(|cx| {
+        if !is_stopping && stop.as_mut().poll(cx).is_ready() {
+            is_stopping = true;
+            served.as_mut().graceful_shutdown();
         }
-        if is_stopping && progress.due(limits).is_some() {
+        if served.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        let Some(due) = progress.due(limits) else { return Poll::Pending };
+        if is_stopping {
             // No request is being served: what has arrived is at most half of one.
-            return;
+            return Poll::Ready(());
         }
-    }
+        // A timer that fires early is set again, which is cheaper than to set it for each request.
+        while due < timer.deadline() || timer.as_mut().poll(cx).is_ready() {
+            if due == timer.deadline() {
+                return Poll::Ready(());
+            }
+            timer.as_mut().reset(due);
+        }
+        Poll::Pending
+    })
+    .await;
 }
 
 /// Waits until the server is to stop.
@@ -155,24 +164,20 @@ enum Phase {
     Serving,
 }
 
-/// The phase of a connection, and a signal for its changes.
-struct Progress {
-    phase: Mutex<Phase>,
-    changed: Notify,
-}
+/// The phase of a connection.
+struct Progress(Mutex<Phase>);
 
 impl Progress {
     fn new() -> Self {
-        Self { phase: Mutex::new(Phase::Idle(Instant::now())), changed: Notify::new() }
+        Self(Mutex::new(Phase::Idle(Instant::now())))
     }
 
     fn set(&self, phase: Phase) {
-        *self.phase.lock().unwrap_or_else(PoisonError::into_inner) = phase;
-        self.changed.notify_one();
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = phase;
     }
 
     fn phase(&self) -> Phase {
-        *self.phase.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// When the connection is to be closed; `None` while it serves a request.

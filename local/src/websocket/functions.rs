@@ -9,6 +9,8 @@ use aws_lambda_events::apigw::{
     ApiGatewayProxyResponse, ApiGatewayWebsocketProxyRequest,
 };
 
+use crate::eager::poll_eagerly;
+
 /// The future result of a function; an error is the function's error message.
 type Answer<A> = Pin<Box<dyn Future<Output = Result<A, String>> + Send>>;
 
@@ -55,7 +57,7 @@ where
     A: Send + 'static,
 {
     let function = Arc::clone(function);
-    let run = tokio::spawn(async move { function(event).await });
+    let run = tokio::spawn(poll_eagerly(async move { function(event).await }));
     match tokio::time::timeout(limit, run).await {
         Ok(Ok(answer)) => answer.map_err(Failure::Error),
         Ok(Err(_)) => Err(Failure::Error("the function panicked".to_owned())),
