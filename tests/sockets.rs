@@ -22,6 +22,11 @@ async fn talking() -> (Live, Actor, Actor, String) {
     (live, alice, bob, conversation)
 }
 
+/// Starts the functions that open a socket and answer a ping, so that the next socket opens quickly.
+async fn start_functions(live: &Live, actor: &Actor) {
+    live.open(actor).await.all().await;
+}
+
 /// Waits until `attempts` ends; fails if that takes too long.
 pub(crate) async fn eventually(attempts: impl Future<Output = ()>) {
     timeout(PATIENCE, attempts).await.expect("the attempts did not succeed in time");

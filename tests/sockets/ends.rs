@@ -18,8 +18,9 @@ async fn stored(live: &Live, user: &str) -> usize {
 
 #[tokio::test]
 async fn the_first_frame_after_the_token_expires_closes_the_socket() {
-    let (live, ..) = talking().await;
-    let mut socket = live.open_with(&live.token_until("alice", live.from_now(2_000 - LEEWAY))).await;
+    let (live, alice, ..) = talking().await;
+    start_functions(&live, &alice).await;
+    let mut socket = live.open_with(&live.token_until("alice", live.from_now(3_000 - LEEWAY))).await;
     let pong = json!({"type": "pong", "ref": null});
     let mut pongs = 0;
     let last = loop {
@@ -38,10 +39,10 @@ async fn the_first_frame_after_the_token_expires_closes_the_socket() {
 #[tokio::test]
 async fn the_first_push_after_the_token_expires_closes_the_socket() {
     let (live, alice, bob, _) = talking().await;
-    // Long enough that a busy machine, too, opens the sockets before.
+    let mut other = live.open(&bob).await;
+    // Long enough that a busy machine, too, opens the socket and sends a message before.
     let expires = live.from_now(5_000);
     let socket = live.open_with(&live.token_until("bob", live.from_now(5_000 - LEEWAY))).await;
-    let mut other = live.open(&bob).await;
     eventually(async {
         while stored(&live, "bob").await == 2 {
             alice.send("bob", "are you still there?").await.expect(201);
@@ -51,15 +52,17 @@ async fn the_first_push_after_the_token_expires_closes_the_socket() {
     .await;
     assert!(live.from_now(0) >= Timestamp::from_millis(expires.seconds() * 1000));
     alice.send("bob", "you missed this").await.expect(201);
-    let (mut pushed, code) = socket.closed().await;
-    let last_frame = pushed.pop().unwrap();
-    assert_eq!((&last_frame["type"], &last_frame["code"]), (&json!("error"), &json!("not_authenticated")));
+    let (frames, code) = socket.closed().await;
     assert_eq!(code, 1000);
+    // The push and the socket's own timer may both find that the token has expired.
+    let (reasons, mut pushed): (Vec<_>, Vec<_>) =
+        frames.into_iter().partition(|frame| frame["type"] == "error");
+    assert!(!reasons.is_empty() && reasons.iter().all(|reason| reason["code"] == "not_authenticated"));
     // The user's other socket still gets events, including those that the first one missed.
     let news = other.news().await;
     assert_eq!(kinds(&news), vec!["message.created"; news.len()]);
     pushed.retain(|event| event["type"] != "presence");
-    assert!(!pushed.is_empty() && pushed.iter().all(|event| news.contains(event)));
+    assert!(!pushed.is_empty() && pushed.iter().all(|event| news.contains(event)), "{pushed:?}");
     assert!(!pushed.contains(news.last().unwrap()));
 }
 

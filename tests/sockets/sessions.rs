@@ -84,6 +84,7 @@ async fn deleting_an_account_closes_all_its_sockets() {
 #[tokio::test]
 async fn a_silent_socket_is_closed_when_its_token_expires() {
     let live = Live::start().await;
+    start_functions(&live, &live.user("alice").await).await;
     // The leeway has nearly passed, too.
     let socket = live.open_with(&live.token_until("alice", live.from_now(-27_000))).await;
     assert_ended(socket).await;
