@@ -51,3 +51,7 @@ mod structure;
 mod sync;
 mod tokens;
 mod websocket;
+
+/// As in `tidings`: the tests run the same stack.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
