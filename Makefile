@@ -1,4 +1,5 @@
-.PHONY: run test bench costs package lint binaries unit processes cloud fuzz openapi client web smoke load deny
+.PHONY: run test bench costs package lint style compiled downloads binaries unit processes cloud fuzz openapi client web \
+	smoke load deny
 
 # Builds what is needed and starts everything on http://127.0.0.1:3000.
 run:
@@ -6,26 +7,36 @@ run:
 	@$(MAKE) --no-print-directory web/dist/index.html
 	cargo run --release -- --demo
 
-# Checks formatting, lints, and runs every test. Also installs the tools that these need. Tests that wait more than they
-# compute run side by side.
-test: lint unit processes
+# Checks formatting, lints, and runs every test. Also installs the tools that these need, while it compiles. Tests that
+# wait more than they compute run side by side.
+test:
+	$(MAKE) --no-print-directory --jobs 2 --output-sync=target lint downloads
+	$(MAKE) --no-print-directory unit processes
 	$(MAKE) --no-print-directory --jobs 2 --output-sync=target cloud fuzz client
 	$(MAKE) --no-print-directory web
 
 # Clippy compiles the crates of the workspace in place of rustc, so nothing is compiled a second time to be linted.
-CHECKS = lint unit processes cloud fuzz client web binaries
+CHECKS = lint compiled unit processes cloud fuzz client web binaries
 $(CHECKS): export RUSTC_WORKSPACE_WRAPPER = clippy-driver
 $(CHECKS): export CLIPPY_ARGS = -Dwarnings
 
 # Some Regions do not know every type of resource, and some are in another partition.
 REGIONS = us-east-1 eu-central-2 ap-southeast-4 mx-central-1 cn-north-1 us-gov-west-1
 
-lint: .venv/installed
+lint: style compiled
+
+style: .venv/installed
 	cargo fmt --all --check
 	.venv/bin/typos
 	.venv/bin/cfn-lint --regions $(REGIONS) --template infra/template.yaml
 	SAM_CLI_TELEMETRY=0 .venv/bin/sam validate --lint
+
+compiled:
 	cargo build --quiet --workspace --all-targets
+
+# What the tests need besides Rust, Node and Python.
+downloads: .venv/packager clients/typescript/node_modules/.package-lock.json web/dist/index.html \
+	/usr/bin/chromium /usr/bin/chromium-headless-shell
 
 # Builds the whole workspace: another selection of packages has other features, and cargo would compile the dependencies
 # again.
