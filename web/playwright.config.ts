@@ -22,7 +22,8 @@ export default defineConfig({
   outputDir: "test-results",
   timeout: 60_000,
   expect: { timeout: 15_000 },
-  workers: 2,
+  // Tests wait a third of their time.
+  workers: 3,
   fullyParallel: true,
   forbidOnly: true,
   // A test that passes only the second time is reported as flaky.
