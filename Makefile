@@ -1,5 +1,5 @@
-.PHONY: run test bench costs package lint style compiled downloads binaries unit processes cloud fuzz openapi client web \
-	smoke load deny
+.PHONY: run test bench costs package lint style compiled downloads binaries unit processes cloud fuzz fuzz-stack \
+	fuzz-watch openapi client web smoke load deny
 
 # Builds what is needed and starts everything on http://127.0.0.1:3000.
 run:
@@ -12,11 +12,11 @@ run:
 test:
 	$(MAKE) --no-print-directory --jobs 2 --output-sync=target lint downloads
 	$(MAKE) --no-print-directory unit processes
-	$(MAKE) --no-print-directory --jobs 2 --output-sync=target cloud fuzz client
+	$(MAKE) --no-print-directory --jobs 3 --output-sync=target fuzz cloud client
 	$(MAKE) --no-print-directory web
 
 # Clippy compiles the crates of the workspace in place of rustc, so nothing is compiled a second time to be linted.
-CHECKS = lint compiled unit processes cloud fuzz client web binaries
+CHECKS = lint compiled unit processes cloud fuzz fuzz-stack fuzz-watch client web binaries
 $(CHECKS): export RUSTC_WORKSPACE_WRAPPER = clippy-driver
 $(CHECKS): export CLIPPY_ARGS = -Dwarnings
 
@@ -53,8 +53,8 @@ unit: binaries
 	cargo test --quiet --package tests --test tests -- --ignored --exact roles::each_permission_is_used
 
 # Runs the tests again, with each function as a process of the binary that Lambda starts. Leaves out those of crossing
-# calls, faults, random histories and large conversations: they test the store, and take longest.
-STORE_TESTS = large:: crowds:: faults:: limits:: model:: racing:: searching::archives sync::
+# calls, faults, random histories, large conversations, permissions and budgets: they test the store, and take longest.
+STORE_TESTS = large:: crowds:: faults:: limits:: model:: racing:: searching::archives sync:: permissions:: budgets::
 processes: binaries
 	TIDINGS_TEST_FUNCTIONS=1 cargo test --quiet --package tests --test tests -- $(STORE_TESTS:%=--skip %)
 
@@ -65,8 +65,12 @@ cloud: .venv/installed binaries
 
 # Fuzzes the local stack with calls generated from the API document: once with its own functions, and once with
 # functions run by `cargo lambda watch`.
-fuzz: .venv/packager binaries
+fuzz: fuzz-stack fuzz-watch
+
+fuzz-stack: .venv/packager binaries
 	tests/schemathesis.sh
+
+fuzz-watch: .venv/packager binaries
 	tests/schemathesis.sh --watch
 
 # Generates the API documents from the functions' types, and the client's types from these documents.
