@@ -200,7 +200,7 @@ export class Chat {
         this.#remove(asOf);
         break;
       case "conversation.updated": {
-        const { version, description: _, mine, ...fields } = event.data;
+        const { version, description: _, custom: __, mine, ...fields } = event.data;
         // The row may be in the archive, which is not loaded.
         if (mine) {
           this.#isExpected = true;

@@ -76,7 +76,8 @@ export class InboxLoader {
     for (const id of store.staleRows) {
       const checkpoint = store.checkpoint;
       try {
-        const { participants: _, description: __, ...row } = await this.#api.conversation(id, { signal: this.#signal });
+        // Only what rows of lists have, too.
+        const { participants: _, description: __, custom: ___, ...row } = await this.#api.conversation(id, { signal: this.#signal });
         store.rowLoaded(checkpoint, id, row);
       } catch (error) {
         if (!(error instanceof TidingsError) || error.retryable || error.status === 401) throw error;

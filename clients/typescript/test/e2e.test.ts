@@ -108,6 +108,16 @@ describe.skipIf(!hasBinary)("against the server", () => {
     }
   });
 
+  test("a row has the same fields after an event and in the list", async () => {
+    const [alice, bob] = await Promise.all([connected("alice"), connected("bob")]);
+    const { conversation_id: id } = await alice.createGroup("Team", ["bob"]);
+    await until(bob, ({ byId }) => byId.has(id));
+    await alice.api.updateConversation(id, { name: "We", description: "Who we are", custom: { color: "red" } });
+    const fresh = await connected("bob", { socketUrl: null });
+    await Promise.all([bob, fresh].map((client) => until(client, ({ byId }) => byId.get(id)?.name === "We")));
+    expect(bob.store.state.byId.get(id)).toEqual(fresh.store.state.byId.get(id));
+  });
+
   test("settings and unread marks are the same on all devices, and the server keeps them", async () => {
     const [phone, laptop, bob] = await Promise.all([connected("alice"), connected("alice", { socketUrl: null }), connected("bob")]);
     const sent = await bob.send({ recipient_id: "alice", message_text: "Look at this" });
