@@ -253,7 +253,7 @@ export class Wire {
     }
     if ((found = match(/^GET conversations\/([^/]+)\/messages$/))) return this.#page(found[0] ?? "", user, query);
     if ((found = match(/^GET conversations\/([^/]+)$/))) {
-      return { data: { ...model.row(found[0] ?? "", user), description: null, participants: [] } };
+      return { data: { ...model.row(found[0] ?? "", user), description: null, custom: null, participants: [] } };
     }
     if ((found = match(/^PUT messages\/mark-as-read\/(.+)$/))) {
       const row = model.read(user, found[0] ?? "");
