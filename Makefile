@@ -1,4 +1,4 @@
-.PHONY: run test rust bench costs package lint style compiled downloads binaries unit processes cloud fuzz fuzz-stack \
+.PHONY: run test bench costs package lint style compiled downloads binaries unit processes cloud fuzz fuzz-stack \
 	fuzz-watch openapi client web smoke load deny
 
 # Builds what is needed and starts everything on http://127.0.0.1:3000.
@@ -7,15 +7,13 @@ run:
 	@$(MAKE) --no-print-directory web/dist/index.html
 	cargo run --release -- --demo
 
-# Checks formatting, lints, and runs every test. Also installs the tools that these need, while it compiles. What waits
-# more than it computes runs beside the tests in Rust.
+# Checks formatting, lints, and runs every test. Also installs the tools that these need, while it compiles. Tests that
+# wait more than they compute run side by side.
 test:
 	$(MAKE) --no-print-directory --jobs 2 --output-sync=target lint downloads
-	$(MAKE) --no-print-directory --jobs 3 --output-sync=target rust cloud fuzz client
+	$(MAKE) --no-print-directory unit processes
+	$(MAKE) --no-print-directory --jobs 3 --output-sync=target cloud fuzz client
 	$(MAKE) --no-print-directory web
-
-rust:
-	$(MAKE) --no-print-directory --jobs 1 unit processes
 
 # Clippy compiles the crates of the workspace in place of rustc, so nothing is compiled a second time to be linted.
 CHECKS = lint compiled unit processes cloud fuzz fuzz-stack fuzz-watch client web binaries
