@@ -22,7 +22,7 @@ export default defineConfig({
   outputDir: "test-results",
   timeout: 60_000,
   expect: { timeout: 15_000 },
-  // Tests wait a third of their time.
+  // With two, a third of two cores is idle.
   workers: 3,
   fullyParallel: true,
   forbidOnly: true,

@@ -54,6 +54,7 @@ async fn the_first_push_after_the_token_expires_closes_the_socket() {
     alice.send("bob", "you missed this").await.expect(201);
     let (frames, code) = socket.closed().await;
     assert_eq!(code, 1000);
+    assert_eq!(frames.last().unwrap()["type"], "error");
     // The push and the socket's own timer may both find that the token has expired.
     let (reasons, mut pushed): (Vec<_>, Vec<_>) =
         frames.into_iter().partition(|frame| frame["type"] == "error");
