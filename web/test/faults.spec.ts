@@ -128,9 +128,7 @@ test("without sockets, everything arrives by polling", async ({ newUser }) => {
   await ann.chooseAction("sent without a socket", "Edit");
   await ann.send("edited without a socket");
   await expect(ben.message("edited without a socket")).toBeVisible();
-  // Ann has looked it up before they wrote to each other, and looks it up again after 45 s.
-  test.setTimeout(120_000);
-  await expect(ann.page.getByTestId("presence")).toContainText("online", { timeout: 60_000 });
+  await expect(ann.page.getByTestId("presence")).toContainText("online");
 });
 
 test("the chat continues after a server crash", async ({ newUser }) => {

@@ -73,6 +73,8 @@ test("in a large conversation, only admins may pin and mention everyone", async 
     await expect(actor.page.getByRole("menuitem", { name: "Reply" })).toBeVisible();
     await expect(actor.page.getByRole("menuitem", { name: "Pin", exact: true })).toHaveCount(isAdmin ? 1 : 0);
     await actor.page.keyboard.press("Escape");
+    // The menu gives the focus back when it has closed.
+    await expect(actor.page.getByRole("menu")).toHaveCount(0);
     await actor.field.pressSequentially("@");
     await expect(actor.page.getByRole("option")).toHaveCount(8);
     await actor.field.pressSequentially("every");

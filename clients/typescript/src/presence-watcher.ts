@@ -5,12 +5,15 @@ import type { Api } from "./api.js";
 import type { SetTypingFrame } from "./generated/types.gen.js";
 import type { CallOptions } from "./http.js";
 import type { Store } from "./store.js";
+import type { Conversation } from "./types.js";
 
 /** Milliseconds between checks for presence that is too old. */
 const CHECK_INTERVAL = 20_000;
 /** Age in milliseconds at which presence is looked up again: while polling, and while presence is pushed. */
 const MAX_AGE_POLLING = 45_000;
 const MAX_AGE_LIVE = 120_000;
+/** Age in milliseconds at which presence is looked up again for a user who is shown as offline and writes. */
+const MAX_AGE_WRITING = 5_000;
 /** Milliseconds after which looked-up presence expires. Longer than the 90 s for which a poll keeps its user online. */
 const PRESENCE_TTL = 150_000;
 /** Milliseconds between typing signals of a conversation. Each expires after 6 s. */
@@ -24,6 +27,13 @@ interface Session {
   sync?: { isLive: boolean; send(frame: SetTypingFrame): boolean };
 }
 
+interface Lookup {
+  /** Milliseconds, local clock. */
+  at: number;
+  /** The newest message of the direct conversation at that time; null without one. */
+  messageId: string | null;
+}
+
 /** Typing and presence of a client. */
 export class PresenceWatcher {
   readonly #api: Api;
@@ -32,8 +42,8 @@ export class PresenceWatcher {
   readonly #session: () => Session | undefined;
   /** Number of watchers by user. */
   readonly #users = new Map<string, number>();
-  /** Time of the last lookup by user, and the session in which it was. */
-  readonly #lookedUpAt = new Map<string, number>();
+  /** The last lookup by user, and the session in which they were. */
+  readonly #lookups = new Map<string, Lookup>();
   /** Time of the last typing signal by conversation; none after typing has ended. */
   readonly #typedAt = new Map<string, number>();
   #lookedUpIn: Session | undefined;
@@ -46,6 +56,7 @@ export class PresenceWatcher {
     this.#session = session;
     // A new session, or one that is back online, looks up at once.
     store.subscribe(({ connection }) => connection, () => this.#refresh());
+    store.subscribe(({ byId }) => byId, () => this.#refresh());
   }
 
   /** Signals that the user is typing, or has stopped. */
@@ -99,20 +110,42 @@ export class PresenceWatcher {
   #refresh(): void {
     const session = this.#session();
     if (!session) return;
-    if (this.#lookedUpIn !== session) this.#lookedUpAt.clear();
+    if (this.#lookedUpIn !== session) this.#lookups.clear();
     this.#lookedUpIn = session;
     const now = Date.now();
     const maxAge = session.sync?.isLive ? MAX_AGE_LIVE : MAX_AGE_POLLING;
-    const isOld = (user: string) => Math.abs(now - (this.#lookedUpAt.get(user) ?? 0)) > maxAge;
-    const due = [...this.#users.keys()].filter(isOld);
+    const due = [...this.#users.keys()].filter((user) => this.#age(user, now) > maxAge || this.#hasWritten(user, now));
     for (let at = 0; at < due.length; at += BATCH_SIZE) {
       const users = due.slice(at, at + BATCH_SIZE);
-      for (const user of users) this.#lookedUpAt.set(user, now);
+      for (const user of users) this.#lookups.set(user, { at: now, messageId: this.#row(user)?.last_message_id ?? null });
       this.#api.presence(users, { signal: session.stop.signal }).then(
         (presences) => this.#store.setPresence(presences, PRESENCE_TTL),
         // The next check retries.
-        () => users.forEach((user) => this.#lookedUpAt.delete(user)),
+        () => users.forEach((user) => this.#lookups.delete(user)),
       );
     }
+  }
+
+  /** Milliseconds since the last lookup. */
+  #age(user: string, now: number): number {
+    return Math.abs(now - (this.#lookups.get(user)?.at ?? -Infinity));
+  }
+
+  /**
+   * Whether a user who is shown as offline has written since the last lookup, or got the first message of the
+   * conversation: that makes their presence visible.
+   */
+  #hasWritten(user: string, now: number): boolean {
+    const lookup = this.#lookups.get(user);
+    const { presence } = this.#store.state;
+    const row = this.#row(user);
+    if (!lookup || !row || row.last_message_id === lookup.messageId) return false;
+    if ((presence.get(user)?.status ?? "offline") !== "offline") return false;
+    return lookup.messageId === null || (!row.last_message_from_me && this.#age(user, now) > MAX_AGE_WRITING);
+  }
+
+  /** The direct conversation with a user. */
+  #row(user: string): Conversation | undefined {
+    return this.#store.state.byId.get(this.#store.directWith(user) ?? "");
   }
 }

@@ -61,6 +61,38 @@ test("while polling, presence is looked up, and expires", async () => {
   expect(wire.count(/presence/)).toBe(2);
 });
 
+test("a user who is shown as offline is looked up again when they write", async () => {
+  const client = await connected();
+  const online = { user_id: "bob", status: "online" as const, last_seen_at: null, current_conversation_id: null };
+  const lookups = () => wire.count(/presence/);
+  client.watchPresence(["bob"]);
+  await pass(100);
+  const { id } = model.direct("alice", "bob");
+  model.send("carol", model.direct("alice", "carol").id, "unrelated");
+  await pass(100);
+  expect(lookups()).toBe(1);
+  // Bob's presence is visible from the first message on.
+  model.send("alice", id, "first");
+  await pass(100);
+  expect(lookups()).toBe(2);
+  // Bob is invisible, and writes for 12 s.
+  for (let n = 0; n < 120; n += 1) {
+    model.send("bob", id, "unseen");
+    await pass(100);
+  }
+  expect(lookups()).toBe(4);
+  model.presence.set("bob", online);
+  model.send("alice", id, "changes nothing");
+  await pass(6 * SECOND);
+  expect(lookups()).toBe(4);
+  model.send("bob", id, "now seen");
+  await pass(100);
+  expect(client.store.state.presence.get("bob")?.status).toBe("online");
+  model.send("bob", id, "and known");
+  await pass(6 * SECOND);
+  expect(lookups()).toBe(5);
+});
+
 test("lookAt keeps the status, skips repeated calls, and does nothing while invisible", async () => {
   const client = await connected();
   const calls: unknown[] = [];
