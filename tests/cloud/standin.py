@@ -10,15 +10,22 @@ import re
 import shutil
 import sys
 import tomllib
+from importlib import import_module
 from pathlib import Path
 
-STATE = Path(os.environ.get("STANDIN_STATE", "state.json"))
 GLOBAL = {"query", "output", "region", "profile", "cli-binary-format"}
 # Options that the AWS CLI names otherwise than AWS's API does.
 RENAMED = {("sns", "subscribe", "endpoint"): "notification-endpoint"}
 # DynamoDB: "the restoration takes at least 20 minutes".
 RESTORE_SECONDS = 20 * 60
 UPDATE_SECONDS = 60
+# The SAM CLI's modules by command.
+SAM_COMMANDS = {
+    "build": "samcli.commands.build.command",
+    "deploy": "samcli.commands.deploy.command",
+    "delete": "samcli.commands.delete.command",
+    "validate": "samcli.commands.validate.validate",
+}
 ACCOUNT = "123456789012"
 
 
@@ -28,11 +35,12 @@ class Refused(Exception):
 
 def state():
     start = {"clock": 0, "tables": {}, "stacks": [], "indexes": {}, "filled": 0, "protected": False}
-    return json.loads(STATE.read_text()) if STATE.exists() else start
+    file = Path(os.environ["STANDIN_STATE"])
+    return json.loads(file.read_text()) if file.exists() else start
 
 
 def save(now):
-    STATE.write_text(json.dumps(now))
+    Path(os.environ["STANDIN_STATE"]).write_text(json.dumps(now))
 
 
 def region():
@@ -291,11 +299,8 @@ def imported(given):
 
 
 def sam(arguments):
-    from importlib import import_module
-
     command, *rest = arguments
-    module = "validate.validate" if command == "validate" else f"{command}.command"
-    params = import_module(f"samcli.commands.{module}").cli.params
+    params = import_module(SAM_COMMANDS[command]).cli.params
     options = {name: param for param in params for name in [*param.opts, *param.secondary_opts]}
     given = {}
     while rest:
@@ -420,13 +425,16 @@ def docker(arguments):
         raise Refused(f"unknown arguments: {arguments}")
 
 
-def main():
-    command, *arguments = sys.argv[1:]
+def preload():
+    """Imports what the commands need."""
+    for module in ("botocore.session", "botocore.validate", "test_stages", *SAM_COMMANDS.values()):
+        import_module(module)
+
+
+def main(arguments):
+    """Runs a command. Exits with a message if it is refused."""
+    command, *arguments = arguments
     try:
         {"aws": aws, "sam": sam, "sleep": sleep, "git": git, "npm": npm, "docker": docker}[command](arguments)
     except Exception as error:
         sys.exit(f"{command} {' '.join(arguments)}: {type(error).__name__}: {error}")
-
-
-if __name__ == "__main__":
-    main()

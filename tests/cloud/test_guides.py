@@ -13,6 +13,7 @@ from template import ROOT, stages
 from test_smoke import Stack
 
 GUIDES = ("docs/deploy.md", "docs/operations.md")
+SERVER = ROOT / "tests/cloud/standin_server.py"
 STANDINS = ("aws", "sam", "sleep", "git", "npm", "docker")
 # Commands within a sentence. Those of a block come with it.
 INLINE = re.compile(r"`((?:aws|sam|make|docker|npm|infra/set) [^`]*)`")
@@ -36,7 +37,7 @@ def commands(path):
 class Shell:
     """A folder with a copy of the project, and stand-ins for the commands that would reach AWS."""
 
-    def __init__(self, folder, url):
+    def __init__(self, standins, folder, url):
         self.project = Path(folder, "project")
         ignored = shutil.ignore_patterns(".git", ".venv", "target", "node_modules", ".aws-sam", "dist", "__pycache__")
         shutil.copytree(ROOT, self.project, ignore=ignored)
@@ -46,10 +47,9 @@ class Shell:
             subprocess.run([sys.executable, *reset], cwd=self.project, check=True)
         binaries = Path(folder, "bin")
         binaries.mkdir()
-        script = ROOT / "tests/cloud/standin.py"
         for name in STANDINS:
             file = binaries / name
-            file.write_text(f'#!/bin/sh\nexec "{sys.executable}" -B "{script}" {name} "$@"\n')
+            file.write_text(f'#!/bin/sh\nexec "{sys.executable}" -I -S "{SERVER}" "{standins}" {name} "$@"\n')
             file.chmod(0o755)
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "TIDINGS_"))}
         self.environment = {
@@ -69,6 +69,14 @@ class Shell:
 
 
 class Guides(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        server = subprocess.Popen([sys.executable, "-B", SERVER], stdout=subprocess.PIPE, text=True)
+        cls.addClassCleanup(server.stdout.close)
+        cls.addClassCleanup(server.wait)
+        cls.addClassCleanup(server.terminate)
+        cls.standins = server.stdout.readline().strip()
+
     def setUp(self):
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
@@ -78,7 +86,7 @@ class Guides(unittest.TestCase):
         typed = [command for path in GUIDES for command in commands(path)]
         self.assertGreater(len(typed), 25)
         with Stack(TIDINGS_CORS_ORIGINS="https://chat.example.com", TIDINGS_RATE_LIMITS="off") as stack:
-            done = Shell(self.folder, stack.url).run("\n".join(typed))
+            done = Shell(self.standins, self.folder, stack.url).run("\n".join(typed))
         self.assertEqual(done.returncode, 0, f"{done.stdout}\n{done.stderr}")
         self.assertIn("Hello, Bob.", done.stdout)
         self.assertEqual(re.findall("^FAIL.*", done.stdout, re.MULTILINE), [])
@@ -90,11 +98,11 @@ class Guides(unittest.TestCase):
         for stage in ("default", "staging"):
             with tempfile.TemporaryDirectory() as folder:
                 steps = [command.replace("STAGE=production", f"STAGE={stage}") for command in typed[: deploy + 1]]
-                done = Shell(folder, "http://127.0.0.1:9").run("\n".join(steps))
+                done = Shell(self.standins, folder, "http://127.0.0.1:9").run("\n".join(steps))
                 self.assertEqual(done.returncode, 0, done.stderr)
 
     def test_a_wrong_command_fails(self):
-        shell = Shell(self.folder, "http://127.0.0.1:9")
+        shell = Shell(self.standins, self.folder, "http://127.0.0.1:9")
         region = "export AWS_REGION=eu-central-1 AWS_DEFAULT_REGION=eu-central-1\n"
         self.assertEqual(shell.run(region + "aws sns create-topic --name a").returncode, 0)
         configure = "infra/set default SecretVersion=EXAMPLE1-90ab-cdef-fedc-ba987EXAMPLE DeletionProtection=false"
