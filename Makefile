@@ -1,5 +1,5 @@
 .PHONY: run test bench costs package lint style compiled downloads binaries unit processes cloud fuzz fuzz-stack \
-	fuzz-watch openapi client web smoke load deny
+	fuzz-watch openapi client web page page-types smoke load deny
 
 # Builds what is needed and starts everything on http://127.0.0.1:3000.
 run:
@@ -12,11 +12,11 @@ run:
 test:
 	$(MAKE) --no-print-directory --jobs 2 --output-sync=target lint downloads
 	$(MAKE) --no-print-directory unit processes
-	$(MAKE) --no-print-directory --jobs 3 --output-sync=target cloud fuzz client
-	$(MAKE) --no-print-directory web
+	$(MAKE) --no-print-directory --jobs 3 --output-sync=target cloud fuzz client page-types
+	$(MAKE) --no-print-directory page
 
 # Clippy compiles the crates of the workspace in place of rustc, so nothing is compiled a second time to be linted.
-CHECKS = lint compiled unit processes cloud fuzz fuzz-stack fuzz-watch client web binaries
+CHECKS = lint compiled unit processes cloud fuzz fuzz-stack fuzz-watch client web page binaries
 $(CHECKS): export RUSTC_WORKSPACE_WRAPPER = clippy-driver
 $(CHECKS): export CLIPPY_ARGS = -Dwarnings
 
@@ -86,9 +86,14 @@ clients/typescript/node_modules/.package-lock.json: clients/typescript/package-l
 	cd clients/typescript && npm ci --no-audit --no-fund --loglevel=error
 	touch $@
 
-# Checks the chat page: types, size, and tests in a browser.
-web: web/dist/index.html /usr/bin/chromium /usr/bin/chromium-headless-shell binaries
-	cd web && npm run check --silent && npm test --silent
+# Checks the chat page: types, words, size, and tests in a browser.
+web: page-types page
+
+page-types: web/node_modules/.package-lock.json
+	cd web && npm run check --silent
+
+page: web/dist/index.html /usr/bin/chromium /usr/bin/chromium-headless-shell binaries
+	cd web && npm test --silent
 
 web/dist/index.html: web/node_modules/.package-lock.json web/index.html web/vite.config.ts \
 		$(shell find web/src web/worker web/scripts clients/typescript/src -type f)

@@ -59,6 +59,9 @@ export class Stack {
 
 /** A user with a page of their own. */
 export class Actor {
+  /** The access token that was last read from the page. */
+  #token: string | undefined;
+
   constructor(
     readonly page: Page,
     readonly name: string,
@@ -110,17 +113,30 @@ export class Actor {
 
   /** Calls the API as this user, who has signed in with a password. Returns the response's `data`. */
   async call<T>(method: string, path: string, body?: object): Promise<T> {
-    const token = await this.page.evaluate(() => {
+    this.#token ??= await this.#readToken();
+    let response = await this.#fetch(method, path, body);
+    if (response.status === 401) {
+      this.#token = await this.#readToken();
+      response = await this.#fetch(method, path, body);
+    }
+    if (!response.ok) throw new Error(`${method} ${path}: ${await response.text()}`);
+    return ((await response.json()) as { data: T }).data;
+  }
+
+  #fetch(method: string, path: string, body: object | undefined): Promise<Response> {
+    return fetch(new URL(`/api${path}`, this.page.url()), {
+      method,
+      headers: { authorization: `Bearer ${this.#token}`, "content-type": "application/json" },
+      ...(body ? { body: JSON.stringify(body) } : {}),
+    });
+  }
+
+  /** Reads the page's access token. This waits for the page, so that it is not done for each call. */
+  #readToken(): Promise<string> {
+    return this.page.evaluate(() => {
       const tokens = Object.entries(localStorage).find(([name]) => name.startsWith("tidings session"))?.[1] ?? "{}";
       return (JSON.parse(tokens) as { access: string }).access;
     });
-    const response = await fetch(new URL(`/api${path}`, this.page.url()), {
-      method,
-      headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
-      ...(body ? { body: JSON.stringify(body) } : {}),
-    });
-    if (!response.ok) throw new Error(`${method} ${path}: ${await response.text()}`);
-    return ((await response.json()) as { data: T }).data;
   }
 
   /** Returns this user's id. */
@@ -301,7 +317,7 @@ interface Rules {
 export async function expectNoViolations(page: Page, { only, except = [], also }: Rules = {}, name = ""): Promise<void> {
   const rules = Object.fromEntries(except.map((rule) => [rule, { enabled: false }]));
   if (also) rules[also] = { enabled: true };
-  const axe = new AxeBuilder({ page }).setLegacyMode().options({ rules });
+  const axe = new AxeBuilder({ page }).setLegacyMode().options({ rules, resultTypes: ["violations"], selectors: false });
   if (only) axe.withRules(only);
   const { violations } = await axe.analyze();
   const messages = violations.flatMap(({ id, nodes }) => nodes.map(({ html, any }) => `${id}: ${html.slice(0, 200)} ${any[0]?.message ?? ""}`));
