@@ -108,7 +108,7 @@ web/node_modules/.package-lock.json: web/package-lock.json
 	apt-get update --quiet=2 && apt-get install --quiet=2 --yes --no-install-recommends chromium >/dev/null
 
 # Takes half of the time of Chromium for what needs no window. Without it, Chromium runs all tests.
-/usr/bin/chromium-headless-shell: /usr/bin/chromium
+/usr/bin/chromium-headless-shell: | /usr/bin/chromium
 	-apt-get install --quiet=2 --yes --no-install-recommends chromium-headless-shell >/dev/null
 
 # Measures the local stack's speed, size and costs from another process, beside a server of the usual kind. Builds it as

@@ -42,10 +42,15 @@ fn signal(signal: &str, process: u32) {
     assert!(sent.unwrap().success());
 }
 
+/// Returns a mark that no other run of the tests on this machine uses.
+fn own(mark: &str) -> String {
+    format!("{mark} of {}", std::process::id())
+}
+
 /// Creates a world whose functions run as processes with this mark in their environment, so that a test finds its own.
 async fn marked(mark: &str) -> World {
     let world = World::new().await;
-    let lambda = start(&world.wire, &settings(), &[("TIDINGS_TEST_MARK", mark)]);
+    let lambda = start(&world.wire, &settings(), &[("TIDINGS_TEST_MARK", &own(mark))]);
     world.with_lambda(lambda)
 }
 
@@ -145,7 +150,7 @@ async fn the_stream_invokes_a_process() {
     let mut last = Reader::new(&crowd[29]).await;
     crowd[0].say(&group, "to all").await.expect(201);
     while last.poll().await.iter().all(|event| event["type"] != "message.created") {}
-    assert!(!processes("fan-out", "=stream").is_empty());
+    assert!(!processes("fan-out", &own("stream")).is_empty());
     tail.stop().await;
 }
 
@@ -154,7 +159,7 @@ async fn the_clock_invokes_a_process() {
     let world = marked("clock").await;
     let sweep = world.lambda.as_ref().unwrap().sweep_function();
     assert_eq!(sweep(Value::Null).await, Ok(Swept { claims: 0, removed: 0 }));
-    assert!(!processes("sweep", "=clock").is_empty());
+    assert!(!processes("sweep", &own("clock")).is_empty());
 }
 
 #[tokio::test]
@@ -162,7 +167,7 @@ async fn killing_a_busy_process_fails_its_request_and_no_other() {
     let world = marked("killed").await;
     let (alice, _) = world.two().await;
     alice.send("bob", "before").await.expect(201);
-    let [idle] = processes("send", "=killed")[..] else { panic!("not one process") };
+    let [idle] = processes("send", &own("killed"))[..] else { panic!("not one process") };
     // The process is busy: its call has reached the database and gets no answer.
     world.wire.inject(Faults { slow: Duration::from_hours(10), ..Faults::default() }, 7);
     let calls = world.wire.calls().len();
@@ -177,7 +182,7 @@ async fn killing_a_busy_process_fails_its_request_and_no_other() {
     sending.await.unwrap().refused(500, "internal");
     world.wire.heal();
     alice.send("bob", "after").await.expect(201);
-    let [other] = processes("send", "=killed")[..] else { panic!("not one process") };
+    let [other] = processes("send", &own("killed"))[..] else { panic!("not one process") };
     assert_ne!(other, idle);
     // An idle process that dies is replaced, and no request fails.
     signal("-KILL", other);
@@ -197,7 +202,7 @@ async fn concurrent_requests_share_a_few_processes() {
     assert!(sent.iter().all(|answer| answer.status == 201), "{sent:?}");
     assert_eq!(bob.history("alice").await.len(), 50);
     assert_eq!(bob.unread().await, 50);
-    let running = processes("send", "=parallel").len();
+    let running = processes("send", &own("parallel")).len();
     assert!((1..=8).contains(&running), "{running}");
 }
 
@@ -234,12 +239,12 @@ async fn a_request_that_times_out_ends_its_process() {
     let world = marked("slow").await;
     let (alice, _) = world.two().await;
     alice.inbox().await;
-    let [before] = processes("inbox", "=slow")[..] else { panic!("not one process") };
+    let [before] = processes("inbox", &own("slow"))[..] else { panic!("not one process") };
     // The function's own calls would time out sooner, so the test stops the whole process.
     signal("-STOP", before);
     // The function times out after 15 s.
     alice.get("/api/messages/inbox").await.refused(503, "unavailable");
-    while processes("inbox", "=slow").contains(&before) {
+    while processes("inbox", &own("slow")).contains(&before) {
         tokio::task::yield_now().await;
     }
     alice.inbox().await;

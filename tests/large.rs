@@ -15,13 +15,14 @@ use crate::direct::text;
 use crate::queue::created;
 use crate::racing::bad_day;
 
-/// Retries a call until it is not answered with 503, as a client does.
+/// Retries a call until it is not answered with 503, after pauses that grow, as a client does.
 pub(crate) async fn with_retries(call: impl AsyncFn() -> Answer) -> Answer {
-    for _ in 0..50 {
+    for attempt in 0..50 {
         let answer = call().await;
         if answer.status != 503 {
             return answer;
         }
+        tokio::time::sleep(Duration::from_millis(20 << attempt.min(7))).await;
     }
     panic!("every call was answered with 503");
 }

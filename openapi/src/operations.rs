@@ -1,12 +1,14 @@
 //! Every call of the API. The tests fail on any response that is not described here.
 
+use domain::content::Edit;
 use domain::conversation::{ConversationView, Watermark};
+use domain::draft::{Draft, DraftFields};
 use domain::error::Error::{
     AlreadyExists, Blocked, Conflict, CursorExpired, FileTooLarge, NotAParticipant, NotAnAdmin,
     NotAuthenticated, NotFound, NotTheSender, NotUploaded,
 };
 use domain::id::{ConversationId, FileId, MessageId, SubscriptionId, UserId};
-use domain::message::{Draft, DraftFields, Edit, MessageView};
+use domain::message::MessageView;
 use domain::presence::PresenceView;
 use domain::reactions::Emoji;
 use domain::settings::SettingsChange;

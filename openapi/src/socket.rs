@@ -2,8 +2,9 @@
 
 use domain::conversation::{Description, Watermark};
 use domain::custom::Custom;
+use domain::draft::DraftFields;
 use domain::event::EventView;
-use domain::message::{DraftFields, MessageView};
+use domain::message::MessageView;
 use domain::presence::PresenceView;
 use serde_json::{Map, Value, json};
 

@@ -137,10 +137,10 @@ export class PresenceWatcher {
    */
   #hasWritten(user: string, now: number): boolean {
     const lookup = this.#lookups.get(user);
-    const { presence } = this.#store.state;
+    const status = this.#store.state.presence.get(user)?.status ?? "offline";
+    if (!lookup || status !== "offline") return false;
     const row = this.#row(user);
-    if (!lookup || !row || row.last_message_id === lookup.messageId) return false;
-    if ((presence.get(user)?.status ?? "offline") !== "offline") return false;
+    if (!row || row.last_message_id === lookup.messageId) return false;
     return lookup.messageId === null || (!row.last_message_from_me && this.#age(user, now) > MAX_AGE_WRITING);
   }
 

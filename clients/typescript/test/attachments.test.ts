@@ -1,9 +1,9 @@
 // Files: they are uploaded before their message, which is sent once, whatever fails in between.
 
 import { IDBFactory } from "fake-indexeddb";
-import { beforeAll, beforeEach, expect, test, vi } from "vitest";
+import { beforeEach, expect, test, vi } from "vitest";
 
-import { indexedDbStorage, loadUploading, memoryStorage } from "../src/index.js";
+import { indexedDbStorage, memoryStorage } from "../src/index.js";
 import type { Attachment, NewDraft, OutboxStorage, NewAttachment, Tidings } from "../src/index.js";
 import { SECOND, alice, model, pass, useFakes, wire } from "./setup.js";
 
@@ -16,7 +16,6 @@ let id: string;
 
 useFakes();
 // Loaded by the first upload otherwise, which takes time that the fake clock does not count.
-beforeAll(() => loadUploading());
 beforeEach(() => {
   storage = memoryStorage();
   id = model.direct("alice", "bob").id;

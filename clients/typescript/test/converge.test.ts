@@ -3,11 +3,12 @@
 import { IDBFactory } from "fake-indexeddb";
 import { afterEach, beforeAll, beforeEach, expect, test, vi } from "vitest";
 
-import { Tidings, loadOptimistic, loadUploading, memoryStorage } from "../src/index.js";
+import { Tidings, memoryStorage } from "../src/index.js";
 import type { Conversation, Message, OutboxStorage, SettingsChange, TidingsEvent } from "../src/index.js";
 import { Chat } from "../src/chat.js";
 import { dice } from "./dice.js";
 import { Model } from "./model.js";
+import { loadParts } from "./setup.js";
 import { Browser, NO_FAULTS, Wire } from "./wire.js";
 
 const USERS = ["alice", "bob", "carol"];
@@ -15,8 +16,7 @@ const USERS = ["alice", "bob", "carol"];
 const SCHEDULES = Number(process.env["SCHEDULES"] ?? 60);
 const STEPS = 60;
 
-// Loaded on first use otherwise, which takes time that the fake clock does not count.
-beforeAll(() => Promise.all([loadOptimistic(), loadUploading(), import("../src/offline.js")]));
+beforeAll(loadParts);
 beforeEach(() => {
   vi.useFakeTimers({ now: new Date("2026-01-31T12:00:00Z") });
 });

@@ -14,10 +14,15 @@ export let model: Model;
 export let wire: Wire;
 export const clients: Tidings[] = [];
 
+/** Loads the parts of the client that it loads on first use, which takes time that a fake clock does not count. */
+export async function loadParts(): Promise<void> {
+  await Promise.all([loadOptimistic(), loadUploading()]);
+  await Promise.all([import("../src/socket.js"), import("../src/presence-watcher.js"), import("../src/offline.js")]);
+}
+
 /** Creates a new model and network for each test of a file, and disconnects all clients afterwards. */
 export function useFakes(): void {
-  // Loaded on first use otherwise, which takes time that the fake clock does not count.
-  beforeAll(() => Promise.all([loadOptimistic(), loadUploading(), import("../src/presence-watcher.js"), import("../src/offline.js")]));
+  beforeAll(loadParts);
   beforeEach(() => {
     vi.useFakeTimers({ now: new Date("2026-01-31T12:00:00Z") });
     model = new Model(["alice", "bob", "carol"]);

@@ -4,10 +4,10 @@ use std::fmt;
 
 use aws_lambda_events::apigw::{ApiGatewayProxyResponse, ApiGatewayWebsocketProxyRequest};
 use domain::caller::Caller;
+use domain::draft::Draft;
 use domain::error::Error;
 use domain::fields::FromFields;
 use domain::id::MessageId;
-use domain::message::Draft;
 use edge::app::App;
 use edge::extract::from_object;
 use edge::push::EXPIRED;

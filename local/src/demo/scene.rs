@@ -6,11 +6,12 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use domain::content::{Edit, Text};
 use domain::conversation::{Description, Row};
+use domain::draft::Draft;
 use domain::error::Error;
 use domain::fields::FromFields;
 use domain::id::{ConversationId, ConversationKind, MessageId, Stamp, UserId};
-use domain::message::{Draft, Edit, Text};
 use domain::name::Name;
 use domain::time::Timestamp;
 use serde_json::json;

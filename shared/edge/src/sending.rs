@@ -4,8 +4,8 @@
 
 use async_recursion::async_recursion as boxed;
 use domain::caller::Caller;
+use domain::draft::Draft;
 use domain::error::Error;
-use domain::message::Draft;
 use store::{Sent, Store};
 
 use crate::files::{Files, Prepared};

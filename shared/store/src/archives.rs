@@ -10,9 +10,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use domain::content::Content;
 use domain::error::Error;
 use domain::id::{self, ConversationId, MessageId, Stamp, UserId};
-use domain::message::{Content, Message};
+use domain::message::Message;
 use domain::time::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize, Serializer};

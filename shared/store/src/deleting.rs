@@ -1,13 +1,14 @@
 //! Deleting messages, for everyone or for one user, and restoring them.
 
 use async_recursion::async_recursion as boxed;
+use domain::content::Content;
 use domain::conversation::{Row, SMALL};
 use domain::delivery::OutgoingEvent;
 use domain::error::Error;
 use domain::event::{Event, Unread};
 use domain::id::{FileId, MessageId, Stamp, UserId};
 use domain::limits;
-use domain::message::{Content, Message, MessageKind, ReadState, files_of};
+use domain::message::{Message, MessageKind, ReadState, files_of};
 use serde::{Deserialize, Serialize};
 
 use crate::attempts::Attempts;

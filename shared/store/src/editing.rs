@@ -6,13 +6,14 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use async_recursion::async_recursion as boxed;
+use domain::content::Edit;
 use domain::conversation::Row;
 use domain::delivery::OutgoingEvent;
 use domain::error::Error;
 use domain::event::{Event, Unread};
 use domain::id::{MessageId, Stamp, UserId};
 use domain::limits;
-use domain::message::{Edit, Message};
+use domain::message::Message;
 
 use crate::attempts::Attempts;
 use crate::change_log::{Change, MentionChange};

@@ -1,9 +1,10 @@
 //! Mentions: who may be mentioned, and by whom everyone.
 
+use domain::content::Content;
 use domain::conversation::SMALL;
 use domain::error::Error;
 use domain::id::{ConversationId, UserId};
-use domain::message::{Content, Message};
+use domain::message::Message;
 
 use crate::client::Store;
 use crate::participants::{self, Group};

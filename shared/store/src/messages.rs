@@ -6,11 +6,12 @@
 use std::collections::HashMap;
 
 use async_recursion::async_recursion as boxed;
+use domain::content::Content;
 use domain::conversation::Row;
 use domain::error::Error;
 use domain::fields::is_zero;
 use domain::id::{ConversationId, MessageId, Stamp, UserId};
-use domain::message::{Content, Message};
+use domain::message::Message;
 use domain::reactions::{Emoji, Reaction};
 use domain::time::Timestamp;
 use serde::{Deserialize, Serialize};

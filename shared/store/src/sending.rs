@@ -8,13 +8,15 @@
 
 use async_recursion::async_recursion as boxed;
 use domain::caller::Caller;
+use domain::content::Content;
 use domain::conversation::{MAX_COUNTED_READERS, Meta, Row, SMALL};
 use domain::delivery::{Delivery, OutgoingEvent};
+use domain::draft::{Destination, Draft};
 use domain::error::Error;
 use domain::event::Event;
 use domain::id::{ConversationId, MessageId, Stamp, UserId};
 use domain::limits;
-use domain::message::{Content, Destination, Draft, Message, ReadState};
+use domain::message::{Message, ReadState};
 use domain::settings::InboxList;
 use domain::user::Profile;
 use observe::meter;
