@@ -56,7 +56,7 @@ export class PresenceWatcher {
     this.#session = session;
     // A new session, or one that is back online, looks up at once.
     store.subscribe(({ connection }) => connection, () => this.#refresh());
-    store.subscribe(({ byId }) => byId, () => this.#refresh());
+    store.subscribe(({ byId }) => byId, () => this.#lookUp((user, now) => this.#hasWritten(user, now)));
   }
 
   /** Signals that the user is typing, or has stopped. */
@@ -106,22 +106,30 @@ export class PresenceWatcher {
     };
   }
 
-  /** Looks up all watched users whose presence is too old. */
+  /** Looks up the watched users whose presence is too old, or who have written. */
   #refresh(): void {
+    const maxAge = this.#session()?.sync?.isLive ? MAX_AGE_LIVE : MAX_AGE_POLLING;
+    this.#lookUp((user, now) => this.#age(user, now) > maxAge || this.#hasWritten(user, now));
+  }
+
+  /** Looks up the watched users for whom it is due. */
+  #lookUp(isDue: (user: string, now: number) => boolean): void {
     const session = this.#session();
     if (!session) return;
     if (this.#lookedUpIn !== session) this.#lookups.clear();
     this.#lookedUpIn = session;
     const now = Date.now();
-    const maxAge = session.sync?.isLive ? MAX_AGE_LIVE : MAX_AGE_POLLING;
-    const due = [...this.#users.keys()].filter((user) => this.#age(user, now) > maxAge || this.#hasWritten(user, now));
+    const due = [...this.#users.keys()].filter((user) => isDue(user, now));
     for (let at = 0; at < due.length; at += BATCH_SIZE) {
       const users = due.slice(at, at + BATCH_SIZE);
-      for (const user of users) this.#lookups.set(user, { at: now, messageId: this.#row(user)?.last_message_id ?? null });
+      const lookups = new Map(users.map((user) => [user, { at: now, messageId: this.#row(user)?.last_message_id ?? null }]));
+      for (const [user, lookup] of lookups) this.#lookups.set(user, lookup);
+      // An earlier lookup may be answered later.
+      const isLatest = (user: string) => this.#lookups.get(user) === lookups.get(user);
       this.#api.presence(users, { signal: session.stop.signal }).then(
-        (presences) => this.#store.setPresence(presences, PRESENCE_TTL),
+        (presences) => this.#store.setPresence(presences.filter(({ user_id }) => isLatest(user_id)), PRESENCE_TTL),
         // The next check retries.
-        () => users.forEach((user) => this.#lookups.delete(user)),
+        () => users.filter(isLatest).forEach((user) => this.#lookups.delete(user)),
       );
     }
   }

@@ -93,6 +93,41 @@ test("a user who is shown as offline is looked up again when they write", async 
   expect(lookups()).toBe(5);
 });
 
+test("a failed lookup is retried by the next check, not by each message", async () => {
+  const { id } = model.direct("alice", "bob");
+  const client = await connected();
+  wire.refusals.push({ path: /presence/, status: 400 });
+  client.watchPresence(["bob"]);
+  await pass(100);
+  model.presence.set("bob", { user_id: "bob", status: "online", last_seen_at: null, current_conversation_id: null });
+  for (let n = 0; n < 10; n += 1) {
+    model.send("bob", id, "unseen");
+    await pass(1 * SECOND);
+  }
+  expect(wire.count(/presence/)).toBe(1);
+  await pass(15 * SECOND);
+  expect(wire.count(/presence/)).toBe(2);
+  expect(client.store.state.presence.get("bob")?.status).toBe("online");
+});
+
+test("of two lookups that cross, the later one counts", async () => {
+  const { id } = model.direct("alice", "bob");
+  const client = await connected();
+  const answers: ((presences: Presence[]) => void)[] = [];
+  vi.spyOn(client.api, "presence").mockImplementation(() => new Promise((answer) => answers.push(answer)));
+  const bob = (status: Presence["status"]) => [{ user_id: "bob", status, last_seen_at: null, current_conversation_id: null }];
+  client.watchPresence(["bob"]);
+  await pass(100);
+  model.send("bob", id, "first");
+  await pass(100);
+  expect(answers.length).toBe(2);
+  answers[1]?.(bob("online"));
+  await pass(10);
+  answers[0]?.(bob("offline"));
+  await pass(10);
+  expect(client.store.state.presence.get("bob")?.status).toBe("online");
+});
+
 test("lookAt keeps the status, skips repeated calls, and does nothing while invisible", async () => {
   const client = await connected();
   const calls: unknown[] = [];
