@@ -4,16 +4,16 @@
 import type { Api } from "./api.js";
 import type { SetTypingFrame } from "./generated/types.gen.js";
 import type { CallOptions } from "./http.js";
+import type { State } from "./state.js";
 import type { Store } from "./store.js";
-import type { Conversation } from "./types.js";
 
 /** Milliseconds between checks for presence that is too old. */
 const CHECK_INTERVAL = 20_000;
 /** Age in milliseconds at which presence is looked up again: while polling, and while presence is pushed. */
 const MAX_AGE_POLLING = 45_000;
 const MAX_AGE_LIVE = 120_000;
-/** Age in milliseconds at which presence is looked up again for a user who is shown as offline and writes. */
-const MAX_AGE_WRITING = 5_000;
+/** Milliseconds after a lookup in which a user who writes and is shown as offline is not looked up again, at first. */
+const MIN_PAUSE = 5_000;
 /** Milliseconds after which looked-up presence expires. Longer than the 90 s for which a poll keeps its user online. */
 const PRESENCE_TTL = 150_000;
 /** Milliseconds between typing signals of a conversation. Each expires after 6 s. */
@@ -27,11 +27,13 @@ interface Session {
   sync?: { isLive: boolean; send(frame: SetTypingFrame): boolean };
 }
 
+/** The last lookup of a user. */
 interface Lookup {
   /** Milliseconds, local clock. */
   at: number;
-  /** The newest message of the direct conversation at that time; null without one. */
-  messageId: string | null;
+  isRunning: boolean;
+  /** Milliseconds until the next one, if the user writes and is shown as offline. Doubles while they stay offline. */
+  pause: number;
 }
 
 /** Typing and presence of a client. */
@@ -44,6 +46,10 @@ export class PresenceWatcher {
   readonly #users = new Map<string, number>();
   /** The last lookup by user, and the session in which they were. */
   readonly #lookups = new Map<string, Lookup>();
+  /** Users who have written since, or got the first message of the conversation, and when to look them up again. */
+  readonly #wanted = new Map<string, number>();
+  /** The rows as they were last. */
+  #rows: State["byId"];
   /** Time of the last typing signal by conversation; none after typing has ended. */
   readonly #typedAt = new Map<string, number>();
   #lookedUpIn: Session | undefined;
@@ -56,7 +62,8 @@ export class PresenceWatcher {
     this.#session = session;
     // A new session, or one that is back online, looks up at once.
     store.subscribe(({ connection }) => connection, () => this.#refresh());
-    store.subscribe(({ byId }) => byId, () => this.#lookUp((user, now) => this.#hasWritten(user, now)));
+    this.#rows = store.state.byId;
+    store.subscribe(({ byId }) => byId, (rows) => this.#noticeMessages(rows));
   }
 
   /** Signals that the user is typing, or has stopped. */
@@ -106,54 +113,73 @@ export class PresenceWatcher {
     };
   }
 
+  /** Looks up users who have written: they may be online by now, or a first message has made their presence visible. */
+  #noticeMessages(rows: State["byId"]): void {
+    const before = this.#rows;
+    this.#rows = rows;
+    for (const [id, row] of rows) {
+      const known = before.get(id);
+      const { other_user_id: user, last_message_id: newest } = row;
+      if (row === known || user === null || newest === null || !this.#users.has(user)) continue;
+      if (newest <= (known?.last_message_id ?? "")) continue;
+      // Before the inbox is complete, a row that appears is no news.
+      const isFirst = known ? known.last_message_id === null : this.#store.state.isComplete;
+      const { at = 0, pause = 0 } = this.#lookups.get(user) ?? {};
+      if (isFirst) this.#wanted.set(user, 0);
+      else if (known && !row.last_message_from_me && !this.#wanted.has(user)) this.#wanted.set(user, at + pause);
+    }
+    if (this.#wanted.size > 0) this.#lookUp((user, now) => this.#isWanted(user, now));
+  }
+
+  #isWanted(user: string, now: number): boolean {
+    const status = this.#store.state.presence.get(user)?.status ?? "offline";
+    // Only the periodic check retries a lookup that failed.
+    return status === "offline" && this.#lookups.has(user) && now >= (this.#wanted.get(user) ?? Infinity);
+  }
+
   /** Looks up the watched users whose presence is too old, or who have written. */
   #refresh(): void {
     const maxAge = this.#session()?.sync?.isLive ? MAX_AGE_LIVE : MAX_AGE_POLLING;
-    this.#lookUp((user, now) => this.#age(user, now) > maxAge || this.#hasWritten(user, now));
+    const isOld = (user: string, now: number) => Math.abs(now - (this.#lookups.get(user)?.at ?? -Infinity)) > maxAge;
+    this.#lookUp((user, now) => isOld(user, now) || this.#isWanted(user, now));
   }
 
-  /** Looks up the watched users for whom it is due. */
+  /** Looks up the watched users for whom it is due, unless they are being looked up. */
   #lookUp(isDue: (user: string, now: number) => boolean): void {
     const session = this.#session();
     if (!session) return;
-    if (this.#lookedUpIn !== session) this.#lookups.clear();
+    if (this.#lookedUpIn !== session) {
+      this.#lookups.clear();
+      this.#wanted.clear();
+    }
     this.#lookedUpIn = session;
     const now = Date.now();
-    const due = [...this.#users.keys()].filter((user) => isDue(user, now));
-    for (let at = 0; at < due.length; at += BATCH_SIZE) {
-      const users = due.slice(at, at + BATCH_SIZE);
-      const lookups = new Map(users.map((user) => [user, { at: now, messageId: this.#row(user)?.last_message_id ?? null }]));
-      for (const [user, lookup] of lookups) this.#lookups.set(user, lookup);
-      // An earlier lookup may be answered later.
-      const isLatest = (user: string) => this.#lookups.get(user) === lookups.get(user);
-      this.#api.presence(users, { signal: session.stop.signal }).then(
-        (presences) => this.#store.setPresence(presences.filter(({ user_id }) => isLatest(user_id)), PRESENCE_TTL),
-        // The next check retries.
-        () => users.filter(isLatest).forEach((user) => this.#lookups.delete(user)),
-      );
+    const due = [...this.#users.keys()].filter((user) => !this.#lookups.get(user)?.isRunning && isDue(user, now));
+    for (let at = 0; at < due.length; at += BATCH_SIZE) void this.#lookUpSome(due.slice(at, at + BATCH_SIZE), session);
+  }
+
+  async #lookUpSome(users: readonly string[], { stop: { signal } }: Session): Promise<void> {
+    const lookups = new Map<string, Lookup>();
+    for (const user of users) {
+      const before = this.#wanted.get(user) ? this.#lookups.get(user) : undefined;
+      const pause = before ? Math.min(before.pause * 2, MAX_AGE_POLLING) : MIN_PAUSE;
+      const lookup = { at: Date.now(), isRunning: true, pause };
+      lookups.set(user, lookup);
+      this.#lookups.set(user, lookup);
+      this.#wanted.delete(user);
     }
-  }
-
-  /** Milliseconds since the last lookup. */
-  #age(user: string, now: number): number {
-    return Math.abs(now - (this.#lookups.get(user)?.at ?? -Infinity));
-  }
-
-  /**
-   * Whether a user who is shown as offline has written since the last lookup, or got the first message of the
-   * conversation: that makes their presence visible.
-   */
-  #hasWritten(user: string, now: number): boolean {
-    const lookup = this.#lookups.get(user);
-    const status = this.#store.state.presence.get(user)?.status ?? "offline";
-    if (!lookup || status !== "offline") return false;
-    const row = this.#row(user);
-    if (!row || row.last_message_id === lookup.messageId) return false;
-    return lookup.messageId === null || (!row.last_message_from_me && this.#age(user, now) > MAX_AGE_WRITING);
-  }
-
-  /** The direct conversation with a user. */
-  #row(user: string): Conversation | undefined {
-    return this.#store.state.byId.get(this.#store.directWith(user) ?? "");
+    try {
+      const presences = await this.#api.presence(users, { signal });
+      for (const { user_id, status } of presences) {
+        const lookup = lookups.get(user_id);
+        if (lookup && status !== "offline") lookup.pause = MIN_PAUSE;
+      }
+      this.#store.setPresence(presences, PRESENCE_TTL);
+    } catch {
+      // The next check retries.
+      for (const [user, lookup] of lookups) if (this.#lookups.get(user) === lookup) this.#lookups.delete(user);
+    }
+    for (const lookup of lookups.values()) lookup.isRunning = false;
+    if (this.#wanted.size > 0) this.#lookUp((user, now) => this.#isWanted(user, now));
   }
 }

@@ -3,7 +3,7 @@
 import { expect, test, vi } from "vitest";
 
 import type { Presence, TidingsEvent } from "../src/index.js";
-import { MINUTE, SECOND, connected, model, pass, polling, useFakes, wire } from "./setup.js";
+import { MINUTE, SECOND, alice, connected, model, pass, polling, useFakes, wire } from "./setup.js";
 
 useFakes();
 
@@ -75,22 +75,23 @@ test("a user who is shown as offline is looked up again when they write", async 
   model.send("alice", id, "first");
   await pass(100);
   expect(lookups()).toBe(2);
-  // Bob is invisible, and writes for 12 s.
+  // Bob is invisible, and writes for 12 s: after 5 s he is looked up, and then not for another 10 s.
   for (let n = 0; n < 120; n += 1) {
     model.send("bob", id, "unseen");
     await pass(100);
   }
-  expect(lookups()).toBe(4);
+  expect(lookups()).toBe(3);
   model.presence.set("bob", online);
-  model.send("alice", id, "changes nothing");
-  await pass(6 * SECOND);
-  expect(lookups()).toBe(4);
-  model.send("bob", id, "now seen");
+  await pass(1 * SECOND);
+  expect(lookups()).toBe(3);
+  // Bob's messages count although the newest message is Alice's.
+  await pass(3 * SECOND);
+  model.send("alice", id, "are you there?");
   await pass(100);
   expect(client.store.state.presence.get("bob")?.status).toBe("online");
-  model.send("bob", id, "and known");
+  model.send("bob", id, "yes");
   await pass(6 * SECOND);
-  expect(lookups()).toBe(5);
+  expect(lookups()).toBe(4);
 });
 
 test("a failed lookup is retried by the next check, not by each message", async () => {
@@ -110,7 +111,7 @@ test("a failed lookup is retried by the next check, not by each message", async 
   expect(client.store.state.presence.get("bob")?.status).toBe("online");
 });
 
-test("of two lookups that cross, the later one counts", async () => {
+test("a user who writes during a lookup is looked up again after it", async () => {
   const { id } = model.direct("alice", "bob");
   const client = await connected();
   const answers: ((presences: Presence[]) => void)[] = [];
@@ -119,13 +120,26 @@ test("of two lookups that cross, the later one counts", async () => {
   client.watchPresence(["bob"]);
   await pass(100);
   model.send("bob", id, "first");
-  await pass(100);
+  await pass(30 * SECOND);
+  expect(answers.length).toBe(1);
+  answers[0]?.(bob("offline"));
+  await pass(10);
   expect(answers.length).toBe(2);
   answers[1]?.(bob("online"));
   await pass(10);
-  answers[0]?.(bob("offline"));
-  await pass(10);
   expect(client.store.state.presence.get("bob")?.status).toBe("online");
+});
+
+test("rows that load are no news", async () => {
+  const { id } = model.direct("alice", "bob");
+  model.send("bob", id, "old");
+  const client = alice();
+  const ready = client.connect();
+  client.watchPresence(["bob"]);
+  await pass(200);
+  await ready;
+  expect(client.store.state.byId.get(id)?.last_message).toBe("old");
+  expect(wire.count(/presence/)).toBe(1);
 });
 
 test("lookAt keeps the status, skips repeated calls, and does nothing while invisible", async () => {
