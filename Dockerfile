@@ -13,8 +13,8 @@ WORKDIR /src
 COPY . .
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
-    cargo build --release --locked --package local --bin tidings \
-    && cp target/release/tidings /tidings \
+    cargo build --profile optimized --locked --bin tidings \
+    && cp target/optimized/tidings /tidings \
     && strip /tidings \
     && mkdir /data
 

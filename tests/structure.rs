@@ -300,6 +300,14 @@ fn alarms_and_the_dashboard_look_at_what_exists() {
     assert_eq!(watched["Throttles"], all);
     assert_eq!(watched["Duration"], all);
     assert!(all.iter().all(|name| resources["Dashboard"].contains(&format!("\"${{{name}}}\""))));
+    let after = |block: &str, text: &str| -> BTreeSet<String> {
+        let named = block.split(text).skip(1).map(|rest| rest.trim_start_matches([' ', '"', ',']));
+        named.map(|rest| rest.split(|c: char| !c.is_alphanumeric()).next().unwrap().to_owned()).collect()
+    };
+    let indexes = after(&resources["Table"], "IndexName: ");
+    assert_eq!(indexes.len(), 2);
+    assert_eq!(after(&resources["TableThrottled"], "GlobalSecondaryIndexName, Value: "), indexes);
+    assert_eq!(after(&resources["Dashboard"], "\"GlobalSecondaryIndexName\""), indexes);
     // To Lambda, refusing a token is an error.
     all.remove("WsAuthorizer");
     assert_eq!(watched["Errors"], all);

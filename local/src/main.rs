@@ -54,7 +54,8 @@ fn runtime() -> std::io::Result<Runtime> {
 
 /// Restores a deleted message. No sockets are open on this process, so clients learn of it by polling.
 async fn restore(options: &Options, message: &MessageId) -> Result<(), Source> {
-    let options = Options { port: 0, functions_from: None, invoke_url: None, ..options.clone() };
+    let options =
+        Options { port: 0, storage_port: 0, functions_from: None, invoke_url: None, ..options.clone() };
     let stack = Stack::start(&options, None, None).await?;
     let restored = restore_with_files(&stack.app, message).await;
     stack.stop().await;

@@ -4,6 +4,7 @@
 is checked against the SAM CLI's own options. Time passes only while the guide sleeps or waits.
 """
 
+import fnmatch
 import json
 import os
 import re
@@ -34,7 +35,7 @@ class Refused(Exception):
 
 
 def state():
-    start = {"clock": 0, "tables": {}, "stacks": [], "indexes": {}, "filled": 0, "protected": False}
+    start = {"clock": 0, "tables": {}, "stacks": [], "indexes": {}, "filled": 0, "protected": False, "tags": []}
     file = Path(os.environ["STANDIN_STATE"])
     return json.loads(file.read_text()) if file.exists() else start
 
@@ -384,8 +385,15 @@ def sleep(arguments):
 
 
 def git(arguments):
-    if arguments[0] == "rev-parse":
-        print("0123456789012345678901234567890123456789")
+    if arguments[:2] == ["tag", "--list"]:
+        print("\n".join(sorted(fnmatch.filter(state()["tags"], arguments[2]))))
+    elif arguments[0] == "tag":
+        (name,) = arguments[1:]
+        now = state()
+        if name in now["tags"]:
+            raise Refused(f"tag '{name}' already exists")
+        now["tags"].append(name)
+        save(now)
     elif arguments[:2] == ["worktree", "add"]:
         import template
 
@@ -399,7 +407,7 @@ def git(arguments):
         save(now)
     elif arguments[:2] == ["worktree", "remove"]:
         shutil.rmtree(arguments[-1])
-    elif arguments[:2] != ["switch", "--detach"] or len(arguments) != 3:
+    elif arguments[:2] != ["switch", "--detach"] or arguments[2:] not in [[tag] for tag in state()["tags"]]:
         raise Refused(f"unknown arguments: {arguments}")
 
 
@@ -432,9 +440,10 @@ def preload():
 
 
 def main(arguments):
-    """Runs a command. Exits with a message if it is refused."""
+    """Runs a command. Returns why it was refused; None if it was not."""
     command, *arguments = arguments
     try:
         {"aws": aws, "sam": sam, "sleep": sleep, "git": git, "npm": npm, "docker": docker}[command](arguments)
     except Exception as error:
-        sys.exit(f"{command} {' '.join(arguments)}: {type(error).__name__}: {error}")
+        return f"{command} {' '.join(arguments)}: {type(error).__name__}: {error}"
+    return None

@@ -1,12 +1,15 @@
 """Runs the stand-ins, each in a fork of one process, because their imports take longer than they run.
 
-Without arguments it starts the server, which prints its socket's path when it is ready. With arguments it is a client:
-it passes its arguments, folder, environment and standard streams to the server, and exits as the stand-in does.
-Python's start takes most of a client's time, so that imports nothing else.
+Without arguments it starts the server, which prints its socket's path when it is ready, and ends with its input. With
+arguments it is a client: it passes its arguments, folder, environment and standard streams to the server, and exits as
+the stand-in does. Python's start takes most of a client's time, so that imports nothing else.
 """
 
 import socket
 import sys
+
+# The exit code of a client whose stand-in has died.
+DIED = 70
 
 
 def ask(path, arguments):
@@ -20,7 +23,7 @@ def ask(path, arguments):
         request = {"arguments": arguments, "folder": os.getcwd(), "environment": dict(os.environ)}
         connection.sendall(json.dumps(request).encode())
         connection.shutdown(socket.SHUT_WR)
-        return int(connection.recv(8) or 1)
+        return int(connection.recv(8) or DIED)
 
 
 def answer(connection):
@@ -38,42 +41,42 @@ def answer(connection):
     os.chdir(request["folder"])
     os.environ.clear()
     os.environ.update(request["environment"])
-    code = 0
-    try:
-        standin.main(request["arguments"])
-    except SystemExit as refused:
-        print(refused.code, file=sys.stderr)
-        code = 1
+    refusal = standin.main(request["arguments"])
+    if refusal is not None:
+        print(refusal, file=sys.stderr)
     sys.stdout.flush()
     sys.stderr.flush()
-    connection.sendall(str(code).encode())
+    connection.sendall(b"0" if refusal is None else b"1")
 
 
 def serve():
-    """Serves until the process is terminated."""
+    """Serves until its input ends, also because the process that started it was killed."""
     import os
+    import select
     import signal
     import tempfile
+    import traceback
 
     import standin
 
     standin.preload()
     # The kernel reaps the forks.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as listener:
         path = f"{folder}/socket"
         listener.bind(path)
         listener.listen(16)
-        print(path, flush=True)
-        while True:
+        print(f"ready {path}", flush=True)
+        while sys.stdin not in select.select([listener, sys.stdin], [], [])[0]:
             connection, _ = listener.accept()
             with connection:
                 if os.fork() == 0:
+                    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
                     try:
                         answer(connection)
-                    finally:
-                        os._exit(1)
+                    except BaseException:
+                        traceback.print_exc()
+                    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 //!
 //! Invariant: a request with an unknown outcome is retried unchanged, with the same `ClientRequestToken`, so it takes
 //! effect at most once. Only a definite cancellation is returned to the caller, who may then build another request.
-//! Nothing is sent once the attempt is [`MAX_AGE`] old: its events are stamped after it begins, and readers wait only a
-//! limited time for late events.
+//! Nothing is sent once the attempt is [`MAX_AGE`] old, or [`MAX_STALL`] while DynamoDB says that the transaction is in
+//! progress: its events are stamped after it begins, and readers wait only a limited time for late events.
 
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
