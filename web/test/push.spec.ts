@@ -334,7 +334,8 @@ test("one tab reports that the user is active, at most once a minute, and takes 
   await turnOn(ben.page);
   const context = ben.page.context();
   const reports: boolean[] = [];
-  context.on("request", (request) => {
+  // Finished, because a report that is still on its way may arrive after the next one.
+  context.on("requestfinished", (request) => {
     if (request.method() !== "PUT" || !request.url().endsWith("/api/presence")) return;
     const { is_active: isActive } = request.postDataJSON() as { is_active?: boolean };
     if (isActive !== undefined) reports.push(isActive);
