@@ -2,7 +2,7 @@
 
 Without arguments it starts the server, which prints its socket's path when it is ready, and ends with its input. With
 arguments it is a client: it passes its arguments, folder, environment and standard streams to the server, and exits as
-the stand-in does. Python's start takes most of a client's time, so that imports nothing else.
+the stand-in does. Python's start takes most of a client's time, so a client imports little else.
 """
 
 import socket

@@ -131,11 +131,11 @@ export class Actor {
     });
   }
 
-  /** Reads the page's access token. This waits for the page, so that it is not done for each call. */
-  #readToken(): Promise<string> {
+  /** Reads the page's access token. This waits for the page, so it is not done for each call. */
+  #readToken(): Promise<string | undefined> {
     return this.page.evaluate(() => {
       const tokens = Object.entries(localStorage).find(([name]) => name.startsWith("tidings session"))?.[1] ?? "{}";
-      return (JSON.parse(tokens) as { access: string }).access;
+      return (JSON.parse(tokens) as { access?: string }).access;
     });
   }
 

@@ -158,9 +158,11 @@ export class PresenceWatcher {
     for (let at = 0; at < due.length; at += BATCH_SIZE) void this.#lookUpSome(due.slice(at, at + BATCH_SIZE), session);
   }
 
+  /** Looks up at most a batch of users. */
   async #lookUpSome(users: readonly string[], { stop: { signal } }: Session): Promise<void> {
     const lookups = new Map<string, Lookup>();
     for (const user of users) {
+      // Only lookups of users who go on writing double the pause: for a first message, 0 is stored.
       const before = this.#wanted.get(user) ? this.#lookups.get(user) : undefined;
       const pause = before ? Math.min(before.pause * 2, MAX_AGE_POLLING) : MIN_PAUSE;
       const lookup = { at: Date.now(), isRunning: true, pause };

@@ -15,7 +15,6 @@ let storage: OutboxStorage;
 let id: string;
 
 useFakes();
-// Loaded by the first upload otherwise, which takes time that the fake clock does not count.
 beforeEach(() => {
   storage = memoryStorage();
   id = model.direct("alice", "bob").id;
