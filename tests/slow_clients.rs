@@ -50,12 +50,10 @@ impl Served {
         stream
     }
 
-    /// Stops the server, and returns how long that took.
-    async fn stop(self) -> Duration {
-        let began = Instant::now();
+    /// Stops the server.
+    async fn stop(self) {
         self.stop.send(true).unwrap();
         timeout(PATIENCE, self.server).await.expect("the server does not stop").unwrap();
-        began.elapsed()
     }
 }
 
@@ -125,7 +123,7 @@ async fn half_a_request_does_not_delay_the_stop_but_a_whole_one_is_answered() {
     let mut idle = served.send(REQUEST).await;
     answer(&mut idle, "body").await;
     sleep(Duration::from_millis(100)).await;
-    assert!(served.stop().await < Duration::from_secs(5));
+    served.stop().await;
     assert!(rest(slow).await.ends_with("done"));
     for stream in half.into_iter().chain([idle]) {
         rest(stream).await;

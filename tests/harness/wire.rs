@@ -23,6 +23,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use local::engine::{Answer, Engine};
 use serde_json::{Value, json};
+use tokio::sync::oneshot;
 
 /// The table's name in every world.
 pub const TABLE: &str = "tidings";
@@ -50,6 +51,9 @@ pub struct Faults {
 
 type Write = (Instant, String, Vec<u8>);
 
+/// Reports that the held transaction has arrived, and waits until it is released.
+type Hold = (oneshot::Sender<()>, oneshot::Receiver<()>);
+
 struct State {
     engine: Engine,
     replica: Option<Engine>,
@@ -63,6 +67,8 @@ struct State {
     away_after: Option<usize>,
     /// Replaces the engine once a transaction has lost its response.
     successor: Option<Engine>,
+    /// How many more transactions pass before the one that is held, and how it is held.
+    hold: Option<(usize, Hold)>,
     /// The operations called so far.
     calls: Vec<String>,
     /// Maximum delay of a transaction before it reaches the engine.
@@ -137,6 +143,7 @@ impl Wire {
             seed: 1,
             lose: 0,
             away_after: None,
+            hold: None,
             successor: None,
             calls,
             commit_delay: Duration::ZERO,
@@ -181,6 +188,14 @@ impl Wire {
         self.state().away_after = Some(commits);
     }
 
+    /// Lets `commits` more transactions pass and holds the next one before it reaches the engine. Returns what resolves
+    /// once it is held, and what releases it.
+    pub fn hold_after(&self, commits: usize) -> (oneshot::Receiver<()>, oneshot::Sender<()>) {
+        let ((arrived, held), (release, released)) = (oneshot::channel(), oneshot::channel());
+        self.state().hold = Some((commits, (arrived, released)));
+        (held, release)
+    }
+
     /// Reports every transaction as in progress for this time, as DynamoDB does while it recovers one whose coordinator
     /// died.
     pub fn stall(&self, time: Duration) {
@@ -216,12 +231,17 @@ impl Wire {
     }
 
     async fn call(&self, operation: &str, body: &[u8]) -> Option<Answer> {
-        let (delay, fate) = {
+        let (delay, fate, hold) = {
             let mut state = self.state();
             state.calls.push(operation.to_owned());
-            (state.delay(operation), state.fate(operation, body))
+            (state.delay(operation), state.fate(operation, body), state.hold(operation))
         };
         tokio::time::sleep(delay).await;
+        if let Some((arrived, released)) = hold {
+            arrived.send(()).expect("the test waits for the transaction");
+            // A test that ends releases it too.
+            let _ = released.await;
+        }
         let lost = match fate {
             Fate::Fault(answer) => return Some(answer),
             Fate::Forwarded { lost } => lost,
@@ -310,6 +330,21 @@ impl State {
         let commit = if operation == "TransactWriteItems" { self.commit_delay } else { Duration::ZERO };
         let max = self.faults.slow + commit;
         if max.is_zero() { max } else { max.mul_f64(self.draw()) }
+    }
+
+    /// Returns how to hold this call, if it is the transaction to be held.
+    fn hold(&mut self, operation: &str) -> Option<Hold> {
+        if operation != "TransactWriteItems" {
+            return None;
+        }
+        match &mut self.hold {
+            Some((0, _)) => self.hold.take().map(|(_, hold)| hold),
+            Some((commits, _)) => {
+                *commits -= 1;
+                None
+            }
+            None => None,
+        }
     }
 
     fn fate(&mut self, operation: &str, body: &[u8]) -> Fate {

@@ -117,6 +117,6 @@ async fn stopping_does_not_wait_forever() {
     let mut served = serve(limits).await;
     let (_stuck, id) = served.open().await;
     while served.post(&id, vec![b' '; 60_000]).await == "posted" {}
-    timeout(Duration::from_secs(5), served.gateway.close_all()).await.unwrap();
+    timeout(PATIENCE, served.gateway.close_all()).await.unwrap();
     assert_eq!(served.disconnected(&id).await.0, 1001);
 }
