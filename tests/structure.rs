@@ -66,6 +66,41 @@ fn routes_of_the_sources() -> BTreeSet<(String, String)> {
     routes
 }
 
+/// The Markdown documents of the project: the README and all under `docs/`.
+fn documents() -> Vec<PathBuf> {
+    let mut found = vec![root().join("README.md")];
+    for folder in ["docs", "docs/decisions"] {
+        let entries = fs::read_dir(root().join(folder)).unwrap().map(|entry| entry.unwrap().path());
+        found.extend(entries.filter(|path| path.extension().is_some_and(|extension| extension == "md")));
+    }
+    found
+}
+
+#[test]
+fn links_in_the_documents_lead_to_what_they_name() {
+    let mut checked = 0;
+    for document in documents() {
+        let text = fs::read_to_string(&document).unwrap();
+        for (label, rest) in text.split('[').filter_map(|part| part.split_once("](")) {
+            let target = rest.split([')', '#']).next().unwrap();
+            if target.is_empty() || target.contains("://") {
+                continue;
+            }
+            assert!(document.with_file_name(target).exists(), "{}: {target}", document.display());
+            if let Some(number) = label.strip_prefix("decision").map(str::trim_start) {
+                let file = target.rsplit('/').next().unwrap();
+                assert!(
+                    file.starts_with(&format!("{number:0>4}-")),
+                    "{}: {label}: {target}",
+                    document.display()
+                );
+            }
+            checked += 1;
+        }
+    }
+    assert!(checked > 50, "only {checked} links were found");
+}
+
 #[test]
 fn every_function_is_in_the_template_and_in_the_local_stack() {
     let template = text("infra/template.yaml");

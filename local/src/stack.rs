@@ -8,14 +8,13 @@ use std::time::Duration;
 use aws_lambda_events::dynamodb::Event;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region, SharedCredentialsProvider};
-use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_smithy_runtime_api::client::interceptors::SharedInterceptor;
 use aws_types::SdkConfig;
 use axum::Router;
 use axum::serve::ListenerExt;
 use domain::error::Source;
 use domain::id::Clock;
-use edge::app::{App, Settings, attachments_are_on, bucket_from_env, variable};
+use edge::app::{App, Settings, attachments_are_on, bucket_from_env, https_client, variable};
 use edge::bucket::BucketSettings;
 use store::table;
 use tokio::net::TcpListener;
@@ -114,7 +113,7 @@ impl Stack {
             let port = TcpListener::bind("127.0.0.1:0").await?;
             let url = format!("http://{}", port.local_addr()?);
             servers.push(serve(port, engine.routes(), stopped.clone()));
-            (config(&url, Some(engine.http_client())), url)
+            (config(&url, Some(&engine)), url)
         };
         let mut calls = aws_sdk_dynamodb::config::Builder::from(&config).allow_no_auth();
         table::create_if_missing(&Client::from_conf(calls.clone().build()), &settings.table).await?;
@@ -353,7 +352,7 @@ fn credentials(settings: &Settings) -> Credentials {
 
 /// Returns a configuration that cannot reach AWS by accident: it has an explicit endpoint, and fake credentials unless
 /// real ones are set. Requests to an engine inside the process are not signed, since nobody checks it.
-fn config(endpoint: &str, http_client: Option<SharedHttpClient>) -> SdkConfig {
+fn config(endpoint: &str, engine: Option<&Engine>) -> SdkConfig {
     let id = variable("AWS_ACCESS_KEY_ID").unwrap_or_else(|| "local".to_owned());
     let secret = variable("AWS_SECRET_ACCESS_KEY").unwrap_or_else(|| "local".to_owned());
     let session = variable("AWS_SESSION_TOKEN");
@@ -362,10 +361,10 @@ fn config(endpoint: &str, http_client: Option<SharedHttpClient>) -> SdkConfig {
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new(region()))
         .endpoint_url(endpoint);
-    if http_client.is_none() {
+    if engine.is_none() {
         config.set_credentials_provider(Some(SharedCredentialsProvider::new(credentials)));
     }
-    config.set_http_client(http_client);
+    config.set_http_client(Some(engine.map_or_else(https_client, Engine::http_client)));
     config.build()
 }
 

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use domain::id::Clock;
-use edge::app::App;
+use edge::app::{App, https_client};
 use edge::auth;
 use edge::socket::issue_ticket;
 use harness::Answer;
@@ -111,7 +111,8 @@ fn ago(live: &Live, seconds: i64) -> App {
         .behavior_version(BehaviorVersion::latest())
         .credentials_provider(Credentials::new("test", "test", None, None, "tests"))
         .region(Region::new("us-east-1"))
-        .endpoint_url(&live.stack.database);
+        .endpoint_url(&live.stack.database)
+        .http_client(https_client());
     let clock = Clock::off_by(-1000 * seconds);
     App {
         store: Store::new(config, "tidings".to_owned(), clock, live.stack.app.store.links().clone(), false),

@@ -7,7 +7,7 @@ use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region, SharedCrede
 use aws_smithy_http_client::Builder as HttpClient;
 use aws_smithy_http_client::tls::Provider;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
-use aws_smithy_runtime_api::client::http::SharedHttpConnector;
+use aws_smithy_runtime_api::client::http::{SharedHttpClient, SharedHttpConnector};
 use aws_types::SdkConfig;
 use domain::error::{Error, Source};
 use domain::id::Clock;
@@ -295,6 +295,12 @@ impl App {
     }
 }
 
+/// Returns an HTTP client for SDK clients, which speaks TLS to `https` endpoints.
+#[must_use]
+pub fn https_client() -> SharedHttpClient {
+    HttpClient::new().tls_provider(Provider::Rustls(CryptoMode::AwsLc)).build_https()
+}
+
 /// The SDK configuration from the variables that Lambda sets, with one TLS client for all SDK clients. The SDK's own
 /// loader would also look for profiles and for roles to assume. No function has these, and the loader with its
 /// dependencies makes up a tenth of a function's size.
@@ -307,7 +313,7 @@ fn sdk_config() -> Result<(SdkConfig, Credentials), Source> {
         .behavior_version(BehaviorVersion::latest())
         .credentials_provider(SharedCredentialsProvider::new(credentials.clone()))
         .region(Region::new(required("AWS_REGION")?))
-        .http_client(HttpClient::new().tls_provider(Provider::Rustls(CryptoMode::AwsLc)).build_https())
+        .http_client(https_client())
         .build();
     Ok((config, credentials))
 }

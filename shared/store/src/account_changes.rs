@@ -11,8 +11,9 @@ use tokio::time::Instant;
 
 use crate::accounts::key;
 use crate::client::Store;
-use crate::item::{Write, from_item};
+use crate::item::from_item;
 use crate::transact::{Commit, Transaction};
+use crate::write::Write;
 use crate::{presences, profiles, sessions, subscriptions};
 
 /// How long a call goes on removing the name from the rows of others.
@@ -58,7 +59,7 @@ impl Store {
             }
             let Commit::Refused(refusals) = self.commit(transaction, began).await? else { return Ok(()) };
             if let Some((_, found)) = refusals.into_iter().find(|(target, _)| *target == Target::Account) {
-                let committed = found.map(from_item::<Account>).transpose()?;
+                let committed = found.as_ref().map(from_item::<Account>).transpose()?;
                 return if committed == Some(changed) { Ok(()) } else { Err(account_changed()) };
             }
         }

@@ -14,8 +14,9 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use crate::client::Store;
-use crate::item::{Item, Key, Write, from_item};
+use crate::item::{Item, Key, from_item};
 use crate::transact::{Commit, Transaction};
+use crate::write::Write;
 use crate::{directory, partition, profiles};
 
 pub(crate) fn key(user: &UserId) -> Key {
@@ -85,7 +86,9 @@ impl Store {
         for (target, guard) in refusals {
             match target {
                 // An earlier attempt has committed, and its response was lost.
-                Target::Username if guard.map(holder).transpose()?.as_ref() == Some(user) => return Ok(()),
+                Target::Username if guard.as_ref().map(holder).transpose()?.as_ref() == Some(user) => {
+                    return Ok(());
+                }
                 Target::Username => return Err(Error::AlreadyExists("This username is taken.")),
                 Target::Email => return Err(Error::AlreadyExists("This e-mail address is taken.")),
                 Target::Other => {}
@@ -100,7 +103,7 @@ impl Store {
     /// `Unavailable` if the database is unavailable.
     #[boxed]
     pub async fn holder_of(&self, name: &UniqueName) -> Result<Option<UserId>, Error> {
-        self.get(guard_key(name), true).await?.map(holder).transpose()
+        self.get(guard_key(name), true).await?.as_ref().map(holder).transpose()
     }
 
     /// Returns the writes that delete the guards of an account. Accounts that are older than the guards for looks may
@@ -116,7 +119,7 @@ impl Store {
         let found = self.get_all(keys.clone()).await?;
         let mut writes = Vec::new();
         for key in keys {
-            let guard = found.iter().find(|item| key.is_of(item)).cloned();
+            let guard = found.iter().find(|item| key.is_of(item));
             if guard.map(holder).transpose()?.as_ref() == Some(user) {
                 writes.push(Write::delete(key).if_still("user", Some(user)));
             }
@@ -131,21 +134,21 @@ impl Store {
     #[boxed]
     pub async fn account_of(&self, user: &UserId) -> Result<Option<Registered>, Error> {
         let items = self.get_all(vec![key(user), profiles::key(user)]).await?;
-        registered(user, items)
+        registered(user, &items)
     }
 }
 
-fn holder(guard: Item) -> Result<UserId, Error> {
+fn holder(guard: &Item) -> Result<UserId, Error> {
     Ok(from_item::<Guard>(guard)?.user)
 }
 
 /// Finds the account and the profile among a user's items; `None` unless both are there.
-pub(crate) fn registered(user: &UserId, items: Vec<Item>) -> Result<Option<Registered>, Error> {
+pub(crate) fn registered(user: &UserId, items: &[Item]) -> Result<Option<Registered>, Error> {
     let (mut account, mut profile) = (None, None);
     for item in items {
-        if key(user).is_of(&item) {
+        if key(user).is_of(item) {
             account = Some(from_item(item)?);
-        } else if profiles::key(user).is_of(&item) {
+        } else if profiles::key(user).is_of(item) {
             profile = Some(from_item(item)?);
         }
     }

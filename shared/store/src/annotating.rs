@@ -18,9 +18,10 @@ use crate::attempts::Attempts;
 use crate::change_log::{Change, MentionChange};
 use crate::changing::{ChangeTarget, Changed, MessageToChange, caller_full_at};
 use crate::client::Store;
-use crate::item::{Key, Write, from_item};
+use crate::item::{Key, from_item};
 use crate::reads::Reads;
 use crate::transact::{Commit, Transaction};
+use crate::write::Write;
 use crate::{inbox, messages, partition, profiles};
 
 /// The participants that a reaction reads: all whose receipts are counted.
@@ -236,7 +237,7 @@ impl Store {
         let bounds = messages::PageBounds { limit: 1, ..Default::default() };
         let (found, mut reads) =
             tokio::try_join!(self.get_all(keys.collect()), self.reads_about(conversation, bounds))?;
-        let visible = found.into_iter().filter(|item| !messages::is_hidden_by(item, reader));
+        let visible = found.iter().filter(|item| !messages::is_hidden_by(item, reader));
         let mut messages = visible.map(messages::read).collect::<Result<Vec<_>, _>>()?;
         messages.retain(|message| message.pinned_at.is_some());
         messages.sort_by_key(|message| std::cmp::Reverse((message.pinned_at, message.id.stamp)));
@@ -249,7 +250,7 @@ impl Store {
     /// Reads the list of a conversation's pinned messages.
     async fn pins(&self, conversation: &ConversationId) -> Result<Pins, Error> {
         let found = self.get(pins_key(conversation), true).await?;
-        Ok(found.map(from_item::<Pins>).transpose()?.unwrap_or_default())
+        Ok(found.as_ref().map(from_item::<Pins>).transpose()?.unwrap_or_default())
     }
 
     /// Adds a message to the list of pinned ones, or removes it, if a change pins or unpins it.

@@ -19,9 +19,10 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::client::Store;
-use crate::item::{Key, Write, from_item, suffix, text};
+use crate::item::{Key, from_item, suffix, text};
 use crate::pack::Pack;
 use crate::partition;
+use crate::write::Write;
 
 /// Seconds for which a pack is kept: 30 days, as long as the content of a deleted message.
 pub(crate) const PACK_LIFE: i64 = 30 * 24 * 3600;
@@ -152,12 +153,12 @@ impl Store {
         let mut archive = ConversationArchive::default();
         for item in self.query_all(query).await? {
             if text(&item, "sk")? == index.sk {
-                let stored: StoredIndex = from_item(item)?;
+                let stored: StoredIndex = from_item(&item)?;
                 archive.packs = parse_index(&stored)?;
                 archive.version = stored.version;
             } else {
                 let stamp: Stamp = suffix(&item, "sk", "A#E#")?.parse().map_err(Error::internal)?;
-                let mark: StoredMark = from_item(item)?;
+                let mark: StoredMark = from_item(&item)?;
                 archive.edits.push((stamp, mark.version));
             }
         }
@@ -178,7 +179,7 @@ impl Store {
     /// Returns the index of a user's archive as it is now; `None` if there is none.
     pub(crate) async fn user_index(&self, user: &UserId) -> Result<Option<UserIndex>, Error> {
         let Some(item) = self.get(user_index_key(user), true).await? else { return Ok(None) };
-        let stored: StoredIndex = from_item(item)?;
+        let stored: StoredIndex = from_item(&item)?;
         Ok(Some(UserIndex { version: stored.version, ..parse_index(&stored)? }))
     }
 
@@ -215,9 +216,9 @@ impl Store {
                 ids.iter().filter(|id| !packs.contains_key(**id)).map(|id| pack_key(id)).collect();
             let reads = missing.chunks(PACKS_AT_ONCE).map(|keys| self.get_some(keys.to_vec(), is_consistent));
             for item in futures_util::future::try_join_all(reads).await?.into_iter().flatten() {
-                let id = suffix(&item, "pk", "A#")?.to_owned();
-                let data = item.get("data").and_then(|data| data.as_b().ok());
-                if let Some(pack) = data.and_then(|data| Pack::read(data.as_ref())).map(Arc::new) {
+                let id = suffix(&item, "pk", "A#")?.into_owned();
+                let data = item.binary("data");
+                if let Some(pack) = data.and_then(|data| Pack::read(&data)).map(Arc::new) {
                     self.pack_cache.insert(&id, &pack);
                     packs.insert(id, pack);
                 }

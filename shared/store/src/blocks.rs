@@ -19,8 +19,9 @@ use tokio::time::Instant;
 
 use crate::charging::KnownBucket;
 use crate::client::Store;
-use crate::item::{Key, Write, from_item, suffix};
+use crate::item::{Key, from_item, suffix};
 use crate::transact::Commit;
+use crate::write::Write;
 use crate::{inbox, partition, profiles, queue};
 
 fn key(user: &UserId, blocked: &UserId) -> Key {
@@ -101,7 +102,7 @@ impl Store {
             let (rows, profiles) = tokio::try_join!(self.get_all(keys.to_vec()), self.profiles(&users))?;
             let row_at = |key: &Key| rows.iter().find(|item| key.is_of(item)).cloned();
             let (Some(own), Some(theirs)) = (row_at(&keys[0]), row_at(&keys[1])) else { return Ok(()) };
-            let (own, theirs): (Row, Row) = (from_item(own)?, from_item(theirs)?);
+            let (own, theirs): (Row, Row) = (from_item(&own)?, from_item(&theirs)?);
             if !own.blocked_by_me {
                 return Ok(());
             }
@@ -159,7 +160,7 @@ impl Store {
         let next = ids.last().filter(|_| more).cloned();
         let entries = items.into_iter().zip(ids).map(|(item, user_id)| {
             let name = profiles.iter().find(|(id, _)| *id == user_id).and_then(|(_, p)| p.shown_name());
-            Ok(Blocked { name, blocked_at: from_item::<Stored>(item)?.at, user_id })
+            Ok(Blocked { name, blocked_at: from_item::<Stored>(&item)?.at, user_id })
         });
         Ok((entries.collect::<Result<_, Error>>()?, next))
     }

@@ -17,8 +17,9 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use crate::client::Store;
-use crate::item::{Key, Write, from_item, full_at};
+use crate::item::{Key, from_item, full_at};
 use crate::transact::{Commit, Transaction};
+use crate::write::Write;
 
 /// Seconds for which a bucket is kept after it must be full, to allow for clock skew.
 const SLACK: i64 = 60;
@@ -101,7 +102,7 @@ impl Store {
             Err(limited @ Error::RateLimited(_)) => limited,
             Err(error) => return Err(error),
         };
-        let found = self.get(trusted.clone(), true).await?.map(from_item::<Trusted>).transpose()?;
+        let found = self.get(trusted.clone(), true).await?.as_ref().map(from_item::<Trusted>).transpose()?;
         if found.is_none_or(|found| found.expires < self.clock.now().seconds()) {
             return Err(limited);
         }

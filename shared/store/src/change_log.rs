@@ -11,8 +11,9 @@ use domain::message::Message;
 use domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::item::{Key, Write};
+use crate::item::Key;
 use crate::partition;
+use crate::write::Write;
 
 /// Seconds for which an entry is kept: 30 days.
 const LOG_LIFE: i64 = 30 * 24 * 3600;

@@ -149,7 +149,7 @@ impl Store {
         let audience = subject.audience(caller);
         let keys = audience.iter().map(|user| inbox::key(user, &subject.id().conversation));
         let rows = self.get_all(keys.collect()).await?;
-        rows.into_iter().map(|item| Ok((profiles::owner(&item)?, from_item(item)?))).collect()
+        rows.into_iter().map(|item| Ok((profiles::owner(&item)?, from_item(&item)?))).collect()
     }
 
     /// Adds the writes of a group's own items: `META` and, in a large conversation, the log entry.

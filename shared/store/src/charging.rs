@@ -9,8 +9,9 @@ use domain::limits::RateLimit;
 
 use crate::client::Store;
 use crate::inbox;
-use crate::item::{Write, full_at};
+use crate::item::full_at;
 use crate::transact::{Refusals, Transaction};
+use crate::write::Write;
 
 /// Identifies the write of the caller's `TOTALS` in a refusal.
 #[derive(Clone, Copy, Default, PartialEq)]

@@ -12,6 +12,7 @@ use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{KeysAndAttributes, ReturnValue, ReturnValuesOnConditionCheckFailure};
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use domain::error::Error;
 use domain::id::Clock;
 use domain::limits::RateLimit;
@@ -25,9 +26,11 @@ use tokio::time::Instant;
 use crate::attempts::Turns;
 use crate::backoff::Backoff;
 use crate::failure::{failed_call, is_conflict};
-use crate::item::{Attribute, Item, Key, Write, to_item};
+use crate::item::{Attribute, Attributes, Item, Key, to_item};
+use crate::item_reader::{self, ItemReader};
 use crate::metering::Metering;
 use crate::pack_cache::PackCache;
+use crate::write::Write;
 
 /// The timeout of one attempt of a call, after which its response counts as lost.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(1500);
@@ -75,13 +78,15 @@ impl Store {
     /// whether there can be sockets to push events to.
     #[must_use]
     pub fn new(
-        config: aws_sdk_dynamodb::config::Builder,
+        mut config: aws_sdk_dynamodb::config::Builder,
         table: String,
         clock: Clock,
         links: Links,
         pushes: bool,
     ) -> Self {
         let timeouts = TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT_TIMEOUT).build();
+        let http_client = config.clone().build().http_client();
+        config.set_http_client(http_client.map(|client| SharedHttpClient::new(ItemReader(client))));
         // The timeout of an attempt is shorter than the SDK's protection against a stream that stalls.
         let config = config
             .timeout_config(timeouts)
@@ -171,7 +176,8 @@ impl Store {
 
     pub(crate) async fn get(&self, key: Key, consistent: bool) -> Result<Option<Item>, Error> {
         let get = self.db.get_item().table_name(&self.table).set_key(Some(key.attributes()));
-        Ok(Box::pin(get.consistent_read(consistent).send()).await.map_err(failed_call)?.item)
+        let (_, items) = Box::pin(item_reader::read(get.consistent_read(consistent).send())).await?;
+        Ok(items.into_iter().next())
     }
 
     /// Puts a single item, without a transaction.
@@ -197,12 +203,12 @@ impl Store {
             .return_values(ReturnValue::AllNew)
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
         match past_conflicts(|| Box::pin(call.clone().send())).await {
-            Ok(done) => Ok(Ok(done.attributes.unwrap_or_default())),
+            Ok(done) => Ok(Ok(done.attributes.unwrap_or_default().into())),
             Err(SdkError::ServiceError(error)) if error.err().is_conditional_check_failed_exception() => {
                 let UpdateItemError::ConditionalCheckFailedException(failed) = error.into_err() else {
                     return Err(Error::internal("the error is not of the kind that it reports"));
                 };
-                Ok(Err(failed.item))
+                Ok(Err(failed.item.map(Item::from)))
             }
             Err(error) => Err(failed_call(error)),
         }
@@ -230,14 +236,14 @@ impl Store {
         let mut items = Vec::with_capacity(keys.len());
         // DynamoDB rejects a request with duplicate keys.
         let keys: BTreeMap<_, _> = keys.iter().map(|key| ((&key.pk, &key.sk), key.attributes())).collect();
-        let mut remaining: Vec<Item> = keys.into_values().collect();
+        let mut remaining: Vec<Attributes> = keys.into_values().collect();
         let (mut backoff, began) = (Backoff::default(), Instant::now());
         while !remaining.is_empty() {
             let keys = KeysAndAttributes::builder().set_keys(Some(remaining)).consistent_read(consistent);
             let keys = keys.build().map_err(Error::internal)?;
-            let got = self.db.batch_get_item().request_items(&self.table, keys).send().await;
-            let got = got.map_err(failed_call)?;
-            items.extend(got.responses.into_iter().flatten().flat_map(|(_, items)| items));
+            let get = self.db.batch_get_item().request_items(&self.table, keys);
+            let (got, found) = Box::pin(item_reader::read(get.send())).await?;
+            items.extend(found);
             let unprocessed = got.unprocessed_keys.and_then(|mut tables| tables.remove(&self.table));
             remaining = unprocessed.map(|keys| keys.keys).unwrap_or_default();
             if !remaining.is_empty() {
@@ -281,8 +287,8 @@ impl Store {
         loop {
             // A count too large for an `i32` sets no limit: DynamoDB ends each page at 1 MB anyway.
             let missing = i32::try_from(count - items.len()).ok();
-            let page = Box::pin(query.clone().set_limit(missing).send()).await.map_err(failed_call)?;
-            items.extend(page.items.unwrap_or_default());
+            let (page, found) = Box::pin(item_reader::read(query.clone().set_limit(missing).send())).await?;
+            items.extend(found);
             match page.last_evaluated_key {
                 None => return Ok((items, false)),
                 Some(_) if items.len() >= count => return Ok((items, true)),
@@ -297,10 +303,10 @@ impl Store {
         &self,
         query: QueryFluentBuilder,
         count: usize,
-    ) -> Result<(Vec<Item>, Option<Item>), Error> {
+    ) -> Result<(Vec<Item>, Option<Attributes>), Error> {
         let query = query.table_name(&self.table).set_limit(i32::try_from(count).ok());
-        let page = Box::pin(query.send()).await.map_err(failed_call)?;
-        Ok((page.items.unwrap_or_default(), page.last_evaluated_key))
+        let (page, items) = Box::pin(item_reader::read(query.send())).await?;
+        Ok((items, page.last_evaluated_key))
     }
 
     /// Reads up to `count` items of a query, and no more than 1 MB of them; and whether there may be more.

@@ -20,8 +20,9 @@ use tokio::time::Instant;
 use crate::charging::KnownBucket;
 use crate::client::Store;
 use crate::failure::failed_call;
-use crate::item::{Attribute, Item, Key, Write};
+use crate::item::{Attribute, Attributes, Item, Key};
 use crate::transact::Commit;
+use crate::write::Write;
 use crate::{partition, profiles};
 
 /// Milliseconds for which a socket is stored: API Gateway closes connections after two hours.
@@ -58,7 +59,7 @@ struct Stored {
 
 impl Attribute for Stored {
     fn attribute(&self) -> AttributeValue {
-        let mut fields = Item::from([
+        let mut fields = Attributes::from([
             ("since".to_owned(), self.since.attribute()),
             ("until".to_owned(), self.until.attribute()),
         ]);
@@ -93,7 +94,7 @@ impl Store {
         let write = Write::update(key(user)).set(&format!("{PREFIX}{connection}"), &stored);
         let stored = self.update_one(write.set("expires", &(end.seconds() + 1))).await?.unwrap_or_default();
         // API Gateway has closed these, but `$disconnect` is called at most once.
-        let all = read(stored)?;
+        let all = read(&stored)?;
         let closed: Vec<&str> =
             all.iter().filter(|one| has_ended(one, now)).map(|one| one.connection.as_str()).collect();
         if closed.is_empty() { Ok(()) } else { self.remove_sockets(user, &closed).await }
@@ -127,8 +128,8 @@ impl Store {
         let mut items = items.into_paginator().items().send();
         let mut removed = 0;
         while let Some(item) = items.next().await {
-            let item = item.map_err(failed_call)?;
-            let (user, sockets) = (profiles::owner(&item)?, read(item)?);
+            let item = Item::from(item.map_err(failed_call)?);
+            let (user, sockets) = (profiles::owner(&item)?, read(&item)?);
             let lost = sockets.iter().filter(|socket| socket.since < time);
             let lost: Vec<&str> = lost.map(|socket| socket.connection.as_str()).collect();
             if !lost.is_empty() {
@@ -148,7 +149,7 @@ impl Store {
         let keys = users.iter().map(|user| key(user)).collect();
         let items = self.items_by_keys(keys, false).await;
         let found = items.and_then(|items| {
-            items.into_iter().map(|item| Ok((profiles::owner(&item)?, read(item)?))).collect()
+            items.into_iter().map(|item| Ok((profiles::owner(&item)?, read(&item)?))).collect()
         });
         found.unwrap_or_else(|error: Error| {
             tracing::warn!(error = reason(&error), "cannot read sockets: nothing is pushed");
@@ -162,7 +163,7 @@ impl Store {
     /// `Unavailable` if the database is unavailable.
     #[boxed]
     pub async fn sockets(&self, user: &UserId) -> Result<Vec<Socket>, Error> {
-        self.get(key(user), true).await?.map_or_else(|| Ok(Vec::new()), read)
+        self.get(key(user), true).await?.map_or_else(|| Ok(Vec::new()), |item| read(&item))
     }
 
     /// Stores a ticket, which opens one socket.
@@ -202,13 +203,11 @@ fn has_ended(socket: &Socket, now: Timestamp) -> bool {
 }
 
 /// Reads a user's sockets from their item, by connection.
-pub(crate) fn read(item: Item) -> Result<Vec<Socket>, Error> {
-    let sockets = item.into_iter().filter_map(|(name, value)| {
-        let connection = name.strip_prefix(PREFIX)?.to_owned();
-        let stored = serde_dynamo::from_attribute_value(value).map_err(Error::internal);
-        Some(stored.map(|Stored { since, until, session }| Socket { connection, since, until, session }))
-    });
-    let mut sockets = sockets.collect::<Result<Vec<_>, _>>()?;
+pub(crate) fn read(item: &Item) -> Result<Vec<Socket>, Error> {
+    let sockets: Vec<(String, Stored)> = item.prefixed(PREFIX)?;
+    let socket =
+        |(connection, Stored { since, until, session })| Socket { connection, since, until, session };
+    let mut sockets: Vec<Socket> = sockets.into_iter().map(socket).collect();
     sockets.sort_by(|one, other| one.connection.cmp(&other.connection));
     Ok(sockets)
 }

@@ -17,10 +17,11 @@ use crate::changing::{
     ChangeTarget, ChangeTransaction, Changed, MessageToChange, caller_full_at, with_mention,
 };
 use crate::client::Store;
-use crate::item::{Key, Write, from_item};
+use crate::item::{Key, from_item};
 use crate::messages::StoredMessage;
 use crate::reads::Reads;
 use crate::transact::{Commit, Transaction};
+use crate::write::Write;
 use crate::{archives, inbox, participants, partition, queue};
 
 /// Seconds for which a deleted message can be restored: 30 days.
@@ -100,7 +101,8 @@ impl Store {
     /// `Unavailable` if the database is unavailable.
     #[boxed]
     pub async fn recoverable_files(&self, id: &MessageId) -> Result<Vec<FileId>, Error> {
-        let found = self.get(recovery_key(id), true).await?.map(from_item::<Recoverable>).transpose()?;
+        let found =
+            self.get(recovery_key(id), true).await?.as_ref().map(from_item::<Recoverable>).transpose()?;
         let attachments = found.map(|found| found.content.attachments).unwrap_or_default();
         Ok(files_of(&id.conversation, &attachments).collect())
     }
@@ -112,7 +114,13 @@ impl Store {
     pub(crate) async fn files_of_deleted(&self, message: &Message) -> Result<Vec<FileId>, Error> {
         let kept_since = self.clock.now().millis() - RECOVERY_PERIOD * 1000;
         let is_kept = message.deleted_at.is_some_and(|at| at > kept_since);
-        match self.get(recovery_key(&message.id), true).await?.map(from_item::<Recoverable>).transpose()? {
+        match self
+            .get(recovery_key(&message.id), true)
+            .await?
+            .as_ref()
+            .map(from_item::<Recoverable>)
+            .transpose()?
+        {
             Some(found) => Ok(files_of(&message.id.conversation, &found.content.attachments).collect()),
             None if is_kept => Err(Error::Unavailable("a message was restored while it was read".into())),
             None => Ok(Vec::new()),
@@ -205,7 +213,7 @@ impl Store {
                 self.group_of(id, participants::ALL)
             )?;
             let not_found = || Error::NotFound("No deleted message with this id can be restored.");
-            let recoverable: Recoverable = from_item(recoverable.ok_or_else(not_found)?)?;
+            let recoverable: Recoverable = from_item(&recoverable.ok_or_else(not_found)?)?;
             let stored = stored.filter(|stored| stored.message.is_deleted()).ok_or_else(not_found)?;
             if recoverable.expires < self.clock.now().seconds() {
                 return Err(not_found());

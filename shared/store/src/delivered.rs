@@ -126,8 +126,8 @@ impl Store {
             Some(item) => Some(item),
             None => self.get(key(user, &saved.id), true).await?,
         };
-        let bytes = found.as_ref().and_then(|item| item.get("tags")?.as_b().ok()).map(AsRef::as_ref);
-        decode(bytes.ok_or(Error::CursorExpired)?).ok_or_else(|| Error::internal("malformed tags"))
+        let bytes = found.and_then(|item| item.binary("tags"));
+        decode(&bytes.ok_or(Error::CursorExpired)?).ok_or_else(|| Error::internal("malformed tags"))
     }
 }
 

@@ -14,9 +14,10 @@ use serde_json::{Map, Value, json};
 use crate::attempts::Attempts;
 use crate::change_log::{self, Change};
 use crate::client::Store;
-use crate::item::{Write, full_at};
+use crate::item::full_at;
 use crate::participants::Group;
 use crate::transact::{Commit, Transaction};
+use crate::write::Write;
 use crate::{inbox, room_names};
 
 /// A change of a group's or room's details. `None` leaves a detail as it is, `Some(None)` removes it.

@@ -14,7 +14,8 @@ use domain::user::Profile;
 use serde::{Deserialize, Serialize};
 
 use crate::client::Store;
-use crate::item::{Item, Key, Write, from_item, text};
+use crate::item::{Item, Key, from_item, text};
+use crate::write::Write;
 
 /// The maximum number of entries that one search reads; its cursor continues after them.
 const MAX_READ: usize = 400;
@@ -46,8 +47,8 @@ pub struct PeoplePosition {
 
 impl PeoplePosition {
     fn of(item: &Item) -> Result<Self, Error> {
-        let (word, user) =
-            text(item, "sk")?.rsplit_once('#').ok_or_else(|| Error::internal("an entry has no user"))?;
+        let sk = text(item, "sk")?;
+        let (word, user) = sk.rsplit_once('#').ok_or_else(|| Error::internal("an entry has no user"))?;
         Ok(Self { word: word.to_owned(), user: user.parse().map_err(Error::internal)? })
     }
 }
@@ -100,7 +101,7 @@ impl Store {
                     return Ok((found, position));
                 }
                 let at = PeoplePosition::of(&item)?;
-                let Entry { words, profile } = from_item(item)?;
+                let Entry { words, profile } = from_item(&item)?;
                 if query.finds(&at.word, &words) {
                     found.push((at.user.clone(), profile));
                 }

@@ -19,10 +19,11 @@ use crate::attempts::Attempts;
 use crate::change_log::{Change, MentionChange};
 use crate::changing::{ChangeTarget, ChangeTransaction, Changed, MessageToChange, with_mention};
 use crate::client::Store;
-use crate::item::{Write, from_item, full_at};
+use crate::item::{from_item, full_at};
 use crate::mentions::{Known, check_mention_all};
 use crate::messages::Counted;
 use crate::transact::{Commit, Refusals, Transaction};
+use crate::write::Write;
 use crate::{archives, inbox, profiles, queue};
 
 /// An edit in progress, and what its refusals have revealed about the participants' rows.
@@ -237,7 +238,7 @@ impl Editing<'_> {
                 }
                 // The row shows another message or none, or its owner has deleted the conversation since.
                 ChangeTarget::Row(user) => {
-                    let row: Row = item.map(from_item).transpose()?.unwrap_or_default();
+                    let row: Row = item.as_ref().map(from_item).transpose()?.unwrap_or_default();
                     self.floor = self.floor.max(row.latest_event);
                     if !row.shows(self.id.stamp) {
                         self.cleared.insert(user);

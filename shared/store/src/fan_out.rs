@@ -22,12 +22,13 @@ use tokio::time::Instant;
 
 use crate::change_log::{self, Change, Checkpoint, Entry};
 use crate::client::Store;
-use crate::item::{Write, from_item, text};
+use crate::item::{from_item, text};
 use crate::messages::{self, Counted, StoredMessage};
 use crate::participants::{self, Group};
 use crate::reacting::OwnReactions;
 use crate::reads::Reads;
 use crate::transact::Commit;
+use crate::write::Write;
 use crate::{inbox, profiles};
 
 /// Participants whose transactions run concurrently.
@@ -91,7 +92,7 @@ impl Store {
         )?;
         let Some(group) = group else { return Ok(None) };
         let Some(first) = group.meta.large_since else { return Ok(None) };
-        let done = checkpoint.map(from_item::<Checkpoint>).transpose()?;
+        let done = checkpoint.as_ref().map(from_item::<Checkpoint>).transpose()?;
         let done = done.map_or(first - 1, |checkpoint| checkpoint.seq);
         if group.meta.seq <= done {
             return Ok(None);
@@ -129,7 +130,7 @@ impl Store {
         // Stop at the `seq` that was read with the participants: those who have joined since are not in this batch.
         for (item, seq) in items.into_iter().zip(done + 1..=group.meta.seq) {
             let follows = text(&item, "sk")? == change_log::log_key(conversation, seq).sk;
-            let entry: Entry = from_item(item)?;
+            let entry: Entry = from_item(&item)?;
             events += entry.change.event_count();
             if !follows || (events > EVENTS_PER_BATCH && !changes.is_empty()) {
                 break;
@@ -154,7 +155,7 @@ impl Store {
         let stamps = batch.changes.iter().filter_map(|(_, change)| change.message());
         let id = |stamp| MessageId { conversation: batch.conversation.clone(), stamp };
         let found = self.get_all(stamps.map(|stamp| messages::key(&id(stamp))).collect()).await?;
-        let read = found.into_iter().map(|item| async {
+        let read = found.iter().map(async |item| {
             let stored = messages::read_stored(item)?;
             let reads = batch.reads.state_of(&stored.message);
             let reactions = self.reactions_of(users, &stored.message).await?;
@@ -172,7 +173,7 @@ impl Store {
     pub async fn fan_out_to(&self, batch: &ChangeBatch, users: &[UserId]) -> Result<FannedOut, Error> {
         let keys = users.iter().map(|user| inbox::key(user, &batch.conversation)).collect();
         let rows = self.get_all(keys).await?;
-        let rows = rows.into_iter().map(|item| Ok((profiles::owner(&item)?, from_item::<Row>(item)?)));
+        let rows = rows.into_iter().map(|item| Ok((profiles::owner(&item)?, from_item::<Row>(&item)?)));
         let rows = rows.collect::<Result<Vec<_>, Error>>()?;
         let mut fanned_out = FannedOut::default();
         if rows.iter().all(|(_, row)| batch.is_applied_to(row)) {

@@ -13,10 +13,11 @@ use domain::name::Name;
 use tokio::time::Instant;
 
 use crate::client::Store;
-use crate::item::{Write, full_at};
+use crate::item::full_at;
 use crate::membership::{self, JOINS_AT_ONCE, too_many};
 use crate::opening::Opened;
 use crate::transact::{Commit, Transaction, refused_item};
+use crate::write::Write;
 use crate::{inbox, participants};
 
 /// A group to create.

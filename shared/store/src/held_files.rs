@@ -36,7 +36,7 @@ impl Store {
     ) -> Result<HeldFiles, Error> {
         let bounds = PageBounds { after: Some(after), limit, ..PageBounds::default() };
         let (items, more) = self.messages_in(conversation, bounds).await?;
-        let messages = items.into_iter().map(messages::read).collect::<Result<Vec<_>, _>>()?;
+        let messages = items.iter().map(messages::read).collect::<Result<Vec<_>, _>>()?;
         let next = messages.last().filter(|_| more).map(|last| last.id.stamp);
         let mut files = BTreeSet::new();
         for message in messages {

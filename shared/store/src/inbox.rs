@@ -4,7 +4,6 @@
 //! change in one transaction, so the totals are exact. `n > 0` exactly while the row is in the sparse index "counts".
 
 use async_recursion::async_recursion as boxed;
-use aws_sdk_dynamodb::types::AttributeValue;
 use domain::conversation::Row;
 use domain::delivery::{Delivery, OutgoingEvent};
 use domain::error::Error;
@@ -18,10 +17,11 @@ use serde_json::{Map, Value};
 use tokio::time::Instant;
 
 use crate::client::Store;
-use crate::item::{Attribute, Item, Key, Write, from_item, suffix};
+use crate::item::{Item, Key, from_item, suffix};
 use crate::messages::Counted;
 use crate::partition;
 use crate::transact::Commit;
+use crate::write::Write;
 
 /// The index that orders a user's visible rows by their place in the inbox.
 pub(crate) const INBOX: &str = "inbox";
@@ -56,11 +56,6 @@ pub(crate) const LATEST_EVENT: &str = "told";
 
 pub(crate) fn key(user: &UserId, conversation: &ConversationId) -> Key {
     Key { pk: partition::of_user(user), sk: format!("C#{conversation}") }
-}
-
-/// The partition key of a user's items, as an attribute.
-pub(crate) fn partition_of(user: &UserId) -> AttributeValue {
-    partition::of_user(user).attribute()
 }
 
 pub(crate) fn totals_key(user: &UserId) -> Key {
@@ -214,8 +209,8 @@ pub(crate) fn conversation_of(item: &Item) -> Result<ConversationId, Error> {
     suffix(item, "sk", "C#")?.parse().map_err(Error::internal)
 }
 
-pub(crate) fn read_row(item: Item) -> Result<(ConversationId, Row), Error> {
-    Ok((conversation_of(&item)?, from_item(item)?))
+pub(crate) fn read_row(item: &Item) -> Result<(ConversationId, Row), Error> {
+    Ok((conversation_of(item)?, from_item(item)?))
 }
 
 /// The numbers of a user's rows.
@@ -235,7 +230,7 @@ impl Store {
     #[boxed]
     pub async fn row(&self, user: &UserId, conversation: &ConversationId) -> Result<Option<Row>, Error> {
         let item = self.get(key(user, conversation), true).await?;
-        item.map(from_item).transpose()
+        item.as_ref().map(from_item).transpose()
     }
 
     /// Reads a user's row of a conversation with an eventually consistent read: half the price, but the row may be
@@ -246,7 +241,7 @@ impl Store {
         conversation: &ConversationId,
     ) -> Result<Option<Row>, Error> {
         let item = self.get(key(user, conversation), false).await?;
-        item.map(from_item).transpose()
+        item.as_ref().map(from_item).transpose()
     }
 
     /// Reads all of a user's rows consistently, hidden ones included, ordered by conversation id. Only the attributes
@@ -256,7 +251,7 @@ impl Store {
             .prefixed(&partition::of_user(user), "C#")
             .consistent_read(true)
             .projection_expression("sk, peer, people, once_large, head, activity, cleared");
-        self.query_all(query).await?.into_iter().map(read_row).collect()
+        self.query_all(query).await?.iter().map(read_row).collect()
     }
 
     /// Reads the next `limit` of a user's conversations after this one, consistently and ordered by id. Returns the direct
@@ -274,7 +269,7 @@ impl Store {
             .projection_expression("sk, peer")
             .set_exclusive_start_key(start);
         let (items, more) = self.query_up_to(query, limit).await?;
-        let rows = items.into_iter().map(read_row).collect::<Result<Vec<_>, _>>()?;
+        let rows = items.iter().map(read_row).collect::<Result<Vec<_>, _>>()?;
         let last = rows.last().filter(|_| more).map(|(conversation, _)| conversation.clone());
         let peers = rows.into_iter().filter_map(|(conversation, row)| Some((conversation, row.peer?)));
         Ok((peers.collect(), last))

@@ -95,11 +95,11 @@ impl Store {
             self.rows_in_order(user, filter, after, offset + limit),
             self.get(inbox::totals_key(user), false)
         )?;
-        let (mut items, next) = found;
+        let (items, next) = found;
         let skip = offset.saturating_sub(items.len());
-        let rows = items.drain(..).skip(offset).map(inbox::read_row).collect::<Result<Vec<_>, _>>()?;
+        let rows = items.iter().skip(offset).map(inbox::read_row).collect::<Result<Vec<_>, _>>()?;
         let next = next.map(|position| InboxPosition { skip, ..position });
-        let totals = totals.map(from_item::<Totals>).transpose()?.unwrap_or_default();
+        let totals = totals.as_ref().map(from_item::<Totals>).transpose()?.unwrap_or_default();
         let total = if filter.archived { totals.archived } else { totals.rows };
         Ok(InboxPage { rows, next, total })
     }
@@ -146,7 +146,7 @@ impl Store {
             let is_done = items.len() >= count || (filter.kind.is_some() && read >= MAX_FILTERED);
             match end {
                 None => return Ok((items, None)),
-                Some(end) if is_done => return Ok((items, Some(position_of(&end)?))),
+                Some(end) if is_done => return Ok((items, Some(position_of(&end.into())?))),
                 end => query = query.set_exclusive_start_key(end),
             }
         }
@@ -168,7 +168,7 @@ impl Store {
         let (items, now) = (self.query_all(query).await?, self.clock.now());
         let mut sum = Unread::default();
         for item in items {
-            let entry: UnreadEntry = from_item(item)?;
+            let entry: UnreadEntry = from_item(&item)?;
             sum.unread_count += entry.n;
             sum.conversations += 1;
             if entry.unread == UNREAD_MARK && !Mute::ending(entry.mute).lasts(now) {
@@ -183,6 +183,6 @@ impl Store {
 
 /// The position of a row's item, or of the key at which a query ended.
 fn position_of(item: &Item) -> Result<InboxPosition, Error> {
-    let activity = InboxPlace::stored(text(item, "activity")?);
+    let activity = InboxPlace::stored(&text(item, "activity")?);
     Ok(InboxPosition { activity, conversation: inbox::conversation_of(item)?, skip: 0 })
 }

@@ -75,6 +75,7 @@ mod held_files;
 mod inbox;
 mod inbox_pages;
 mod item;
+mod item_reader;
 #[cfg(test)]
 mod keys;
 mod membership;
@@ -109,8 +110,10 @@ mod settings;
 mod subscriptions;
 pub mod table;
 mod transact;
+mod typed_json;
 mod typing;
 mod user_archive;
+mod write;
 
 pub use accounts::Registered;
 pub use annotating::Pinned;

@@ -21,9 +21,11 @@ use crate::attempts::Attempts;
 use crate::change_log::{self, Change};
 use crate::charging::KnownBucket;
 use crate::client::Store;
-use crate::item::{Write, from_item};
+use crate::item::{from_item, text};
 use crate::participants::{self, Group, changed};
+use crate::partition;
 use crate::transact::Commit;
+use crate::write::Write;
 use crate::{inbox, moves, profiles};
 
 /// Users who join a large group in one transaction (of at most 100 items, four for each user).
@@ -91,14 +93,14 @@ impl Store {
                 [profiles::key(user), inbox::key(&caller.user, &between)]
             });
             let found = self.get_all(keys.collect()).await?;
-            let (rows, known): (Vec<_>, Vec<_>) = found
-                .into_iter()
-                .partition(|item| item.get("pk") == Some(&inbox::partition_of(&caller.user)));
+            let own = partition::of_user(&caller.user);
+            let (rows, known): (Vec<_>, Vec<_>) =
+                found.into_iter().partition(|item| text(item, "pk").is_ok_and(|pk| pk == own));
             let known = known.iter().map(profiles::owner).collect::<Result<HashSet<_>, _>>()?;
             if users.iter().any(|user| !known.contains(user)) {
                 return Err(Error::NotFound("There is no such user."));
             }
-            let rows = rows.into_iter().map(from_item::<Row>).collect::<Result<Vec<_>, _>>()?;
+            let rows = rows.iter().map(from_item::<Row>).collect::<Result<Vec<_>, _>>()?;
             if rows.iter().any(|row| row.blocked_by_peer) {
                 return Err(Error::Blocked);
             }
@@ -209,7 +211,7 @@ impl Store {
             return Ok(group.participants.iter().cloned().collect());
         }
         let keys = users.map(|user| participants::key(conversation, user)).collect();
-        self.get_all(keys).await?.into_iter().map(participants::read_participant).collect()
+        self.get_all(keys).await?.iter().map(participants::read_participant).collect()
     }
 
     /// Returns the writes and events of joining users: their own and, in a conversation of up to 24 participants, those

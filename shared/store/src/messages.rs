@@ -17,8 +17,9 @@ use domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::client::Store;
-use crate::item::{Item, Key, Write, from_item, suffix, text};
+use crate::item::{Item, Key, from_item, suffix, text};
 use crate::partition;
+use crate::write::Write;
 
 pub(crate) fn key(id: &MessageId) -> Key {
     Key { pk: partition::of_conversation(&id.conversation), sk: sort_key(id.stamp) }
@@ -144,7 +145,7 @@ impl StoredMessage {
             return self.replaced(after);
         }
         let write = Write::update(key(&self.message.id)).if_still("counted_from", Some(&counted_from));
-        Ok(write.add(&counter(emoji), if add { 1 } else { -1 }).add("version", 1))
+        Ok(write.add(&format!("{COUNTER}{}", code_of(emoji)), if add { 1 } else { -1 }).add("version", 1))
     }
 
     /// Records that the change log has the reactions of this version, unless it has those of a later one.
@@ -161,22 +162,15 @@ impl StoredMessage {
     }
 }
 
-/// The name of the attribute that counts an emoji: its code points.
-fn counter(emoji: &Emoji) -> String {
+/// What the name of the attribute that counts an emoji has after [`COUNTER`]: its code points.
+fn code_of(emoji: &Emoji) -> String {
     let text = emoji.to_string();
     let codes: Vec<String> = text.chars().map(|c| format!("{:x}", u32::from(c))).collect();
-    format!("{COUNTER}{}", codes.join("_"))
+    codes.join("_")
 }
 
 /// The prefix of the names of attributes that count reactions.
 const COUNTER: &str = "rx_";
-
-/// Takes from an item the counts of reactions by the names of their attributes.
-fn take_counts(item: &mut Item) -> HashMap<String, i64> {
-    let names: Vec<String> = item.keys().filter(|name| name.starts_with(COUNTER)).cloned().collect();
-    let count = |name: String| Some((item.remove(&name)?.as_n().ok()?.parse().ok()?, name));
-    names.into_iter().filter_map(count).map(|(count, name)| (name, count)).collect()
-}
 
 fn put(message: &Message, notes: Notes) -> Result<Write, Error> {
     let Message {
@@ -218,15 +212,15 @@ pub(crate) fn create(message: &Message) -> Result<Write, Error> {
 }
 
 /// Parses a message from its item.
-pub(crate) fn read(item: Item) -> Result<Message, Error> {
+pub(crate) fn read(item: &Item) -> Result<Message, Error> {
     read_stored(item).map(|stored| stored.message)
 }
 
 /// Parses a message with its notes.
-pub(crate) fn read_stored(mut item: Item) -> Result<StoredMessage, Error> {
-    let conversation = suffix(&item, "pk", "C#")?.parse().map_err(Error::internal)?;
-    let id = MessageId { conversation, stamp: stamp_of(&item)? };
-    let counts = take_counts(&mut item);
+pub(crate) fn read_stored(item: &Item) -> Result<StoredMessage, Error> {
+    let conversation = suffix(item, "pk", "C#")?.parse().map_err(Error::internal)?;
+    let id = MessageId { conversation, stamp: stamp_of(item)? };
+    let counts: HashMap<String, i64> = item.prefixed(COUNTER)?;
     let Stored {
         sender,
         recipient,
@@ -245,7 +239,7 @@ pub(crate) fn read_stored(mut item: Item) -> Result<StoredMessage, Error> {
     } = from_item(item)?;
     if !counts.is_empty() {
         for reaction in &mut reactions {
-            let more = counts.get(&counter(&reaction.emoji)).copied().unwrap_or_default();
+            let more = counts.get(&code_of(&reaction.emoji)).copied().unwrap_or_default();
             reaction.count = reaction.count.saturating_add_signed(more);
         }
         reactions.retain(|reaction| reaction.count > 0);
@@ -268,16 +262,20 @@ pub(crate) fn read_stored(mut item: Item) -> Result<StoredMessage, Error> {
 
 /// Whether a user has deleted a message for themselves, by the message's item.
 pub(crate) fn is_hidden_by(item: &Item, user: &UserId) -> bool {
-    let list = item.get("hidden_by").and_then(|list| list.as_l().ok());
-    list.is_some_and(|list| list.iter().any(|id| id.as_s().is_ok_and(|id| id == user.as_str())))
+    item.get::<Vec<UserId>>("hidden_by").is_some_and(|users| users.contains(user))
 }
 
 /// Whether a message mentions a user, by the message's item or a projection of it.
 fn mentions(item: &Item, user: &UserId) -> bool {
-    let Some(content) = item.get("content").and_then(|content| content.as_m().ok()) else { return false };
-    let all = content.get("all").is_some_and(|all| all.as_bool().is_ok_and(|all| *all));
-    let list = content.get("mentions").and_then(|list| list.as_l().ok());
-    all || list.is_some_and(|list| list.iter().any(|id| id.as_s().is_ok_and(|id| id == user.as_str())))
+    #[derive(Deserialize)]
+    struct Mentions {
+        #[serde(default)]
+        all: bool,
+        #[serde(default)]
+        mentions: Vec<UserId>,
+    }
+    let content = item.get::<Mentions>("content");
+    content.is_some_and(|content| content.all || content.mentions.contains(user))
 }
 
 /// Parses the stamp in a message's sort key.
@@ -346,7 +344,7 @@ impl Store {
     /// `Unavailable` if the database is unavailable.
     #[boxed]
     pub async fn message(&self, id: &MessageId) -> Result<Option<Message>, Error> {
-        self.get(key(id), true).await?.map(read).transpose()
+        self.get(key(id), true).await?.as_ref().map(read).transpose()
     }
 
     /// Returns the items of the messages within bounds, newest first or, with `after`, oldest first; and whether there
@@ -509,7 +507,7 @@ impl Store {
             let is_unread = stamp > low
                 && text(item, "sender")? != user.as_str()
                 && row.shows(stamp)
-                && !item.contains_key("deleted_at")
+                && !item.has("deleted_at")
                 && !is_hidden_by(item, user);
             let counted = &mut count.counted;
             counted.unread += u64::from(is_unread);
@@ -529,12 +527,12 @@ impl Store {
         limit: usize,
     ) -> Result<Vec<StoredMessage>, Error> {
         let bounds = PageBounds { before: below, limit, ..PageBounds::default() };
-        self.messages_in(conversation, bounds).await?.0.into_iter().map(read_stored).collect()
+        self.messages_in(conversation, bounds).await?.0.iter().map(read_stored).collect()
     }
 
     /// Returns a message with its notes, as they are now.
     pub(crate) async fn stored_message(&self, id: &MessageId) -> Result<Option<StoredMessage>, Error> {
-        self.get(key(id), true).await?.map(read_stored).transpose()
+        self.get(key(id), true).await?.as_ref().map(read_stored).transpose()
     }
 
     /// Returns a message and the reader's row of its conversation.
@@ -547,7 +545,7 @@ impl Store {
         let row = row.ok_or(Error::NotAParticipant)?;
         // Half the price of a consistent read. Only a message that was just sent needs one.
         let stored = match found {
-            Some(item) => Some(read_stored(item)?),
+            Some(item) => Some(read_stored(&item)?),
             None => self.stored_message(id).await?,
         };
         match stored.filter(|stored| row.shows(id.stamp) && !stored.is_hidden_by(reader)) {

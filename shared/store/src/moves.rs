@@ -13,9 +13,10 @@ use domain::time::{Timestamp, millis};
 use serde::{Deserialize, Serialize};
 
 use crate::client::Store;
-use crate::item::{Item, Key, Write, from_item, suffix};
+use crate::item::{Item, Key, from_item, suffix};
 use crate::messages::PageBounds;
 use crate::partition;
+use crate::write::Write;
 
 /// The key of the receipt of a move from a message on. `peer` is the other user of a direct conversation.
 pub(crate) fn key(
@@ -93,9 +94,10 @@ pub(crate) struct Move {
 }
 
 impl Move {
-    fn read(item: Item) -> Result<Self, Error> {
+    fn read(item: &Item) -> Result<Self, Error> {
         let malformed = || Error::internal("malformed key of a receipt");
-        let (_, from) = suffix(&item, "sk", "R#")?.split_once('#').ok_or_else(malformed)?;
+        let suffix = suffix(item, "sk", "R#")?;
+        let (_, from) = suffix.split_once('#').ok_or_else(malformed)?;
         let from = if from.is_empty() { None } else { Some(from.parse().map_err(Error::internal)?) };
         let Stored { to, at, private } = from_item(item)?;
         Ok(Self { from, to, at, private })
@@ -166,7 +168,7 @@ impl Store {
 
     async fn moves(&self, query: QueryFluentBuilder, limit: usize) -> Result<(Vec<Move>, bool), Error> {
         let (items, more) = self.query_up_to(query, limit).await?;
-        Ok((items.into_iter().map(Move::read).collect::<Result<_, _>>()?, more))
+        Ok((items.iter().map(Move::read).collect::<Result<_, _>>()?, more))
     }
 
     /// Returns when the watermark of a user of a direct conversation moved to this message, by an eventually consistent

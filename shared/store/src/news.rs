@@ -87,7 +87,7 @@ impl Store {
         for item in self.query_all(query).await? {
             let event = text(&item, "event")?;
             news.bytes += event.len();
-            news.add(serde_json::from_str(event).map_err(Error::internal)?);
+            news.add(serde_json::from_str(&event).map_err(Error::internal)?);
         }
         Ok(news)
     }

@@ -24,8 +24,9 @@ use serde::Deserialize;
 use tokio::time::Instant;
 
 use crate::client::Store;
-use crate::item::{Attribute, Item, Key, Write, from_item, suffix};
+use crate::item::{Attribute, Item, Key, from_item, suffix};
 use crate::messages::{self, StoredMessage};
+use crate::write::Write;
 use crate::{inbox, partition, presences, subscriptions};
 
 /// The prefix of the sort keys of users who wait: the removal of such an item wakes `notify`.
@@ -177,7 +178,7 @@ impl Store {
         // Without an end, there may be very many. With one, they are those of a batch of the stream.
         let limit = if newest.is_some() { usize::MAX } else { LOOKED_AT };
         let (items, _) = self.query_up_to(query, limit).await?;
-        Ok(Candidates(items.into_iter().map(messages::read_stored).collect::<Result<_, _>>()?))
+        Ok(Candidates(items.iter().map(messages::read_stored).collect::<Result<_, _>>()?))
     }
 
     /// Returns up to `limit` users of a group or room after one of them, who may be notified, and the user after whom to
@@ -252,12 +253,12 @@ impl Store {
         let items = self.get_all(keys).await?;
         let find = |key: &Key| items.iter().find(|item| key.is_of(item)).cloned();
         let Some(row) = find(&row) else { return Ok(None) };
-        let noted: Noted = find(&noted).map(from_item).transpose()?.unwrap_or_default();
-        let presence: Presence = find(&presence).map(from_item).transpose()?.unwrap_or_default();
+        let noted: Noted = find(&noted).as_ref().map(from_item).transpose()?.unwrap_or_default();
+        let presence: Presence = find(&presence).as_ref().map(from_item).transpose()?.unwrap_or_default();
         let (live, ended) = subscriptions::split_by_session(user, subscriptions, &items, now);
         self.forget_subscriptions(user, &ended).await?;
         Ok(Some(Receiver {
-            row: from_item(row)?,
+            row: from_item(&row)?,
             subscriptions: live,
             active_until: presence.active_until.map(|until| until.0),
             notified: noted.notified,
@@ -309,7 +310,7 @@ impl Store {
         let mut found = Vec::new();
         for item in self.query_all(query).await? {
             let conversation = suffix(&item, "sk", "N#")?.parse().map_err(Error::internal)?;
-            if let Some(oldest) = from_item::<Noted>(item)?.waiting {
+            if let Some(oldest) = from_item::<Noted>(&item)?.waiting {
                 found.push((conversation, oldest));
             }
         }

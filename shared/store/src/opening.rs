@@ -12,8 +12,9 @@ use domain::settings::InboxPlace;
 use tokio::time::Instant;
 
 use crate::client::Store;
-use crate::item::{Write, full_at};
+use crate::item::full_at;
 use crate::transact::{Commit, Transaction, refused_item};
+use crate::write::Write;
 use crate::{inbox, profiles};
 
 /// A conversation that was opened, created or joined.

@@ -82,7 +82,7 @@ impl Store {
         let end = items.last().map(stamp_of).transpose()?;
         // Everything older than a cleared message is cleared, too.
         let rest = end.filter(|end| more && (bounds.after.is_some() || row.shows(*end)));
-        let visible = items.into_iter().filter(|item| !is_hidden_by(item, reader));
+        let visible = items.iter().filter(|item| !is_hidden_by(item, reader));
         let mut messages = visible.map(read).collect::<Result<Vec<_>, _>>()?;
         messages.retain(|message| row.shows(message.id.stamp));
         if bounds.after.is_none() {

@@ -11,8 +11,9 @@ use domain::id::{ConversationId, Stamp, UserId};
 use serde_json::Value;
 
 use crate::client::Store;
-use crate::item::{Item, Key, Write, from_item, suffix, text};
+use crate::item::{Item, Key, from_item, suffix, text};
 use crate::partition;
+use crate::write::Write;
 
 /// The `limit` that reads all participants.
 pub(crate) const ALL: usize = usize::MAX;
@@ -96,8 +97,8 @@ fn user_of(item: &Item) -> Result<UserId, Error> {
 }
 
 /// Reads a participant, with their id.
-pub(crate) fn read_participant(item: Item) -> Result<(UserId, Participant), Error> {
-    Ok((user_of(&item)?, from_item(item)?))
+pub(crate) fn read_participant(item: &Item) -> Result<(UserId, Participant), Error> {
+    Ok((user_of(item)?, from_item(item)?))
 }
 
 impl Store {
@@ -129,9 +130,9 @@ impl Store {
             return Ok(None);
         }
         let rest = items.split_off(1);
-        let Some(meta) = items.pop().map(from_item).transpose()? else { return Ok(None) };
+        let Some(meta) = items.pop().as_ref().map(from_item).transpose()? else { return Ok(None) };
         let is_complete = rest.len() <= limit;
-        let participants = rest.into_iter().take(limit).map(read_participant).collect::<Result<_, _>>()?;
+        let participants = rest.iter().take(limit).map(read_participant).collect::<Result<_, _>>()?;
         Ok(Some(Group { meta, participants, is_complete }))
     }
 
@@ -142,7 +143,7 @@ impl Store {
         user: &UserId,
     ) -> Result<Option<Participant>, Error> {
         let item = self.get(key(conversation, user), true).await?;
-        item.map(from_item).transpose()
+        item.as_ref().map(from_item).transpose()
     }
 
     /// Refuses direct conversations, which have no admins and whose participants never change. A caller who does not
@@ -183,12 +184,12 @@ impl Store {
         let start = after.map(|user| key(conversation, user).attributes());
         let query = self.prefixed(&partition::of_conversation(conversation), "P#").consistent_read(true);
         let (items, more) = self.query_up_to(query.set_exclusive_start_key(start), limit).await?;
-        Ok((items.into_iter().map(read_participant).collect::<Result<_, _>>()?, more))
+        Ok((items.iter().map(read_participant).collect::<Result<_, _>>()?, more))
     }
 
     /// Returns `META` of a group or room as it is now; `None` if it does not exist or was deleted.
     pub(crate) async fn meta(&self, conversation: &ConversationId) -> Result<Option<Meta>, Error> {
         let item = self.get(meta_key(conversation), true).await?;
-        Ok(item.map(from_item).transpose()?.filter(|meta: &Meta| !meta.deleted))
+        Ok(item.as_ref().map(from_item).transpose()?.filter(|meta: &Meta| !meta.deleted))
     }
 }

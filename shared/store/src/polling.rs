@@ -355,7 +355,7 @@ impl Store {
         let mut resolved = Resolved::default();
         let mut missing = HashSet::new();
         for (id, item) in items {
-            let stored: StoredEvent = from_item(item)?;
+            let stored: StoredEvent = from_item(&item)?;
             let event: QueuedEvent = serde_json::from_str(&stored.event).map_err(Error::internal)?;
             if let QueuedEvent::Whole(
                 Event::MessageCreated { message, .. } | Event::MessageUpdated { message, .. },
@@ -398,9 +398,9 @@ impl Store {
             ids.iter().map(messages::key).chain(shared.iter().map(|id| inbox::key(user, id))).collect();
         for item in self.items_by_keys(keys, true).await? {
             if text(&item, "sk")?.starts_with(messages::MESSAGE) {
-                resolved.add(messages::read(item)?);
+                resolved.add(messages::read(&item)?);
             } else {
-                resolved.rows.insert(inbox::conversation_of(&item)?, from_item(item)?);
+                resolved.rows.insert(inbox::conversation_of(&item)?, from_item(&item)?);
             }
         }
         self.mark_own_reactions(user, resolved.messages.values_mut()).await

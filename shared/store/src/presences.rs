@@ -23,8 +23,9 @@ use tokio::time::Instant;
 
 use crate::client::Store;
 use crate::inbox_pages::InboxFilter;
-use crate::item::{Key, Write, from_item, text};
+use crate::item::{Key, from_item, text};
 use crate::profiles::account_deleted;
+use crate::write::Write;
 use crate::{connections, inbox, partition, profiles};
 
 /// The most peers to notify of a change: those of the latest direct conversations.
@@ -90,7 +91,7 @@ impl Store {
             self.get_all(rows.collect()),
             try_join_all(users.iter().map(|user| self.user_presence(user, false)))
         )?;
-        let rows = rows.into_iter().map(from_item::<Row>).collect::<Result<Vec<_>, _>>()?;
+        let rows = rows.iter().map(from_item::<Row>).collect::<Result<Vec<_>, _>>()?;
         let may_see = |user: &UserId| {
             user == viewer || rows.iter().any(|row| row.peer.as_ref() == Some(user) && shares_presence(row))
         };
@@ -139,9 +140,9 @@ impl Store {
             .consistent_read(consistent);
         let mut found = UserPresence::default();
         for item in self.query_all(query).await? {
-            match text(&item, "sk")? {
-                "PRESENCE" => found.presence = from_item::<Presence>(item)?,
-                connections::SORT_KEY => found.sockets = connections::read(item)?,
+            match text(&item, "sk")?.as_ref() {
+                "PRESENCE" => found.presence = from_item::<Presence>(&item)?,
+                connections::SORT_KEY => found.sockets = connections::read(&item)?,
                 _ => {}
             }
         }
@@ -290,7 +291,7 @@ impl Store {
         sockets.retain(|(_, sockets)| !sockets.is_empty());
         let keys = sockets.iter().map(|(peer, _)| inbox::key(user, &ConversationId::direct(user, peer)));
         let rows = self.get_all(keys.collect()).await?;
-        let rows = rows.into_iter().map(from_item::<Row>).collect::<Result<Vec<_>, Error>>()?;
+        let rows = rows.iter().map(from_item::<Row>).collect::<Result<Vec<_>, Error>>()?;
         let rows = rows.into_iter().filter_map(|row| Some((row.peer.clone()?, row))).collect();
         Ok(Observers { rows, sockets })
     }

@@ -22,8 +22,9 @@ use tokio::time::Instant;
 
 use crate::change_log::Handover;
 use crate::client::Store;
-use crate::item::{Item, Key, Write, from_item, suffix};
+use crate::item::{Item, Key, from_item, suffix};
 use crate::transact::Commit;
+use crate::write::Write;
 use crate::{change_log, directory, inbox, partition};
 
 /// Rows of peers that are updated in parallel when a name changes.
@@ -96,7 +97,7 @@ impl Store {
     /// `Unavailable` if the database is unavailable.
     #[boxed]
     pub async fn profile(&self, user: &UserId) -> Result<Option<Profile>, Error> {
-        self.get(key(user), false).await?.map(from_item).transpose()
+        self.get(key(user), false).await?.as_ref().map(from_item).transpose()
     }
 
     /// The only way to change a profile: updates it together with its directory entries, and then the rows of up to 100
@@ -120,7 +121,7 @@ impl Store {
                 }
                 continue;
             };
-            let current: Profile = from_item(item)?;
+            let current: Profile = from_item(&item)?;
             let changed = change(&current);
             let is_refused = changed != current && is_limited && !self.may_change_profile(user).await?;
             let next = if changed == current || is_refused {
@@ -157,7 +158,7 @@ impl Store {
     /// `Unavailable` if the database is unavailable.
     #[boxed]
     pub async fn continue_rename(&self, user: &UserId) -> Result<bool, Error> {
-        let profile = self.get(key(user), true).await?.map(from_item::<Profile>).transpose()?;
+        let profile = self.get(key(user), true).await?.as_ref().map(from_item::<Profile>).transpose()?;
         match profile.filter(|profile| profile.spreading) {
             Some(profile) => Ok(self.spread(user, profile).await?.spreading),
             None => Ok(false),
@@ -235,7 +236,7 @@ impl Store {
                 return Ok(());
             };
             let Some(item) = refusals.into_iter().find_map(|((), item)| item) else { return Ok(()) };
-            let found: Row = from_item(item)?;
+            let found: Row = from_item(&item)?;
             if found.name_version >= profile.version || (found.is_blocked() && !profile.deleted) {
                 return Ok(());
             }
@@ -251,7 +252,7 @@ impl Store {
     /// being deleted.
     pub(crate) async fn profiles(&self, users: &[&UserId]) -> Result<Vec<(UserId, Profile)>, Error> {
         let items = self.get_all(users.iter().map(|user| key(user)).collect()).await?;
-        let profiles = items.into_iter().map(|item| Ok((owner(&item)?, from_item::<Profile>(item)?)));
+        let profiles = items.into_iter().map(|item| Ok((owner(&item)?, from_item::<Profile>(&item)?)));
         let mut profiles = profiles.collect::<Result<Vec<_>, Error>>()?;
         profiles.retain(|(_, profile)| !profile.deleted);
         Ok(profiles)

@@ -12,7 +12,8 @@ use domain::message::ReadState;
 use domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::item::{Key, Write};
+use crate::item::Key;
+use crate::write::Write;
 
 /// Seconds for which an event is kept: 7 days.
 pub(crate) const RETENTION: i64 = 7 * 24 * 3600;

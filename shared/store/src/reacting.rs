@@ -16,9 +16,10 @@ use serde::{Deserialize, Serialize};
 use crate::attempts::Attempts;
 use crate::change_log::{self, Change, MentionChange, REACTION};
 use crate::client::Store;
-use crate::item::{Item, Key, Write, from_item, suffix};
+use crate::item::{Item, Key, from_item, suffix};
 use crate::partition;
 use crate::transact::{Commit, Transaction};
+use crate::write::Write;
 
 /// The attributes of the item of a user's reactions to a message, without its key.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -62,8 +63,9 @@ fn key(id: &MessageId, user: &UserId) -> Key {
 
 /// The message and the user of an item of reactions.
 fn names(item: &Item) -> Result<(Stamp, UserId), Error> {
-    let rest = suffix(item, "sk", REACTION)?.split_once('#');
-    let (stamp, user) = rest.ok_or_else(|| Error::internal("a key of reactions names no user"))?;
+    let suffix = suffix(item, "sk", REACTION)?;
+    let (stamp, user) =
+        suffix.split_once('#').ok_or_else(|| Error::internal("a key of reactions names no user"))?;
     Ok((stamp.parse().map_err(Error::internal)?, user.parse().map_err(Error::internal)?))
 }
 
@@ -78,7 +80,7 @@ impl Store {
             return Ok(OwnReactions::default());
         }
         let found = self.get(key(id, user), true).await?;
-        Ok(found.map(from_item).transpose()?.unwrap_or_default())
+        Ok(found.as_ref().map(from_item).transpose()?.unwrap_or_default())
     }
 
     /// Marks the reader's own reactions in messages that do not list all users. Reads nothing if all do.
@@ -93,7 +95,7 @@ impl Store {
         for item in self.items_by_keys(keys, true).await? {
             let conversation: ConversationId = suffix(&item, "pk", "C#")?.parse().map_err(Error::internal)?;
             let id = MessageId { conversation, stamp: names(&item)?.0 };
-            own.insert(id, from_item::<OwnReactions>(item)?);
+            own.insert(id, from_item::<OwnReactions>(&item)?);
         }
         for message in partial {
             if let Some(own) = own.get(&message.id) {
@@ -118,7 +120,7 @@ impl Store {
         let (low, high) = (key(&message.id, first), key(&message.id, last));
         let query = self.between(&low.pk, &low.sk, &high.sk).consistent_read(true);
         let items = self.query_all(query).await?.into_iter();
-        items.map(|item| Ok((names(&item)?.1, from_item(item)?))).collect()
+        items.map(|item| Ok((names(&item)?.1, from_item(&item)?))).collect()
     }
 
     /// Appends the reactions to a message to the change log of its large conversation, which the fan-out then publishes:

@@ -20,12 +20,13 @@ use tokio::time::Instant;
 
 use crate::client::Store;
 use crate::inbox;
-use crate::item::{Write, full_at};
+use crate::item::full_at;
 use crate::messages::{Counted, PageBounds};
 use crate::moves::{self, Move, direct_range, ending_at, range_of, replace, time_in};
 use crate::participants::{self, Group};
 use crate::profiles::account_deleted;
 use crate::transact::Commit;
+use crate::write::Write;
 
 /// The readers of a message whose moves are looked up concurrently.
 const CONCURRENT_READERS: usize = 32;

@@ -13,7 +13,8 @@ use domain::text::{appearances, folded_name};
 use serde::{Deserialize, Serialize};
 
 use crate::client::Store;
-use crate::item::{Key, Write, text};
+use crate::item::{Key, text};
+use crate::write::Write;
 
 /// Characters of a folded name that order the list. The digest after them makes the key unique.
 const SORTED_CHARS: usize = 40;

@@ -27,11 +27,12 @@ use crate::attempts::Attempts;
 use crate::change_log::{self, Change};
 use crate::charging::KnownBucket;
 use crate::client::Store;
-use crate::item::{Key, Write, from_item, full_at, text};
+use crate::item::{Key, from_item, full_at, text};
 use crate::messages::StoredMessage;
 use crate::opening::Opened;
 use crate::participants::Group;
 use crate::transact::{Commit, Transaction, refused_item};
+use crate::write::Write;
 use crate::{inbox, participants, profiles, room_names};
 
 /// The number of earlier messages that a user who joins can see.
@@ -151,8 +152,8 @@ impl Store {
         let query = query.consistent_read(true).set_exclusive_start_key(start);
         let (entries, more) = self.query_up_to(query, limit).await?;
         let next = entries.last().filter(|_| more).map(|item| text(item, "sk")).transpose()?;
-        let next = next.map(|sk| RoomPosition(sk.to_owned()));
-        let ids = entries.into_iter().map(|item| Ok(from_item::<room_names::Entry>(item)?.conversation));
+        let next = next.map(|sk| RoomPosition(sk.into_owned()));
+        let ids = entries.iter().map(|item| Ok(from_item::<room_names::Entry>(item)?.conversation));
         let ids = ids.collect::<Result<Vec<_>, Error>>()?;
         let mut found = Vec::new();
         for ids in ids.chunks(50) {
@@ -163,7 +164,7 @@ impl Store {
         for id in ids {
             let (room, row) = (participants::meta_key(&id), inbox::key(caller, &id));
             let find = |key: &Key| found.iter().find(|item| key.is_of(item));
-            let Some(meta) = find(&room).cloned().map(from_item::<Meta>).transpose()? else { continue };
+            let Some(meta) = find(&room).map(from_item::<Meta>).transpose()? else { continue };
             rooms.push(RoomView {
                 conversation_id: id,
                 name: meta.name,
@@ -301,7 +302,7 @@ impl Store {
                 let keys = group.participants.iter().map(|(user, _)| inbox::key(user, room));
                 let rows = self.get_all(keys.collect()).await?;
                 for item in rows {
-                    let (user, row) = (profiles::owner(&item)?, from_item::<Row>(item)?);
+                    let (user, row) = (profiles::owner(&item)?, from_item::<Row>(&item)?);
                     writes.push(Write::delete(participants::key(room, &user)));
                     let delete_row = Write::delete(inbox::key(&user, room)).if_present("pk");
                     writes.push(delete_row.if_still("activity", row.activity.as_ref()));
@@ -376,7 +377,7 @@ impl Store {
         let mut blocked = HashSet::new();
         let keys = users.iter().map(|user| inbox::key(caller, &ConversationId::direct(caller, user)));
         for row in self.items_by_keys(keys.collect(), true).await? {
-            let row: Row = from_item(row)?;
+            let row: Row = from_item(&row)?;
             blocked.extend(row.is_blocked().then_some(row.peer).flatten());
         }
         Ok(blocked)

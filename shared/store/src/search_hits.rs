@@ -176,10 +176,10 @@ impl Store {
         let mut found: HashMap<ConversationId, Vec<StoredMessage>> = HashMap::new();
         for item in items.into_iter().chain(in_ranges) {
             if messages::stamp_of(&item).is_ok() {
-                let stored = messages::read_stored(item)?;
+                let stored = messages::read_stored(&item)?;
                 found.entry(stored.message.id.conversation.clone()).or_default().push(stored);
             } else {
-                rows.insert(inbox::conversation_of(&item)?, from_item(item)?);
+                rows.insert(inbox::conversation_of(&item)?, from_item(&item)?);
             }
         }
         let mut hits = Vec::new();

@@ -353,7 +353,7 @@ impl<'a> Scan<'a> {
         let (mut candidates, mut slice, mut last) = (Vec::new(), 0, None);
         let mut has_more = more;
         for item in items {
-            let stored = messages::read_stored(item)?;
+            let stored = messages::read_stored(&item)?;
             let stamp = stored.message.id.stamp;
             if Some(stamp) <= above {
                 has_more = false;
@@ -505,7 +505,7 @@ impl<'a> Scan<'a> {
         });
         let id = |stamp: Stamp| MessageId { conversation: source.conversation.clone(), stamp };
         let keys = edits.map(|(stamp, _)| messages::key(&id(*stamp))).collect();
-        self.store.items_by_keys(keys, true).await?.into_iter().map(messages::read_stored).collect()
+        self.store.items_by_keys(keys, true).await?.iter().map(messages::read_stored).collect()
     }
 
     /// Decides whether a pack is made anew: with the newer messages, if it is small, or with its edited messages, if they

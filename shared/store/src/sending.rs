@@ -26,10 +26,11 @@ use serde::{Deserialize, Serialize};
 use crate::attempts::Attempts;
 use crate::change_log::{self, Change};
 use crate::client::Store;
-use crate::item::{Item, Key, Write, from_item, full_at};
+use crate::item::{Item, Key, from_item, full_at};
 use crate::mentions::{Known, check_mention_all};
 use crate::participants::{self, Group};
 use crate::transact::{Commit, Refusals, Transaction};
+use crate::write::Write;
 use crate::{inbox, messages, partition, profiles};
 
 /// Seconds for which a send key is kept: a day, and an hour for clock skew.
@@ -197,7 +198,7 @@ impl Store {
         client_id: &str,
     ) -> Result<Option<Message>, Error> {
         let found = self.get(key(conversation, sender, client_id), true).await?;
-        match found.map(from_item::<StoredKey>).transpose()? {
+        match found.as_ref().map(from_item::<StoredKey>).transpose()? {
             Some(stored) if stored.expires >= self.clock.now().seconds() => {
                 self.message_of_key(conversation, &stored).await.map(Some)
             }
@@ -517,7 +518,7 @@ impl Sending<'_> {
     ) -> Result<NextStep, Error> {
         if let Some((_, Some(item))) = refusals.iter().find(|(target, _)| *target == WriteTarget::Message) {
             // Either an earlier attempt whose response was lost has committed, or another message has the same id.
-            let existing = messages::read(item.clone())?;
+            let existing = messages::read(item)?;
             // The committed message may have been edited since.
             if existing.sender == message.sender && (existing.version > 1 || existing == *message) {
                 return Ok(NextStep::Committed);
@@ -531,7 +532,7 @@ impl Sending<'_> {
                     let item = item.ok_or(Error::NotAParticipant)?;
                     self.writes_full_at = full_at(&item, &limits::WRITES);
                 }
-                WriteTarget::Meta => is_group_stale = !self.handle_refused_meta(item)?,
+                WriteTarget::Meta => is_group_stale = !self.handle_refused_meta(item.as_ref())?,
                 WriteTarget::Totals => {
                     self.conversations_full_at = item.and_then(|item| full_at(&item, &limits::CONVERSATIONS));
                 }
@@ -541,7 +542,7 @@ impl Sending<'_> {
                     })?;
                     return self
                         .store
-                        .message_of_key(&self.conversation, &from_item::<StoredKey>(item)?)
+                        .message_of_key(&self.conversation, &from_item::<StoredKey>(&item)?)
                         .await
                         .map(|first| NextStep::SentBefore(Box::new(first)));
                 }
@@ -570,7 +571,7 @@ impl Sending<'_> {
     }
 
     /// Updates the state of the group or room. Returns `false` if its participants must be read again.
-    fn handle_refused_meta(&mut self, item: Option<Item>) -> Result<bool, Error> {
+    fn handle_refused_meta(&mut self, item: Option<&Item>) -> Result<bool, Error> {
         let meta = item.map(from_item::<Meta>).transpose()?;
         Ok(self.update_meta(meta.filter(|meta| !meta.deleted).ok_or(Error::NotAParticipant)?))
     }
@@ -597,7 +598,7 @@ impl Sending<'_> {
             return Ok(());
         };
         let bucket_full_at = full_at(&item, &limits::WRITES);
-        let row: Row = from_item(item)?;
+        let row: Row = from_item(&item)?;
         let is_own = recipient.user == self.caller.user;
         if is_direct && (row.owner_deleted || row.peer_deleted) {
             let is_caller_deleted = is_own == row.owner_deleted;

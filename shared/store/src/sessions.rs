@@ -16,8 +16,9 @@ use tokio::time::Instant;
 
 use crate::accounts::{self, Registered};
 use crate::client::Store;
-use crate::item::{Item, Key, Write, from_item, full_at, text};
+use crate::item::{Item, Key, from_item, full_at, text};
 use crate::transact::Commit;
+use crate::write::Write;
 use crate::{partition, profiles};
 
 /// Sessions that one transaction deletes.
@@ -40,7 +41,7 @@ struct Stored {
 
 /// Whether a session is bound to a password version.
 pub(crate) fn rests_on(session: &Item, password_version: u64) -> bool {
-    from_item::<Stored>(session.clone()).is_ok_and(|stored| stored.password_version == password_version)
+    from_item::<Stored>(session).is_ok_and(|stored| stored.password_version == password_version)
 }
 
 /// The keys of the items that tell which of these sessions of a user have ended; none without a session.
@@ -54,7 +55,7 @@ pub(crate) fn keys_of<'a>(user: &UserId, sessions: impl Iterator<Item = &'a Sess
 
 /// Whether a session has not ended, by the items of [`keys_of`].
 pub(crate) fn is_live(user: &UserId, session: &SessionId, items: &[Item], now: Timestamp) -> bool {
-    let find = |key: Key| items.iter().find(|item| key.is_of(item)).cloned();
+    let find = |key: Key| items.iter().find(|item| key.is_of(item));
     let session = find(key(user, session)).map(from_item::<Stored>);
     let account = find(accounts::key(user)).map(from_item::<Account>);
     match (session, account) {
@@ -109,8 +110,8 @@ impl Store {
             let keys = vec![key(user, id), accounts::key(user), profiles::key(user)];
             let items = self.get_all(keys).await?;
             let item = items.iter().find(|item| key(user, id).is_of(item)).ok_or_else(session_ended)?;
-            let (bucket_full_at, stored) = (full_at(item, &REFRESHES), from_item::<Stored>(item.clone())?);
-            let registered = accounts::registered(user, items)?.ok_or_else(session_ended)?;
+            let (bucket_full_at, stored) = (full_at(item, &REFRESHES), from_item::<Stored>(item)?);
+            let registered = accounts::registered(user, &items)?.ok_or_else(session_ended)?;
             let now = self.clock.now();
             if stored.expires < now.seconds()
                 || stored.password_version != registered.account.password_version
@@ -164,7 +165,10 @@ impl Store {
         let (items, _) = self.query_up_to(query, usize::MAX).await?;
         for chunk in items.chunks(DELETIONS_AT_ONCE) {
             let deletions = chunk.iter().map(|item| {
-                Ok(Write::delete(Key { pk: text(item, "pk")?.to_owned(), sk: text(item, "sk")?.to_owned() }))
+                Ok(Write::delete(Key {
+                    pk: text(item, "pk")?.into_owned(),
+                    sk: text(item, "sk")?.into_owned(),
+                }))
             });
             let deletions: Vec<Write> = deletions.collect::<Result<_, Error>>()?;
             self.commit(deletions.into(), Instant::now()).await?;

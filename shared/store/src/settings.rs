@@ -15,8 +15,9 @@ use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
 use crate::client::Store;
-use crate::item::{Write, from_item, full_at};
+use crate::item::{from_item, full_at};
 use crate::transact::{Commit, Transaction};
+use crate::write::Write;
 use crate::{inbox, notifying};
 
 /// Identifies the writes of a change in a refusal.
@@ -99,7 +100,7 @@ impl Store {
             };
             let item = item.ok_or(Error::NotAParticipant)?;
             full = full_at(&item, &limits::WRITES);
-            let row = from_item::<Row>(item)?;
+            let row = from_item::<Row>(&item)?;
             known = Some(Some(row).filter(|row| row.activity.is_some()).ok_or(Error::NotAParticipant)?);
         }
     }

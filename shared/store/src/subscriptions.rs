@@ -15,7 +15,8 @@ use domain::web_push::{MAX_SUBSCRIPTIONS, Subscription};
 use serde::Deserialize;
 
 use crate::client::Store;
-use crate::item::{Attribute, Item, Key, Write, from_item, full_at};
+use crate::item::{Attribute, Attributes, Item, Key, from_item, full_at};
+use crate::write::Write;
 use crate::{partition, profiles, sessions};
 
 /// Sorts below `PRESENCE`, so that a look-up of presence, which reads from there to the sockets, does not read it.
@@ -37,7 +38,7 @@ impl Attribute for [Subscription] {
     fn attribute(&self) -> AttributeValue {
         let entry = |subscription: &Subscription| {
             let Subscription { endpoint, p256dh, auth, session, created_at } = subscription;
-            let mut entry = Item::from([
+            let mut entry = Attributes::from([
                 ("endpoint".to_owned(), endpoint.attribute()),
                 ("p256dh".to_owned(), p256dh.attribute()),
                 ("auth".to_owned(), auth.attribute()),
@@ -75,7 +76,7 @@ impl Store {
     #[boxed]
     pub async fn subscriptions(&self, user: &UserId) -> Result<Vec<Subscription>, Error> {
         let item = self.get(key(user), true).await?.unwrap_or_default();
-        let all = from_item::<Stored>(item)?.subscriptions;
+        let all = from_item::<Stored>(&item)?.subscriptions;
         let items = self.get_all(session_keys(user, &all)).await?;
         Ok(split_by_session(user, all, &items, self.clock.now()).0)
     }
@@ -150,7 +151,7 @@ impl Store {
         let mut item = self.get(key(user), true).await?.unwrap_or_default();
         loop {
             let full = full_at(&item, &SUBSCRIPTIONS);
-            let Stored { mut subscriptions, version } = from_item(item)?;
+            let Stored { mut subscriptions, version } = from_item(&item)?;
             if !change(&mut subscriptions) {
                 return Ok(());
             }
@@ -184,7 +185,7 @@ impl Store {
         let mut found = BTreeMap::new();
         for item in self.get_some(users.iter().map(key).collect(), false).await? {
             let user = profiles::owner(&item)?;
-            let subscriptions = from_item::<Stored>(item)?.subscriptions;
+            let subscriptions = from_item::<Stored>(&item)?.subscriptions;
             if !subscriptions.is_empty() {
                 found.insert(user, subscriptions);
             }

@@ -16,7 +16,8 @@ use tokio::time::Instant;
 use crate::backoff::Backoff;
 use crate::client::{MAX_AGE, MAX_STALL, Store};
 use crate::failure::is_transient;
-use crate::item::{Item, Write};
+use crate::item::Item;
+use crate::write::Write;
 
 /// Writes that commit together or not at all. Each has a target, which identifies it in a refusal.
 pub(crate) struct Transaction<T = ()> {
@@ -128,7 +129,7 @@ fn failed_conditions(error: &SdkError<TransactWriteItemsError>) -> Option<Found>
     let reasons = cancelled.cancellation_reasons.as_deref().unwrap_or_default();
     let found = reasons.iter().map(|reason| {
         let has_failed = reason.code.as_deref() == Some("ConditionalCheckFailed");
-        has_failed.then(|| reason.item.clone())
+        has_failed.then(|| reason.item.clone().map(Item::from))
     });
     let found: Found = found.collect();
     found.iter().any(Option::is_some).then_some(found)

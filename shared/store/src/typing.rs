@@ -14,8 +14,9 @@ use futures_util::future::try_join_all;
 use observe::meter;
 
 use crate::client::Store;
-use crate::item::{Write, from_item, full_at};
+use crate::item::{from_item, full_at};
 use crate::profiles::account_deleted;
+use crate::write::Write;
 use crate::{inbox, queue};
 
 /// How long a typing signal lasts.
@@ -77,7 +78,7 @@ impl Store {
         loop {
             let row = Write::update(inbox::key(user, conversation)).if_present("pk");
             match self.update_one(self.limit(row, &limits::TYPING, bucket_full_at)?).await? {
-                Ok(item) => return from_item(item).map(Some),
+                Ok(item) => return from_item(&item).map(Some),
                 Err(None) => return Ok(None),
                 Err(Some(item)) => bucket_full_at = full_at(&item, &limits::TYPING),
             }

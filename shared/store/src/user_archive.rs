@@ -264,7 +264,7 @@ impl UserArchive {
     async fn edited_segments(&self, store: &Store) -> Result<Vec<Segment>, Error> {
         let mut segments = Vec::new();
         for item in store.items_by_keys(self.edited.iter().map(messages::key).collect(), true).await? {
-            let message = messages::read(item)?;
+            let message = messages::read(&item)?;
             let conversation = message.id.conversation.clone();
             let Some(high) = self.covered.get(&conversation).map(|covered| covered.high) else {
                 continue;
