@@ -58,14 +58,18 @@ impl HasSet {
 /// Whether a text contains a web address: `http://`, `https://` or `www.` with something after it.
 #[must_use]
 pub fn has_link(text: &str) -> bool {
-    let lower = text.to_ascii_lowercase();
-    ["http://", "https://", "www."].iter().any(|start| {
-        let mut found = lower.match_indices(start);
-        found.any(|(at, _)| {
-            let is_start = !lower[..at].ends_with(|before: char| before.is_alphanumeric());
-            is_start
-                && lower[at + start.len()..].starts_with(|next: char| next.is_alphanumeric() || next == '[')
-        })
+    let is_link = |start: &str, mark: usize, end: usize| {
+        let Some(begin) = mark.checked_sub(start.len()) else { return false };
+        text.get(begin..mark).is_some_and(|found| found.eq_ignore_ascii_case(start))
+            && !text[..begin].ends_with(|before: char| before.is_alphanumeric())
+            && text[end..].starts_with(|next: char| next.is_alphanumeric() || next == '[')
+    };
+    text.match_indices([':', '.']).any(|(at, mark)| {
+        if mark == "." {
+            return is_link("www", at, at + 1);
+        }
+        let has_slashes = text[at..].starts_with("://");
+        has_slashes && (is_link("http", at, at + 3) || is_link("https", at, at + 3))
     })
 }
 

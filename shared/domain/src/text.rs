@@ -25,6 +25,7 @@ pub(crate) const PHRASE_MARKS: [char; 16] =
     ['"', '“', '”', '„', '‟', '«', '»', '「', '」', '『', '』', '〝', '〞', '〟', '＂', '❝'];
 
 /// A text in comparable form, with the origin of each byte.
+#[cfg_attr(test, derive(Debug, PartialEq))]
 struct Folded {
     text: String,
     /// For each byte of `text`, the index of the original character that it came from.
@@ -33,6 +34,26 @@ struct Folded {
 
 impl Folded {
     fn of(original: &str) -> Self {
+        if original.is_ascii() { Self::of_ascii(original) } else { Self::of_unicode(original) }
+    }
+
+    /// The same as [`Folded::of_unicode`], for texts that consist of ASCII alone.
+    fn of_ascii(original: &str) -> Self {
+        let mut text = String::with_capacity(original.len());
+        let (mut origin, mut last) = (Vec::with_capacity(original.len()), '\0');
+        for (index, byte) in (0u32..).zip(original.bytes()) {
+            let c = char::from(byte.to_ascii_lowercase());
+            let c = if c.is_whitespace() { ' ' } else { plain_mark(c) };
+            if (last, c) != (' ', ' ') {
+                text.push(c);
+                origin.push(index);
+            }
+            last = c;
+        }
+        Self { text, origin }
+    }
+
+    fn of_unicode(original: &str) -> Self {
         let mut chars: Vec<(char, u32)> = Vec::with_capacity(original.len());
         for (index, c) in (0u32..).zip(original.chars()) {
             if is_passed_over(c) {
@@ -93,6 +114,8 @@ fn is_passed_over(c: char) -> bool {
 /// other characters as they are.
 fn plain_mark(c: char) -> char {
     match c {
+        // Most characters.
+        c if c.is_ascii_alphanumeric() || c == ' ' => c,
         '"'
         | '`'
         | '´'
@@ -177,19 +200,7 @@ fn ignores_marks(letter: char) -> bool {
 /// A text in the form that search compares; see the module documentation. It contains no line breaks.
 #[must_use]
 pub fn folded(text: &str) -> String {
-    if text.is_ascii() { folded_ascii(text) } else { Folded::of(text).text }
-}
-
-/// The same as [`Folded::of`], for texts that consist of ASCII alone.
-fn folded_ascii(text: &str) -> String {
-    let mut folded = String::with_capacity(text.len());
-    for c in text.chars() {
-        match if c.is_whitespace() { ' ' } else { plain_mark(c.to_ascii_lowercase()) } {
-            ' ' if folded.ends_with(' ') => {}
-            c => folded.push(c),
-        }
-    }
-    folded
+    Folded::of(text).text
 }
 
 /// Whether it is a dash, a hyphen or a minus.
@@ -480,7 +491,7 @@ mod tests {
     proptest! {
         #[test]
         fn ascii_is_folded_in_the_same_way(text in "[\\x00-\\x7f]{0,40}") {
-            prop_assert_eq!(folded_ascii(&text), Folded::of(&text).text);
+            prop_assert_eq!(Folded::of_ascii(&text), Folded::of_unicode(&text));
         }
 
         #[test]

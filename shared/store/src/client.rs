@@ -176,7 +176,7 @@ impl Store {
 
     pub(crate) async fn get(&self, key: Key, consistent: bool) -> Result<Option<Item>, Error> {
         let get = self.db.get_item().table_name(&self.table).set_key(Some(key.attributes()));
-        let (_, items) = Box::pin(item_reader::read(get.consistent_read(consistent).send())).await?;
+        let (_, items) = item_reader::read(Box::pin(get.consistent_read(consistent).send())).await?;
         Ok(items.into_iter().next())
     }
 
@@ -242,7 +242,7 @@ impl Store {
             let keys = KeysAndAttributes::builder().set_keys(Some(remaining)).consistent_read(consistent);
             let keys = keys.build().map_err(Error::internal)?;
             let get = self.db.batch_get_item().request_items(&self.table, keys);
-            let (got, found) = Box::pin(item_reader::read(get.send())).await?;
+            let (got, found) = item_reader::read(Box::pin(get.send())).await?;
             items.extend(found);
             let unprocessed = got.unprocessed_keys.and_then(|mut tables| tables.remove(&self.table));
             remaining = unprocessed.map(|keys| keys.keys).unwrap_or_default();
@@ -287,7 +287,7 @@ impl Store {
         loop {
             // A count too large for an `i32` sets no limit: DynamoDB ends each page at 1 MB anyway.
             let missing = i32::try_from(count - items.len()).ok();
-            let (page, found) = Box::pin(item_reader::read(query.clone().set_limit(missing).send())).await?;
+            let (page, found) = item_reader::read(Box::pin(query.clone().set_limit(missing).send())).await?;
             items.extend(found);
             match page.last_evaluated_key {
                 None => return Ok((items, false)),
@@ -305,7 +305,7 @@ impl Store {
         count: usize,
     ) -> Result<(Vec<Item>, Option<Attributes>), Error> {
         let query = query.table_name(&self.table).set_limit(i32::try_from(count).ok());
-        let (page, items) = Box::pin(item_reader::read(query.send())).await?;
+        let (page, items) = item_reader::read(Box::pin(query.send())).await?;
         Ok((items, page.last_evaluated_key))
     }
 

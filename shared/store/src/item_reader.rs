@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use std::cell::RefCell;
 use std::fmt::{self, Formatter};
 use std::ops::Range;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
@@ -36,13 +37,14 @@ tokio::task_local! {
     static ITEMS: RefCell<Option<Vec<Item>>>;
 }
 
+/// A call of the SDK, in a box because its future is large.
+type Call<T, E> = Pin<Box<dyn Future<Output = Result<T, SdkError<E>>> + Send>>;
+
 /// Awaits a call and returns its items beside its output, which does not have them.
 ///
 /// # Errors
 /// As the call; `Internal` if its answer did not come through an [`ItemReader`].
-pub(crate) async fn read<T, E>(
-    call: impl Future<Output = Result<T, SdkError<E>>>,
-) -> Result<(T, Vec<Item>), Error>
+pub(crate) async fn read<T, E>(call: Call<T, E>) -> Result<(T, Vec<Item>), Error>
 where
     E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
 {
@@ -301,7 +303,7 @@ mod tests {
     #[tokio::test]
     async fn a_call_past_the_reader_is_an_error() {
         type Answer = Result<(), SdkError<aws_sdk_dynamodb::operation::query::QueryError>>;
-        let read = read(async { Answer::Ok(()) }).await;
+        let read = read(Box::pin(async { Answer::Ok(()) })).await;
         assert!(matches!(read, Err(Error::Internal(_))));
     }
 }
