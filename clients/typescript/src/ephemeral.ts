@@ -36,13 +36,25 @@ export class EphemeralState {
     this.#presence.clear();
   }
 
-  /** Sets a user's presence. For presence that was looked up, `asOf` is "": it always replaces the previous one. */
-  setPresence(asOf: string, presence: Presence, ttlMs: number): void {
-    const known = this.#presence.get(presence.user_id);
+  /** Returns the event with which a user's presence was pushed last; "" if it was not. */
+  presenceAsOf(user: string): string {
+    return this.#presence.get(user)?.asOf ?? "";
+  }
+
+  /** Sets a user's presence as it was pushed with an event. */
+  pushPresence(asOf: string, presence: Presence, ttlMs: number): void {
     // Pushes may be duplicated or late.
-    if (known && asOf !== "" && asOf <= known.asOf) return;
+    if (asOf > this.presenceAsOf(presence.user_id)) this.#setPresence(asOf, presence, ttlMs);
+  }
+
+  /** Sets a user's presence as it was looked up, unless it was pushed since then: `asOf` is that of the time before. */
+  setPresence(asOf: string, presence: Presence, ttlMs: number): void {
+    if (asOf === this.presenceAsOf(presence.user_id)) this.#setPresence(asOf, presence, ttlMs);
+  }
+
+  #setPresence(asOf: string, presence: Presence, ttlMs: number): void {
     const until = presence.status === "offline" ? Infinity : Date.now() + ttlMs;
-    this.#presence.set(presence.user_id, { asOf: asOf || (known?.asOf ?? ""), until, value: presence });
+    this.#presence.set(presence.user_id, { asOf, until, value: presence });
     this.#isPresenceDirty = true;
   }
 

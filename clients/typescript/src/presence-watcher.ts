@@ -34,6 +34,8 @@ interface Lookup {
   isRunning: boolean;
   /** Milliseconds until the next one, if the user writes and is shown as offline. Doubles while they stay offline. */
   pause: number;
+  /** The event with which the presence was pushed last before the lookup. A later one is newer than the answer may be. */
+  asOf: string;
 }
 
 /** Typing and presence of a client. */
@@ -165,18 +167,21 @@ export class PresenceWatcher {
       // Only lookups of users who go on writing double the pause: for a first message, 0 is stored.
       const before = this.#wanted.get(user) ? this.#lookups.get(user) : undefined;
       const pause = before ? Math.min(before.pause * 2, MAX_AGE_POLLING) : MIN_PAUSE;
-      const lookup = { at: Date.now(), isRunning: true, pause };
+      const lookup = { at: Date.now(), isRunning: true, pause, asOf: this.#store.presenceAsOf(user) };
       lookups.set(user, lookup);
       this.#lookups.set(user, lookup);
       this.#wanted.delete(user);
     }
     try {
       const presences = await this.#api.presence(users, { signal });
-      for (const { user_id, status } of presences) {
-        const lookup = lookups.get(user_id);
-        if (lookup && status !== "offline") lookup.pause = MIN_PAUSE;
-      }
-      this.#store.setPresence(presences, PRESENCE_TTL);
+      this.#store.batch(() => {
+        for (const presence of presences) {
+          const lookup = lookups.get(presence.user_id);
+          if (!lookup) continue;
+          if (presence.status !== "offline") lookup.pause = MIN_PAUSE;
+          this.#store.setPresence(lookup.asOf, presence, PRESENCE_TTL);
+        }
+      });
     } catch {
       // The next check retries.
       for (const [user, lookup] of lookups) if (this.#lookups.get(user) === lookup) this.#lookups.delete(user);

@@ -195,7 +195,7 @@ export class Store {
     if (event.type === "presence") {
       const { expires_at, ...presence } = event.data;
       const ttl = expires_at ? Date.parse(expires_at) - Date.parse(event.occurred_at) : Infinity;
-      this.#ephemeral.setPresence(event.id, presence, ttl);
+      this.#ephemeral.pushPresence(event.id, presence, ttl);
       return;
     }
     if (event.id > this.#latestEvent) this.#latestEvent = event.id;
@@ -337,11 +337,14 @@ export class Store {
     return laneOf(this.#state, entry);
   }
 
-  /** Sets presence that was looked up. @internal */
-  setPresence(presences: readonly Presence[], ttlMs: number): void {
-    this.batch(() => {
-      for (const presence of presences) this.#ephemeral.setPresence("", presence, ttlMs);
-    });
+  /** Returns the event with which a user's presence was pushed last; "" if it was not. @internal */
+  presenceAsOf(user: string): string {
+    return this.#ephemeral.presenceAsOf(user);
+  }
+
+  /** Sets a user's presence as it was looked up, unless it was pushed since `asOf`. @internal */
+  setPresence(asOf: string, presence: Presence, ttlMs: number): void {
+    this.batch(() => this.#ephemeral.setPresence(asOf, presence, ttlMs));
   }
 
   /** Returns a conversation, created if unknown, and marks it as dirty. */

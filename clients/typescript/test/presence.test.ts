@@ -162,14 +162,37 @@ test("lookAt keeps the status, skips repeated calls, and does nothing while invi
   expect(calls).toEqual([["away", "d1"], ["away", undefined]]);
 });
 
+/** Pushes bob's presence to alice. */
+function push(id: string, status: string, ttl: number) {
+  const occurred_at = new Date().toISOString();
+  const expires_at = new Date(Date.now() + ttl).toISOString();
+  const data = { user_id: "bob", status, last_seen_at: null, current_conversation_id: null, expires_at };
+  model.onPush("alice", { id, type: "presence", conversation_id: null, occurred_at, data } as TidingsEvent);
+}
+
+test("a push during a lookup is newer than the answer", async () => {
+  const client = await connected();
+  const answers: ((presences: Presence[]) => void)[] = [];
+  vi.spyOn(client.api, "presence").mockImplementation(() => new Promise((answer) => answers.push(answer)));
+  const offline: Presence = { user_id: "bob", status: "offline", last_seen_at: null, current_conversation_id: null };
+  const bob = () => client.store.state.presence.get("bob")?.status;
+  push("p1", "away", 5 * MINUTE);
+  client.watchPresence(["bob"]);
+  await pass(100);
+  push("p2", "online", 5 * MINUTE);
+  await pass(10);
+  answers[0]?.([offline]);
+  await pass(10);
+  expect(bob()).toBe("online");
+  // The next lookup began after the push.
+  await pass(3 * MINUTE);
+  answers[1]?.([offline]);
+  await pass(10);
+  expect(bob()).toBe("offline");
+});
+
 test("pushed presence expires to offline", async () => {
   const client = await connected();
-  const push = (id: string, status: string, ttl: number) => {
-    const occurred_at = new Date().toISOString();
-    const expires_at = new Date(Date.now() + ttl).toISOString();
-    const data = { user_id: "bob", status, last_seen_at: null, current_conversation_id: null, expires_at };
-    model.onPush("alice", { id, type: "presence", conversation_id: null, occurred_at, data } as TidingsEvent);
-  };
   push("p2", "online", 30_000);
   push("p1", "offline", 30_000);
   await pass(10);
