@@ -11,6 +11,7 @@ use harness::sync::{Audience, Dice, Place, events};
 use harness::wire::Faults;
 use harness::{Actor, Answer, TABLE, World};
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
 use crate::direct::text;
 use crate::queue::created;
@@ -226,11 +227,12 @@ async fn a_former_admin_adds_nobody_more() {
     let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
     let (held, release) = world.wire.hold_after(2);
     let demotion = async {
-        held.await.expect("the third transaction of the call");
+        timeout(PATIENCE, held).await.expect("a third transaction").expect("the wire holds it");
         crowd[0].set_admin(&group, "p001", false).await.expect(200);
-        release.send(()).expect("the call waits");
+        drop(release);
     };
-    let (added, ()) = join(crowd[1].add(&group, &ids), demotion).await;
+    // An attempt that is held for too long is answered with 503.
+    let (added, ()) = join(with_retries(|| crowd[1].add(&group, &ids)), demotion).await;
     added.refused(403, "not_an_admin");
     // The two transactions before it added 24 users each.
     assert_eq!(crowd[0].overview(&group).await["participant_count"], 30 + 2 * 24);
@@ -246,7 +248,7 @@ async fn the_fan_out_ends_while_messages_keep_coming() {
             say_with_retries(from, &group, &n.to_string()).await;
         }
     };
-    let fan_out = tokio::time::timeout(PATIENCE, world.fan_out(&group));
+    let fan_out = timeout(PATIENCE, world.fan_out(&group));
     tokio::select! {
         ended = fan_out => ended.expect("the fan-out ends"),
         () = sends => {}
@@ -578,7 +580,7 @@ async fn the_stream_starts_the_fan_out_and_a_deleted_room_leaves_every_inbox() {
             }
         }
     };
-    tokio::time::timeout(PATIENCE, gone).await.expect("everyone gets conversation.deleted");
+    timeout(PATIENCE, gone).await.expect("everyone gets conversation.deleted");
     for actor in &crowd {
         let inbox = actor.get("/api/messages/inbox").await.expect(200);
         assert_eq!((&inbox.json["total"], inbox.list().len()), (&json!(0), 0), "{}", actor.id);

@@ -14,7 +14,7 @@ use axum::Router;
 use axum::serve::ListenerExt;
 use domain::error::Source;
 use domain::id::Clock;
-use edge::app::{App, Settings, attachments_are_on, bucket_from_env, https_client, variable};
+use edge::app::{App, Settings, attachments_are_on, bucket_from_env, variable};
 use edge::bucket::BucketSettings;
 use store::table;
 use tokio::net::TcpListener;
@@ -364,7 +364,7 @@ fn config(endpoint: &str, engine: Option<&Engine>) -> SdkConfig {
     if engine.is_none() {
         config.set_credentials_provider(Some(SharedCredentialsProvider::new(credentials)));
     }
-    config.set_http_client(Some(engine.map_or_else(https_client, Engine::http_client)));
+    config.set_http_client(engine.map(Engine::http_client));
     config.build()
 }
 

@@ -315,7 +315,14 @@ impl World {
             .interceptor(roles::call_recorder());
         let store = {
             let links = self.app.store.links().clone();
-            Store::new(config(&self.wire), TABLE.to_owned(), Clock::default(), links, true)
+            Store::new(
+                config(&self.wire),
+                self.wire.http_client(),
+                TABLE.to_owned(),
+                Clock::default(),
+                links,
+                true,
+            )
         };
         let app = App { store, push: Push::new(Some(pushes)), ..self.app.clone() };
         warm_up(&app).await;

@@ -23,7 +23,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use local::engine::{Answer, Engine};
 use serde_json::{Value, json};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 /// The table's name in every world.
 pub const TABLE: &str = "tidings";
@@ -51,8 +51,16 @@ pub struct Faults {
 
 type Write = (Instant, String, Vec<u8>);
 
-/// Reports that the held transaction has arrived, and waits until it is released.
-type Hold = (oneshot::Sender<()>, oneshot::Receiver<()>);
+/// A transaction that is held, with all its attempts.
+struct Hold {
+    /// How many more transactions pass before it.
+    after: usize,
+    /// Its token, once it has arrived.
+    token: Option<String>,
+    arrived: Option<oneshot::Sender<()>>,
+    /// Closed when it is released.
+    released: watch::Receiver<()>,
+}
 
 struct State {
     engine: Engine,
@@ -67,8 +75,8 @@ struct State {
     away_after: Option<usize>,
     /// Replaces the engine once a transaction has lost its response.
     successor: Option<Engine>,
-    /// How many more transactions pass before the one that is held, and how it is held.
-    hold: Option<(usize, Hold)>,
+    /// The transaction that is held.
+    hold: Option<Hold>,
     /// The operations called so far.
     calls: Vec<String>,
     /// Maximum delay of a transaction before it reaches the engine.
@@ -167,7 +175,8 @@ impl Wire {
     /// Ends all faults.
     pub fn heal(&self) {
         self.inject(Faults::default(), 1);
-        self.state().away_after = None;
+        let mut state = self.state();
+        (state.away_after, state.hold) = (None, None);
     }
 
     /// Delays each transaction by a random time from now on, so that transactions may commit in another order than that
@@ -188,11 +197,11 @@ impl Wire {
         self.state().away_after = Some(commits);
     }
 
-    /// Lets `commits` more transactions pass and holds the next one before it reaches the engine. Returns what resolves
-    /// once it is held, and what releases it.
-    pub fn hold_after(&self, commits: usize) -> (oneshot::Receiver<()>, oneshot::Sender<()>) {
-        let ((arrived, held), (release, released)) = (oneshot::channel(), oneshot::channel());
-        self.state().hold = Some((commits, (arrived, released)));
+    /// Lets `commits` more transactions pass and holds the next one before it reaches the engine. Returns a receiver that
+    /// resolves once it is held, and a sender that releases it when dropped.
+    pub fn hold_after(&self, commits: usize) -> (oneshot::Receiver<()>, watch::Sender<()>) {
+        let ((arrived, held), (release, released)) = (oneshot::channel(), watch::channel(()));
+        self.state().hold = Some(Hold { after: commits, token: None, arrived: Some(arrived), released });
         (held, release)
     }
 
@@ -234,13 +243,12 @@ impl Wire {
         let (delay, fate, hold) = {
             let mut state = self.state();
             state.calls.push(operation.to_owned());
-            (state.delay(operation), state.fate(operation, body), state.hold(operation))
+            (state.delay(operation), state.fate(operation, body), state.hold(operation, body))
         };
         tokio::time::sleep(delay).await;
-        if let Some((arrived, released)) = hold {
-            arrived.send(()).expect("the test waits for the transaction");
-            // A test that ends releases it too.
-            let _ = released.await;
+        if let Some(mut released) = hold {
+            // Ends with an error, as nothing is ever sent.
+            let _ = released.changed().await;
         }
         let lost = match fate {
             Fate::Fault(answer) => return Some(answer),
@@ -332,19 +340,20 @@ impl State {
         if max.is_zero() { max } else { max.mul_f64(self.draw()) }
     }
 
-    /// Returns how to hold this call, if it is the transaction to be held.
-    fn hold(&mut self, operation: &str) -> Option<Hold> {
-        if operation != "TransactWriteItems" {
-            return None;
-        }
-        match &mut self.hold {
-            Some((0, _)) => self.hold.take().map(|(_, hold)| hold),
-            Some((commits, _)) => {
-                *commits -= 1;
-                None
+    /// Returns what to wait for before this call, if it is an attempt of the transaction to be held.
+    fn hold(&mut self, operation: &str, body: &[u8]) -> Option<watch::Receiver<()>> {
+        let hold = self.hold.as_mut().filter(|_| operation == "TransactWriteItems")?;
+        let request: Value = serde_json::from_slice(body).expect("JSON");
+        let token = request["ClientRequestToken"].as_str().expect("a token");
+        if hold.token.is_none() {
+            if hold.after > 0 {
+                hold.after -= 1;
+                return None;
             }
-            None => None,
+            hold.token = Some(token.to_owned());
+            let _ = hold.arrived.take().expect("it arrives once").send(());
         }
+        (hold.token.as_deref() == Some(token)).then(|| hold.released.clone())
     }
 
     fn fate(&mut self, operation: &str, body: &[u8]) -> Fate {

@@ -111,11 +111,17 @@ fn ago(live: &Live, seconds: i64) -> App {
         .behavior_version(BehaviorVersion::latest())
         .credentials_provider(Credentials::new("test", "test", None, None, "tests"))
         .region(Region::new("us-east-1"))
-        .endpoint_url(&live.stack.database)
-        .http_client(https_client());
+        .endpoint_url(&live.stack.database);
     let clock = Clock::off_by(-1000 * seconds);
     App {
-        store: Store::new(config, "tidings".to_owned(), clock, live.stack.app.store.links().clone(), false),
+        store: Store::new(
+            config,
+            https_client(),
+            "tidings".to_owned(),
+            clock,
+            live.stack.app.store.links().clone(),
+            false,
+        ),
         ..live.stack.app.clone()
     }
 }

@@ -47,7 +47,7 @@ export class EphemeralState {
     if (asOf > this.presenceAsOf(presence.user_id)) this.#setPresence(asOf, presence, ttlMs);
   }
 
-  /** Sets a user's presence as it was looked up, unless it was pushed since then: `asOf` is that of the time before. */
+  /** Sets a user's presence as it was looked up, unless it was pushed since: `asOf` is what `presenceAsOf` returned before. */
   setPresence(asOf: string, presence: Presence, ttlMs: number): void {
     if (asOf === this.presenceAsOf(presence.user_id)) this.#setPresence(asOf, presence, ttlMs);
   }

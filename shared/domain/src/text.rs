@@ -39,17 +39,8 @@ impl Folded {
 
     /// The same as [`Folded::of_unicode`], for texts that consist of ASCII alone.
     fn of_ascii(original: &str) -> Self {
-        let mut text = String::with_capacity(original.len());
-        let (mut origin, mut last) = (Vec::with_capacity(original.len()), '\0');
-        for (index, byte) in (0u32..).zip(original.bytes()) {
-            let c = char::from(byte.to_ascii_lowercase());
-            let c = if c.is_whitespace() { ' ' } else { plain_mark(c) };
-            if (last, c) != (' ', ' ') {
-                text.push(c);
-                origin.push(index);
-            }
-            last = c;
-        }
+        let mut origin = Vec::with_capacity(original.len());
+        let text = folded_ascii(original, |index| origin.push(index));
         Self { text, origin }
     }
 
@@ -114,7 +105,7 @@ fn is_passed_over(c: char) -> bool {
 /// other characters as they are.
 fn plain_mark(c: char) -> char {
     match c {
-        // Most characters.
+        // Most characters are letters, digits and spaces.
         c if c.is_ascii_alphanumeric() || c == ' ' => c,
         '"'
         | '`'
@@ -200,7 +191,23 @@ fn ignores_marks(letter: char) -> bool {
 /// A text in the form that search compares; see the module documentation. It contains no line breaks.
 #[must_use]
 pub fn folded(text: &str) -> String {
-    Folded::of(text).text
+    if text.is_ascii() { folded_ascii(text, |_| ()) } else { Folded::of_unicode(text).text }
+}
+
+/// Folds a text that consists of ASCII alone. `push` gets the index of the origin of each character.
+fn folded_ascii(text: &str, mut push: impl FnMut(u32)) -> String {
+    let mut folded = String::with_capacity(text.len());
+    let mut last = '\0';
+    for (index, byte) in (0u32..).zip(text.bytes()) {
+        let c = char::from(byte.to_ascii_lowercase());
+        let c = if c.is_whitespace() { ' ' } else { plain_mark(c) };
+        if (last, c) != (' ', ' ') {
+            folded.push(c);
+            push(index);
+        }
+        last = c;
+    }
+    folded
 }
 
 /// Whether it is a dash, a hyphen or a minus.

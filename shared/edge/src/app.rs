@@ -244,7 +244,8 @@ impl App {
         let cursors = Arc::new(CursorKey::derive(&secrets));
         let bucket = settings.bucket.map(|bucket| Bucket::new(bucket, http));
         let files = Files::new(bucket, settings.max_attachment_bytes, cursors.clone(), clock.clone());
-        let store = Store::new(config, settings.table, clock, links, pushes.is_some());
+        let http_client = config.clone().build().http_client().unwrap_or_else(https_client);
+        let store = Store::new(config, http_client, settings.table, clock, links, pushes.is_some());
         Self {
             store: store.limited(settings.limited),
             push: Push::new(pushes),

@@ -74,23 +74,23 @@ pub struct Store {
 }
 
 impl Store {
-    /// Creates a store on a table. `config` supplies the endpoint, the credentials and the HTTP client; `pushes` tells
-    /// whether there can be sockets to push events to.
+    /// Creates a store on a table. `config` supplies the endpoint and the credentials; `pushes` tells whether there can be
+    /// sockets to push events to.
     #[must_use]
     pub fn new(
-        mut config: aws_sdk_dynamodb::config::Builder,
+        config: aws_sdk_dynamodb::config::Builder,
+        http_client: SharedHttpClient,
         table: String,
         clock: Clock,
         links: Links,
         pushes: bool,
     ) -> Self {
         let timeouts = TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT_TIMEOUT).build();
-        let http_client = config.clone().build().http_client();
-        config.set_http_client(http_client.map(|client| SharedHttpClient::new(ItemReader(client))));
         // The timeout of an attempt is shorter than the SDK's protection against a stream that stalls.
         let config = config
             .timeout_config(timeouts)
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+            .http_client(SharedHttpClient::new(ItemReader(http_client)))
             .interceptor(Metering);
         let retries = RetryConfig::standard()
             .with_max_attempts(MAX_ATTEMPTS)

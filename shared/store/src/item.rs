@@ -20,7 +20,7 @@ use serde::de::{DeserializeOwned, DeserializeSeed, IntoDeserializer, MapAccess};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::typed_json::{self, Typed};
+use crate::typed_json::{self, Typed, malformed};
 
 /// Attributes by their names, in the SDK's form: keys, and items to be written.
 pub(crate) type Attributes = HashMap<String, AttributeValue>;
@@ -41,7 +41,7 @@ impl Item {
     }
 
     /// The names of the attributes and their values with their types.
-    fn attributes(&self) -> impl Iterator<Item = (&str, &str)> {
+    pub(crate) fn attributes(&self) -> impl Iterator<Item = (&str, &str)> {
         self.attributes.iter().map(|[name, value]| (&self.text[name.clone()], &self.text[value.clone()]))
     }
 
@@ -79,24 +79,29 @@ impl Item {
         prefix: &str,
     ) -> Result<C, Error> {
         let found = self.attributes().filter_map(|(name, value)| Some((name.strip_prefix(prefix)?, value)));
-        found
-            .map(|(name, value)| Ok((name.to_owned(), typed_json::parse(value).map_err(Error::internal)?)))
-            .collect()
+        found.map(|(name, value)| Ok((name.to_owned(), typed_json::parse(value)?))).collect()
     }
 }
 
-impl From<Attributes> for Item {
-    /// Writes attributes that the SDK has parsed as text.
-    fn from(attributes: Attributes) -> Self {
+impl<N: AsRef<str>, V: AsRef<str>> FromIterator<(N, V)> for Item {
+    /// Makes a text of names and of values with their types.
+    fn from_iter<I: IntoIterator<Item = (N, V)>>(attributes: I) -> Self {
         let (mut text, mut ranges) = (String::new(), Vec::new());
         let mut push = |part: &str| {
             text.push_str(part);
             text.len() - part.len()..text.len()
         };
         for (name, value) in attributes {
-            ranges.push([push(&name), push(&typed(&value).to_string())]);
+            ranges.push([push(name.as_ref()), push(value.as_ref())]);
         }
         Self { text: text.into(), attributes: ranges }
+    }
+}
+
+impl From<Attributes> for Item {
+    /// Writes attributes that the SDK has parsed as text.
+    fn from(attributes: Attributes) -> Self {
+        attributes.iter().map(|(name, value)| (name, typed(value).to_string())).collect()
     }
 }
 
@@ -112,7 +117,9 @@ pub(crate) fn typed(value: &AttributeValue) -> Value {
             let entries = map.iter().map(|(name, value)| (name.clone(), typed(value)));
             json!({"M": entries.collect::<serde_json::Map<_, _>>()})
         }
-        _ => json!({"NULL": true}),
+        AttributeValue::Null(_) => json!({"NULL": true}),
+        // Without a type, it cannot be read.
+        _ => json!({}),
     }
 }
 
@@ -147,7 +154,7 @@ pub(crate) struct Key {
 impl Key {
     /// Whether an item has this key.
     pub(crate) fn is_of(&self, item: &Item) -> bool {
-        text(item, "pk").is_ok_and(|pk| pk == self.pk) && text(item, "sk").is_ok_and(|sk| sk == self.sk)
+        text(item, "sk").is_ok_and(|sk| sk == self.sk) && text(item, "pk").is_ok_and(|pk| pk == self.pk)
     }
 
     pub(crate) fn attributes(&self) -> Attributes {
@@ -227,7 +234,8 @@ pub(crate) fn to_item<T: Serialize>(key: &Key, body: &T) -> Result<Attributes, E
 
 /// Reads the body of an item.
 pub(crate) fn from_item<T: DeserializeOwned>(item: &Item) -> Result<T, Error> {
-    T::deserialize(MapAccessDeserializer::new(ItemAccess { item, next: 0 })).map_err(Error::internal)
+    T::deserialize(MapAccessDeserializer::new(ItemAccess { item, next: 0 }))
+        .map_err(|error| malformed::<T>(&error))
 }
 
 /// Returns a text attribute, which every item of its kind has.
@@ -237,8 +245,16 @@ pub(crate) fn text<'a>(item: &'a Item, name: &'static str) -> Result<Cow<'a, str
         #[serde(rename = "S", borrow)]
         text: Cow<'a, str>,
     }
-    let found = item.find(name).and_then(|value| serde_json::from_str::<Text<'a>>(value).ok());
-    Ok(found.ok_or_else(|| Error::internal(format!("an item has no text attribute {name}")))?.text)
+    let parse = |value: &'a str| {
+        // Most texts are written without spaces and escapes.
+        let plain = value.strip_prefix(r#"{"S":""#).and_then(|rest| rest.strip_suffix(r#""}"#));
+        match plain.filter(|text| !text.contains(['\\', '"'])) {
+            Some(text) => Some(Cow::Borrowed(text)),
+            None => serde_json::from_str::<Text<'a>>(value).ok().map(|value| value.text),
+        }
+    };
+    let found = item.find(name).and_then(parse);
+    found.ok_or_else(|| Error::internal(format!("an item has no text attribute {name}")))
 }
 
 /// Returns a key attribute without its prefix, which every item of its kind has.

@@ -1,4 +1,4 @@
-//! Takes the items out of DynamoDB's answers before the SDK parses these.
+//! Takes the items out of DynamoDB's answers before the SDK parses the answers.
 //!
 //! The SDK parses each item into a map of attributes, which costs more than the rest of the call where an answer has many
 //! items. This connector stands between the SDK and its HTTP client, keeps the items as text, and leaves the SDK what it
@@ -25,16 +25,17 @@ use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::byte_stream::ByteStream;
 use aws_smithy_types::config_bag::ConfigBag;
 use domain::error::Error;
-use serde::Deserializer;
 use serde::de::{DeserializeSeed, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use crate::failure::failed_call;
 use crate::item::Item;
+use crate::typed_json::malformed;
 
 tokio::task_local! {
-    /// The items of the answer to the current call.
-    static ITEMS: RefCell<Option<Vec<Item>>>;
+    /// The items of the answer to the current call; an error if the answer is malformed.
+    static ITEMS: RefCell<Option<Result<Vec<Item>, Error>>>;
 }
 
 /// A call of the SDK, in a box because its future is large.
@@ -43,7 +44,7 @@ type Call<T, E> = Pin<Box<dyn Future<Output = Result<T, SdkError<E>>> + Send>>;
 /// Awaits a call and returns its items beside its output, which does not have them.
 ///
 /// # Errors
-/// As the call; `Internal` if its answer did not come through an [`ItemReader`].
+/// As the call; `Internal` if its answer is malformed or did not come through an [`ItemReader`].
 pub(crate) async fn read<T, E>(call: Call<T, E>) -> Result<(T, Vec<Item>), Error>
 where
     E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
@@ -51,7 +52,9 @@ where
     let take = async {
         let output = call.await.map_err(failed_call)?;
         let items = ITEMS.with(RefCell::take);
-        Ok((output, items.ok_or_else(|| Error::internal("the answer did not come through the item reader"))?))
+        let items =
+            items.ok_or_else(|| Error::internal("the answer did not come through the item reader"))?;
+        Ok((output, items?))
     };
     ITEMS.scope(RefCell::default(), take).await
 }
@@ -111,8 +114,15 @@ async fn take_items(answer: &mut HttpResponse) -> Result<(), ConnectorError> {
     let body = std::mem::replace(answer.body_mut(), SdkBody::empty());
     let body = ByteStream::new(body).collect().await.map_err(|error| ConnectorError::io(error.into()))?;
     let body = body.into_bytes();
-    let parsed = std::str::from_utf8(&body).map_err(BoxError::from).and_then(|text| Ok(split(&text.into())?));
-    let (items, rest) = parsed.map_err(|error| ConnectorError::other(error, None))?;
+    let parsed = match std::str::from_utf8(&body) {
+        Ok(text) => split(&text.into()).map_err(|error| malformed::<AnswerVisitor<'_>>(&error)),
+        Err(error) => Err(Error::internal(error)),
+    };
+    let (items, rest) = match parsed {
+        Ok((items, rest)) => (Ok(items), rest),
+        // The SDK gets an answer with nothing in it, because an error of a connector would be taken for a lost one.
+        Err(error) => (Err(error), "{}".to_owned()),
+    };
     ITEMS.with(|slot| slot.replace(Some(items)));
     *answer.body_mut() = SdkBody::from(rest);
     Ok(())
@@ -126,7 +136,8 @@ fn split(answer: &Arc<str>) -> Result<(Vec<Item>, String), serde_json::Error> {
     Ok(parts)
 }
 
-/// Reads an answer of `Query` (`Items`), `GetItem` (`Item`), `UpdateItem` (`Attributes`) or `BatchGetItem` (`Responses`).
+/// Reads an answer of `Query` (`Items`), `GetItem` (`Item`) or `BatchGetItem` (`Responses`). Some databases write `null`
+/// for what is missing.
 struct AnswerVisitor<'a>(&'a Arc<str>);
 
 impl<'de> Visitor<'de> for AnswerVisitor<'de> {
@@ -140,9 +151,11 @@ impl<'de> Visitor<'de> for AnswerVisitor<'de> {
         let (mut items, mut rest) = (Vec::new(), String::from("{"));
         while let Some(name) = map.next_key::<Cow<'_, str>>()? {
             match name.as_ref() {
-                "Items" => items.extend(map.next_value_seed(Items(self.0))?),
-                "Item" | "Attributes" => items.push(map.next_value_seed(OneItem(self.0))?),
-                "Responses" => items.extend(map.next_value_seed(Tables(self.0))?),
+                "Items" => items.extend(map.next_value_seed(Nullable(Items(self.0)))?.into_iter().flatten()),
+                "Item" => items.extend(map.next_value_seed(Nullable(OneItem(self.0)))?),
+                "Responses" => {
+                    items.extend(map.next_value_seed(Nullable(Tables(self.0)))?.into_iter().flatten());
+                }
                 name => {
                     let value: &RawValue = map.next_value()?;
                     let comma = if rest.len() > 1 { "," } else { "" };
@@ -152,6 +165,37 @@ impl<'de> Visitor<'de> for AnswerVisitor<'de> {
         }
         rest.push('}');
         Ok((items, rest))
+    }
+}
+
+/// Reads a value that may be `null`.
+struct Nullable<S>(S);
+
+impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for Nullable<S> {
+    type Value = Option<S::Value>;
+
+    fn deserialize<D: Deserializer<'de>>(self, value: D) -> Result<Option<S::Value>, D::Error> {
+        value.deserialize_option(self)
+    }
+}
+
+impl<'de, S: DeserializeSeed<'de>> Visitor<'de> for Nullable<S> {
+    type Value = Option<S::Value>;
+
+    fn expecting(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str("a value or null")
+    }
+
+    fn visit_none<E>(self) -> Result<Option<S::Value>, E> {
+        Ok(None)
+    }
+
+    fn visit_unit<E>(self) -> Result<Option<S::Value>, E> {
+        Ok(None)
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, value: D) -> Result<Option<S::Value>, D::Error> {
+        self.0.deserialize(value).map(Some)
     }
 }
 
@@ -209,7 +253,7 @@ impl<'de> Visitor<'de> for Tables<'de> {
     }
 }
 
-/// Reads an item. Names of attributes must not contain escapes; those of the table have only letters, digits and such.
+/// Reads an item.
 struct OneItem<'a>(&'a Arc<str>);
 
 impl OneItem<'_> {
@@ -219,6 +263,10 @@ impl OneItem<'_> {
         start..start + part.len()
     }
 }
+
+/// The name of an attribute: a part of the text, unless it contains escapes.
+#[derive(Deserialize)]
+struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 
 impl<'de> DeserializeSeed<'de> for OneItem<'de> {
     type Value = Item;
@@ -237,15 +285,35 @@ impl<'de> Visitor<'de> for OneItem<'de> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Item, A::Error> {
         let mut attributes = Vec::with_capacity(12);
-        while let Some((name, value)) = map.next_entry::<&str, &RawValue>()? {
-            attributes.push([self.range_of(name), self.range_of(value.get())]);
+        let mut unescaped = Vec::new();
+        while let Some((name, value)) = map.next_entry::<Name<'_>, &RawValue>()? {
+            match name.0 {
+                Cow::Borrowed(name) => attributes.push([self.range_of(name), self.range_of(value.get())]),
+                Cow::Owned(name) => unescaped.push((name, value.get())),
+            }
         }
-        Ok(Item::in_text(self.0, attributes))
+        let item = Item::in_text(self.0, attributes);
+        if unescaped.is_empty() {
+            return Ok(item);
+        }
+        // A name with an escape is not part of the text as it is, so the item gets a text of its own.
+        let others = item.attributes().map(|(name, value)| (name.to_owned(), value));
+        Ok(others.chain(unescaped).collect())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::VecDeque;
+    use std::sync::Mutex;
+    use std::time::Duration;
+
+    use aws_sdk_dynamodb::Client;
+    use aws_sdk_dynamodb::config::retry::RetryConfig;
+    use aws_sdk_dynamodb::config::{BehaviorVersion, Config, Region};
+    use aws_sdk_dynamodb::types::AttributeValue;
+    use aws_smithy_runtime_api::client::http::http_client_fn;
+
     use super::*;
     use crate::item::{from_item, text};
 
@@ -272,8 +340,17 @@ mod tests {
         assert_eq!((items.len(), rest.as_str()), (1, r#"{"ConsumedCapacity":{"CapacityUnits":0.5}}"#));
         let (items, rest) = parts(r#"{"Responses":{"t":[{},{}],"u":[{}]},"UnprocessedKeys":{}}"#);
         assert_eq!((items.len(), rest.as_str()), (3, r#"{"UnprocessedKeys":{}}"#));
-        let (items, rest) = parts("{}");
-        assert_eq!((items.len(), rest.as_str()), (0, "{}"));
+        for nothing in ["{}", r#"{"Items":null,"Item":null,"Responses":null}"#] {
+            let (items, rest) = parts(nothing);
+            assert_eq!((items.len(), rest.as_str()), (0, "{}"));
+        }
+    }
+
+    #[test]
+    fn names_may_be_escaped() {
+        let (items, _) = parts(r#"{"Item":{"n":{"N":"1"},"w\u005fa\u003d":{"N":"2"},"m":{"N":"3"}}}"#);
+        let numbers = ["n", "w_a=", "m"].map(|name| items[0].get::<u8>(name));
+        assert_eq!(numbers, [Some(1), Some(2), Some(3)]);
     }
 
     #[test]
@@ -295,8 +372,84 @@ mod tests {
 
     #[test]
     fn malformed_answers_are_errors() {
-        for answer in ["", "[]", "{", r#"{"Items":{}}"#, r#"{"Items":[1]}"#, "{}{}", r#"{"Item":{"n":}}"#] {
+        for answer in [
+            "",
+            "[]",
+            "{",
+            r#"{"Items":{}}"#,
+            r#"{"Items":[1]}"#,
+            r#"{"Item":1}"#,
+            "{}{}",
+            r#"{"Item":{"n":}}"#,
+        ] {
             assert!(split(&answer.into()).is_err(), "{answer}");
+        }
+    }
+
+    /// An HTTP client that gives these answers, one after the other: their statuses and bodies.
+    #[derive(Debug)]
+    struct Script(Arc<Mutex<VecDeque<(u16, SdkBody)>>>);
+
+    impl HttpConnector for Script {
+        fn call(&self, _: HttpRequest) -> HttpConnectorFuture {
+            let (status, body) = self.0.lock().unwrap().pop_front().unwrap();
+            HttpConnectorFuture::ready(Ok(HttpResponse::new(status.try_into().unwrap(), body)))
+        }
+    }
+
+    /// Returns a client behind an [`ItemReader`] whose database gives these answers.
+    fn client<const N: usize>(answers: [(u16, &str); N]) -> Client {
+        let answers =
+            Arc::new(Mutex::new(answers.map(|(status, body)| (status, SdkBody::from(body))).into()));
+        let script = http_client_fn(move |_, _| SharedHttpConnector::new(Script(answers.clone())));
+        let config = Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new("us-east-1"))
+            .endpoint_url("http://database.invalid")
+            .allow_no_auth()
+            .retry_config(RetryConfig::standard().with_initial_backoff(Duration::from_millis(1)))
+            .http_client(SharedHttpClient::new(ItemReader(script)));
+        Client::from_conf(config.build())
+    }
+
+    /// Reads an item of a table with no key, which the scripts do not look at. Returns the attributes `n` that it finds.
+    async fn numbers(client: &Client) -> Result<Vec<u8>, Error> {
+        let get = client.get_item().table_name("t").key("pk", AttributeValue::S(String::new()));
+        let (output, items) = read(Box::pin(get.send())).await?;
+        assert!(output.item.is_none());
+        Ok(items.iter().filter_map(|item| item.get("n")).collect())
+    }
+
+    #[tokio::test]
+    async fn a_retry_returns_its_own_items() {
+        let client = client([(500, r#"{"Item":{"n":{"N":"1"}}}"#), (200, r#"{"Item":{"n":{"N":"2"}}}"#)]);
+        assert_eq!(numbers(&client).await.unwrap(), [2]);
+    }
+
+    #[tokio::test]
+    async fn calls_in_one_task_keep_their_items_apart() {
+        let client =
+            client([(200, r#"{"Item":{"n":{"N":"1"}}}"#), (200, "{}"), (200, r#"{"Item":{"n":{"N":"3"}}}"#)]);
+        let found = tokio::try_join!(numbers(&client), numbers(&client), numbers(&client)).unwrap();
+        assert_eq!(found, (vec![1], vec![], vec![3]));
+    }
+
+    #[tokio::test]
+    async fn other_calls_are_left_to_the_sdk() {
+        let client = client([(200, r#"{"Item":{"n":{"N":"1"}}}"#)]);
+        let get = client.get_item().table_name("t").key("pk", AttributeValue::S(String::new()));
+        assert_eq!(get.send().await.unwrap().item.unwrap()["n"], AttributeValue::N("1".to_owned()));
+    }
+
+    #[tokio::test]
+    async fn a_malformed_answer_is_no_lost_one() {
+        let client =
+            client([(200, r#"{"Item":{"n":"a secret"}}"#), (200, r#"{"Items":["a secret"]}"#), (200, "")]);
+        assert!(numbers(&client).await.unwrap().is_empty());
+        for _ in 0..2 {
+            let error = numbers(&client).await.unwrap_err();
+            assert!(matches!(error, Error::Internal(_)), "{error:?}");
+            assert!(!observe::log::reason(&error).contains("secret"), "{error:?}");
         }
     }
 

@@ -162,7 +162,7 @@ impl StoredMessage {
     }
 }
 
-/// What the name of the attribute that counts an emoji has after [`COUNTER`]: its code points.
+/// The code points of an emoji, which follow [`COUNTER`] in the name of the attribute that counts it.
 fn code_of(emoji: &Emoji) -> String {
     let text = emoji.to_string();
     let codes: Vec<String> = text.chars().map(|c| format!("{:x}", u32::from(c))).collect();
@@ -262,7 +262,8 @@ pub(crate) fn read_stored(item: &Item) -> Result<StoredMessage, Error> {
 
 /// Whether a user has deleted a message for themselves, by the message's item.
 pub(crate) fn is_hidden_by(item: &Item, user: &UserId) -> bool {
-    item.get::<Vec<UserId>>("hidden_by").is_some_and(|users| users.contains(user))
+    let users = item.get::<Vec<String>>("hidden_by");
+    users.is_some_and(|users| users.iter().any(|id| id == user.as_str()))
 }
 
 /// Whether a message mentions a user, by the message's item or a projection of it.
@@ -272,10 +273,10 @@ fn mentions(item: &Item, user: &UserId) -> bool {
         #[serde(default)]
         all: bool,
         #[serde(default)]
-        mentions: Vec<UserId>,
+        mentions: Vec<String>,
     }
     let content = item.get::<Mentions>("content");
-    content.is_some_and(|content| content.all || content.mentions.contains(user))
+    content.is_some_and(|content| content.all || content.mentions.iter().any(|id| id == user.as_str()))
 }
 
 /// Parses the stamp in a message's sort key.

@@ -244,8 +244,8 @@ impl Store {
         self.reads_by(receivers(user, candidates, row), conversation, bounds).await
     }
 
-    /// Reads the messages of the milliseconds of candidates. Leaves out those in between, which are most of what a query
-    /// reads if one message in twenty matches.
+    /// Reads the messages of the milliseconds of candidates. A query may read messages between candidates, too; these are
+    /// dropped unparsed.
     async fn messages_in_ranges(&self, groups: &Groups) -> Result<Vec<Item>, Error> {
         let mut queries = Vec::new();
         for (conversation, candidates) in groups {

@@ -1,14 +1,14 @@
 //! Parses DynamoDB's JSON, in which each value stands in an object with its type: `{"S": "text"}`, `{"N": "1"}`.
 //! <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.LowLevelAPI.html#Programming.LowLevelAPI.DataTypeDescriptors>
 //!
-//! The values go straight into the types that they are read as, without the SDK's maps of attributes in between: that is
-//! most of the work of a page.
+//! The values go straight into the types that they are read as, without the SDK's maps of attributes in between.
 
 use std::borrow::Cow;
 use std::fmt::{self, Formatter};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use domain::error::Error;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{
     DeserializeOwned, DeserializeSeed, Deserializer, Error as _, IgnoredAny, IntoDeserializer, MapAccess,
@@ -17,8 +17,18 @@ use serde::de::{
 use serde::{Deserialize, forward_to_deserialize_any};
 
 /// Parses one value with its type.
-pub(crate) fn parse<T: DeserializeOwned>(text: &str) -> Result<T, serde_json::Error> {
+///
+/// # Errors
+/// See [`malformed`].
+pub(crate) fn parse<T: DeserializeOwned>(text: &str) -> Result<T, Error> {
     T::deserialize(Typed(&mut serde_json::Deserializer::from_str(text)))
+        .map_err(|error| malformed::<T>(&error))
+}
+
+/// The error for a text that is no `T`. It quotes nothing of the text, because errors are logged.
+pub(crate) fn malformed<T>(error: &serde_json::Error) -> Error {
+    let kind = std::any::type_name::<T>();
+    Error::internal(format!("malformed {kind}: {:?}, column {}", error.classify(), error.column()))
 }
 
 /// The types that the table's attributes have.
@@ -169,11 +179,14 @@ impl<'de, A: MapAccess<'de>> Deserializer<'de> for Value<A> {
         variants: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, A::Error> {
-        if self.kind == Type::Map {
-            return self.map.next_value_seed(Map(EnumVisitor { name, variants, visitor }));
+        match self.kind {
+            Type::Map => self.map.next_value_seed(Map(EnumVisitor { name, variants, visitor })),
+            Type::Text => {
+                let variant: Cow<'_, str> = self.map.next_value()?;
+                visitor.visit_enum(variant.into_deserializer())
+            }
+            _ => Err(A::Error::custom("a variant is a text or a map")),
         }
-        let variant: Cow<'_, str> = self.map.next_value()?;
-        visitor.visit_enum(variant.into_deserializer())
     }
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(
@@ -337,8 +350,16 @@ mod tests {
         for text in [r#"{"SS":["a"]}"#, "{}", r#""a""#, r#"{"S":"a","N":"1"}"#, r#"{"N":"1"}"#, r#"{"S":"#] {
             assert!(parse::<String>(text).is_err(), "{text}");
         }
+        assert!(parse::<Shape>(r#"{"N":"Point"}"#).is_err());
         assert!(parse::<u8>(r#"{"N":"256"}"#).is_err());
         assert!(parse::<i64>(r#"{"N":"one"}"#).is_err());
+    }
+
+    #[test]
+    fn errors_quote_nothing() {
+        let error = parse::<u8>(r#"{"S":"a secret"}"#).unwrap_err();
+        let said = observe::log::reason(&error);
+        assert!(said.contains("malformed u8") && !said.contains("secret"), "{said}");
     }
 
     fn values() -> impl Strategy<Value = serde_json::Value> {
