@@ -53,8 +53,10 @@ unit: binaries
 	cargo test --quiet --package tests --test tests -- --ignored --exact roles::each_permission_is_used
 
 # Runs the tests again, with each function as a process of the binary that Lambda starts. Leaves out those of crossing
-# calls, faults, random histories, large conversations, permissions and budgets: they test the store, and take longest.
-STORE_TESTS = large:: crowds:: faults:: limits:: model:: racing:: searching::archives sync:: permissions:: budgets::
+# calls, faults, random histories, bursts, large conversations, permissions and budgets: they test the store, and take
+# longest.
+STORE_TESTS = large:: crowds:: faults:: limits:: model:: racing:: queue::bursts searching::archives sync:: \
+	permissions:: budgets::
 processes: binaries
 	TIDINGS_TEST_FUNCTIONS=1 cargo test --quiet --package tests --test tests -- $(STORE_TESTS:%=--skip %)
 

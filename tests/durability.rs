@@ -4,7 +4,10 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+use std::time::Duration;
 
+use harness::live::PATIENCE;
 use harness::process::{Server, token};
 use serde_json::{Value, json};
 
@@ -40,27 +43,35 @@ pub(crate) fn history(url: &str, token: &str, other: &str) -> Vec<String> {
     }
 }
 
+/// The messages of a round that are acknowledged before the server is killed.
+const MESSAGES: usize = 20;
+
 #[test]
 fn an_acknowledged_message_survives_kill_9() {
     let folder = tempfile::tempdir().unwrap();
     let (alice, bob) = (token(folder.path(), "alice"), token(folder.path(), "bob"));
     let mut acknowledged: Vec<String> = Vec::new();
     for round in 0..3 {
-        let server = Server::start(folder.path(), &["--quiet"]);
+        let server = Server::start_with(folder.path(), &["--quiet"], &[("TIDINGS_RATE_LIMITS", "off")]);
         for token in [&alice, &bob] {
             call(&server.url, token, "GET", "/api/users/me", "").unwrap();
         }
         let stop = Arc::new(AtomicBool::new(false));
+        let (acknowledges, acknowledgements) = mpsc::channel();
         let writers: Vec<_> = (0..4)
             .map(|writer| {
                 let (url, alice, stop) = (server.url.clone(), alice.clone(), stop.clone());
+                let acknowledges = acknowledges.clone();
                 std::thread::spawn(move || {
                     let mut sent = Vec::new();
                     while !stop.load(Ordering::Relaxed) {
                         let text = format!("{round}-{writer}-{}", sent.len());
                         let body = json!({"recipient_id": "bob", "message_text": text}).to_string();
                         match call(&url, &alice, "POST", "/api/messages/send", &body) {
-                            Some((201, _)) => sent.push(text),
+                            Some((201, _)) => {
+                                sent.push(text);
+                                let _ = acknowledges.send(());
+                            }
                             _ => break,
                         }
                     }
@@ -68,7 +79,11 @@ fn an_acknowledged_message_survives_kill_9() {
                 })
             })
             .collect();
-        std::thread::sleep(std::time::Duration::from_millis(400));
+        // The server is killed once it is under load, however long that takes.
+        for _ in 0..MESSAGES {
+            acknowledgements.recv_timeout(PATIENCE).expect("messages are acknowledged");
+        }
+        std::thread::sleep(Duration::from_millis(200));
         server.kill();
         stop.store(true, Ordering::Relaxed);
         acknowledged.extend(writers.into_iter().flat_map(|writer| writer.join().unwrap()));
@@ -84,7 +99,7 @@ fn an_acknowledged_message_survives_kill_9() {
         assert_eq!(unread["data"]["unread_count"], stored.len());
         assert_eq!(server.terminate(), Some(0));
     }
-    assert!(acknowledged.len() > 20, "there was some load: {}", acknowledged.len());
+    assert!(acknowledged.len() >= 3 * MESSAGES);
 }
 
 #[test]
