@@ -106,7 +106,7 @@ impl From<Attributes> for Item {
 }
 
 /// Converts a value to DynamoDB's JSON, as [`typed_json`] parses it. The table has no sets.
-pub(crate) fn typed(value: &AttributeValue) -> Value {
+fn typed(value: &AttributeValue) -> Value {
     match value {
         AttributeValue::S(text) => json!({"S": text}),
         AttributeValue::N(number) => json!({"N": number}),
@@ -269,4 +269,37 @@ pub(crate) fn suffix<'a>(item: &'a Item, name: &'static str, prefix: &str) -> Re
 /// When the bucket in an item is full again, in milliseconds since 1970; `None` if no token was ever taken.
 pub(crate) fn full_at(item: &Item, limit: &RateLimit) -> Option<i64> {
     item.get(limit.bucket)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn values() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Into::into),
+            any::<i64>().prop_map(Into::into),
+            any::<u64>().prop_map(Into::into),
+            any::<String>().prop_map(Into::into),
+        ];
+        leaf.prop_recursive(4, 32, 5, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..5).prop_map(Into::into),
+                prop::collection::btree_map(any::<String>(), inner, 0..5)
+                    .prop_map(|map| map.into_iter().collect::<serde_json::Map<_, _>>().into()),
+            ]
+        })
+    }
+
+    proptest! {
+        /// What is written with the SDK's types is read as it was.
+        #[test]
+        fn values_come_back_as_they_were(value in values()) {
+            let written: AttributeValue = serde_dynamo::to_attribute_value(&value).unwrap();
+            prop_assert_eq!(typed_json::parse::<Value>(&typed(&written).to_string()).unwrap(), value);
+        }
+    }
 }

@@ -318,8 +318,6 @@ impl<'de, T: DeserializeSeed<'de>> DeserializeSeed<'de> for TypedSeed<T> {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
 
     #[derive(Debug, PartialEq, Deserialize)]
@@ -360,31 +358,5 @@ mod tests {
         let error = parse::<u8>(r#"{"S":"a secret"}"#).unwrap_err();
         let said = observe::log::reason(&error);
         assert!(said.contains("malformed u8") && !said.contains("secret"), "{said}");
-    }
-
-    fn values() -> impl Strategy<Value = serde_json::Value> {
-        let leaf = prop_oneof![
-            Just(serde_json::Value::Null),
-            any::<bool>().prop_map(Into::into),
-            any::<i64>().prop_map(Into::into),
-            any::<u64>().prop_map(Into::into),
-            any::<String>().prop_map(Into::into),
-        ];
-        leaf.prop_recursive(4, 32, 5, |inner| {
-            prop_oneof![
-                prop::collection::vec(inner.clone(), 0..5).prop_map(Into::into),
-                prop::collection::btree_map(any::<String>(), inner, 0..5)
-                    .prop_map(|map| map.into_iter().collect::<serde_json::Map<_, _>>().into()),
-            ]
-        })
-    }
-
-    proptest! {
-        /// What is written with the SDK's types is read as it was.
-        #[test]
-        fn values_come_back_as_they_were(value in values()) {
-            let written: aws_sdk_dynamodb::types::AttributeValue = serde_dynamo::to_attribute_value(&value).unwrap();
-            prop_assert_eq!(parse::<serde_json::Value>(&crate::item::typed(&written).to_string()).unwrap(), value);
-        }
     }
 }
