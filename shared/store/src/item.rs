@@ -30,7 +30,7 @@ pub(crate) type Attributes = HashMap<String, AttributeValue>;
 pub(crate) struct Item {
     /// The text that contains the item. Items of the same answer share it.
     text: Arc<str>,
-    /// Where the names and the values of the attributes are in the text.
+    /// For each attribute, the ranges of its name and of its value in `text`, in bytes.
     attributes: Vec<[Range<usize>; 2]>,
 }
 
@@ -295,7 +295,7 @@ mod tests {
     }
 
     proptest! {
-        /// What is written with the SDK's types is read as it was.
+        /// A value that is converted from the SDK's type is read back unchanged.
         #[test]
         fn values_come_back_as_they_were(value in values()) {
             let written: AttributeValue = serde_dynamo::to_attribute_value(&value).unwrap();

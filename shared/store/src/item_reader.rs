@@ -1,8 +1,8 @@
 //! Takes the items out of DynamoDB's answers before the SDK parses the answers.
 //!
-//! The SDK parses each item into a map of attributes, which costs more than the rest of the call where an answer has many
-//! items. This connector stands between the SDK and its HTTP client, keeps the items as text, and leaves the SDK what it
-//! needs beside them: consumed capacity, where the query ended, unprocessed keys.
+//! The SDK parses each item into a map of attributes. Where an answer has many items, that costs more than the rest of
+//! the call. This connector stands between the SDK and its HTTP client, keeps the items as text, and leaves the SDK the
+//! rest of the answer: consumed capacity, where the query ended, unprocessed keys.
 
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -25,13 +25,13 @@ use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::byte_stream::ByteStream;
 use aws_smithy_types::config_bag::ConfigBag;
 use domain::error::Error;
-use serde::de::{DeserializeSeed, MapAccess, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer};
+use serde::Deserializer;
+use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::failure::failed_call;
 use crate::item::Item;
-use crate::typed_json::malformed;
+use crate::typed_json::{JsonText, malformed};
 
 tokio::task_local! {
     /// The items of the answer to the current call; an error if the answer is malformed.
@@ -136,8 +136,8 @@ fn split(answer: &Arc<str>) -> Result<(Vec<Item>, String), serde_json::Error> {
     Ok(parts)
 }
 
-/// Reads an answer of `Query` (`Items`), `GetItem` (`Item`) or `BatchGetItem` (`Responses`). Some databases write `null`
-/// for what is missing.
+/// Reads an answer of `Query` (`Items`), `GetItem` (`Item`) or `BatchGetItem` (`Responses`). A missing member may be
+/// `null`.
 struct AnswerVisitor<'a>(&'a Arc<str>);
 
 impl<'de> Visitor<'de> for AnswerVisitor<'de> {
@@ -149,7 +149,7 @@ impl<'de> Visitor<'de> for AnswerVisitor<'de> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let (mut items, mut rest) = (Vec::new(), String::from("{"));
-        while let Some(name) = map.next_key::<Cow<'_, str>>()? {
+        while let Some(JsonText(name)) = map.next_key()? {
             match name.as_ref() {
                 "Items" => items.extend(map.next_value_seed(Nullable(Items(self.0)))?.into_iter().flatten()),
                 "Item" => items.extend(map.next_value_seed(Nullable(OneItem(self.0)))?),
@@ -246,7 +246,7 @@ impl<'de> Visitor<'de> for Tables<'de> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut tables: A) -> Result<Vec<Item>, A::Error> {
         let mut items = Vec::new();
-        while tables.next_key::<Cow<'_, str>>()?.is_some() {
+        while tables.next_key::<IgnoredAny>()?.is_some() {
             items.extend(tables.next_value_seed(Items(self.0))?);
         }
         Ok(items)
@@ -257,16 +257,12 @@ impl<'de> Visitor<'de> for Tables<'de> {
 struct OneItem<'a>(&'a Arc<str>);
 
 impl OneItem<'_> {
-    /// Where a part of the text is in it.
+    /// Returns the range of bytes that a part of the text takes in it.
     fn range_of(&self, part: &str) -> Range<usize> {
         let start = part.as_ptr().addr() - self.0.as_ptr().addr();
         start..start + part.len()
     }
 }
-
-/// The name of an attribute: a part of the text, unless it contains escapes.
-#[derive(Deserialize)]
-struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 
 impl<'de> DeserializeSeed<'de> for OneItem<'de> {
     type Value = Item;
@@ -286,8 +282,8 @@ impl<'de> Visitor<'de> for OneItem<'de> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Item, A::Error> {
         let mut attributes = Vec::with_capacity(12);
         let mut unescaped = Vec::new();
-        while let Some((name, value)) = map.next_entry::<Name<'_>, &RawValue>()? {
-            match name.0 {
+        while let Some((JsonText(name), value)) = map.next_entry::<_, &RawValue>()? {
+            match name {
                 Cow::Borrowed(name) => attributes.push([self.range_of(name), self.range_of(value.get())]),
                 Cow::Owned(name) => unescaped.push((name, value.get())),
             }

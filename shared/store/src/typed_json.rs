@@ -50,6 +50,10 @@ enum Type {
     Map,
 }
 
+/// A text of JSON, copied only if it contains escapes. (`Cow` alone is always copied.)
+#[derive(Deserialize)]
+pub(crate) struct JsonText<'a>(#[serde(borrow)] pub(crate) Cow<'a, str>);
+
 /// Deserializes a value from an object with its type.
 pub(crate) struct Typed<D>(pub(crate) D);
 
@@ -141,7 +145,7 @@ impl<'de, A: MapAccess<'de>> Deserializer<'de> for Value<A> {
         match self.kind {
             Type::Text => self.map.next_value_seed(Text(visitor)),
             Type::Number => {
-                let number: Cow<'_, str> = self.map.next_value()?;
+                let JsonText(number) = self.map.next_value()?;
                 if let Ok(number) = number.parse::<u64>() {
                     visitor.visit_u64(number)
                 } else if let Ok(number) = number.parse::<i64>() {
@@ -156,7 +160,7 @@ impl<'de, A: MapAccess<'de>> Deserializer<'de> for Value<A> {
                 visitor.visit_unit()
             }
             Type::Binary => {
-                let text: Cow<'_, str> = self.map.next_value()?;
+                let JsonText(text) = self.map.next_value()?;
                 visitor.visit_byte_buf(BASE64_STANDARD.decode(text.as_bytes()).map_err(A::Error::custom)?)
             }
             Type::List => self.map.next_value_seed(List(visitor)),
@@ -182,7 +186,7 @@ impl<'de, A: MapAccess<'de>> Deserializer<'de> for Value<A> {
         match self.kind {
             Type::Map => self.map.next_value_seed(Map(EnumVisitor { name, variants, visitor })),
             Type::Text => {
-                let variant: Cow<'_, str> = self.map.next_value()?;
+                let JsonText(variant) = self.map.next_value()?;
                 visitor.visit_enum(variant.into_deserializer())
             }
             _ => Err(A::Error::custom("a variant is a text or a map")),
