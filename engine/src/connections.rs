@@ -19,6 +19,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Number of pages after which the log is copied into the database: 16 MB. Hot pages are then copied once for many
 /// writes.
 const CHECKPOINT: u32 = 4000;
+/// Size of the writer's cache, in pages: the upper pages of the trees and the last ones. After a write that has split a
+/// page, SQLite walks through the whole cache at the commit.
+const CACHE: u32 = 1000;
 
 /// The connections that read.
 #[derive(Debug)]
@@ -66,7 +69,7 @@ pub(crate) fn writer(file: &Path) -> rusqlite::Result<Connection> {
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT)?;
-    connection.pragma_update(None, "cache_size", -16_000)?;
+    connection.pragma_update(None, "cache_size", CACHE)?;
     Ok(connection)
 }
 

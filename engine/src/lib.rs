@@ -4,7 +4,7 @@
 //! `ValidationException`, so that nothing is answered differently than by DynamoDB.
 //!
 //! - `request` parses an operation. Reads (`read`, `query`) run on the caller's thread. Writes (`single`, `transact`,
-//!   `schema`) run on the thread of `writer`.
+//!   `schema`) run in batches, see `writer`.
 //! - `write` checks the write of one item, `plan` applies it. `expression` has conditions, updates and projections,
 //!   `key_range` key conditions.
 //! - `table`: tables, indexes and keys. `definition`: how requests describe them. `value`, `number`: items. `capacity`: what a call costs.
@@ -36,42 +36,23 @@ mod write;
 mod writer;
 
 use std::path::Path;
-use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::thread;
 
 use connections::Readers;
-use error::Error;
 pub use error::OpenError;
-use plan::Recording;
-use request::{Change, Request};
+pub use plan::Options;
+use request::Request;
 use rusqlite::Connection;
 use table::Tables;
-use tokio::sync::oneshot;
-use writer::{Job, Writer};
+use writer::Writer;
 
 /// An HTTP status and a JSON body, as in DynamoDB's responses.
 pub type Answer = (u16, Vec<u8>);
 
-/// The options with which an engine starts.
-#[derive(Debug, Clone, Copy)]
-pub struct Options {
-    /// Whether the stream has a record of a change (`INSERT`, `MODIFY` or `REMOVE`) of the item with a sort key.
-    pub is_recorded: fn(change: &str, sort_key: &str) -> bool,
-    /// Returns the time in milliseconds since 1970.
-    pub now: fn() -> i64,
-}
-
-impl Options {
-    fn recording(&self) -> Recording {
-        Recording { is_recorded: self.is_recorded, now: (self.now)() }
-    }
-}
-
 /// A handle to the engine, which stops when the last handle is dropped.
 #[derive(Debug, Clone)]
 pub struct Engine {
-    jobs: Sender<Job>,
+    writer: Writer,
     readers: Arc<Readers>,
     tables: Arc<RwLock<Arc<Tables>>>,
 }
@@ -108,33 +89,24 @@ impl Engine {
     ) -> Result<Self, OpenError> {
         let tables = schema::prepare(&connection.lock().unwrap_or_else(PoisonError::into_inner))?;
         let tables = Arc::new(RwLock::new(Arc::new(tables)));
-        let recording = move || options.recording();
-        let writer = Writer { connection, tables: tables.clone(), recording: Box::new(recording) };
-        let (jobs, queue) = channel();
-        thread::Builder::new().name("engine".to_owned()).spawn(move || writer.run(&queue))?;
-        Ok(Self { jobs, readers: Arc::new(readers), tables })
+        let writer = Writer::start(connection, tables.clone(), options)?;
+        Ok(Self { writer, readers: Arc::new(readers), tables })
     }
 
     /// Runs an operation of the DynamoDB API, such as `GetItem`, with a JSON body.
     ///
     /// A read runs on this thread, typically for less than 0.1 ms, and for a few milliseconds if it reads 1 MB. It sees
-    /// every write that was answered before it began, and none that a power cut could take back.
+    /// every write that was answered before it began, and none that a power cut could take back. A write that no other
+    /// one accompanies runs on this thread, too, and blocks it until it is on disk.
     pub async fn call(&self, operation: &str, body: &[u8]) -> Answer {
         let outcome = match request::parse(operation, body) {
             Ok(Request::Read(read)) => {
                 let tables = self.tables.read().unwrap_or_else(PoisonError::into_inner).clone();
                 self.readers.with(|connection| read(connection, &tables))
             }
-            Ok(Request::Change(change)) => self.change(change).await,
+            Ok(Request::Change(change)) => self.writer.write(change).await,
             Err(error) => Err(error),
         };
         outcome.map_or_else(|error| (error.status(), error.body()), |body| (200, body))
-    }
-
-    async fn change(&self, change: Change) -> Result<Vec<u8>, Error> {
-        let (reply, answer) = oneshot::channel();
-        // The thread runs for as long as this handle exists, so it receives the job and answers.
-        let _ = self.jobs.send(Job { change, reply });
-        answer.await.unwrap_or_else(|_| Err(Error::Broken("the engine has stopped".to_owned())))
     }
 }

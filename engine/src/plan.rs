@@ -23,6 +23,22 @@ pub(crate) struct Plan<'a> {
     pub(crate) is_check: bool,
 }
 
+/// The options with which an engine starts.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// Whether the stream has a record of a change (`INSERT`, `MODIFY` or `REMOVE`) of the item with a sort key.
+    pub is_recorded: fn(change: &str, sort_key: &str) -> bool,
+    /// Returns the time in milliseconds since 1970.
+    pub now: fn() -> i64,
+}
+
+impl Options {
+    /// What a write at this time records.
+    pub(crate) fn recording(&self) -> Recording {
+        Recording { is_recorded: self.is_recorded, now: (self.now)() }
+    }
+}
+
 /// Which changes a stream records, and the time.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Recording {

@@ -1,19 +1,23 @@
-//! The thread that writes: it runs all waiting writes in one SQLite transaction, commits it with one flush, and then
-//! answers them.
+//! Writes, in batches: one SQLite transaction each, which is committed with one flush before its writes are answered.
+//!
+//! A thread runs all writes that came during the last batch. A write that comes alone runs on its caller's thread: to
+//! hand it to another thread and back would take a quarter of its time.
 //!
 //! Invariant: what was answered is on disk. A flush that failed ends all writing until a restart, because a later flush
 //! may succeed without the data that the kernel failed to write.
 
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
+use std::{io, iter, thread};
 
 use rusqlite::{Connection, ErrorCode};
 use tokio::sync::oneshot;
 
 use crate::error::Error;
 use crate::expiry::sweep;
-use crate::plan::Recording;
+use crate::plan::Options;
 use crate::request::{Change, Writing};
 use crate::stream;
 use crate::table::Tables;
@@ -29,25 +33,92 @@ const SWEPT: usize = 100;
 type Answer = Result<Vec<u8>, Error>;
 
 /// A write that waits for its answer.
-pub(crate) struct Job {
-    pub(crate) change: Change,
-    pub(crate) reply: oneshot::Sender<Answer>,
+struct Job {
+    change: Change,
+    reply: oneshot::Sender<Answer>,
 }
 
-/// The state of the writing thread.
+/// A handle to the writes. The thread stops when the last handle is dropped.
+#[derive(Debug, Clone)]
 pub(crate) struct Writer {
-    pub(crate) connection: Arc<Mutex<Connection>>,
-    /// The tables as the last commit has left them, which all reads use.
-    pub(crate) tables: Arc<RwLock<Arc<Tables>>>,
-    /// Returns what a write at this time records.
-    pub(crate) recording: Box<dyn Fn() -> Recording + Send>,
+    batches: Arc<Batches>,
+    jobs: Sender<Job>,
 }
 
 impl Writer {
+    /// Starts the thread.
+    pub(crate) fn start(
+        connection: Arc<Mutex<Connection>>,
+        tables: Arc<RwLock<Arc<Tables>>>,
+        options: Options,
+    ) -> io::Result<Self> {
+        let has_cores = thread::available_parallelism().is_ok_and(|cores| cores.get() > 1);
+        let (state, waiting) = Default::default();
+        let batches = Arc::new(Batches { connection, tables, options, has_cores, waiting, state });
+        let (jobs, queue) = channel();
+        let thread = thread::Builder::new().name("engine".to_owned());
+        thread.spawn({
+            let batches = batches.clone();
+            move || batches.run(&queue)
+        })?;
+        Ok(Self { batches, jobs })
+    }
+
+    /// Runs a write. Returns after its commit.
+    pub(crate) async fn write(&self, change: Change) -> Answer {
+        let (reply, answer) = oneshot::channel();
+        let job = Job { change, reply };
+        if let Some(job) = self.batches.run_alone(job) {
+            self.batches.waiting.fetch_add(1, Ordering::Relaxed);
+            // The thread runs for as long as this handle exists, so it receives the job and answers.
+            let _ = self.jobs.send(job);
+        }
+        answer.await.unwrap_or_else(|_| Err(Error::Broken("the engine has stopped".to_owned())))
+    }
+}
+
+/// What runs the writes.
+#[derive(Debug)]
+struct Batches {
+    connection: Arc<Mutex<Connection>>,
+    /// The tables as the last commit has left them, which all reads use.
+    tables: Arc<RwLock<Arc<Tables>>>,
+    options: Options,
+    /// Whether other threads run while a caller's thread waits for a flush.
+    has_cores: bool,
+    /// The number of writes that the thread has not yet taken.
+    waiting: AtomicUsize,
+    /// Locked while a batch runs.
+    state: Mutex<State>,
+}
+
+/// What a batch leaves to the next one.
+#[derive(Debug, Default)]
+struct State {
+    tokens: Tokens,
+    /// Why nothing is written any more.
+    failure: Option<String>,
+    /// Whether the last batch had several writes: the next write then waits for the thread, so that others can join it.
+    is_busy: bool,
+}
+
+impl Batches {
+    /// Runs a write on this thread if there are no others. Returns it otherwise.
+    fn run_alone(&self, job: Job) -> Option<Job> {
+        if !self.has_cores || self.waiting.load(Ordering::Relaxed) > 0 {
+            return Some(job);
+        }
+        match self.state.try_lock() {
+            Ok(state) if !state.is_busy => {
+                self.run_batch(state, iter::once(job), false);
+                None
+            }
+            _ => Some(job),
+        }
+    }
+
     /// Runs jobs until the last sender is gone.
-    pub(crate) fn run(self, jobs: &Receiver<Job>) {
-        let mut tokens = Tokens::default();
-        let mut failure: Option<String> = None;
+    fn run(&self, jobs: &Receiver<Job>) {
         let mut next_sweep = Instant::now() + SWEEP;
         loop {
             let first = match jobs.recv_timeout(next_sweep.saturating_duration_since(Instant::now())) {
@@ -55,23 +126,17 @@ impl Writer {
                 Err(RecvTimeoutError::Timeout) => None,
                 Err(RecvTimeoutError::Disconnected) => return,
             };
+            let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
             let waiting = first.into_iter().chain(jobs.try_iter()).take(BATCH);
-            if let Some(failure) = &failure {
-                waiting.for_each(|job| drop(job.reply.send(Err(Error::Broken(failure.clone())))));
-                next_sweep = Instant::now() + SWEEP;
-                continue;
-            }
+            let waiting = waiting.inspect(|_| {
+                self.waiting.fetch_sub(1, Ordering::Relaxed);
+            });
             // Skip requests whose caller has gone: it has already retried or given up.
             let waiting = waiting.filter(|job| !job.reply.is_closed());
             let sweeps = Instant::now() >= next_sweep;
-            let done = self.run_batch(waiting, &mut tokens, sweeps);
+            let swept = self.run_batch(state, waiting, sweeps);
             if sweeps {
-                let has_more = done.as_ref().is_ok_and(|swept| *swept == SWEPT);
-                next_sweep = Instant::now() + if has_more { Duration::ZERO } else { SWEEP };
-            }
-            if let Err(Failure { error, is_final }) = done {
-                tracing::error!(error, "cannot write to the database");
-                failure = is_final.then(|| format!("{error}: restart tidings"));
+                next_sweep = Instant::now() + if swept == SWEPT { Duration::ZERO } else { SWEEP };
             }
         }
     }
@@ -79,32 +144,41 @@ impl Writer {
     /// Runs jobs in one transaction, and answers them after its commit. Returns how many expired items it deleted.
     fn run_batch(
         &self,
+        mut state: MutexGuard<'_, State>,
         jobs: impl Iterator<Item = Job>,
-        tokens: &mut Tokens,
         sweeps: bool,
-    ) -> Result<usize, Failure> {
+    ) -> usize {
+        if let Some(failure) = &state.failure {
+            jobs.for_each(|job| drop(job.reply.send(Err(Error::Broken(failure.clone())))));
+            return 0;
+        }
         let connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
         let mut tables = Tables::clone(&self.tables.read().unwrap_or_else(PoisonError::into_inner));
-        let known = tokens.count();
+        let known = state.tokens.count();
         let mut answers = Vec::new();
-        let committed = self.commit(&connection, &mut tables, tokens, jobs, &mut answers, sweeps);
+        let committed = self.commit(&connection, &mut tables, &mut state.tokens, jobs, &mut answers, sweeps);
         match &committed {
             Ok(_) => *self.tables.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(tables),
-            Err(Failure { error, .. }) => {
+            Err(Failure { error, is_final }) => {
+                tracing::error!(error, "cannot write to the database");
                 if !connection.is_autocommit() {
                     let _ = connection.execute_batch("ROLLBACK");
                 }
-                tokens.forget_after(known);
+                state.tokens.forget_after(known);
+                state.failure = is_final.then(|| format!("{error}: restart tidings"));
                 for (_, answer) in &mut answers {
                     *answer = Err(Error::Broken(error.clone()));
                 }
             }
         }
         drop(connection);
+        state.is_busy = answers.len() > 1;
+        // Whoever is answered may write again at once.
+        drop(state);
         for (reply, answer) in answers {
             let _ = reply.send(answer);
         }
-        committed
+        committed.unwrap_or_default()
     }
 
     fn commit(
@@ -117,7 +191,7 @@ impl Writer {
         sweeps: bool,
     ) -> Result<usize, Failure> {
         let begun = connection.prepare_cached("BEGIN IMMEDIATE").and_then(|mut begin| begin.execute(()));
-        let recording = (self.recording)();
+        let recording = self.options.recording();
         for Job { change, reply } in jobs {
             let answer = match &begun {
                 Ok(_) => change(Writing { connection, tables, tokens, recording }),
@@ -154,4 +228,67 @@ struct Failure {
     error: String,
     /// Whether no write may be acknowledged any more.
     is_final: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::pin::pin;
+    use std::sync::Barrier;
+    use std::task::Poll;
+
+    use tokio::runtime::{Builder, Runtime};
+
+    use super::*;
+    use crate::connections;
+
+    fn runtime() -> Runtime {
+        Builder::new_current_thread().build().unwrap()
+    }
+
+    fn writer() -> Writer {
+        let options = Options { is_recorded: |_, _| false, now: || 0 };
+        Writer::start(Arc::new(Mutex::new(connections::memory().unwrap())), Arc::default(), options).unwrap()
+    }
+
+    /// A write that answers with the name of its thread.
+    fn name() -> Change {
+        Box::new(|_| Ok(thread::current().name().unwrap_or_default().into()))
+    }
+
+    #[test]
+    fn a_write_that_comes_alone_runs_on_its_callers_thread_and_others_on_that_of_the_writer() {
+        let writer = writer();
+        let here = thread::current().name().unwrap().as_bytes().to_vec();
+        let alone = if writer.batches.has_cores { here.as_slice() } else { b"engine" };
+        let written = || runtime().block_on(writer.write(name())).unwrap();
+        assert_eq!(written(), alone);
+
+        let (began, queued) = (Arc::new(Barrier::new(2)), Arc::new(Barrier::new(2)));
+        let other = thread::spawn({
+            let (writer, began, queued) = (writer.clone(), began.clone(), queued.clone());
+            let waits = move |_: Writing<'_>| {
+                began.wait();
+                queued.wait();
+                Ok(Vec::new())
+            };
+            move || runtime().block_on(writer.write(Box::new(waits))).unwrap()
+        });
+        began.wait();
+        let names = runtime().block_on(async {
+            let (mut first, mut second) = (pin!(writer.write(name())), pin!(writer.write(name())));
+            poll_fn(|context| {
+                assert!(first.as_mut().poll(context).is_pending());
+                assert!(second.as_mut().poll(context).is_pending());
+                Poll::Ready(())
+            })
+            .await;
+            queued.wait();
+            [first.await.unwrap(), second.await.unwrap()]
+        });
+        other.join().unwrap();
+        assert_eq!(names, [b"engine"; 2], "they share a commit");
+        assert_eq!(written(), b"engine", "others may wait for it");
+        assert_eq!(written(), alone);
+    }
 }
