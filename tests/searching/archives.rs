@@ -357,6 +357,20 @@ async fn a_search_goes_on_in_a_pack_when_its_first_candidates_are_no_hits() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_of_a_frequent_word_reads_as_many_messages_as_it_needs() {
+    let world = World::new().await;
+    let (alice, _bob) = world.two().await;
+    let conversation = alice.send("bob", "the last one").await.expect(201).conversation();
+    let text = |n| if n % 6 == 0 { format!("needle {n}") } else { format!("nothing to see here {n}") };
+    seed(&world, &conversation, A_DAY_AGO, (0..900).map(|n| ("alice".to_owned(), text(n)))).await;
+    let page = search(&alice, "needle", &format!("&limit=50&conversation_id={conversation}")).await;
+    assert_eq!(page.list().len(), 50);
+    assert_eq!(page.list()[49]["message_text"], format!("needle {}", 894 - 49 * 6));
+    // 300 messages have as many hits, and all of them would cost 35 units.
+    within(&page, 5.0, 18.0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn changes_of_archived_messages_are_found_at_once() {
     let world = World::new().await;
     let (alice, bob, conversation) = archived(&world, 2_000).await;

@@ -109,6 +109,8 @@ pub(crate) struct Source {
     replaced: Vec<String>,
     /// The messages that were read or searched.
     scanned: usize,
+    /// Those of the messages read that match the query.
+    matched: usize,
     packs_at_once: usize,
     /// The candidates that a step looks for in packs: the rest of them is searched when it is needed.
     wanted: usize,
@@ -133,6 +135,7 @@ impl Source {
             added,
             replaced,
             scanned: 0,
+            matched: 0,
             packs_at_once: 1,
             wanted: MIN_WANTED,
         }
@@ -287,14 +290,25 @@ impl<'a> Scan<'a> {
         match source.part() {
             Part::Packs(packs) => self.read_packs(source, packs).await,
             Part::Messages { above } => {
-                let count = (source.scanned * 3).clamp(self.limit.max(FIRST_PAGE) * 2, MAX_QUERY);
-                let (items, more) = self.page(source, above, count).await?;
+                let (items, more) = self.page(source, above, self.next_count(source)).await?;
                 self.take_messages(source, items, more, above).await
             }
             Part::Nothing => {
                 source.is_done = true;
                 Ok(Vec::new())
             }
+        }
+    }
+
+    /// The messages to read next: by the matches so far as many as fill the page, and some more, because they are not
+    /// spread evenly.
+    fn next_count(&self, source: &Source) -> usize {
+        let most = (source.scanned * 3).clamp(self.limit.max(FIRST_PAGE) * 2, MAX_QUERY);
+        // If the page is not full in spite of enough matches, some of them were no hits.
+        let missing = self.limit.saturating_sub(source.matched).max(self.limit / 4);
+        match (source.scanned * missing * 5 / 4).checked_div(source.matched) {
+            Some(expected) => expected.clamp(FIRST_PAGE, most),
+            None => most,
         }
     }
 
@@ -373,6 +387,7 @@ impl<'a> Scan<'a> {
                 && self.query.text.matches(&text);
             self.collect(source, &stored.message, text);
             if matches {
+                source.matched += 1;
                 candidates.push(self.candidate(stored));
             }
         }
