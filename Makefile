@@ -20,6 +20,11 @@ CHECKS = lint compiled unit processes cloud fuzz fuzz-stack fuzz-watch client we
 $(CHECKS): export RUSTC_WORKSPACE_WRAPPER = clippy-driver
 $(CHECKS): export CLIPPY_ARGS = -Dwarnings
 
+# Tools in Python start many times: Python keeps what it has compiled, outside the folders of sources.
+PYTHON_CHECKS = style cloud fuzz-stack fuzz-watch
+$(PYTHON_CHECKS): export PYTHONDONTWRITEBYTECODE =
+$(PYTHON_CHECKS): export PYTHONPYCACHEPREFIX = $(CURDIR)/.venv/compiled
+
 # Some Regions do not know every type of resource, and some are in another partition.
 REGIONS = us-east-1 eu-central-2 ap-southeast-4 mx-central-1 cn-north-1 us-gov-west-1
 
@@ -63,7 +68,7 @@ processes: binaries
 # Checks what belongs to AWS, without AWS: the translated template, the stages, the deployer's permissions, the commands
 # of the guides, and the scripts that check a deployment from outside.
 cloud: .venv/installed binaries
-	MAKEFLAGS= .venv/bin/python -W ignore::ResourceWarning -B -m unittest discover --quiet --start-directory tests/cloud
+	MAKEFLAGS= .venv/bin/python -W ignore::ResourceWarning -m unittest discover --quiet --start-directory tests/cloud
 
 # Fuzzes the local stack with calls generated from the API document: once with its own functions, and once with
 # functions run by `cargo lambda watch`.
@@ -141,13 +146,18 @@ load:
 package: .venv/packager
 	infra/package.sh
 
+# uv takes a tenth of pip's time. It does not read pip's settings: where these name another index, pip installs.
+install = .venv/bin/uv pip install --quiet --python .venv --requirement $(1) || \
+	.venv/bin/pip install --quiet --requirement $(1)
+
 .venv/installed: tests/requirements.txt
 	python3 -m venv .venv
-	.venv/bin/pip install --quiet --requirement tests/requirements.txt
+	.venv/bin/pip install --quiet uv==0.13.9
+	$(call install,tests/requirements.txt)
 	touch .venv/installed
 
 .venv/packager: infra/requirements.txt .venv/installed
-	.venv/bin/pip install --quiet --requirement infra/requirements.txt
+	$(call install,infra/requirements.txt)
 	touch .venv/packager
 
 # Checks licences and sources of all dependencies. Not part of `test`: building cargo-deny takes longer than all tests.
