@@ -304,11 +304,11 @@ impl<'a> Scan<'a> {
     /// spread evenly.
     fn next_count(&self, source: &Source) -> usize {
         let most = (source.scanned * 3).clamp(self.limit.max(FIRST_PAGE) * 2, MAX_QUERY);
-        // If the page is not full in spite of enough matches, some of them were no hits.
-        let missing = self.limit.saturating_sub(source.matched).max(self.limit / 4);
+        let missing = self.limit.saturating_sub(source.matched);
         match (source.scanned * missing * 5 / 4).checked_div(source.matched) {
-            Some(expected) => expected.clamp(FIRST_PAGE, most),
-            None => most,
+            Some(expected) if missing > 0 => expected.clamp(FIRST_PAGE, most),
+            // Without matches, or with enough of which some are no hits, nothing says how many it takes.
+            _ => most,
         }
     }
 
