@@ -154,6 +154,20 @@ fn a_function_starts_in_three_lines() {
 }
 
 #[test]
+fn what_the_local_stack_does_not_optimize_lambda_does() {
+    // These are not part of Lambda's binary.
+    const LOCAL: [&str; 2] = ["clap_builder", "libsqlite3-sys"];
+    let packages = |file: &str| -> BTreeSet<String> {
+        let header =
+            |line: &str| Some(line.strip_prefix("[profile.release.package.")?.strip_suffix(']')?.to_owned());
+        text(file).lines().filter_map(header).filter(|name| !LOCAL.contains(&name.as_str())).collect()
+    };
+    let (local, lambda) = (packages("Cargo.toml"), packages("functions/all/.cargo/config.toml"));
+    assert!(!local.is_empty());
+    assert!(local.is_subset(&lambda), "{local:?} are not all in {lambda:?}");
+}
+
+#[test]
 fn keys_are_formatted_in_the_store_alone() {
     let mut files = Vec::new();
     for folder in ["functions", "shared", "local/src"] {
