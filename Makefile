@@ -146,13 +146,14 @@ load:
 package: .venv/packager
 	infra/package.sh
 
-# uv takes a tenth of pip's time. It does not read pip's settings: where these name another index, pip installs.
+# uv takes a tenth of pip's time. It does not read pip's settings: where these name another index, or where uv does not
+# run, pip installs.
 install = .venv/bin/uv pip install --quiet --python .venv --requirement $(1) || \
 	.venv/bin/pip install --quiet --requirement $(1)
 
 .venv/installed: tests/requirements.txt
 	python3 -m venv .venv
-	.venv/bin/pip install --quiet uv==0.13.9
+	-.venv/bin/pip install --quiet uv==0.13.9
 	$(call install,tests/requirements.txt)
 	touch .venv/installed
 
