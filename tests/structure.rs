@@ -154,7 +154,7 @@ fn a_function_starts_in_three_lines() {
 }
 
 #[test]
-fn what_the_local_stack_does_not_optimize_lambda_does() {
+fn lambdas_binary_optimizes_what_the_local_stack_does_not() {
     // These are not part of Lambda's binary.
     const LOCAL: [&str; 2] = ["clap_builder", "libsqlite3-sys"];
     let packages = |file: &str| -> BTreeSet<String> {

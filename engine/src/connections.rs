@@ -19,8 +19,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Number of pages after which the log is copied into the database: 16 MB. Hot pages are then copied once for many
 /// writes.
 const CHECKPOINT: u32 = 4000;
-/// Size of the writer's cache, in pages: the upper pages of the trees and the last ones. After a write that has split a
-/// page, SQLite walks through the whole cache at the commit.
+/// Size of the writer's cache, in pages of 4 KB. It is small, because SQLite walks through the whole cache at each commit
+/// that has split a page.
 const CACHE: u32 = 1000;
 
 /// The connections that read.

@@ -96,8 +96,8 @@ impl Engine {
     /// Runs an operation of the DynamoDB API, such as `GetItem`, with a JSON body.
     ///
     /// A read runs on this thread, typically for less than 0.1 ms, and for a few milliseconds if it reads 1 MB. It sees
-    /// every write that was answered before it began, and none that a power cut could take back. A write that no other
-    /// one accompanies runs on this thread, too, and blocks it until it is on disk.
+    /// every write that was answered before it began, and none that a power cut could take back. A write that comes alone
+    /// also runs on this thread, and blocks it until it is on disk.
     pub async fn call(&self, operation: &str, body: &[u8]) -> Answer {
         let outcome = match request::parse(operation, body) {
             Ok(Request::Read(read)) => {

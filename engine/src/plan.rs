@@ -33,7 +33,7 @@ pub struct Options {
 }
 
 impl Options {
-    /// What a write at this time records.
+    /// Returns the streams' rules, for writes that happen now.
     pub(crate) fn recording(&self) -> Recording {
         Recording { is_recorded: self.is_recorded, now: (self.now)() }
     }

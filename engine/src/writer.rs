@@ -52,9 +52,14 @@ impl Writer {
         tables: Arc<RwLock<Arc<Tables>>>,
         options: Options,
     ) -> io::Result<Self> {
-        let has_cores = thread::available_parallelism().is_ok_and(|cores| cores.get() > 1);
-        let (state, waiting) = Default::default();
-        let batches = Arc::new(Batches { connection, tables, options, has_cores, waiting, state });
+        let batches = Arc::new(Batches {
+            connection,
+            tables,
+            options,
+            has_other_cores: thread::available_parallelism().is_ok_and(|cores| cores.get() > 1),
+            waiting: AtomicUsize::new(0),
+            state: Mutex::default(),
+        });
         let (jobs, queue) = channel();
         let thread = thread::Builder::new().name("engine".to_owned());
         thread.spawn({
@@ -77,35 +82,35 @@ impl Writer {
     }
 }
 
-/// What runs the writes.
+/// Runs the writes, one batch at a time.
 #[derive(Debug)]
 struct Batches {
     connection: Arc<Mutex<Connection>>,
     /// The tables as the last commit has left them, which all reads use.
     tables: Arc<RwLock<Arc<Tables>>>,
     options: Options,
-    /// Whether other threads run while a caller's thread waits for a flush.
-    has_cores: bool,
+    /// Whether other threads can prepare writes while a caller's thread runs one.
+    has_other_cores: bool,
     /// The number of writes that the thread has not yet taken.
     waiting: AtomicUsize,
     /// Locked while a batch runs.
     state: Mutex<State>,
 }
 
-/// What a batch leaves to the next one.
+/// The state that a batch leaves to the next one.
 #[derive(Debug, Default)]
 struct State {
     tokens: Tokens,
-    /// Why nothing is written any more.
+    /// The error that has ended all writing.
     failure: Option<String>,
     /// Whether the last batch had several writes: the next write then waits for the thread, so that others can join it.
     is_busy: bool,
 }
 
 impl Batches {
-    /// Runs a write on this thread if there are no others. Returns it otherwise.
+    /// Runs a write on this thread if no other one is running or waiting. Returns it otherwise.
     fn run_alone(&self, job: Job) -> Option<Job> {
-        if !self.has_cores || self.waiting.load(Ordering::Relaxed) > 0 {
+        if !self.has_other_cores || self.waiting.load(Ordering::Relaxed) > 0 {
             return Some(job);
         }
         match self.state.try_lock() {
@@ -173,7 +178,7 @@ impl Batches {
         }
         drop(connection);
         state.is_busy = answers.len() > 1;
-        // Whoever is answered may write again at once.
+        // Unlocked before the answers, because a caller may write again at once.
         drop(state);
         for (reply, answer) in answers {
             let _ = reply.send(answer);
@@ -260,7 +265,7 @@ mod tests {
     fn a_write_that_comes_alone_runs_on_its_callers_thread_and_others_on_that_of_the_writer() {
         let writer = writer();
         let here = thread::current().name().unwrap().as_bytes().to_vec();
-        let alone = if writer.batches.has_cores { here.as_slice() } else { b"engine" };
+        let alone = if writer.batches.has_other_cores { here.as_slice() } else { b"engine" };
         let written = || runtime().block_on(writer.write(name())).unwrap();
         assert_eq!(written(), alone);
 

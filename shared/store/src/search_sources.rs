@@ -109,7 +109,7 @@ pub(crate) struct Source {
     replaced: Vec<String>,
     /// The messages that were read or searched.
     scanned: usize,
-    /// Those of the messages read that match the query.
+    /// The number of messages among them that match the query. Messages in packs are not counted.
     matched: usize,
     packs_at_once: usize,
     /// The candidates that a step looks for in packs: the rest of them is searched when it is needed.
@@ -300,14 +300,14 @@ impl<'a> Scan<'a> {
         }
     }
 
-    /// The messages to read next: by the matches so far as many as fill the page, and some more, because they are not
-    /// spread evenly.
+    /// Returns how many messages to read next. The share of matches so far tells how many should fill the page; a quarter
+    /// more are read, because matches are not spread evenly.
     fn next_count(&self, source: &Source) -> usize {
         let most = (source.scanned * 3).clamp(self.limit.max(FIRST_PAGE) * 2, MAX_QUERY);
         let missing = self.limit.saturating_sub(source.matched);
         match (source.scanned * missing * 5 / 4).checked_div(source.matched) {
             Some(expected) if missing > 0 => expected.clamp(FIRST_PAGE, most),
-            // Without matches, or with enough of which some are no hits, nothing says how many it takes.
+            // Nothing tells how many it takes: there are no matches, or enough of them and some are no hits.
             _ => most,
         }
     }
