@@ -35,9 +35,10 @@ test("nothing is cut above the message field, and bubbles keep their borders in 
 });
 
 test("fields have a boundary that can be seen", async ({ demoUser }) => {
+  const alice = await demoUser("Alice Sommer");
+  await alice.open("Bob Okafor");
   for (const colorScheme of ["light", "dark"] as const) {
-    const alice = await demoUser("Alice Sommer", { colorScheme });
-    await alice.open("Bob Okafor");
+    await alice.page.emulateMedia({ colorScheme });
     for (const selector of [".field", "#search"]) {
       const contrast = await alice.page.locator(selector).evaluate((element) => {
         const parse = (text: string) => (text.match(/[\d.]+/g) ?? []).map(Number);

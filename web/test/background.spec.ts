@@ -150,7 +150,7 @@ test("one of two tabs holds the socket, and the other takes over when it closes"
 
 test("messages sent offline in a closed tab are sent once by the next tab", async ({ newUser, stack }) => {
   const ben = await newUser(uniqueName("Ben"));
-  const ann = await newUser(uniqueName("Ann"), { fetchesAhead: true });
+  const ann = await newUser(uniqueName("Ann"));
   await startDirectChat(ann, ben);
   await ann.send("before");
   await expect(ann.message("before").getByLabel("Sent")).toBeVisible();

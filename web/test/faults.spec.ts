@@ -13,7 +13,7 @@ const withoutSockets = async (page: Page) => {
 const texts = (actor: Actor) => actor.page.locator("article .text").allInnerTexts();
 
 test("messages sent while offline arrive once, in order", async ({ newUser }) => {
-  const ann = await newUser(uniqueName("Ann"), { fetchesAhead: true });
+  const ann = await newUser(uniqueName("Ann"));
   const ben = await newUser(uniqueName("Ben"));
   await startDirectChat(ann, ben);
   await ann.send("before");

@@ -47,7 +47,7 @@ test("arrows move between messages, Enter opens the actions, and Escape returns 
   expect(first).toMatch(/^(You|Bob Okafor), \d+:\d\d: /);
   await page.keyboard.press("ArrowUp");
   expect(await focused(page)).not.toBe(first);
-  for (let n = 0; n < 40; n += 1) await page.keyboard.press("ArrowUp");
+  for (let n = 0; n < 20; n += 1) await page.keyboard.press("ArrowUp");
   await expect(article).toBeInViewport();
   // Tab reaches what is in the message, and then leaves the messages.
   await page.keyboard.press("Tab");
@@ -150,7 +150,7 @@ test("one list finds conversations, people, rooms and messages", async ({ demoUs
 });
 
 test("one list finds people and rooms that the user does not know yet", async ({ newUser }) => {
-  const ann = await newUser(uniqueName("Ann"), { fetchesAhead: true });
+  const ann = await newUser(uniqueName("Ann"));
   const ben = await newUser(uniqueName("Ben"));
   const room = uniqueName("Quiet corner");
   await ben.call("POST", "/rooms", { name: room });

@@ -29,7 +29,7 @@ test("on a phone, searching in a conversation shows the results and comes back",
 });
 
 test("offline, a phone says so in the inbox, and nobody seems to be online", async ({ newUser }) => {
-  const ann = await newUser(uniqueName("Ann"), { ...PHONE, fetchesAhead: true });
+  const ann = await newUser(uniqueName("Ann"), PHONE);
   const ben = await newUser(uniqueName("Ben"));
   await startDirectChat(ben, ann);
   await ben.send("hello");

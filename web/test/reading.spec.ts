@@ -42,7 +42,7 @@ test("the history scrolls up over several pages without skipping messages", asyn
   await expect
     .poll(
       async () => {
-        await bob.page.mouse.wheel(0, -350);
+        await bob.page.mouse.wheel(0, -600);
         await bob.page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
         return record();
       },
@@ -166,7 +166,7 @@ test("a conversation with many unread messages opens at the first one", async ({
   await ben.page.getByTestId("messages").hover();
   await expect
     .poll(async () => {
-      await ben.page.mouse.wheel(0, 700);
+      await ben.page.mouse.wheel(0, 2_000);
       return ben.page.getByTestId("messages").evaluate((e) => e.scrollHeight - e.scrollTop - e.clientHeight < 4);
     })
     .toBe(true);

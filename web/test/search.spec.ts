@@ -74,7 +74,7 @@ test("the date floats above older messages, and a calendar leads to a day", asyn
   await expect(page.locator("article").first()).toBeVisible();
   const list = page.getByTestId("messages");
   await list.hover();
-  for (let n = 0; n < 12; n += 1) await page.mouse.wheel(0, -700);
+  for (let n = 0; n < 5; n += 1) await page.mouse.wheel(0, -700);
   const floating = page.locator(".floating-date");
   await expect(floating).toBeVisible();
   await alice.screenshot("floating-date");

@@ -226,7 +226,7 @@ test("only unmuted conversations count in the badge of the page", async ({ newUs
 });
 
 test("rows show what a message is, who sent it, who types, and what is not sent", async ({ newUser }) => {
-  const ann = await newUser(uniqueName("Ann"), { fetchesAhead: true });
+  const ann = await newUser(uniqueName("Ann"));
   const ben = await newUser(uniqueName("Ben"));
   const group = uniqueName("Trip");
   await ann.createGroup(group, ben.name);

@@ -197,10 +197,19 @@ export const PASSWORD = "correct horse battery";
 /** Lets a page fetch its later parts only when it needs them: it never becomes idle. */
 const fetchOnDemand = (page: Page) => page.addInitScript(() => (window.requestIdleCallback = () => 0));
 
+/** Parts of the page that are fetched ahead. */
+const PARTS = "crop delete details emoji-picker forward message-menu new palette pictures quick-bar receipts recorder settings tray uploading viewer voice-player".split(" ");
+
+/** Waits until a page has fetched its later parts. */
+const fetchedAhead = (page: Page) =>
+  expect
+    .poll(() => page.evaluate(() => performance.getEntriesByType("resource").map(({ name }) => name).join()))
+    .toMatch(new RegExp(PARTS.map((part) => `(?=.*/${part}-)`).join("")));
+
 export interface UserOptions extends BrowserContextOptions {
   stack?: Stack;
   prepare?: (page: Page) => Promise<void>;
-  /** Fetches all parts of the page ahead, as it does for users. This costs as much as the rest of the first load. */
+  /** Fetches all parts of the page ahead, as it does for users, and waits for them. This costs as much as the rest of the first load. */
   fetchesAhead?: boolean;
   /** Signs in with the form, for pages that have no storage. */
   withForm?: boolean;
@@ -211,7 +220,7 @@ export interface Fixtures {
   /** Registers a user and signs in, in a new browser context. */
   newUser: (name: string, options?: UserOptions) => Promise<Actor>;
   /** Signs in as a demo user, in a new browser context. */
-  demoUser: (name: string, options?: Omit<UserOptions, "stack" | "withForm">) => Promise<Actor>;
+  demoUser: (name: string, options?: Omit<UserOptions, "stack" | "withForm" | "fetchesAhead">) => Promise<Actor>;
 }
 
 export const test = base.extend<Omit<Fixtures, "stack"> & { closeContexts: void }, { stack: Stack }>({
@@ -252,18 +261,19 @@ export const test = base.extend<Omit<Fixtures, "stack"> & { closeContexts: void 
         await page.getByRole("button", { name: "Sign in" }).click();
       }
       await expect(page.getByRole("button", { name: "New conversation" }).first()).toBeVisible();
+      if (fetchesAhead) await fetchedAhead(page);
       return new Actor(page, name, tokens.user.id);
     });
   },
   demoUser: async ({ browser, stack }, use) => {
-    await use(async (name, { prepare, fetchesAhead = false, ...options } = {}) => {
+    await use(async (name, { prepare, ...options } = {}) => {
       const response = await fetch(`${stack.url}/_local/people`);
       const people = ((await response.json()) as { data: { id: string; name: string; token: string }[] }).data;
       const person = people.find((person) => person.name === name);
       if (!person) throw new Error(`There is no demo user ${name}.`);
       const page = await (await browser.newContext(options)).newPage();
       failOnPageErrors(page);
-      if (!fetchesAhead) await fetchOnDemand(page);
+      await fetchOnDemand(page);
       await prepare?.(page);
       await startWith(page, "sessionStorage", "tidings person", person.token);
       await page.goto(stack.url);
