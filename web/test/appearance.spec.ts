@@ -75,9 +75,9 @@ test("buttons without words tell what they are for", async ({ demoUser }) => {
   await expect(tip).toBeInViewport({ ratio: 1 });
 });
 
-test("back leads to the inbox, with the browser's button as well", async ({ newUser }) => {
+test("back leads to the inbox, with the browser's button as well", async ({ newUser, newAccount }) => {
   const ann = await newUser(uniqueName("Ann"), { viewport: { width: 390, height: 844 } });
-  const ben = await newUser(uniqueName("Ben"));
+  const ben = await newAccount(uniqueName("Ben"));
   await startDirectChat(ann, ben);
   await ann.send("Hello");
   await ann.page.getByRole("button", { name: "Back to inbox" }).click();

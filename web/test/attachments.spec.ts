@@ -3,8 +3,8 @@
 import type { Page } from "@playwright/test";
 
 import { jpeg, transfer, video, withMetadata } from "./pictures.js";
-import { Actor, expect, expectNoViolations, startDirectChat, test, uniqueName } from "./stack.js";
-import type { Fixtures } from "./stack.js";
+import { expect, expectNoViolations, startDirectChat, test, uniqueName } from "./stack.js";
+import type { Account, Actor, Fixtures } from "./stack.js";
 
 interface Attachment {
   kind: string;
@@ -19,8 +19,8 @@ interface Attachment {
 }
 
 /** Two users in their direct conversation; the second one looks at the inbox. */
-async function twoUsers(newUser: Fixtures["newUser"], options: Parameters<Fixtures["newUser"]>[1] = {}): Promise<[Actor, Actor]> {
-  const [ann, ben] = await Promise.all([newUser(uniqueName("Ann"), options), newUser(uniqueName("Ben"))]);
+async function twoUsers(newUser: Fixtures["newUser"]): Promise<[Actor, Actor]> {
+  const [ann, ben] = await Promise.all([newUser(uniqueName("Ann")), newUser(uniqueName("Ben"))]);
   await startDirectChat(ann, ben);
   return [ann, ben];
 }
@@ -30,8 +30,8 @@ const tray = (page: Page) => page.getByRole("group", { name: "Files to send" });
 const sendButton = (page: Page) => page.getByRole("button", { name: "Send", exact: true });
 
 /** The attachments of all messages of a conversation, as the API tells them. */
-async function attachmentsOf(reader: Actor, other: Actor): Promise<Attachment[]> {
-  const messages = await reader.call<{ attachments: Attachment[] }[]>("GET", `/messages/conversation/${await other.id()}?mark_read=false`);
+async function attachmentsOf(reader: Account, other: Account): Promise<Attachment[]> {
+  const messages = await reader.call<{ attachments: Attachment[] }[]>("GET", `/messages/conversation/${other.id}?mark_read=false`);
   return messages.flatMap(({ attachments }) => attachments);
 }
 
@@ -90,8 +90,10 @@ test("pictures from a chooser, a drop and a paste arrive upright, small and with
   expect((box?.height ?? 0) / (box?.width ?? 1)).toBeGreaterThan(1.3);
 });
 
-test("an upload shows its progress, can be cancelled, and waits while offline", async ({ newUser }) => {
-  const [ann, ben] = await twoUsers(newUser);
+test("an upload shows its progress, can be cancelled, and waits while offline", async ({ newUser, newAccount }) => {
+  const ann = await newUser(uniqueName("Ann"));
+  const ben = await newAccount(uniqueName("Ben"));
+  await startDirectChat(ann, ben);
   const { page } = ann;
   const noise = (name: string, size: number) => ({ name, mimeType: "application/zip", buffer: Buffer.alloc(size, "noise") });
   const devtools = await page.context().newCDPSession(page);
@@ -130,8 +132,7 @@ test("an upload shows its progress, can be cancelled, and waits while offline", 
   await expect.poll(() => shown.evaluate((image: HTMLImageElement) => image.naturalWidth)).toBeGreaterThan(0);
   await page.unroute("**/api/attachments");
   await expect(ann.message("Later").getByLabel("Sent")).toBeVisible({ timeout: 40_000 });
-  await ben.open(ann.name);
-  await expect(ben.message("Later")).toHaveCount(1);
+  expect(await ben.texts(ann)).toEqual(["Later"]);
   expect((await attachmentsOf(ben, ann)).map(({ file_name }) => file_name)).toEqual(["later.jpg", "later.zip"]);
   expect(await isStored()).toEqual([]);
 });
@@ -264,8 +265,9 @@ test("a video shows its poster, plays in place, and is not mistaken for a pictur
   await expect.poll(() => player.evaluate((element: HTMLVideoElement) => element.currentTime)).toBeGreaterThan(0.2);
 });
 
-test("on a narrow page from right to left, everything fits, and the viewer is mirrored", async ({ newUser }) => {
-  const [ann] = await twoUsers(newUser, { viewport: { width: 320, height: 640 }, hasTouch: true, isMobile: true });
+test("on a narrow page from right to left, everything fits, and the viewer is mirrored", async ({ newUser, newAccount }) => {
+  const ann = await newUser(uniqueName("Ann"), { viewport: { width: 320, height: 640 }, hasTouch: true, isMobile: true });
+  await startDirectChat(ann, await newAccount(uniqueName("Ben")));
   const { page } = ann;
   await page.evaluate(() => (document.documentElement.dir = "rtl"));
   await choose(page, await Promise.all([1, 2].map((n) => jpeg(page, `a-rather-long-name-of-a-file-${n}.jpg`, 700, 500))));
@@ -308,13 +310,14 @@ test("people and groups have pictures, and the details list what was sent", asyn
   await crop.getByRole("button", { name: "Use picture" }).click();
   await expect(crop).toHaveCount(0);
   await expect(page.locator(".inbox .me img")).toBeVisible();
-  const { avatar_url } = await ben.call<{ avatar_url: string }>("GET", `/users/${await ann.id()}`);
+  const { avatar_url } = await ben.call<{ avatar_url: string }>("GET", `/users/${ann.id}`);
   const picture = await bytes(avatar_url);
   expect(picture.length).toBeLessThan(1_048_576);
   await page.keyboard.press("Escape");
 
   const group = uniqueName("Painters");
-  await ann.createGroup(group, ben.name);
+  await ann.createGroup(group, ben);
+  await ann.open(group);
   await page.getByRole("button", { name: "Details", exact: true }).click();
   await page.locator("dialog input[type=file]").setInputFiles(photo);
   await page.getByRole("button", { name: "Use picture" }).click();

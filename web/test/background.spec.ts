@@ -3,6 +3,7 @@
 import type { Page } from "@playwright/test";
 
 import { Actor, expect, startDirectChat, test, uniqueName } from "./stack.js";
+import type { Account } from "./stack.js";
 
 /** Records notifications instead of showing them. */
 const recordNotifications = async (page: Page) => {
@@ -32,17 +33,15 @@ const setVisible = (page: Page, isVisible: boolean, hasFocus = isVisible) =>
     [isVisible, hasFocus],
   );
 
-test("only unseen messages are notified", async ({ newUser }) => {
-  const ann = await newUser(uniqueName("Ann"));
-  const cem = await newUser(uniqueName("Cem"));
+test("only unseen messages are notified", async ({ newUser, newAccount }) => {
+  const ann = await newAccount(uniqueName("Ann"));
+  const cem = await newAccount(uniqueName("Cem"));
   const ben = await newUser(uniqueName("Ben"), { prepare: recordNotifications });
   const shown = () => ben.page.evaluate(() => (window as unknown as { shown: string[] }).shown);
-  await startDirectChat(cem, ben);
-  await startDirectChat(ann, ben);
   // Sends a message and waits until it has arrived.
-  const send = async (actor: Actor, text: string) => {
-    await actor.send(text);
-    await expect(ben.row(actor.name).locator(".preview")).toContainText(text);
+  const send = async (from: Account, text: string) => {
+    await from.write(ben, text);
+    await expect(ben.row(from.name).locator(".preview")).toContainText(text);
   };
   await setVisible(ben.page, false);
   await send(ann, "before notifications are on");
@@ -60,7 +59,7 @@ test("only unseen messages are notified", async ({ newUser }) => {
   const expected = [`${ann.name}: unseen`, `${cem.name}: unseen too`];
   expect(await shown()).toEqual(expected);
   // Ben's own message, from another device.
-  await ben.call("POST", "/messages/send", { recipient_id: await ann.id(), message_text: "my own" });
+  await ben.write(ann, "my own");
   await expect(ben.row(ann.name).locator(".preview")).toContainText("my own");
   expect(await shown()).toEqual(expected);
 
@@ -98,7 +97,7 @@ function sockets(page: Page): { open: number } {
 async function openTab(actor: Actor, page: Page, url: string): Promise<Actor> {
   await page.goto(url);
   await expect(page.getByRole("button", { name: "New conversation" }).first()).toBeVisible();
-  return new Actor(page, actor.name);
+  return new Actor(page, actor);
 }
 
 /** Returns the number of outbox entries on disk. */
@@ -119,12 +118,11 @@ const storedEntries = (page: Page) =>
     return count;
   });
 
-test("one of two tabs holds the socket, and the other takes over when it closes", async ({ newUser, stack }) => {
-  const ben = await newUser(uniqueName("Ben"));
+test("one of two tabs holds the socket, and the other takes over when it closes", async ({ newUser, newAccount, stack }) => {
+  const ben = await newAccount(uniqueName("Ben"));
   let first = { open: 0 };
   const ann = await newUser(uniqueName("Ann"), { prepare: async (page) => void (first = sockets(page)) });
-  await startDirectChat(ben, ann);
-  await ben.send("to both");
+  const { conversation_id } = await ben.write(ann, "to both");
   await ann.open(ben.name);
   await expect.poll(() => first.open).toBe(1);
 
@@ -133,23 +131,24 @@ test("one of two tabs holds the socket, and the other takes over when it closes"
   const other = await openTab(ann, page, stack.url);
   await other.open(ben.name);
   for (const tab of [ann, other]) await expect(tab.message("to both")).toBeVisible();
-  await ben.field.pressSequentially("and");
+  await ben.call("POST", "/typing", { conversation_id, is_typing: true });
   for (const tab of [ann, other]) await expect(tab.page.getByTestId("typing")).toContainText("is typing");
-  await ben.send("and again");
+  await ben.write(ann, "and again");
   for (const tab of [ann, other]) await expect(tab.message("and again")).toHaveCount(1);
   // A message sent in one tab appears in the other.
   await other.send("from the second tab");
-  for (const tab of [ann, other, ben]) await expect(tab.message("from the second tab")).toHaveCount(1);
+  for (const tab of [ann, other]) await expect(tab.message("from the second tab")).toHaveCount(1);
+  await expect.poll(() => ben.texts(ann)).toEqual(["to both", "and again", "from the second tab"]);
   expect([first.open, second.open]).toEqual([1, 0]);
 
   await ann.page.close();
   await expect.poll(() => second.open).toBe(1);
-  await ben.send("to the one that is left");
+  await ben.write(ann, "to the one that is left");
   await expect(other.message("to the one that is left")).toHaveCount(1);
 });
 
-test("messages sent offline in a closed tab are sent once by the next tab", async ({ newUser, stack }) => {
-  const ben = await newUser(uniqueName("Ben"));
+test("messages sent offline in a closed tab are sent once by the next tab", async ({ newUser, newAccount, stack }) => {
+  const ben = await newAccount(uniqueName("Ben"));
   const ann = await newUser(uniqueName("Ann"));
   await startDirectChat(ann, ben);
   await ann.send("before");
@@ -168,14 +167,12 @@ test("messages sent offline in a closed tab are sent once by the next tab", asyn
 
   const other = await openTab(ann, await context.newPage(), stack.url);
   const third = await openTab(ann, await context.newPage(), stack.url);
-  await ben.open(ann.name);
   const expected = ["before", "one, offline", "two, offline", "three, offline"];
-  await expect.poll(() => ben.page.locator("article .text").allInnerTexts()).toEqual(expected);
+  await expect.poll(() => ben.texts(ann)).toEqual(expected);
   for (const tab of [other, third]) {
     await tab.open(ben.name);
     await expect.poll(() => tab.page.locator("article .text").allInnerTexts()).toEqual(expected);
     await expect(tab.page.getByLabel("Sending")).toHaveCount(0);
   }
-  const there = await ben.call<{ message_text: string }[]>("GET", `/messages/conversation/${encodeURIComponent(await other.id())}`);
-  expect(there.map(({ message_text }) => message_text)).toEqual(expected);
+  expect(await ben.texts(ann)).toEqual(expected);
 });

@@ -67,9 +67,9 @@ test("messages can be edited, replied to, copied and deleted", async ({ newUser 
   await expect(ann.message("With pleasure")).toBeVisible();
 });
 
-test("Enter sends, but not with Shift or from an input method", async ({ newUser }) => {
+test("Enter sends, but not with Shift or from an input method", async ({ newUser, newAccount }) => {
   const ann = await newUser(uniqueName("Ann"));
-  const ben = await newUser(uniqueName("Ben"));
+  const ben = await newAccount(uniqueName("Ben"));
   await startDirectChat(ann, ben);
   await ann.field.pressSequentially("one");
   await ann.field.press("Shift+Enter");
@@ -84,10 +84,10 @@ test("Enter sends, but not with Shift or from an input method", async ({ newUser
   await expect(ann.page.locator("article .text")).toHaveText("one\ntwo");
 });
 
-test("drafts stay with their conversation, even after a reload", async ({ newUser }) => {
+test("drafts stay with their conversation, even after a reload", async ({ newUser, newAccount }) => {
   const ann = await newUser(uniqueName("Ann"));
-  const ben = await newUser(uniqueName("Ben"));
-  const cem = await newUser(uniqueName("Cem"));
+  const ben = await newAccount(uniqueName("Ben"));
+  const cem = await newAccount(uniqueName("Cem"));
   await startDirectChat(ann, ben);
   await ann.field.fill("half a thou");
   await startDirectChat(ann, cem);
@@ -130,7 +130,7 @@ test("users chat in groups and rooms", async ({ newUser }) => {
   const ann = await newUser(uniqueName("Ann"));
   const ben = await newUser(uniqueName("Ben"));
   const group = uniqueName("Picnic");
-  await ann.createGroup(group, ben.name);
+  await ann.createGroupInDialog(group, ben.name);
   await ann.send("Who brings the blanket?");
   await ben.open(group);
   await expect(ben.message("Who brings the blanket?").locator(".sender-name")).toHaveText(ann.name);

@@ -2,9 +2,9 @@
 
 import { expect, startDirectChat, test, uniqueName } from "./stack.js";
 
-test("the picker knows what was used last, and skin tones, and closes on a click elsewhere", async ({ newUser }) => {
+test("the picker knows what was used last, and skin tones, and closes on a click elsewhere", async ({ newUser, newAccount }) => {
   const ann = await newUser(uniqueName("Ann"));
-  const ben = await newUser(uniqueName("Ben"));
+  const ben = await newAccount(uniqueName("Ben"));
   await startDirectChat(ann, ben);
   const { page } = ann;
   const picker = page.getByRole("dialog", { name: "Emoji" });
@@ -29,9 +29,9 @@ test("the picker knows what was used last, and skin tones, and closes on a click
   await expect(ann.field).toBeFocused();
 });
 
-test("a name between colons becomes an emoji, and other colons stay", async ({ newUser }) => {
+test("a name between colons becomes an emoji, and other colons stay", async ({ newUser, newAccount }) => {
   const ann = await newUser(uniqueName("Ann"));
-  const ben = await newUser(uniqueName("Ben"));
+  const ben = await newAccount(uniqueName("Ben"));
   await startDirectChat(ann, ben);
   const { keyboard } = ann.page;
   const list = ann.page.getByRole("listbox", { name: "Emoji" });

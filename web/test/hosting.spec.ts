@@ -5,7 +5,7 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { extname } from "node:path";
 
-import { Actor, PASSWORD, Stack, expect, register, test, uniqueName } from "./stack.js";
+import { Actor, Stack, conversationOf, expect, signIn, test, uniqueName } from "./stack.js";
 
 const TYPES: Record<string, string> = { ".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml" };
 
@@ -23,29 +23,25 @@ async function host(config: () => object): Promise<{ url: string; close: () => v
   return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`, close: () => server.close() };
 }
 
-test("config.json beside the page names the API and its sockets", async ({ browser, newUser }) => {
+test("config.json beside the page names the API and its sockets", async ({ browser, newAccount }) => {
   const config = { url: "", socketUrl: "" };
   const { url, close } = await host(() => config);
   const stack = await new Stack(["--in-memory", "--cors-origins", new URL(url).origin]).start();
   config.url = stack.url;
   config.socketUrl = `${stack.url.replace("http", "ws")}/ws`;
-  const ben = await newUser(uniqueName("Ben"), { stack });
-  const name = uniqueName("Ann");
-  const username = await register(stack.url, name);
+  const ben = await newAccount(uniqueName("Ben"), stack);
   const page = await (await browser.newContext()).newPage();
+  const ann = new Actor(page, await newAccount(uniqueName("Ann"), stack));
   const sockets: string[] = [];
   page.on("websocket", (socket) => sockets.push(socket.url()));
   await page.goto(url);
-  await page.getByLabel("Username or e-mail address").fill(username);
-  await page.getByLabel("Password").fill(PASSWORD);
-  await page.getByRole("button", { name: "Sign in" }).click();
-  const ann = new Actor(page, name);
+  await signIn(page, ann);
   const group = uniqueName("Far away");
-  await ann.createGroup(group, ben.name);
+  await ann.createGroupInDialog(group, ben.name);
   await ann.send("hello from elsewhere");
-  await ben.open(group);
-  await expect(ben.message("hello from elsewhere")).toBeVisible();
-  await ben.send("and back");
+  const id = conversationOf(page);
+  await expect.poll(() => ben.texts(id)).toEqual(["hello from elsewhere"]);
+  await ben.write(id, "and back");
   await expect(ann.message("and back")).toBeVisible();
   await expect.poll(() => sockets.some((socket) => socket.startsWith(config.socketUrl))).toBe(true);
   close();

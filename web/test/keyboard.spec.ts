@@ -108,9 +108,9 @@ test("page up and down scroll while writing, and typing anywhere writes", async 
   await expect(alice.field).toHaveValue("hello");
 });
 
-test("a dialog that was opened from a menu gives the focus back", async ({ newUser }) => {
+test("a dialog that was opened from a menu gives the focus back", async ({ newUser, newAccount }) => {
   const ann = await newUser(uniqueName("Ann"), { fetchesAhead: true });
-  const ben = await newUser(uniqueName("Ben"));
+  const ben = await newAccount(uniqueName("Ben"));
   await startDirectChat(ann, ben);
   await ann.send("Never mind");
   await ann.chooseAction("Never mind", "Delete…");
@@ -149,9 +149,9 @@ test("one list finds conversations, people, rooms and messages", async ({ demoUs
   await page.keyboard.press("Escape");
 });
 
-test("one list finds people and rooms that the user does not know yet", async ({ newUser }) => {
+test("one list finds people and rooms that the user does not know yet", async ({ newUser, newAccount }) => {
   const ann = await newUser(uniqueName("Ann"));
-  const ben = await newUser(uniqueName("Ben"));
+  const ben = await newAccount(uniqueName("Ben"));
   const room = uniqueName("Quiet corner");
   await ben.call("POST", "/rooms", { name: room });
   const { page } = ann;
@@ -165,7 +165,7 @@ test("one list finds people and rooms that the user does not know yet", async ({
   }
   // The search beside the inbox finds them, too.
   const search = page.getByRole("searchbox", { name: "Search conversations" });
-  const cara = await newUser(uniqueName("Cara"));
+  const cara = await newAccount(uniqueName("Cara"));
   await search.fill(cara.name);
   await page.getByRole("region", { name: "People found" }).getByRole("button", { name: cara.name }).click();
   await expect(page.getByRole("heading", { level: 2, name: cara.name })).toBeVisible();
@@ -245,14 +245,14 @@ test("a conversation can be had by keyboard alone", async ({ newUser }) => {
   await expect(ben.page.getByText("This message was deleted")).toBeVisible();
 });
 
-test("new messages are announced, and controls are called what they show", async ({ newUser }) => {
-  const ann = await newUser(uniqueName("Ann"));
+test("new messages are announced, and controls are called what they show", async ({ newUser, newAccount }) => {
+  const ann = await newAccount(uniqueName("Ann"));
   const ben = await newUser(uniqueName("Ben"));
-  await startDirectChat(ann, ben);
-  await ann.send("Hello");
+  await ann.write(ben, "Hello");
+  await ann.call("PUT", "/presence", { status: "online" });
   await ben.open(ann.name);
   await expect(ben.message("Hello")).toBeVisible();
-  await ann.send("Are you there?");
+  await ann.write(ben, "Are you there?");
   await expect(ben.page.locator("[aria-live=polite]", { hasText: `${ann.name}: Are you there?` })).toBeAttached();
   // The header's name contains what it shows.
   await expect(ben.page.locator(".who")).toHaveAccessibleName(/online.*Details/);

@@ -5,7 +5,8 @@
 
 import type { Locator, Page } from "@playwright/test";
 
-import { Actor, expect, test, uniqueName } from "./stack.js";
+import { expect, test, uniqueName } from "./stack.js";
+import type { Account, Actor } from "./stack.js";
 
 const TOTAL = 50_000;
 /** Page size of the newer generated messages. */
@@ -79,14 +80,13 @@ async function serveHistory(page: Page, people: [string, string], count: number,
   return served;
 }
 
-/** Creates a group of two with one message. Returns its name. */
-async function createGroup(ann: Actor, ben: Actor): Promise<string> {
+/** Creates a group of two with one message. Returns its name and id. */
+async function createGroup(ann: Account, ben: Actor): Promise<{ group: string; id: string }> {
   const group = uniqueName("Sea");
-  await ann.createGroup(group, ben.name);
-  await ann.send("the newest");
-  await expect(ann.message("the newest").getByLabel("Sent")).toBeVisible();
+  const id = await ann.createGroup(group, ben);
+  await ann.write(id, "the newest");
   await expect(ben.row(group)).toContainText("the newest");
-  return group;
+  return { group, id };
 }
 
 /** Records the position of the first visible message in each frame, until the returned function is called. */
@@ -132,11 +132,11 @@ function movement(positions: number[]): { furthest: number; end: number } {
   return { furthest: Math.max(...moved.map(Math.abs)), end: moved.at(-1) ?? 0 };
 }
 
-test("older messages load without moving the viewport, even at the very top", async ({ newUser }) => {
-  const ann = await newUser(uniqueName("Ann"));
+test("older messages load without moving the viewport, even at the very top", async ({ newUser, newAccount }) => {
+  const ann = await newAccount(uniqueName("Ann"));
   const ben = await newUser(uniqueName("Ben"));
-  const group = await createGroup(ann, ben);
-  const served = await serveHistory(ben.page, [await ann.id(), await ben.id()], PAGED, 60);
+  const { group } = await createGroup(ann, ben);
+  const served = await serveHistory(ben.page, [ann.id, ben.id], PAGED, 60);
   await ben.open(group);
   await expect(ben.message("the newest")).toBeVisible();
   await expect.poll(() => served.pages).toBeGreaterThan(0);
@@ -163,12 +163,12 @@ test("older messages load without moving the viewport, even at the very top", as
   }
 });
 
-test("50,000 messages render a bounded number of rows and elements", async ({ newUser }, testInfo) => {
+test("50,000 messages render a bounded number of rows and elements", async ({ newUser, newAccount }, testInfo) => {
   testInfo.setTimeout(240_000);
-  const ann = await newUser(uniqueName("Ann"));
+  const ann = await newAccount(uniqueName("Ann"));
   const ben = await newUser(uniqueName("Ben"));
-  const group = await createGroup(ann, ben);
-  const served = await serveHistory(ben.page, [await ann.id(), await ben.id()], TOTAL);
+  const { group, id } = await createGroup(ann, ben);
+  const served = await serveHistory(ben.page, [ann.id, ben.id], TOTAL);
   await ben.open(group);
   await expect(ben.message("the newest")).toBeVisible();
   const list = ben.page.getByTestId("messages");
@@ -213,14 +213,14 @@ test("50,000 messages render a bounded number of rows and elements", async ({ ne
   });
   await timed("receiving while reading in the middle", async () => {
     const stop = await track(ben.page);
-    for (let at = 1; at <= 10; at += 1) await ann.send(`meanwhile ${at}`);
+    for (let at = 1; at <= 10; at += 1) await ann.write(id, `meanwhile ${at}`);
     await expect(ben.row(group).locator(".preview")).toContainText("meanwhile 10");
     expect(movement(await stop()).furthest).toBeLessThan(2);
   });
   await ben.page.getByRole("button", { name: "Jump to latest" }).click();
   await expect(ben.message("meanwhile 10")).toBeInViewport();
   await timed("receiving at the end", async () => {
-    for (let at = 1; at <= 10; at += 1) await ann.send(`and now ${at}`);
+    for (let at = 1; at <= 10; at += 1) await ann.write(id, `and now ${at}`);
     await expect(ben.message("and now 10")).toBeInViewport();
   });
   await timed("typing", () => ben.field.pressSequentially("all of it is still here, and one can write"));

@@ -2,35 +2,26 @@
 
 import type { Locator } from "@playwright/test";
 
-import { expect, expectNoViolations, register, test, uniqueName } from "./stack.js";
-import type { Actor, Fixtures } from "./stack.js";
+import { Actor, expect, expectNoViolations, register, test, uniqueName } from "./stack.js";
+import type { Account } from "./stack.js";
 
-/** Ann's group with Ben and people of the given names. */
-async function groupOf(newUser: Fixtures["newUser"], url: string, names: string[], options: Parameters<Fixtures["newUser"]>[1] = {}) {
-  const ann = await newUser(uniqueName("Ann"), { reducedMotion: "reduce", ...options });
-  const ben = await newUser(uniqueName("Ben"), { reducedMotion: "reduce" });
+const REDUCED = { reducedMotion: "reduce" } as const;
+
+/** Ann's group with Ben and people of the given names. Where Ann has a page, she opens it. */
+async function groupOf(ann: Account, ben: Account, names: string[] = []) {
   const group = uniqueName("Picnic");
-  await ann.createGroup(group, ben.name);
-  const ids: string[] = [];
-  for (const name of names) {
-    const username = await register(url, name);
-    const [user] = await ann.call<[{ id: string }]>("GET", `/users?q=${username}`);
-    ids.push(user.id);
-  }
-  const conversation = await idOf(ann, group);
-  if (ids.length > 0) await ann.call("POST", `/conversations/${encodeURIComponent(conversation)}/participants`, { user_ids: ids });
-  return { ann, ben, group, conversation, ids };
-}
-
-async function idOf(actor: Actor, title: string): Promise<string> {
-  const rows = await actor.call<{ conversation_id: string; name: string | null }[]>("GET", "/messages/inbox");
-  return rows.find(({ name }) => name === title)?.conversation_id ?? "";
+  const others = await Promise.all(names.map((name) => register(ann.user.url, name)));
+  const id = await ann.createGroup(group, ben, ...others);
+  if (ann instanceof Actor) await ann.open(group);
+  return { group, id, ids: others.map(({ id }) => id) };
 }
 
 const options = (actor: Actor): Locator => actor.page.getByRole("listbox", { name: "People to mention" }).getByRole("option");
 
-test("names are found in any script, without case and accents, and chosen by keyboard", async ({ newUser, stack }) => {
-  const { ann, ben, group, ids } = await groupOf(newUser, stack.url, ["Zoë Łąka Núñez", "فرح خوري", "さくら 🌸", "अनन्या"]);
+test("names are found in any script, without case and accents, and chosen by keyboard", async ({ newUser }) => {
+  const ann = await newUser(uniqueName("Ann"), REDUCED);
+  const ben = await newUser(uniqueName("Ben"), REDUCED);
+  const { group, id, ids } = await groupOf(ann, ben, ["Zoë Łąka Núñez", "فرح خوري", "さくら 🌸", "अनन्या"]);
   await ann.field.pressSequentially("Hi @zoe");
   await expect(options(ann)).toHaveText([/Zoë Łąka Núñez/]);
   await expect(ann.field).toHaveAttribute("aria-activedescendant", /.+/);
@@ -49,12 +40,14 @@ test("names are found in any script, without case and accents, and chosen by key
   await ben.open(group);
   await expect(ben.page.locator(".mention")).toHaveText(["@Zoë Łąka Núñez", "@Zoë Łąka Núñez", "@فرح خوري", "@さくら 🌸", "@अनन्या"]);
   await expect(ben.page.locator(".mention.of-me")).toHaveCount(0);
-  const [message] = await ann.call<{ mentions: string[] }[]>("GET", `/conversations/${encodeURIComponent(await idOf(ann, group))}/messages`);
+  const [message] = await ann.history(id);
   expect(message?.mentions.toSorted()).toEqual(ids.toSorted());
 });
 
-test("the list follows arrow keys, Escape and the pointer, and is no hindrance otherwise", async ({ newUser, stack }) => {
-  const { ann, ben } = await groupOf(newUser, stack.url, ["Cem", "Dana"]);
+test("the list follows arrow keys, Escape and the pointer, and is no hindrance otherwise", async ({ newUser, newAccount }) => {
+  const ann = await newUser(uniqueName("Ann"), REDUCED);
+  const ben = await newAccount(uniqueName("Ben"));
+  await groupOf(ann, ben, ["Cem", "Dana"]);
   await ann.field.pressSequentially("mail@");
   await ann.field.pressSequentially("c");
   await expect(options(ann)).toHaveCount(0);
@@ -87,17 +80,16 @@ test("the list follows arrow keys, Escape and the pointer, and is no hindrance o
   await expect(ann.page.locator(".mention")).toHaveCount(0);
 });
 
-test("a mention shows in the inbox, stands out, and can be jumped to", async ({ newUser, stack }) => {
-  const { ann, ben, group, conversation } = await groupOf(newUser, stack.url, []);
-  const benId = await ben.id();
-  const send = (message_text: string, more: object = {}) =>
-    ann.call("POST", "/messages/send", { conversation_id: conversation, message_text, ...more });
+test("a mention shows in the inbox, stands out, and can be jumped to", async ({ newUser }) => {
+  const ann = await newUser(uniqueName("Ann"), REDUCED);
+  const ben = await newUser(uniqueName("Ben"), REDUCED);
+  const { group, id } = await groupOf(ann, ben);
   // Together, because their order does not matter.
-  const talk = () => Promise.all(Array.from({ length: 30 }, (_, n) => send(`Talk ${n}`)));
+  const talk = () => Promise.all(Array.from({ length: 30 }, (_, n) => ann.write(id, `Talk ${n}`)));
   await talk();
-  await send(`@${ben.name}, first`, { mentions: [benId] });
+  await ann.write(id, `@${ben.name}, first`, { mentions: [ben.id] });
   await talk();
-  await send("@everyone, second", { mention_all: true });
+  await ann.write(id, "@everyone, second", { mention_all: true });
   await talk();
   await expect(ben.row(group).locator(".mention-badge")).toContainText("@");
   await expect(ben.row(group)).toContainText("You were mentioned");
@@ -119,8 +111,10 @@ test("a mention shows in the inbox, stands out, and can be jumped to", async ({ 
   await expect(ann.page.locator(".mention.of-me")).toHaveCount(1);
 });
 
-test("a draft keeps its mentions over a reload, and an edit changes them", async ({ newUser, stack }) => {
-  const { ann, ben, group, conversation } = await groupOf(newUser, stack.url, []);
+test("a draft keeps its mentions over a reload, and an edit changes them", async ({ newUser }) => {
+  const ann = await newUser(uniqueName("Ann"), REDUCED);
+  const ben = await newUser(uniqueName("Ben"), REDUCED);
+  const { group, id } = await groupOf(ann, ben);
   await ann.field.pressSequentially("Ask @Ben");
   await options(ann).first().click();
   await ann.page.reload();
@@ -137,13 +131,14 @@ test("a draft keeps its mentions over a reload, and an edit changes them", async
   await options(ann).first().click();
   await ann.field.press("Enter");
   await expect(ben.row(group).locator(".mention-badge")).toBeVisible();
-  const messages = await ann.call<{ mention_all: boolean }[]>("GET", `/conversations/${encodeURIComponent(conversation)}/messages`);
-  expect(messages.at(-1)?.mention_all).toBe(true);
+  expect((await ann.history(id)).at(-1)?.mention_all).toBe(true);
 });
 
-test("on a phone, a touch chooses a mention and keeps the keyboard open", async ({ newUser, stack }) => {
+test("on a phone, a touch chooses a mention and keeps the keyboard open", async ({ newUser, newAccount }) => {
   const phone = { viewport: { width: 320, height: 640 }, hasTouch: true, isMobile: true };
-  const { ann } = await groupOf(newUser, stack.url, ["A person with an extraordinarily long name that does not fit anywhere"], phone);
+  const ann = await newUser(uniqueName("Ann"), { ...REDUCED, ...phone });
+  const ben = await newAccount(uniqueName("Ben"));
+  await groupOf(ann, ben, ["A person with an extraordinarily long name that does not fit anywhere"]);
   await ann.field.tap();
   await ann.page.keyboard.type("@a pers");
   await options(ann).first().tap();
@@ -161,12 +156,12 @@ for (const [name, looks] of Object.entries({
   "right-to-left": {},
   "forced-colors": { forcedColors: "active" },
 } as const)) {
-  test(`mentions look well and are accessible: ${name}`, async ({ newUser, stack }) => {
-    const viewport = { width: 1100, height: 760 };
-    const { ann, ben, conversation } = await groupOf(newUser, stack.url, ["فرح خوري", "Cem Yılmaz"], { viewport, ...looks, reducedMotion: "reduce" });
+  test(`mentions look well and are accessible: ${name}`, async ({ newUser, newAccount }) => {
+    const ann = await newUser(uniqueName("Ann"), { ...REDUCED, viewport: { width: 1100, height: 760 }, ...looks });
+    const ben = await newAccount(uniqueName("Ben"));
+    const { id } = await groupOf(ann, ben, ["فرح خوري", "Cem Yılmaz"]);
     if (name === "right-to-left") await ann.page.evaluate(() => (document.documentElement.dir = "rtl"));
-    const mentions = [await ann.id()];
-    await ben.call("POST", "/messages/send", { conversation_id: conversation, message_text: `@${ann.name}, can you bring plates?`, mentions });
+    await ben.write(id, `@${ann.name}, can you bring plates?`, { mentions: [ann.id] });
     await ann.field.pressSequentially("@فر");
     // The participants are loaded with the first "@".
     await expect(options(ann)).toHaveCount(1);
@@ -183,8 +178,10 @@ for (const [name, looks] of Object.entries({
   });
 }
 
-test("one's mentions are listed, lead to their messages, and follow what happens", async ({ newUser, stack }) => {
-  const { ann, ben, group, conversation } = await groupOf(newUser, stack.url, []);
+test("one's mentions are listed, lead to their messages, and follow what happens", async ({ newUser, newAccount }) => {
+  const ann = await newAccount(uniqueName("Ann"));
+  const ben = await newUser(uniqueName("Ben"), REDUCED);
+  const { group, id } = await groupOf(ann, ben);
   const { page } = ben;
   const button = page.getByRole("button", { name: /^Mentions/ });
   const list = page.getByRole("region", { name: "Mentions" });
@@ -193,8 +190,7 @@ test("one's mentions are listed, lead to their messages, and follow what happens
   await page.getByRole("button", { name: "Back to all conversations" }).click();
   await expect(ben.row(group)).toBeVisible();
 
-  const mentions = [await ben.id()];
-  const send = (message_text: string) => ann.call<{ id: string }>("POST", "/messages/send", { conversation_id: conversation, message_text, mentions });
+  const send = (text: string) => ann.write(id, text, { mentions: [ben.id] });
   const first = await send("Mention 0;");
   for (let n = 1; n < 45; n += 1) await send(`Mention ${n};`);
   await expect(button).toHaveAccessibleName("Mentions, 45 unread");

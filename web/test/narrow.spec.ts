@@ -4,9 +4,9 @@ import { expect, startDirectChat, test, uniqueName } from "./stack.js";
 
 const PHONE = { viewport: { width: 390, height: 844 } };
 
-test("on a phone, searching in a conversation shows the results and comes back", async ({ newUser }) => {
+test("on a phone, searching in a conversation shows the results and comes back", async ({ newUser, newAccount }) => {
   const ann = await newUser(uniqueName("Ann"), PHONE);
-  const ben = await newUser(uniqueName("Ben"));
+  const ben = await newAccount(uniqueName("Ben"));
   const { page } = ann;
   await startDirectChat(ann, ben);
   await ann.send("the needle");
@@ -28,11 +28,11 @@ test("on a phone, searching in a conversation shows the results and comes back",
   await expect(page.getByRole("searchbox", { name: "Search conversations and messages" })).toHaveValue("");
 });
 
-test("offline, a phone says so in the inbox, and nobody seems to be online", async ({ newUser }) => {
+test("offline, a phone says so in the inbox, and nobody seems to be online", async ({ newUser, newAccount }) => {
   const ann = await newUser(uniqueName("Ann"), PHONE);
-  const ben = await newUser(uniqueName("Ben"));
-  await startDirectChat(ben, ann);
-  await ben.send("hello");
+  const ben = await newAccount(uniqueName("Ben"));
+  await ben.write(ann, "hello");
+  await ben.call("PUT", "/presence", { status: "online" });
   await ann.open(ben.name);
   await ann.send("hello");
   await expect(ann.page.getByTestId("presence")).toContainText("online", { timeout: 50_000 });
@@ -45,12 +45,13 @@ test("offline, a phone says so in the inbox, and nobody seems to be online", asy
   await expect(ann.page.locator(".avatar .dot")).toHaveCount(0);
 });
 
-test("forms show their errors, and toasts can be reached above a dialog", async ({ newUser }) => {
+test("forms show their errors, and toasts can be reached above a dialog", async ({ newUser, newAccount }) => {
   const ann = await newUser(uniqueName("Ann"));
-  const ben = await newUser(uniqueName("Ben"));
+  const ben = await newAccount(uniqueName("Ben"));
   const { page } = ann;
   const group = uniqueName("Book club");
-  await ann.createGroup(group, ben.name);
+  await ann.createGroup(group, ben);
+  await ann.open(group);
   await page.getByRole("button", { name: "Details", exact: true }).click();
   const edit = page.getByRole("button", { name: "Edit name and description" });
   await edit.click();

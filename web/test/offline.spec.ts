@@ -2,8 +2,8 @@
 
 import type { BrowserContextOptions, Page } from "@playwright/test";
 
-import { PASSWORD, expect, startDirectChat, test, uniqueName } from "./stack.js";
-import type { Actor } from "./stack.js";
+import { PASSWORD, expect, test, uniqueName } from "./stack.js";
+import type { Actor, Fixtures } from "./stack.js";
 
 test.beforeEach(() => test.slow());
 
@@ -48,18 +48,17 @@ const stored = (page: Page) =>
       .filter((path) => path !== "/" && path !== "/config.json" && !/^\/(assets|words)\//.test(path)),
   ]);
 
-async function twoInAChat(newUser: (name: string, options?: BrowserContextOptions) => Promise<Actor>) {
+async function twoInAChat({ newUser, newAccount }: Pick<Fixtures, "newUser" | "newAccount">) {
   const ann = await newUser(uniqueName("Ann"), ALLOWED);
-  const ben = await newUser(uniqueName("Ben"));
-  await startDirectChat(ben, ann);
-  await ben.send("good morning");
+  const ben = await newAccount(uniqueName("Ben"));
+  await ben.write(ann, "good morning");
   await ann.open(ben.name);
   await expect(ann.message("good morning")).toBeVisible();
   return { ann, ben };
 }
 
-test("an offline reload shows the inbox and the messages, and says how old they are", async ({ newUser }) => {
-  const { ann, ben } = await twoInAChat(newUser);
+test("an offline reload shows the inbox and the messages, and says how old they are", async ({ newUser, newAccount }) => {
+  const { ann, ben } = await twoInAChat({ newUser, newAccount });
   await untilStored(ann, "good morning");
   await reloadOffline(ann);
   const { page } = ann;
@@ -67,21 +66,20 @@ test("an offline reload shows the inbox and the messages, and says how old they 
   await expect(ann.message("good morning")).toBeVisible();
   await expect(page.getByRole("status").getByText(/You are offline\. Showing messages as of \d+:\d\d\./)).toBeVisible();
   await ann.screenshot("offline-start");
-  await ben.send("are you there?");
+  await ben.write(ann, "are you there?");
   await page.context().setOffline(false);
   await expect(ann.message("are you there?")).toHaveCount(1);
   await expect(ann.message("good morning")).toHaveCount(1);
   await expect(page.getByText("You are offline.")).toHaveCount(0);
 });
 
-test("the divider of new messages follows the server, not the row from an earlier visit", async ({ newUser }) => {
-  const { ann, ben } = await twoInAChat(newUser);
+test("the divider of new messages follows the server, not the row from an earlier visit", async ({ newUser, newAccount }) => {
+  const { ann, ben } = await twoInAChat({ newUser, newAccount });
   await untilStored(ann, "good morning");
   await reloadOffline(ann);
   await expect(ann.message("good morning")).toBeVisible();
-  await ben.send("the first new one");
-  await ben.send("the second new one");
-  await expect(ben.message("the second new one").getByLabel("Sent")).toBeVisible();
+  await ben.write(ann, "the first new one");
+  await ben.write(ann, "the second new one");
   await ann.page.context().setOffline(false);
   await expect(ann.message("the second new one")).toBeVisible();
   const divider = ann.page.getByTestId("unread-divider");
@@ -92,8 +90,8 @@ test("the divider of new messages follows the server, not the row from an earlie
   expect(before?.y ?? Infinity).toBeLessThan(above?.y ?? 0);
 });
 
-test("what is written offline survives another offline reload, and is sent once", async ({ newUser }) => {
-  const { ann, ben } = await twoInAChat(newUser);
+test("what is written offline survives another offline reload, and is sent once", async ({ newUser, newAccount }) => {
+  const { ann, ben } = await twoInAChat({ newUser, newAccount });
   await untilStored(ann, "good morning");
   await reloadOffline(ann);
   await expect(ann.message("good morning")).toBeVisible();
@@ -103,24 +101,23 @@ test("what is written offline survives another offline reload, and is sent once"
   await expect(ann.message("written offline").getByLabel("Sending")).toBeVisible();
   await expect(ann.message("good morning")).toBeVisible();
   await ann.page.context().setOffline(false);
-  await expect(ben.message("written offline")).toBeVisible();
+  await expect.poll(() => ben.texts(ann)).toEqual(["good morning", "written offline"]);
   await expect(ann.page.getByLabel("Sending")).toHaveCount(0);
   await ann.page.reload();
-  for (const actor of [ann, ben]) await expect(actor.message("written offline")).toHaveCount(1);
+  await expect(ann.message("written offline")).toHaveCount(1);
+  expect(await ben.texts(ann)).toEqual(["good morning", "written offline"]);
 });
 
-test("what was deleted or edited meanwhile is gone after the reconnect", async ({ newUser }) => {
-  const { ann, ben } = await twoInAChat(newUser);
-  await ben.send("to be deleted");
-  await ben.send("first words");
+test("what was deleted or edited meanwhile is gone after the reconnect", async ({ newUser, newAccount }) => {
+  const { ann, ben } = await twoInAChat({ newUser, newAccount });
+  const deleted = await ben.write(ann, "to be deleted");
+  const edited = await ben.write(ann, "first words");
   await expect(ann.message("first words")).toBeVisible();
   await untilStored(ann, "first words");
   await reloadOffline(ann);
   await expect(ann.message("to be deleted")).toBeVisible();
-  const theirs = await ben.call<{ id: string; message_text: string }[]>("GET", `/messages/conversation/${encodeURIComponent(await otherUser(ben))}`);
-  const id = (text: string) => encodeURIComponent(theirs.find(({ message_text }) => message_text === text)?.id ?? "");
-  await ben.call("DELETE", `/messages/${id("to be deleted")}`);
-  await ben.call("PATCH", `/messages/${id("first words")}`, { message_text: "better words" });
+  await ben.call("DELETE", `/messages/${deleted.id}`);
+  await ben.call("PATCH", `/messages/${edited.id}`, { message_text: "better words" });
   await ann.page.context().setOffline(false);
   await expect(ann.message("better words")).toHaveCount(1);
   await expect(ann.message("to be deleted")).toHaveCount(0);
@@ -129,14 +126,8 @@ test("what was deleted or edited meanwhile is gone after the reconnect", async (
   expect(await storedText(ann.page)).not.toContain("to be deleted");
 });
 
-/** The id of the other person of the conversation that is open. */
-async function otherUser(actor: Actor): Promise<string> {
-  const [row] = await actor.call<{ other_user_id: string }[]>("GET", "/messages/inbox");
-  return row?.other_user_id ?? "";
-}
-
-test("signing out leaves nothing of the state", async ({ newUser }) => {
-  const { ann } = await twoInAChat(newUser);
+test("signing out leaves nothing of the state", async ({ newUser, newAccount }) => {
+  const { ann } = await twoInAChat({ newUser, newAccount });
   const { page } = ann;
   await untilStored(ann, "good morning");
   const other = await page.context().newPage();
@@ -152,8 +143,8 @@ test("signing out leaves nothing of the state", async ({ newUser }) => {
   expect(await stored(page)).toEqual([]);
 });
 
-test("if the session has ended meanwhile, the state goes and the page asks to sign in", async ({ newUser }) => {
-  const { ann } = await twoInAChat(newUser);
+test("if the session has ended meanwhile, the state goes and the page asks to sign in", async ({ newUser, newAccount }) => {
+  const { ann } = await twoInAChat({ newUser, newAccount });
   const { page } = ann;
   await untilStored(ann, "good morning");
   await reloadOffline(ann);

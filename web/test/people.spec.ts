@@ -2,14 +2,13 @@
 
 import type { Page } from "@playwright/test";
 
-import { conversationOf, expect, startDirectChat, test, uniqueName } from "./stack.js";
+import { expect, startDirectChat, test, uniqueName } from "./stack.js";
 
-test("names and pictures open a profile, from which one can write and block", async ({ newUser }) => {
-  const ann = await newUser(uniqueName("Ann"));
+test("names and pictures open a profile, from which one can write and block", async ({ newUser, newAccount }) => {
+  const ann = await newAccount(uniqueName("Ann"));
   const ben = await newUser(uniqueName("Ben"));
   const group = uniqueName("Choir");
-  await ann.createGroup(group, ben.name);
-  await ann.send("Welcome");
+  await ann.write(await ann.createGroup(group, ben), "Welcome");
   await ben.open(group);
   const { page } = ben;
   await ben.message("Welcome").locator(".sender-name").getByRole("button", { name: ann.name }).click();
@@ -40,7 +39,8 @@ test("a description has several lines, and all see it", async ({ newUser }) => {
   const ann = await newUser(uniqueName("Ann"));
   const ben = await newUser(uniqueName("Ben"));
   const group = uniqueName("Garden");
-  await ann.createGroup(group, ben.name);
+  await ann.createGroup(group, ben);
+  await ann.open(group);
   await ann.page.getByRole("button", { name: "Details", exact: true }).click();
   await ann.page.getByRole("button", { name: "Edit name and description" }).click();
   const text = `Mondays at six\n\nSee https://example.com/plan\n${"and so on ".repeat(40)}`.trim();
@@ -67,18 +67,17 @@ test("an account is signed in to all tabs, a demo user to one", async ({ newUser
   await expect(other.getByRole("button", { name: "Bob Okafor" })).toBeVisible();
 });
 
-test("a group shows how many have read a message, and a link leads to it", async ({ newUser }) => {
+test("a group shows how many have read a message, and a link leads to it", async ({ newUser, newAccount }) => {
   const ann = await newUser(uniqueName("Ann"));
-  const ben = await newUser(uniqueName("Ben"));
+  const ben = await newAccount(uniqueName("Ben"));
   const cara = await newUser(uniqueName("Cara"));
   const group = uniqueName("Trio");
-  await ann.createGroup(group, ben.name);
-  const id = conversationOf(ann.page);
-  await ann.call("POST", `/conversations/${encodeURIComponent(id)}/participants`, { user_ids: [await cara.id()] });
+  const id = await ann.createGroup(group, ben, cara);
+  await ann.open(group);
   await expect(ann.page.getByTestId("presence")).toHaveText("Group, 3 members");
   await ann.send("Read this");
-  await ben.open(group);
-  await expect(ben.message("Read this")).toBeVisible();
+  await expect(ann.message("Read this").getByLabel("Sent")).toBeVisible();
+  await ben.markAsRead(id);
   await expect(ann.message("Read this").locator(".read-by")).toHaveText("1");
   await ann.chooseAction("Read this", "Copy link");
   await expect(ann.page.getByText("Link copied.")).toBeVisible();
@@ -103,13 +102,13 @@ test("the configuration is fetched beside the scripts, and once", async ({ newUs
   expect(asked.indexOf("/config.json")).toBeLessThan(asked.indexOf("/api/users/me"));
 });
 
-test("a conversation is loaded beside the inbox, and no longer after it", async ({ newUser }) => {
+test("a conversation is loaded beside the inbox, and no longer after it", async ({ newUser, newAccount }) => {
   // Without a stored state, as on the first visit.
   const prepare = async (page: Page) => {
     await page.addInitScript(() => Object.defineProperty(window, "indexedDB", { value: undefined }));
   };
   const ann = await newUser(uniqueName("Ann"), { prepare });
-  const ben = await newUser(uniqueName("Ben"));
+  const ben = await newAccount(uniqueName("Ben"));
   await startDirectChat(ann, ben);
   await ann.send("Hello");
   await expect(ann.message("Hello").getByLabel("Sent")).toBeVisible();

@@ -6,12 +6,10 @@ test("the newest pinned message shows above the messages, and a click jumps to i
   const ann = await newUser(uniqueName("Ann"));
   const ben = await newUser(uniqueName("Ben"), { reducedMotion: "reduce" });
   await startDirectChat(ann, ben);
-  const [{ conversation_id }] = await ann.call<[{ conversation_id: string }]>("GET", "/messages/inbox");
-  const texts = ["The key is under the mat", ...Array.from({ length: 80 }, (_, n) => `Talk ${n}`)];
-  for (const message_text of texts) await ann.call("POST", "/messages/send", { conversation_id, message_text });
+  const { id } = await ann.write(ben, "The key is under the mat");
+  for (let n = 0; n < 80; n += 1) await ann.write(ben, `Talk ${n}`);
   await ben.open(ann.name);
-  const messages = await ann.call<{ id: string; message_text: string }[]>("GET", `/conversations/${encodeURIComponent(conversation_id)}/messages?limit=100`);
-  await ann.call("PUT", `/messages/${encodeURIComponent(messages[0]?.id ?? "")}/pin`);
+  await ann.call("PUT", `/messages/${id}/pin`);
   const bar = ben.page.getByRole("complementary", { name: "Pinned messages" });
   await expect(bar).toContainText("The key is under the mat");
   await bar.getByRole("button", { name: "Pinned message: The key" }).click();
@@ -23,15 +21,13 @@ test("the newest pinned message shows above the messages, and a click jumps to i
   await expect(ann.page.getByRole("complementary", { name: "Pinned messages" })).toHaveCount(0);
 });
 
-test("all pins are listed, the latest first; edits and deletions show in the bar", async ({ newUser }) => {
-  const ann = await newUser(uniqueName("Ann"));
+test("all pins are listed, the latest first; edits and deletions show in the bar", async ({ newUser, newAccount }) => {
+  const ann = await newAccount(uniqueName("Ann"));
   const ben = await newUser(uniqueName("Ben"));
-  await startDirectChat(ann, ben);
-  await ann.send("First");
-  await ann.send("Second");
+  const first = await ann.write(ben, "First");
+  const second = await ann.write(ben, "Second");
   await ben.open(ann.name);
-  await ann.chooseAction("First", "Pin");
-  await ann.chooseAction("Second", "Pin");
+  for (const { id } of [first, second]) await ann.call("PUT", `/messages/${id}/pin`);
   const bar = ben.page.getByRole("complementary", { name: "Pinned messages" });
   await expect(bar).toContainText("Second");
   await ben.page.reload();
@@ -48,22 +44,18 @@ test("all pins are listed, the latest first; edits and deletions show in the bar
   await dialog.getByRole("button", { name: /First/ }).first().press("Enter");
   await expect(dialog).toHaveCount(0);
   await expect(bar).toContainText("First");
-  await ann.chooseAction("First", "Edit");
-  await ann.send("First, edited");
+  await ann.call("PATCH", `/messages/${first.id}`, { message_text: "First, edited" });
   await expect(bar).toContainText("First, edited");
-  await ann.chooseAction("First, edited", "Delete");
-  await ann.page.getByRole("button", { name: "For everyone" }).click();
+  await ann.call("DELETE", `/messages/${first.id}`);
   await expect(bar).toHaveCount(0);
 });
 
 test("in a large conversation, only admins may pin and mention everyone", async ({ newUser, stack }) => {
   const ann = await newUser(uniqueName("Ann"));
   const ben = await newUser(uniqueName("Ben"));
-  const usernames = await Promise.all(Array.from({ length: 23 }, (_, n) => register(stack.url, `Member ${n}`)));
-  const found = await Promise.all(usernames.map((name) => ann.call<[{ id: string }]>("GET", `/users?q=${name}`)));
-  const participant_ids = [await ben.id(), ...found.map(([{ id }]) => id)];
+  const others = await Promise.all(Array.from({ length: 23 }, (_, n) => register(stack.url, `Member ${n}`)));
   const group = uniqueName("Choir");
-  await ann.call("POST", "/conversations", { type: "group", name: group, participant_ids });
+  await ann.createGroup(group, ben, ...others);
   await ann.open(group);
   await ann.send("Rehearsal at eight");
   await ben.open(group);
@@ -88,13 +80,12 @@ test("in a large conversation, only admins may pin and mention everyone", async 
   await expect(ben.page.getByRole("button", { name: /Unpin/ })).toHaveCount(0);
 });
 
-test("the bar fits a narrow, mirrored page with text in another script", async ({ newUser }) => {
+test("the bar fits a narrow, mirrored page with text in another script", async ({ newUser, newAccount }) => {
   const ann = await newUser(uniqueName("Ann"), { viewport: { width: 320, height: 568 }, reducedMotion: "reduce" });
-  const ben = await newUser(uniqueName("Ben"));
-  await startDirectChat(ben, ann);
-  await ben.send(`لا تنسوا المفاتيح ${"very long text ".repeat(20)}`);
+  const ben = await newAccount(uniqueName("Ben"));
+  const { id } = await ben.write(ann, `لا تنسوا المفاتيح ${"very long text ".repeat(20)}`);
   await ann.open(ben.name);
-  await ben.chooseAction("very long", "Pin");
+  await ben.call("PUT", `/messages/${id}/pin`);
   await expect(ann.page.getByRole("complementary", { name: "Pinned messages" })).toBeVisible();
   await ann.page.evaluate(() => (document.documentElement.dir = "rtl"));
   expect(await ann.page.evaluate(() => document.documentElement.scrollWidth - innerWidth)).toBeLessThanOrEqual(0);

@@ -6,7 +6,7 @@ import { addressOf, describePush } from "../worker/notification.js";
 import { kindOf } from "../worker/offline.js";
 import { preferred, show } from "../worker/windows.js";
 import { PushService } from "./push-service.js";
-import { Stack, expect, startDirectChat, test as base, uniqueName } from "./stack.js";
+import { Stack, expect, test as base, uniqueName } from "./stack.js";
 
 const test = base.extend<{ service: PushService }, { stack: Stack }>({
   stack: [
@@ -174,10 +174,9 @@ test("the service worker answers for the page and its files, and never for the A
   expect(kind("/assets/x", "cors", "POST")).toBeNull();
 });
 
-test("a message is pushed, shown once, opened by a click, and closed when it is read elsewhere", async ({ newUser, service }) => {
-  const ann = await newUser(uniqueName("Ann"));
+test("a message is pushed, shown once, opened by a click, and closed when it is read elsewhere", async ({ newUser, newAccount, service }) => {
+  const ann = await newAccount(uniqueName("Ann"));
   const ben = await newUser(uniqueName("Ben"), { ...ALLOWED, prepare: (page) => service.replaceBrowsers(page) });
-  await startDirectChat(ann, ben);
   await turnOn(ben.page);
   const worker = await Worker.of(ben.page);
   // A second window would show a notification of its own.
@@ -186,7 +185,7 @@ test("a message is pushed, shown once, opened by a click, and closed when it is 
   await second.goto(ben.page.url());
   await expect(second.getByRole("button", { name: "New conversation" }).first()).toBeVisible();
 
-  await ann.send("are you there?");
+  await ann.write(ben, "are you there?");
   await expect.poll(() => service.received.length, { timeout: 30_000 }).toBe(1);
   const pushed = service.received[0]?.text ?? "";
   const { conversation_id: id } = JSON.parse(pushed) as { conversation_id: string };
@@ -201,11 +200,11 @@ test("a message is pushed, shown once, opened by a click, and closed when it is 
 
   // Read on another device.
   for (const page of [ben.page, second]) await page.evaluate(() => (location.hash = "#/"));
-  await ann.send("and now?");
+  await ann.write(ben, "and now?");
   await expect.poll(() => service.received.length, { timeout: 30_000 }).toBe(2);
   await worker.deliver(service.received[1]?.text ?? "");
   await expect.poll(() => worker.shown()).toHaveLength(1);
-  await ben.call("PUT", `/conversations/${encodeURIComponent(id)}/read`);
+  await ben.markAsRead(id);
   await expect.poll(() => worker.shown()).toEqual([]);
   // A push that comes after the message was read.
   await worker.deliver(service.received[1]?.text ?? "");
@@ -328,8 +327,8 @@ test("a server that sends no pushes leaves the notifications of open pages", asy
   await expect(ben.page.getByRole("button", { name: "Send me a test" })).toHaveCount(0);
 });
 
-test("one tab reports that the user is active, at most once a minute, and takes it back when it is hidden or closed", async ({ newUser, service }) => {
-  const ann = await newUser(uniqueName("Ann"));
+test("one tab reports that the user is active, at most once a minute, and takes it back when it is hidden or closed", async ({ newUser, newAccount, service }) => {
+  const ann = await newAccount(uniqueName("Ann"));
   const ben = await newUser(uniqueName("Ben"), { ...ALLOWED, prepare: (page) => service.replaceBrowsers(page) });
   await turnOn(ben.page);
   const context = ben.page.context();
@@ -370,7 +369,7 @@ test("one tab reports that the user is active, at most once a minute, and takes 
 
   // The report of a page that is closing is seen by the server alone: it pushes what it has held back at once, and not
   // after a minute.
-  await ann.call("POST", "/messages/send", { recipient_id: await ben.id(), message_text: "while you were here" });
+  await ann.write(ben, "while you were here");
   await second.goto("about:blank");
   await expect.poll(() => service.received.length, { timeout: 45_000 }).toBe(1);
 });

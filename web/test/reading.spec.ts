@@ -55,16 +55,12 @@ test("the history scrolls up over several pages without skipping messages", asyn
   await expect.poll(atEnd).toBe(true);
 });
 
-test("a reopened conversation shows its newest or first unread message from the first frame", async ({ newUser }) => {
-  const ann = await newUser(uniqueName("Ann"));
+test("a reopened conversation shows its newest or first unread message from the first frame", async ({ newUser, newAccount }) => {
+  const ann = await newAccount(uniqueName("Ann"));
   const ben = await newUser(uniqueName("Ben"));
-  const cem = await newUser(uniqueName("Cem"));
-  await startDirectChat(cem, ben);
-  await cem.send("elsewhere");
-  await startDirectChat(ann, ben);
-  const recipient_id = await ben.id();
-  const send = (message_text: string) => ann.call("POST", "/messages/send", { recipient_id, message_text });
-  for (let at = 1; at <= 25; at += 1) await send(`line ${at}, which is long enough to take more than one line of a narrow page`);
+  const cem = await newAccount(uniqueName("Cem"));
+  await cem.write(ben, "elsewhere");
+  for (let at = 1; at <= 25; at += 1) await ann.write(ben, `line ${at}, which is long enough to take more than one line of a narrow page`);
   await ben.open(ann.name);
   await expect(ben.page.getByTestId("unread-divider")).toBeInViewport();
   await ben.page.getByRole("button", { name: "Jump to latest" }).click();
@@ -87,7 +83,7 @@ test("a reopened conversation shows its newest or first unread message from the 
   };
   expect((await reopen()).fromEnd).toBeLessThan(2);
   await ben.open(cem.name);
-  for (let at = 1; at <= 25; at += 1) await send(`new ${at}`);
+  for (let at = 1; at <= 25; at += 1) await ann.write(ben, `new ${at}`);
   await expect(ben.row(ann.name).locator(".badge")).toContainText("25");
   const { fromEnd, below } = await reopen();
   expect(fromEnd).toBeGreaterThan(200);
@@ -95,12 +91,10 @@ test("a reopened conversation shows its newest or first unread message from the 
   expect(below).toBeLessThan(200);
 });
 
-test("new messages do not move the viewport while reading older ones", async ({ newUser }) => {
-  const ann = await newUser(uniqueName("Ann"));
+test("new messages do not move the viewport while reading older ones", async ({ newUser, newAccount }) => {
+  const ann = await newAccount(uniqueName("Ann"));
   const ben = await newUser(uniqueName("Ben"));
-  await startDirectChat(ann, ben);
-  for (let at = 1; at <= 30; at += 1) await ann.send(`line ${at} of thirty`);
-  await expect(ann.message("line 30 of thirty").getByLabel("Sent")).toBeVisible();
+  for (let at = 1; at <= 30; at += 1) await ann.write(ben, `line ${at} of thirty`);
   await ben.open(ann.name);
   await expect(ben.page.getByTestId("unread-divider")).toBeInViewport();
   await ben.page.getByTestId("messages").hover();
@@ -108,7 +102,7 @@ test("new messages do not move the viewport while reading older ones", async ({ 
   await expect(ben.message("line 1 of thirty")).toBeInViewport();
   const top = () => ben.message("line 2 of thirty").evaluate((e) => e.getBoundingClientRect().top);
   const before = await top();
-  await ann.send("and one more");
+  await ann.write(ben, "and one more");
   await expect(ben.page.getByRole("button", { name: "Jump to latest" })).toBeVisible();
   await expect(ben.row(ann.name).locator(".preview")).toContainText("and one more");
   expect(Math.abs((await top()) - before)).toBeLessThan(2);
@@ -116,18 +110,14 @@ test("new messages do not move the viewport while reading older ones", async ({ 
   await expect(ben.message("and one more")).toBeInViewport();
 });
 
-test("a reply shows the quoted message, however old, and links to it", async ({ newUser }) => {
-  const ann = await newUser(uniqueName("Ann"));
+test("a reply shows the quoted message, however old, and links to it", async ({ newUser, newAccount }) => {
+  const ann = await newAccount(uniqueName("Ann"));
   const ben = await newUser(uniqueName("Ben"));
-  await startDirectChat(ann, ben);
-  const recipient_id = await ben.id();
-  const send = (message_text: string, more = {}) =>
-    ann.call<{ id: string }>("POST", "/messages/send", { recipient_id, message_text, ...more });
-  const first = await send("the very first words");
-  const second = await send("soon hidden");
-  for (let at = 0; at < 100; at += 1) await send(`line ${at}`);
-  await send("about the beginning", { reply_to: first.id });
-  await send("about the hidden one", { reply_to: second.id });
+  const first = await ann.write(ben, "the very first words");
+  const second = await ann.write(ben, "soon hidden");
+  for (let at = 0; at < 100; at += 1) await ann.write(ben, `line ${at}`);
+  await ann.write(ben, "about the beginning", { reply_to: first.id });
+  await ann.write(ben, "about the hidden one", { reply_to: second.id });
   // Nothing was read yet, so the conversation opens at its start.
   await ben.open(ann.name);
   await expect(ben.page.getByTestId("unread-divider")).toBeInViewport();
@@ -147,16 +137,13 @@ test("a reply shows the quoted message, however old, and links to it", async ({ 
   await expect(ben.message("the very first words")).toHaveClass(/highlighted/);
 });
 
-test("a conversation with many unread messages opens at the first one", async ({ newUser }) => {
-  const ann = await newUser(uniqueName("Ann"));
+test("a conversation with many unread messages opens at the first one", async ({ newUser, newAccount }) => {
+  const ann = await newAccount(uniqueName("Ann"));
   const ben = await newUser(uniqueName("Ben"));
-  await startDirectChat(ann, ben);
-  const recipient_id = await ben.id();
-  const send = (message_text: string) => ann.call<{ id: string }>("POST", "/messages/send", { recipient_id, message_text });
-  for (let at = 1; at <= 60; at += 1) await send(`old ${at}`);
-  const { id } = await send("read up to here");
+  for (let at = 1; at <= 60; at += 1) await ann.write(ben, `old ${at}`);
+  const { id } = await ann.write(ben, "read up to here");
   await ben.call("PUT", `/messages/mark-as-read/${encodeURIComponent(id)}`);
-  for (let at = 1; at <= 120; at += 1) await send(`new ${at}.`);
+  for (let at = 1; at <= 120; at += 1) await ann.write(ben, `new ${at}.`);
   await expect(ben.row(ann.name).locator(".badge")).toContainText("99+");
   await ben.open(ann.name);
   await expect(ben.page.getByTestId("unread-divider")).toBeInViewport();
@@ -174,15 +161,12 @@ test("a conversation with many unread messages opens at the first one", async ({
   await expect(ben.row(ann.name).locator(".badge")).toHaveCount(0);
 });
 
-test("a message that is sent far from the end leads to the end", async ({ newUser }) => {
-  const ann = await newUser(uniqueName("Ann"));
+test("a message that is sent far from the end leads to the end", async ({ newUser, newAccount }) => {
+  const ann = await newAccount(uniqueName("Ann"));
   const ben = await newUser(uniqueName("Ben"));
-  await startDirectChat(ann, ben);
-  const recipient_id = await ben.id();
-  const send = (message_text: string) => ann.call<{ id: string }>("POST", "/messages/send", { recipient_id, message_text });
-  const { id } = await send("read up to here");
+  const { id } = await ann.write(ben, "read up to here");
   await ben.call("PUT", `/messages/mark-as-read/${encodeURIComponent(id)}`);
-  for (let at = 1; at <= 90; at += 1) await send(`new ${at}.`);
+  for (let at = 1; at <= 90; at += 1) await ann.write(ben, `new ${at}.`);
   await expect(ben.row(ann.name).locator(".badge")).toContainText("90");
   await ben.open(ann.name);
   await expect(ben.page.getByTestId("unread-divider")).toBeInViewport();
@@ -233,33 +217,30 @@ async function expectHarmless(actor: Actor, script: string, override: string): P
   expect(overflow).toBeLessThanOrEqual(0);
 }
 
-test("links that were attached show as images or as links", async ({ newUser, stack }) => {
-  const ann = await newUser(uniqueName("Ann"));
+test("links that were attached show as images or as links", async ({ newUser, newAccount, stack }) => {
+  const ann = await newAccount(uniqueName("Ann"));
   const ben = await newUser(uniqueName("Ben"));
-  await startDirectChat(ann, ben);
-  const recipient_id = await ben.id();
-  const attach = (attachment_url: string) => ann.call("POST", "/messages/send", { recipient_id, message_text: "", attachment_url });
+  const attach = (attachment_url: string) => ann.write(ben, "", { attachment_url });
   await attach("https://files.example/report.pdf");
   await ben.open(ann.name);
   await expect(ben.page.locator("article").getByRole("link", { name: "report.pdf" })).toHaveAttribute("rel", "noopener noreferrer");
   const picture = `${stack.url}/assets/${await icon(stack.url)}`;
-  await ann.page.route("https://files.example/**", (route) => route.abort());
-  await ben.page.route("https://files.example/**", async (route) => route.fulfill({ response: await route.fetch({ url: picture }) }));
+  await ben.page.route("https://files.example/dog.png", (route) => route.abort());
+  await ben.page.route("https://files.example/cat.png", async (route) => route.fulfill({ response: await route.fetch({ url: picture }) }));
   await attach("https://files.example/cat.png");
   const image = ben.page.locator("article img");
   await expect(image).toHaveAttribute("referrerpolicy", "no-referrer");
   await expect.poll(() => image.evaluate((e) => (e as HTMLImageElement).naturalWidth)).toBeGreaterThan(0);
   // An image that fails to load becomes a link.
-  await expect(ann.page.locator(".file-name", { hasText: "cat.png" })).toBeVisible();
+  await attach("https://files.example/dog.png");
+  await expect(ben.page.locator(".file-name", { hasText: "dog.png" })).toBeVisible();
 });
 
-test("a preview distinguishes deleted messages from attachments, even after a reload", async ({ newUser }) => {
-  const ann = await newUser(uniqueName("Ann"));
+test("a preview distinguishes deleted messages from attachments, even after a reload", async ({ newUser, newAccount }) => {
+  const ann = await newAccount(uniqueName("Ann"));
   const ben = await newUser(uniqueName("Ben"));
-  await startDirectChat(ann, ben);
   const preview = ben.row(ann.name).locator(".preview");
-  const file = { recipient_id: await ben.id(), message_text: "", attachment_url: "https://files.example/plan.pdf" };
-  const { id } = await ann.call<{ id: string }>("POST", "/messages/send", file);
+  const { id } = await ann.write(ben, "", { attachment_url: "https://files.example/plan.pdf" });
   const isFile = async () => {
     await expect(preview).toHaveText("plan.pdf");
     await expect(preview.getByLabel("File")).toBeVisible();
@@ -278,9 +259,9 @@ async function icon(url: string): Promise<string> {
   return /assets\/(icon-[^"]+\.svg)/.exec(page)?.[1] ?? "";
 }
 
-test("an emoji is inserted at the cursor", async ({ newUser }) => {
+test("an emoji is inserted at the cursor", async ({ newUser, newAccount }) => {
   const ann = await newUser(uniqueName("Ann"));
-  const ben = await newUser(uniqueName("Ben"));
+  const ben = await newAccount(uniqueName("Ben"));
   await startDirectChat(ann, ben);
   await ann.field.fill("Hi !");
   await ann.field.evaluate((field) => (field as HTMLTextAreaElement).setSelectionRange(3, 3));

@@ -5,9 +5,9 @@ import type { Page } from "@playwright/test";
 import { jpeg } from "./pictures.js";
 import { expect, startDirectChat, test, uniqueName } from "./stack.js";
 
-test("all dialogs open offline, also with reduced motion", async ({ newUser }) => {
+test("all dialogs open offline, also with reduced motion", async ({ newUser, newAccount }) => {
   const ann = await newUser(uniqueName("Ann"), { reducedMotion: "reduce", fetchesAhead: true });
-  const ben = await newUser(uniqueName("Ben"));
+  const ben = await newAccount(uniqueName("Ben"));
   await startDirectChat(ann, ben);
   await ann.send("hello");
   await expect(ann.message("hello").getByLabel("Sent")).toBeVisible();
@@ -61,9 +61,9 @@ test("a part that cannot be fetched is fetched again, and otherwise reported", a
   await expect(ann.page.getByRole("heading", { name: "Settings" })).toBeVisible();
 });
 
-test("an error in a view leaves the rest of the page as it is", async ({ newUser }) => {
+test("an error in a view leaves the rest of the page as it is", async ({ newUser, newAccount }) => {
   const ann = await newUser(uniqueName("Ann"));
-  const ben = await newUser(uniqueName("Ben"));
+  const ben = await newAccount(uniqueName("Ben"));
   await startDirectChat(ann, ben);
   await ann.send("hello");
   await ann.page.goto(`${new URL(ann.page.url()).origin}/#/`);
@@ -88,7 +88,7 @@ test("an error in a view leaves the rest of the page as it is", async ({ newUser
   await expect(ann.message("hello")).toBeVisible();
 });
 
-test("without IndexedDB and with storage blocked, messages are sent", async ({ newUser }) => {
+test("without IndexedDB and with storage blocked, messages are sent", async ({ newUser, newAccount }) => {
   const prepare = async (page: Page) => {
     await page.addInitScript(() => {
       // As with an unusable profile: the database never answers, and storages throw.
@@ -103,18 +103,16 @@ test("without IndexedDB and with storage blocked, messages are sent", async ({ n
     });
   };
   const ann = await newUser(uniqueName("Ann"), { prepare, withForm: true });
-  const ben = await newUser(uniqueName("Ben"));
-  await startDirectChat(ben, ann);
-  await ben.send("anybody?");
+  const ben = await newAccount(uniqueName("Ben"));
+  await ben.write(ann, "anybody?");
   await ann.open(ben.name);
   for (const text of ["one", "two", "three"]) await ann.send(text);
-  await expect(ben.message("three")).toBeVisible();
-  await expect.poll(() => ben.page.locator("article .text").allInnerTexts()).toEqual(["anybody?", "one", "two", "three"]);
+  await expect.poll(() => ben.texts(ann)).toEqual(["anybody?", "one", "two", "three"]);
 });
 
-test("after IndexedDB is deleted, messages are sent, and those sent offline keep their order", async ({ newUser }) => {
+test("after IndexedDB is deleted, messages are sent, and those sent offline keep their order", async ({ newUser, newAccount }) => {
   const ann = await newUser(uniqueName("Ann"));
-  const ben = await newUser(uniqueName("Ben"));
+  const ben = await newAccount(uniqueName("Ben"));
   await startDirectChat(ann, ben);
   await ann.send("before");
   await expect(ann.message("before").getByLabel("Sent")).toBeVisible();
@@ -135,7 +133,5 @@ test("after IndexedDB is deleted, messages are sent, and those sent offline keep
   await deleteDatabases();
   await ann.page.reload();
   await ann.page.unroute("**/api/messages/send");
-  await ben.open(ann.name);
-  await expect(ben.message("six")).toBeVisible({ timeout: 40_000 });
-  await expect.poll(() => ben.page.locator("article .text").allInnerTexts()).toEqual(["before", "after", ...numbers]);
+  await expect.poll(() => ben.texts(ann), { timeout: 40_000 }).toEqual(["before", "after", ...numbers]);
 });

@@ -1,14 +1,14 @@
 // Searching messages: marks, results one after the other, filters, and jumps to a date.
 
-import { conversationOf, expect, startDirectChat, test, uniqueName } from "./stack.js";
+import { expect, startDirectChat, test, uniqueName } from "./stack.js";
 
-test("the found words are marked in the result and in the message, and results follow each other", async ({ newUser }) => {
+test("the found words are marked in the result and in the message, and results follow each other", async ({ newUser, newAccount }) => {
   const ann = await newUser(uniqueName("Ann"));
-  const ben = await newUser(uniqueName("Ben"));
+  const ben = await newAccount(uniqueName("Ben"));
   const { page } = ann;
   await startDirectChat(ann, ben);
   const texts = ["An *apple* a day", `${"filler and more ".repeat(20)} apple at last`, "The apple of my eye", "no fruit"];
-  for (const message_text of texts) await ann.call("POST", "/messages/send", { conversation_id: conversationOf(ann.page), message_text });
+  for (const text of texts) await ann.write(ben, text);
   await page.getByRole("searchbox", { name: "Search conversations" }).fill("apple");
   const hits = page.locator(".hit");
   await expect(hits).toHaveCount(3);
@@ -35,14 +35,13 @@ test("the found words are marked in the result and in the message, and results f
   await expect(page.locator("article mark")).toHaveCount(0);
 });
 
-test("results can be narrowed by sender, day and content", async ({ newUser }) => {
+test("results can be narrowed by sender, day and content", async ({ newUser, newAccount }) => {
   const ann = await newUser(uniqueName("Ann"));
-  const ben = await newUser(uniqueName("Ben"));
+  const ben = await newAccount(uniqueName("Ben"));
   const { page } = ann;
   await startDirectChat(ann, ben);
-  const id = conversationOf(ann.page);
-  await ann.call("POST", "/messages/send", { conversation_id: id, message_text: "pear from Ann" });
-  await ben.call("POST", "/messages/send", { conversation_id: id, message_text: "pear from Ben https://example.com/" });
+  await ann.write(ben, "pear from Ann");
+  await ben.write(ann, "pear from Ben https://example.com/");
   await page.getByRole("searchbox", { name: "Search conversations" }).fill("pear");
   const hits = page.locator(".hit .preview-text");
   await expect(hits).toHaveCount(2);

@@ -3,15 +3,14 @@
 import type { Page } from "@playwright/test";
 
 import { Actor, conversationOf, expect, expectNoViolations, startDirectChat, test, uniqueName } from "./stack.js";
-import type { Fixtures } from "./stack.js";
+import type { Account, Fixtures } from "./stack.js";
 
-/** Sends messages to a user, each from a new person. Returns the names of these people, the latest first. */
-async function crowd(newUser: Fixtures["newUser"], to: Actor, names: string[]): Promise<Actor[]> {
-  const recipient_id = await to.id();
-  const people: Actor[] = [];
+/** Sends messages to a user, each from a new person. Returns these people, the latest first. */
+async function crowd(newAccount: Fixtures["newAccount"], to: Actor, names: string[]): Promise<Account[]> {
+  const people: Account[] = [];
   for (const name of names) {
-    const person = await newUser(uniqueName(name));
-    await person.call("POST", "/messages/send", { recipient_id, message_text: `Hello from ${name}` });
+    const person = await newAccount(uniqueName(name));
+    await person.write(to, `Hello from ${name}`);
     people.unshift(person);
   }
   await expect(to.row(people[0]?.name ?? "")).toBeVisible();
@@ -36,10 +35,10 @@ async function expectAccessible(page: Page): Promise<void> {
   }
 }
 
-test("conversations are pinned, muted and archived by pointer, in all tabs", async ({ newUser, stack }) => {
+test("conversations are pinned, muted and archived by pointer, in all tabs", async ({ newUser, newAccount, stack }) => {
   const ann = await newUser(uniqueName("Ann"));
-  const [cem, ben] = (await crowd(newUser, ann, ["Ben", "Cem"])) as [Actor, Actor];
-  const other = new Actor(await ann.page.context().newPage(), ann.name);
+  const [cem, ben] = (await crowd(newAccount, ann, ["Ben", "Cem"])) as [Account, Account];
+  const other = new Actor(await ann.page.context().newPage(), ann);
   await other.page.goto(stack.url);
   await expect(other.row(ben.name)).toBeVisible();
   await expect(ann.page).toHaveTitle("(2) Tidings");
@@ -62,8 +61,7 @@ test("conversations are pinned, muted and archived by pointer, in all tabs", asy
   await other.page.reload();
   await expect(other.message("Hello from Ben")).toBeVisible();
   // A muted one stays in the archive, another comes back.
-  const recipient_id = await ann.id();
-  await ben.call("POST", "/messages/send", { recipient_id, message_text: "Still here" });
+  await ben.write(ann, "Still here");
   await ann.page.getByRole("button", { name: "Archived (1)" }).click();
   await expect(ann.page.getByRole("button", { name: "Back to all conversations" })).toBeFocused();
   await expect(ann.row(ben.name)).toContainText("Still here");
@@ -72,15 +70,15 @@ test("conversations are pinned, muted and archived by pointer, in all tabs", asy
   const unmuted = ann.page.waitForResponse((response) => response.request().method() === "PATCH");
   await choose(ann, ben.name, "Unmute");
   await unmuted;
-  await ben.call("POST", "/messages/send", { recipient_id, message_text: "And back" });
+  await ben.write(ann, "And back");
   await expect(ann.page.getByText("No archived conversations.")).toBeVisible();
   await ann.page.getByRole("button", { name: "Back to all conversations" }).click();
   await expect.poll(() => titles(ann.page)).toEqual([ben.name, cem.name]);
 });
 
-test("the menu of a row works by keyboard, and gives the focus back", async ({ newUser }) => {
+test("the menu of a row works by keyboard, and gives the focus back", async ({ newUser, newAccount }) => {
   const ann = await newUser(uniqueName("Ann"));
-  const [cem, ben] = (await crowd(newUser, ann, ["Ben", "Cem"])) as [Actor, Actor];
+  const [cem, ben] = (await crowd(newAccount, ann, ["Ben", "Cem"])) as [Account, Account];
   const { page } = ann;
   await ann.row(ben.name).focus();
   await page.keyboard.press("Shift+F10");
@@ -121,9 +119,9 @@ test("the menu of a row works by keyboard, and gives the focus back", async ({ n
   await expect(page.getByRole("menu")).toHaveCount(0);
 });
 
-test("a long press opens the menu of a row, and does not open the conversation", async ({ newUser }) => {
+test("a long press opens the menu of a row, and does not open the conversation", async ({ newUser, newAccount }) => {
   const ann = await newUser(uniqueName("Ann"), { hasTouch: true, isMobile: true, viewport: { width: 390, height: 844 } });
-  const [ben] = (await crowd(newUser, ann, ["Ben"])) as [Actor];
+  const [ben] = (await crowd(newAccount, ann, ["Ben"])) as [Account];
   const { page } = ann;
   const box = await ann.row(ben.name).boundingBox();
   const touchPoints = [{ x: (box?.x ?? 0) + 120, y: (box?.y ?? 0) + 20 }];
@@ -176,9 +174,9 @@ test("a conversation that is marked as unread stays so until it is opened again"
   await expect(ann.row(ben.name).getByLabel("Marked as unread")).toHaveCount(0);
 });
 
-test("a change that is refused is rolled back, and the user is told", async ({ newUser }) => {
+test("a change that is refused is rolled back, and the user is told", async ({ newUser, newAccount }) => {
   const ann = await newUser(uniqueName("Ann"));
-  const [ben] = (await crowd(newUser, ann, ["Ben"])) as [Actor];
+  const [ben] = (await crowd(newAccount, ann, ["Ben"])) as [Account];
   await ann.page.route(/\/api\/conversations\/[^/]+\/me$/, async (route) => {
     await new Promise((resolve) => setTimeout(resolve, 500));
     await route.fulfill({ status: 409, json: { code: "conflict", detail: "At most 10 conversations can be pinned.", success: false } });
@@ -189,9 +187,9 @@ test("a change that is refused is rolled back, and the user is told", async ({ n
   await expect(ann.row(ben.name).getByLabel("Pinned")).toHaveCount(0);
 });
 
-test("the details have the same settings, and follow other devices", async ({ newUser }) => {
+test("the details have the same settings, and follow other devices", async ({ newUser, newAccount }) => {
   const ann = await newUser(uniqueName("Ann"));
-  const [ben] = (await crowd(newUser, ann, ["Ben"])) as [Actor];
+  const [ben] = (await crowd(newAccount, ann, ["Ben"])) as [Account];
   const { page } = ann;
   await ann.open(ben.name);
   await page.getByRole("button", { name: "Details", exact: true }).click();
@@ -209,7 +207,7 @@ test("the details have the same settings, and follow other devices", async ({ ne
   await expectAccessible(page);
 });
 
-test("only unmuted conversations count in the badge of the page", async ({ newUser }) => {
+test("only unmuted conversations count in the badge of the page", async ({ newUser, newAccount }) => {
   const badges = async (page: Page) => {
     await page.addInitScript(() => {
       const badges: number[] = [];
@@ -218,35 +216,31 @@ test("only unmuted conversations count in the badge of the page", async ({ newUs
     });
   };
   const ann = await newUser(uniqueName("Ann"), { prepare: badges });
-  const [ben] = (await crowd(newUser, ann, ["Ben"])) as [Actor];
+  const [ben] = (await crowd(newAccount, ann, ["Ben"])) as [Account];
   const shown = () => ann.page.evaluate(() => (window as unknown as { badges: number[] }).badges.at(-1));
   await expect.poll(shown).toBe(1);
   await choose(ann, ben.name, "Mute", "Always");
   await expect.poll(shown).toBe(0);
 });
 
-test("rows show what a message is, who sent it, who types, and what is not sent", async ({ newUser }) => {
+test("rows show what a message is, who sent it, who types, and what is not sent", async ({ newUser, newAccount }) => {
   const ann = await newUser(uniqueName("Ann"));
-  const ben = await newUser(uniqueName("Ben"));
+  const ben = await newAccount(uniqueName("Ben"));
   const group = uniqueName("Trip");
-  await ann.createGroup(group, ben.name);
-  await ann.page.goto(`${new URL(ann.page.url()).origin}/#/`);
-  const { conversation_id } = await ben
-    .call<{ conversation_id: string; name: string }[]>("GET", "/messages/inbox")
-    .then((rows) => rows.find(({ name }) => name === group) ?? { conversation_id: "" });
-  const post = (body: object) => ben.call<{ id: string }>("POST", "/messages/send", { conversation_id, ...body });
+  const conversation_id = await ann.createGroup(group, ben);
+  const map = { attachment_url: "https://example.org/a/map.jpg", attachment_type: "image/jpeg" };
   const preview = ann.row(group).locator(".preview");
-  await post({ message_text: "At nine?" });
+  await ben.write(conversation_id, "At nine?");
   await expect(preview).toHaveText(`${ben.name}: At nine?`);
   // The sender is looked up after a reload.
   await ann.page.reload();
   await expect(preview).toHaveText(`${ben.name}: At nine?`);
-  await post({ message_text: "", attachment_url: "https://example.org/a/map.jpg", attachment_type: "image/jpeg" });
+  await ben.write(conversation_id, "", map);
   await expect(preview.getByText("Photo", { exact: true })).toBeVisible();
-  await post({ message_text: "Our way", attachment_url: "https://example.org/a/map.jpg", attachment_type: "image/jpeg" });
+  await ben.write(conversation_id, "Our way", map);
   await expect(preview.getByLabel("Photo")).toBeVisible();
   await expect(preview).toContainText("Our way");
-  const { id } = await post({ message_text: "Oops" });
+  const { id } = await ben.write(conversation_id, "Oops");
   await ben.call("DELETE", `/messages/${id}`);
   await expect(preview).toHaveText("Message deleted");
   await ben.call("POST", "/typing", { conversation_id, is_typing: true });
@@ -268,12 +262,12 @@ test("rows show what a message is, who sent it, who types, and what is not sent"
   await expect(preview.getByLabel("Not sent")).toBeVisible();
 });
 
-test("names and texts of both directions start where the page starts, and keep their beginnings", async ({ newUser }) => {
+test("names and texts of both directions start where the page starts, and keep their beginnings", async ({ newUser, newAccount }) => {
   const ann = await newUser(uniqueName("Ann"));
-  const long = await newUser(uniqueName("Bartholomew Featherstonehaugh-Cholmondeley of Kirkcudbright and Llanfair"));
-  await long.call("POST", "/messages/send", { recipient_id: await ann.id(), message_text: "Hello" });
-  const arabic = await newUser(uniqueName("فرح"));
-  await arabic.call("POST", "/messages/send", { recipient_id: await ann.id(), message_text: "مرحبا" });
+  const long = await newAccount(uniqueName("Bartholomew Featherstonehaugh-Cholmondeley of Kirkcudbright and Llanfair"));
+  await long.write(ann, "Hello");
+  const arabic = await newAccount(uniqueName("فرح"));
+  await arabic.write(ann, "مرحبا");
   // In a left-to-right page, Arabic names and texts start at the left, too.
   for (const part of [".row-name", ".preview-text"]) {
     const start = await ann.row(arabic.name).locator(part).boundingBox();
@@ -301,9 +295,9 @@ test("names and texts of both directions start where the page starts, and keep t
   await ann.screenshot("row-menu-right-to-left");
 });
 
-test("a new conversation starts with the keyboard, from the whole row, and tells a newcomer what to do", async ({ newUser }) => {
+test("a new conversation starts with the keyboard, from the whole row, and tells a newcomer what to do", async ({ newUser, newAccount }) => {
   const ann = await newUser(uniqueName("Ann"));
-  const ben = await newUser(uniqueName("Ben"));
+  const ben = await newAccount(uniqueName("Ben"));
   const { page } = ann;
   await expect(page.getByRole("heading", { name: "Welcome to Tidings" })).toBeVisible();
   await page.getByRole("button", { name: "New conversation" }).first().click();

@@ -12,9 +12,9 @@ const stored = (page: Page) =>
     ...(await indexedDB.databases()).map(({ name }) => name).filter((name) => name?.startsWith("tidings ")),
   ]);
 
-test("signing out asks about unsent messages, and removes everything of the user", async ({ newUser }) => {
+test("signing out asks about unsent messages, and removes everything of the user", async ({ newUser, newAccount }) => {
   const ann = await newUser(uniqueName("Ann"));
-  const ben = await newUser(uniqueName("Ben"));
+  const ben = await newAccount(uniqueName("Ben"));
   const { page } = ann;
   await startDirectChat(ann, ben);
   await page.route("**/api/messages/send", (route) => route.abort());
@@ -32,9 +32,9 @@ test("signing out asks about unsent messages, and removes everything of the user
   await expect.poll(() => stored(page)).toEqual([]);
 });
 
-test("deleting the account removes everything of the user", async ({ newUser }) => {
+test("deleting the account removes everything of the user", async ({ newUser, newAccount }) => {
   const ann = await newUser(uniqueName("Ann"));
-  const ben = await newUser(uniqueName("Ben"));
+  const ben = await newAccount(uniqueName("Ben"));
   const { page } = ann;
   await startDirectChat(ann, ben);
   await ann.field.fill("secret draft");

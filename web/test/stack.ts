@@ -57,16 +57,82 @@ export class Stack {
   }
 }
 
-/** A user with a page of their own. */
-export class Actor {
-  /** The access token that was last read from the page. */
-  #token: string | undefined;
+/** What a server and a test know of a user. */
+interface User {
+  url: string;
+  name: string;
+  username: string;
+  id: string;
+  /** An access token. It lasts for 15 minutes, longer than any test. */
+  token: string;
+}
 
+/** What tests read of a message. */
+export interface Message {
+  id: string;
+  conversation_id: string;
+  message_text: string;
+  is_deleted: boolean;
+  is_forwarded: boolean;
+  mentions: string[];
+  mention_all: boolean;
+  reactions: { emoji: string }[];
+}
+
+/** A user who calls the API. */
+export class Account {
+  constructor(readonly user: User) {}
+
+  get name(): string {
+    return this.user.name;
+  }
+
+  get id(): string {
+    return this.user.id;
+  }
+
+  /** Calls the API as this user. Returns the response's `data`. */
+  call<T>(method: string, path: string, body?: object): Promise<T> {
+    return request(this.user.url, method, path, body, this.user.token);
+  }
+
+  /** Creates a group with other users, of whom this user is the admin. Returns its id. */
+  async createGroup(name: string, ...others: { id: string }[]): Promise<string> {
+    const group = { type: "group", name, participant_ids: others.map(({ id }) => id) };
+    return (await this.call<{ conversation_id: string }>("POST", "/conversations", group)).conversation_id;
+  }
+
+  /** Sends a message to a user, or to the conversation with an id. */
+  write(to: Account | string, message_text: string, more: object = {}): Promise<Message> {
+    const place = typeof to === "string" ? { conversation_id: to } : { recipient_id: to.id };
+    return this.call("POST", "/messages/send", { ...place, message_text, ...more });
+  }
+
+  /** Returns the messages with a user, or of the conversation with an id, oldest first. This leaves them unread. */
+  history(of: Account | string): Promise<Message[]> {
+    const path = typeof of === "string" ? `/conversations/${encodeURIComponent(of)}/messages` : `/messages/conversation/${of.id}`;
+    return this.call("GET", `${path}?limit=100&mark_read=false`);
+  }
+
+  /** Returns the texts of these messages. */
+  async texts(of: Account | string): Promise<string[]> {
+    return (await this.history(of)).map(({ message_text }) => message_text);
+  }
+
+  /** Marks all messages of a conversation as read. */
+  async markAsRead(conversation: string): Promise<void> {
+    await this.call("PUT", `/conversations/${encodeURIComponent(conversation)}/read`);
+  }
+}
+
+/** A user with a page of their own. */
+export class Actor extends Account {
   constructor(
     readonly page: Page,
-    readonly name: string,
-    readonly knownId?: string,
-  ) {}
+    { user }: Account,
+  ) {
+    super(user);
+  }
 
   /** Opens a conversation by its title in the inbox. */
   async open(title: string): Promise<void> {
@@ -74,8 +140,8 @@ export class Actor {
     await expect(this.page.getByRole("heading", { level: 2, name: title })).toBeVisible();
   }
 
-  /** Creates a group with another user. */
-  async createGroup(group: string, other: string): Promise<void> {
+  /** Creates a group with another user in the page's dialog. */
+  async createGroupInDialog(group: string, other: string): Promise<void> {
     await this.page.getByRole("button", { name: "New conversation" }).first().click();
     await this.page.getByRole("tab", { name: "Group" }).click();
     await this.page.getByLabel("Group name").fill(group);
@@ -111,61 +177,36 @@ export class Actor {
     await this.page.getByRole("menuitem", { name: action }).click();
   }
 
-  /** Calls the API as this user, who has signed in with a password. Returns the response's `data`. */
-  async call<T>(method: string, path: string, body?: object): Promise<T> {
-    this.#token ??= await this.#readToken();
-    let response = await this.#fetch(method, path, body);
-    if (response.status === 401) {
-      this.#token = await this.#readToken();
-      response = await this.#fetch(method, path, body);
-    }
-    if (!response.ok) throw new Error(`${method} ${path}: ${await response.text()}`);
-    return ((await response.json()) as { data: T }).data;
-  }
-
-  #fetch(method: string, path: string, body: object | undefined): Promise<Response> {
-    return fetch(new URL(`/api${path}`, this.page.url()), {
-      method,
-      headers: { authorization: `Bearer ${this.#token}`, "content-type": "application/json" },
-      ...(body ? { body: JSON.stringify(body) } : {}),
-    });
-  }
-
-  /** Reads the page's access token. This waits for the page, so it is not done for each call. */
-  #readToken(): Promise<string | undefined> {
-    return this.page.evaluate(() => {
-      const tokens = Object.entries(localStorage).find(([name]) => name.startsWith("tidings session"))?.[1] ?? "{}";
-      return (JSON.parse(tokens) as { access?: string }).access;
-    });
-  }
-
-  /** Returns this user's id. */
-  async id(): Promise<string> {
-    return this.knownId ?? (await this.call<{ id: string }>("GET", "/users/me")).id;
-  }
-
   /** Saves a screenshot for visual review. */
   async screenshot(name: string): Promise<void> {
-    await this.page.screenshot({ path: join(SCREENSHOTS, `${name}.png`) });
+    await screenshot(this.page, name);
   }
+}
+
+/** Saves a screenshot of a page for visual review. */
+export async function screenshot(page: Page, name: string): Promise<void> {
+  await page.screenshot({ path: join(SCREENSHOTS, `${name}.png`) });
 }
 
 /** Appends a random suffix to a name, because tests share a server. */
 export const uniqueName = (name: string) => `${name} ${crypto.randomUUID().slice(0, 6)}`;
 
-/** Makes a call of the API that needs no token. Returns the response's `data`. */
-async function post<T>(url: string, path: string, body: object): Promise<T> {
-  const headers = { "content-type": "application/json" };
-  const response = await fetch(url + path, { method: "POST", headers, body: JSON.stringify(body) });
-  if (!response.ok) throw new Error(`POST ${path}: ${await response.text()}`);
+/** Makes a call of the API. Returns the response's `data`. */
+async function request<T>(url: string, method: string, path: string, body?: object, token?: string): Promise<T> {
+  const response = await fetch(`${url}/api${path}`, {
+    method,
+    headers: { "content-type": "application/json", ...(token ? { authorization: `Bearer ${token}` } : {}) },
+    ...(body ? { body: JSON.stringify(body) } : {}),
+  });
+  if (!response.ok) throw new Error(`${method} ${path}: ${await response.text()}`);
   return ((await response.json()) as { data: T }).data;
 }
 
-/** Registers a user through the API. Returns the username. */
-export async function register(url: string, name: string): Promise<string> {
+/** Registers a user through the API. */
+export function register(url: string, name: string): Promise<{ id: string; username: string }> {
   const username = `u${crypto.randomUUID().replaceAll("-", "").slice(0, 20)}`;
-  await post(url, "/api/auth/register", { username, email: `${username}@example.com`, password: PASSWORD, full_name: name });
-  return username;
+  const user = { username, email: `${username}@example.com`, password: PASSWORD, full_name: name };
+  return request(url, "POST", "/auth/register", user);
 }
 
 /** The response to a sign-in. */
@@ -173,7 +214,15 @@ interface SignedIn {
   access_token: string;
   refresh_token: string;
   expires_in: number;
-  user: { id: string };
+}
+
+/** Registers a user and signs in. Returns the account, and the session as a page stores it. */
+async function signUp(url: string, name: string): Promise<{ account: Account; session: object }> {
+  const { id, username } = await register(url, name);
+  const tokens = await request<SignedIn>(url, "POST", "/auth/login", { username, password: PASSWORD });
+  const { access_token: access, refresh_token: refresh, expires_in } = tokens;
+  const account = new Account({ url, name, username, id, token: access });
+  return { account, session: { user: id, access, refresh, until: Date.now() + expires_in * 1000 } };
 }
 
 /**
@@ -217,6 +266,8 @@ export interface UserOptions extends BrowserContextOptions {
 
 export interface Fixtures {
   stack: Stack;
+  /** Registers a user who has no page, and signs in. */
+  newAccount: (name: string, stack?: Stack) => Promise<Account>;
   /** Registers a user and signs in, in a new browser context. */
   newUser: (name: string, options?: UserOptions) => Promise<Actor>;
   /** Signs in as a demo user, in a new browser context. */
@@ -240,29 +291,22 @@ export const test = base.extend<Omit<Fixtures, "stack"> & { closeContexts: void 
     },
     { scope: "worker" },
   ],
+  newAccount: async ({ stack }, use) => {
+    await use(async (name, { url } = stack) => (await signUp(url, name)).account);
+  },
   newUser: async ({ browser, stack }, use) => {
-    await use(async (name, { stack: other, prepare, fetchesAhead = false, withForm = false, ...options } = {}) => {
-      const { url } = other ?? stack;
-      const username = await register(url, name);
-      const tokens = await post<SignedIn>(url, "/api/auth/login", { username, password: PASSWORD });
+    await use(async (name, { stack: { url } = stack, prepare, fetchesAhead = false, withForm = false, ...options } = {}) => {
+      const { account, session } = await signUp(url, name);
       const page = await (await browser.newContext({ permissions: ["clipboard-read", "clipboard-write"], ...options })).newPage();
       failOnPageErrors(page);
       if (!fetchesAhead) await fetchOnDemand(page);
       await prepare?.(page);
-      if (!withForm) {
-        const { access_token: access, refresh_token: refresh, expires_in, user } = tokens;
-        const stored = { user: user.id, access, refresh, until: Date.now() + expires_in * 1000 };
-        await startWith(page, "localStorage", `tidings session ${url}`, JSON.stringify(stored));
-      }
+      if (!withForm) await startWith(page, "localStorage", `tidings session ${url}`, JSON.stringify(session));
       await page.goto(url);
-      if (withForm) {
-        await page.getByLabel("Username or e-mail address").fill(username);
-        await page.getByLabel("Password").fill(PASSWORD);
-        await page.getByRole("button", { name: "Sign in" }).click();
-      }
-      await expect(page.getByRole("button", { name: "New conversation" }).first()).toBeVisible();
+      if (withForm) await signIn(page, account);
+      await expect(page.locator(".inbox .wordmark")).toBeVisible();
       if (fetchesAhead) await fetchedAhead(page);
-      return new Actor(page, name, tokens.user.id);
+      return new Actor(page, account);
     });
   },
   demoUser: async ({ browser, stack }, use) => {
@@ -278,12 +322,19 @@ export const test = base.extend<Omit<Fixtures, "stack"> & { closeContexts: void 
       await startWith(page, "sessionStorage", "tidings person", person.token);
       await page.goto(stack.url);
       await expect(page.locator("a.row").first()).toBeVisible();
-      return new Actor(page, name, person.id);
+      return new Actor(page, new Account({ url: stack.url, name, username: person.id, id: person.id, token: person.token }));
     });
   },
 });
 
 export { expect };
+
+/** Signs in with the form, in whatever language the page speaks. */
+export async function signIn(page: Page, { user }: Account): Promise<void> {
+  await page.locator("[name=username]").fill(user.username);
+  await page.locator("[name=password]").fill(PASSWORD);
+  await page.locator("form .primary").click();
+}
 
 /** Fails the test on uncaught exceptions and on violations of the Content Security Policy. */
 function failOnPageErrors(page: Page): void {
@@ -306,9 +357,8 @@ export async function withTemporaryFolder<T>(work: (folder: string) => Promise<T
 }
 
 /** Lets one user open a direct conversation with another. Only the test of the dialog does it as a user does. */
-export async function startDirectChat(one: Actor, other: Actor): Promise<void> {
-  const participant_ids = [await other.id()];
-  const { conversation_id } = await one.call<{ conversation_id: string }>("POST", "/conversations", { type: "direct", participant_ids });
+export async function startDirectChat(one: Actor, other: Account): Promise<void> {
+  const { conversation_id } = await one.call<{ conversation_id: string }>("POST", "/conversations", { type: "direct", participant_ids: [other.id] });
   await one.page.evaluate((id) => (location.hash = `#/c/${encodeURIComponent(id)}`), conversation_id);
   await expect(one.page.getByRole("heading", { level: 2, name: other.name })).toBeVisible();
 }

@@ -1,12 +1,12 @@
 // Messages with formatting, code and long texts.
 
-import type { Actor } from "./stack.js";
+import type { Account, Actor, Fixtures } from "./stack.js";
 import { expect, startDirectChat, test, uniqueName } from "./stack.js";
 
 /** Two who chat. */
-async function pair(newUser: (name: string) => Promise<Actor>): Promise<[Actor, Actor]> {
+async function pair({ newUser, newAccount }: Pick<Fixtures, "newUser" | "newAccount">): Promise<[Actor, Account]> {
   const ann = await newUser(uniqueName("Ann"));
-  const ben = await newUser(uniqueName("Ben"));
+  const ben = await newAccount(uniqueName("Ben"));
   await startDirectChat(ann, ben);
   return [ann, ben];
 }
@@ -14,11 +14,11 @@ async function pair(newUser: (name: string) => Promise<Actor>): Promise<[Actor, 
 /** The drawn text of the message that was sent last. */
 const last = (actor: Actor) => actor.page.locator("article").last().locator(".text");
 
-test("formatting is drawn as people type it, and nothing else is", async ({ newUser }) => {
-  const [ann, ben] = await pair(newUser);
+test("formatting is drawn as people type it, and nothing else is", async ({ newUser, newAccount }) => {
+  const [ann, ben] = await pair({ newUser, newAccount });
   const send = async (text: string) => {
     const before = await ann.page.locator("article").count();
-    await ann.call("POST", "/messages/send", { recipient_id: await ben.id(), message_text: text });
+    await ann.write(ben, text);
     await expect(ann.page.locator("article")).toHaveCount(before + 1);
     return last(ann).evaluate((element) => element.innerHTML.replace(/ dir="auto"/g, ""));
   };
@@ -44,8 +44,8 @@ test("formatting is drawn as people type it, and nothing else is", async ({ newU
   await expect(last(ann).locator("strong")).toHaveText("https://example.com/a_b_c");
 });
 
-test("quotes, lists and code are blocks, and code gets its colours when it is shown", async ({ newUser }) => {
-  const [ann] = await pair(newUser);
+test("quotes, lists and code are blocks, and code gets its colours when it is shown", async ({ newUser, newAccount }) => {
+  const [ann] = await pair({ newUser, newAccount });
   const chunks: string[] = [];
   ann.page.on("request", (request) => chunks.push(request.url()));
   await ann.send("> to be\n> or not\nthat is it\n- one\n- *two*\n3. three\n4. four");
@@ -65,8 +65,8 @@ test("quotes, lists and code are blocks, and code gets its colours when it is sh
   await ann.screenshot("formatting");
 });
 
-test("long messages unfold on demand, and stay unfolded", async ({ newUser }) => {
-  const [ann] = await pair(newUser);
+test("long messages unfold on demand, and stay unfolded", async ({ newUser, newAccount }) => {
+  const [ann] = await pair({ newUser, newAccount });
   await ann.send(Array.from({ length: 25 }, (_, n) => `line ${n + 1}`).join("\n"));
   await expect(last(ann)).toContainText("line 25");
   await expect(ann.page.getByRole("button", { name: "Read more" })).toHaveCount(0);
@@ -83,11 +83,11 @@ test("long messages unfold on demand, and stay unfolded", async ({ newUser }) =>
   await expect(ann.message("after")).toBeInViewport();
 });
 
-test("a message of every formatting at its longest is drawn", async ({ newUser }) => {
-  const [ann, ben] = await pair(newUser);
+test("a message of every formatting at its longest is drawn", async ({ newUser, newAccount }) => {
+  const [ann, ben] = await pair({ newUser, newAccount });
   for (const text of ["*_~`".repeat(2_500), "*a ".repeat(3_300), "```\n".repeat(2_500), "- *x* _y_\n".repeat(990), "> ".repeat(5_000)]) {
     const before = await ann.page.locator("article").count();
-    await ben.call("POST", "/messages/send", { recipient_id: await ann.id(), message_text: text.slice(0, 10_000).trim() });
+    await ben.write(ann, text.slice(0, 10_000).trim());
     await expect(ann.page.locator("article")).toHaveCount(before + 1);
     await expect(ann.page.locator("article").last()).toBeInViewport();
     // Of 10,000 characters, fewer than half become elements.

@@ -2,19 +2,18 @@
 
 import type { Page } from "@playwright/test";
 
-import { PASSWORD, conversationOf, expect, startDirectChat, test, uniqueName } from "./stack.js";
+import { PASSWORD, expect, test, uniqueName } from "./stack.js";
 
-test("links show where they lead, and direction overrides are visible", async ({ newUser }) => {
-  const ann = await newUser(uniqueName("Ann"));
+test("links show where they lead, and direction overrides are visible", async ({ newUser, newAccount }) => {
+  const ann = await newAccount(uniqueName("Ann"));
   const ben = await newUser(uniqueName("Ben"));
-  await startDirectChat(ann, ben);
-  await ann.send("first");
+  await ann.write(ben, "first");
   await ben.open(ann.name);
   await expect(ben.message("first")).toBeVisible();
   /** Sends a text. Returns what is drawn, and the links in it. */
   const draw = async (text: string) => {
     const before = await ben.page.locator("article").count();
-    await ann.call("POST", "/messages/send", { recipient_id: await ben.id(), message_text: text });
+    await ann.write(ben, text);
     await expect(ben.page.locator("article")).toHaveCount(before + 1);
     const shown = ben.page.locator("article").last().locator(".text");
     const links = await shown.locator("a").evaluateAll((all) => all.map((a) => `${a.textContent} ${(a as HTMLAnchorElement).href}`));
@@ -44,20 +43,19 @@ test("links show where they lead, and direction overrides are visible", async ({
   await expect(ben.page.locator(".hit .preview-text")).toHaveText("tail \ufffdgnp.exe");
 });
 
-test("a deleted author is shown as such, and asked for once", async ({ newUser }) => {
-  const ann = await newUser(uniqueName("Ann"));
+test("a deleted author is shown as such, and asked for once", async ({ newUser, newAccount }) => {
+  const ann = await newAccount(uniqueName("Ann"));
   const ben = await newUser(uniqueName("Ben"));
   const group = uniqueName("Choir");
-  await ann.createGroup(group, ben.name);
+  const id = await ann.createGroup(group, ben);
   for (let n = 0; n < 12; n += 1) {
-    await ann.call("POST", "/messages/send", { conversation_id: conversationOf(ann.page), message_text: `from Ann ${n}` });
-    await ben.call("POST", "/messages/send", { conversation_id: conversationOf(ann.page), message_text: `from Ben ${n}` });
+    await ann.write(id, `from Ann ${n}`);
+    await ben.write(id, `from Ben ${n}`);
   }
-  const annId = await ann.id();
   await ann.call("DELETE", "/users/me", { password: PASSWORD });
   let asked = 0;
   ben.page.on("request", (request) => {
-    if (request.url().endsWith(`/api/users/${annId}`)) asked += 1;
+    if (request.url().endsWith(`/api/users/${ann.id}`)) asked += 1;
   });
   await ben.page.reload();
   await ben.open(group);
@@ -68,11 +66,10 @@ test("a deleted author is shown as such, and asked for once", async ({ newUser }
   expect(asked).toBeLessThanOrEqual(1);
 });
 
-test("days and times follow the clock over midnight", async ({ newUser }) => {
-  const ann = await newUser(uniqueName("Ann"));
+test("days and times follow the clock over midnight", async ({ newUser, newAccount }) => {
+  const ann = await newAccount(uniqueName("Ann"));
   const ben = await newUser(uniqueName("Ben"), { prepare: async (page) => page.clock.install({ time: new Date() }) });
-  await startDirectChat(ann, ben);
-  await ann.send("good evening");
+  await ann.write(ben, "good evening");
   await ben.open(ann.name);
   await expect(ben.page.locator(".day")).toHaveText("Today");
   const time = ben.row(ann.name).locator("time");
@@ -90,9 +87,9 @@ for (const [change, time, hours] of [
   ["starts", "2026-03-28T23:30:00Z", 23],
   ["ends", "2026-10-24T22:30:00Z", 25],
 ] as const) {
-  test(`days follow the clock when summer time ${change}`, async ({ newUser }) => {
+  test(`days follow the clock when summer time ${change}`, async ({ newUser, newAccount }) => {
     // The page's clock is at half past midnight in Berlin; the day has another number of hours.
-    const ann = await newUser(uniqueName("Ann"));
+    const ann = await newAccount(uniqueName("Ann"));
     // For Ben, everything was sent at that time, too.
     const prepare = async (page: Page) => {
       await page.clock.install({ time });
@@ -104,8 +101,7 @@ for (const [change, time, hours] of [
       });
     };
     const ben = await newUser(uniqueName("Ben"), { prepare });
-    await startDirectChat(ann, ben);
-    await ann.send("good night");
+    await ann.write(ben, "good night");
     await ben.open(ann.name);
     await expect(ben.page.locator(".day")).toHaveText("Today");
     await ben.page.clock.fastForward((hours - 1) * 3_600_000);

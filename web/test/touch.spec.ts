@@ -19,11 +19,10 @@ async function touch(page: Page, text: string, x: number, ms: number): Promise<v
   await devtools.send("Input.dispatchTouchEvent", { type: "touchEnd", touchPoints: [] });
 }
 
-test("a long press opens the menu, a swipe replies, and Enter starts a new line", async ({ newUser }) => {
-  const ann = await newUser(uniqueName("Ann"));
+test("a long press opens the menu, a swipe replies, and Enter starts a new line", async ({ newUser, newAccount }) => {
+  const ann = await newAccount(uniqueName("Ann"));
   const ben = await newUser(uniqueName("Ben"), PHONE);
-  await startDirectChat(ann, ben);
-  await ann.send("Touch this message");
+  await ann.write(ben, "Touch this message");
   await ben.row(ann.name).tap();
   const { page } = ben;
   await expect(ben.message("Touch this message")).toBeVisible();
@@ -48,12 +47,12 @@ test("a long press opens the menu, a swipe replies, and Enter starts a new line"
   await page.keyboard.type("two");
   await expect(ben.field).toHaveValue("one\ntwo");
   await page.getByRole("button", { name: "Send", exact: true }).tap();
-  await expect(ann.message("one")).toBeVisible();
+  await expect.poll(() => ann.texts(ben)).toEqual(["Touch this message", "one\ntwo"]);
 });
 
-test("the button of a message's menu can be seen, and covers neither text nor time", async ({ newUser }) => {
+test("the button of a message's menu can be seen, and covers neither text nor time", async ({ newUser, newAccount }) => {
   const ann = await newUser(uniqueName("Ann"));
-  const ben = await newUser(uniqueName("Ben"));
+  const ben = await newAccount(uniqueName("Ben"));
   await startDirectChat(ann, ben);
   await ann.send("A");
   const bubble = ann.page.locator(".bubble");

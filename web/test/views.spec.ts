@@ -1,37 +1,38 @@
 // The main views, wide and narrow, light and dark: takes screenshots for review and runs accessibility checks.
 
+import type { Page } from "@playwright/test";
 
-import { Actor, expect, expectNoViolations, test } from "./stack.js";
+import { expect, expectNoViolations, screenshot, test } from "./stack.js";
 
 const SIZES = { wide: { width: 1440, height: 900 }, narrow: { width: 390, height: 844 } };
 
 /** Takes screenshots of a view in both colour schemes and runs axe. In dark mode it only checks contrast. */
-async function inspect({ page }: Actor, name: string, folder: string): Promise<void> {
+async function inspect(page: Page, name: string, folder: string): Promise<void> {
   for (const colorScheme of ["dark", "light"] as const) {
     await page.emulateMedia({ colorScheme });
     // Waits until the page is painted.
     await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
-    await new Actor(page, "").screenshot(`${name}-${folder}-${colorScheme}`);
+    await screenshot(page, `${name}-${folder}-${colorScheme}`);
     const rules = colorScheme === "dark" ? { only: "color-contrast" } : { also: "label-content-name-mismatch" };
     await expectNoViolations(page, rules, `${name}, ${colorScheme}`);
   }
 }
 
 for (const [size, viewport] of Object.entries(SIZES)) {
-  test(`the main views are accessible, ${size}`, async ({ browser, stack, demoUser }) => {
+  test(`the main views are accessible, ${size}`, async ({ stack, demoUser }) => {
     // Each of its many views is searched for faults.
     test.slow();
     // Without animations, so that screenshots are stable.
     const options = { viewport, reducedMotion: "reduce" as const };
-    const page = await (await browser.newContext(options)).newPage();
-    await page.goto(stack.url);
-    await expect(page.getByRole("button", { name: "Alice Sommer" })).toBeVisible();
-    await inspect(new Actor(page, ""), "sign-in", size);
-    await page.getByRole("button", { name: "Alice Sommer" }).click();
-    await expect(page.locator("a.row").first()).toBeVisible();
-
-    const alice = await demoUser("Alice Sommer", options);
-    const check = (name: string) => inspect(alice, name, size);
+    const signIn = async (page: Page) => {
+      await page.goto(stack.url);
+      await expect(page.getByRole("button", { name: "Alice Sommer" })).toBeVisible();
+      await inspect(page, "sign-in", size);
+      await page.getByRole("button", { name: "Alice Sommer" }).click();
+      await expect(page.locator("a.row").first()).toBeVisible();
+    };
+    const alice = await demoUser("Alice Sommer", { ...options, prepare: signIn });
+    const check = (name: string) => inspect(alice.page, name, size);
     const back = async () => {
       if (size === "narrow") await alice.page.getByRole("button", { name: "Back to inbox" }).click();
     };
@@ -85,7 +86,7 @@ for (const [size, viewport] of Object.entries(SIZES)) {
   test(`what is found, and the dialogs for it, are accessible, ${size}`, async ({ demoUser }) => {
     const alice = await demoUser("Alice Sommer", { viewport, reducedMotion: "reduce" });
     const { page } = alice;
-    const check = (name: string) => inspect(alice, name, size);
+    const check = (name: string) => inspect(page, name, size);
     const back = async () => {
       if (size === "narrow") await page.getByRole("button", { name: "Back to inbox" }).click();
     };

@@ -6,30 +6,18 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 
-import type { Browser, BrowserContextOptions, Locator, Page } from "@playwright/test";
+import type { Locator, Page } from "@playwright/test";
 
-import { Actor, PASSWORD, expect, expectNoViolations, register, startDirectChat, test, uniqueName, withTemporaryFolder } from "./stack.js";
-import type { Stack } from "./stack.js";
+import { expect, expectNoViolations, startDirectChat, test, uniqueName, withTemporaryFolder } from "./stack.js";
+import type { Actor } from "./stack.js";
 
 const SCRIPT = fileURLToPath(new URL("../scripts/words.js", import.meta.url));
 const ARABIC = "العربية";
 
-/** Signs a new user in, in whatever language the page speaks. */
-async function signIn(browser: Browser, stack: Stack, name: string, options: BrowserContextOptions): Promise<Actor> {
-  const username = await register(stack.url, name);
-  const page = await (await browser.newContext(options)).newPage();
-  await page.goto(stack.url);
-  await page.locator("[name=username]").fill(username);
-  await page.locator("[name=password]").fill(PASSWORD);
-  await page.locator("form .primary").click();
-  await expect(page.locator(".inbox .wordmark")).toBeVisible();
-  return new Actor(page, name);
-}
-
 /** Creates a room with a message in it, and opens it. */
 async function openRoom(actor: Actor, name: string, text: string): Promise<void> {
   const { conversation_id } = await actor.call<{ conversation_id: string }>("POST", "/rooms", { name });
-  await actor.call("POST", "/messages/send", { conversation_id, message_text: text });
+  await actor.write(conversation_id, text);
   await actor.open(name);
   await expect(actor.message(text)).toBeVisible();
 }
@@ -108,8 +96,8 @@ test("styles know no left and right", async () => {
   }
 });
 
-test("the page speaks the browser's language, with its dates and numbers", async ({ browser, stack }) => {
-  const ann = await signIn(browser, stack, uniqueName("Ann"), { locale: "de-DE" });
+test("the page speaks the browser's language, with its dates and numbers", async ({ newUser }) => {
+  const ann = await newUser(uniqueName("Ann"), { locale: "de-DE" });
   const { page } = ann;
   expect(await documentOf(page)).toEqual(["de", "ltr"]);
   await openRoom(ann, uniqueName("Team"), "Moin");
@@ -163,9 +151,9 @@ test("the language can be chosen before signing in, and another tab follows", as
   await expect.poll(() => documentOf(page)).toEqual(["ar", "rtl"]);
 });
 
-test("the language changes at once, nothing typed is lost, and it stays", async ({ newUser }) => {
+test("the language changes at once, nothing typed is lost, and it stays", async ({ newUser, newAccount }) => {
   const ann = await newUser(uniqueName("Ann"));
-  const ben = await newUser(uniqueName("Ben"));
+  const ben = await newAccount(uniqueName("Ben"));
   await startDirectChat(ann, ben);
   const { page } = ann;
   await ann.send("first");
@@ -194,15 +182,15 @@ test("the language changes at once, nothing typed is lost, and it stays", async 
   expect(await documentOf(page)).toEqual(["de", "ltr"]);
 });
 
-test("the page works in Arabic, from right to left", async ({ browser, newUser, stack }) => {
+test("the page works in Arabic, from right to left", async ({ newUser, newAccount }) => {
   test.setTimeout(180_000);
-  const ben = await newUser(uniqueName("Ben"));
-  const ann = await signIn(browser, stack, uniqueName("Ann"), { locale: "ar-EG" });
+  const ben = await newAccount(uniqueName("Ben"));
+  const ann = await newUser(uniqueName("Ann"), { locale: "ar-EG" });
   const { page } = ann;
   expect(await documentOf(page)).toEqual(["ar", "rtl"]);
-  await ann.call("POST", "/messages/send", { recipient_id: await ben.id(), message_text: "مرحبا" });
+  await ann.write(ben, "مرحبا");
   const long = `This long message in English keeps its own direction, whatever the page does. ${"It goes on. ".repeat(12)}The end.`;
-  await ben.call("POST", "/messages/send", { recipient_id: await ann.id(), message_text: long });
+  await ben.write(ann, long);
   await ann.open(ben.name);
   await expect(ann.message("This long message")).toBeVisible();
 
@@ -273,17 +261,14 @@ test("the page works in Arabic, from right to left", async ({ browser, newUser, 
   await ann.screenshot("arabic-narrow-inbox");
 });
 
-test("selecting, the mentions and the offline notice work in Arabic", async ({ browser, newUser, stack }) => {
+test("selecting, the mentions and the offline notice work in Arabic", async ({ newUser, newAccount }) => {
   test.setTimeout(120_000);
-  const ben = await newUser(uniqueName("Ben"));
-  const ann = await signIn(browser, stack, uniqueName("Ann"), { locale: "ar-EG" });
+  const ben = await newAccount(uniqueName("Ben"));
+  const ann = await newUser(uniqueName("Ann"), { locale: "ar-EG" });
   const { page } = ann;
   const group = uniqueName("Team");
-  const participant_ids = [await ann.id()];
-  const { conversation_id } = await ben.call<{ conversation_id: string }>("POST", "/conversations", { type: "group", name: group, participant_ids });
-  for (const message_text of ["أولى", "second", "ثالثة"]) {
-    await ben.call("POST", "/messages/send", { conversation_id, message_text, mentions: participant_ids });
-  }
+  const id = await ben.createGroup(group, ann);
+  for (const text of ["أولى", "second", "ثالثة"]) await ben.write(id, text, { mentions: [ann.id] });
   await expect(page.getByRole("button", { name: "الإشارات إليك، ٣ غير مقروءة" })).toBeVisible();
   await ann.open(group);
   await expect(ann.message("ثالثة")).toBeVisible();
@@ -323,10 +308,10 @@ test("selecting, the mentions and the offline notice work in Arabic", async ({ b
   await ann.screenshot("arabic-offline-narrow");
 });
 
-test("no German text overflows on the narrowest screens", async ({ browser, stack }) => {
+test("no German text overflows on the narrowest screens", async ({ browser, newUser, stack }) => {
   test.setTimeout(120_000);
   const options = { locale: "de-DE", viewport: { width: 320, height: 640 } };
-  const { page: welcome } = new Actor(await (await browser.newContext(options)).newPage(), "");
+  const welcome = await (await browser.newContext(options)).newPage();
   await welcome.goto(stack.url);
   await expect(welcome.getByRole("heading", { name: "Anmelden" })).toBeVisible();
   expect(await overflowing(welcome), "sign-in").toEqual([]);
@@ -334,7 +319,7 @@ test("no German text overflows on the narrowest screens", async ({ browser, stac
   expect(await overflowing(welcome), "registration").toEqual([]);
   await welcome.close();
 
-  const ann = await signIn(browser, stack, uniqueName("Annegret"), options);
+  const ann = await newUser(uniqueName("Annegret"), options);
   const { page } = ann;
   const expectNoOverflow = async (view: string) => {
     expect(await overflowing(page), view).toEqual([]);
