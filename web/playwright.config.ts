@@ -33,6 +33,8 @@ export default defineConfig({
     locale: "en-GB",
     timezoneId: "Europe/Berlin",
     viewport: { width: 1440, height: 900 },
+    // An eighth of the time would go into frames of animations. Tests of scrolling and of the common tasks have them.
+    contextOptions: { reducedMotion: "reduce" },
     permissions: ["clipboard-read", "clipboard-write"],
     trace: "off",
     // Tests intercept requests, which a service worker would answer. Those of notifications allow it.

@@ -1,6 +1,8 @@
 // Chatting: messages, groups, rooms, blocking and accounts.
 
-import { expect, startDirectChat, test, uniqueName } from "./stack.js";
+import { expect, startDirectChat, test, uniqueName, WITH_MOTION } from "./stack.js";
+
+test.use(WITH_MOTION);
 
 test("two users see each other's presence, typing, ticks and unread counts", async ({ newUser }) => {
   const ann = await newUser(uniqueName("Ann"));

@@ -5,8 +5,10 @@
 
 import type { Locator, Page } from "@playwright/test";
 
-import { expect, test, uniqueName } from "./stack.js";
+import { expect, test, uniqueName, WITH_MOTION } from "./stack.js";
 import type { Account, Actor } from "./stack.js";
+
+test.use(WITH_MOTION);
 
 const TOTAL = 50_000;
 /** Page size of the newer generated messages. */

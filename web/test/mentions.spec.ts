@@ -5,8 +5,6 @@ import type { Locator } from "@playwright/test";
 import { Actor, expect, expectNoViolations, register, test, uniqueName } from "./stack.js";
 import type { Account } from "./stack.js";
 
-const REDUCED = { reducedMotion: "reduce" } as const;
-
 /** Ann's group with Ben and people of the given names. Where Ann has a page, she opens it. */
 async function groupOf(ann: Account, ben: Account, names: string[] = []) {
   const group = uniqueName("Picnic");
@@ -19,8 +17,8 @@ async function groupOf(ann: Account, ben: Account, names: string[] = []) {
 const options = (actor: Actor): Locator => actor.page.getByRole("listbox", { name: "People to mention" }).getByRole("option");
 
 test("names are found in any script, without case and accents, and chosen by keyboard", async ({ newUser }) => {
-  const ann = await newUser(uniqueName("Ann"), REDUCED);
-  const ben = await newUser(uniqueName("Ben"), REDUCED);
+  const ann = await newUser(uniqueName("Ann"));
+  const ben = await newUser(uniqueName("Ben"));
   const { group, id, ids } = await groupOf(ann, ben, ["Zoë Łąka Núñez", "فرح خوري", "さくら 🌸", "अनन्या"]);
   await ann.field.pressSequentially("Hi @zoe");
   await expect(options(ann)).toHaveText([/Zoë Łąka Núñez/]);
@@ -45,7 +43,7 @@ test("names are found in any script, without case and accents, and chosen by key
 });
 
 test("the list follows arrow keys, Escape and the pointer, and is no hindrance otherwise", async ({ newUser, newAccount }) => {
-  const ann = await newUser(uniqueName("Ann"), REDUCED);
+  const ann = await newUser(uniqueName("Ann"));
   const ben = await newAccount(uniqueName("Ben"));
   await groupOf(ann, ben, ["Cem", "Dana"]);
   await ann.field.pressSequentially("mail@");
@@ -81,8 +79,8 @@ test("the list follows arrow keys, Escape and the pointer, and is no hindrance o
 });
 
 test("a mention shows in the inbox, stands out, and can be jumped to", async ({ newUser }) => {
-  const ann = await newUser(uniqueName("Ann"), REDUCED);
-  const ben = await newUser(uniqueName("Ben"), REDUCED);
+  const ann = await newUser(uniqueName("Ann"));
+  const ben = await newUser(uniqueName("Ben"));
   const { group, id } = await groupOf(ann, ben);
   // Together, because their order does not matter.
   const talk = () => Promise.all(Array.from({ length: 30 }, (_, n) => ann.write(id, `Talk ${n}`)));
@@ -112,8 +110,8 @@ test("a mention shows in the inbox, stands out, and can be jumped to", async ({ 
 });
 
 test("a draft keeps its mentions over a reload, and an edit changes them", async ({ newUser }) => {
-  const ann = await newUser(uniqueName("Ann"), REDUCED);
-  const ben = await newUser(uniqueName("Ben"), REDUCED);
+  const ann = await newUser(uniqueName("Ann"));
+  const ben = await newUser(uniqueName("Ben"));
   const { group, id } = await groupOf(ann, ben);
   await ann.field.pressSequentially("Ask @Ben");
   await options(ann).first().click();
@@ -136,7 +134,7 @@ test("a draft keeps its mentions over a reload, and an edit changes them", async
 
 test("on a phone, a touch chooses a mention and keeps the keyboard open", async ({ newUser, newAccount }) => {
   const phone = { viewport: { width: 320, height: 640 }, hasTouch: true, isMobile: true };
-  const ann = await newUser(uniqueName("Ann"), { ...REDUCED, ...phone });
+  const ann = await newUser(uniqueName("Ann"), phone);
   const ben = await newAccount(uniqueName("Ben"));
   await groupOf(ann, ben, ["A person with an extraordinarily long name that does not fit anywhere"]);
   await ann.field.tap();
@@ -157,7 +155,7 @@ for (const [name, looks] of Object.entries({
   "forced-colors": { forcedColors: "active" },
 } as const)) {
   test(`mentions look well and are accessible: ${name}`, async ({ newUser, newAccount }) => {
-    const ann = await newUser(uniqueName("Ann"), { ...REDUCED, viewport: { width: 1100, height: 760 }, ...looks });
+    const ann = await newUser(uniqueName("Ann"), { viewport: { width: 1100, height: 760 }, ...looks });
     const ben = await newAccount(uniqueName("Ben"));
     const { id } = await groupOf(ann, ben, ["فرح خوري", "Cem Yılmaz"]);
     if (name === "right-to-left") await ann.page.evaluate(() => (document.documentElement.dir = "rtl"));
@@ -180,7 +178,7 @@ for (const [name, looks] of Object.entries({
 
 test("one's mentions are listed, lead to their messages, and follow what happens", async ({ newUser, newAccount }) => {
   const ann = await newAccount(uniqueName("Ann"));
-  const ben = await newUser(uniqueName("Ben"), REDUCED);
+  const ben = await newUser(uniqueName("Ben"));
   const { group, id } = await groupOf(ann, ben);
   const { page } = ben;
   const button = page.getByRole("button", { name: /^Mentions/ });

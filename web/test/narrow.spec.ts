@@ -82,7 +82,7 @@ test("forms show their errors, and toasts can be reached above a dialog", async 
 });
 
 test("with reduced motion, jumps and scrolling show messages", async ({ demoUser }) => {
-  const alice = await demoUser("Alice Sommer", { reducedMotion: "reduce" });
+  const alice = await demoUser("Alice Sommer");
   const { page } = alice;
   await page.getByRole("searchbox", { name: "Search conversations" }).fill("the");
   const hits = page.locator(".hit");

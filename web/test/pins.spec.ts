@@ -4,7 +4,7 @@ import { expect, expectNoViolations, register, startDirectChat, test, uniqueName
 
 test("the newest pinned message shows above the messages, and a click jumps to it", async ({ newUser }) => {
   const ann = await newUser(uniqueName("Ann"));
-  const ben = await newUser(uniqueName("Ben"), { reducedMotion: "reduce" });
+  const ben = await newUser(uniqueName("Ben"));
   await startDirectChat(ann, ben);
   const { id } = await ann.write(ben, "The key is under the mat");
   for (let n = 0; n < 80; n += 1) await ann.write(ben, `Talk ${n}`);
@@ -81,7 +81,7 @@ test("in a large conversation, only admins may pin and mention everyone", async 
 });
 
 test("the bar fits a narrow, mirrored page with text in another script", async ({ newUser, newAccount }) => {
-  const ann = await newUser(uniqueName("Ann"), { viewport: { width: 320, height: 568 }, reducedMotion: "reduce" });
+  const ann = await newUser(uniqueName("Ann"), { viewport: { width: 320, height: 568 } });
   const ben = await newAccount(uniqueName("Ben"));
   const { id } = await ben.write(ann, `لا تنسوا المفاتيح ${"very long text ".repeat(20)}`);
   await ann.open(ben.name);

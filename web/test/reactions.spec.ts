@@ -212,7 +212,7 @@ for (const [name, options] of Object.entries({
   "forced-colors": { forcedColors: "active", viewport: { width: 800, height: 700 } },
 } as const)) {
   test(`many reactions look well and are accessible: ${name}`, async ({ newUser, newAccount }) => {
-    const { ann, ben, id } = await pair({ newUser, newAccount }, { ...options, reducedMotion: "reduce" });
+    const { ann, ben, id } = await pair({ newUser, newAccount }, options);
     const { page } = ben;
     const emoji = ["👍", "❤️", "😂", "🎉", "🚀", "👀", "🧑🏽‍🚀", "🏳️‍🌈", "🇺🇳", "🤷‍♀️"];
     for (const each of emoji) await ann.call("PUT", `/messages/${id}/reactions/${encodeURIComponent(each)}`);

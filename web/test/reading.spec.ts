@@ -1,6 +1,8 @@
 // Reading: history, unread messages, search, attachments and hostile content.
 
-import { Actor, expect, startDirectChat, test, uniqueName } from "./stack.js";
+import { Actor, expect, startDirectChat, test, uniqueName, WITH_MOTION } from "./stack.js";
+
+test.use(WITH_MOTION);
 
 test("a search result opens among the messages around it", async ({ demoUser }) => {
   const alice = await demoUser("Alice Sommer");

@@ -1,6 +1,8 @@
 // Searching messages: marks, results one after the other, filters, and jumps to a date.
 
-import { expect, startDirectChat, test, uniqueName } from "./stack.js";
+import { expect, startDirectChat, test, uniqueName, WITH_MOTION } from "./stack.js";
+
+test.use(WITH_MOTION);
 
 test("the found words are marked in the result and in the message, and results follow each other", async ({ newUser, newAccount }) => {
   const ann = await newUser(uniqueName("Ann"));

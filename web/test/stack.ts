@@ -243,6 +243,9 @@ async function startWith(page: Page, storage: "localStorage" | "sessionStorage",
 
 export const PASSWORD = "correct horse battery";
 
+/** Turns animations on, which tests otherwise reduce. */
+export const WITH_MOTION: { contextOptions: BrowserContextOptions } = { contextOptions: { reducedMotion: "no-preference" } };
+
 /** Lets a page fetch its later parts only when it needs them: it never becomes idle. */
 const fetchOnDemand = (page: Page) => page.addInitScript(() => (window.requestIdleCallback = () => 0));
 

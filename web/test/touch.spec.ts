@@ -2,7 +2,9 @@
 
 import type { Page } from "@playwright/test";
 
-import { expect, startDirectChat, test, uniqueName } from "./stack.js";
+import { expect, startDirectChat, test, uniqueName, WITH_MOTION } from "./stack.js";
+
+test.use(WITH_MOTION);
 
 const PHONE = { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true };
 

@@ -23,7 +23,6 @@ for (const [size, viewport] of Object.entries(SIZES)) {
     // Each of its many views is searched for faults.
     test.slow();
     // Without animations, so that screenshots are stable.
-    const options = { viewport, reducedMotion: "reduce" as const };
     const signIn = async (page: Page) => {
       await page.goto(stack.url);
       await expect(page.getByRole("button", { name: "Alice Sommer" })).toBeVisible();
@@ -31,7 +30,7 @@ for (const [size, viewport] of Object.entries(SIZES)) {
       await page.getByRole("button", { name: "Alice Sommer" }).click();
       await expect(page.locator("a.row").first()).toBeVisible();
     };
-    const alice = await demoUser("Alice Sommer", { ...options, prepare: signIn });
+    const alice = await demoUser("Alice Sommer", { viewport, prepare: signIn });
     const check = (name: string) => inspect(alice.page, name, size);
     const back = async () => {
       if (size === "narrow") await alice.page.getByRole("button", { name: "Back to inbox" }).click();
@@ -84,7 +83,7 @@ for (const [size, viewport] of Object.entries(SIZES)) {
 
 for (const [size, viewport] of Object.entries(SIZES)) {
   test(`what is found, and the dialogs for it, are accessible, ${size}`, async ({ demoUser }) => {
-    const alice = await demoUser("Alice Sommer", { viewport, reducedMotion: "reduce" });
+    const alice = await demoUser("Alice Sommer", { viewport });
     const { page } = alice;
     const check = (name: string) => inspect(page, name, size);
     const back = async () => {
