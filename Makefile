@@ -36,8 +36,9 @@ style: .venv/installed
 	.venv/bin/cfn-lint --regions $(REGIONS) --template infra/template.yaml
 	SAM_CLI_TELEMETRY=0 .venv/bin/sam validate --lint
 
+# Not `--all-targets`: as benchmarks, it would build an empty test of each function and each binary.
 compiled:
-	cargo build --quiet --workspace --all-targets
+	cargo build --quiet --workspace --lib --bins --tests --examples
 
 # What the tests need besides Rust, Node and Python.
 downloads: .venv/packager clients/typescript/node_modules/.package-lock.json web/dist/index.html \
