@@ -21,7 +21,8 @@ pub struct RateLimit {
     cost: i64,
 }
 
-/// Sends, edits and deletes, per user and conversation: five per second, beyond the burst. See [`writes`].
+/// Sends, edits, deletions, reactions and pins, changes of a user's own settings and marks as unread, per user and
+/// conversation: five per second, beyond the burst. See [`writes`].
 pub const WRITES: RateLimit = RateLimit::new("writes_full_at", 200, 50);
 /// Typing signals, per user and conversation: one per second.
 pub const TYPING: RateLimit = RateLimit::new("typing_full_at", 1_000, 10);
@@ -71,7 +72,8 @@ pub const UPLOAD_SIZE: RateLimit = RateLimit::new("bytes_full_at", 16_000, 5_120
 /// not give more of them than staying.
 pub const TOKENS_OF_NEWCOMERS: i64 = 5;
 
-/// The limit of a send, an edit or a deletion in a conversation: one token, and one more for every 200 participants.
+/// The limit of a send, an edit, a deletion, a reaction or a pin in a conversation: one token, and one more for every
+/// 200 participants.
 #[must_use]
 pub const fn writes(participants: u64) -> RateLimit {
     WRITES.costing(1 + participants / 200)
