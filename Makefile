@@ -59,8 +59,8 @@ unit: binaries
 	cargo test --quiet --package tests --test tests -- --ignored --exact roles::each_permission_is_used
 
 # Runs the tests again, with each function as a process of the binary that Lambda starts. Leaves out those of crossing
-# calls, faults, random histories, bursts, large conversations, permissions and budgets: they test the store, and take
-# longest.
+# calls, faults, rate limits, random histories, bursts, search archives, large conversations, permissions and budgets:
+# they test the store, and take longest.
 STORE_TESTS = large:: crowds:: faults:: limits:: model:: racing:: queue::bursts searching::archives sync:: \
 	permissions:: budgets::
 processes: binaries
@@ -115,7 +115,7 @@ web/node_modules/.package-lock.json: web/package-lock.json
 /usr/bin/chromium:
 	apt-get update --quiet=2 && apt-get install --quiet=2 --yes --no-install-recommends chromium >/dev/null
 
-# Takes half of the time of Chromium for what needs no window. Without it, Chromium runs all tests.
+# Tests without a window take half as long in this build. If it is missing, Chromium runs them.
 /usr/bin/chromium-headless-shell: | /usr/bin/chromium
 	-apt-get install --quiet=2 --yes --no-install-recommends chromium-headless-shell >/dev/null
 

@@ -1,7 +1,8 @@
 //! Writes, in batches: one SQLite transaction each, which is committed with one flush before its writes are answered.
 //!
-//! A thread runs all writes that came during the last batch. A write that comes alone runs on its caller's thread: to
-//! hand it to another thread and back would take a quarter of its time.
+//! A thread runs up to 64 waiting writes at once. A write that comes alone runs on its caller's thread, if there are
+//! several cores and the last batch had one write: to hand it to another thread and back would take a quarter of its
+//! time.
 //!
 //! Invariant: what was answered is on disk. A flush that failed ends all writing until a restart, because a later flush
 //! may succeed without the data that the kernel failed to write.

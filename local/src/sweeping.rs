@@ -1,6 +1,7 @@
 //! Runs the function `sweep` and the lifecycle of the local storage from time to time.
 //!
-//! Invariant: both run once an hour, as in AWS, and not in the first minute, so that they do not slow the start down.
+//! Invariant: `sweep` runs once an hour, as in AWS; so does the lifecycle, which S3 applies once a day. Neither runs in
+//! the first minute, so that they do not slow the start down.
 
 use std::time::Duration;
 

@@ -29,8 +29,8 @@ const CONCURRENT_TASKS: usize = 4;
 /// records that are left.
 const TIME_LIMIT: Duration = Duration::from_secs(50);
 
-/// Does each task of a batch of records once, and reports the records of those that failed. Lambda retries from the first
-/// of these on; a task that is already done then costs one read.
+/// Does each task of a batch of records once, and reports the records of those that failed. Lambda retries from the
+/// first of these on; a conversation that is up to date then costs a query of its participants and one read.
 ///
 /// # Errors
 /// None: failures are in the response.

@@ -443,8 +443,9 @@ pub struct ConversationView {
 
 /// The data that all participants of a group or room share, as the store holds it beside its key.
 ///
-/// Invariant: every change raises `seq` and `latest_event`, and a change of participants also raises `membership`, so
-/// that a conditional write can detect what has changed since the last read.
+/// Invariant: every change raises `seq` and `latest_event`, except reactions, read marks, pins (up to 24 participants)
+/// and what users change for themselves alone. A change of participants also raises `membership`. So a conditional
+/// write can detect what has changed since the last read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Meta {
     /// The name.

@@ -1,7 +1,8 @@
 //! Claims: small objects that name each copy before it is made.
 //!
-//! Invariant: a claim is written before its copies and deleted only by the sweep. So whatever a process has copied before
-//! it died, the sweep finds. A claim lists a copy until the copy is certainly gone.
+//! Invariant: a claim is written before its copies and deleted only by the sweep, or by the bucket's lifecycle after 30
+//! days. So whatever a process has copied before it died, the sweep finds. A claim lists a copy until the copy is
+//! certainly gone.
 
 use domain::error::Error;
 use domain::id::{ConversationId, FileId, Stamp, UserId};

@@ -3,7 +3,7 @@
 //! | key | holds | until |
 //! | --- | --- | --- |
 //! | `up/upload` | what a client has uploaded | a day |
-//! | `c/upload` | which send uses the upload, and its copies | the sweep, after 25 hours |
+//! | `c/upload` | the claim of an upload, a forward or a picture: who uses it, and the copies | the sweep, after 25 hours |
 //! | `f/conversation/file` | a file of a message | the message is deleted |
 //! | `d/conversation/file` | a file of a message that was deleted for everyone | 30 days |
 //! | `p/owner/upload` | the picture of a user or group | another takes its place |

@@ -1,7 +1,7 @@
 //! The edge: HTTP requests, tokens, cursors, sockets, pushes, and the start of a function.
 //!
-//! It turns requests into domain values and results into responses. It must not know the table's keys, items or the
-//! routes.
+//! It turns requests into domain values and results into responses. It must not know the table's keys and items, or any
+//! route except the paths of files and pictures.
 #![allow(
     clippy::must_use_candidate,
     reason = "boxed methods return futures, which are `must_use` themselves"

@@ -1,6 +1,6 @@
 //! The store: one DynamoDB table, the items in it, and the transactions that change them.
 //!
-//! The crate knows nothing of HTTP, access tokens or WebSocket frames.
+//! The crate knows nothing of the HTTP of clients (routes, requests, responses), access tokens or WebSocket frames.
 //!
 //! | item | partition key | sort key | file |
 //! | --- | --- | --- | --- |
@@ -37,6 +37,7 @@
 //! | name of a room, and its entry in the list of rooms; what the name looks like | `ROOMS` | `N#name#digest` | `room_names.rs` |
 //! | entry of a large conversation's change log | `C#conversation` | `L#number` | `change_log.rs` |
 //! | checkpoint of the fan-out of that log | `C#conversation` | `FANOUT` | `change_log.rs` |
+//! | rename that the fan-out continues | `U#user` | `L#PROFILE#version` | `change_log.rs` |
 //! | send key: the idempotency key of a send | `C#conversation` | `K#user#client_message_id` | `sending.rs` |
 //!
 //! Index "inbox" (`pk`, `activity`) orders the visible rows; index "counts" (`pk`, `unread`) holds the rows with unread

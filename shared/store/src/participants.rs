@@ -1,8 +1,9 @@
 //! Groups and rooms: the data that their participants share, and the participants.
 //!
-//! Invariant: every change raises `seq` and `head` of `META` in its own transaction, and a change of participants also
-//! raises `members`. So a transaction that is conditioned on the `members` it has read notifies exactly the users who
-//! take part when it commits.
+//! Invariant: every change raises `seq` and `head` of `META` in its own transaction, except reactions, read marks, pins
+//! (up to 24 participants) and what users change for themselves alone. A change of participants also raises `members`.
+//! So a transaction that is conditioned on the `members` it has read notifies exactly the users who take part when it
+//! commits.
 
 use domain::conversation::{Meta, Participant, Row, SMALL};
 use domain::error::Error;

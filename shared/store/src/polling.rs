@@ -1,8 +1,9 @@
 //! Polling: reads a queue from a cursor's position on.
 //!
 //! Invariant: a reader that follows its cursor gets each event exactly once, although an event with an earlier stamp
-//! may commit later. Writers stamp an event in the attempt that writes it, and give up after 5 s. So the cursor's
-//! position stays 15 s behind, and the cursor lists the events that it has delivered above the position.
+//! may commit later. Writers stamp an event in the attempt that writes it, and give up after 5 s (9 s while DynamoDB
+//! says that the transaction is in progress). So the cursor's position stays 15 s behind, and the cursor lists the
+//! events that it has delivered above the position.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
