@@ -1,4 +1,4 @@
-//! Encrypts the content of a push for one browser (RFC 8291, with the coding `aes128gcm` of RFC 8188).
+//! Encrypts the content of a notification for one browser (RFC 8291, with the coding `aes128gcm` of RFC 8188).
 //!
 //! Invariant: each message has a key pair and a salt of its own, so no key ever encrypts two messages.
 

@@ -59,7 +59,7 @@ impl Vapid {
         })
     }
 
-    /// The `Authorization` header of a push to the service with this origin.
+    /// The `Authorization` header of a notification to the service with this origin.
     ///
     /// # Errors
     /// `Internal` if signing fails.

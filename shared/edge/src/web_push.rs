@@ -1,7 +1,7 @@
 //! Sends notifications to push services (RFC 8030).
 //!
-//! Invariant: a push is best effort. One that a service refuses, or does not take within [`TIMEOUT`], is given up: the
-//! message is in the inbox. Only a service that says that a subscription is gone changes anything here.
+//! Invariant: a notification is best effort. One that a service refuses, or does not take within [`TIMEOUT`], is given
+//! up: the message is in the inbox. Only a service that says that a subscription is gone changes anything here.
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -27,7 +27,7 @@ use crate::encryption::encrypt;
 use crate::plain_http;
 use crate::vapid::Vapid;
 
-/// Time limit of one push.
+/// Time limit of one notification.
 const TIMEOUT: Duration = Duration::from_secs(3);
 /// Seconds for which a push service keeps a notification for a device that is off.
 const LIFE: u32 = 86_400;
@@ -36,7 +36,7 @@ const LIFE: u32 = 86_400;
 pub struct WebPush {
     vapid: Vapid,
     hosts: PushHosts,
-    /// Made for the first push, because it loads certificates.
+    /// Made for the first notification, because it loads certificates.
     http: OnceLock<SharedHttpConnector>,
 }
 
@@ -61,7 +61,8 @@ enum Answer {
 }
 
 impl WebPush {
-    /// Sends pushes that are signed with a private key to these hosts alone. `subject` tells push services whom to contact.
+    /// Sends notifications that are signed with a private key to these hosts alone. `subject` tells push services whom
+    /// to contact.
     ///
     /// # Errors
     /// A sentence that says what is wrong with the key or the subject.
@@ -94,7 +95,7 @@ impl WebPush {
         let answers = join_all(subscriptions.iter().map(async |subscription| {
             let answer = self.push(subscription, notification, now).await;
             let answer = answer.unwrap_or_else(|error| {
-                tracing::warn!(host = subscription.host(), error = reason(&*error), "a push failed");
+                tracing::warn!(host = subscription.host(), error = reason(&*error), "a notification failed");
                 Answer::Refused
             });
             (subscription, answer)
@@ -115,13 +116,13 @@ impl WebPush {
         }
         pushed.removed = gone.len();
         if let Err(error) = store.forget_subscriptions(user, &gone).await {
-            // The next push finds them again.
+            // The next notification finds them again.
             tracing::warn!(error = reason(&error), "cannot remove subscriptions that are gone");
         }
         pushed
     }
 
-    /// Pushes a notification; if it is too large for the service, once more without the text.
+    /// Sends a notification; if it is too large for the service, once more without the text.
     async fn push(
         &self,
         subscription: &Subscription,

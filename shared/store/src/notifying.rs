@@ -4,8 +4,8 @@
 //! Invariant: a user is notified of a message at most once. Before a notification is sent, a conditional write records
 //! its message in the user's item of the conversation, so a second worker, or a repeated record of the stream, is refused.
 //!
-//! Invariant: a user who is active is in the list of those who wait, until they are active no more or their time is over.
-//! Their removal from the list is a record of the stream, and that record asks again.
+//! Invariant: a user who is active is in the list of those who wait, until they report that they are inactive, or 60 s
+//! have passed. Deleting the entry creates a stream record, which invokes `notify` again.
 
 use std::collections::BTreeSet;
 

@@ -2,9 +2,9 @@
 //!
 //! Invariant: every row ends with the name of the latest version, even if changes race. Each change raises the version
 //! and sets `spreading` until it has reached all rows, and `spread_to` up to which of them. A call copies the name to a
-//! bounded number of rows and hands the rest over to the fan-out; the next one that revises the profile goes on from there,
-//! too, also if a call fails. A row takes a name only from a later version than its own, and is created only with the current name. A row with a block takes no
-//! name until the block ends.
+//! bounded number of rows and hands the rest over to the fan-out. If a call fails, the next call that revises the
+//! profile continues from the stored position. A row takes a name only from a later version than its own, and is
+//! created only with the current name. A row with a block takes no name until the block ends.
 
 use async_recursion::async_recursion as boxed;
 use domain::caller::Caller;
