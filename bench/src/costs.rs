@@ -30,8 +30,11 @@ const TEXT: &str = "Shall we meet at the usual place at seven, or would half pas
 const USERS: f64 = 1_000.0;
 /// Milliseconds after which the sweep looks at what was sent.
 const AFTER_THE_LIFE_OF_UPLOADS: i64 = 26 * 3_600_000;
-/// Minutes between a socket's pings: API Gateway closes a socket that is idle for 10 minutes.
-const PING_MINUTES: f64 = 9.0;
+/// Minutes between the pings of the TypeScript client: API Gateway closes a socket that is idle for 10 minutes.
+const PING_MINUTES: f64 = 4.0;
+/// Milliseconds between the polls that the TypeScript client makes beside its socket: each time as many as have passed
+/// since the last event, but at least 10 s and at most 60 s.
+const POLL_DELAYS_BESIDE_A_SOCKET: [f64; 5] = [10e3, 10e3, 20e3, 40e3, 60e3];
 
 /// Compute what Tidings costs in AWS
 #[derive(Debug, Args)]
@@ -580,20 +583,6 @@ struct UsagePattern {
 }
 
 impl Measured {
-    /// Returns the number of polls in the given time after an event, by a client that waits `poll_after_ms` each time.
-    fn polls_within(&self, seconds: f64) -> f64 {
-        let (mut polls, mut left) = (0.0, seconds * 1e3);
-        let longest = self.poll_delays.last().copied().unwrap_or(1e3);
-        for delay in self.poll_delays.iter().copied().chain(std::iter::repeat(longest)) {
-            left -= delay;
-            if left < 0.0 {
-                break;
-            }
-            polls += 1.0;
-        }
-        polls
-    }
-
     /// Computes the three usage patterns.
     fn patterns(&self, usage: &Usage) -> [UsagePattern; 3] {
         let seconds = usage.hours_online_a_day * 3600.0;
@@ -611,7 +600,9 @@ impl Measured {
                 + idle * self.idle_poll.amounts
         };
         let every_two = seconds / 2.0;
-        let adaptive = messages * self.polls_within(seconds / messages).max(1.0);
+        let with_delays = |delays: &[f64]| messages * polls_within(delays, seconds / messages).max(1.0);
+        let adaptive = with_delays(&self.poll_delays);
+        let beside_a_socket = with_delays(&POLL_DELAYS_BESIDE_A_SOCKET);
         let by_frame = |call: &Call| Amounts { http_calls: 0.0, socket_messages: 2.0, ..call.amounts };
         let frames = usage.messages_sent_a_day * by_frame(&self.send) + signals * by_frame(&self.typing);
         // A sender's own sockets get the message, too. A read mark goes to the reader and to the other user.
@@ -620,8 +611,8 @@ impl Measured {
             + 2.0 * usage.conversations_opened_a_day
             + 2.0 * usage.sessions_a_day * usage.peers_online;
         let minutes = Amounts { socket_minutes: seconds / 60.0, ..Amounts::default() };
-        let socket = usage.sessions_a_day
-            * (self.open.amounts + self.close.amounts + self.message_poll.amounts)
+        let socket = usage.sessions_a_day * (self.open.amounts + self.close.amounts)
+            + polling(beside_a_socket)
             + seconds / 60.0 / PING_MINUTES * self.ping.amounts
             + pushes * self.push.amounts
             + minutes;
@@ -629,9 +620,24 @@ impl Measured {
         [
             pattern("polling every 2 s", every_two, reading + sending + polling(every_two)),
             pattern("polling after `poll_after_ms`", adaptive, reading + sending + polling(adaptive)),
-            pattern("a socket", usage.sessions_a_day, reading + frames + socket),
+            pattern("a socket", beside_a_socket, reading + frames + socket),
         ]
     }
+}
+
+/// Returns the number of polls in the given time after an event. Each delay, in milliseconds, precedes a poll; the last
+/// one repeats.
+fn polls_within(delays: &[f64], seconds: f64) -> f64 {
+    let (mut polls, mut left) = (0.0, seconds * 1e3);
+    let longest = delays.last().copied().unwrap_or(1e3);
+    for delay in delays.iter().copied().chain(std::iter::repeat(longest)) {
+        left -= delay;
+        if left < 0.0 {
+            break;
+        }
+        polls += 1.0;
+    }
+    polls
 }
 
 /// Formats dollars with three digits, or to the cent below 1 dollar.
@@ -732,7 +738,7 @@ impl Sheet {
              polling after poll_after_ms: the polls that it allows between two messages, which arrive at equal intervals\n  \
              a socket: sends and typing as frames (2 socket messages, no HTTP call), a push for each message sent or\n  \
              received and each signal received, two for each conversation opened (its read marks), two per session from\n  \
-             each online peer, pings every {PING_MINUTES} minutes, minutes online\n\
+             each online peer, the client's polls beside the socket, pings every {PING_MINUTES} minutes, minutes online\n\
              {usage:?}\n\n{:<42}{:>6}{:>7}{:>7}",
             prices.dynamodb_read_units_per_million.usd,
             prices.dynamodb_write_units_per_million.usd,

@@ -311,6 +311,7 @@ fn environment(
         ("TIDINGS_VAPID_KEY", text(&settings.vapid_key)),
         ("TIDINGS_VAPID_SUBJECT", settings.vapid_subject.clone()),
         ("TIDINGS_PUSH_HOSTS", settings.push_hosts.to_string()),
+        ("TIDINGS_TRUSTED_PROXIES", variable("TIDINGS_TRUSTED_PROXIES").unwrap_or_default()),
         ("AWS_EC2_METADATA_DISABLED", "true".to_owned()),
     ];
     variables.extend([

@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD as STANDARD;
+use harness::build::root;
 use local::lambda::InvokeApi;
 use serde_json::Value;
 use tokio::sync::mpsc;
@@ -118,11 +119,22 @@ fn the_environment_file_has_the_settings_of_the_process() {
         ("TIDINGS_REGISTRATION", "off"),
         ("TIDINGS_DIRECTORY", "off"),
         ("TIDINGS_RATE_LIMITS", "off"),
+        ("TIDINGS_TRUSTED_PROXIES", "192.0.2.0/24,198.51.100.7"),
     ];
     let _server = Server::start_with(folder.path(), &["--invoke-url", "http://127.0.0.1:9"], &set);
     let file = fs::read_to_string(folder.path().join("functions.env")).unwrap();
     for (name, value) in set {
         assert!(file.lines().any(|line| line == format!("{name}='{value}'")), "{name} is not in\n{file}");
+    }
+    // All that functions get in AWS, but for what decides which metrics CloudWatch counts.
+    let template = fs::read_to_string(root().join("infra/template.yaml")).unwrap();
+    let (globals, _) = template.split_once("\nResources:\n").unwrap();
+    let names = globals.lines().filter_map(|line| line.trim().split_once(':')).map(|(name, _)| name);
+    let names: Vec<_> =
+        names.filter(|name| name.starts_with("TIDINGS_") && *name != "TIDINGS_METRICS").collect();
+    assert!(names.len() > 8, "{names:?}");
+    for name in names {
+        assert!(file.contains(&format!("\n{name}=")), "{name} is not in\n{file}");
     }
 }
 
