@@ -9,6 +9,7 @@ use harness::build::root;
 use harness::roles::{resource, resources, statements};
 use local::gateway::{ALLOWED_HEADERS, MAX_AGE};
 use local::stream::{FAN_OUT, NOTIFY};
+use observe::metrics::Metric;
 use serde_json::{Value, json};
 use store::table;
 
@@ -165,6 +166,17 @@ fn lambdas_binary_optimizes_what_the_local_stack_does_not() {
     let (local, lambda) = (packages("Cargo.toml"), packages("functions/all/.cargo/config.toml"));
     assert!(!local.is_empty());
     assert!(local.is_subset(&lambda), "{local:?} are not all in {lambda:?}");
+}
+
+#[test]
+fn the_prices_count_the_metrics_of_all_functions() {
+    let prices: Value = serde_json::from_str(&text("infra/prices.json")).unwrap();
+    let counted = |level: &str| prices["idle"][level]["custom_metrics"].as_u64().unwrap();
+    let count =
+        |is_counted: fn(Metric) -> bool| Metric::ALL.into_iter().filter(|each| is_counted(*each)).count();
+    let by_function = count(Metric::is_by_function);
+    let full = functions().len() * by_function + Metric::ALL.len() - by_function;
+    assert_eq!((counted("basic"), counted("full")), (count(Metric::is_basic) as u64, full as u64));
 }
 
 #[test]

@@ -15,8 +15,8 @@ const texts = (page: Page) => selected(page).locator(".text").allTextContents();
 async function withMessages({ newUser, newAccount }: Pick<Fixtures, "newUser" | "newAccount">, sent: readonly string[], options: UserOptions = {}) {
   const ann = await newUser(uniqueName("Ann"), options);
   const ben = await newAccount(uniqueName("Ben"));
-  await startDirectChat(ann, ben);
   for (const text of sent) await ann.write(ben, text);
+  await startDirectChat(ann, ben);
   await expect(ann.message(sent.at(-1) ?? "")).toBeVisible();
   return { ann, ben };
 }
