@@ -31,6 +31,7 @@ mod observability;
 mod openapi;
 mod page;
 mod pages;
+mod past_client;
 mod people;
 mod permissions;
 mod queue;

@@ -53,11 +53,17 @@ impl Engine {
         self.0.call(operation, body).await
     }
 
-    /// Returns the engine as the SDK's HTTP client: requests stay inside the process.
+    /// Returns the engine as a connector of the SDK: requests stay inside the process.
+    #[must_use]
+    pub fn connector(&self) -> SharedHttpConnector {
+        SharedHttpConnector::new(self.clone())
+    }
+
+    /// Returns the engine as the SDK's HTTP client.
     #[must_use]
     pub fn http_client(&self) -> SharedHttpClient {
-        let engine = self.clone();
-        http_client_fn(move |_, _| SharedHttpConnector::new(engine.clone()))
+        let connector = self.connector();
+        http_client_fn(move |_, _| connector.clone())
     }
 
     /// Returns the engine as an HTTP service, for functions in other processes.

@@ -102,8 +102,8 @@ impl Stack {
             settings.bucket = Some(bucket);
             storage = Some(files);
         }
-        let (config, database) = if let Some(endpoint) = endpoint {
-            (config(&endpoint, None), endpoint)
+        let (config, database, engine) = if let Some(endpoint) = endpoint {
+            (config(&endpoint, None), endpoint, None)
         } else {
             let engine = if on_disk {
                 Engine::on_disk(&options.data_dir.join("tidings.db"))?
@@ -113,7 +113,7 @@ impl Stack {
             let port = TcpListener::bind("127.0.0.1:0").await?;
             let url = format!("http://{}", port.local_addr()?);
             servers.push(serve(port, engine.routes(), stopped.clone()));
-            (config(&url, Some(&engine)), url)
+            (config(&url, Some(&engine)), url, Some(engine))
         };
         let mut calls = aws_sdk_dynamodb::config::Builder::from(&config).allow_no_auth();
         table::create_if_missing(&Client::from_conf(calls.clone().build()), &settings.table).await?;
@@ -128,11 +128,18 @@ impl Stack {
             lambda(options, folder, environment(&settings, &credentials, &database, &push_endpoint))?;
         let management = Management::default();
         let mut pushes = pushes(&push_endpoint, &management);
-        if let Some(interceptor) = interceptor {
+        let app = if let Some(interceptor) = interceptor {
             calls.push_interceptor(interceptor.clone());
             pushes.push_interceptor(interceptor);
-        }
-        let app = App::new(calls, Some(pushes), None, settings, Clock::default());
+            App::new(calls, Some(pushes), None, settings, Clock::default())
+        } else {
+            let mut app = App::new(calls, Some(pushes), None, settings, Clock::default());
+            if let Some(engine) = engine {
+                app.store = app.store.clone().in_process(engine.connector());
+            }
+            app.push = app.push.clone().in_process(management.connector());
+            app
+        };
         if on_disk {
             // No other stack uses this database, and the sockets of an earlier process are gone.
             app.store.remove_sockets_before(app.store.now()).await?;

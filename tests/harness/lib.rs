@@ -145,13 +145,13 @@ impl World {
 
     /// Returns the same machine, whose polls wait `millis` milliseconds for late events.
     pub fn settling_after(&self, millis: i64) -> Self {
-        let app = App { store: self.app.store.clone().settling_after(millis), ..self.app.clone() };
-        Self::with(app, self.wire.clone(), None)
+        self.with_app(|app| app.store = app.store.clone().settling_after(millis))
     }
 
     /// Returns the same machine with rate limits.
     pub fn with_limits(&self) -> Self {
-        let app = App { store: self.app.store.clone().limited(true), ..self.app.clone() };
+        let mut app = self.app.clone();
+        app.store = app.store.clone().limited(true);
         let settings = Settings { limited: true, ..settings() };
         self.with_settings(app, &settings)
     }
@@ -161,12 +161,13 @@ impl World {
         let mut settings = settings();
         change(&mut settings);
         let verifier = Arc::new(settings.verifier(Clock::default()));
-        Self::with(App { verifier, ..self.app.clone() }, self.wire.clone(), None)
+        self.with_app(|app| app.verifier = verifier)
     }
 
     /// Returns the same machine with other secrets for cursors: the first signs, and all of them verify.
     pub fn with_cursor_secrets(&self, secrets: &[&[u8]]) -> Self {
-        let app = App { cursors: Arc::new(CursorKey::derive(secrets)), ..self.app.clone() };
+        let mut app = self.app.clone();
+        app.cursors = Arc::new(CursorKey::derive(secrets));
         let text = |secret: &&[u8]| std::str::from_utf8(secret).expect("a text").to_owned();
         let mut texts = secrets.iter().map(text);
         let secret = texts.next().expect("a secret");

@@ -10,6 +10,7 @@ use aws_sdk_dynamodb::config::{Credentials, Region};
 use aws_smithy_runtime_api::client::http::{
     HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn,
 };
+use aws_smithy_runtime_api::client::interceptors::SharedInterceptor;
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_types::body::SdkBody;
 use axum::Router;
@@ -54,6 +55,15 @@ impl Live {
 
     /// Starts a stack in memory; if a folder is given, its functions are processes of the binary there.
     pub async fn start_from(functions_from: Option<PathBuf>) -> Self {
+        Self::start_with(functions_from, Some(roles::call_recorder())).await
+    }
+
+    /// Starts a stack in memory as `tidings` does: its functions call the engine and the gateway past the SDK's clients.
+    pub async fn start_past_clients() -> Self {
+        Self::start_with(None, None).await
+    }
+
+    async fn start_with(functions_from: Option<PathBuf>, interceptor: Option<SharedInterceptor>) -> Self {
         let options = Options {
             port: 0,
             storage_port: 0,
@@ -67,7 +77,7 @@ impl Live {
             cors_origins: Vec::new(),
             quiet: true,
         };
-        let stack = Stack::start(&options, None, Some(roles::call_recorder())).await.expect("a stack");
+        let stack = Stack::start(&options, None, interceptor).await.expect("a stack");
         warm_up(&stack.app).await;
         // The router needs a gateway, but no test opens sockets on it: sockets are opened on the stack's port.
         let api =
@@ -324,7 +334,8 @@ impl World {
                 true,
             )
         };
-        let app = App { store, push: Push::new(Some(pushes)), ..self.app.clone() };
+        let mut app = self.app.clone();
+        (app.store, app.push) = (store, Push::new(Some(pushes)));
         warm_up(&app).await;
         Self::with(app, self.wire.clone(), None)
     }
@@ -339,7 +350,7 @@ impl World {
             .endpoint_url("http://sockets.invalid")
             .http_client(http_client_fn(|_, _| SharedHttpConnector::new(Gone)))
             .interceptor(roles::call_recorder());
-        Self::with(App { push: Push::new(Some(pushes)), ..self.app.clone() }, self.wire.clone(), None)
+        self.with_app(|app| app.push = Push::new(Some(pushes)))
     }
 }
 

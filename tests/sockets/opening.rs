@@ -113,17 +113,10 @@ fn ago(live: &Live, seconds: i64) -> App {
         .region(Region::new("us-east-1"))
         .endpoint_url(&live.stack.database);
     let clock = Clock::off_by(-1000 * seconds);
-    App {
-        store: Store::new(
-            config,
-            https_client(),
-            "tidings".to_owned(),
-            clock,
-            live.stack.app.store.links().clone(),
-            false,
-        ),
-        ..live.stack.app.clone()
-    }
+    let mut app = live.stack.app.clone();
+    let links = app.store.links().clone();
+    app.store = Store::new(config, https_client(), "tidings".to_owned(), clock, links, false);
+    app
 }
 
 #[tokio::test]

@@ -145,11 +145,17 @@ async fn delete(State(gateway): State<Gateway>, Path(path): Segments) -> Result<
 pub struct Management(Arc<OnceLock<Weak<Inner>>>);
 
 impl Management {
-    /// Returns the SDK's HTTP client.
+    /// Returns the API as a connector of the SDK.
+    #[must_use]
+    pub fn connector(&self) -> SharedHttpConnector {
+        SharedHttpConnector::new(self.clone())
+    }
+
+    /// Returns the API as the SDK's HTTP client.
     #[must_use]
     pub fn http_client(&self) -> SharedHttpClient {
-        let management = self.clone();
-        http_client_fn(move |_, _| SharedHttpConnector::new(management.clone()))
+        let connector = self.connector();
+        http_client_fn(move |_, _| connector.clone())
     }
 
     /// Sets the gateway, once.

@@ -1,6 +1,7 @@
 //! The state that every function shares, and how a function starts.
 
 use std::net::IpAddr;
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region, SharedCredentialsProvider};
@@ -32,9 +33,28 @@ use crate::web_push::WebPush;
 /// The contact that push services get if the operator names none. Apple's refuses it.
 const NO_CONTACT: &str = "mailto:tidings@localhost";
 
-/// The state of a function: built once at its start, cloned for each request.
+/// The state of a function, built once at its start. Clones, of which each request needs several, share their parts; a
+/// clone that is changed gets parts of its own.
 #[derive(Clone)]
-pub struct App {
+pub struct App(Arc<Parts>);
+
+impl Deref for App {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+impl DerefMut for App {
+    fn deref_mut(&mut self) -> &mut Parts {
+        Arc::make_mut(&mut self.0)
+    }
+}
+
+/// The parts of an [`App`].
+#[derive(Clone)]
+pub struct Parts {
     /// The DynamoDB table.
     pub store: Store,
     /// Pushes events to sockets.
@@ -246,7 +266,7 @@ impl App {
         let files = Files::new(bucket, settings.max_attachment_bytes, cursors.clone(), clock.clone());
         let http_client = config.clone().build().http_client().unwrap_or_else(https_client);
         let store = Store::new(config, http_client, settings.table, clock, links, pushes.is_some());
-        Self {
+        Self(Arc::new(Parts {
             store: store.limited(settings.limited),
             push: Push::new(pushes),
             web_push,
@@ -259,7 +279,7 @@ impl App {
             trusted_proxies: settings.trusted_proxies.into(),
             metered: settings.metered,
             observer: Observer::default(),
-        }
+        }))
     }
 
     /// Issues the token pair for the current generation of a session.
@@ -290,7 +310,8 @@ impl App {
         }
         let mut table = aws_sdk_dynamodb::config::Builder::from(&aws);
         table.set_endpoint_url(variable("AWS_ENDPOINT_URL_DYNAMODB"));
-        let app = Self { observer, ..Self::new(table, pushes, None, settings, Clock::default()) };
+        let mut app = Self::new(table, pushes, None, settings, Clock::default());
+        app.observer = observer;
         tokio::join!(app.store.warm_up(), app.push.warm_up());
         Ok(app)
     }

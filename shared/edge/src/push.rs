@@ -3,6 +3,7 @@
 //! Invariant: pushing events never fails the call that caused them, and never delays it for longer than [`DEADLINE`],
 //! because the events are committed already.
 
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -11,8 +12,14 @@ use aws_sdk_apigatewaymanagement::Client;
 use aws_sdk_apigatewaymanagement::config::retry::RetryConfig;
 use aws_sdk_apigatewaymanagement::config::timeout::TimeoutConfig;
 use aws_sdk_apigatewaymanagement::error::SdkError;
-use aws_sdk_apigatewaymanagement::operation::post_to_connection::PostToConnectionError;
+use aws_sdk_apigatewaymanagement::operation::post_to_connection::{
+    PostToConnection, PostToConnectionError, PostToConnectionInput, PostToConnectionOutput,
+};
 use aws_sdk_apigatewaymanagement::primitives::Blob;
+use aws_smithy_runtime_api::client::http::SharedHttpConnector;
+use aws_smithy_runtime_api::client::interceptors::context::Input;
+use aws_smithy_runtime_api::client::runtime_plugin::RuntimePlugin;
+use aws_smithy_types::config_bag::{FrozenLayer, Layer};
 use domain::delivery::{Delivery, Socket};
 use domain::error::Error;
 use domain::event::EventView;
@@ -23,7 +30,7 @@ use observe::meter;
 use observe::metrics::Metric;
 use serde::Serialize;
 use serde_json::Value;
-use store::Store;
+use store::{Store, past_client};
 
 /// How long a call waits for its pushes; unfinished ones are dropped.
 const DEADLINE: Duration = Duration::from_millis(1500);
@@ -50,7 +57,7 @@ struct ClosingNotice {
 /// Pushes to sockets through API Gateway. Without an endpoint it does nothing.
 #[derive(Clone)]
 pub struct Push {
-    client: Option<Client>,
+    sockets: Option<Sockets>,
 }
 
 impl Push {
@@ -60,13 +67,20 @@ impl Push {
         let timeouts = TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT).build();
         let config =
             config.map(|config| config.timeout_config(timeouts).retry_config(RetryConfig::disabled()));
-        Self { client: config.map(|config| Client::from_conf(config.build())) }
+        let client = config.map(|config| Client::from_conf(config.build()));
+        Self { sockets: client.map(|client| Sockets { client, gateway: None }) }
+    }
+
+    /// Returns the same pushes, with frames that go to a gateway in this process past most of the SDK.
+    #[must_use]
+    pub fn in_process(self, gateway: SharedHttpConnector) -> Self {
+        Self { sockets: self.sockets.map(|sockets| Sockets { gateway: Some(gateway), ..sockets }) }
     }
 
     /// Opens the connection before the first push needs it, by looking up a socket that does not exist.
     #[boxed]
     pub async fn warm_up(&self) {
-        if let Some(client) = &self.client {
+        if let Some(Sockets { client, .. }) = &self.sockets {
             let _ = client.get_connection().connection_id("-").send().await;
         }
     }
@@ -74,21 +88,21 @@ impl Push {
     /// Pushes events to all sockets of their receivers, concurrently.
     #[boxed]
     pub async fn deliver(&self, store: &Store, delivery: Delivery) {
-        let Some(client) = &self.client else { return };
+        let Some(sockets) = &self.sockets else { return };
         // The number of sockets whose pushes have not finished.
         let unfinished = AtomicUsize::new(0);
         let unfinished = &unfinished;
         let mut pushes = Vec::new();
-        for (user, sockets) in &delivery.sockets {
+        for (user, own) in &delivery.sockets {
             // Each socket gets its receiver's events in order.
             let frames: Vec<_> =
                 delivery.events.iter().filter(|(to, _)| to == user).map(|(_, e)| frame(e)).collect();
-            for socket in sockets.iter().filter(|_| !frames.is_empty()) {
+            for socket in own.iter().filter(|_| !frames.is_empty()) {
                 let frames = frames.clone();
                 unfinished.fetch_add(1, Ordering::Relaxed);
                 pushes.push(async move {
                     for frame in frames {
-                        if !push(client, store, user, socket, frame).await {
+                        if !push(sockets, store, user, socket, frame).await {
                             break;
                         }
                     }
@@ -109,10 +123,9 @@ impl Push {
     /// `Internal` if the answer cannot be sent; a socket that is gone is no error.
     #[boxed]
     pub async fn answer(&self, connection: &str, frame: &Value) -> Result<(), Error> {
-        let Some(client) = &self.client else { return Ok(()) };
-        let data = Blob::new(frame.to_string());
-        match client.post_to_connection().connection_id(connection).data(data).send().await {
-            Ok(_) => Ok(()),
+        let Some(sockets) = &self.sockets else { return Ok(()) };
+        match sockets.post(connection, Blob::new(frame.to_string())).await {
+            Ok(()) => Ok(()),
             // The client has disconnected.
             Err(error) if is_gone(&error) => Ok(()),
             Err(error) => Err(Error::internal(error)),
@@ -122,19 +135,38 @@ impl Push {
     /// Sends `not_authenticated` with a reason to a socket, and closes it.
     #[boxed]
     pub async fn close(&self, connection: &str, reason: &'static str) {
-        if let Some(client) = &self.client {
-            close(client, connection, reason).await;
+        if let Some(sockets) = &self.sockets {
+            close(sockets, connection, reason).await;
         }
     }
 }
 
-async fn close(client: &Client, connection: &str, reason: &'static str) {
+/// The `@connections` API of a `WebSocket` API.
+#[derive(Clone)]
+struct Sockets {
+    client: Client,
+    /// The gateway, if it is in this process. It gets the frames instead of the client.
+    gateway: Option<SharedHttpConnector>,
+}
+
+impl Sockets {
+    async fn post(&self, connection: &str, data: Blob) -> Result<(), SdkError<PostToConnectionError>> {
+        static SETTINGS: LazyLock<FrozenLayer> =
+            LazyLock::new(|| PostToConnection::new().config().unwrap_or_else(|| Layer::new("").freeze()));
+        let post = PostToConnectionInput::builder().connection_id(connection).data(data);
+        let Some(gateway) = &self.gateway else { return post.send_with(&self.client).await.map(|_| ()) };
+        let input = post.build().map(Input::erase).map_err(SdkError::construction_failure)?;
+        past_client::call::<PostToConnectionOutput, _>(gateway, &SETTINGS, input).await.map(|_| ())
+    }
+}
+
+async fn close(sockets: &Sockets, connection: &str, reason: &'static str) {
     let error = Error::NotAuthenticated(reason);
     let notice = ClosingNotice { r#type: "error", code: error.code(), message: error.to_string() };
     if let Ok(data) = serde_json::to_vec(&notice) {
-        let _ = client.post_to_connection().connection_id(connection).data(Blob::new(data)).send().await;
+        let _ = sockets.post(connection, Blob::new(data)).await;
     }
-    let _ = client.delete_connection().connection_id(connection).send().await;
+    let _ = sockets.client.delete_connection().connection_id(connection).send().await;
 }
 
 /// The frame of an event. An event that is too large loses its `data` and is marked as truncated.
@@ -149,18 +181,17 @@ fn is_gone(error: &SdkError<PostToConnectionError>) -> bool {
 
 /// Pushes a frame, with up to [`MAX_ATTEMPTS`] attempts. Returns `false` if the socket's later frames must not follow. Deletes the connection when its token
 /// has expired, or when API Gateway answers 410 Gone and the handshake is over.
-async fn push(client: &Client, store: &Store, user: &UserId, socket: &Socket, frame: Vec<u8>) -> bool {
+async fn push(sockets: &Sockets, store: &Store, user: &UserId, socket: &Socket, frame: Vec<u8>) -> bool {
     if socket.until <= store.now() {
-        close(client, &socket.connection, EXPIRED).await;
+        close(sockets, &socket.connection, EXPIRED).await;
         let _ = store.remove_sockets(user, &[&socket.connection]).await;
         return false;
     }
     let data = Blob::new(frame);
     let mut attempts = 1;
     loop {
-        let post = client.post_to_connection().connection_id(&socket.connection).data(data.clone());
-        match post.send().await {
-            Ok(_) => {
+        match sockets.post(&socket.connection, data.clone()).await {
+            Ok(()) => {
                 meter::count(Metric::PushesSent);
                 return true;
             }

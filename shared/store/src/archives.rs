@@ -19,6 +19,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::client::Store;
+use crate::database::query_between;
 use crate::item::{Key, from_item, suffix, text};
 use crate::pack::Pack;
 use crate::partition;
@@ -148,7 +149,7 @@ impl Store {
         conversation: &ConversationId,
     ) -> Result<ConversationArchive, Error> {
         let index = index_key(conversation);
-        let query = self.between(&index.pk, "A#E#", &index.sk).consistent_read(true);
+        let query = query_between(&index.pk, "A#E#", &index.sk).consistent_read(true);
         let now = self.clock.now().seconds();
         let mut archive = ConversationArchive::default();
         for item in self.query_all(query).await? {

@@ -19,6 +19,7 @@ use tokio::time::Instant;
 
 use crate::charging::KnownBucket;
 use crate::client::Store;
+use crate::database::query_prefixed;
 use crate::item::{Key, from_item, suffix};
 use crate::transact::Commit;
 use crate::write::Write;
@@ -148,8 +149,7 @@ impl Store {
         after: Option<UserId>,
         limit: usize,
     ) -> Result<(Vec<Blocked>, Option<UserId>), Error> {
-        let query = self
-            .prefixed(&partition::of_user(user), "B#")
+        let query = query_prefixed(&partition::of_user(user), "B#")
             .consistent_read(true)
             .set_exclusive_start_key(after.map(|other| key(user, &other).attributes()));
         let (items, more) = self.query_up_to(query, limit).await?;

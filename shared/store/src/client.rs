@@ -4,15 +4,18 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_recursion::async_recursion as boxed;
-use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::StalledStreamProtectionConfig;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
-use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::operation::batch_get_item::BatchGetItemInput;
+use aws_sdk_dynamodb::operation::delete_item::DeleteItemInput;
+use aws_sdk_dynamodb::operation::get_item::GetItemInput;
+use aws_sdk_dynamodb::operation::put_item::PutItemInput;
+use aws_sdk_dynamodb::operation::query::builders::QueryInputBuilder;
+use aws_sdk_dynamodb::operation::update_item::{UpdateItemError, UpdateItemInput};
 use aws_sdk_dynamodb::types::{KeysAndAttributes, ReturnValue, ReturnValuesOnConditionCheckFailure};
-use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use aws_smithy_runtime_api::client::http::{SharedHttpClient, SharedHttpConnector};
 use domain::error::Error;
 use domain::id::Clock;
 use domain::limits::RateLimit;
@@ -20,13 +23,16 @@ use domain::links::Links;
 use domain::time::Timestamp;
 use futures_util::future::try_join_all;
 use observe::log::reason;
+use observe::meter;
+use observe::metrics::Metric;
 use serde::Serialize;
 use tokio::time::Instant;
 
 use crate::attempts::Turns;
 use crate::backoff::Backoff;
+use crate::database::Database;
 use crate::failure::{failed_call, is_conflict};
-use crate::item::{Attribute, Attributes, Item, Key, to_item};
+use crate::item::{Attributes, Item, Key, to_item};
 use crate::item_reader::{self, ItemReader};
 use crate::metering::Metering;
 use crate::pack_cache::PackCache;
@@ -54,9 +60,9 @@ pub(crate) const KEYS_AT_ONCE: usize = 100;
 #[derive(Clone)]
 pub struct Store {
     /// For reads and single-item writes: the SDK retries transient failures.
-    pub(crate) db: Client,
+    pub(crate) db: Database,
     /// For transactions: the SDK never retries, [`Store::commit`] does.
-    pub(crate) once: Client,
+    pub(crate) once: Database,
     pub(crate) table: String,
     pub(crate) clock: Clock,
     /// Makes the links of attachments.
@@ -97,8 +103,8 @@ impl Store {
             .with_initial_backoff(Duration::from_millis(25))
             .with_max_backoff(Duration::from_millis(200));
         Self {
-            db: Client::from_conf(config.clone().retry_config(retries).build()),
-            once: Client::from_conf(config.retry_config(RetryConfig::disabled()).build()),
+            db: Database::new(config.clone(), retries),
+            once: Database::new(config, RetryConfig::disabled()),
             table,
             clock,
             links,
@@ -121,6 +127,12 @@ impl Store {
     #[must_use]
     pub fn with_clock(self, clock: Clock) -> Self {
         Self { clock, ..self }
+    }
+
+    /// Returns the store with an engine in this process, which it calls past most of the SDK.
+    #[must_use]
+    pub fn in_process(self, engine: SharedHttpConnector) -> Self {
+        Self { db: self.db.in_process(engine.clone()), once: self.once.in_process(engine), ..self }
     }
 
     /// Returns the store without pushes: events go to the queues alone, and sockets are not looked up.
@@ -170,20 +182,20 @@ impl Store {
     /// `Unavailable` if the database is unavailable, `Internal` if it has no such table.
     #[boxed]
     pub async fn reach(&self) -> Result<(), Error> {
-        let get = self.once.get_item().table_name(&self.table).set_key(Some(absent_key().attributes()));
-        Box::pin(get.send()).await.map(|_| ()).map_err(failed_call)
+        let get = GetItemInput::builder().table_name(&self.table).set_key(Some(absent_key().attributes()));
+        self.once.call(get).await.map(|_| ()).map_err(failed_call)
     }
 
     pub(crate) async fn get(&self, key: Key, consistent: bool) -> Result<Option<Item>, Error> {
-        let get = self.db.get_item().table_name(&self.table).set_key(Some(key.attributes()));
-        let (_, items) = item_reader::read(Box::pin(get.consistent_read(consistent).send())).await?;
+        let get = GetItemInput::builder().table_name(&self.table).set_key(Some(key.attributes()));
+        let (_, items) = item_reader::read(self.db.call(get.consistent_read(consistent))).await?;
         Ok(items.into_iter().next())
     }
 
     /// Puts a single item, without a transaction.
     pub(crate) async fn put(&self, key: Key, body: &impl Serialize) -> Result<(), Error> {
-        let put = self.db.put_item().table_name(&self.table).set_item(Some(to_item(&key, body)?));
-        past_conflicts(|| Box::pin(put.clone().send())).await.map(|_| ()).map_err(failed_call)
+        let put = PutItemInput::builder().table_name(&self.table).set_item(Some(to_item(&key, body)?));
+        past_conflicts(|| self.db.call(put.clone())).await.map(|_| ()).map_err(failed_call)
     }
 
     /// Updates a single item under the write's condition. Returns the updated item or, if the condition failed, the
@@ -191,9 +203,7 @@ impl Store {
     pub(crate) async fn update_one(&self, write: Write) -> Result<Result<Item, Option<Item>>, Error> {
         let update = write.build(&self.table).map_err(Error::internal)?.update;
         let update = update.ok_or_else(|| Error::internal("the write is not an update"))?;
-        let call = self
-            .db
-            .update_item()
+        let call = UpdateItemInput::builder()
             .table_name(&self.table)
             .set_key(Some(update.key))
             .update_expression(update.update_expression)
@@ -202,7 +212,7 @@ impl Store {
             .set_expression_attribute_values(update.expression_attribute_values)
             .return_values(ReturnValue::AllNew)
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-        match past_conflicts(|| Box::pin(call.clone().send())).await {
+        match past_conflicts(|| self.db.call(call.clone())).await {
             Ok(done) => Ok(Ok(done.attributes.unwrap_or_default().into())),
             Err(SdkError::ServiceError(error)) if error.err().is_conditional_check_failed_exception() => {
                 let UpdateItemError::ConditionalCheckFailedException(failed) = error.into_err() else {
@@ -215,8 +225,8 @@ impl Store {
     }
 
     pub(crate) async fn remove(&self, key: Key) -> Result<(), Error> {
-        let delete = self.db.delete_item().table_name(&self.table).set_key(Some(key.attributes()));
-        past_conflicts(|| Box::pin(delete.clone().send())).await.map(|_| ()).map_err(failed_call)
+        let delete = DeleteItemInput::builder().table_name(&self.table).set_key(Some(key.attributes()));
+        past_conflicts(|| self.db.call(delete.clone())).await.map(|_| ()).map_err(failed_call)
     }
 
     /// Reads the items of any number of keys in no order; missing items are left out. Without `consistent` it costs
@@ -241,8 +251,8 @@ impl Store {
         while !remaining.is_empty() {
             let keys = KeysAndAttributes::builder().set_keys(Some(remaining)).consistent_read(consistent);
             let keys = keys.build().map_err(Error::internal)?;
-            let get = self.db.batch_get_item().request_items(&self.table, keys);
-            let (got, found) = item_reader::read(Box::pin(get.send())).await?;
+            let get = BatchGetItemInput::builder().request_items(&self.table, keys);
+            let (got, found) = item_reader::read(self.db.call(get)).await?;
             items.extend(found);
             let unprocessed = got.unprocessed_keys.and_then(|mut tables| tables.remove(&self.table));
             remaining = unprocessed.map(|keys| keys.keys).unwrap_or_default();
@@ -257,29 +267,10 @@ impl Store {
         Ok(items)
     }
 
-    /// A query for the items of a partition with sort keys from `low` to `high`, both included.
-    pub(crate) fn between(&self, partition: &str, low: &str, high: &str) -> QueryFluentBuilder {
-        self.db
-            .query()
-            .key_condition_expression("pk = :pk AND sk BETWEEN :low AND :high")
-            .expression_attribute_values(":pk", partition.attribute())
-            .expression_attribute_values(":low", low.attribute())
-            .expression_attribute_values(":high", high.attribute())
-    }
-
-    /// A query for the items of a partition with sort keys that begin with `prefix`.
-    pub(crate) fn prefixed(&self, partition: &str, prefix: &str) -> QueryFluentBuilder {
-        self.db
-            .query()
-            .key_condition_expression("pk = :pk AND begins_with(sk, :sk)")
-            .expression_attribute_values(":pk", partition.attribute())
-            .expression_attribute_values(":sk", prefix.attribute())
-    }
-
     /// Reads up to `count` items of a query, over as many pages as needed, and whether there may be more.
     pub(crate) async fn query_up_to(
         &self,
-        query: QueryFluentBuilder,
+        query: QueryInputBuilder,
         count: usize,
     ) -> Result<(Vec<Item>, bool), Error> {
         let mut query = query.table_name(&self.table);
@@ -287,7 +278,7 @@ impl Store {
         loop {
             // A count too large for an `i32` sets no limit: DynamoDB ends each page at 1 MB anyway.
             let missing = i32::try_from(count - items.len()).ok();
-            let (page, found) = item_reader::read(Box::pin(query.clone().set_limit(missing).send())).await?;
+            let (page, found) = item_reader::read(self.db.call(query.clone().set_limit(missing))).await?;
             items.extend(found);
             match page.last_evaluated_key {
                 None => return Ok((items, false)),
@@ -301,18 +292,18 @@ impl Store {
     /// the query can go on, if there may be more.
     pub(crate) async fn query_once(
         &self,
-        query: QueryFluentBuilder,
+        query: QueryInputBuilder,
         count: usize,
     ) -> Result<(Vec<Item>, Option<Attributes>), Error> {
         let query = query.table_name(&self.table).set_limit(i32::try_from(count).ok());
-        let (page, items) = item_reader::read(Box::pin(query.send())).await?;
+        let (page, items) = item_reader::read(self.db.call(query)).await?;
         Ok((items, page.last_evaluated_key))
     }
 
     /// Reads up to `count` items of a query, and no more than 1 MB of them; and whether there may be more.
     pub(crate) async fn query_page(
         &self,
-        query: QueryFluentBuilder,
+        query: QueryInputBuilder,
         count: usize,
     ) -> Result<(Vec<Item>, bool), Error> {
         let (items, end) = self.query_once(query, count).await?;
@@ -320,7 +311,7 @@ impl Store {
     }
 
     /// Reads all items of a query.
-    pub(crate) async fn query_all(&self, query: QueryFluentBuilder) -> Result<Vec<Item>, Error> {
+    pub(crate) async fn query_all(&self, query: QueryInputBuilder) -> Result<Vec<Item>, Error> {
         Ok(self.query_up_to(query, usize::MAX).await?.0)
     }
 }
@@ -334,7 +325,13 @@ where
     let (mut backoff, began) = (Backoff::default(), Instant::now());
     loop {
         match call().await {
-            Err(error) if is_conflict(&error) && began.elapsed() < MAX_AGE => backoff.pause().await,
+            Err(error) if is_conflict(&error) => {
+                meter::count(Metric::Conflicts);
+                if began.elapsed() >= MAX_AGE {
+                    return Err(error);
+                }
+                backoff.pause().await;
+            }
             outcome => return outcome,
         }
     }

@@ -7,6 +7,7 @@
 //! queue has all of them.
 
 use async_recursion::async_recursion as boxed;
+use aws_sdk_dynamodb::operation::scan::ScanInput;
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::delivery::Socket;
 use domain::error::Error;
@@ -119,25 +120,27 @@ impl Store {
     /// `Unavailable` if the database is unavailable.
     #[boxed]
     pub async fn remove_sockets_before(&self, time: Timestamp) -> Result<usize, Error> {
-        let items = self
-            .db
-            .scan()
+        let mut scan = ScanInput::builder()
             .table_name(&self.table)
             .filter_expression("sk = :sockets")
             .expression_attribute_values(":sockets", SORT_KEY.attribute());
-        let mut items = items.into_paginator().items().send();
         let mut removed = 0;
-        while let Some(item) = items.next().await {
-            let item = Item::from(item.map_err(failed_call)?);
-            let (user, sockets) = (profiles::owner(&item)?, read(&item)?);
-            let lost = sockets.iter().filter(|socket| socket.since < time);
-            let lost: Vec<&str> = lost.map(|socket| socket.connection.as_str()).collect();
-            if !lost.is_empty() {
-                self.remove_sockets(&user, &lost).await?;
+        loop {
+            let page = self.db.call(scan.clone()).await.map_err(failed_call)?;
+            for item in page.items.into_iter().flatten().map(Item::from) {
+                let (user, sockets) = (profiles::owner(&item)?, read(&item)?);
+                let lost = sockets.iter().filter(|socket| socket.since < time);
+                let lost: Vec<&str> = lost.map(|socket| socket.connection.as_str()).collect();
+                if !lost.is_empty() {
+                    self.remove_sockets(&user, &lost).await?;
+                }
+                removed += lost.len();
             }
-            removed += lost.len();
+            match page.last_evaluated_key {
+                None => return Ok(removed),
+                start => scan = scan.set_exclusive_start_key(start),
+            }
         }
-        Ok(removed)
     }
 
     /// Reads the sockets of some users, of up to 100 in each call. Users without sockets are left out. If a call fails,

@@ -14,6 +14,7 @@ use domain::user::Profile;
 use serde::{Deserialize, Serialize};
 
 use crate::client::Store;
+use crate::database::query_prefixed;
 use crate::item::{Item, Key, from_item, text};
 use crate::write::Write;
 
@@ -92,7 +93,7 @@ impl Store {
             let wanted = limit - found.len();
             let count = if query.is_one_term() { wanted } else { CHUNK };
             let start = position.as_ref().map(|position| key(&position.word, &position.user).attributes());
-            let entries = self.prefixed(&partition(query.longest()), query.longest());
+            let entries = query_prefixed(&partition(query.longest()), query.longest());
             let entries = entries.set_exclusive_start_key(start);
             let (items, more) = self.query_up_to(entries, count).await?;
             read += items.len();

@@ -22,6 +22,7 @@ use tokio::time::Instant;
 
 use crate::change_log::{self, Change, Checkpoint, Entry};
 use crate::client::Store;
+use crate::database::query_between;
 use crate::item::{from_item, text};
 use crate::messages::{self, Counted, StoredMessage};
 use crate::participants::{self, Group};
@@ -124,7 +125,7 @@ impl Store {
         done: u64,
     ) -> Result<ChangeBatch, Error> {
         let low = change_log::log_key(conversation, done + 1);
-        let query = self.between(&low.pk, &low.sk, &format!("{}~", change_log::LOG)).consistent_read(true);
+        let query = query_between(&low.pk, &low.sk, &format!("{}~", change_log::LOG)).consistent_read(true);
         let (items, _) = self.query_up_to(query, EVENTS_PER_BATCH).await?;
         let (mut changes, mut events, mut since) = (Vec::new(), 0, None);
         // Stop at the `seq` that was read with the participants: those who have joined since are not in this batch.

@@ -17,6 +17,7 @@ use serde_json::{Map, Value};
 use tokio::time::Instant;
 
 use crate::client::Store;
+use crate::database::query_prefixed;
 use crate::item::{Item, Key, from_item, suffix};
 use crate::messages::Counted;
 use crate::partition;
@@ -247,8 +248,7 @@ impl Store {
     /// Reads all of a user's rows consistently, hidden ones included, ordered by conversation id. Only the attributes
     /// named below are filled in.
     pub(crate) async fn rows(&self, user: &UserId) -> Result<Vec<(ConversationId, Row)>, Error> {
-        let query = self
-            .prefixed(&partition::of_user(user), "C#")
+        let query = query_prefixed(&partition::of_user(user), "C#")
             .consistent_read(true)
             .projection_expression("sk, peer, people, once_large, head, activity, cleared");
         self.query_all(query).await?.iter().map(read_row).collect()
@@ -263,8 +263,7 @@ impl Store {
         limit: usize,
     ) -> Result<(Vec<(ConversationId, UserId)>, Option<ConversationId>), Error> {
         let start = after.map(|conversation| key(user, conversation).attributes());
-        let query = self
-            .prefixed(&partition::of_user(user), "C#")
+        let query = query_prefixed(&partition::of_user(user), "C#")
             .consistent_read(true)
             .projection_expression("sk, peer")
             .set_exclusive_start_key(start);

@@ -3,6 +3,7 @@
 //! Both lag behind the table in AWS, typically by less than 100 ms.
 
 use async_recursion::async_recursion as boxed;
+use aws_sdk_dynamodb::operation::query::QueryInput;
 use domain::conversation::Row;
 use domain::error::Error;
 use domain::fields::is_zero;
@@ -113,9 +114,7 @@ impl Store {
         count: usize,
     ) -> Result<(Vec<Item>, Option<InboxPosition>), Error> {
         let list = if filter.archived { InboxList::Archived.bounds() } else { InboxList::bounds_of_inbox() };
-        let mut query = self
-            .db
-            .query()
+        let mut query = QueryInput::builder()
             .index_name(INBOX)
             .key_condition_expression("pk = :pk AND activity BETWEEN :low AND :high")
             .expression_attribute_values(":pk", partition::of_user(user).attribute())
@@ -158,9 +157,7 @@ impl Store {
     /// `Unavailable` if the database is unavailable.
     #[boxed]
     pub async fn unread(&self, user: &UserId) -> Result<Unread, Error> {
-        let query = self
-            .db
-            .query()
+        let query = QueryInput::builder()
             .index_name(COUNTS)
             .projection_expression("n, unread, mn, mute")
             .key_condition_expression("pk = :pk")

@@ -8,7 +8,6 @@ use std::borrow::Cow;
 use std::cell::RefCell;
 use std::fmt::{self, Formatter};
 use std::ops::Range;
-use std::pin::Pin;
 use std::sync::Arc;
 
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
@@ -38,14 +37,13 @@ tokio::task_local! {
     static ITEMS: RefCell<Option<Result<Vec<Item>, Error>>>;
 }
 
-/// A call of the SDK, in a box because its future is large.
-type Call<T, E> = Pin<Box<dyn Future<Output = Result<T, SdkError<E>>> + Send>>;
-
 /// Awaits a call and returns its items beside its output, which does not have them.
 ///
 /// # Errors
 /// As the call; `Internal` if its answer is malformed or did not come through an [`ItemReader`].
-pub(crate) async fn read<T, E>(call: Call<T, E>) -> Result<(T, Vec<Item>), Error>
+pub(crate) async fn read<T, E>(
+    call: impl Future<Output = Result<T, SdkError<E>>>,
+) -> Result<(T, Vec<Item>), Error>
 where
     E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
 {
@@ -452,7 +450,7 @@ mod tests {
     #[tokio::test]
     async fn a_call_past_the_reader_is_an_error() {
         type Answer = Result<(), SdkError<aws_sdk_dynamodb::operation::query::QueryError>>;
-        let read = read(Box::pin(async { Answer::Ok(()) })).await;
+        let read = read(async { Answer::Ok(()) }).await;
         assert!(matches!(read, Err(Error::Internal(_))));
     }
 }

@@ -17,6 +17,7 @@ use domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::client::Store;
+use crate::database::query_between;
 use crate::item::{Item, Key, from_item, suffix, text};
 use crate::partition;
 use crate::write::Write;
@@ -356,8 +357,7 @@ impl Store {
         bounds: PageBounds,
     ) -> Result<(Vec<Item>, bool), Error> {
         let Some((low, high)) = between(bounds.after, bounds.before) else { return Ok((Vec::new(), false)) };
-        let query = self
-            .between(&partition::of_conversation(conversation), &low, &high)
+        let query = query_between(&partition::of_conversation(conversation), &low, &high)
             .consistent_read(true)
             .scan_index_forward(bounds.after.is_some());
         let (mut items, more) = self.query_up_to(query, bounds.offset + bounds.limit).await?;
@@ -377,8 +377,7 @@ impl Store {
         let mut left = bounds.offset;
         let mut before = bounds.before;
         while let Some((low, high)) = between(None, before).filter(|_| left > 0) {
-            let query = self
-                .between(&partition::of_conversation(conversation), &low, &high)
+            let query = query_between(&partition::of_conversation(conversation), &low, &high)
                 .consistent_read(true)
                 .projection_expression("sk")
                 .scan_index_forward(false);
@@ -495,11 +494,11 @@ impl Store {
         if from > high {
             return Ok(true);
         }
-        let query = self
-            .between(&partition::of_conversation(conversation), &sort_key(from), &sort_key(high))
-            .consistent_read(true)
-            .projection_expression("sk, sender, deleted_at, hidden_by, content.mentions, content.#all")
-            .expression_attribute_names("#all", "all");
+        let query =
+            query_between(&partition::of_conversation(conversation), &sort_key(from), &sort_key(high))
+                .consistent_read(true)
+                .projection_expression("sk, sender, deleted_at, hidden_by, content.mentions, content.#all")
+                .expression_attribute_names("#all", "all");
         let (items, more) = self.query_up_to(query, limit).await?;
         for item in &items {
             let stamp = stamp_of(item)?;

@@ -6,13 +6,14 @@
 
 use std::iter::successors;
 
-use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
+use aws_sdk_dynamodb::operation::query::builders::QueryInputBuilder;
 use domain::error::Error;
 use domain::id::{ConversationId, Stamp, UserId};
 use domain::time::{Timestamp, millis};
 use serde::{Deserialize, Serialize};
 
 use crate::client::Store;
+use crate::database::query_between;
 use crate::item::{Item, Key, from_item, suffix};
 use crate::messages::PageBounds;
 use crate::partition;
@@ -145,7 +146,8 @@ impl Store {
         consistent: bool,
     ) -> Result<Vec<Move>, Error> {
         let high = message.map_or_else(|| "~".to_owned(), |message| message.previous().to_string());
-        let query = self.between(&partition::of_conversation(conversation), range, &format!("{range}{high}"));
+        let query =
+            query_between(&partition::of_conversation(conversation), range, &format!("{range}{high}"));
         let query = query.scan_index_forward(false).consistent_read(consistent);
         Ok(self.moves(query, limit).await?.0)
     }
@@ -162,11 +164,11 @@ impl Store {
         // `!` sorts below every stamp.
         let low = message.map_or_else(|| "!".to_owned(), |message| message.plus(1).to_string());
         let (low, high) = (format!("{range}{low}"), format!("{range}~"));
-        let query = self.between(&partition::of_conversation(conversation), &low, &high);
+        let query = query_between(&partition::of_conversation(conversation), &low, &high);
         self.moves(query.consistent_read(consistent), limit).await
     }
 
-    async fn moves(&self, query: QueryFluentBuilder, limit: usize) -> Result<(Vec<Move>, bool), Error> {
+    async fn moves(&self, query: QueryInputBuilder, limit: usize) -> Result<(Vec<Move>, bool), Error> {
         let (items, more) = self.query_up_to(query, limit).await?;
         Ok((items.iter().map(Move::read).collect::<Result<_, _>>()?, more))
     }

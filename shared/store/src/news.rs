@@ -11,6 +11,7 @@ use domain::id::{ConversationId, MessageId, Stamp, UserId};
 use domain::time::Timestamp;
 
 use crate::client::Store;
+use crate::database::query_between;
 use crate::item::text;
 use crate::queue::{self, QueuedEvent};
 
@@ -81,7 +82,7 @@ impl Store {
     /// Returns what the events in a user's queue say of their conversations, from a time on.
     pub(crate) async fn news_since(&self, user: &UserId, since: Timestamp) -> Result<News, Error> {
         let low = queue::sort_key(Stamp::first_of(since));
-        let query = self.between(&queue::partition(user), &low, queue::END);
+        let query = query_between(&queue::partition(user), &low, queue::END);
         let query = query.consistent_read(true).projection_expression("event");
         let mut news = News::default();
         for item in self.query_all(query).await? {

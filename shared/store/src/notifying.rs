@@ -24,6 +24,7 @@ use serde::Deserialize;
 use tokio::time::Instant;
 
 use crate::client::Store;
+use crate::database::{query_between, query_prefixed};
 use crate::item::{Attribute, Item, Key, from_item, suffix};
 use crate::messages::{self, StoredMessage};
 use crate::write::Write;
@@ -173,7 +174,7 @@ impl Store {
         let Some((low, high)) = messages::between(Some(oldest.previous()), below) else {
             return Ok(Candidates(Vec::new()));
         };
-        let query = self.between(&partition::of_conversation(conversation), &low, &high);
+        let query = query_between(&partition::of_conversation(conversation), &low, &high);
         let query = query.consistent_read(true).scan_index_forward(false);
         // Without an end, there may be very many. With one, they are those of a batch of the stream.
         let limit = if newest.is_some() { usize::MAX } else { LOOKED_AT };
@@ -196,7 +197,7 @@ impl Store {
     ) -> Result<(Vec<UserId>, Option<UserId>), Error> {
         let (users, more) = if conversation.kind() == ConversationKind::Room && !everyone {
             let start = after.map(|user| listener_key(conversation, user).attributes());
-            let query = self.prefixed(&partition::of_conversation(conversation), LISTENER);
+            let query = query_prefixed(&partition::of_conversation(conversation), LISTENER);
             let query = query.set_exclusive_start_key(start).projection_expression("sk");
             let (items, more) = self.query_up_to(query, limit).await?;
             (items.iter().map(listener_of).collect::<Result<Vec<_>, _>>()?, more)
@@ -306,7 +307,7 @@ impl Store {
     /// `Unavailable` if the database is unavailable.
     #[boxed]
     pub async fn waiting_notifications(&self, user: &UserId) -> Result<Vec<(ConversationId, Stamp)>, Error> {
-        let query = self.prefixed(&partition::of_user(user), "N#").consistent_read(true);
+        let query = query_prefixed(&partition::of_user(user), "N#").consistent_read(true);
         let mut found = Vec::new();
         for item in self.query_all(query).await? {
             let conversation = suffix(&item, "sk", "N#")?.parse().map_err(Error::internal)?;
@@ -339,8 +340,7 @@ impl Store {
     #[boxed]
     pub async fn ask_again_when_due(&self) -> Result<usize, Error> {
         let now = self.clock.now();
-        let mut query = self
-            .prefixed("WAITING", WAITING)
+        let mut query = query_prefixed("WAITING", WAITING)
             .filter_expression("#until <= :now")
             .expression_attribute_names("#until", "until")
             .expression_attribute_values(":now", now.attribute());

@@ -12,6 +12,7 @@ use domain::id::{ConversationId, Stamp, UserId};
 use serde_json::Value;
 
 use crate::client::Store;
+use crate::database::{query_between, query_prefixed};
 use crate::item::{Item, Key, from_item, suffix, text};
 use crate::partition;
 use crate::write::Write;
@@ -122,8 +123,7 @@ impl Store {
         consistent: bool,
     ) -> Result<Option<Group>, Error> {
         // `META` sorts just before the participants (`P#…`).
-        let query = self
-            .between(&partition::of_conversation(conversation), "META", "P#~")
+        let query = query_between(&partition::of_conversation(conversation), "META", "P#~")
             .consistent_read(consistent);
         // `META`, and one participant more than `limit`: a query that stops at its limit may or may not be at the end.
         let (mut items, _) = self.query_up_to(query, limit.saturating_add(2)).await?;
@@ -183,7 +183,7 @@ impl Store {
         limit: usize,
     ) -> Result<(Vec<(UserId, Participant)>, bool), Error> {
         let start = after.map(|user| key(conversation, user).attributes());
-        let query = self.prefixed(&partition::of_conversation(conversation), "P#").consistent_read(true);
+        let query = query_prefixed(&partition::of_conversation(conversation), "P#").consistent_read(true);
         let (items, more) = self.query_up_to(query.set_exclusive_start_key(start), limit).await?;
         Ok((items.iter().map(read_participant).collect::<Result<_, _>>()?, more))
     }

@@ -8,6 +8,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use async_recursion::async_recursion as boxed;
+use aws_sdk_dynamodb::operation::query::QueryInput;
 use domain::conversation::Row;
 use domain::error::Error;
 use domain::event::{Event, EventView};
@@ -336,9 +337,7 @@ impl Store {
         after: Stamp,
         count: usize,
     ) -> Result<(Vec<Item>, bool), Error> {
-        let query = self
-            .db
-            .query()
+        let query = QueryInput::builder()
             .key_condition_expression("pk = :pk AND sk > :sk")
             .expression_attribute_values(":pk", queue::partition(user).attribute())
             .expression_attribute_values(":sk", queue::sort_key(after).attribute());

@@ -22,6 +22,7 @@ use observe::metrics::Metric;
 use tokio::time::Instant;
 
 use crate::client::Store;
+use crate::database::query_between;
 use crate::inbox_pages::InboxFilter;
 use crate::item::{Key, from_item, text};
 use crate::profiles::account_deleted;
@@ -135,8 +136,7 @@ impl Store {
     }
 
     async fn user_presence(&self, user: &UserId, consistent: bool) -> Result<UserPresence, Error> {
-        let query = self
-            .between(&partition::of_user(user), "PRESENCE", connections::SORT_KEY)
+        let query = query_between(&partition::of_user(user), "PRESENCE", connections::SORT_KEY)
             .consistent_read(consistent);
         let mut found = UserPresence::default();
         for item in self.query_all(query).await? {

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::attempts::Attempts;
 use crate::change_log::{self, Change, MentionChange, REACTION};
 use crate::client::Store;
+use crate::database::query_between;
 use crate::item::{Item, Key, from_item, suffix};
 use crate::partition;
 use crate::transact::{Commit, Transaction};
@@ -118,7 +119,7 @@ impl Store {
             return Ok(HashMap::new());
         }
         let (low, high) = (key(&message.id, first), key(&message.id, last));
-        let query = self.between(&low.pk, &low.sk, &high.sk).consistent_read(true);
+        let query = query_between(&low.pk, &low.sk, &high.sk).consistent_read(true);
         let items = self.query_all(query).await?.into_iter();
         items.map(|item| Ok((names(&item)?.1, from_item(&item)?))).collect()
     }

@@ -4,7 +4,7 @@
 //! like a taken one shares a key with it.
 
 use aws_lc_rs::digest;
-use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
+use aws_sdk_dynamodb::operation::query::builders::QueryInputBuilder;
 use base64::Engine as _;
 use domain::error::Error;
 use domain::id::{ConversationId, ORDERED};
@@ -57,7 +57,7 @@ fn entries(name: &Name, room: &ConversationId) -> Vec<(Key, Entry)> {
 }
 
 /// Restricts a query of the list to the entries that show a room.
-pub(crate) fn without_looks(list: QueryFluentBuilder) -> QueryFluentBuilder {
+pub(crate) fn without_looks(list: QueryInputBuilder) -> QueryInputBuilder {
     list.filter_expression("attribute_not_exists(#look)").expression_attribute_names("#look", "look")
 }
 

@@ -27,6 +27,7 @@ use crate::attempts::Attempts;
 use crate::change_log::{self, Change};
 use crate::charging::KnownBucket;
 use crate::client::Store;
+use crate::database::query_prefixed;
 use crate::item::{Key, from_item, full_at, text};
 use crate::messages::StoredMessage;
 use crate::opening::Opened;
@@ -148,7 +149,7 @@ impl Store {
         limit: usize,
     ) -> Result<(Vec<RoomView>, Option<RoomPosition>), Error> {
         let start = after.map(|position| Key { pk: room_names::LIST.into(), sk: position.0 }.attributes());
-        let query = room_names::without_looks(self.prefixed(room_names::LIST, "N#"));
+        let query = room_names::without_looks(query_prefixed(room_names::LIST, "N#"));
         let query = query.consistent_read(true).set_exclusive_start_key(start);
         let (entries, more) = self.query_up_to(query, limit).await?;
         let next = entries.last().filter(|_| more).map(|item| text(item, "sk")).transpose()?;

@@ -19,6 +19,7 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 use serde::Serialize;
 
 use crate::client::Store;
+use crate::database::query_between;
 use crate::item::{Item, Key, from_item};
 use crate::messages::{self, PageBounds, StoredMessage};
 use crate::reads::Reads;
@@ -256,7 +257,7 @@ impl Store {
                     continue;
                 };
                 let partition = partition::of_conversation(conversation);
-                let query = self.between(&partition, &low, &high).consistent_read(true);
+                let query = query_between(&partition, &low, &high).consistent_read(true);
                 let times = times.clone();
                 queries.push(async move {
                     let mut items = self.query_all(query).await?;

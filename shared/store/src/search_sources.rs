@@ -17,6 +17,7 @@ use domain::time::Timestamp;
 
 use crate::archives::{ConversationArchive, PACK_LIFE, PackRef};
 use crate::client::Store;
+use crate::database::query_between;
 use crate::item::Item;
 use crate::messages::{self, StoredMessage};
 use crate::pack::{Applied, Entry, MAX_TEXT, Pack, Precision, Segment, pack};
@@ -352,7 +353,7 @@ impl<'a> Scan<'a> {
         let Some((low, high)) = messages::between(above, Some(source.next)) else {
             return Ok((Vec::new(), false));
         };
-        let query = self.store.between(&partition::of_conversation(&source.conversation), &low, &high);
+        let query = query_between(&partition::of_conversation(&source.conversation), &low, &high);
         self.store.query_page(query.consistent_read(true).scan_index_forward(false), count).await
     }
 

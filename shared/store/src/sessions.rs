@@ -16,6 +16,7 @@ use tokio::time::Instant;
 
 use crate::accounts::{self, Registered};
 use crate::client::Store;
+use crate::database::query_prefixed;
 use crate::item::{Item, Key, from_item, full_at, text};
 use crate::transact::Commit;
 use crate::write::Write;
@@ -160,7 +161,7 @@ impl Store {
 
     /// Ends all sessions of a user.
     pub(crate) async fn end_sessions(&self, user: &UserId) -> Result<(), Error> {
-        let query = self.prefixed(&partition::of_user(user), "F#");
+        let query = query_prefixed(&partition::of_user(user), "F#");
         let query = query.consistent_read(true).projection_expression("pk, sk");
         let (items, _) = self.query_up_to(query, usize::MAX).await?;
         for chunk in items.chunks(DELETIONS_AT_ONCE) {

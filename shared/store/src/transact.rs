@@ -6,7 +6,8 @@
 //! progress: its events are stamped after it begins, and readers wait only a limited time for late events.
 
 use aws_sdk_dynamodb::error::SdkError;
-use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
+use aws_sdk_dynamodb::operation::transact_write_items::{TransactWriteItemsError, TransactWriteItemsInput};
+use aws_sdk_dynamodb::types::CancellationReason;
 use domain::error::Error;
 use domain::id;
 use observe::meter;
@@ -90,9 +91,7 @@ impl Store {
     /// Commits writes. Returns `None` if they took effect.
     async fn commit_writes(&self, writes: Vec<Write>, began: Instant) -> Result<Option<Found>, Error> {
         let items = writes.into_iter().map(|write| write.build(&self.table)).collect::<Result<Vec<_>, _>>();
-        let request = self
-            .once
-            .transact_write_items()
+        let request = TransactWriteItemsInput::builder()
             .set_transact_items(Some(items.map_err(Error::internal)?))
             .client_request_token(id::request_token());
         let mut backoff = Backoff::default();
@@ -100,7 +99,10 @@ impl Store {
             return Err(Error::Unavailable("conditions kept failing until the attempt was too old".into()));
         }
         loop {
-            let Err(error) = Box::pin(request.clone().send()).await else { return Ok(None) };
+            let Err(error) = self.once.call(request.clone()).await else { return Ok(None) };
+            if reasons(&error).iter().any(|reason| reason.code.as_deref() == Some("TransactionConflict")) {
+                meter::count(Metric::Conflicts);
+            }
             if let Some(found) = failed_conditions(&error) {
                 return Ok(Some(found));
             }
@@ -122,12 +124,19 @@ fn is_in_progress(error: &SdkError<TransactWriteItemsError>) -> bool {
     error.as_service_error().is_some_and(TransactWriteItemsError::is_transaction_in_progress_exception)
 }
 
+/// Returns why each write of a cancelled transaction did not take effect; nothing for another error.
+fn reasons(error: &SdkError<TransactWriteItemsError>) -> &[CancellationReason] {
+    match error.as_service_error() {
+        Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => {
+            cancelled.cancellation_reasons()
+        }
+        _ => &[],
+    }
+}
+
 /// Returns the items found if a condition failed. A cancellation only because of a conflict is not a refusal.
 fn failed_conditions(error: &SdkError<TransactWriteItemsError>) -> Option<Found> {
-    let SdkError::ServiceError(service) = error else { return None };
-    let TransactWriteItemsError::TransactionCanceledException(cancelled) = service.err() else { return None };
-    let reasons = cancelled.cancellation_reasons.as_deref().unwrap_or_default();
-    let found = reasons.iter().map(|reason| {
+    let found = reasons(error).iter().map(|reason| {
         let has_failed = reason.code.as_deref() == Some("ConditionalCheckFailed");
         has_failed.then(|| reason.item.clone().map(Item::from))
     });
@@ -137,12 +146,10 @@ fn failed_conditions(error: &SdkError<TransactWriteItemsError>) -> Option<Found>
 
 /// Whether to retry the same request: it may succeed later, or its response was lost.
 fn should_retry(error: &SdkError<TransactWriteItemsError>) -> bool {
-    if let SdkError::ServiceError(service) = error
-        && let TransactWriteItemsError::TransactionCanceledException(cancelled) = service.err()
-    {
+    if error.as_service_error().is_some_and(TransactWriteItemsError::is_transaction_canceled_exception) {
         let transient = ["None", "TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"];
-        let reasons = cancelled.cancellation_reasons.as_deref().unwrap_or_default();
-        return reasons.iter().all(|reason| transient.contains(&reason.code.as_deref().unwrap_or("None")));
+        let mut codes = reasons(error).iter().map(|reason| reason.code.as_deref().unwrap_or("None"));
+        return codes.all(|code| transient.contains(&code));
     }
     is_transient(error)
 }

@@ -1,0 +1,156 @@
+//! Calls a service in this process with the types of an SDK, but past the SDK's client.
+//!
+//! For each call, the client merges its configuration, finds an endpoint, an identity and a signature, and prepares
+//! retries. A service in this process needs none of it, and it takes longer than all else that a call does.
+
+use std::fmt::Debug;
+
+use aws_smithy_runtime_api::client::http::{HttpConnector, SharedHttpConnector};
+use aws_smithy_runtime_api::client::interceptors::context::Input;
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_runtime_api::client::ser_de::{
+    DeserializeResponse, SerializeRequest, SharedRequestSerializer, SharedResponseDeserializer,
+};
+use aws_smithy_types::config_bag::{ConfigBag, FrozenLayer};
+
+/// Calls a service once, without a limit of time. `settings` are the SDK's own of the operation
+/// (`RuntimePlugin::config`): they say how its request is written and how its answer is read.
+///
+/// # Errors
+/// Those of the SDK's client.
+pub async fn call<T, E>(
+    service: &SharedHttpConnector,
+    settings: &FrozenLayer,
+    input: Input,
+) -> Result<T, SdkError<E, HttpResponse>>
+where
+    T: Debug + Send + Sync + 'static,
+    E: std::error::Error + Send + Sync + 'static,
+{
+    let (Some(writer), Some(reader)) =
+        (settings.load::<SharedRequestSerializer>(), settings.load::<SharedResponseDeserializer>())
+    else {
+        return Err(SdkError::construction_failure("the settings are not those of an operation"));
+    };
+    let mut config = ConfigBag::base();
+    let request = writer.serialize_input(input, &mut config).map_err(SdkError::construction_failure)?;
+    let answer = service.call(request).await.map_err(SdkError::dispatch_failure)?;
+    match reader.deserialize_nonstreaming_with_config(&answer, &config) {
+        Ok(output) => output
+            .downcast()
+            .map_err(|_| SdkError::response_error("the output is of another operation", answer)),
+        Err(error) if error.is_operation_error() => {
+            let mut found = None;
+            let _ = error.map_operation_error(|error| found = error.downcast().ok());
+            Err(match found {
+                Some(error) => SdkError::service_error(error, answer),
+                None => SdkError::response_error("the error is of another operation", answer),
+            })
+        }
+        Err(error) => Err(SdkError::response_error(error, answer)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::mem::discriminant;
+
+    use aws_sdk_dynamodb::Client;
+    use aws_sdk_dynamodb::config::retry::RetryConfig;
+    use aws_sdk_dynamodb::config::{BehaviorVersion, Config, Region};
+    use aws_sdk_dynamodb::operation::update_item::{
+        UpdateItem, UpdateItemError, UpdateItemInput, UpdateItemOutput,
+    };
+    use aws_sdk_dynamodb::types::AttributeValue;
+    use aws_smithy_runtime_api::client::http::{HttpConnectorFuture, http_client_fn};
+    use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+    use aws_smithy_runtime_api::client::result::ConnectorError;
+    use aws_smithy_runtime_api::client::runtime_plugin::RuntimePlugin;
+    use aws_smithy_types::body::SdkBody;
+
+    use super::*;
+
+    /// A service with one answer to all calls: a status and a body; `None` if it cannot be reached.
+    #[derive(Debug, Clone)]
+    struct Script(Option<(u16, &'static str)>);
+
+    impl HttpConnector for Script {
+        fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+            assert_eq!(request.headers().get("x-amz-target"), Some("DynamoDB_20120810.UpdateItem"));
+            let wanted = r#"{"TableName":"t","Key":{"pk":{"S":"\"é\""}}}"#.as_bytes();
+            assert_eq!(request.body().bytes(), Some(wanted));
+            HttpConnectorFuture::ready(match self.0 {
+                Some((status, body)) => {
+                    Ok(HttpResponse::new(status.try_into().unwrap(), SdkBody::from(body)))
+                }
+                None => Err(ConnectorError::io("no route".into())),
+            })
+        }
+    }
+
+    fn input() -> UpdateItemInput {
+        let key = AttributeValue::S("\"é\"".to_owned());
+        UpdateItemInput::builder().table_name("t").key("pk", key).build().unwrap()
+    }
+
+    type Outcome = Result<UpdateItemOutput, SdkError<UpdateItemError, HttpResponse>>;
+
+    async fn by_the_client(script: Script) -> Outcome {
+        let connector = SharedHttpConnector::new(script);
+        let config = Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new("us-east-1"))
+            .endpoint_url("http://database.invalid")
+            .allow_no_auth()
+            .retry_config(RetryConfig::disabled())
+            .http_client(http_client_fn(move |_, _| connector.clone()));
+        let input = input();
+        let call = Client::from_conf(config.build()).update_item();
+        Box::pin(call.set_table_name(input.table_name).set_key(input.key).send()).await
+    }
+
+    async fn past_the_client(script: Script, settings: &FrozenLayer) -> Outcome {
+        call(&SharedHttpConnector::new(script), settings, Input::erase(input())).await
+    }
+
+    #[tokio::test]
+    async fn an_outcome_is_that_of_the_client() {
+        let settings = UpdateItem::new().config().unwrap();
+        for answer in [
+            Some((200, r#"{"Attributes":{"n":{"N":"1"}},"ConsumedCapacity":{"CapacityUnits":1.5}}"#)),
+            Some((200, "")),
+            Some((200, "no JSON")),
+            Some((
+                400,
+                r#"{"__type":"com.amazonaws.dynamodb.v20120810#ConditionalCheckFailedException","message":"no","Item":{"n":{"N":"1"}}}"#,
+            )),
+            Some((400, r#"{"__type":"com.amazon.coral.validate#ValidationException","message":"what?"}"#)),
+            Some((400, "no JSON")),
+            Some((503, "")),
+            None,
+        ] {
+            let past = past_the_client(Script(answer), &settings).await;
+            match (past, by_the_client(Script(answer)).await) {
+                (Ok(past), Ok(client)) => assert_eq!(past, client, "{answer:?}"),
+                (Err(past), Err(client)) => {
+                    assert_eq!(
+                        discriminant(&past),
+                        discriminant(&client),
+                        "{answer:?}: {past:?}, {client:?}"
+                    );
+                    let [past, client] = [past, client].map(SdkError::into_service_error);
+                    assert_eq!(format!("{past:?}"), format!("{client:?}"), "{answer:?}");
+                }
+                outcomes => panic!("{answer:?}: {outcomes:?}"),
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn settings_of_no_operation_are_an_error() {
+        let none = aws_smithy_types::config_bag::Layer::new("").freeze();
+        let outcome = past_the_client(Script(Some((200, "{}"))), &none).await;
+        assert!(matches!(outcome, Err(SdkError::ConstructionFailure(_))));
+    }
+}
