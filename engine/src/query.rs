@@ -13,13 +13,13 @@ use crate::capacity::{Capacity, Report, read_units};
 use crate::error::{Error, invalid};
 use crate::expression::condition::Condition;
 use crate::expression::placeholders::{Bindings, Uses};
-use crate::expression::projection::{Projection, select};
+use crate::expression::projection::{Projection, write_selected};
 use crate::expression::{self, Parsed};
 use crate::json;
 use crate::key_range::range;
 use crate::storage::{self, Range};
 use crate::table::{Index, Source, Table, Tables, find};
-use crate::value::{Item, Text, Value, item_json, write_item};
+use crate::value::{Item, Text, Value, item_json};
 
 /// Maximum size of the items that a page reads, in bytes.
 const PAGE_SIZE: usize = 1 << 20;
@@ -185,12 +185,8 @@ impl Query {
 
     /// Adds an item to a page, unless the filter excludes it.
     fn add(&self, page: &mut Page, json: &[u8], projected: Option<&[Vec<&str>]>) -> Result<(), Error> {
-        let item = match (&self.filter, projected) {
-            (None, None) => None,
-            _ => Some(storage::parse(json)?),
-        };
-        if let (Some(filter), Some(item)) = (&self.filter, &item)
-            && !filter.tree.holds(item, &self.bindings)?
+        if let Some(filter) = &self.filter
+            && !filter.tree.holds(&storage::parse(json)?, &self.bindings)?
         {
             return Ok(());
         }
@@ -198,8 +194,8 @@ impl Query {
             page.items.push(b',');
         }
         page.count += 1;
-        match item.zip(projected) {
-            Some((item, projected)) => write_item(&mut page.items, &select(item, projected)),
+        match projected {
+            Some(paths) => write_selected(&mut page.items, json, paths)?,
             None => page.items.extend_from_slice(json),
         }
         Ok(())
