@@ -55,6 +55,11 @@ impl Database {
         Self { engine: Some(SharedHttpConnector::new(ItemReader(engine))), ..self }
     }
 
+    /// Whether an answer can be lost. A transaction that is sent again then needs a token.
+    pub(crate) fn loses_answers(&self) -> bool {
+        self.engine.is_none()
+    }
+
     /// Makes a call, and reports it to the meter of the current request.
     #[boxed]
     pub(crate) async fn call<O: Operation>(&self, operation: O) -> Result<O::Output, SdkError<O::Error>> {
