@@ -33,11 +33,6 @@ pub(crate) enum Readers {
 }
 
 impl Readers {
-    /// Whether reads do not wait for writes.
-    pub(crate) fn read_beside_writes(&self) -> bool {
-        matches!(self, Self::Pool { .. })
-    }
-
     /// Runs a read on this thread.
     pub(crate) fn with<T>(&self, read: impl FnOnce(&Connection) -> Result<T, Error>) -> Result<T, Error> {
         let (file, free) = match self {

@@ -39,13 +39,11 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use connections::Readers;
-use error::Error;
 pub use error::OpenError;
 pub use plan::Options;
-use request::{Request, Writing};
+use request::Request;
 use rusqlite::Connection;
 use table::Tables;
-use transact::Transaction;
 use writer::Writer;
 
 /// An HTTP status and a JSON body, as in DynamoDB's responses.
@@ -106,83 +104,9 @@ impl Engine {
                 let tables = self.tables.read().unwrap_or_else(PoisonError::into_inner).clone();
                 self.readers.with(|connection| read(connection, &tables))
             }
-            Ok(Request::Transact(transaction)) => self.transact(transaction).await,
             Ok(Request::Change(change)) => self.writer.write(change).await,
             Err(error) => Err(error),
         };
         outcome.map_or_else(|error| (error.status(), error.body()), |body| (200, body))
-    }
-
-    async fn transact(&self, transaction: Transaction) -> Result<Vec<u8>, Error> {
-        if self.readers.read_beside_writes() && self.writer.is_busy() {
-            let tables = self.tables.read().unwrap_or_else(PoisonError::into_inner).clone();
-            self.readers.with(|connection| transaction.check(connection, &tables))?;
-        }
-        let run = |to: Writing<'_>| transaction.run(to.connection, to.tables, to.tokens, to.recording);
-        self.writer.write(Box::new(run)).await
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::future::poll_fn;
-    use std::pin::pin;
-    use std::sync::Barrier;
-    use std::task::Poll;
-    use std::thread;
-
-    use tokio::runtime::Builder;
-
-    use super::*;
-
-    const TABLE: &str = r#"{"TableName": "table", "BillingMode": "PAY_PER_REQUEST",
-        "AttributeDefinitions": [{"AttributeName": "pk", "AttributeType": "S"}, {"AttributeName": "sk", "AttributeType": "S"}],
-        "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}]}"#;
-
-    /// A transaction that puts an item if it has this condition.
-    fn put_if(condition: &str, token: &str) -> String {
-        format!(
-            r#"{{"TransactItems": [{{"Put": {{"TableName": "table", "Item": {{"pk": {{"S": "p"}}, "sk": {{"S": "s"}}}},
-            "ConditionExpression": "{condition}"}}}}]{token}}}"#
-        )
-    }
-
-    #[test]
-    fn a_transaction_is_refused_while_another_write_runs_unless_it_may_be_a_retry() {
-        let folder = tempfile::tempdir().unwrap();
-        let options = Options { is_recorded: |_, _| false, now: || 0 };
-        let engine = Engine::on_disk(&folder.path().join("db"), options).unwrap();
-        let runtime = Builder::new_current_thread().build().unwrap();
-        assert_eq!(runtime.block_on(engine.call("CreateTable", TABLE.as_bytes())).0, 200);
-
-        let (began, ends) = (Arc::new(Barrier::new(2)), Arc::new(Barrier::new(2)));
-        let other = thread::spawn({
-            let (writer, began, ends) = (engine.writer.clone(), began.clone(), ends.clone());
-            let waits = move |_: Writing<'_>| {
-                began.wait();
-                ends.wait();
-                Ok(Vec::new())
-            };
-            move || Builder::new_current_thread().build().unwrap().block_on(writer.write(Box::new(waits)))
-        });
-        began.wait();
-        let [missing, present] = ["attribute_exists(pk)", "attribute_not_exists(pk)"];
-        let (refused, retry) = (put_if(missing, ""), put_if(missing, r#", "ClientRequestToken": "1""#));
-        let done = put_if(present, "");
-        let [refused, retry, done] =
-            [&refused, &retry, &done].map(|body| engine.call("TransactWriteItems", body.as_bytes()));
-        runtime.block_on(async {
-            assert_eq!(refused.await.0, 400);
-            let (mut retry, mut done) = (pin!(retry), pin!(done));
-            poll_fn(|context| {
-                assert!(retry.as_mut().poll(context).is_pending());
-                assert!(done.as_mut().poll(context).is_pending());
-                Poll::Ready(())
-            })
-            .await;
-            ends.wait();
-            assert_eq!((retry.await.0, done.await.0), (400, 200));
-        });
-        other.join().unwrap().unwrap();
     }
 }

@@ -34,7 +34,6 @@ pub(crate) type Change = Box<dyn FnOnce(Writing<'_>) -> Answer + Send>;
 /// A parsed request.
 pub(crate) enum Request {
     Read(Read),
-    Transact(Transaction),
     Change(Change),
 }
 
@@ -67,7 +66,10 @@ pub(crate) fn parse(operation: &str, body: &[u8]) -> Result<Request, Error> {
             let request = Batch::new(input(body)?)?;
             change(move |to| request.run(to.connection, to.tables, to.recording))
         }
-        "TransactWriteItems" => Request::Transact(Transaction::new(input(body)?)?),
+        "TransactWriteItems" => {
+            let request = Transaction::new(input(body)?)?;
+            change(move |to| request.run(to.connection, to.tables, to.tokens, to.recording))
+        }
         _ => return of_tables(operation, body),
     })
 }

@@ -122,19 +122,6 @@ impl Transaction {
         Ok(Self { writes, token, report: input.return_consumed_capacity })
     }
 
-    /// Checks a transaction without a token beside the writes, on the last commit, so that it need not wait for its turn
-    /// only to be refused. One with a token may be a retry of one that waits, whose outcome is then its own.
-    ///
-    /// # Errors
-    /// As [`Transaction::run`] at this moment.
-    pub(crate) fn check(&self, connection: &Connection, tables: &Tables) -> Result<(), Error> {
-        if self.token.is_none() {
-            let _snapshot = connection.unchecked_transaction()?;
-            self.plan(connection, tables)?;
-        }
-        Ok(())
-    }
-
     pub(crate) fn run(
         self,
         connection: &Connection,
@@ -142,7 +129,8 @@ impl Transaction {
         tokens: &mut Tokens,
         recording: Recording,
     ) -> Result<Vec<u8>, Error> {
-        if let Some(token) = &self.token
+        let Self { writes, token, report } = self;
+        if let Some(token) = &token
             && let Some(earlier) = tokens.find(&token.text)
         {
             if earlier == token.writes {
@@ -151,38 +139,30 @@ impl Transaction {
             let message = "The token was used with other parameters";
             return Err(refused("IdempotentParameterMismatchException", message));
         }
-        let plans = self.plan(connection, tables)?;
-        let mut capacities = BTreeMap::<&str, Capacity>::new();
-        for (write, plan) in self.writes.iter().zip(&plans) {
-            let mut capacity = plan.apply(connection, recording)?;
-            capacity.table *= TRANSACTION;
-            capacities.entry(&write.table).or_default().add(&capacity);
-        }
-        let answer = answer(&capacities, self.report);
-        drop(plans);
-        if let Some(token) = self.token {
-            tokens.insert(token);
-        }
-        Ok(answer)
-    }
-
-    /// Plans all writes on the items as they are.
-    fn plan<'a>(&'a self, connection: &Connection, tables: &'a Tables) -> Result<Vec<Plan<'a>>, Error> {
-        let keys: Vec<_> = self.writes.iter().map(|write| write.key(tables)).collect();
+        let keys: Vec<_> = writes.iter().map(|write| write.key(tables)).collect();
         let mut seen = HashSet::new();
-        for (write, key) in self.writes.iter().zip(&keys) {
+        for (write, key) in writes.iter().zip(&keys) {
             if key.as_ref().is_ok_and(|key| !seen.insert((&write.table, key))) {
                 return Err(invalid("Transaction request cannot include multiple operations on one item"));
             }
         }
-        let plans = all(self.writes.iter().zip(keys).map(|(write, key)| {
+        let plans = all(writes.iter().zip(keys).map(|(write, key)| {
             let key = key.map_err(of_the_item)?;
             write.check(connection, tables, key)?.plan()
         }))?;
         if plans.iter().map(Plan::size).sum::<usize>() > SIZE {
             return Err(invalid("The items of a transaction must not exceed 4 MB together"));
         }
-        Ok(plans)
+        let mut capacities = BTreeMap::<&str, Capacity>::new();
+        for (write, plan) in writes.iter().zip(&plans) {
+            let mut capacity = plan.apply(connection, recording)?;
+            capacity.table *= TRANSACTION;
+            capacities.entry(&write.table).or_default().add(&capacity);
+        }
+        if let Some(token) = token {
+            tokens.insert(token);
+        }
+        Ok(answer(&capacities, report))
     }
 }
 

@@ -70,11 +70,6 @@ impl Writer {
         Ok(Self { batches, jobs })
     }
 
-    /// Whether a write that comes now waits for others.
-    pub(crate) fn is_busy(&self) -> bool {
-        self.batches.waiting.load(Ordering::Relaxed) > 0 || self.batches.state.try_lock().is_err()
-    }
-
     /// Runs a write. Returns after its commit.
     pub(crate) async fn write(&self, change: Change) -> Answer {
         let (reply, answer) = oneshot::channel();

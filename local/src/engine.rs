@@ -1,4 +1,4 @@
-//! The embedded DynamoDB as the SDK reaches it: inside the process, or over a loopback socket.
+//! The embedded DynamoDB as it is reached: inside the process, or over a loopback socket.
 
 use std::path::Path;
 use std::task::Poll;

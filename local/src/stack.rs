@@ -66,8 +66,8 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// Starts the stack, which serves requests once this returns. `interceptor` sees every call of functions in this
-    /// process to the database and to sockets.
+    /// Starts the stack, which serves requests once this returns. With an `interceptor`, functions in this process call
+    /// the database and sockets by the SDK's clients, and it sees every call. Without one, they go past the clients.
     ///
     /// # Errors
     /// An explanation for the user if, for example, the port is taken, the folder cannot be used, or a secret is too
