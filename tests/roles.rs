@@ -135,6 +135,14 @@ async fn functions_for_messages_delete_gone_sockets() {
 }
 
 #[tokio::test]
+async fn a_push_in_the_process_deletes_gone_sockets() {
+    let world = World::new().await.with_gone_sockets_in_process();
+    let (alice, _) = world.two().await;
+    let send = async |()| drop(alice.send("bob", "hello").await.expect(201));
+    deletes_gone_socket(&world, "bob", async |_| (), send).await;
+}
+
+#[tokio::test]
 async fn functions_for_users_delete_gone_sockets() {
     let world = World::new().await.with_gone_sockets();
     let (alice, bob) = world.two().await;

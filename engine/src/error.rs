@@ -15,7 +15,11 @@ pub(crate) enum Error {
     /// The condition of a single write failed. Has the item that was found, as JSON, if the request asks for it.
     ConditionFailed { found: Option<Vec<u8>> },
     /// A transaction failed. Has one reason for each of its writes.
-    Cancelled(Vec<Reason>),
+    Cancelled {
+        reasons: Vec<Reason>,
+        /// Whether a write of the same batch, which is not committed yet, may be the cause.
+        may_depend_on_batch: bool,
+    },
     /// SQLite failed.
     Broken(String),
 }
@@ -60,7 +64,7 @@ impl Error {
         let (code, message) = match self {
             Self::Refused { code, message } => (*code, message.as_str()),
             Self::ConditionFailed { .. } => ("ConditionalCheckFailedException", CONDITION_FAILED),
-            Self::Cancelled(_) => {
+            Self::Cancelled { .. } => {
                 ("TransactionCanceledException", "Transaction cancelled: see the cancellation reasons")
             }
             Self::Broken(message) => ("InternalServerError", message.as_str()),
@@ -70,12 +74,12 @@ impl Error {
         out.extend_from_slice(code.as_bytes());
         // A cancelled transaction spells the member differently.
         let name: &[u8] =
-            if matches!(self, Self::Cancelled(_)) { b"\",\"Message\":" } else { b"\",\"message\":" };
+            if matches!(self, Self::Cancelled { .. }) { b"\",\"Message\":" } else { b"\",\"message\":" };
         out.extend_from_slice(name);
         json::text(&mut out, message);
         match self {
             Self::ConditionFailed { found: Some(item) } => json::member(&mut out, "Item", item),
-            Self::Cancelled(reasons) => {
+            Self::Cancelled { reasons, .. } => {
                 out.extend_from_slice(b",\"CancellationReasons\":[");
                 json::list(&mut out, reasons, |out, reason| reason.write(out));
                 out.push(b']');

@@ -110,3 +110,121 @@ impl Engine {
         outcome.map_or_else(|error| (error.status(), error.body()), |body| (200, body))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::pin::{Pin, pin};
+    use std::sync::Barrier;
+    use std::task::Poll;
+    use std::thread;
+    use std::time::Duration;
+
+    use tokio::runtime::Builder;
+
+    use super::*;
+    use crate::request::{Change, Writing};
+
+    const TABLE: &str = r#"{"TableName": "table", "BillingMode": "PAY_PER_REQUEST",
+        "AttributeDefinitions": [
+            {"AttributeName": "pk", "AttributeType": "S"}, {"AttributeName": "sk", "AttributeType": "S"}
+        ],
+        "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}]}"#;
+
+    /// A transaction that puts an item if it meets a condition.
+    fn put(pk: &str, condition: &str) -> String {
+        format!(
+            r#"{{"TransactItems": [{{"Put": {{"TableName": "table", "Item": {{"pk": {{"S": "{pk}"}}, "sk": {{"S": "s"}}}},
+            "ConditionExpression": "{condition}(pk)"}}}}]}}"#
+        )
+    }
+
+    /// A write that takes until the returned barrier is passed, and passes the other one when it begins.
+    fn slow() -> (Change, [Arc<Barrier>; 2]) {
+        let barriers = [(); 2].map(|()| Arc::new(Barrier::new(2)));
+        let passed = barriers.clone();
+        let waits = move |_: Writing<'_>| {
+            for barrier in passed {
+                barrier.wait();
+            }
+            Ok(Vec::new())
+        };
+        (Box::new(waits), barriers)
+    }
+
+    async fn assert_pending(future: &mut (impl Future + Unpin)) {
+        poll_fn(|context| {
+            assert!(Pin::new(&mut *future).poll(context).is_pending());
+            Poll::Ready(())
+        })
+        .await;
+    }
+
+    #[test]
+    fn a_refusal_waits_for_the_commit_only_if_an_earlier_write_of_the_batch_may_be_its_cause() {
+        let engine = Engine::in_memory(Options { is_recorded: |_, _| false, now: || 0 }).unwrap();
+        let runtime = || Builder::new_current_thread().build().unwrap();
+        assert_eq!(runtime().block_on(engine.call("CreateTable", TABLE.as_bytes())).0, 200);
+        let (first, [begins, ends]) = slow();
+        let writer = engine.writer.clone();
+        let first = thread::spawn(move || runtime().block_on(writer.write(first)));
+        begins.wait();
+
+        // These share the next batch. Only transactions name the items that they change.
+        let single = r#"{"TableName": "table", "Item": {"pk": {"S": "c"}, "sk": {"S": "s"}}}"#;
+        let (last, [last_begins, last_ends]) = slow();
+        runtime().block_on(async {
+            let transact = |body: String| {
+                let engine = engine.clone();
+                Box::pin(async move { engine.call("TransactWriteItems", body.as_bytes()).await.0 })
+            };
+            let mut done = transact(put("a", "attribute_not_exists"));
+            let mut caused = transact(put("a", "attribute_not_exists"));
+            let mut refused = transact(put("b", "attribute_exists"));
+            let mut other = pin!(engine.call("PutItem", single.as_bytes()));
+            let mut unclear = transact(put("b", "attribute_exists"));
+            let mut last = pin!(engine.writer.write(last));
+            assert_pending(&mut done).await;
+            assert_pending(&mut caused).await;
+            assert_pending(&mut refused).await;
+            assert_pending(&mut other).await;
+            assert_pending(&mut unclear).await;
+            assert_pending(&mut last).await;
+            ends.wait();
+            assert_eq!(refused.await, 400);
+            last_begins.wait();
+            assert_pending(&mut done).await;
+            assert_pending(&mut caused).await;
+            assert_pending(&mut unclear).await;
+            last_ends.wait();
+            assert_eq!((done.await, caused.await, other.await.0, unclear.await), (200, 400, 200, 400));
+            last.await.unwrap();
+        });
+        first.join().unwrap().unwrap();
+    }
+
+    #[test]
+    fn a_transaction_that_has_waited_too_long_is_not_run() {
+        let engine = Engine::in_memory(Options { is_recorded: |_, _| false, now: || 0 }).unwrap();
+        let runtime = || Builder::new_current_thread().build().unwrap();
+        assert_eq!(runtime().block_on(engine.call("CreateTable", TABLE.as_bytes())).0, 200);
+        let (slow, [begins, ends]) = slow();
+        let writer = engine.writer.clone();
+        let slow = thread::spawn(move || runtime().block_on(writer.write(slow)));
+        begins.wait();
+        runtime().block_on(async {
+            let body = put("a", "attribute_not_exists");
+            let mut late = pin!(engine.call("TransactWriteItems", body.as_bytes()));
+            assert_pending(&mut late).await;
+            thread::sleep(Duration::from_millis(1600));
+            ends.wait();
+            let (status, body) = late.await;
+            let body = String::from_utf8(body).unwrap();
+            assert!(status == 400 && body.contains("ThrottlingException"), "{status} {body}");
+            // The same is run when it is sent again.
+            let again = put("a", "attribute_not_exists");
+            assert_eq!(engine.call("TransactWriteItems", again.as_bytes()).await.0, 200);
+        });
+        slow.join().unwrap().unwrap();
+    }
+}

@@ -3,6 +3,7 @@
 //! Invariant: only SQLite can make this fail.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use rusqlite::Connection;
 
@@ -46,6 +47,24 @@ pub(crate) struct Recording {
     pub(crate) is_recorded: fn(change: &str, sort_key: &str) -> bool,
     /// The time of the write, in milliseconds since 1970.
     pub(crate) now: i64,
+}
+
+/// The keys of the items that the earlier writes of a batch have changed, whatever their table.
+#[derive(Debug, Default)]
+pub(crate) struct Changed {
+    keys: HashSet<Key>,
+    /// Whether there may be others: only transactions name them.
+    pub(crate) has_others: bool,
+}
+
+impl Changed {
+    pub(crate) fn extend(&mut self, keys: impl Iterator<Item = Key>) {
+        self.keys.extend(keys);
+    }
+
+    pub(crate) fn contains_any(&self, mut keys: impl Iterator<Item = Key>) -> bool {
+        self.has_others || keys.any(|key| self.keys.contains(&key))
+    }
 }
 
 impl Plan<'_> {

@@ -1,12 +1,14 @@
 //! From an operation and its JSON to what the engine runs.
 
+use std::time::Instant;
+
 use rusqlite::Connection;
 use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 
 use crate::definition::{CreateTable, UpdateTable};
 use crate::error::{Error, invalid, refused};
-use crate::plan::Recording;
+use crate::plan::{Changed, Recording};
 use crate::query::Query;
 use crate::read::{BatchGetItem, GetItem};
 use crate::schema::{Describe, UpdateTimeToLive};
@@ -24,6 +26,9 @@ pub(crate) struct Writing<'a> {
     pub(crate) tables: &'a mut Tables,
     pub(crate) tokens: &'a mut Tokens,
     pub(crate) recording: Recording,
+    /// When the write began to wait for its turn.
+    pub(crate) since: Instant,
+    pub(crate) changed: &'a mut Changed,
 }
 
 /// Runs a request that changes nothing.
@@ -68,7 +73,10 @@ pub(crate) fn parse(operation: &str, body: &[u8]) -> Result<Request, Error> {
         }
         "TransactWriteItems" => {
             let request = Transaction::new(input(body)?)?;
-            change(move |to| request.run(to.connection, to.tables, to.tokens, to.recording))
+            Request::Change(Box::new(move |to| {
+                let Writing { connection, tables, tokens, recording, since, changed } = to;
+                request.run(connection, tables, tokens, recording, since, changed)
+            }))
         }
         _ => return of_tables(operation, body),
     })
@@ -122,7 +130,10 @@ fn read(run: impl FnOnce(&Connection, &Tables) -> Answer + Send + 'static) -> Re
 }
 
 fn change(run: impl FnOnce(Writing<'_>) -> Answer + Send + 'static) -> Request {
-    Request::Change(Box::new(run))
+    Request::Change(Box::new(|to: Writing<'_>| {
+        to.changed.has_others = true;
+        run(to)
+    }))
 }
 
 fn single(body: &[u8], kind: Kind) -> Result<Request, Error> {

@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use crate::capacity::{Capacity, Report, TRANSACTION, write_capacities};
 use crate::error::{Error, Reason, invalid, refused};
-use crate::plan::{Plan, Recording};
+use crate::plan::{Changed, Plan, Recording};
 use crate::table::Tables;
 use crate::write::{Kind, Refusal, Write, WriteInput, of_the_item};
 
@@ -20,6 +20,9 @@ use crate::write::{Kind, Refusal, Write, WriteInput, of_the_item};
 const WRITES: usize = 100;
 /// Maximum total size of the written items in bytes.
 const SIZE: usize = 4 << 20;
+/// How long a transaction may wait for its turn. One that has waited for longer is not run, because it may contain a time
+/// that others rely on to be recent.
+const MAX_WAIT: Duration = Duration::from_millis(1500);
 /// How long a token is remembered.
 const TOKEN_LIFE: Duration = Duration::from_mins(10);
 /// Maximum number of tokens that are remembered.
@@ -122,14 +125,20 @@ impl Transaction {
         Ok(Self { writes, token, report: input.return_consumed_capacity })
     }
 
+    /// Runs a transaction that has waited for its turn since a moment, in a batch that has changed some items before.
     pub(crate) fn run(
         self,
         connection: &Connection,
         tables: &Tables,
         tokens: &mut Tokens,
         recording: Recording,
+        since: Instant,
+        changed: &mut Changed,
     ) -> Result<Vec<u8>, Error> {
         let Self { writes, token, report } = self;
+        if since.elapsed() > MAX_WAIT {
+            return Err(refused("ThrottlingException", "The database is busy: the transaction was not run"));
+        }
         if let Some(token) = &token
             && let Some(earlier) = tokens.find(&token.text)
         {
@@ -146,10 +155,17 @@ impl Transaction {
                 return Err(invalid("Transaction request cannot include multiple operations on one item"));
             }
         }
-        let plans = all(writes.iter().zip(keys).map(|(write, key)| {
+        let plans = writes.iter().zip(keys).map(|(write, key)| {
             let key = key.map_err(of_the_item)?;
             write.check(connection, tables, key)?.plan()
-        }))?;
+        });
+        let plans = match all(plans)? {
+            Ok(plans) => plans,
+            Err(reasons) => {
+                let keys = writes.iter().filter_map(|write| write.key(tables).ok());
+                return Err(Error::Cancelled { reasons, may_depend_on_batch: changed.contains_any(keys) });
+            }
+        };
         if plans.iter().map(Plan::size).sum::<usize>() > SIZE {
             return Err(invalid("The items of a transaction must not exceed 4 MB together"));
         }
@@ -159,6 +175,7 @@ impl Transaction {
             capacity.table *= TRANSACTION;
             capacities.entry(&write.table).or_default().add(&capacity);
         }
+        changed.extend(plans.iter().filter(|plan| !plan.is_check).map(|plan| plan.key.clone()));
         if let Some(token) = token {
             tokens.insert(token);
         }
@@ -167,7 +184,9 @@ impl Transaction {
 }
 
 /// Returns the plans of all writes, or the reasons of those that are refused.
-fn all<'a>(outcomes: impl Iterator<Item = Result<Plan<'a>, Refusal>>) -> Result<Vec<Plan<'a>>, Error> {
+fn all<'a>(
+    outcomes: impl Iterator<Item = Result<Plan<'a>, Refusal>>,
+) -> Result<Result<Vec<Plan<'a>>, Vec<Reason>>, Error> {
     let (mut plans, mut reasons) = (Vec::new(), Vec::new());
     for outcome in outcomes {
         reasons.push(match outcome {
@@ -180,7 +199,7 @@ fn all<'a>(outcomes: impl Iterator<Item = Result<Plan<'a>, Refusal>>) -> Result<
             Err(Refusal::Error(error)) => return Err(error),
         });
     }
-    if plans.len() < reasons.len() { Err(Error::Cancelled(reasons)) } else { Ok(plans) }
+    Ok(if plans.len() < reasons.len() { Err(reasons) } else { Ok(plans) })
 }
 
 fn answer(capacities: &BTreeMap<&str, Capacity>, report: Report) -> Vec<u8> {

@@ -1,5 +1,7 @@
 //! Writes, in batches: one SQLite transaction each, which is committed with one flush before its writes are answered.
 //!
+//! A refused transaction is answered before the commit if no earlier write of the batch can be the cause.
+//!
 //! A thread runs up to 64 waiting writes at once. A write that comes alone runs on its caller's thread, if there are
 //! several cores and the last batch had one write: to hand it to another thread and back would take a quarter of its
 //! time.
@@ -18,7 +20,7 @@ use tokio::sync::oneshot;
 
 use crate::error::Error;
 use crate::expiry::sweep;
-use crate::plan::Options;
+use crate::plan::{Changed, Options};
 use crate::request::{Change, Writing};
 use crate::stream;
 use crate::table::Tables;
@@ -37,6 +39,7 @@ type Answer = Result<Vec<u8>, Error>;
 struct Job {
     change: Change,
     reply: oneshot::Sender<Answer>,
+    since: Instant,
 }
 
 /// A handle to the writes. The thread stops when the last handle is dropped.
@@ -70,10 +73,10 @@ impl Writer {
         Ok(Self { batches, jobs })
     }
 
-    /// Runs a write. Returns after its commit.
+    /// Runs a write. Returns after its commit, unless it was refused.
     pub(crate) async fn write(&self, change: Change) -> Answer {
         let (reply, answer) = oneshot::channel();
-        let job = Job { change, reply };
+        let job = Job { change, reply, since: Instant::now() };
         if let Some(job) = self.batches.run_alone(job) {
             self.batches.waiting.fetch_add(1, Ordering::Relaxed);
             // The thread runs for as long as this handle exists, so it receives the job and answers.
@@ -137,7 +140,7 @@ impl Batches {
             let waiting = waiting.inspect(|_| {
                 self.waiting.fetch_sub(1, Ordering::Relaxed);
             });
-            // Skip requests whose caller has gone: it has already retried or given up.
+            // Skip requests whose caller has gone.
             let waiting = waiting.filter(|job| !job.reply.is_closed());
             let sweeps = Instant::now() >= next_sweep;
             let swept = self.run_batch(state, waiting, sweeps);
@@ -161,7 +164,8 @@ impl Batches {
         let connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
         let mut tables = Tables::clone(&self.tables.read().unwrap_or_else(PoisonError::into_inner));
         let known = state.tokens.count();
-        let mut answers = Vec::new();
+        let (mut answers, mut count) = (Vec::new(), 0);
+        let jobs = jobs.inspect(|_| count += 1);
         let committed = self.commit(&connection, &mut tables, &mut state.tokens, jobs, &mut answers, sweeps);
         match &committed {
             Ok(_) => *self.tables.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(tables),
@@ -178,7 +182,7 @@ impl Batches {
             }
         }
         drop(connection);
-        state.is_busy = answers.len() > 1;
+        state.is_busy = count > 1;
         // Unlocked before the answers, because a caller may write again at once.
         drop(state);
         for (reply, answer) in answers {
@@ -198,11 +202,18 @@ impl Batches {
     ) -> Result<usize, Failure> {
         let begun = connection.prepare_cached("BEGIN IMMEDIATE").and_then(|mut begin| begin.execute(()));
         let recording = self.options.recording();
-        for Job { change, reply } in jobs {
+        let mut changed = Changed::default();
+        for Job { change, reply, since } in jobs {
             let answer = match &begun {
-                Ok(_) => change(Writing { connection, tables, tokens, recording }),
+                Ok(_) => {
+                    change(Writing { connection, tables, tokens, recording, since, changed: &mut changed })
+                }
                 Err(error) => Err(Error::Broken(error.to_string())),
             };
+            if let Err(Error::Cancelled { may_depend_on_batch: false, .. }) = answer {
+                let _ = reply.send(answer);
+                continue;
+            }
             let is_broken = matches!(answer, Err(Error::Broken(_)));
             answers.push((reply, answer));
             if is_broken {

@@ -67,7 +67,7 @@ pub struct Stack {
 
 impl Stack {
     /// Starts the stack, which serves requests once this returns. With an `interceptor`, functions in this process call
-    /// the database and sockets by the SDK's clients, and it sees every call. Without one, they go past the clients.
+    /// the database and sockets through the SDK's clients, and it sees every call. Without one, they bypass the clients.
     ///
     /// # Errors
     /// An explanation for the user if, for example, the port is taken, the folder cannot be used, or a secret is too
@@ -133,12 +133,12 @@ impl Stack {
             pushes.push_interceptor(interceptor);
             App::new(calls, Some(pushes), None, settings, Clock::default())
         } else {
-            let mut app = App::new(calls, Some(pushes), None, settings, Clock::default());
-            if let Some(engine) = engine {
-                app.store = app.store.clone().in_process(engine.connector());
-            }
-            app.push = app.push.clone().in_process(management.connector());
-            app
+            App::new(calls, Some(pushes), None, settings, Clock::default()).with(|app| {
+                if let Some(engine) = engine {
+                    app.store = app.store.clone().in_process(engine.connector());
+                }
+                app.push = app.push.clone().in_process(management.connector());
+            })
         };
         if on_disk {
             // No other stack uses this database, and the sockets of an earlier process are gone.

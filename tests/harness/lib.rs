@@ -37,7 +37,7 @@ use axum::Router;
 use domain::error::Error;
 use domain::id::Clock;
 use domain::time::Timestamp;
-use edge::app::{App, Settings};
+use edge::app::{App, Parts, Settings};
 use edge::page::CursorKey;
 use futures_util::future::join_all;
 use local::engine::Engine;
@@ -150,8 +150,7 @@ impl World {
 
     /// Returns the same machine with rate limits.
     pub fn with_limits(&self) -> Self {
-        let mut app = self.app.clone();
-        app.store = app.store.clone().limited(true);
+        let app = self.app.with(|app| app.store = app.store.clone().limited(true));
         let settings = Settings { limited: true, ..settings() };
         self.with_settings(app, &settings)
     }
@@ -166,8 +165,7 @@ impl World {
 
     /// Returns the same machine with other secrets for cursors: the first signs, and all of them verify.
     pub fn with_cursor_secrets(&self, secrets: &[&[u8]]) -> Self {
-        let mut app = self.app.clone();
-        app.cursors = Arc::new(CursorKey::derive(secrets));
+        let app = self.app.with(|app| app.cursors = Arc::new(CursorKey::derive(secrets)));
         let text = |secret: &&[u8]| std::str::from_utf8(secret).expect("a text").to_owned();
         let mut texts = secrets.iter().map(text);
         let secret = texts.next().expect("a secret");
@@ -223,10 +221,8 @@ impl World {
     }
 
     /// Returns the same machine with a changed app.
-    pub fn with_app(&self, change: impl FnOnce(&mut App)) -> Self {
-        let mut app = self.app.clone();
-        change(&mut app);
-        Self::with(app, self.wire.clone(), None)
+    pub fn with_app(&self, change: impl FnOnce(&mut Parts)) -> Self {
+        Self::with(self.app.with(change), self.wire.clone(), None)
     }
 
     /// Registers a user with this username and [`PASSWORD`], and logs in.

@@ -58,8 +58,8 @@ impl Live {
         Self::start_with(functions_from, Some(roles::call_recorder())).await
     }
 
-    /// Starts a stack in memory as `tidings` does: its functions call the engine and the gateway past the SDK's clients.
-    pub async fn start_past_clients() -> Self {
+    /// Starts a stack in memory as `tidings` does: its functions bypass the SDK's clients.
+    pub async fn start_bypassing_clients() -> Self {
         Self::start_with(None, None).await
     }
 
@@ -334,8 +334,7 @@ impl World {
                 true,
             )
         };
-        let mut app = self.app.clone();
-        (app.store, app.push) = (store, Push::new(Some(pushes)));
+        let app = self.app.with(|app| (app.store, app.push) = (store, Push::new(Some(pushes))));
         warm_up(&app).await;
         Self::with(app, self.wire.clone(), None)
     }
@@ -351,6 +350,12 @@ impl World {
             .http_client(http_client_fn(|_, _| SharedHttpConnector::new(Gone)))
             .interceptor(roles::call_recorder());
         self.with_app(|app| app.push = Push::new(Some(pushes)))
+    }
+
+    /// Returns the same machine, whose pushes bypass the SDK's client and are all answered with 410 Gone.
+    #[must_use]
+    pub fn with_gone_sockets_in_process(&self) -> Self {
+        self.with_app(|app| app.push = app.push.clone().in_process(SharedHttpConnector::new(Gone)))
     }
 }
 

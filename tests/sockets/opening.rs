@@ -113,10 +113,9 @@ fn ago(live: &Live, seconds: i64) -> App {
         .region(Region::new("us-east-1"))
         .endpoint_url(&live.stack.database);
     let clock = Clock::off_by(-1000 * seconds);
-    let mut app = live.stack.app.clone();
-    let links = app.store.links().clone();
-    app.store = Store::new(config, https_client(), "tidings".to_owned(), clock, links, false);
-    app
+    let links = live.stack.app.store.links().clone();
+    let store = Store::new(config, https_client(), "tidings".to_owned(), clock, links, false);
+    live.stack.app.with(|app| app.store = store)
 }
 
 #[tokio::test]

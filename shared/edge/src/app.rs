@@ -1,7 +1,7 @@
 //! The state that every function shares, and how a function starts.
 
 use std::net::IpAddr;
-use std::ops::{Deref, DerefMut};
+use std::ops::Deref;
 use std::sync::Arc;
 
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region, SharedCredentialsProvider};
@@ -33,8 +33,7 @@ use crate::web_push::WebPush;
 /// The contact that push services get if the operator names none. Apple's refuses it.
 const NO_CONTACT: &str = "mailto:tidings@localhost";
 
-/// The state of a function, built once at its start. Clones, of which each request needs several, share their parts; a
-/// clone that is changed gets parts of its own.
+/// The state of a function, built once at its start. Its clones share their parts: each request needs several.
 #[derive(Clone)]
 pub struct App(Arc<Parts>);
 
@@ -43,12 +42,6 @@ impl Deref for App {
 
     fn deref(&self) -> &Parts {
         &self.0
-    }
-}
-
-impl DerefMut for App {
-    fn deref_mut(&mut self) -> &mut Parts {
-        Arc::make_mut(&mut self.0)
     }
 }
 
@@ -282,6 +275,14 @@ impl App {
         }))
     }
 
+    /// Returns an app with changed parts.
+    #[must_use]
+    pub fn with(&self, change: impl FnOnce(&mut Parts)) -> Self {
+        let mut parts = Parts::clone(&self.0);
+        change(&mut parts);
+        Self(Arc::new(parts))
+    }
+
     /// Issues the token pair for the current generation of a session.
     ///
     /// # Errors
@@ -310,8 +311,8 @@ impl App {
         }
         let mut table = aws_sdk_dynamodb::config::Builder::from(&aws);
         table.set_endpoint_url(variable("AWS_ENDPOINT_URL_DYNAMODB"));
-        let mut app = Self::new(table, pushes, None, settings, Clock::default());
-        app.observer = observer;
+        let app = Self::new(table, pushes, None, settings, Clock::default());
+        let app = app.with(|parts| parts.observer = observer);
         tokio::join!(app.store.warm_up(), app.push.warm_up());
         Ok(app)
     }

@@ -30,7 +30,7 @@ use observe::meter;
 use observe::metrics::Metric;
 use serde::Serialize;
 use serde_json::Value;
-use store::{Store, past_client};
+use store::{Store, bypass};
 
 /// How long a call waits for its pushes; unfinished ones are dropped.
 const DEADLINE: Duration = Duration::from_millis(1500);
@@ -71,7 +71,7 @@ impl Push {
         Self { sockets: client.map(|client| Sockets { client, gateway: None }) }
     }
 
-    /// Returns the same pushes, with frames that go to a gateway in this process past most of the SDK.
+    /// Returns the same pushes, with frames that go to a gateway in this process, bypassing the SDK's client.
     #[must_use]
     pub fn in_process(self, gateway: SharedHttpConnector) -> Self {
         Self { sockets: self.sockets.map(|sockets| Sockets { gateway: Some(gateway), ..sockets }) }
@@ -156,7 +156,7 @@ impl Sockets {
         let post = PostToConnectionInput::builder().connection_id(connection).data(data);
         let Some(gateway) = &self.gateway else { return post.send_with(&self.client).await.map(|_| ()) };
         let input = post.build().map(Input::erase).map_err(SdkError::construction_failure)?;
-        past_client::call::<PostToConnectionOutput, _>(gateway, &SETTINGS, input).await.map(|_| ())
+        bypass::call::<PostToConnectionOutput, _>(gateway, &SETTINGS, input).await.map(|_| ())
     }
 }
 

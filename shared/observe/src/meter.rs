@@ -1,6 +1,6 @@
 //! The meter of a request: its database calls, the longest chain of sequential calls, and capacity units.
 //!
-//! The store reports every call in one place, so no call can be forgotten. A call counts for the request whose task
+//! The store makes every call in one place, which reports it, so no call can be forgotten. A call counts for the request whose task
 //! makes it. Concurrent calls (`join!`) count as one in the chain. The meter also collects the ids and the outcome of
 //! the request. Outside of a request, all functions do nothing.
 

@@ -59,9 +59,9 @@ pub(crate) const KEYS_AT_ONCE: usize = 100;
 /// The table, and the clock whose stamps order messages and events.
 #[derive(Clone)]
 pub struct Store {
-    /// For reads and single-item writes: the SDK retries transient failures.
+    /// For reads and single-item writes: the SDK's client retries transient failures.
     pub(crate) db: Database,
-    /// For transactions: the SDK never retries, [`Store::commit`] does.
+    /// For transactions: the SDK's client never retries, [`Store::commit`] does.
     pub(crate) once: Database,
     pub(crate) table: String,
     pub(crate) clock: Clock,
@@ -129,7 +129,7 @@ impl Store {
         Self { clock, ..self }
     }
 
-    /// Returns the store with an engine in this process, which it calls past most of the SDK.
+    /// Returns the store with an engine in this process, which it calls bypassing the SDK's client.
     #[must_use]
     pub fn in_process(self, engine: SharedHttpConnector) -> Self {
         Self { db: self.db.in_process(engine.clone()), once: self.once.in_process(engine), ..self }

@@ -1,4 +1,4 @@
-//! Calls to DynamoDB: with the SDK's client or, if the engine is in this process, past it (`past_client.rs`).
+//! Calls to DynamoDB: through the SDK's client or, if the engine is in this process, bypassing it (`bypass.rs`).
 
 use std::sync::LazyLock;
 
@@ -32,9 +32,9 @@ use aws_smithy_runtime_api::client::runtime_plugin::RuntimePlugin;
 use aws_smithy_types::config_bag::{FrozenLayer, Layer};
 use observe::meter;
 
+use crate::bypass;
 use crate::item::Attribute;
 use crate::item_reader::ItemReader;
-use crate::past_client;
 
 /// The database, with one policy of retries.
 #[derive(Debug, Clone)]
@@ -49,15 +49,9 @@ impl Database {
         Self { client: Client::from_conf(config.retry_config(retries).build()), engine: None }
     }
 
-    /// Returns the database as an engine in this process. It is not called again after a failure, because none of its
-    /// failures passes, and no answer is lost.
+    /// Returns the database as an engine in this process. A call to it is made once, without a limit of time.
     pub(crate) fn in_process(self, engine: SharedHttpConnector) -> Self {
         Self { engine: Some(SharedHttpConnector::new(ItemReader(engine))), ..self }
-    }
-
-    /// Whether an answer can be lost. A transaction that is sent again then needs a token.
-    pub(crate) fn loses_answers(&self) -> bool {
-        self.engine.is_none()
     }
 
     /// Makes a call, and reports it to the meter of the current request.
@@ -68,7 +62,7 @@ impl Database {
             let depth = meter::depth().unwrap_or_default();
             let input = operation.input().map_err(SdkError::construction_failure)?;
             meter::attempt_began();
-            let outcome = past_client::call(engine, O::settings(), input).await;
+            let outcome = bypass::call(engine, O::settings(), input).await;
             meter::attempt_ended(depth + 1);
             outcome
         } else {

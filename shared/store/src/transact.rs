@@ -93,7 +93,7 @@ impl Store {
         let items = writes.into_iter().map(|write| write.build(&self.table)).collect::<Result<Vec<_>, _>>();
         let request = TransactWriteItemsInput::builder()
             .set_transact_items(Some(items.map_err(Error::internal)?))
-            .set_client_request_token(self.once.loses_answers().then(id::request_token));
+            .client_request_token(id::request_token());
         let mut backoff = Backoff::default();
         if began.elapsed() >= MAX_AGE {
             return Err(Error::Unavailable("conditions kept failing until the attempt was too old".into()));

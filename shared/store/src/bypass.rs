@@ -1,4 +1,4 @@
-//! Calls a service in this process with the types of an SDK, but past the SDK's client.
+//! Calls a service in this process with the types of an SDK, but bypassing the SDK's client.
 //!
 //! For each call, the client merges its configuration, finds an endpoint, an identity and a signature, and prepares
 //! retries. A service in this process needs none of it, and it takes longer than all else that a call does.
@@ -96,7 +96,7 @@ mod tests {
 
     type Outcome = Result<UpdateItemOutput, SdkError<UpdateItemError, HttpResponse>>;
 
-    async fn by_the_client(script: Script) -> Outcome {
+    async fn through_the_client(script: Script) -> Outcome {
         let connector = SharedHttpConnector::new(script);
         let config = Config::builder()
             .behavior_version(BehaviorVersion::latest())
@@ -110,7 +110,7 @@ mod tests {
         Box::pin(call.set_table_name(input.table_name).set_key(input.key).send()).await
     }
 
-    async fn past_the_client(script: Script, settings: &FrozenLayer) -> Outcome {
+    async fn bypassing_it(script: Script, settings: &FrozenLayer) -> Outcome {
         call(&SharedHttpConnector::new(script), settings, Input::erase(input())).await
     }
 
@@ -130,17 +130,17 @@ mod tests {
             Some((503, "")),
             None,
         ] {
-            let past = past_the_client(Script(answer), &settings).await;
-            match (past, by_the_client(Script(answer)).await) {
-                (Ok(past), Ok(client)) => assert_eq!(past, client, "{answer:?}"),
-                (Err(past), Err(client)) => {
+            let direct = bypassing_it(Script(answer), &settings).await;
+            match (direct, through_the_client(Script(answer)).await) {
+                (Ok(direct), Ok(client)) => assert_eq!(direct, client, "{answer:?}"),
+                (Err(direct), Err(client)) => {
                     assert_eq!(
-                        discriminant(&past),
+                        discriminant(&direct),
                         discriminant(&client),
-                        "{answer:?}: {past:?}, {client:?}"
+                        "{answer:?}: {direct:?}, {client:?}"
                     );
-                    let [past, client] = [past, client].map(SdkError::into_service_error);
-                    assert_eq!(format!("{past:?}"), format!("{client:?}"), "{answer:?}");
+                    let [direct, client] = [direct, client].map(SdkError::into_service_error);
+                    assert_eq!(format!("{direct:?}"), format!("{client:?}"), "{answer:?}");
                 }
                 outcomes => panic!("{answer:?}: {outcomes:?}"),
             }
@@ -150,7 +150,7 @@ mod tests {
     #[tokio::test]
     async fn settings_of_no_operation_are_an_error() {
         let none = aws_smithy_types::config_bag::Layer::new("").freeze();
-        let outcome = past_the_client(Script(Some((200, "{}"))), &none).await;
+        let outcome = bypassing_it(Script(Some((200, "{}"))), &none).await;
         assert!(matches!(outcome, Err(SdkError::ConstructionFailure(_))));
     }
 }
