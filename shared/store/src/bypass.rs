@@ -1,7 +1,7 @@
 //! Calls a service in this process with the types of an SDK, but bypassing the SDK's client.
 //!
-//! For each call, the client merges its configuration, finds an endpoint, an identity and a signature, and prepares
-//! retries. A service in this process needs none of it, and it takes longer than all else that a call does.
+//! For each call, the client merges its configuration, finds an endpoint and an identity, and prepares retries. That takes
+//! longer than the rest of the call, and a service in this process needs none of it.
 
 use std::fmt::Debug;
 
