@@ -156,6 +156,16 @@ async fn typing_and_new_conversations_have_their_own_buckets() {
 }
 
 #[tokio::test]
+async fn a_first_message_soon_after_another_takes_three_calls_in_a_row() {
+    let world = World::new().await.with_limits();
+    let [alice, ..] = world.users(["alice", "bob", "carol"]).await;
+    for peer in ["bob", "carol"] {
+        let sent = alice.send(peer, "a first message").await.expect(201);
+        assert!(sent.cost("depth") <= 3.0, "{peer}");
+    }
+}
+
+#[tokio::test]
 async fn concurrent_sends_do_not_exceed_the_burst() {
     let machines = Machines::new().await;
     let alice = machines.now("alice");

@@ -251,12 +251,16 @@ impl Store {
     /// Returns the profiles of up to 100 users, in no order. Unknown users are left out, and those whose accounts are
     /// being deleted.
     pub(crate) async fn profiles(&self, users: &[&UserId]) -> Result<Vec<(UserId, Profile)>, Error> {
-        let items = self.get_all(users.iter().map(|user| key(user)).collect()).await?;
-        let profiles = items.into_iter().map(|item| Ok((owner(&item)?, from_item::<Profile>(&item)?)));
-        let mut profiles = profiles.collect::<Result<Vec<_>, Error>>()?;
-        profiles.retain(|(_, profile)| !profile.deleted);
-        Ok(profiles)
+        present(self.get_all(users.iter().map(|user| key(user)).collect()).await?)
     }
+}
+
+/// Parses items of profiles; those of deleted accounts are left out.
+pub(crate) fn present(items: Vec<Item>) -> Result<Vec<(UserId, Profile)>, Error> {
+    let profiles = items.into_iter().map(|item| Ok((owner(&item)?, from_item::<Profile>(&item)?)));
+    let mut profiles = profiles.collect::<Result<Vec<_>, Error>>()?;
+    profiles.retain(|(_, profile)| !profile.deleted);
+    Ok(profiles)
 }
 
 /// Parses the user in an item's partition key.

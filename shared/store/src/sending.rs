@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
 use crate::attempts::Attempts;
 use crate::change_log::{self, Change};
 use crate::client::Store;
-use crate::item::{Item, Key, from_item, full_at};
+use crate::item::{Item, Key, from_item, full_at, text};
 use crate::mentions::{Known, check_mention_all};
 use crate::participants::{self, Group};
 use crate::transact::{Commit, Refusals, Transaction};
@@ -524,7 +524,7 @@ impl Sending<'_> {
                 return Ok(NextStep::Committed);
             }
         }
-        let mut is_group_stale = false;
+        let (mut is_group_stale, mut are_profiles_stale) = (false, self.profiles.is_none());
         for (target, item) in refusals {
             match target {
                 WriteTarget::Row(index) => self.handle_refused_row(index, item)?,
@@ -549,25 +549,41 @@ impl Sending<'_> {
                 WriteTarget::Reply => {
                     return Err(Error::field("reply_to", "The message to reply to does not exist."));
                 }
-                // The profiles are read again below.
-                WriteTarget::Message | WriteTarget::Other => {}
+                WriteTarget::Other => are_profiles_stale = true,
+                WriteTarget::Message => {}
             }
         }
         if is_group_stale {
             self.group = Some(self.store.group_of_sender(&self.caller.user, &self.conversation).await?);
             self.set_recipients();
         }
-        self.profiles = None;
-        if let Some(peer) = &self.peer
-            && self.recipients.iter().any(|recipient| matches!(recipient.row_state, RowState::Missing))
-        {
-            let found = self.store.profiles(&[&self.caller.user, peer]).await?;
-            let find =
-                |user: &UserId| found.iter().find(|(id, _)| id == user).map(|(_, profile)| profile.clone());
-            let peer_profile = find(peer).ok_or_else(profiles::no_such_user)?;
-            self.profiles = Some((find(&self.caller.user), peer_profile));
+        let are_rows_missing =
+            self.recipients.iter().any(|recipient| matches!(recipient.row_state, RowState::Missing));
+        if !are_rows_missing {
+            self.profiles = None;
+        } else if are_profiles_stale {
+            self.read_profiles().await?;
         }
         Ok(NextStep::TryAgain)
+    }
+
+    /// Reads the profiles of the sender and the recipient of a direct conversation and, with rate limits, the sender's
+    /// bucket of new conversations.
+    async fn read_profiles(&mut self) -> Result<(), Error> {
+        let (Some(peer), caller) = (&self.peer, &self.caller.user) else { return Ok(()) };
+        let bucket = inbox::totals_key(caller);
+        let is_bucket = |item: &Item| text(item, "sk").is_ok_and(|sk| sk == bucket.sk);
+        let mut keys = vec![profiles::key(caller), profiles::key(peer)];
+        keys.extend(self.store.limited.then(|| inbox::totals_key(caller)));
+        let (totals, found): (Vec<_>, Vec<_>) =
+            self.store.get_all(keys).await?.into_iter().partition(is_bucket);
+        let found = profiles::present(found)?;
+        let find =
+            |user: &UserId| found.iter().find(|(id, _)| id == user).map(|(_, profile)| profile.clone());
+        let peer_profile = find(peer).ok_or_else(profiles::no_such_user)?;
+        self.profiles = Some((find(caller), peer_profile));
+        self.conversations_full_at = totals.first().and_then(|item| full_at(item, &limits::CONVERSATIONS));
+        Ok(())
     }
 
     /// Updates the state of the group or room. Returns `false` if its participants must be read again.
