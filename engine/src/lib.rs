@@ -117,10 +117,10 @@ mod tests {
     use std::pin::{Pin, pin};
     use std::sync::Barrier;
     use std::task::Poll;
-    use std::thread;
+    use std::thread::{self, JoinHandle};
     use std::time::Duration;
 
-    use tokio::runtime::Builder;
+    use tokio::runtime::{Builder, Runtime};
 
     use super::*;
     use crate::request::{Change, Writing};
@@ -139,7 +139,22 @@ mod tests {
         )
     }
 
-    /// A write that takes until the returned barrier is passed, and passes the other one when it begins.
+    fn runtime() -> Runtime {
+        Builder::new_current_thread().build().unwrap()
+    }
+
+    /// An engine with a table, and the thread of a [`slow`] write that it is running, with the barrier that ends it.
+    fn busy_engine() -> (Engine, JoinHandle<()>, Arc<Barrier>) {
+        let engine = Engine::in_memory(Options { is_recorded: |_, _| false, now: || 0 }).unwrap();
+        assert_eq!(runtime().block_on(engine.call("CreateTable", TABLE.as_bytes())).0, 200);
+        let (slow, [begins, ends]) = slow();
+        let writer = engine.writer.clone();
+        let running = thread::spawn(move || drop(runtime().block_on(writer.write(slow)).unwrap()));
+        begins.wait();
+        (engine, running, ends)
+    }
+
+    /// A write that passes the first barrier when it begins, and takes until the second one is passed.
     fn slow() -> (Change, [Arc<Barrier>; 2]) {
         let barriers = [(); 2].map(|()| Arc::new(Barrier::new(2)));
         let passed = barriers.clone();
@@ -162,14 +177,7 @@ mod tests {
 
     #[test]
     fn a_refusal_waits_for_the_commit_only_if_an_earlier_write_of_the_batch_may_be_its_cause() {
-        let engine = Engine::in_memory(Options { is_recorded: |_, _| false, now: || 0 }).unwrap();
-        let runtime = || Builder::new_current_thread().build().unwrap();
-        assert_eq!(runtime().block_on(engine.call("CreateTable", TABLE.as_bytes())).0, 200);
-        let (first, [begins, ends]) = slow();
-        let writer = engine.writer.clone();
-        let first = thread::spawn(move || runtime().block_on(writer.write(first)));
-        begins.wait();
-
+        let (engine, first, ends) = busy_engine();
         // These share the next batch. Only transactions name the items that they change.
         let single = r#"{"TableName": "table", "Item": {"pk": {"S": "c"}, "sk": {"S": "s"}}}"#;
         let (last, [last_begins, last_ends]) = slow();
@@ -200,18 +208,12 @@ mod tests {
             assert_eq!((done.await, caused.await, other.await.0, unclear.await), (200, 400, 200, 400));
             last.await.unwrap();
         });
-        first.join().unwrap().unwrap();
+        first.join().unwrap();
     }
 
     #[test]
     fn a_transaction_that_has_waited_too_long_is_not_run() {
-        let engine = Engine::in_memory(Options { is_recorded: |_, _| false, now: || 0 }).unwrap();
-        let runtime = || Builder::new_current_thread().build().unwrap();
-        assert_eq!(runtime().block_on(engine.call("CreateTable", TABLE.as_bytes())).0, 200);
-        let (slow, [begins, ends]) = slow();
-        let writer = engine.writer.clone();
-        let slow = thread::spawn(move || runtime().block_on(writer.write(slow)));
-        begins.wait();
+        let (engine, slow, ends) = busy_engine();
         runtime().block_on(async {
             let body = put("a", "attribute_not_exists");
             let mut late = pin!(engine.call("TransactWriteItems", body.as_bytes()));
@@ -225,6 +227,6 @@ mod tests {
             let again = put("a", "attribute_not_exists");
             assert_eq!(engine.call("TransactWriteItems", again.as_bytes()).await.0, 200);
         });
-        slow.join().unwrap().unwrap();
+        slow.join().unwrap();
     }
 }

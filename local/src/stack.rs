@@ -128,18 +128,20 @@ impl Stack {
             lambda(options, folder, environment(&settings, &credentials, &database, &push_endpoint))?;
         let management = Management::default();
         let mut pushes = pushes(&push_endpoint, &management);
-        let app = if let Some(interceptor) = interceptor {
+        let bypasses_clients = interceptor.is_none();
+        if let Some(interceptor) = interceptor {
             calls.push_interceptor(interceptor.clone());
             pushes.push_interceptor(interceptor);
-            App::new(calls, Some(pushes), None, settings, Clock::default())
-        } else {
-            App::new(calls, Some(pushes), None, settings, Clock::default()).with(|app| {
+        }
+        let mut app = App::new(calls, Some(pushes), None, settings, Clock::default());
+        if bypasses_clients {
+            app = app.with(|app| {
                 if let Some(engine) = engine {
                     app.store = app.store.clone().in_process(engine.connector());
                 }
                 app.push = app.push.clone().in_process(management.connector());
-            })
-        };
+            });
+        }
         if on_disk {
             // No other stack uses this database, and the sockets of an earlier process are gone.
             app.store.remove_sockets_before(app.store.now()).await?;

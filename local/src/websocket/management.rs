@@ -1,4 +1,4 @@
-//! The management API, `@connections`, for the SDK's client: inside the process, or over a loopback socket.
+//! The management API, `@connections`: inside the process, or over a loopback socket.
 //!
 //! Invariant: every method answers 410 (`GoneException`) if the id is not that of an open connection.
 
@@ -139,7 +139,7 @@ async fn delete(State(gateway): State<Gateway>, Path(path): Segments) -> Result<
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// The management API as the SDK's HTTP client, for functions in this process: requests stay inside it. Functions are
+/// The management API for functions in this process: requests stay inside it. Functions are
 /// made before the gateway that calls them, so the gateway is set later. Until then every connection is gone.
 #[derive(Debug, Clone, Default)]
 pub struct Management(Arc<OnceLock<Weak<Inner>>>);

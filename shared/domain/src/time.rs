@@ -43,7 +43,7 @@ impl fmt::Display for Timestamp {
         let Ok(time) = OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1_000_000) else {
             return f.write_str("9999-12-31T23:59:59.999Z");
         };
-        // A third of the time that `time`'s own formatting takes; a page has up to 300 of them.
+        // `time`'s own formatting would make a text first.
         let (year, month, day) = time.to_calendar_date();
         let (hour, minute, second, millisecond) = time.to_hms_milli();
         write!(f, "{year:04}-{:02}-{day:02}", u8::from(month))?;

@@ -18,8 +18,7 @@ use aws_sdk_apigatewaymanagement::operation::post_to_connection::{
 use aws_sdk_apigatewaymanagement::primitives::Blob;
 use aws_smithy_runtime_api::client::http::SharedHttpConnector;
 use aws_smithy_runtime_api::client::interceptors::context::Input;
-use aws_smithy_runtime_api::client::runtime_plugin::RuntimePlugin;
-use aws_smithy_types::config_bag::{FrozenLayer, Layer};
+use aws_smithy_types::config_bag::FrozenLayer;
 use domain::delivery::{Delivery, Socket};
 use domain::error::Error;
 use domain::event::EventView;
@@ -152,7 +151,7 @@ struct Sockets {
 impl Sockets {
     async fn post(&self, connection: &str, data: Blob) -> Result<(), SdkError<PostToConnectionError>> {
         static SETTINGS: LazyLock<FrozenLayer> =
-            LazyLock::new(|| PostToConnection::new().config().unwrap_or_else(|| Layer::new("").freeze()));
+            LazyLock::new(|| bypass::settings_of(&PostToConnection::new()));
         let post = PostToConnectionInput::builder().connection_id(connection).data(data);
         let Some(gateway) = &self.gateway else { return post.send_with(&self.client).await.map(|_| ()) };
         let input = post.build().map(Input::erase).map_err(SdkError::construction_failure)?;

@@ -9,16 +9,21 @@ use aws_smithy_runtime_api::client::http::{HttpConnector, SharedHttpConnector};
 use aws_smithy_runtime_api::client::interceptors::context::Input;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_runtime_api::client::runtime_plugin::RuntimePlugin;
 use aws_smithy_runtime_api::client::ser_de::{
     DeserializeResponse, SerializeRequest, SharedRequestSerializer, SharedResponseDeserializer,
 };
-use aws_smithy_types::config_bag::{ConfigBag, FrozenLayer};
+use aws_smithy_types::config_bag::{ConfigBag, FrozenLayer, Layer};
 
-/// Calls a service once, without a limit of time. `settings` are the SDK's own of the operation
-/// (`RuntimePlugin::config`): they say how its request is written and how its answer is read.
+/// Returns the SDK's own settings of an operation: they say how its request is written and how its answer is read.
+pub fn settings_of(operation: &impl RuntimePlugin) -> FrozenLayer {
+    operation.config().unwrap_or_else(|| Layer::new("").freeze())
+}
+
+/// Calls a service once, without a limit of time. `settings` are those of the operation ([`settings_of`]).
 ///
 /// # Errors
-/// Those of the SDK's client.
+/// Those of the SDK's client; `ConstructionFailure` if the settings are not those of an operation.
 pub async fn call<T, E>(
     service: &SharedHttpConnector,
     settings: &FrozenLayer,
@@ -66,7 +71,6 @@ mod tests {
     use aws_smithy_runtime_api::client::http::{HttpConnectorFuture, http_client_fn};
     use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
     use aws_smithy_runtime_api::client::result::ConnectorError;
-    use aws_smithy_runtime_api::client::runtime_plugin::RuntimePlugin;
     use aws_smithy_types::body::SdkBody;
 
     use super::*;
@@ -116,7 +120,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_outcome_is_that_of_the_client() {
-        let settings = UpdateItem::new().config().unwrap();
+        let settings = settings_of(&UpdateItem::new());
         for answer in [
             Some((200, r#"{"Attributes":{"n":{"N":"1"}},"ConsumedCapacity":{"CapacityUnits":1.5}}"#)),
             Some((200, "")),
@@ -149,7 +153,7 @@ mod tests {
 
     #[tokio::test]
     async fn settings_of_no_operation_are_an_error() {
-        let none = aws_smithy_types::config_bag::Layer::new("").freeze();
+        let none = Layer::new("").freeze();
         let outcome = bypassing_it(Script(Some((200, "{}"))), &none).await;
         assert!(matches!(outcome, Err(SdkError::ConstructionFailure(_))));
     }

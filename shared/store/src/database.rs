@@ -28,8 +28,7 @@ use aws_sdk_dynamodb::operation::update_item::{UpdateItem, UpdateItemError, Upda
 use aws_sdk_dynamodb::types::{ConsumedCapacity, ReturnConsumedCapacity};
 use aws_smithy_runtime_api::client::http::SharedHttpConnector;
 use aws_smithy_runtime_api::client::interceptors::context::Input;
-use aws_smithy_runtime_api::client::runtime_plugin::RuntimePlugin;
-use aws_smithy_types::config_bag::{FrozenLayer, Layer};
+use aws_smithy_types::config_bag::FrozenLayer;
 use observe::meter;
 
 use crate::bypass;
@@ -81,7 +80,7 @@ pub(crate) trait Operation: Sized + Send + 'static {
     type Output: std::fmt::Debug + Send + Sync + 'static;
     type Error: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static;
 
-    /// The SDK's own settings of the operation: what writes its request, and what reads its answer.
+    /// The SDK's settings of the operation, see [`bypass`].
     fn settings() -> &'static FrozenLayer;
 
     /// Returns the request, which asks for the capacity that it consumes.
@@ -106,7 +105,7 @@ macro_rules! operation {
 
             fn settings() -> &'static FrozenLayer {
                 static SETTINGS: LazyLock<FrozenLayer> =
-                    LazyLock::new(|| $operation::new().config().unwrap_or_else(|| Layer::new("").freeze()));
+                    LazyLock::new(|| bypass::settings_of(&$operation::new()));
                 &SETTINGS
             }
 

@@ -574,7 +574,7 @@ impl Sending<'_> {
         let bucket = inbox::totals_key(caller);
         let is_bucket = |item: &Item| text(item, "sk").is_ok_and(|sk| sk == bucket.sk);
         let mut keys = vec![profiles::key(caller), profiles::key(peer)];
-        keys.extend(self.store.limited.then(|| inbox::totals_key(caller)));
+        keys.extend(self.store.limited.then(|| bucket.clone()));
         let (totals, found): (Vec<_>, Vec<_>) =
             self.store.get_all(keys).await?.into_iter().partition(is_bucket);
         let found = profiles::present(found)?;
