@@ -1,18 +1,22 @@
-//! A client on one keep-alive HTTP/1.1 connection, without a pool: the benchmark shares its cores with the server.
+//! A client on one keep-alive HTTP/1.1 connection, which does as little as possible: it shares its cores with the server.
 
 use std::net::SocketAddr;
 use std::ops::AddAssign;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, header};
-use http_body_util::{BodyExt, Full};
-use hyper::client::conn::http1::{self, SendRequest};
-use hyper_util::rt::TokioIo;
+use bytes::{Buf, Bytes, BytesMut};
+use http::{HeaderValue, Method, StatusCode, Uri};
+use httparse::{EMPTY_HEADER, Response, Status};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::failure::Failure;
+
+/// Most header fields of a response.
+const MAX_FIELDS: usize = 32;
+/// Bytes by which the buffer of a connection grows.
+const READ: usize = 16 * 1024;
 
 /// A user and the token to authenticate with.
 #[derive(Debug, Clone)]
@@ -34,50 +38,53 @@ impl User {
     }
 
     /// Creates a call without a body. Expects 200.
-    pub(crate) fn call(&self, method: Method, path: &str) -> Result<Call, Failure> {
-        let uri = path.parse()?;
-        Ok(Call { method, uri, bearer: self.bearer.clone(), body: Bytes::new(), expected: StatusCode::OK })
+    pub(crate) fn call(&self, method: &Method, path: &str) -> Result<Call, Failure> {
+        self.request(method, path, "", StatusCode::OK)
     }
 
     /// Creates a call that sends a message to a user. Expects 201.
-    pub(crate) fn send(&self, to: &str, text: &str) -> Call {
-        Call {
-            method: Method::POST,
-            uri: Uri::from_static("/api/messages/send"),
-            bearer: self.bearer.clone(),
-            body: json!({"recipient_id": to, "message_text": text}).to_string().into(),
-            expected: StatusCode::CREATED,
-        }
+    pub(crate) fn send(&self, to: &str, text: &str) -> Result<Call, Failure> {
+        let body = json!({"recipient_id": to, "message_text": text});
+        self.post("/api/messages/send", &body, StatusCode::CREATED)
     }
-}
 
-impl User {
     /// Creates a call that sends a message to a conversation. Expects 201.
-    pub(crate) fn send_to(&self, conversation: &str, text: &str) -> Call {
-        let body = json!({"conversation_id": conversation, "message_text": text}).to_string().into();
-        Call { body, ..self.send("", "") }
+    pub(crate) fn send_to(&self, conversation: &str, text: &str) -> Result<Call, Failure> {
+        let body = json!({"conversation_id": conversation, "message_text": text});
+        self.post("/api/messages/send", &body, StatusCode::CREATED)
     }
 
     /// Creates a `POST` call with a JSON body.
     pub(crate) fn post(&self, path: &str, body: &Value, expected: StatusCode) -> Result<Call, Failure> {
-        let call = self.call(Method::POST, path)?;
-        Ok(Call { body: body.to_string().into(), expected, ..call })
+        self.request(&Method::POST, path, &body.to_string(), expected)
     }
 
     /// Creates a `PATCH` call with a JSON body. Expects 200.
     pub(crate) fn patch(&self, path: &str, body: &Value) -> Result<Call, Failure> {
-        let call = self.call(Method::PATCH, path)?;
-        Ok(Call { body: body.to_string().into(), ..call })
+        self.request(&Method::PATCH, path, &body.to_string(), StatusCode::OK)
+    }
+
+    fn request(
+        &self,
+        method: &Method,
+        path: &str,
+        body: &str,
+        expected: StatusCode,
+    ) -> Result<Call, Failure> {
+        let (uri, bearer, length) = (path.parse::<Uri>()?, self.bearer.to_str()?, body.len());
+        let content = match body {
+            "" => String::new(),
+            _ => format!("content-type: application/json\r\ncontent-length: {length}\r\n"),
+        };
+        let head = format!("{method} {uri} HTTP/1.1\r\nhost: localhost\r\nauthorization: {bearer}\r\n");
+        Ok(Call { request: format!("{head}{content}\r\n{body}").into(), expected })
     }
 }
 
-/// A request and the status that its response must have.
+/// A request as it is sent, and the status that its response must have.
 #[derive(Debug, Clone)]
 pub(crate) struct Call {
-    method: Method,
-    uri: Uri,
-    bearer: HeaderValue,
-    body: Bytes,
+    request: Bytes,
     expected: StatusCode,
 }
 
@@ -112,10 +119,8 @@ pub(crate) struct Cost {
 }
 
 impl Cost {
-    /// Parses `db;dur=MS;desc="calls=N depth=D rcu=R wcu=W"`. The peer sends no such header.
-    fn parse(headers: &HeaderMap) -> Result<Self, Failure> {
-        let Some(text) = headers.get("server-timing") else { return Ok(Self::default()) };
-        let text = text.to_str()?;
+    /// Parses `db;dur=MS;desc="calls=N depth=D rcu=R wcu=W"`.
+    fn parse(text: &str) -> Result<Self, Failure> {
         let (_, fields) = text.split_once("desc=\"").ok_or("the Server-Timing header has no desc")?;
         let mut cost = Self::default();
         for (name, value) in fields.trim_end_matches('"').split(' ').filter_map(|field| field.split_once('='))
@@ -147,10 +152,41 @@ impl AddAssign for Cost {
     }
 }
 
+/// The part of a response before its body.
+struct Head {
+    status: StatusCode,
+    /// Zero if the server, as the peer, does not say it.
+    cost: Cost,
+    /// Its own length in bytes.
+    length: usize,
+    /// The length of the body in bytes.
+    body: usize,
+}
+
+impl Head {
+    /// Parses the head if it has arrived completely.
+    fn parse(received: &[u8]) -> Result<Option<Self>, Failure> {
+        let mut fields = [EMPTY_HEADER; MAX_FIELDS];
+        let mut response = Response::new(&mut fields);
+        let Status::Complete(length) = response.parse(received)? else { return Ok(None) };
+        let status = StatusCode::from_u16(response.code.ok_or("a response without a status")?)?;
+        let (mut cost, mut body) = (Cost::default(), None);
+        for field in &*response.headers {
+            if field.name.eq_ignore_ascii_case("server-timing") {
+                cost = Cost::parse(std::str::from_utf8(field.value)?)?;
+            } else if field.name.eq_ignore_ascii_case("content-length") {
+                body = Some(std::str::from_utf8(field.value)?.parse()?);
+            }
+        }
+        let body = body.ok_or("a response without a content-length")?;
+        Ok(Some(Self { status, cost, length, body }))
+    }
+}
+
 /// An HTTP client on one connection.
 pub(crate) struct Client {
-    requests: SendRequest<Full<Bytes>>,
-    host: HeaderValue,
+    stream: TcpStream,
+    received: BytesMut,
 }
 
 impl Client {
@@ -158,31 +194,38 @@ impl Client {
     pub(crate) async fn connect(address: SocketAddr) -> Result<Self, Failure> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
-        let (requests, connection) = http1::handshake(TokioIo::new(stream)).await?;
-        // If the connection fails, the pending request fails as well.
-        tokio::spawn(connection);
-        Ok(Self { requests, host: HeaderValue::from_str(&address.to_string())? })
+        Ok(Self { stream, received: BytesMut::new() })
     }
 
     /// Sends a request and reads the whole response. Fails on any status but the expected one.
     pub(crate) async fn call(&mut self, call: Call) -> Result<Answer, Failure> {
-        let mut request = Request::new(Full::new(call.body));
-        *request.method_mut() = call.method.clone();
-        *request.uri_mut() = call.uri.clone();
-        let headers = request.headers_mut();
-        headers.insert(header::HOST, self.host.clone());
-        headers.insert(header::AUTHORIZATION, call.bearer);
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let began = Instant::now();
-        self.requests.ready().await?;
-        let response = self.requests.send_request(request).await?;
-        let (parts, body) = response.into_parts();
-        let body = body.collect().await?.to_bytes();
-        let took = began.elapsed();
-        if parts.status != call.expected {
-            let (method, uri, body) = (call.method, call.uri, String::from_utf8_lossy(&body));
-            return Err(format!("{method} {uri} returned {}: {body}", parts.status).into());
+        self.stream.write_all(&call.request).await?;
+        let head = loop {
+            self.receive().await?;
+            if let Some(head) = Head::parse(&self.received)? {
+                break head;
+            }
+        };
+        while self.received.len() < head.length + head.body {
+            self.receive().await?;
         }
-        Ok(Answer { took, cost: Cost::parse(&parts.headers)?, body })
+        let took = began.elapsed();
+        self.received.advance(head.length);
+        let body = self.received.split_to(head.body).freeze();
+        if head.status != call.expected {
+            let (request, body) = (String::from_utf8_lossy(&call.request), String::from_utf8_lossy(&body));
+            let line = request.lines().next().unwrap_or_default();
+            return Err(format!("{line} returned {}: {body}", head.status).into());
+        }
+        Ok(Answer { took, cost: head.cost, body })
+    }
+
+    async fn receive(&mut self) -> Result<(), Failure> {
+        self.received.reserve(READ);
+        match self.stream.read_buf(&mut self.received).await? {
+            0 => Err("the server closed the connection".into()),
+            _ => Ok(()),
+        }
     }
 }

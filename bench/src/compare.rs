@@ -106,7 +106,7 @@ impl Side {
         Ok(Work::Make(Box::new(move || {
             let number = written.fetch_add(1, Ordering::Relaxed);
             let (sender, peer) = (senders.get(number / peers.len()), &peers[number % peers.len()]);
-            Ok(sender.ok_or("no strangers are left")?.send(&peer.id, "Hello, do I know you?"))
+            sender.ok_or("no strangers are left")?.send(&peer.id, "Hello, do I know you?")
         })))
     }
 
@@ -151,7 +151,7 @@ impl Side {
 }
 
 fn get_as(user: &User, path: &str) -> Result<Work, Failure> {
-    Ok(Work::Get(user.call(Method::GET, path)?))
+    Ok(Work::Get(user.call(&Method::GET, path)?))
 }
 
 /// Measures and prints the table. Says so if the peer cannot run here.

@@ -37,10 +37,10 @@ pub(crate) async fn measure(server: &Server, time: Duration) -> Result<(), Failu
         let (sender, id) = (first.clone(), group.clone());
         let send = Operation::new(format!("send to a group of {size}"), move |index| {
             let (from, to, mut texts) = (sender.clone(), id.clone(), Texts::new(index));
-            Work::Make(Box::new(move || Ok(from.send_to(&to, &texts.usual()))))
+            Work::Make(Box::new(move || from.send_to(&to, &texts.usual())))
         });
         crate::rows::rows(server, &send, &crate::rows::CLIENTS[..1], time).await?;
-        let page = first.call(Method::GET, &format!("/api/conversations/{group}/messages?limit=50"))?;
+        let page = first.call(&Method::GET, &format!("/api/conversations/{group}/messages?limit=50"))?;
         let page = Operation::new(format!("page of 50, group of {size}"), move |_| Work::Get(page.clone()));
         crate::rows::rows(server, &page, &crate::rows::CLIENTS[..1], time).await?;
     }
@@ -62,7 +62,7 @@ async fn group(server: &Server, users: &[User]) -> Result<String, Failure> {
 /// Measures edits of a message in a direct conversation, each with a different text.
 async fn edits(server: &Server, users: &[User], time: Duration) -> Result<(), Failure> {
     let [one, other, ..] = users else { return Err("too few users".into()) };
-    let sent = Client::connect(server.address).await?.call(one.send(&other.id, "the first text")).await?;
+    let sent = Client::connect(server.address).await?.call(one.send(&other.id, "the first text")?).await?;
     let sent = sent.json()?;
     let path = format!("/api/messages/{}", sent["data"]["id"].as_str().ok_or("a message without an id")?);
     let one = one.clone();
@@ -97,7 +97,7 @@ async fn large(server: &Server, users: &[User]) -> Result<(), Failure> {
     let began = Instant::now();
     for count in 1..=MESSAGES {
         let sent = Instant::now();
-        sends.push(client.call(first.send_to(&id, &texts.usual())).await?.took);
+        sends.push(client.call(first.send_to(&id, &texts.usual())?).await?.took);
         wait_for_unread(&mut client, users, &id, count).await?;
         times.push(sent.elapsed());
     }
@@ -112,7 +112,7 @@ async fn large(server: &Server, users: &[User]) -> Result<(), Failure> {
 
     let began = Instant::now();
     for _ in 0..BURST {
-        client.call(first.send_to(&id, &texts.usual())).await?;
+        client.call(first.send_to(&id, &texts.usual())?).await?;
     }
     wait_for_unread(&mut client, users, &id, MESSAGES + BURST).await?;
     let load = Load::of(vec![began.elapsed()], rate(BURST, began.elapsed())?);
@@ -125,7 +125,7 @@ async fn large(server: &Server, users: &[User]) -> Result<(), Failure> {
 async fn wait_for_unread(client: &mut Client, users: &[User], id: &str, count: usize) -> Result<(), Failure> {
     for user in users.iter().skip(1).rev() {
         loop {
-            let inbox = client.call(user.call(Method::GET, "/api/messages/inbox?limit=5")?).await?.json()?;
+            let inbox = client.call(user.call(&Method::GET, "/api/messages/inbox?limit=5")?).await?.json()?;
             let rows = inbox["data"].as_array().ok_or("an inbox without rows")?;
             let row = rows.iter().find(|row| row["conversation_id"] == id).ok_or("a missing row")?;
             if row["unread_count"] == count {

@@ -96,7 +96,7 @@ async fn write(client: &mut Client, pair: &Pair, stamps: Stamps) -> Result<(), F
     for _ in 0..TURN {
         sleep(TURN_PACE).await;
         let text = stamps.text(&mut texts);
-        client.call(pair.other.send(&pair.one.id, &text)).await?;
+        client.call(pair.other.send(&pair.one.id, &text)?).await?;
     }
     Ok(())
 }

@@ -43,7 +43,7 @@ pub(crate) fn reads(dataset: &Dataset) -> Result<Vec<Operation>, Failure> {
     let hub = &dataset.pair.one;
     let (rows, messages) = (grouped(dataset.size.conversations), grouped(dataset.size.messages));
     let get_as = |user: &User, name: String, path: &str| -> Result<Operation, Failure> {
-        let call = user.call(Method::GET, path)?;
+        let call = user.call(&Method::GET, path)?;
         Ok(Operation::new(name, move |_| Work::Get(call.clone())))
     };
     let get = |name, path: &str| get_as(hub, name, path);
@@ -91,7 +91,7 @@ pub(crate) fn search(dataset: &Dataset, word: &str) -> String {
 pub(crate) fn send(pair: &Pair, index: usize) -> Work {
     let (from, to) = pair.turn(index);
     let (from, to, mut texts) = (from.clone(), to.id.clone(), Texts::new(index));
-    Work::Make(Box::new(move || Ok(from.send(&to, &texts.usual()))))
+    Work::Make(Box::new(move || from.send(&to, &texts.usual())))
 }
 
 fn mark(pair: &Pair) -> Work {

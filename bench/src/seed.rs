@@ -98,12 +98,12 @@ async fn greet(server: &Server, peers: Vec<User>, hub: &User) -> Result<(), Fail
 async fn read_most(server: &Server, peers: Vec<User>, hub: &User) -> Result<(), Failure> {
     greet(server, peers.clone(), hub).await?;
     let read_from = |peer: &User| {
-        hub.call(Method::GET, &format!("/api/messages/conversation/{}?limit=1&mark_read=true", peer.id))
+        hub.call(&Method::GET, &format!("/api/messages/conversation/{}?limit=1&mark_read=true", peer.id))
     };
-    let calls = peers.iter().skip(UNREAD).map(read_from).collect::<Result<Vec<_>, _>>()?;
+    let calls: Vec<_> = peers.iter().skip(UNREAD).map(read_from).collect();
     make_all(server.address, calls.into_iter()).await?;
     let mut client = Client::connect(server.address).await?;
-    let count = client.call(hub.call(Method::GET, "/api/messages/unread-count")?).await?.json()?;
+    let count = client.call(hub.call(&Method::GET, "/api/messages/unread-count")?).await?.json()?;
     let unread = &count["data"]["conversations"];
     if *unread == UNREAD { Ok(()) } else { Err(format!("{unread} conversations are unread").into()) }
 }
@@ -127,22 +127,22 @@ pub(crate) async fn users(server: &Server, ids: Vec<String>) -> Result<Vec<User>
     let tokens = server.tokens(&ids)?;
     let users = ids.into_iter().zip(tokens).map(|(id, token)| User::new(id, &token));
     let users = users.collect::<Result<Vec<_>, _>>()?;
-    let calls = users.iter().map(|user| user.call(Method::GET, "/api/users/me"));
-    make_all(server.address, calls.collect::<Result<Vec<_>, _>>()?.into_iter()).await?;
+    let calls: Vec<_> = users.iter().map(|user| user.call(&Method::GET, "/api/users/me")).collect();
+    make_all(server.address, calls.into_iter()).await?;
     Ok(users)
 }
 
 /// Sends the first message of a pair. Returns the conversation's id.
 async fn open(server: &Server, pair: &Pair) -> Result<String, Failure> {
     let mut client = Client::connect(server.address).await?;
-    let sent = client.call(pair.other.send(&pair.one.id, "Hello, this is the first message.")).await?;
+    let sent = client.call(pair.other.send(&pair.one.id, "Hello, this is the first message.")?).await?;
     let sent = sent.json()?;
     let id = sent["data"]["conversation_id"].as_str();
     Ok(id.ok_or("a message without a conversation")?.to_owned())
 }
 
 /// Returns calls that send `count` messages, from both users in turn.
-fn chat(pair: Pair, count: usize) -> impl Iterator<Item = Call> + Send + 'static {
+fn chat(pair: Pair, count: usize) -> impl Iterator<Item = Result<Call, Failure>> + Send + 'static {
     let mut texts = Texts::new(1);
     (0..count).map(move |index| {
         let (from, to) = pair.turn(index);
@@ -154,7 +154,7 @@ fn chat(pair: Pair, count: usize) -> impl Iterator<Item = Call> + Send + 'static
 /// Makes all calls: each of [`CLIENTS`] clients takes the next call until none is left.
 async fn make_all(
     address: SocketAddr,
-    calls: impl Iterator<Item = Call> + Send + 'static,
+    calls: impl Iterator<Item = Result<Call, Failure>> + Send + 'static,
 ) -> Result<(), Failure> {
     let calls = Arc::new(Mutex::new(calls));
     let mut tasks = JoinSet::new();
@@ -164,7 +164,7 @@ async fn make_all(
             let mut client = Client::connect(address).await?;
             let next = || calls.lock().unwrap_or_else(PoisonError::into_inner).next();
             while let Some(call) = next() {
-                client.call(call).await?;
+                client.call(call?).await?;
             }
             Ok::<_, Failure>(())
         });

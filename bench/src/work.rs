@@ -70,9 +70,9 @@ impl Work {
             }
             Self::Make(next) => Ok(Timed::from(&client.call(next()?).await?)),
             Self::Mark { sender, reader, texts } => {
-                let sent = client.call(sender.send(&reader.id, &texts.usual())).await?.json()?;
+                let sent = client.call(sender.send(&reader.id, &texts.usual())?).await?.json()?;
                 let id = sent["data"]["id"].as_str().ok_or("a message without an id")?;
-                let call = reader.call(Method::PUT, &format!("/api/messages/mark-as-read/{id}"))?;
+                let call = reader.call(&Method::PUT, &format!("/api/messages/mark-as-read/{id}"))?;
                 Ok(Timed::from(&client.call(call).await?))
             }
         }
@@ -102,7 +102,7 @@ impl Follower {
     pub(crate) async fn poll(&mut self, client: &mut Client) -> Result<Answer, Failure> {
         let cursor = self.cursor.as_deref().map(|cursor| format!("?cursor={cursor}"));
         let path = format!("/api/events{}", cursor.unwrap_or_default());
-        let answer = client.call(self.user.call(Method::GET, &path)?).await?;
+        let answer = client.call(self.user.call(&Method::GET, &path)?).await?;
         let cursor = answer.json()?["data"]["cursor"].as_str().map(ToOwned::to_owned);
         self.cursor = Some(cursor.ok_or("a poll without a cursor")?);
         Ok(answer)
@@ -110,7 +110,7 @@ impl Follower {
 }
 
 async fn search(client: &mut Client, user: &User, path: &str, finds: bool) -> Result<Timed, Failure> {
-    let mut answer = client.call(user.call(Method::GET, path)?).await?;
+    let mut answer = client.call(user.call(&Method::GET, path)?).await?;
     let mut timed = Timed::from(&answer);
     // Check only how the body begins: parsing a full page would take CPU time from the server.
     while !answer.body.starts_with(br#"{"success":true,"data":[{"#) {
@@ -118,7 +118,7 @@ async fn search(client: &mut Client, user: &User, path: &str, finds: bool) -> Re
         let Some(cursor) = page["next_cursor"].as_str() else {
             return if finds { Err(format!("{path} found nothing").into()) } else { Ok(timed) };
         };
-        answer = client.call(user.call(Method::GET, &format!("{path}&cursor={cursor}"))?).await?;
+        answer = client.call(user.call(&Method::GET, &format!("{path}&cursor={cursor}"))?).await?;
         timed.took += answer.took;
         timed.cost += answer.cost;
     }
