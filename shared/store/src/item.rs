@@ -25,24 +25,36 @@ use crate::typed_json::{self, Typed, malformed};
 /// Attributes by their names, in the SDK's form: keys, and items to be written.
 pub(crate) type Attributes = HashMap<String, AttributeValue>;
 
+/// The range of an attribute's name, and that of its value, in a text.
+pub(crate) type AttributeRanges = [Range<usize>; 2];
+
+/// A text that contains items, and where their attributes are in it.
+#[derive(Default)]
+pub(crate) struct ItemText {
+    pub(crate) text: String,
+    pub(crate) attributes: Vec<AttributeRanges>,
+}
+
 /// An item as it was read: its text in DynamoDB's JSON, which is parsed when it is used.
 #[derive(Clone, Default)]
 pub(crate) struct Item {
-    /// The text that contains the item. Items of the same answer share it.
-    text: Arc<str>,
-    /// For each attribute, the ranges of its name and of its value in `text`, in bytes.
-    attributes: Vec<[Range<usize>; 2]>,
+    /// The items of the same answer share it.
+    shared: Arc<ItemText>,
+    /// Which of its attributes are those of the item.
+    range: Range<usize>,
 }
 
 impl Item {
-    /// Creates an item from the names and values of its attributes, which are parts of `text`.
-    pub(crate) fn in_text(text: &Arc<str>, attributes: Vec<[Range<usize>; 2]>) -> Self {
-        Self { text: text.clone(), attributes }
+    /// Creates the item that has a range of the attributes of a text.
+    pub(crate) fn new(shared: &Arc<ItemText>, range: Range<usize>) -> Self {
+        Self { shared: shared.clone(), range }
     }
 
     /// The names of the attributes and their values with their types.
     pub(crate) fn attributes(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.attributes.iter().map(|[name, value]| (&self.text[name.clone()], &self.text[value.clone()]))
+        let ItemText { text, attributes } = &*self.shared;
+        let own = attributes[self.range.clone()].iter();
+        own.map(|[name, value]| (&text[name.clone()], &text[value.clone()]))
     }
 
     fn find(&self, name: &str) -> Option<&str> {
@@ -55,7 +67,7 @@ impl Item {
     }
 
     /// Returns an attribute, if the item has it and it is of the type.
-    pub(crate) fn get<T: DeserializeOwned>(&self, name: &str) -> Option<T> {
+    pub(crate) fn get<'a, T: Deserialize<'a>>(&'a self, name: &str) -> Option<T> {
         typed_json::parse(self.find(name)?).ok()
     }
 
@@ -94,7 +106,8 @@ impl<N: AsRef<str>, V: AsRef<str>> FromIterator<(N, V)> for Item {
         for (name, value) in attributes {
             ranges.push([push(name.as_ref()), push(value.as_ref())]);
         }
-        Self { text: text.into(), attributes: ranges }
+        let range = 0..ranges.len();
+        Self { shared: Arc::new(ItemText { text, attributes: ranges }), range }
     }
 }
 
@@ -124,23 +137,22 @@ fn typed(value: &AttributeValue) -> Value {
 }
 
 /// Gives the attributes of an item to the type that they are read as.
-struct ItemAccess<'a> {
-    item: &'a Item,
-    next: usize,
+struct ItemAccess<'a, I> {
+    attributes: I,
+    value: &'a str,
 }
 
-impl<'a> MapAccess<'a> for ItemAccess<'a> {
+impl<'a, I: Iterator<Item = (&'a str, &'a str)>> MapAccess<'a> for ItemAccess<'a, I> {
     type Error = serde_json::Error;
 
     fn next_key_seed<K: DeserializeSeed<'a>>(&mut self, seed: K) -> Result<Option<K::Value>, Self::Error> {
-        let Some([name, _]) = self.item.attributes.get(self.next) else { return Ok(None) };
-        seed.deserialize(self.item.text[name.clone()].into_deserializer()).map(Some)
+        let Some((name, value)) = self.attributes.next() else { return Ok(None) };
+        self.value = value;
+        seed.deserialize(name.into_deserializer()).map(Some)
     }
 
     fn next_value_seed<V: DeserializeSeed<'a>>(&mut self, seed: V) -> Result<V::Value, Self::Error> {
-        let [_, value] = self.item.attributes[self.next].clone();
-        self.next += 1;
-        seed.deserialize(Typed(&mut serde_json::Deserializer::from_str(&self.item.text[value])))
+        seed.deserialize(Typed(&mut serde_json::Deserializer::from_str(self.value)))
     }
 }
 
@@ -234,7 +246,7 @@ pub(crate) fn to_item<T: Serialize>(key: &Key, body: &T) -> Result<Attributes, E
 
 /// Reads the body of an item.
 pub(crate) fn from_item<T: DeserializeOwned>(item: &Item) -> Result<T, Error> {
-    T::deserialize(MapAccessDeserializer::new(ItemAccess { item, next: 0 }))
+    T::deserialize(MapAccessDeserializer::new(ItemAccess { attributes: item.attributes(), value: "" }))
         .map_err(|error| malformed::<T>(&error))
 }
 

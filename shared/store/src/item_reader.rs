@@ -29,7 +29,7 @@ use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::failure::failed_call;
-use crate::item::Item;
+use crate::item::{AttributeRanges, Item, ItemText};
 use crate::typed_json::{JsonText, malformed};
 
 tokio::task_local! {
@@ -111,9 +111,8 @@ impl HttpConnector for ItemReader<SharedHttpConnector> {
 async fn take_items(answer: &mut HttpResponse) -> Result<(), ConnectorError> {
     let body = std::mem::replace(answer.body_mut(), SdkBody::empty());
     let body = ByteStream::new(body).collect().await.map_err(|error| ConnectorError::io(error.into()))?;
-    let body = body.into_bytes();
-    let parsed = match std::str::from_utf8(&body) {
-        Ok(text) => split(&text.into()).map_err(|error| malformed::<AnswerVisitor<'_>>(&error)),
+    let parsed = match String::from_utf8(body.into_bytes().into()) {
+        Ok(text) => items_and_rest(text).map_err(|error| malformed::<AnswerVisitor<'_, '_>>(&error)),
         Err(error) => Err(Error::internal(error)),
     };
     let (items, rest) = match parsed {
@@ -127,33 +126,69 @@ async fn take_items(answer: &mut HttpResponse) -> Result<(), ConnectorError> {
 }
 
 /// Returns the items of an answer, and the answer without them.
-fn split(answer: &Arc<str>) -> Result<(Vec<Item>, String), serde_json::Error> {
-    let mut json = serde_json::Deserializer::from_str(answer);
-    let parts = json.deserialize_map(AnswerVisitor(answer))?;
+fn items_and_rest(answer: String) -> Result<(Vec<Item>, String), serde_json::Error> {
+    let (mut found, mut json) = (Found::default(), serde_json::Deserializer::from_str(&answer));
+    let rest = json.deserialize_map(AnswerVisitor(Reading { answer: &answer, found: &mut found }))?;
     json.end()?;
-    Ok(parts)
+    let shared = Arc::new(ItemText { text: answer, attributes: found.attributes });
+    let items = found.items.into_iter().map(|item| match item {
+        FoundItem::Shared(range) => Item::new(&shared, range),
+        FoundItem::Own(item) => item,
+    });
+    Ok((items.collect(), rest))
+}
+
+/// The items that were found in an answer.
+#[derive(Default)]
+struct Found {
+    items: Vec<FoundItem>,
+    /// The attributes of the items in the text of the answer.
+    attributes: Vec<AttributeRanges>,
+}
+
+enum FoundItem {
+    /// An item that has a range of [`Found::attributes`].
+    Shared(Range<usize>),
+    /// An item with a text of its own.
+    Own(Item),
+}
+
+/// An answer that is read, and what was found in it.
+struct Reading<'de, 'f> {
+    answer: &'de str,
+    found: &'f mut Found,
+}
+
+impl<'de> Reading<'de, '_> {
+    fn again(&mut self) -> Reading<'de, '_> {
+        Reading { answer: self.answer, found: self.found }
+    }
+
+    /// Returns the range of bytes that a part of the answer takes in it.
+    fn range_of(&self, part: &str) -> Range<usize> {
+        let start = part.as_ptr().addr() - self.answer.as_ptr().addr();
+        start..start + part.len()
+    }
 }
 
 /// Reads an answer of `Query` (`Items`), `GetItem` (`Item`) or `BatchGetItem` (`Responses`). A missing member may be
-/// `null`.
-struct AnswerVisitor<'a>(&'a Arc<str>);
+/// `null`. Returns the answer without its items.
+struct AnswerVisitor<'de, 'f>(Reading<'de, 'f>);
 
-impl<'de> Visitor<'de> for AnswerVisitor<'de> {
-    type Value = (Vec<Item>, String);
+impl<'de> Visitor<'de> for AnswerVisitor<'de, '_> {
+    type Value = String;
 
     fn expecting(&self, f: &mut Formatter<'_>) -> fmt::Result {
         f.write_str("an answer of DynamoDB")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let (mut items, mut rest) = (Vec::new(), String::from("{"));
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<String, A::Error> {
+        let mut rest = String::from("{");
         while let Some(JsonText(name)) = map.next_key()? {
             match name.as_ref() {
-                "Items" => items.extend(map.next_value_seed(Nullable(Items(self.0)))?.into_iter().flatten()),
-                "Item" => items.extend(map.next_value_seed(Nullable(OneItem(self.0)))?),
-                "Responses" => {
-                    items.extend(map.next_value_seed(Nullable(Tables(self.0)))?.into_iter().flatten());
-                }
+                "Items" => map.next_value_seed(Nullable(Items(self.0.again())))?,
+                "Item" => map.next_value_seed(Nullable(OneItem(self.0.again())))?,
+                "Responses" => map.next_value_seed(Nullable(Tables(self.0.again())))?,
                 name => {
                     let value: &RawValue = map.next_value()?;
                     let comma = if rest.len() > 1 { "," } else { "" };
@@ -162,137 +197,133 @@ impl<'de> Visitor<'de> for AnswerVisitor<'de> {
             }
         }
         rest.push('}');
-        Ok((items, rest))
+        Ok(rest)
     }
 }
 
 /// Reads a value that may be `null`.
 struct Nullable<S>(S);
 
-impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for Nullable<S> {
-    type Value = Option<S::Value>;
+impl<'de, S: DeserializeSeed<'de, Value = ()>> DeserializeSeed<'de> for Nullable<S> {
+    type Value = ();
 
-    fn deserialize<D: Deserializer<'de>>(self, value: D) -> Result<Option<S::Value>, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, value: D) -> Result<(), D::Error> {
         value.deserialize_option(self)
     }
 }
 
-impl<'de, S: DeserializeSeed<'de>> Visitor<'de> for Nullable<S> {
-    type Value = Option<S::Value>;
+impl<'de, S: DeserializeSeed<'de, Value = ()>> Visitor<'de> for Nullable<S> {
+    type Value = ();
 
     fn expecting(&self, f: &mut Formatter<'_>) -> fmt::Result {
         f.write_str("a value or null")
     }
 
-    fn visit_none<E>(self) -> Result<Option<S::Value>, E> {
-        Ok(None)
+    fn visit_none<E>(self) -> Result<(), E> {
+        Ok(())
     }
 
-    fn visit_unit<E>(self) -> Result<Option<S::Value>, E> {
-        Ok(None)
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
     }
 
-    fn visit_some<D: Deserializer<'de>>(self, value: D) -> Result<Option<S::Value>, D::Error> {
-        self.0.deserialize(value).map(Some)
+    fn visit_some<D: Deserializer<'de>>(self, value: D) -> Result<(), D::Error> {
+        self.0.deserialize(value)
     }
 }
 
 /// Reads a list of items.
-struct Items<'a>(&'a Arc<str>);
+struct Items<'de, 'f>(Reading<'de, 'f>);
 
-impl<'de> DeserializeSeed<'de> for Items<'de> {
-    type Value = Vec<Item>;
+impl<'de> DeserializeSeed<'de> for Items<'de, '_> {
+    type Value = ();
 
-    fn deserialize<D: Deserializer<'de>>(self, list: D) -> Result<Vec<Item>, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, list: D) -> Result<(), D::Error> {
         list.deserialize_seq(self)
     }
 }
 
-impl<'de> Visitor<'de> for Items<'de> {
-    type Value = Vec<Item>;
+impl<'de> Visitor<'de> for Items<'de, '_> {
+    type Value = ();
 
     fn expecting(&self, f: &mut Formatter<'_>) -> fmt::Result {
         f.write_str("a list of items")
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<Item>, A::Error> {
-        let mut items = Vec::new();
-        while let Some(item) = list.next_element_seed(OneItem(self.0))? {
-            items.push(item);
-        }
-        Ok(items)
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut list: A) -> Result<(), A::Error> {
+        while list.next_element_seed(OneItem(self.0.again()))?.is_some() {}
+        Ok(())
     }
 }
 
 /// Reads the lists of items by table.
-struct Tables<'a>(&'a Arc<str>);
+struct Tables<'de, 'f>(Reading<'de, 'f>);
 
-impl<'de> DeserializeSeed<'de> for Tables<'de> {
-    type Value = Vec<Item>;
+impl<'de> DeserializeSeed<'de> for Tables<'de, '_> {
+    type Value = ();
 
-    fn deserialize<D: Deserializer<'de>>(self, tables: D) -> Result<Vec<Item>, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, tables: D) -> Result<(), D::Error> {
         tables.deserialize_map(self)
     }
 }
 
-impl<'de> Visitor<'de> for Tables<'de> {
-    type Value = Vec<Item>;
+impl<'de> Visitor<'de> for Tables<'de, '_> {
+    type Value = ();
 
     fn expecting(&self, f: &mut Formatter<'_>) -> fmt::Result {
         f.write_str("lists of items by table")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut tables: A) -> Result<Vec<Item>, A::Error> {
-        let mut items = Vec::new();
+    fn visit_map<A: MapAccess<'de>>(mut self, mut tables: A) -> Result<(), A::Error> {
         while tables.next_key::<IgnoredAny>()?.is_some() {
-            items.extend(tables.next_value_seed(Items(self.0))?);
+            tables.next_value_seed(Items(self.0.again()))?;
         }
-        Ok(items)
+        Ok(())
     }
 }
 
 /// Reads an item.
-struct OneItem<'a>(&'a Arc<str>);
+struct OneItem<'de, 'f>(Reading<'de, 'f>);
 
-impl OneItem<'_> {
-    /// Returns the range of bytes that a part of the text takes in it.
-    fn range_of(&self, part: &str) -> Range<usize> {
-        let start = part.as_ptr().addr() - self.0.as_ptr().addr();
-        start..start + part.len()
-    }
-}
+impl<'de> DeserializeSeed<'de> for OneItem<'de, '_> {
+    type Value = ();
 
-impl<'de> DeserializeSeed<'de> for OneItem<'de> {
-    type Value = Item;
-
-    fn deserialize<D: Deserializer<'de>>(self, item: D) -> Result<Item, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, item: D) -> Result<(), D::Error> {
         item.deserialize_map(self)
     }
 }
 
-impl<'de> Visitor<'de> for OneItem<'de> {
-    type Value = Item;
+impl<'de> Visitor<'de> for OneItem<'de, '_> {
+    type Value = ();
 
     fn expecting(&self, f: &mut Formatter<'_>) -> fmt::Result {
         f.write_str("an item")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Item, A::Error> {
-        let mut attributes = Vec::with_capacity(12);
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let Self(reading) = self;
+        let first = reading.found.attributes.len();
         let mut unescaped = Vec::new();
         while let Some((JsonText(name), value)) = map.next_entry::<_, &RawValue>()? {
             match name {
-                Cow::Borrowed(name) => attributes.push([self.range_of(name), self.range_of(value.get())]),
+                Cow::Borrowed(name) => {
+                    let ranges = [name, value.get()].map(|part| reading.range_of(part));
+                    reading.found.attributes.push(ranges);
+                }
                 Cow::Owned(name) => unescaped.push((name, value.get())),
             }
         }
-        let item = Item::in_text(self.0, attributes);
-        if unescaped.is_empty() {
-            return Ok(item);
-        }
-        // A name with an escape is not part of the text as it is, so the item gets a text of its own.
-        let others = item.attributes().map(|(name, value)| (name.to_owned(), value));
-        Ok(others.chain(unescaped).collect())
+        let item = if unescaped.is_empty() {
+            FoundItem::Shared(first..reading.found.attributes.len())
+        } else {
+            // A name with an escape is not part of the text as it is, so the item gets a text of its own.
+            let others = reading.found.attributes.drain(first..);
+            let others =
+                others.map(|[name, value]| (reading.answer[name].to_owned(), &reading.answer[value]));
+            FoundItem::Own(others.chain(unescaped).collect())
+        };
+        reading.found.items.push(item);
+        Ok(())
     }
 }
 
@@ -312,7 +343,7 @@ mod tests {
     use crate::item::{from_item, text};
 
     fn parts(answer: &str) -> (Vec<Item>, String) {
-        split(&answer.into()).unwrap()
+        items_and_rest(answer.to_owned()).unwrap()
     }
 
     #[test]
@@ -376,7 +407,7 @@ mod tests {
             "{}{}",
             r#"{"Item":{"n":}}"#,
         ] {
-            assert!(split(&answer.into()).is_err(), "{answer}");
+            assert!(items_and_rest(answer.to_owned()).is_err(), "{answer}");
         }
     }
 

@@ -11,8 +11,7 @@ use base64::prelude::BASE64_STANDARD;
 use domain::error::Error;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{
-    DeserializeOwned, DeserializeSeed, Deserializer, Error as _, IgnoredAny, IntoDeserializer, MapAccess,
-    SeqAccess, Visitor,
+    DeserializeSeed, Deserializer, Error as _, IgnoredAny, IntoDeserializer, MapAccess, SeqAccess, Visitor,
 };
 use serde::{Deserialize, forward_to_deserialize_any};
 
@@ -20,7 +19,7 @@ use serde::{Deserialize, forward_to_deserialize_any};
 ///
 /// # Errors
 /// See [`malformed`].
-pub(crate) fn parse<T: DeserializeOwned>(text: &str) -> Result<T, Error> {
+pub(crate) fn parse<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Error> {
     T::deserialize(Typed(&mut serde_json::Deserializer::from_str(text)))
         .map_err(|error| malformed::<T>(&error))
 }
