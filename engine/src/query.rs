@@ -21,6 +21,8 @@ use crate::storage::{self, Range};
 use crate::table::{Index, Source, Table, Tables, find};
 use crate::value::{Item, Text, Value, item_json};
 
+/// The most items for which the memory of an answer is reserved at once.
+const EXPECTED_ITEMS: usize = 64;
 /// Maximum size of the items that a page reads, in bytes.
 const PAGE_SIZE: usize = 1 << 20;
 
@@ -132,7 +134,7 @@ impl Query {
             None => None,
         };
         self.check(table, index, projected.as_deref())?;
-        let mut page = Page::default();
+        let mut page = Page { answer: b"{\"Items\":[".to_vec(), ..Page::default() };
         storage::visit(connection, source, range.as_ref(), self.forward, start.as_deref(), |item, size| {
             if page.scanned > 0 && page.size + size > PAGE_SIZE {
                 page.is_cut = true;
@@ -150,7 +152,7 @@ impl Query {
             }
             Ok(!page.is_cut)
         })?;
-        self.answer(&page, source)
+        self.answer(page, source)
     }
 
     /// Checks what depends on the table or index.
@@ -191,20 +193,21 @@ impl Query {
             return Ok(());
         }
         if page.count > 0 {
-            page.items.push(b',');
+            page.answer.push(b',');
+        } else {
+            // Items are often about as large as the first one.
+            page.answer.reserve((json.len() * self.limit.min(EXPECTED_ITEMS)).min(PAGE_SIZE));
         }
         page.count += 1;
         match projected {
-            Some(paths) => write_selected(&mut page.items, json, paths)?,
-            None => page.items.extend_from_slice(json),
+            Some(paths) => write_selected(&mut page.answer, json, paths)?,
+            None => page.answer.extend_from_slice(json),
         }
         Ok(())
     }
 
-    fn answer(&self, page: &Page, source: &Source) -> Result<Vec<u8>, Error> {
-        let mut out = Vec::with_capacity(page.items.len() + 512);
-        out.extend_from_slice(b"{\"Items\":[");
-        out.extend_from_slice(&page.items);
+    fn answer(&self, page: Page, source: &Source) -> Result<Vec<u8>, Error> {
+        let mut out = page.answer;
         let counts = format!("],\"Count\":{},\"ScannedCount\":{}", page.count, page.scanned);
         out.extend_from_slice(counts.as_bytes());
         if page.is_cut {
@@ -230,7 +233,8 @@ impl Query {
 /// The items and the size of a page, as far as it has been read.
 #[derive(Default)]
 struct Page {
-    items: Vec<u8>,
+    /// The beginning of the answer, up to the last item.
+    answer: Vec<u8>,
     count: usize,
     scanned: usize,
     size: usize,

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::marker::PhantomData;
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
@@ -14,7 +15,8 @@ use base64::alphabet::Alphabet;
 use base64::engine::GeneralPurpose;
 use base64::engine::general_purpose::{NO_PAD, URL_SAFE_NO_PAD};
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::de::{self, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use uuid::Uuid;
 
 use crate::time::Timestamp;
@@ -33,18 +35,32 @@ pub const ORDERED: GeneralPurpose = GeneralPurpose::new(
 #[error("{0}")]
 pub struct MalformedId(pub &'static str);
 
-/// Implements the serde conversions and `Debug` for an id that implements `FromStr` and `Display`.
+/// Parses an id from a text while the text is deserialized, without a copy of it.
+struct TextVisitor<T>(PhantomData<T>);
+
+impl<T: FromStr<Err = MalformedId>> Visitor<'_> for TextVisitor<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<T, E> {
+        text.parse().map_err(E::custom)
+    }
+}
+
+/// Implements serde's traits and `Debug` for an id that implements `FromStr` and `Display`.
 macro_rules! text_form {
     ($id:ident) => {
-        impl TryFrom<String> for $id {
-            type Error = MalformedId;
-            fn try_from(text: String) -> Result<Self, MalformedId> {
-                text.parse()
+        impl Serialize for $id {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
             }
         }
-        impl From<$id> for String {
-            fn from(id: $id) -> Self {
-                id.to_string()
+        impl<'de> Deserialize<'de> for $id {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                deserializer.deserialize_str(TextVisitor(PhantomData))
             }
         }
         impl fmt::Debug for $id {
@@ -59,8 +75,8 @@ macro_rules! text_form {
 const NO_USER_IDS: [&str; 3] = ["me", ".", ".."];
 
 /// A user's id: the `sub` of their token, 1-128 characters of `A-Z a-z 0-9 _ - . @ | :`, but not `me`, `.` or `..`.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema)]
+#[schemars(try_from = "String", into = "String")]
 #[schemars(extend(
     "pattern" = "^[0-9A-Za-z_.@|:-]{1,128}$", "not" = {"enum": NO_USER_IDS}, "examples" = ["bob"]
 ))]
@@ -102,8 +118,7 @@ impl fmt::Display for UserId {
 }
 
 /// The id of a session, i.e. of a login and the refresh tokens that follow it: a random UUID of 36 characters.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionId(Arc<str>);
 text_form!(SessionId);
 
@@ -131,8 +146,8 @@ impl fmt::Display for SessionId {
 }
 
 /// The id of a push subscription: a digest of its endpoint, so that the same endpoint has the same id.
-#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, PartialEq, Eq, Hash, JsonSchema)]
+#[schemars(try_from = "String", into = "String")]
 #[schemars(extend("pattern" = "^[-0-9A-Z_a-z]{22}$"))]
 pub struct SubscriptionId(Arc<str>);
 text_form!(SubscriptionId);
@@ -208,8 +223,8 @@ pub fn digest_of(users: &[UserId]) -> String {
 /// A conversation's id: `d` (direct), `g` (group) or `r` (room), and a digest.
 ///
 /// The id of a direct conversation is computed from its two users, so neither a send nor a page needs a look-up.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema)]
+#[schemars(try_from = "String", into = "String")]
 #[schemars(extend("pattern" = "^[dgr][-0-9A-Z_a-z]{24}$"))]
 pub struct ConversationId(Arc<str>);
 text_form!(ConversationId);
@@ -290,9 +305,12 @@ const VARIANT: u128 = 0b10 << 62;
 const LOW: u128 = (1 << 62) - 1;
 const MIDDLE: u128 = (1 << 12) - 1;
 
+/// The number of characters of a stamp's text.
+const STAMP_LENGTH: usize = 22;
+
 /// A `UUIDv7` in 22 characters that sort by time. It orders messages and events.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema)]
+#[schemars(try_from = "String", into = "String")]
 #[schemars(rename = "EventId", extend("pattern" = "^[-0-9A-Z_a-z]{8}[R-U][-0-9A-Z_a-z][159DHLPTXaeimquy][-0-9A-Z_a-z]{10}[-FVk]$"))]
 pub struct Stamp(u128);
 text_form!(Stamp);
@@ -350,20 +368,26 @@ impl FromStr for Stamp {
     type Err = MalformedId;
     fn from_str(text: &str) -> Result<Self, MalformedId> {
         let malformed = MalformedId("not a time-ordered id");
-        let Ok(bytes) = ORDERED.decode(text) else { return Err(malformed) };
-        bytes.try_into().ok().and_then(Self::from_bytes).ok_or(malformed)
+        // One byte more than a stamp has, so that a longer text is not taken for one.
+        let mut bytes = [0; 18];
+        match ORDERED.decode_slice(text, &mut bytes) {
+            Ok(16) => bytes.first_chunk().copied().and_then(Self::from_bytes).ok_or(malformed),
+            _ => Err(malformed),
+        }
     }
 }
 
 impl fmt::Display for Stamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&ORDERED.encode(self.0.to_be_bytes()))
+        let mut text = [0; STAMP_LENGTH];
+        ORDERED.encode_slice(self.0.to_be_bytes(), &mut text).map_err(|_| fmt::Error)?;
+        f.write_str(std::str::from_utf8(&text).map_err(|_| fmt::Error)?)
     }
 }
 
 /// A message's id: the id of its conversation and its stamp, so that the message is found without a look-up.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema)]
+#[schemars(try_from = "String", into = "String")]
 #[schemars(extend("pattern" = "^[dgr][-0-9A-Z_a-z]{24}[-0-9A-Z_a-z]{8}[R-U][-0-9A-Z_a-z][159DHLPTXaeimquy][-0-9A-Z_a-z]{10}[-FVk]$"))]
 pub struct MessageId {
     /// The conversation that contains the message.
@@ -392,8 +416,8 @@ impl fmt::Display for MessageId {
 }
 
 /// A file's id: the id of the conversation that it was sent to and a stamp of its own.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema)]
+#[schemars(try_from = "String", into = "String")]
 #[schemars(extend("pattern" = "^[dgr][-0-9A-Z_a-z]{24}[-0-9A-Z_a-z]{8}[R-U][-0-9A-Z_a-z][159DHLPTXaeimquy][-0-9A-Z_a-z]{10}[-FVk]$"))]
 pub struct FileId {
     /// The conversation whose participants see the file.

@@ -39,9 +39,10 @@ impl Folded {
 
     /// The same as [`Folded::of_unicode`], for texts that consist of ASCII alone.
     fn of_ascii(original: &str) -> Self {
-        let mut origin = Vec::with_capacity(original.len());
-        let text = folded_ascii(original, |index| origin.push(index));
-        Self { text, origin }
+        let mut chars: Vec<(u32, u8)> = (0u32..).zip(original.bytes().map(folded_byte)).collect();
+        chars.dedup_by(|(_, next), (_, last)| (*next, *last) == (b' ', b' '));
+        let (origin, text) = chars.into_iter().unzip();
+        Self { text: ascii(text), origin }
     }
 
     fn of_unicode(original: &str) -> Self {
@@ -191,23 +192,29 @@ fn ignores_marks(letter: char) -> bool {
 /// A text in the form that search compares; see the module documentation. It contains no line breaks.
 #[must_use]
 pub fn folded(text: &str) -> String {
-    if text.is_ascii() { folded_ascii(text, |_| ()) } else { Folded::of_unicode(text).text }
+    if text.is_ascii() { folded_ascii(text) } else { Folded::of_unicode(text).text }
 }
 
-/// Folds a text that consists of ASCII alone. `push` gets the index of the origin of each character.
-fn folded_ascii(text: &str, mut push: impl FnMut(u32)) -> String {
-    let mut folded = String::with_capacity(text.len());
-    let mut last = '\0';
-    for (index, byte) in (0u32..).zip(text.bytes()) {
-        let c = char::from(byte.to_ascii_lowercase());
-        let c = if c.is_whitespace() { ' ' } else { plain_mark(c) };
-        if (last, c) != (' ', ' ') {
-            folded.push(c);
-            push(index);
-        }
-        last = c;
+/// Folds a text that consists of ASCII alone, as most do.
+fn folded_ascii(text: &str) -> String {
+    let mut folded: Vec<u8> = text.bytes().map(folded_byte).collect();
+    if memmem::find(&folded, b"  ").is_some() {
+        folded.dedup_by(|next, last| (*next, *last) == (b' ', b' '));
     }
-    folded
+    ascii(folded)
+}
+
+/// Folds an ASCII character; see [`plain_mark`].
+fn folded_byte(byte: u8) -> u8 {
+    match byte {
+        b'\t'..=b'\r' => b' ',
+        b'"' | b'`' => b'\'',
+        other => other.to_ascii_lowercase(),
+    }
+}
+
+fn ascii(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).unwrap_or_default()
 }
 
 /// Whether it is a dash, a hyphen or a minus.
@@ -498,7 +505,9 @@ mod tests {
     proptest! {
         #[test]
         fn ascii_is_folded_in_the_same_way(text in "[\\x00-\\x7f]{0,40}") {
-            prop_assert_eq!(Folded::of_ascii(&text), Folded::of_unicode(&text));
+            let whole = Folded::of_unicode(&text);
+            prop_assert_eq!(folded(&text), whole.text.as_str());
+            prop_assert_eq!(Folded::of_ascii(&text), whole);
         }
 
         #[test]
