@@ -162,6 +162,8 @@ async fn a_first_message_soon_after_another_takes_three_calls_in_a_row() {
     for peer in ["bob", "carol"] {
         let sent = alice.send(peer, "a first message").await.expect(201);
         assert!(sent.cost("depth") <= 3.0, "{peer}");
+        // Two attempts, the sockets for the first one, and the profiles with the sockets for the second one.
+        assert!(sent.cost("calls") <= 4.0, "{peer}: {}", sent.cost("calls"));
     }
 }
 

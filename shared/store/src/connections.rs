@@ -22,6 +22,7 @@ use crate::charging::KnownBucket;
 use crate::client::Store;
 use crate::failure::failed_call;
 use crate::item::{Attribute, Attributes, Item, Key};
+use crate::publishing::UserSockets;
 use crate::transact::Commit;
 use crate::write::Write;
 use crate::{partition, profiles};
@@ -37,7 +38,7 @@ const PREFIX: &str = "w_";
 /// The sort key of a user's sockets: above `PRESENCE`, so that one query reads both.
 pub(crate) const SORT_KEY: &str = "SOCKETS";
 
-fn key(user: &UserId) -> Key {
+pub(crate) fn key(user: &UserId) -> Key {
     Key { pk: partition::of_user(user), sk: SORT_KEY.into() }
 }
 
@@ -145,16 +146,13 @@ impl Store {
 
     /// Reads the sockets of some users, of up to 100 in each call. Users without sockets are left out. If a call fails,
     /// nobody's are returned: pushes are only a shortcut to the queue.
-    pub(crate) async fn sockets_of(&self, users: &[&UserId]) -> Vec<(UserId, Vec<Socket>)> {
+    pub(crate) async fn sockets_of(&self, users: &[&UserId]) -> UserSockets {
         if !self.pushes || users.is_empty() {
             return Vec::new();
         }
         let keys = users.iter().map(|user| key(user)).collect();
         let items = self.items_by_keys(keys, false).await;
-        let found = items.and_then(|items| {
-            items.into_iter().map(|item| Ok((profiles::owner(&item)?, read(&item)?))).collect()
-        });
-        found.unwrap_or_else(|error: Error| {
+        items.and_then(|items| read_all(&items)).unwrap_or_else(|error: Error| {
             tracing::warn!(error = reason(&error), "cannot read sockets: nothing is pushed");
             Vec::new()
         })
@@ -203,6 +201,11 @@ impl Store {
 /// Whether API Gateway has closed a socket because of its age.
 fn has_ended(socket: &Socket, now: Timestamp) -> bool {
     socket.since.millis() + LIFE < now.millis()
+}
+
+/// Reads the sockets of some users from their items.
+pub(crate) fn read_all(items: &[Item]) -> Result<UserSockets, Error> {
+    items.iter().map(|item| Ok((profiles::owner(item)?, read(item)?))).collect()
 }
 
 /// Reads a user's sockets from their item, by connection.

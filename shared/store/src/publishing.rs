@@ -1,6 +1,6 @@
 //! Publishing: commits a change together with its events, and reads the sockets to push them to in parallel.
 
-use domain::delivery::{Delivery, OutgoingEvent};
+use domain::delivery::{Delivery, OutgoingEvent, Socket};
 use domain::error::Error;
 use domain::id::UserId;
 use tokio::time::Instant;
@@ -9,6 +9,9 @@ use crate::client::Store;
 use crate::queue;
 use crate::transact::{Commit, Transaction};
 
+/// The sockets of some users. Those without sockets may be missing.
+pub(crate) type UserSockets = Vec<(UserId, Vec<Socket>)>;
+
 impl Store {
     /// Commits a transaction together with its events, and reads the receivers' sockets in parallel.
     ///
@@ -16,6 +19,20 @@ impl Store {
     /// Those of [`Store::commit`].
     pub(crate) async fn commit_and_publish<T: Default>(
         &self,
+        transaction: Transaction<T>,
+        events: Vec<OutgoingEvent>,
+        began: Instant,
+    ) -> Result<Commit<T, Delivery>, Error> {
+        self.commit_and_publish_to(None, transaction, events, began).await
+    }
+
+    /// Like [`Store::commit_and_publish`], with the receivers' sockets if they were just read.
+    ///
+    /// # Errors
+    /// Those of [`Store::commit`].
+    pub(crate) async fn commit_and_publish_to<T: Default>(
+        &self,
+        sockets: Option<UserSockets>,
         mut transaction: Transaction<T>,
         events: Vec<OutgoingEvent>,
         began: Instant,
@@ -23,8 +40,13 @@ impl Store {
         for event in &events {
             transaction.add(T::default(), queue::enqueue(event)?);
         }
-        let (commit, sockets) =
-            tokio::join!(self.commit(transaction, began), self.receivers_sockets(&events));
+        let sockets = async {
+            match sockets {
+                Some(known) => known,
+                None => self.receivers_sockets(&events).await,
+            }
+        };
+        let (commit, sockets) = tokio::join!(self.commit(transaction, began), sockets);
         Ok(match commit? {
             Commit::Done(()) => Commit::Done(Delivery::new(events, sockets, &self.links)),
             Commit::Refused(refusals) => Commit::Refused(refusals),
@@ -37,10 +59,7 @@ impl Store {
         Delivery::new(events, sockets, &self.links)
     }
 
-    async fn receivers_sockets(
-        &self,
-        events: &[OutgoingEvent],
-    ) -> Vec<(UserId, Vec<domain::delivery::Socket>)> {
+    async fn receivers_sockets(&self, events: &[OutgoingEvent]) -> UserSockets {
         let users: Vec<&UserId> = events.iter().map(|event| &event.receiver).collect();
         self.sockets_of(&users).await
     }
