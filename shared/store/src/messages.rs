@@ -3,6 +3,7 @@
 //! Invariant: within a conversation, messages commit in the order of their stamps. So no new message can appear on a
 //! page that a reader has already passed.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use async_recursion::async_recursion as boxed;
@@ -20,6 +21,7 @@ use crate::client::Store;
 use crate::database::query_between;
 use crate::item::{Item, Key, from_item, suffix, text};
 use crate::partition;
+use crate::typed_json::JsonText;
 use crate::write::Write;
 
 pub(crate) fn key(id: &MessageId) -> Key {
@@ -259,6 +261,17 @@ pub(crate) fn read_stored(item: &Item) -> Result<StoredMessage, Error> {
     };
     let notes = Notes { hidden_by, shown_by, touched, counted_from, published };
     Ok(StoredMessage { message, notes })
+}
+
+/// Returns the text of a message from its item, without parsing the rest. It is empty if the message was deleted.
+pub(crate) fn text_of(item: &Item) -> Result<Cow<'_, str>, Error> {
+    #[derive(Deserialize)]
+    struct Text<'a> {
+        #[serde(borrow)]
+        text: JsonText<'a>,
+    }
+    let found = item.get::<Text<'_>>("content");
+    found.map(|found| found.text.0).ok_or_else(|| Error::internal("a message without a text"))
 }
 
 /// Whether a user has deleted a message for themselves, by the message's item.

@@ -62,7 +62,10 @@ pub(crate) fn end_of_time() -> Stamp {
 pub(crate) struct Collected {
     pub(crate) high: Stamp,
     pub(crate) low: Option<Stamp>,
-    pub(crate) entries: Vec<Entry>,
+    entries: Vec<Entry>,
+    /// The last messages of the range, each with its folded text, in a search of one conversation. They are parsed once
+    /// there are many: most such searches end before.
+    unparsed: Vec<(Item, String)>,
     bytes: usize,
     applied: Applied,
     /// The packs whose messages it has taken over.
@@ -72,6 +75,11 @@ pub(crate) struct Collected {
 }
 
 impl Collected {
+    /// The number of messages, including those that were deleted if they are not parsed yet.
+    fn len(&self) -> usize {
+        self.entries.len() + self.unparsed.len()
+    }
+
     fn add(&mut self, message: &Message, text: String) {
         if message.version > 1 {
             self.applied.push((message.id.stamp, message.version));
@@ -79,6 +87,14 @@ impl Collected {
         if !message.is_deleted() {
             self.entries.push(Entry::of(message, text));
         }
+    }
+
+    /// Parses the messages that are not parsed yet.
+    fn parse(&mut self) -> Result<(), Error> {
+        for (item, text) in std::mem::take(&mut self.unparsed) {
+            self.add(&messages::read(&item)?, text);
+        }
+        Ok(())
     }
 }
 
@@ -336,6 +352,7 @@ impl<'a> Scan<'a> {
             source.drop_collected(self);
         }
         source.floor = source.floor.max(row.cleared).max(self.query.lower_bound());
+        source.knows_floor = true;
         (source.row, source.archive) = (Some(row), Some(archive));
         match source.part() {
             Part::Messages { above } if is_new => self.take_messages(source, items, more, above).await,
@@ -368,40 +385,44 @@ impl<'a> Scan<'a> {
         let (mut candidates, mut slice, mut last) = (Vec::new(), 0, None);
         let mut has_more = more;
         for item in items {
-            let stored = messages::read_stored(&item)?;
-            let stamp = stored.message.id.stamp;
+            let stamp = messages::stamp_of(&item)?;
             if Some(stamp) <= above {
                 has_more = false;
                 break;
             }
+            let text = messages::text_of(&item)?;
             last = Some(stamp);
             source.scanned += 1;
-            slice += stored.message.content.text.len();
-            self.read.fetch_add(stored.message.content.text.len() + ENTRY, Ordering::Relaxed);
+            slice += text.len();
+            self.read.fetch_add(text.len() + ENTRY, Ordering::Relaxed);
             if slice >= SLICE {
                 slice = 0;
                 tokio::task::yield_now().await;
             }
-            let text = folded(&stored.message.content.text);
-            let matches = self.seeks(stamp)
-                && self.query.admits_message(&stored.message)
-                && self.query.text.matches(&text);
-            self.collect(source, &stored.message, text);
-            if matches {
-                source.matched += 1;
-                candidates.push(self.candidate(stored));
+            let folded = folded(&text);
+            if self.seeks(stamp) && self.query.text.matches(&folded) {
+                let stored = messages::read_stored(&item)?;
+                if self.query.admits_message(&stored.message) {
+                    source.matched += 1;
+                    candidates.push(self.candidate(stored));
+                }
             }
+            self.collect(source, stamp, item, folded);
         }
         let low = if has_more { last.map(Stamp::previous) } else { above };
         if let Some(collected) = &mut source.collected {
             collected.low = low;
+            // Of many conversations, the unparsed messages would take too much memory.
+            if self.query.within.is_empty() || collected.len() > LONG || collected.bytes > LONG_TEXT {
+                collected.parse()?;
+            }
         }
         source.move_to(low);
         let (length, bytes) =
-            source.collected.as_ref().map_or((0, 0), |collected| (collected.entries.len(), collected.bytes));
+            source.collected.as_ref().map_or((0, 0), |collected| (collected.len(), collected.bytes));
         source.is_open |= length > LONG || bytes > LONG_TEXT;
         if source.archive.is_some() && (length >= MAX_ENTRIES || bytes >= MAX_TEXT) {
-            self.flush(source).await;
+            self.flush(source).await?;
         }
         Ok(candidates)
     }
@@ -417,16 +438,16 @@ impl<'a> Scan<'a> {
     }
 
     /// Keeps a message for the archive.
-    fn collect(&self, source: &mut Source, message: &Message, text: String) {
+    fn collect(&self, source: &mut Source, stamp: Stamp, item: Item, text: String) {
         if !source.collects {
             return;
         }
         let bytes = text.len() + ENTRY;
         // A range begins where the last one ended, at the top at the newest message.
-        let high = if source.next == end_of_time() { message.id.stamp } else { source.next.previous() };
+        let high = if source.next == end_of_time() { stamp } else { source.next.previous() };
         let collected = source.collected.get_or_insert_with(|| self.new_range(high));
         collected.bytes += bytes;
-        collected.add(message, text);
+        collected.unparsed.push((item, text));
         if self.collected.fetch_add(bytes, Ordering::Relaxed) > MAX_COLLECTED {
             source.drop_collected(self);
             source.collects = false;
@@ -434,9 +455,9 @@ impl<'a> Scan<'a> {
     }
 
     fn new_range(&self, high: Stamp) -> Collected {
-        let (low, entries, applied, replaced) = Default::default();
+        let (low, entries, unparsed, applied, replaced) = Default::default();
         let expires = self.now.seconds() + PACK_LIFE;
-        Collected { high, low, entries, bytes: 0, applied, replaced, expires }
+        Collected { high, low, entries, unparsed, bytes: 0, applied, replaced, expires }
     }
 
     /// Searches packs that follow one another. Messages that were edited since are read.
@@ -465,7 +486,7 @@ impl<'a> Scan<'a> {
                 .map(|stored| self.candidate(stored.clone()))
                 .collect();
             candidates.extend(edits);
-            self.archive_again(source, &found, &pack, edited).await;
+            self.archive_again(source, &found, &pack, edited).await?;
             source.move_to(rest.or(found.low));
             if rest.is_some() {
                 source.wanted *= 4;
@@ -532,16 +553,15 @@ impl<'a> Scan<'a> {
         found: &PackRef,
         pack: &Pack,
         edited: Vec<StoredMessage>,
-    ) {
+    ) -> Result<(), Error> {
         let merges = merges(source, found);
-        if !merges && edited.len() < MANY_EDITS {
-            self.flush(source).await;
-            return;
-        }
         if !merges {
-            self.flush(source).await;
+            self.flush(source).await?;
+            if edited.len() < MANY_EDITS {
+                return Ok(());
+            }
         }
-        let Some(high) = found.high.filter(|_| source.collects) else { return };
+        let Some(high) = found.high.filter(|_| source.collects) else { return Ok(()) };
         let applied = pack.applied.clone();
         let mut entries: Vec<Entry> =
             pack.full_segments().into_iter().flat_map(|segment| segment.entries).collect();
@@ -553,6 +573,7 @@ impl<'a> Scan<'a> {
             }
         }
         let collected = source.collected.get_or_insert_with(|| self.new_range(high));
+        collected.parse()?;
         let bytes: usize = entries.iter().map(|entry| entry.text.len() + ENTRY).sum();
         collected.bytes += bytes;
         self.collected.fetch_add(bytes, Ordering::Relaxed);
@@ -565,28 +586,33 @@ impl<'a> Scan<'a> {
         collected.low = found.low;
         collected.replaced.push(found.id.clone());
         collected.expires = collected.expires.min(found.expires);
+        Ok(())
     }
 
     /// Makes packs of what was collected, if it is much; it is dropped otherwise. If the database refuses a pack, a later
     /// search makes it.
-    async fn flush(&self, source: &mut Source) {
-        let Some(collected) = source.collected.take() else { return };
+    ///
+    /// # Errors
+    /// `Internal` if a message is malformed.
+    async fn flush(&self, source: &mut Source) -> Result<(), Error> {
+        let Some(mut collected) = source.collected.take() else { return Ok(()) };
         self.collected.fetch_sub(collected.bytes, Ordering::Relaxed);
-        if source.archive.is_none() {
-            return;
+        let Some(archive) = &source.archive else { return Ok(()) };
+        // The ranges between packs and below them never grow again.
+        let is_old = archive.packs.iter().chain(&source.added).any(|pack| pack.low == Some(collected.high));
+        let least = if is_old { WORTH_READING } else { LONG };
+        let is_worth = |count: usize, text: usize| count >= least || text >= LONG_TEXT;
+        if !is_worth(collected.len(), collected.bytes) && collected.replaced.is_empty() {
+            return Ok(());
         }
+        collected.parse()?;
         let Collected { high, low, entries, mut applied, replaced, expires, .. } = collected;
         // Reactions raise versions too: only those of marked messages matter.
-        let edits = source.archive.iter().flat_map(|archive| &archive.edits);
-        let marked: HashSet<Stamp> = edits.map(|(stamp, _)| *stamp).collect();
+        let marked: HashSet<Stamp> = archive.edits.iter().map(|(stamp, _)| *stamp).collect();
         applied.retain(|(stamp, _)| marked.contains(stamp));
-        // The ranges between packs and below them never grow again.
-        let packs = source.archive.iter().flat_map(|archive| &archive.packs).chain(&source.added);
-        let is_old = packs.into_iter().any(|pack| pack.low == Some(high));
-        let text: usize = entries.iter().map(|entry| entry.text.len()).sum();
-        let is_worth = entries.len() >= if is_old { WORTH_READING } else { LONG } || text >= LONG_TEXT;
-        if !is_worth && replaced.is_empty() {
-            return;
+        let text = entries.iter().map(|entry| entry.text.len()).sum();
+        if !is_worth(entries.len(), text) && replaced.is_empty() {
+            return Ok(());
         }
         let conversation = source.conversation.clone();
         let mut parts = vec![Segment { conversation, peer: None, low, high, entries }];
@@ -601,40 +627,46 @@ impl<'a> Scan<'a> {
             let Some(packed) = packed else {
                 match split(segment) {
                     Some((newer, older)) => parts.extend([newer, older]),
-                    None => return,
+                    None => return Ok(()),
                 }
                 continue;
             };
             let (count, bytes) = (segment.entries.len(), packed.len());
-            let Ok(id) = self.store.save_pack(packed, expires).await else { return };
+            let Ok(id) = self.store.save_pack(packed, expires).await else { return Ok(()) };
             added.push(PackRef { id, low: segment.low, high: Some(segment.high), count, bytes, expires });
         }
         source.added.extend(added);
         source.replaced.extend(replaced);
+        Ok(())
     }
 
     /// Archives what is left of a source, and names its new packs in the index.
     pub(crate) async fn finish(&self, source: &mut Source) {
-        if !source.is_open {
-            return;
+        if source.is_open
+            && let Err(error) = self.archive_rest(source).await
+        {
+            tracing::info!(error = observe::log::reason(&error), "an archive is not saved");
         }
-        self.flush(source).await;
-        let Some(archive) = source.archive.as_ref().filter(|_| !source.added.is_empty()) else { return };
+    }
+
+    async fn archive_rest(&self, source: &mut Source) -> Result<(), Error> {
+        self.flush(source).await?;
+        let Some(archive) = source.archive.as_ref().filter(|_| !source.added.is_empty()) else {
+            return Ok(());
+        };
         let kept = archive.packs.iter().filter(|pack| !source.replaced.contains(&pack.id)).cloned();
         let mut packs: Vec<PackRef> = kept.chain(std::mem::take(&mut source.added)).collect();
         packs.sort_by_key(|pack| std::cmp::Reverse(pack.high));
         if packs.len() <= MAX_PACKS {
-            let replaced = self.store.replace_packs(&source.conversation, archive, &packs).await;
-            if let Err(error) = replaced {
-                tracing::info!(error = observe::log::reason(&error), "an archive is not saved");
-            }
+            self.store.replace_packs(&source.conversation, archive, &packs).await?;
         }
+        Ok(())
     }
 }
 
 /// Whether the newer messages of a source are to be in one pack with those of a small one.
 fn merges(source: &Source, pack: &PackRef) -> bool {
-    let newer = source.collected.as_ref().map_or(0, |collected| collected.entries.len());
+    let newer = source.collected.as_ref().map_or(0, Collected::len);
     newer >= LONG && pack.count < SMALL_PACK
 }
 
