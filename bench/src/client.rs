@@ -72,8 +72,9 @@ impl User {
         expected: StatusCode,
     ) -> Result<Call, Failure> {
         let (uri, bearer, length) = (path.parse::<Uri>()?, self.bearer.to_str()?, body.len());
-        let content = match body {
-            "" => String::new(),
+        let content = match (method, body) {
+            (&Method::GET, _) => String::new(),
+            (_, "") => "content-length: 0\r\n".to_owned(),
             _ => format!("content-type: application/json\r\ncontent-length: {length}\r\n"),
         };
         let head = format!("{method} {uri} HTTP/1.1\r\nhost: localhost\r\nauthorization: {bearer}\r\n");
@@ -178,7 +179,7 @@ impl Head {
                 body = Some(std::str::from_utf8(field.value)?.parse()?);
             }
         }
-        let body = body.ok_or("a response without a content-length")?;
+        let body = body.ok_or_else(|| format!("a response with {status} and without a content-length"))?;
         Ok(Some(Self { status, cost, length, body }))
     }
 }

@@ -386,6 +386,39 @@ async fn a_search_of_the_last_day_reads_nothing_older() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_search_of_the_last_day_leaves_is_archived_later() {
+    let world = World::new().await;
+    let (alice, bob) = world.two().await;
+    let conversation = alice.send("bob", "the last one").await.expect(201).conversation();
+    // The newer ones are worth a pack because of their texts, although they are few.
+    for (from, count, length) in [(2 * A_DAY_AGO, 200, 0), (A_DAY_AGO / 2, 300, 1_000)] {
+        let word = |n| if n % 10 == 0 { "pebble" } else { "nothing" };
+        let texts = (0..count).map(|n| format!("{} {n}{}", word(n), " and on".repeat(length / 7)));
+        seed(&world, &conversation, from, texts.map(|text| ("alice".to_owned(), text))).await;
+    }
+    let history = alice.history_of(&conversation).await;
+    let id = |n: usize| text(&history[n], "id");
+    alice.unsend(id(0)).await.expect(200);
+    alice.edit(id(10), "a stone").await.expect(200);
+    alice.edit(id(11), "pebble 11").await.expect(200);
+
+    let packs = async || world.items().await.iter().filter(|item| item["sk"]["S"] == "PACK").count();
+    let since = Timestamp::from_millis(world.app.store.now().millis() + A_DAY_AGO);
+    let within = format!("&limit=100&conversation_id={conversation}");
+    for (since, expected) in [(format!("&after={since}"), 1), (String::new(), 2)] {
+        let mut page = search(&alice, "zebra", &format!("{within}{since}")).await;
+        while let Some(cursor) = page.json["next_cursor"].as_str() {
+            page = search(&alice, "zebra", &format!("{within}{since}&cursor={cursor}")).await;
+        }
+        assert_eq!(packs().await, expected);
+    }
+    let all = found(&elsewhere(&world, &bob), "pebble", &within).await;
+    let old: Vec<String> = (20..200).step_by(10).rev().chain([11]).map(|n| format!("pebble {n}")).collect();
+    assert_eq!(all[all.len() - old.len()..], old);
+    assert_eq!(all.len(), 30 + old.len());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn changes_of_archived_messages_are_found_at_once() {
     let world = World::new().await;
     let (alice, bob, conversation) = archived(&world, 2_000).await;

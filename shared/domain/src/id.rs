@@ -368,10 +368,9 @@ impl FromStr for Stamp {
     type Err = MalformedId;
     fn from_str(text: &str) -> Result<Self, MalformedId> {
         let malformed = MalformedId("not a time-ordered id");
-        // One byte more than a stamp has, so that a longer text is not taken for one.
-        let mut bytes = [0; 18];
+        let mut bytes = [0; 16];
         match ORDERED.decode_slice(text, &mut bytes) {
-            Ok(16) => bytes.first_chunk().copied().and_then(Self::from_bytes).ok_or(malformed),
+            Ok(16) => Self::from_bytes(bytes).ok_or(malformed),
             _ => Err(malformed),
         }
     }

@@ -39,10 +39,13 @@ impl Folded {
 
     /// The same as [`Folded::of_unicode`], for texts that consist of ASCII alone.
     fn of_ascii(original: &str) -> Self {
-        let mut chars: Vec<(u32, u8)> = (0u32..).zip(original.bytes().map(folded_byte)).collect();
-        chars.dedup_by(|(_, next), (_, last)| (*next, *last) == (b' ', b' '));
-        let (origin, text) = chars.into_iter().unzip();
-        Self { text: ascii(text), origin }
+        let text = folded_ascii(original);
+        let mut origin: Vec<u32> = (0u32..).zip(original.bytes()).map(|(index, _)| index).collect();
+        if text.len() < original.len() {
+            let is_space = |index: u32| folded_byte(original.as_bytes()[index as usize]) == b' ';
+            origin.dedup_by(|next, last| is_space(*next) && is_space(*last));
+        }
+        Self { text, origin }
     }
 
     fn of_unicode(original: &str) -> Self {
@@ -201,7 +204,7 @@ fn folded_ascii(text: &str) -> String {
     if memmem::find(&folded, b"  ").is_some() {
         folded.dedup_by(|next, last| (*next, *last) == (b' ', b' '));
     }
-    ascii(folded)
+    String::from_utf8(folded).unwrap_or_default()
 }
 
 /// Folds an ASCII character; see [`plain_mark`].
@@ -211,10 +214,6 @@ fn folded_byte(byte: u8) -> u8 {
         b'"' | b'`' => b'\'',
         other => other.to_ascii_lowercase(),
     }
-}
-
-fn ascii(bytes: Vec<u8>) -> String {
-    String::from_utf8(bytes).unwrap_or_default()
 }
 
 /// Whether it is a dash, a hyphen or a minus.

@@ -57,6 +57,11 @@ impl Item {
         own.map(|[name, value]| (&text[name.clone()], &text[value.clone()]))
     }
 
+    /// The bytes of its attributes as text.
+    pub(crate) fn len(&self) -> usize {
+        self.attributes().map(|(name, value)| name.len() + value.len()).sum()
+    }
+
     fn find(&self, name: &str) -> Option<&str> {
         self.attributes().find(|(found, _)| *found == name).map(|(_, value)| value)
     }

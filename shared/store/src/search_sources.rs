@@ -4,6 +4,7 @@
 //! Invariant: a source has read all its messages from [`Source::next`] on. So a hit above the `next` of every source is
 //! newer than every message that has not been read.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -48,6 +49,8 @@ const MAX_QUERY: usize = 4_000;
 const SLICE: usize = 64 * 1024;
 /// The most bytes of messages that a search keeps for its archives.
 const MAX_COLLECTED: usize = 16 * 1024 * 1024;
+/// The bytes of unparsed messages from which on a search parses all.
+const MAX_UNPARSED: usize = 1024 * 1024;
 /// The most bytes of candidates that a search keeps; it reads further ones again.
 const MAX_KEPT: usize = 8 * 1024 * 1024;
 /// About the bytes that an entry takes besides its text.
@@ -63,9 +66,11 @@ pub(crate) struct Collected {
     pub(crate) high: Stamp,
     pub(crate) low: Option<Stamp>,
     entries: Vec<Entry>,
-    /// The last messages of the range, each with its folded text, in a search of one conversation. They are parsed once
-    /// there are many: most such searches end before.
+    /// Messages that follow those of `entries`, each with its folded text: up to [`LONG`], and two pages of 1 MB. They are
+    /// parsed only if more follow or a pack is made: most searches of one conversation end before.
     unparsed: Vec<(Item, String)>,
+    /// The bytes of `unparsed`.
+    unparsed_bytes: usize,
     bytes: usize,
     applied: Applied,
     /// The packs whose messages it has taken over.
@@ -80,6 +85,11 @@ impl Collected {
         self.entries.len() + self.unparsed.len()
     }
 
+    fn add_unparsed(&mut self, item: Item, text: String) {
+        self.unparsed_bytes += item.len() + text.len();
+        self.unparsed.push((item, text));
+    }
+
     fn add(&mut self, message: &Message, text: String) {
         if message.version > 1 {
             self.applied.push((message.id.stamp, message.version));
@@ -91,6 +101,7 @@ impl Collected {
 
     /// Parses the messages that are not parsed yet.
     fn parse(&mut self) -> Result<(), Error> {
+        self.unparsed_bytes = 0;
         for (item, text) in std::mem::take(&mut self.unparsed) {
             self.add(&messages::read(&item)?, text);
         }
@@ -382,6 +393,10 @@ impl<'a> Scan<'a> {
         more: bool,
         above: Option<Stamp>,
     ) -> Result<Vec<Candidate>, Error> {
+        let is_lazy = self.is_lazy(source, items.len());
+        if let Some(collected) = source.collected.as_mut().filter(|_| !is_lazy) {
+            collected.parse()?;
+        }
         let (mut candidates, mut slice, mut last) = (Vec::new(), 0, None);
         let mut has_more = more;
         for item in items {
@@ -390,7 +405,11 @@ impl<'a> Scan<'a> {
                 has_more = false;
                 break;
             }
-            let text = messages::text_of(&item)?;
+            let parsed = if is_lazy { None } else { Some(messages::read_stored(&item)?) };
+            let text = match &parsed {
+                Some(stored) => Cow::Borrowed(stored.message.content.text.as_str()),
+                None => messages::text_of(&item)?,
+            };
             last = Some(stamp);
             source.scanned += 1;
             slice += text.len();
@@ -400,22 +419,25 @@ impl<'a> Scan<'a> {
                 tokio::task::yield_now().await;
             }
             let folded = folded(&text);
-            if self.seeks(stamp) && self.query.text.matches(&folded) {
-                let stored = messages::read_stored(&item)?;
+            let matches = self.seeks(stamp) && self.query.text.matches(&folded);
+            drop(text);
+            if let Some(collected) = self.collected_from(source, stamp, folded.len() + ENTRY) {
+                match &parsed {
+                    Some(stored) => collected.add(&stored.message, folded),
+                    None => collected.add_unparsed(item.clone(), folded),
+                }
+            }
+            if matches {
+                let stored = parsed.map_or_else(|| messages::read_stored(&item), Ok)?;
                 if self.query.admits_message(&stored.message) {
                     source.matched += 1;
                     candidates.push(self.candidate(stored));
                 }
             }
-            self.collect(source, stamp, item, folded);
         }
         let low = if has_more { last.map(Stamp::previous) } else { above };
         if let Some(collected) = &mut source.collected {
             collected.low = low;
-            // Of many conversations, the unparsed messages would take too much memory.
-            if self.query.within.is_empty() || collected.len() > LONG || collected.bytes > LONG_TEXT {
-                collected.parse()?;
-            }
         }
         source.move_to(low);
         let (length, bytes) =
@@ -437,27 +459,42 @@ impl<'a> Scan<'a> {
         candidate
     }
 
-    /// Keeps a message for the archive.
-    fn collect(&self, source: &mut Source, stamp: Stamp, item: Item, text: String) {
+    /// Whether messages that do not match are not parsed, in a search of one conversation that has not read much. `count`
+    /// more messages were read.
+    fn is_lazy(&self, source: &Source, count: usize) -> bool {
+        let unparsed = source.collected.as_ref().map_or(0, |collected| collected.unparsed_bytes);
+        let is_short = source.scanned + count <= LONG && unparsed <= MAX_UNPARSED;
+        is_short && !self.query.within.is_empty() && !self.query.text.is_empty()
+    }
+
+    /// Counts a message of a source that the archive gets. Returns what is collected of the source; `None` if nothing is.
+    fn collected_from<'s>(
+        &self,
+        source: &'s mut Source,
+        stamp: Stamp,
+        bytes: usize,
+    ) -> Option<&'s mut Collected> {
         if !source.collects {
-            return;
+            return None;
         }
-        let bytes = text.len() + ENTRY;
+        if self.collected.fetch_add(bytes, Ordering::Relaxed) > MAX_COLLECTED {
+            self.collected.fetch_sub(bytes, Ordering::Relaxed);
+            source.drop_collected(self);
+            source.collects = false;
+            return None;
+        }
         // A range begins where the last one ended, at the top at the newest message.
         let high = if source.next == end_of_time() { stamp } else { source.next.previous() };
         let collected = source.collected.get_or_insert_with(|| self.new_range(high));
         collected.bytes += bytes;
-        collected.unparsed.push((item, text));
-        if self.collected.fetch_add(bytes, Ordering::Relaxed) > MAX_COLLECTED {
-            source.drop_collected(self);
-            source.collects = false;
-        }
+        Some(collected)
     }
 
     fn new_range(&self, high: Stamp) -> Collected {
         let (low, entries, unparsed, applied, replaced) = Default::default();
         let expires = self.now.seconds() + PACK_LIFE;
-        Collected { high, low, entries, unparsed, bytes: 0, applied, replaced, expires }
+        let (unparsed_bytes, bytes) = (0, 0);
+        Collected { high, low, entries, unparsed, unparsed_bytes, bytes, applied, replaced, expires }
     }
 
     /// Searches packs that follow one another. Messages that were edited since are read.
@@ -598,8 +635,10 @@ impl<'a> Scan<'a> {
         let Some(mut collected) = source.collected.take() else { return Ok(()) };
         self.collected.fetch_sub(collected.bytes, Ordering::Relaxed);
         let Some(archive) = &source.archive else { return Ok(()) };
-        // The ranges between packs and below them never grow again.
-        let is_old = archive.packs.iter().chain(&source.added).any(|pack| pack.low == Some(collected.high));
+        // The ranges between packs and below them never grow again, unless they end where the query does.
+        let is_whole = collected.low.is_none() || collected.low != self.query.lower_bound();
+        let packs = archive.packs.iter().chain(&source.added);
+        let is_old = is_whole && packs.into_iter().any(|pack| pack.low == Some(collected.high));
         let least = if is_old { WORTH_READING } else { LONG };
         let is_worth = |count: usize, text: usize| count >= least || text >= LONG_TEXT;
         if !is_worth(collected.len(), collected.bytes) && collected.replaced.is_empty() {
