@@ -366,7 +366,7 @@ async fn a_page_of_a_frequent_word_reads_as_many_messages_as_it_needs() {
     let page = search(&alice, "needle", &format!("&limit=50&conversation_id={conversation}")).await;
     assert_eq!(page.list().len(), 50);
     assert_eq!(page.list()[49]["message_text"], format!("needle {}", 894 - 49 * 6));
-    // It costs 13.5 units, and 27.5 if each step reads as much as it may.
+    // It costs 13.5 units, and would cost more if each step read as much as it may.
     within(&page, 4.0, 18.0);
 }
 
