@@ -38,7 +38,7 @@ const PREFIX: &str = "w_";
 /// The sort key of a user's sockets: above `PRESENCE`, so that one query reads both.
 pub(crate) const SORT_KEY: &str = "SOCKETS";
 
-pub(crate) fn key(user: &UserId) -> Key {
+fn key(user: &UserId) -> Key {
     Key { pk: partition::of_user(user), sk: SORT_KEY.into() }
 }
 
@@ -152,7 +152,9 @@ impl Store {
         }
         let keys = users.iter().map(|user| key(user)).collect();
         let items = self.items_by_keys(keys, false).await;
-        items.and_then(|items| read_all(&items)).unwrap_or_else(|error: Error| {
+        let found = items
+            .and_then(|items| items.iter().map(|item| Ok((profiles::owner(item)?, read(item)?))).collect());
+        found.unwrap_or_else(|error: Error| {
             tracing::warn!(error = reason(&error), "cannot read sockets: nothing is pushed");
             Vec::new()
         })
@@ -201,11 +203,6 @@ impl Store {
 /// Whether API Gateway has closed a socket because of its age.
 fn has_ended(socket: &Socket, now: Timestamp) -> bool {
     socket.since.millis() + LIFE < now.millis()
-}
-
-/// Reads the sockets of some users from their items.
-pub(crate) fn read_all(items: &[Item]) -> Result<UserSockets, Error> {
-    items.iter().map(|item| Ok((profiles::owner(item)?, read(item)?))).collect()
 }
 
 /// Reads a user's sockets from their item, by connection.

@@ -23,16 +23,17 @@ impl Store {
         events: Vec<OutgoingEvent>,
         began: Instant,
     ) -> Result<Commit<T, Delivery>, Error> {
-        self.commit_and_publish_to(None, transaction, events, began).await
+        self.commit_and_publish_to(&mut None, transaction, events, began).await
     }
 
-    /// Like [`Store::commit_and_publish`], with the receivers' sockets if they were just read.
+    /// Like [`Store::commit_and_publish`], with the receivers' sockets if they are known. If the transaction is refused,
+    /// those that were read are left for the next attempt.
     ///
     /// # Errors
     /// Those of [`Store::commit`].
     pub(crate) async fn commit_and_publish_to<T: Default>(
         &self,
-        sockets: Option<UserSockets>,
+        sockets: &mut Option<UserSockets>,
         mut transaction: Transaction<T>,
         events: Vec<OutgoingEvent>,
         began: Instant,
@@ -40,16 +41,21 @@ impl Store {
         for event in &events {
             transaction.add(T::default(), queue::enqueue(event)?);
         }
-        let sockets = async {
-            match sockets {
+        let known = sockets.take();
+        let is_known = known.is_some();
+        let receivers_sockets = async {
+            match known {
                 Some(known) => known,
                 None => self.receivers_sockets(&events).await,
             }
         };
-        let (commit, sockets) = tokio::join!(self.commit(transaction, began), sockets);
+        let (commit, found) = tokio::join!(self.commit(transaction, began), receivers_sockets);
         Ok(match commit? {
-            Commit::Done(()) => Commit::Done(Delivery::new(events, sockets, &self.links)),
-            Commit::Refused(refusals) => Commit::Refused(refusals),
+            Commit::Done(()) => Commit::Done(Delivery::new(events, found, &self.links)),
+            Commit::Refused(refusals) => {
+                *sockets = (!is_known).then_some(found);
+                Commit::Refused(refusals)
+            }
         })
     }
 

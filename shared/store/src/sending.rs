@@ -32,7 +32,7 @@ use crate::participants::{self, Group};
 use crate::publishing::UserSockets;
 use crate::transact::{Commit, Refusals, Transaction};
 use crate::write::Write;
-use crate::{connections, inbox, messages, partition, profiles};
+use crate::{inbox, messages, partition, profiles};
 
 /// Seconds for which a send key is kept: a day, and an hour for clock skew.
 const KEY_LIFE: i64 = 25 * 3600;
@@ -245,13 +245,14 @@ struct Sending<'a> {
     conversations_full_at: Option<i64>,
     /// The profiles of the sender, if there is one, and the recipient: read once rows must be created.
     profiles: Option<(Option<Profile>, Profile)>,
-    /// The sockets of both, which are read with the profiles, for the next attempt.
+    /// The recipients' sockets, as the last attempt has read them. The next one uses them, and the one after reads again.
     sockets: Option<UserSockets>,
 }
 
 impl Sending<'_> {
     /// Sets the participants whose rows and queues this transaction updates: none in a large conversation.
     fn set_recipients(&mut self) {
+        self.sockets = None;
         self.recipients = match (&self.group, &self.peer) {
             (Some(group), _) if group.is_large() => Vec::new(),
             (Some(group), _) => group.participants.iter().map(|(user, _)| Recipient::of(user)).collect(),
@@ -272,7 +273,7 @@ impl Sending<'_> {
                 Err(refusal) => return self.unless_sent_before(refusal).await,
             };
             let events = self.events(&message);
-            let (store, sockets) = (self.store, self.sockets.take());
+            let (store, sockets) = (self.store, &mut self.sockets);
             match store.commit_and_publish_to(sockets, transaction, events, attempts.began()).await? {
                 Commit::Done(delivery) => return Ok(Sent::New(message, self.initial_reads(), delivery)),
                 Commit::Refused(refusals) => match self.handle_refusals(&message, refusals).await {
@@ -572,34 +573,22 @@ impl Sending<'_> {
         Ok(NextStep::TryAgain)
     }
 
-    /// Reads the profiles and the sockets of the sender and the recipient of a direct conversation and, with rate limits,
-    /// the sender's bucket of new conversations.
+    /// Reads the profiles of the sender and the recipient of a direct conversation and, with rate limits, the sender's
+    /// bucket of new conversations.
     async fn read_profiles(&mut self) -> Result<(), Error> {
         let (Some(peer), caller) = (&self.peer, &self.caller.user) else { return Ok(()) };
         let bucket = inbox::totals_key(caller);
         let mut keys = vec![profiles::key(caller), profiles::key(peer)];
         keys.extend(self.store.limited.then(|| bucket.clone()));
-        if self.store.pushes {
-            keys.extend([caller, peer].map(connections::key));
-        }
-        let (mut found, mut sockets, mut bucket_full_at) = (Vec::new(), Vec::new(), None);
-        for item in self.store.get_all(keys).await? {
-            let sort_key = text(&item, "sk")?.into_owned();
-            if sort_key == bucket.sk {
-                bucket_full_at = full_at(&item, &limits::CONVERSATIONS);
-            } else if sort_key == connections::SORT_KEY {
-                sockets.push(item);
-            } else {
-                found.push(item);
-            }
-        }
+        let is_bucket = |item: &Item| text(item, "sk").is_ok_and(|sk| sk == bucket.sk);
+        let (totals, found): (Vec<_>, Vec<_>) =
+            self.store.get_all(keys).await?.into_iter().partition(is_bucket);
         let found = profiles::present(found)?;
         let find =
             |user: &UserId| found.iter().find(|(id, _)| id == user).map(|(_, profile)| profile.clone());
         let peer_profile = find(peer).ok_or_else(profiles::no_such_user)?;
         self.profiles = Some((find(caller), peer_profile));
-        self.sockets = connections::read_all(&sockets).ok();
-        self.conversations_full_at = bucket_full_at;
+        self.conversations_full_at = totals.first().and_then(|item| full_at(item, &limits::CONVERSATIONS));
         Ok(())
     }
 
