@@ -161,7 +161,7 @@ async fn messages_from_before_a_block_can_be_read() {
     assert_eq!(bob.mark(ids(&seen)[0]).await.expect(200).data()["unread_count"], 2);
     bob.get("/api/messages/conversation/alice").await.expect(200);
     assert_eq!(bob.unread().await, 0);
-    // The contract: a block hides read marks and receipts from then on.
+    // A block hides read marks and receipts from then on.
     assert!(alice.page("bob").await.iter().all(|message| message["read"] == false));
     let conversation = bob.row("alice").await.unwrap()["conversation_id"].clone();
     let path = format!("/api/messages/conversation/{}", conversation.as_str().unwrap());

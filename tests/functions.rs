@@ -15,7 +15,7 @@ use local::lambda::{Lambda, Processes, Setup};
 use serde_json::{Value, json};
 use sweep::Swept;
 
-mod elsewhere;
+mod invoke_api;
 mod memory;
 
 /// Lists the ids of all processes.

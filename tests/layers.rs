@@ -27,8 +27,8 @@ fn files(folder: &Path, endings: &[&str]) -> Vec<PathBuf> {
     found
 }
 
-/// A circle of imports, if there is one: its files in order.
-fn circle(imports: &Imports) -> Option<Vec<String>> {
+/// A cycle of imports, if there is one: its files in order.
+fn cycle(imports: &Imports) -> Option<Vec<String>> {
     fn visit(file: &str, imports: &Imports, path: &mut Vec<String>, done: &mut BTreeSet<String>) -> bool {
         if let Some(start) = path.iter().position(|known| known == file) {
             path.drain(..start);
@@ -186,7 +186,7 @@ fn no_two_rust_files_import_each_other() {
     for folder in rust_folders() {
         let imports = rust_imports(&folder);
         assert!(!imports.is_empty(), "{}", folder.display());
-        assert_eq!(circle(&imports), None, "{}", folder.display());
+        assert_eq!(cycle(&imports), None, "{}", folder.display());
     }
 }
 
@@ -195,26 +195,26 @@ fn no_two_typescript_files_import_each_other() {
     for folder in ["clients/typescript/src", "clients/typescript/test", "web/src", "web/test"] {
         let imports = typescript_imports(&root().join(folder));
         assert!(imports.values().any(|targets| !targets.is_empty()), "{folder}: no import was found");
-        assert_eq!(circle(&imports), None, "{folder}");
+        assert_eq!(cycle(&imports), None, "{folder}");
     }
 }
 
 #[test]
-fn a_circle_is_found() {
+fn a_cycle_is_found() {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
     write("lib.rs", "//! x\n\nmod a;\nmod b;\npub use a::A;\n");
     write("a.rs", "//! a\n\nuse crate::b::{B, C as D};\n");
     write("b.rs", "//! b\n\nuse std::fmt;\n\nuse crate::c;\n");
     write("c.rs", "//! c\n\nuse std::fmt;\n");
-    assert_eq!(circle(&rust_imports(folder.path())), None);
+    assert_eq!(cycle(&rust_imports(folder.path())), None);
     write("c.rs", "//! c\n\nuse std::fmt;\nuse super::a::A;\n");
-    assert_eq!(circle(&rust_imports(folder.path())).unwrap().len(), 3);
+    assert_eq!(cycle(&rust_imports(folder.path())).unwrap().len(), 3);
     write("one.ts", "import { x } from \"./two.js\";\n");
     write("two.tsx", "export const y = 1;\n");
-    assert_eq!(circle(&typescript_imports(folder.path())), None);
+    assert_eq!(cycle(&typescript_imports(folder.path())), None);
     write("two.tsx", "import type { z } from \"./one.js\";\n");
-    assert_eq!(circle(&typescript_imports(folder.path())).unwrap().len(), 2);
+    assert_eq!(cycle(&typescript_imports(folder.path())).unwrap().len(), 2);
 }
 
 #[test]

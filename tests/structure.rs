@@ -237,7 +237,7 @@ fn lambda_wakes_the_streams_functions_as_the_local_stack_does() {
                 let reactions = json!({ "dynamodb": pattern("", store::REACTION)["dynamodb"] });
                 (vec![pattern("INSERT", store::LOG), reactions], FAN_OUT)
             }
-            _ => (vec![pattern("INSERT", table::MESSAGE), pattern("REMOVE", table::WAITING)], NOTIFY),
+            _ => (vec![pattern("INSERT", table::MESSAGE), pattern("REMOVE", table::WAITING_USER)], NOTIFY),
         };
         assert_eq!(patterns, wanted, "{function}");
         let window = format!("MaximumBatchingWindowInSeconds: {}", mapping.window.as_secs());

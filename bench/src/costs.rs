@@ -375,7 +375,8 @@ async fn measure(sheet: &Sheet) -> Result<Measured, Failure> {
         alice.send("bob", TEXT).await.expect(201);
     }
     let plain = sheet.http("send", &alice.send("bob", TEXT).await.expect(201));
-    let send = sheet.http("send with a client id", &alice.send_once("bob", TEXT, "key").await.expect(201));
+    let send =
+        sheet.http("send with a `client_message_id`", &alice.send_once("bob", TEXT, "key").await.expect(201));
     let page = bob.get("/api/messages/conversation/alice").await.expect(200);
     let page = sheet.http("page of 50 messages, marked read", &page);
     let again = bob.get("/api/messages/conversation/alice").await.expect(200);

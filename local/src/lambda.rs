@@ -3,9 +3,9 @@
 //!
 //! Invariant: an invocation that has begun runs to its end or its time limit, even if its caller has stopped waiting.
 
-mod elsewhere;
 mod failure;
 pub(crate) mod http;
+mod invoke_api;
 mod processes;
 
 use std::time::Duration;
@@ -17,8 +17,8 @@ use serde::de::DeserializeOwned;
 use crate::websocket::{Functions, call};
 use crate::{stream, sweeping};
 
-pub use self::elsewhere::InvokeApi;
 pub use self::failure::{Failure, PAYLOAD};
+pub use self::invoke_api::InvokeApi;
 pub use self::processes::{Processes, Setup};
 
 /// Time limit of a function, as in the template; functions of the stream have [`stream::TIMEOUT`], and those of the clock

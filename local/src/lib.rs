@@ -9,7 +9,7 @@
 //! - [`stream`]: follows the table's stream, as Lambda does
 //! - [`lambda`]: runs functions outside this process, and has the HTTP half of API Gateway for them
 //! - [`storage`]: S3, for the files of messages
-//! - [`sweeping`]: what happens to files with time
+//! - [`sweeping`]: runs `sweep` and the lifecycle of the storage, every hour
 //! - `metrics`: shows metrics, as CloudWatch does
 //! - [`secrets`]: generates secrets at the first start
 //! - [`web`]: serves the chat page

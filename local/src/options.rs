@@ -34,7 +34,7 @@ pub enum Command {
     },
     /// Restore a message that was deleted for everyone in the last 30 days.
     ///
-    /// The data directory is locked while the stack runs: set `AWS_ENDPOINT_URL_DYNAMODB` to the DynamoDB address that
+    /// The data folder is locked while the stack runs: set `AWS_ENDPOINT_URL_DYNAMODB` to the DynamoDB address that
     /// the stack has printed, or to the table's endpoint in AWS.
     Restore {
         /// The message's id
@@ -75,7 +75,7 @@ pub struct Options {
     /// Folder of the built chat page, served at /
     #[arg(long, global = true, env = "TIDINGS_WEB_DIR", value_name = "DIR", default_value = "web/dist")]
     pub web_dir: PathBuf,
-    /// Create demo people and conversations in an empty store, with this many messages in a lively room
+    /// If the database is empty, create demo users, their conversations, and a room with this many messages
     #[arg(
         long, global = true, value_name = "MESSAGES", num_args = 0..=1, require_equals = true,
         default_missing_value = "2000"

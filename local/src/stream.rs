@@ -415,7 +415,7 @@ mod tests {
 
     #[test]
     fn each_new_message_and_each_removal_from_the_list_is_received() {
-        let (message, waiting) = (format!("{}1", table::MESSAGE), format!("{}alice", table::WAITING));
+        let (message, waiting) = (format!("{}1", table::MESSAGE), format!("{}alice", table::WAITING_USER));
         let records = [
             record("1", OperationType::Insert, "one", &message),
             record("2", OperationType::Insert, "one", &message),

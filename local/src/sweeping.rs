@@ -1,4 +1,4 @@
-//! Runs the function `sweep` and the lifecycle of the local storage from time to time.
+//! Runs the function `sweep` and the lifecycle of the local storage once an hour.
 //!
 //! Invariant: `sweep` runs once an hour, as in AWS; so does the lifecycle, which S3 applies once a day. Neither runs in
 //! the first minute, so that they do not slow the start down.
@@ -22,7 +22,7 @@ const SWEEP: Duration = Duration::from_hours(1);
 /// The function `sweep`.
 pub type Function = Call<Value, Swept>;
 
-/// Sweeps from time to time, until it is aborted.
+/// Runs both once an hour, until it is aborted.
 #[must_use]
 pub fn start(function: Function, storage: Option<Storage>) -> JoinHandle<()> {
     tokio::spawn(async move {

@@ -69,7 +69,7 @@ fn messages() -> Vec<Operation> {
             .links_to("id", &["editMessage", "deleteMessage", "getReceipts"])
             .limited(),
         call(
-"get", "/api/messages/inbox", "getInbox", "The caller's conversations, most recently active first.",)
+"get", "/api/messages/inbox", "getInbox", "The caller's conversations: pinned ones first, in the order of pinning, then the most recently active.",)
             .query::<inbox::Page>()
             .lists_with_total::<Vec<ConversationView>>("A page of rows."),
         call(
@@ -149,7 +149,7 @@ fn messages() -> Vec<Operation> {
             "Messages that mention the caller, alone or with everyone, newest first.",
         )
         .query::<ListPage>()
-        .lists::<Vec<MessageView>>("A page of messages. It has fewer than `limit` and a `next_cursor` if the call has read a great deal.")
+        .lists::<Vec<MessageView>>("A page of messages. It has fewer than `limit` and a `next_cursor` if the call has searched for 2 s, has read 8 MB, or is at its maximum size.")
         .limited(),
         call(
             "patch",

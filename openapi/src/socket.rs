@@ -135,7 +135,12 @@ fn changes(row: &Value, removable: [(&str, Value); 2]) -> Value {
         mine.iter().map(|name| ((*name).to_owned(), row["properties"][name].clone())).collect();
     let mine = json!({"type": "object", "properties": mine, "additionalProperties": false});
     properties.insert("mine".to_owned(), mine);
-    properties.insert("version".to_owned(), json!({"type": "integer", "minimum": 0}));
+    let version = json!({
+        "type": "integer",
+        "minimum": 0,
+        "description": "Of events that change the same field, the one with the highest version is the latest.",
+    });
+    properties.insert("version".to_owned(), version);
     json!({"type": "object", "properties": properties, "required": ["version"], "additionalProperties": false})
 }
 

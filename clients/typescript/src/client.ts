@@ -53,7 +53,7 @@ export type EventOf<T extends EventType> = T extends "event" ? TidingsEvent : Ex
 /** Kept, because importing again takes some time, too, and a change must show at once. */
 let loaded: [typeof import("./optimistic.js"), unknown] | undefined;
 
-/** Loads the code that only changes of what is shown, and jumps, need. A page may load it ahead. */
+/** Loads the code for changes that show at once (settings, reactions, pins) and for jumps. A page may load it ahead. */
 export async function loadOptimistic(): Promise<typeof import("./optimistic.js")> {
   loaded ??= await Promise.all([import("./optimistic.js"), import("./jumps.js")]);
   return loaded[0];

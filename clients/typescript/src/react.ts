@@ -41,12 +41,12 @@ export function useMe(): OwnUser | null {
   return useSelected((state) => state.me);
 }
 
-/** Returns the inbox, most recently active conversation first. */
+/** Returns the inbox: pinned conversations first, then the most recently active. */
 export function useConversations(): readonly Conversation[] {
   return useSelected((state) => state.conversations);
 }
 
-/** Returns a conversation's row in the inbox. */
+/** Returns a conversation's row, from the inbox or the archive; undefined if there is none. */
 export function useConversation(conversationId: string): Conversation | undefined {
   return useSelected((state) => state.byId.get(conversationId));
 }

@@ -2,8 +2,9 @@
 //! names of users with many peers.
 //!
 //! Invariant: a record is only a wake-up call. What is left to do follows from the conversation's checkpoint, or from the
-//! position in the user's profile, so a repeated or late record does no harm. A call ends: it fans out what there is when it begins, as each later change has a
-//! record of its own, and reports what it cannot finish in [`TIME_LIMIT`].
+//! position in the user's profile, so a repeated or late record does no harm. A call fans out the changes that were committed
+//! when it began; each later change has a record of its own. After [`TIME_LIMIT`] it stops and reports the records that are
+//! left.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -25,7 +26,7 @@ use tokio::time::{Instant, timeout_at};
 
 /// How many tasks are done concurrently. Each already writes to many users at once.
 const CONCURRENT_TASKS: usize = 4;
-/// How long a call fans out: less than the function's time-out in the template, 60 s, so that it can still report the
+/// How long a call fans out: less than the function's timeout in the template, 60 s, so that it can still report the
 /// records that are left.
 const TIME_LIMIT: Duration = Duration::from_secs(50);
 

@@ -40,8 +40,8 @@ pub struct Page {
 }
 
 /// Returns a page of rows: the pinned conversations in the order in which they were pinned, then the others, most recently
-/// active first. `total` counts all rows of the inbox or of the archive, whatever their type. A user who has no row and
-/// is not known yet becomes known.
+/// active first. `total` counts all rows of the inbox or of the archive, whatever their type. Creates the profile of
+/// a user who has none, if the inbox is empty.
 async fn inbox(
     State(app): State<App>,
     caller: Caller,

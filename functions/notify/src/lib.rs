@@ -35,7 +35,7 @@ const CONCURRENT_TASKS: usize = 4;
 const CONCURRENT_USERS: usize = 32;
 /// The users of a large conversation who are looked up at once.
 const PAGE: usize = 100;
-/// How long a call works: less than the function's time-out in the template, 60 s, so that it can still report the records
+/// How long a call works: less than the function's timeout in the template, 60 s, so that it can still report the records
 /// that are left.
 const TIME_LIMIT: Duration = Duration::from_secs(50);
 
@@ -73,7 +73,7 @@ pub async fn handle_after(app: App, event: Event, delay: i64) -> Result<DynamoDb
     let Some(web_push) = app.web_push.clone() else { return Ok(DynamoDbEventResponse::default()) };
     if event.records.is_empty() {
         meter::note_field("route", "clock");
-        app.store.ask_again_when_due().await.map_err(|error| reason(&error))?;
+        app.store.remove_due_waiting_users().await.map_err(|error| reason(&error))?;
         return Ok(DynamoDbEventResponse::default());
     }
     meter::note_field("route", "stream");

@@ -18,7 +18,7 @@ use tokio::time::{Instant, timeout_at};
 
 /// How many claims are settled concurrently. Each may have a page of messages in memory.
 const CONCURRENT: usize = 8;
-/// How long a call works: less than the function's time-out in the template, 900 s, so that it can still report.
+/// How long a call works: less than the function's timeout in the template, 900 s, so that it can still report.
 const TIME_LIMIT: Duration = Duration::from_mins(14);
 
 /// The outcome of a call.

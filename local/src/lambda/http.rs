@@ -26,8 +26,8 @@ use http_body_util::LengthLimitError;
 use serde_json::{Map, Value, json};
 
 use super::Lambda;
-use super::elsewhere::resource;
 use super::failure::Failure;
+use super::invoke_api::resource;
 use crate::websocket::request_time;
 
 /// Size limit of a request's body, in bytes (API Gateway's quota).

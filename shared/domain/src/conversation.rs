@@ -208,7 +208,8 @@ impl Row {
         self.has_read(message) && self.unread_from.is_none_or(|from| message < from)
     }
 
-    /// The newest message that counts neither as unread nor is above one that does.
+    /// The message after which unread messages are counted: the read watermark, or the message before the oldest one that was
+    /// marked as unread; at least the last cleared message.
     #[must_use]
     pub fn counted_from(&self) -> Option<Stamp> {
         let read = match self.unread_from {

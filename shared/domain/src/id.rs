@@ -421,7 +421,7 @@ impl fmt::Display for MessageId {
 pub struct FileId {
     /// The conversation whose participants see the file.
     pub conversation: ConversationId,
-    /// Tells the file from others.
+    /// Distinguishes the file from others of the conversation.
     pub stamp: Stamp,
 }
 text_form!(FileId);

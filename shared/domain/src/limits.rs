@@ -142,7 +142,7 @@ impl RateLimit {
 
     /// The milliseconds in which the tokens of a call are added again.
     #[must_use]
-    pub const fn price(&self) -> i64 {
+    pub const fn refill_millis(&self) -> i64 {
         self.cost * self.every
     }
 
@@ -152,9 +152,9 @@ impl RateLimit {
     /// `RateLimited` if fewer are left.
     pub fn take(&self, known: Option<i64>, now: Timestamp) -> Result<Take, Error> {
         let now = now.millis();
-        let latest = now + self.burst * self.every - self.price();
+        let latest = now + self.burst * self.every - self.refill_millis();
         match known.filter(|full_at| *full_at >= now) {
-            None => Ok(Take::FromFull { full_at: now + self.price() }),
+            None => Ok(Take::FromFull { full_at: now + self.refill_millis() }),
             Some(full_at) if full_at <= latest => Ok(Take::FromPartial { from: now, to: latest }),
             Some(full_at) => {
                 let seconds = (full_at - latest).max(0).unsigned_abs().div_ceil(1000).max(1);
@@ -180,7 +180,7 @@ mod tests {
             Ok(Take::FromPartial { from, to }) => {
                 let at = full_at.as_mut().unwrap();
                 assert!((from..=to).contains(at));
-                *at += limit.price();
+                *at += limit.refill_millis();
             }
             Err(Error::RateLimited(seconds)) => return Err(seconds),
             Err(other) => panic!("{other}"),
@@ -220,8 +220,8 @@ mod tests {
     }
 
     #[test]
-    fn the_price_grows_with_the_people_reached() {
-        assert_eq!([2, 24, 1_000].map(|people| writes(people).price()), [200, 200, 6 * 200]);
-        assert_eq!([2, 24, 1_000].map(|people| changes(people).price()), [1_000, 1_000, 21_000]);
+    fn the_cost_grows_with_the_people_reached() {
+        assert_eq!([2, 24, 1_000].map(|people| writes(people).refill_millis()), [200, 200, 6 * 200]);
+        assert_eq!([2, 24, 1_000].map(|people| changes(people).refill_millis()), [1_000, 1_000, 21_000]);
     }
 }

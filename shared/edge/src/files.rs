@@ -46,9 +46,10 @@ pub(crate) const MAX_PICTURE: u64 = 1024 * 1024;
 const MAX_PREVIEW: u64 = 512 * 1024;
 /// Maximum size of an object of which S3 makes a copy in one request, in bytes.
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html>
-const MAX_OBJECT: u64 = 5 * 1024 * 1024 * 1024;
-/// How long a send may check its files, then claim and copy them, and undo that. The commit needs up to 5 s in between,
-/// and the template ends the function after 15 s.
+pub(crate) const MAX_OBJECT: u64 = 5_000_000_000;
+/// How long a send may check its files, then claim and copy them, and undo that. The commit in between takes up to 14 s
+/// if others keep getting ahead of it: then Lambda may end the function, after 15 s, before the undo. `sweep` removes the
+/// copies that are left.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(3);
 const COPY_TIMEOUT: Duration = Duration::from_millis(5_500);
 const UNDO_TIMEOUT: Duration = Duration::from_secs(1);

@@ -84,7 +84,8 @@ impl TryFrom<i64> for Offset {
 const VERSION: u8 = 1;
 const TAG: usize = 16;
 
-/// The keys of cursors, tickets and refresh tokens, derived from secrets. The first key signs; all of them verify.
+/// The keys of cursors, tickets, refresh tokens and ids of uploads, derived from secrets. The first key signs; all of
+/// them verify.
 pub struct CursorKey {
     keys: Vec<(u8, hmac::Key)>,
 }

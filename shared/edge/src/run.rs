@@ -27,8 +27,8 @@ pub fn run(routes: Router<App>) -> Result<(), lambda_http::Error> {
     start(async |app| lambda_http::run(MapRequest::new(boundary(routes, app), with_encoded_path)).await)
 }
 
-/// Runs a function in Lambda that handles events of the `WebSocket` API or of the table's stream; its `main` calls only
-/// this.
+/// Runs a function in Lambda that handles events of the `WebSocket` API, of the table's stream or of the clock; its `main`
+/// calls only this.
 ///
 /// # Errors
 /// The reason why it did not start; Lambda logs it.

@@ -16,7 +16,7 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio::time::{Instant, timeout_at};
 
 /// How long a call makes attempts. Its last one sends nothing after [`crate::client::MAX_AGE`] more, which is still
-/// within the time-out of a function, 15 s. If DynamoDB says that the transaction is in progress, it goes on until
+/// within the timeout of a function, 15 s. If DynamoDB says that the transaction is in progress, it goes on until
 /// [`crate::client::MAX_STALL`]: then Lambda may end the call.
 const TIME_LIMIT: Duration = Duration::from_secs(9);
 /// The longest pause after the second refusal; it grows fourfold with each further one.

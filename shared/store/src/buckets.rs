@@ -123,7 +123,7 @@ impl Store {
             return Ok(());
         }
         let give_back = |(key, limit): (Key, RateLimit)| {
-            Write::update(key).add(limit.bucket, -limit.price()).if_present(limit.bucket)
+            Write::update(key).add(limit.bucket, -limit.refill_millis()).if_present(limit.bucket)
         };
         let mut writes: Vec<Write> = admitted.failures.into_iter().map(give_back).collect();
         writes.push(Write::put(admitted.trusted, &Trusted { expires: self.clock.now().seconds() + TRUST })?);

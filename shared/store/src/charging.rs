@@ -47,7 +47,7 @@ impl Store {
         writes: Vec<Write>,
     ) -> Result<Transaction<Target>, Error> {
         let mut transaction = Transaction::new();
-        if !self.limited || limit.price() == 0 {
+        if !self.limited || limit.refill_millis() == 0 {
             transaction.add_all(Target::Other, writes);
             return Ok(transaction);
         }

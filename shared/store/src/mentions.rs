@@ -1,4 +1,5 @@
-//! Mentions: who may be mentioned, and by whom everyone.
+//! Mentions: a message may mention only participants and, in a conversation of more than 24, only admins may mention
+//! everyone.
 
 use domain::content::Content;
 use domain::conversation::SMALL;

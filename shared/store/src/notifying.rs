@@ -30,8 +30,10 @@ use crate::messages::{self, StoredMessage};
 use crate::write::Write;
 use crate::{inbox, partition, presences, subscriptions};
 
-/// The prefix of the sort keys of users who wait: the removal of such an item wakes `notify`.
-pub const WAITING: &str = "H#";
+/// The partition of the list of users who are active and wait for notifications.
+const WAITING_LIST: &str = "WAITING";
+/// The prefix of the sort keys in that list: the removal of such an item wakes `notify`.
+pub const WAITING_USER: &str = "H#";
 /// The prefix of the sort keys of room users who are notified of every message. It sorts outside `META` to `P#`, which one
 /// query reads as the group.
 const LISTENER: &str = "B#";
@@ -39,7 +41,7 @@ const LISTENER: &str = "B#";
 const NOTED_LIFE: i64 = 3 * 24 * 3600;
 /// Seconds after which an item of the list expires, if nothing removes it in time.
 const WAITING_LIFE: i64 = 3600;
-/// The newest messages of a conversation among which one is looked for when a user stops being active.
+/// How many of a conversation's newest messages are checked when a user stops being active.
 const LOOKED_AT: usize = 50;
 /// How many users are removed from the list concurrently.
 const REMOVALS: usize = 16;
@@ -51,7 +53,7 @@ pub(crate) fn key(user: &UserId, conversation: &ConversationId) -> Key {
 
 /// A user in the list of those who wait.
 pub(crate) fn waiting_key(user: &UserId) -> Key {
-    Key { pk: "WAITING".into(), sk: format!("{WAITING}{user}") }
+    Key { pk: WAITING_LIST.into(), sk: format!("{WAITING_USER}{user}") }
 }
 
 /// A user of a room who is notified of every message.
@@ -89,7 +91,7 @@ impl Cause {
     /// The cause that an item with this key is; `None` for other items.
     #[must_use]
     pub fn of(pk: &str, sk: &str) -> Option<Self> {
-        if let Some(user) = sk.strip_prefix(WAITING) {
+        if let Some(user) = sk.strip_prefix(WAITING_USER) {
             return user.parse().ok().map(Self::Inactive);
         }
         let conversation = pk.strip_prefix("C#")?.parse().ok()?;
@@ -329,7 +331,7 @@ impl Store {
     }
 
     /// Removes a user from the list of those who wait. If they are in it, that wakes `notify`.
-    pub(crate) async fn ask_again(&self, user: &UserId) -> Result<(), Error> {
+    pub(crate) async fn remove_waiting_user(&self, user: &UserId) -> Result<(), Error> {
         self.remove(waiting_key(user)).await
     }
 
@@ -338,9 +340,9 @@ impl Store {
     /// # Errors
     /// `Unavailable` if the database is unavailable.
     #[boxed]
-    pub async fn ask_again_when_due(&self) -> Result<usize, Error> {
+    pub async fn remove_due_waiting_users(&self) -> Result<usize, Error> {
         let now = self.clock.now();
-        let mut query = query_prefixed("WAITING", WAITING)
+        let mut query = query_prefixed(WAITING_LIST, WAITING_USER)
             .filter_expression("#until <= :now")
             .expression_attribute_names("#until", "until")
             .expression_attribute_values(":now", now.attribute());
@@ -351,7 +353,7 @@ impl Store {
             for items in items.chunks(REMOVALS) {
                 let mut removals = Vec::with_capacity(items.len());
                 for item in items {
-                    let user = suffix(item, "sk", WAITING)?.parse().map_err(Error::internal)?;
+                    let user = suffix(item, "sk", WAITING_USER)?.parse().map_err(Error::internal)?;
                     let write = Write::delete(waiting_key(&user)).if_below("until", &(now.millis() + 1));
                     removals.push(self.commit(vec![write].into(), Instant::now()));
                 }

@@ -31,7 +31,8 @@ use crate::{change_log, directory, inbox, partition};
 const RENAMES_AT_ONCE: usize = 8;
 /// Rows that are read together, and after which the position is stored.
 const RENAMES_PER_STEP: usize = 20;
-/// Steps of a call that is not about the name, so that it does not wait long for the peers of a popular user.
+/// Steps of one call, so that it does not wait long for the peers of a popular user; the fan-out copies the name to the
+/// others.
 const STEPS: usize = 5;
 
 pub(crate) fn key(user: &UserId) -> Key {
@@ -71,9 +72,8 @@ impl Store {
         self.commit(writes.into(), Instant::now()).await.map(|_| ())
     }
 
-    /// Changes the caller's profile and returns it, with the picture that the change has replaced. If there
-    /// are more than 100 peers, the fan-out copies the name to the
-    /// others.
+    /// Changes the caller's profile. Returns it and the picture that it replaces. If there are more than 100 peers, the
+    /// fan-out copies the name to the others.
     ///
     /// # Errors
     /// `NotAuthenticated` if the caller registered here and the account was deleted.

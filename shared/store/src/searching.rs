@@ -1,9 +1,9 @@
 //! Searching a user's messages, newest first, across all conversations.
 //!
-//! A search has sources: the user's own archive, and the conversations that it does not cover. It reads the source first
-//! that can contain the newest messages, until the hits of a page are newer than everything that it has not read. So a
-//! cursor is one stamp: everything above it was returned, or is no hit. What a search reads from messages it archives, so
-//! the next call and the next search read it at a fraction of the cost.
+//! A search has sources: the user's own archive, and the conversations that it does not cover. It always goes on with
+//! the source that can contain the newest message not yet read, and stops when all hits of the page are newer than
+//! everything not yet read. So a cursor is one stamp: everything above it was returned, or is no hit. What a search
+//! reads from messages it archives, so the next call and the next search read it at a fraction of the cost.
 //!
 //! Invariant: hits are in order across all pages, whatever is archived in between: archives say where to look, never what
 //! a page contains.

@@ -1,7 +1,7 @@
 //! A participant's own settings of a conversation.
 //!
-//! Invariant: a change commits only if the row is in the list, and as muted and read, as the change assumes. The first
-//! attempt assumes what the change is for, instead of reading the row; a refusal returns the row as it is.
+//! Invariant: a change commits only if the row has the list, the mute and the unread messages that the change assumes.
+//! The first attempt assumes the usual state, instead of reading the row; a refusal returns the row as it is.
 
 use async_recursion::async_recursion as boxed;
 use domain::conversation::Row;

@@ -17,7 +17,7 @@ use domain::error::{Error, Source};
 use crate::change_log::{LOG, REACTION};
 use crate::inbox::{COUNTS, INBOX};
 pub use crate::messages::MESSAGE;
-pub use crate::notifying::WAITING;
+pub use crate::notifying::WAITING_USER;
 
 /// The attributes that an index holds beside its keys.
 pub const INBOX_PROJECTION: [&str; 20] = [
@@ -50,9 +50,6 @@ pub const EXPIRES: &str = "expires";
 /// Interval at which the state of a new index is asked for.
 const INDEX_INTERVAL: Duration = Duration::from_millis(500);
 
-/// Seconds for which DynamoDB keeps the records of a stream: 24 hours.
-pub const STREAM_LIFE: u64 = 24 * 3600;
-
 /// Whether a record of the stream wakes `fan-out`: new log entries, handed-over renames, and users' reactions do. The
 /// Lambda filter is the same.
 ///
@@ -67,7 +64,7 @@ pub fn wakes(change: &str, sk: &str) -> bool {
 /// `change` is the record's `eventName`, `sk` its item's sort key.
 #[must_use]
 pub fn notifies(change: &str, sk: &str) -> bool {
-    (change == "INSERT" && sk.starts_with(MESSAGE)) || (change == "REMOVE" && sk.starts_with(WAITING))
+    (change == "INSERT" && sk.starts_with(MESSAGE)) || (change == "REMOVE" && sk.starts_with(WAITING_USER))
 }
 
 /// Returns the table's definition.

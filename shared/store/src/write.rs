@@ -287,14 +287,14 @@ impl Write {
     pub(crate) fn take(mut self, limit: &RateLimit, take: Take) -> Self {
         match take {
             Take::FromFull { full_at } => {
-                let now = full_at - limit.price();
+                let now = full_at - limit.refill_millis();
                 self.if_below(limit.bucket, &now).set(limit.bucket, &full_at)
             }
             Take::FromPartial { from, to } => {
                 let name = self.name(limit.bucket);
                 let (from, to) = (self.value(from.attribute()), self.value(to.attribute()));
                 self.condition(format_args!("{name} BETWEEN {from} AND {to}"))
-                    .add(limit.bucket, limit.price())
+                    .add(limit.bucket, limit.refill_millis())
             }
         }
     }

@@ -1348,6 +1348,9 @@ export type ConversationUpdatedEvent = {
         other_user_name?: string;
         participant_count?: number;
         photo_url?: Picture | null;
+        /**
+         * Of events that change the same field, the one with the highest version is the latest.
+         */
         version: number;
     };
     id: EventId;
@@ -1529,6 +1532,13 @@ export type ConversationChange = {
      */
     photo_attachment_id?: string | null;
     photo_url?: Picture | null;
+};
+
+/**
+ * The changed fields of a conversation, as `Event::ConversationUpdated` has them.
+ */
+export type Changes = {
+    [key: string]: unknown;
 };
 
 /**
