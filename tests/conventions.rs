@@ -199,6 +199,26 @@ async fn size_is_checked_before_type_and_type_before_syntax() {
 }
 
 #[tokio::test]
+async fn size_and_type_are_checked_before_the_parameters_of_the_path() {
+    let (_, alice, _, _) = a_message().await;
+    let large = "{".repeat(MAX_BODY + 1);
+    for path in [
+        "/api/messages/x",
+        "/api/conversations/x",
+        "/api/conversations/x/me",
+        "/api/conversations/x/participants/y",
+    ] {
+        let send = async |kind: &'static str, body: String| {
+            alice.call("PATCH", path, &[("content-type", kind)], body).await
+        };
+        send("application/json", large.clone()).await.refused(413, "too_large");
+        send("text/plain", "{}".to_owned()).await.refused(415, "unsupported_media_type");
+        send("application/json", "{".to_owned()).await.refused(400, "invalid_request");
+        send("application/json", "{}".to_owned()).await.refused(400, "invalid_request");
+    }
+}
+
+#[tokio::test]
 async fn the_input_is_checked_before_the_rest() {
     let (_, alice, bob, message) = a_message().await;
     bob.block("alice").await.expect(200);

@@ -64,6 +64,27 @@ async fn a_plus_is_a_space() {
 }
 
 #[tokio::test]
+async fn a_field_in_another_encoding_is_refused_rather_than_changed() {
+    let world = World::new().await;
+    let (alice, bob) = world.two().await;
+    for text in ["Caf%E9", "%ff", "a%C3"] {
+        let form = format!("recipient_id=bob&message_text={text}");
+        urlencoded(&alice, &form).await.refused(400, "invalid_request");
+    }
+    let raw = [&b"recipient_id=bob&message_text=Caf"[..], &[0xe9]].concat();
+    alice
+        .call("POST", "/api/messages/send", &[("content-type", URLENCODED)], raw)
+        .await
+        .refused(400, "invalid_request");
+    assert_eq!(bob.history("alice").await.len(), 0);
+    let sent = urlencoded(&alice, "other=Caf%E9&recipient_id=bob&message_text=Caf%C3%A9").await.expect(201);
+    assert_eq!(sent.data()["message_text"], "Café");
+    // These are no escapes.
+    let sent = urlencoded(&alice, "recipient_id=bob&message_text=100%&=&a=b=c").await.expect(201);
+    assert_eq!(sent.data()["message_text"], "100%");
+}
+
+#[tokio::test]
 async fn unknown_form_fields_are_ignored() {
     let world = World::new().await;
     let (alice, _) = world.two().await;

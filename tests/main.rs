@@ -11,6 +11,7 @@ mod conventions;
 mod costs;
 mod crowds;
 mod cursors;
+mod custom;
 mod deleting;
 mod demo;
 mod direct;

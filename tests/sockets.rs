@@ -14,7 +14,7 @@ use serde_json::Value;
 use tokio::time::timeout;
 
 /// Starts a stack with two users who have a conversation, and returns its id, too.
-async fn talking() -> (Live, Actor, Actor, String) {
+pub(crate) async fn talking() -> (Live, Actor, Actor, String) {
     let live = Live::start().await;
     let (alice, bob) = live.two().await;
     let sent = alice.send("bob", "hello").await.expect(201);

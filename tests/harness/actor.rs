@@ -122,6 +122,7 @@ impl Actor {
             status: parts.status.as_u16(),
             headers: parts.headers,
             json: serde_json::from_slice(&body).unwrap_or_default(),
+            text: String::from_utf8(body.into()).unwrap_or_default(),
         };
         let kind = answer.headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
         let kind = kind.unwrap_or_default();
@@ -373,6 +374,8 @@ pub struct Answer {
     pub headers: http::HeaderMap,
     /// The body; null if it is not JSON.
     pub json: Value,
+    /// The body as text; empty if it is not UTF-8.
+    pub text: String,
 }
 
 impl Answer {

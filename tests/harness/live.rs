@@ -193,6 +193,18 @@ impl Socket {
         }
     }
 
+    /// Reads texts from the network, as they came, up to the first one that contains another text.
+    pub async fn text_with(&mut self, wanted: &str) -> String {
+        loop {
+            let message = timeout(PATIENCE, self.stream.next()).await.expect("nothing came");
+            match message.expect("the socket was closed").expect("the socket broke") {
+                Message::Text(text) if text.contains(wanted) => return text.as_str().to_owned(),
+                Message::Close(_) => panic!("the socket was closed"),
+                _ => {}
+            }
+        }
+    }
+
     /// Returns the first frame that meets a condition; buffers the frames before it.
     async fn find(&mut self, wanted: impl Fn(&Value) -> bool) -> Value {
         if let Some(at) = self.buffered.iter().position(&wanted) {
@@ -311,7 +323,7 @@ fn cursor(data: &Value) -> String {
 
 /// Makes a first push, because it loads certificates, which on a busy machine takes longer than a push's time limit.
 async fn warm_up(app: &App) {
-    let _ = app.push.answer("nobody", &Value::Null).await;
+    let _ = app.push.answer("nobody", "null".to_owned()).await;
 }
 
 impl World {

@@ -1,5 +1,5 @@
-//! Conversations and their participants: `POST /api/conversations`, `GET` and `PATCH /api/conversations/{id}`, and
-//! `/api/conversations/{id}/participants`.
+//! Conversations and their participants: `POST /api/conversations`, `GET` and `PATCH /api/conversations/{id}`, the
+//! caller's own settings (`PATCH /api/conversations/{id}/me`), and `/api/conversations/{id}/participants`.
 
 use axum::Router;
 use axum::extract::State;
@@ -15,7 +15,7 @@ use domain::id::{ConversationId, UserId};
 use domain::name::{Name, Picture};
 use domain::settings::SettingsChange;
 use edge::app::App;
-use edge::extract::{Json, Path, PathPair, Query};
+use edge::extract::{Json, Path, PathPair, Query, WithJson};
 use edge::page::Limit;
 use edge::pictures;
 use edge::problem::Problem;
@@ -164,8 +164,7 @@ pub struct Change {
 async fn change(
     State(app): State<App>,
     caller: Caller,
-    Path(conversation): Path<ConversationId>,
-    Json(change): Json<Change>,
+    WithJson(Path(conversation), change): WithJson<Path<ConversationId>, Change>,
 ) -> Result<Reply<ConversationView>, Problem> {
     let Change { name, description, photo_url, photo_attachment_id, custom } = change;
     let links = app.store.links();
@@ -194,8 +193,7 @@ async fn change(
 async fn change_settings(
     State(app): State<App>,
     caller: Caller,
-    Path(conversation): Path<ConversationId>,
-    Json(change): Json<SettingsChange>,
+    WithJson(Path(conversation), change): WithJson<Path<ConversationId>, SettingsChange>,
 ) -> Result<Reply<ConversationView>, Problem> {
     change.validate()?;
     let (row, delivery) = app.store.change_settings(&caller.user, &conversation, &change).await?;
@@ -223,8 +221,7 @@ pub struct Newcomers {
 async fn add(
     State(app): State<App>,
     caller: Caller,
-    Path(conversation): Path<ConversationId>,
-    Json(newcomers): Json<Newcomers>,
+    WithJson(Path(conversation), newcomers): WithJson<Path<ConversationId>, Newcomers>,
 ) -> Result<Reply<ConversationView>, Problem> {
     let delivery = app.store.add_participants(&caller, &conversation, newcomers.user_ids).await?;
     app.push.deliver(&app.store, delivery).await;
@@ -253,8 +250,7 @@ pub struct Role {
 async fn set_role(
     State(app): State<App>,
     caller: Caller,
-    PathPair(conversation, user): PathPair<ConversationId, UserId>,
-    Json(role): Json<Role>,
+    WithJson(PathPair(conversation, user), role): WithJson<PathPair<ConversationId, UserId>, Role>,
 ) -> Result<Reply<()>, Problem> {
     let delivery = app.store.set_admin(&caller.user, &conversation, &user, role.is_admin).await?;
     app.push.deliver(&app.store, delivery).await;

@@ -1,4 +1,5 @@
-//! Changes of a message that keep it: `PATCH /api/messages/{id}`, reactions and pins.
+//! Edits, reactions and pins: `PATCH /api/messages/{id}`, `…/reactions/{emoji}`, `…/pin`, and
+//! `GET /api/conversations/{id}/pins`.
 
 use axum::Router;
 use axum::extract::State;
@@ -9,7 +10,7 @@ use domain::id::{ConversationId, MessageId};
 use domain::message::{Message, MessageView};
 use domain::reactions::Emoji;
 use edge::app::App;
-use edge::extract::{Json, Path, PathPair};
+use edge::extract::{Path, PathPair, WithJson};
 use edge::problem::Problem;
 use edge::reply::Reply;
 use store::Changed;
@@ -28,8 +29,7 @@ pub fn routes() -> Router<App> {
 async fn edit(
     State(app): State<App>,
     caller: Caller,
-    Path(message): Path<MessageId>,
-    Json(edit): Json<Edit>,
+    WithJson(Path(message), edit): WithJson<Path<MessageId>, Edit>,
 ) -> Result<Reply<MessageView>, Problem> {
     edit.validate()?;
     let changed = app.store.edit_message(&caller.user, &message, &edit).await?;

@@ -1,5 +1,6 @@
 //! Frames from clients: the same actions as over HTTP, with the same code.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use aws_lambda_events::apigw::{ApiGatewayProxyResponse, ApiGatewayWebsocketProxyRequest};
@@ -9,16 +10,16 @@ use domain::error::Error;
 use domain::fields::FromFields;
 use domain::id::MessageId;
 use edge::app::App;
-use edge::extract::from_object;
+use edge::extract::from_members;
 use edge::push::EXPIRED;
 use edge::sending;
 use edge::socket::{SocketEvent, accepted, log_fault};
 use observe::meter;
 use schemars::JsonSchema;
 use serde::de::{MapAccess, Visitor};
-use serde::{Deserialize, Deserializer};
-use serde_json::value::RawValue;
-use serde_json::{Map, Value, json};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
+use serde_json::value::{RawValue, to_raw_value};
 use store::Sent;
 use typing::Signal;
 
@@ -37,7 +38,8 @@ pub async fn handle(
         return Ok(accepted());
     }
     let answer = Frame::read(&body).answer(&app, &caller).await;
-    app.push.answer(&connection, &answer).await.map_err(|error| log_fault(&error))?;
+    let answer = serde_json::to_string(&answer).map_err(|error| error.to_string())?;
+    app.push.answer(&connection, answer).await.map_err(|error| log_fault(&error))?;
     Ok(accepted())
 }
 
@@ -49,7 +51,16 @@ struct Frame {
     action: Value,
     reference: Value,
     /// The fields of the action, or why they cannot be read.
-    fields: Result<Map<String, Value>, Error>,
+    fields: Result<Vec<Member>, Error>,
+}
+
+/// The answer to a frame.
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Answer {
+    Pong { r#ref: Value },
+    Ack { action: Value, r#ref: Value, data: Box<RawValue> },
+    Error { action: Value, r#ref: Value, code: &'static str, message: String },
 }
 
 /// The newest message that the user has read.
@@ -80,53 +91,52 @@ impl Frame {
         Self { action, reference, fields: fields_of(members) }
     }
 
-    async fn answer(self, app: &App, caller: &Caller) -> Value {
-        let (action, reference) = (self.action.clone(), self.reference.clone());
+    async fn answer(self, app: &App, caller: &Caller) -> Answer {
+        let (action, r#ref) = (self.action.clone(), self.reference.clone());
         match self.perform(app, caller).await {
-            Ok(None) => json!({"type": "pong", "ref": reference}),
-            Ok(Some(data)) => json!({"type": "ack", "action": action, "ref": reference, "data": data}),
+            Ok(None) => Answer::Pong { r#ref },
+            Ok(Some(data)) => Answer::Ack { action, r#ref, data },
             Err(error) => {
                 if error.status().is_server_error() {
                     let _ = log_fault(&error);
                 } else {
                     meter::failed(&error);
                 }
-                let (code, message) = (error.code(), error.to_string());
-                json!({"type": "error", "action": action, "ref": reference, "code": code, "message": message})
+                Answer::Error { action, r#ref, code: error.code(), message: error.to_string() }
             }
         }
     }
 
     /// Performs the action and returns the data of its acknowledgement; `None` for a ping, whose answer is a pong.
-    async fn perform(self, app: &App, caller: &Caller) -> Result<Option<Value>, Error> {
+    async fn perform(self, app: &App, caller: &Caller) -> Result<Option<Box<RawValue>>, Error> {
         let fields = self.fields?;
         let action = self.action.as_str().ok_or_else(|| Error::field("action", "The action is missing."))?;
         if let Some(known) = ACTIONS.iter().find(|known| **known == action) {
             meter::note_field("action", *known);
         }
         match action {
-            "send" => send(app, caller, fields).await.map(Some),
+            "send" => send(app, caller, &fields).await.map(Some),
             "mark_as_read" => {
-                let MarkAsRead { message_id } = from_object(fields)?;
+                let MarkAsRead { message_id } = from_members(&fields)?;
                 meter::note(&message_id);
                 let marked = app.store.mark_message_read(&caller.user, &message_id).await?;
                 app.push.deliver(&app.store, marked.delivery).await;
-                Ok(Some(json!(marked.watermark)))
+                data(&marked.watermark).map(Some)
             }
             "typing" => {
-                let Signal { conversation_id, is_typing } = from_object(fields)?;
+                let Signal { conversation_id, is_typing } = from_members(&fields)?;
                 let delivery = app.store.typing(&caller.user, &conversation_id, is_typing).await?;
                 app.push.deliver(&app.store, delivery).await;
-                Ok(Some(Value::Null))
+                data(&()).map(Some)
             }
             "presence" => {
-                let presence::Change { status, current_conversation_id, is_active } = from_object(fields)?;
+                let presence::Change { status, current_conversation_id, is_active } = from_members(&fields)?;
                 let (status, conversation) = ((status, is_active), current_conversation_id.as_ref());
                 let (shown, delivery) = app.store.set_presence(&caller.user, status, conversation).await?;
                 app.push.deliver(&app.store, delivery).await;
-                Ok(Some(json!(shown)))
+                data(&shown).map(Some)
             }
-            "ping" => from_object(fields).map(|Ping {}| None),
+            "ping" => from_members(&fields).map(|Ping {}| None),
             _ => Err(Error::field("action", "Unknown action.")),
         }
     }
@@ -136,22 +146,28 @@ fn invalid(message: &str) -> Error {
     Error::Invalid { field: None, message: message.to_owned() }
 }
 
-/// Parses a frame's members, except `action` and `ref`, which belong to every frame.
-fn fields_of(members: Vec<(String, Box<RawValue>)>) -> Result<Map<String, Value>, Error> {
-    let mut fields = Map::new();
-    for (name, value) in members {
-        let value = serde_json::from_str(value.get()).map_err(|e| Error::field(&name, e.to_string()))?;
-        if fields.insert(name.clone(), value).is_some() {
-            return Err(Error::field(&name, "The field is there twice."));
-        }
+/// Returns a frame's members, except `action` and `ref`, which belong to every frame.
+fn fields_of(mut members: Vec<Member>) -> Result<Vec<Member>, Error> {
+    let mut names = HashSet::new();
+    if let Some((name, _)) = members.iter().find(|(name, _)| !names.insert(name)) {
+        return Err(Error::field(name, "The field is there twice."));
     }
-    fields.remove("action");
-    fields.remove("ref");
-    Ok(fields)
+    for (name, value) in members.extract_if(.., |(name, _)| name == "action" || name == "ref") {
+        serde_json::from_str::<Value>(value.get()).map_err(|e| Error::field(&name, e.to_string()))?;
+    }
+    Ok(members)
 }
 
-/// The members of a JSON object, in their order; their values are not parsed yet.
-struct Members(Vec<(String, Box<RawValue>)>);
+/// The data of an acknowledgement, as JSON.
+fn data(value: &impl Serialize) -> Result<Box<RawValue>, Error> {
+    to_raw_value(value).map_err(Error::internal)
+}
+
+/// A member of a JSON object, whose value is not parsed yet.
+type Member = (String, Box<RawValue>);
+
+/// The members of a JSON object, in their order.
+struct Members(Vec<Member>);
 
 impl<'de> Deserialize<'de> for Members {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
@@ -177,8 +193,8 @@ impl<'de> Visitor<'de> for MembersVisitor {
     }
 }
 
-async fn send(app: &App, caller: &Caller, fields: Map<String, Value>) -> Result<Value, Error> {
-    let draft = Draft::from_fields(from_object(fields)?)?;
+async fn send(app: &App, caller: &Caller, fields: &[Member]) -> Result<Box<RawValue>, Error> {
+    let draft = Draft::from_fields(from_members(fields)?)?;
     let (message, reads) = match sending::send(&app.store, &app.files, caller, draft).await? {
         Sent::New(message, reads, delivery) => {
             app.push.deliver(&app.store, delivery).await;
@@ -189,5 +205,5 @@ async fn send(app: &App, caller: &Caller, fields: Map<String, Value>) -> Result<
             (message, reads)
         }
     };
-    Ok(json!(message.shown_to(&caller.user, &reads, app.store.links())))
+    data(&message.shown_to(&caller.user, &reads, app.store.links()))
 }

@@ -2,48 +2,55 @@
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-/// Maximum size of the object, in bytes of JSON.
+/// Maximum size of the object, in bytes of JSON as it came.
 const MAX_BYTES: usize = 1_024;
 
-/// A JSON object of up to 1,024 bytes.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Custom(Map<String, Value>);
+/// A JSON object of up to 1,024 bytes. It is kept as text, so that its members keep their order and its numbers their
+/// digits.
+#[derive(Debug, Clone, Serialize)]
+#[serde(transparent)]
+pub struct Custom(Box<RawValue>);
 
-// The numbers in it come from JSON, so none of them is `NaN`.
+impl PartialEq for Custom {
+    fn eq(&self, other: &Self) -> bool {
+        self.json() == other.json()
+    }
+}
+
 impl Eq for Custom {}
 
 impl Custom {
     /// The object as JSON.
     #[must_use]
-    pub fn to_json(&self) -> String {
-        Value::Object(self.0.clone()).to_string()
+    pub fn json(&self) -> &str {
+        self.0.get()
     }
 
-    /// Reads the object that the store holds.
-    fn from_json(json: &str) -> Option<Self> {
-        match serde_json::from_str(json) {
-            Ok(Value::Object(object)) => Some(Self(object)),
-            _ => None,
-        }
+    /// Reads the object from JSON; `None` if it is not one.
+    #[must_use]
+    pub fn from_json(json: String) -> Option<Self> {
+        RawValue::from_string(json).ok().and_then(Self::from_raw)
+    }
+
+    /// Parses the text as well, so that it is nested as deep as other parsers allow, and its numbers are in their range.
+    fn from_raw(raw: Box<RawValue>) -> Option<Self> {
+        serde_json::from_str::<Map<String, Value>>(raw.get()).ok().map(|_| Self(raw))
     }
 }
 
 impl<'de> Deserialize<'de> for Custom {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let custom = Self(Map::deserialize(from)?);
-        if custom.to_json().len() <= MAX_BYTES {
+        let error = serde::de::Error::custom;
+        let custom =
+            Self::from_raw(Box::deserialize(from)?).ok_or_else(|| error("custom data is no JSON object"))?;
+        if custom.json().len() <= MAX_BYTES {
             Ok(custom)
         } else {
-            Err(serde::de::Error::custom("a custom object has at most 1,024 bytes of JSON"))
+            Err(error("a custom object has at most 1,024 bytes of JSON"))
         }
-    }
-}
-
-impl Serialize for Custom {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.0.serialize(serializer)
     }
 }
 
@@ -57,7 +64,7 @@ impl JsonSchema for Custom {
     }
 }
 
-/// Stores custom data as text, in which no number loses a digit.
+/// Stores custom data as text.
 pub mod text {
     use super::{Custom, Deserialize, Deserializer, Serializer};
 
@@ -67,7 +74,7 @@ pub mod text {
     /// Those of the serializer.
     pub fn serialize<S: Serializer>(custom: &Option<Custom>, serializer: S) -> Result<S::Ok, S::Error> {
         match custom {
-            Some(custom) => serializer.serialize_str(&custom.to_json()),
+            Some(custom) => serializer.serialize_str(custom.json()),
             None => serializer.serialize_none(),
         }
     }
@@ -79,7 +86,7 @@ pub mod text {
     pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Custom>, D::Error> {
         let json = Option::<String>::deserialize(from)?;
         let parsed = json.map(|json| {
-            Custom::from_json(&json).ok_or_else(|| serde::de::Error::custom("custom data is no JSON object"))
+            Custom::from_json(json).ok_or_else(|| serde::de::Error::custom("custom data is no JSON object"))
         });
         parsed.transpose()
     }

@@ -1,10 +1,11 @@
-//! Events: the changes that a user's devices learn of (contract, section 6).
+//! Events: the changes that a user's devices learn of.
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use crate::conversation::{ConversationView, Row};
+use crate::custom::Custom;
 use crate::fields::is_zero;
 use crate::id::{ConversationId, MessageId, Stamp, UserId};
 use crate::links::Links;
@@ -84,9 +85,10 @@ pub enum Event {
     ConversationUpdated {
         /// The conversation.
         conversation: ConversationId,
-        /// The changed fields, under their names in the API.
+        /// The changed fields, under their names in the API. Custom data is its JSON as a text, so that it stays as it
+        /// came.
         changes: Map<String, Value>,
-        /// Rises with each change.
+        /// Rises with each change of the same field.
         version: u64,
     },
     /// A row disappeared from the receiver's inbox.
@@ -239,7 +241,7 @@ impl Event {
                 if let Some(name) = changes.get("name").cloned() {
                     changes.insert("other_user_name".to_owned(), name);
                 }
-                ("conversation.updated", conversation, Data::Changes(changes))
+                ("conversation.updated", conversation, Data::Changes(Changes(changes)))
             }
             Self::ParticipantJoined { conversation, user, by } => {
                 ("participant.joined", conversation, Data::Participant { user_id: user, by })
@@ -300,6 +302,26 @@ impl EventView {
     }
 }
 
+/// The changed fields of a conversation, as `Event::ConversationUpdated` has them.
+#[derive(Debug, Clone, JsonSchema)]
+struct Changes(Map<String, Value>);
+
+impl Serialize for Changes {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, value)| {
+            let custom = value.as_str().filter(|_| name == "custom").map(str::to_owned);
+            (name, custom.and_then(Custom::from_json).map_or(Change::Value(value), Change::Custom))
+        }))
+    }
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Change<'a> {
+    Value(&'a Value),
+    Custom(Custom),
+}
+
 /// The data of an event.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 #[serde(untagged)]
@@ -324,7 +346,7 @@ enum Data {
         #[serde(flatten)]
         unread: UnreadView,
     },
-    Changes(Map<String, Value>),
+    Changes(Changes),
     #[schemars(title = "Participant")]
     Participant {
         user_id: UserId,

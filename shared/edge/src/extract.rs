@@ -1,7 +1,7 @@
 //! Extractors: the arguments of handlers. Each rejection is a [`Problem`].
 //!
-//! Invariant: checks run in the contract's order (route, token, size, type, form), because clients rely on it. A
-//! handler ensures it by the order of its arguments: `Caller` first, the body last.
+//! Invariant: checks run in the documented order (route, token, size, type, form), because clients rely on it. A
+//! handler ensures it by the order of its arguments: `Caller` first, the body last, with the parameters of the path if there are some.
 
 use std::fmt::Display;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -20,13 +20,16 @@ use http_body_util::BodyExt;
 use ipnet::IpNet;
 use lambda_http::request::RequestContext;
 use observe::meter::{self, Noted};
+use percent_encoding::percent_decode;
 use serde::de::DeserializeOwned;
+use serde::de::value::MapDeserializer;
+use serde_json::value::RawValue;
 use serde_urlencoded::Deserializer as Pairs;
 
 use crate::app::App;
 use crate::problem::Problem;
 
-/// Maximum size of a body, in bytes (contract, section 2: 256 KiB).
+/// Maximum size of a body, in bytes: 256 KiB.
 pub const MAX_BODY: usize = 256 * 1024;
 /// How many bytes of an oversized body to read and discard, so that its sender gets to read the response. It is API
 /// Gateway's own limit.
@@ -141,6 +144,19 @@ fn form_pairs(text: &str) -> form_urlencoded::Parse<'_> {
     form_urlencoded::parse(text.as_bytes())
 }
 
+/// A name and a value of a form. The value may be in any encoding.
+/// <https://url.spec.whatwg.org/#urlencoded-parsing>
+fn form_pair(pair: &[u8]) -> (String, Vec<u8>) {
+    let decoded = |text: &[u8]| -> Vec<u8> {
+        let spaced: Vec<u8> = text.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
+        percent_decode(&spaced).collect()
+    };
+    let equals = pair.iter().position(|byte| *byte == b'=');
+    let (name, value) = pair.split_at(equals.unwrap_or(pair.len()));
+    let name = String::from_utf8_lossy(&decoded(name)).into_owned();
+    (name, decoded(value.get(1..).unwrap_or_default()))
+}
+
 /// A JSON body. Unknown fields are refused if its type has `deny_unknown_fields`.
 #[derive(Debug)]
 pub struct Json<T>(pub T);
@@ -149,6 +165,24 @@ impl<T: DeserializeOwned> FromRequest<App> for Json<T> {
     type Rejection = Problem;
     async fn from_request(request: Request, _: &App) -> Result<Self, Problem> {
         Ok(Self(json(&read_json(request).await?)?))
+    }
+}
+
+/// The parameters of a path, and a JSON body, whose size and type are checked first.
+#[derive(Debug)]
+pub struct WithJson<P, T>(pub P, pub T);
+
+impl<P, T> FromRequest<App> for WithJson<P, T>
+where
+    P: FromRequestParts<App, Rejection = Problem> + Send,
+    T: DeserializeOwned,
+{
+    type Rejection = Problem;
+    async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
+        let (mut parts, body) = request.into_parts();
+        let body = read_json(Request::from_parts(parts.clone(), body)).await?;
+        let path = P::from_request_parts(&mut parts, app).await?;
+        Ok(Self(path, json(&body)?))
     }
 }
 
@@ -194,11 +228,7 @@ async fn read_fields(request: Request, app: &App) -> Result<Input, Error> {
         return Ok(Input::Json(body));
     }
     let pairs = match content_type(&parts.headers).as_str() {
-        "application/x-www-form-urlencoded" => {
-            let text = std::str::from_utf8(&body)
-                .map_err(|_| Error::Invalid { field: None, message: "The form is not UTF-8.".into() })?;
-            form_pairs(text).into_owned().map(|(name, text)| (name, text.into_bytes())).collect()
-        }
+        "application/x-www-form-urlencoded" => body.split(|byte| *byte == b'&').map(form_pair).collect(),
         "multipart/form-data" => parts_of(Request::from_parts(parts, body.into()), app).await?,
         _ => return Err(Error::UnsupportedMediaType(SUPPORTED_TYPES)),
     };
@@ -271,14 +301,20 @@ fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
     Ok(value)
 }
 
-/// Parses the fields of a JSON object.
+/// Parses the members of a JSON object, whose values are not parsed yet.
 ///
 /// # Errors
 /// `Invalid`, with the first field that does not parse.
-pub fn from_object<T: DeserializeOwned>(
-    fields: serde_json::Map<String, serde_json::Value>,
-) -> Result<T, Error> {
-    parsed(serde_json::Value::Object(fields))
+pub fn from_members<T: DeserializeOwned>(members: &[(String, Box<RawValue>)]) -> Result<T, Error> {
+    let values = members.iter().map(|(name, value)| (name.as_str(), &**value));
+    parsed(MapDeserializer::new(values)).map_err(|error| match error {
+        // The position is that in the value.
+        Error::Invalid { field, message } => {
+            let message = message.split(" at line ").next().unwrap_or_default().to_owned();
+            Error::Invalid { field, message }
+        }
+        error => error,
+    })
 }
 
 /// Deserialises into a type whose constructors check their input. An error names the field.

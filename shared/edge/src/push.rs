@@ -28,7 +28,6 @@ use observe::log::reason;
 use observe::meter;
 use observe::metrics::Metric;
 use serde::Serialize;
-use serde_json::Value;
 use store::{Store, bypass};
 
 /// How long a call waits for its pushes; unfinished ones are dropped.
@@ -38,7 +37,7 @@ const ATTEMPT: Duration = Duration::from_millis(400);
 /// Attempts to push one frame. API Gateway closes idle connections, so after a pause the first attempt often fails; the
 /// next one opens a new connection.
 const MAX_ATTEMPTS: u32 = 4;
-/// Milliseconds of the longest pause before the second attempt; the longest pause doubles with each attempt.
+/// Half of the longest pause before the second attempt, in milliseconds; the longest pause doubles with each attempt.
 const PAUSE: u64 = 20;
 /// Why a socket is closed whose token has expired.
 pub const EXPIRED: &str = "The token has expired.";
@@ -121,9 +120,9 @@ impl Push {
     /// # Errors
     /// `Internal` if the answer cannot be sent; a socket that is gone is no error.
     #[boxed]
-    pub async fn answer(&self, connection: &str, frame: &Value) -> Result<(), Error> {
+    pub async fn answer(&self, connection: &str, frame: String) -> Result<(), Error> {
         let Some(sockets) = &self.sockets else { return Ok(()) };
-        match sockets.post(connection, Blob::new(frame.to_string())).await {
+        match sockets.post(connection, Blob::new(frame)).await {
             Ok(()) => Ok(()),
             // The client has disconnected.
             Err(error) if is_gone(&error) => Ok(()),

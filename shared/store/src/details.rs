@@ -47,7 +47,7 @@ impl Details {
             changes.insert("photo_url".to_owned(), json!(picture));
         }
         if let Some(custom) = self.custom.as_ref().filter(|custom| **custom != meta.custom) {
-            changes.insert("custom".to_owned(), json!(custom));
+            changes.insert("custom".to_owned(), json!(custom.as_ref().map(Custom::json)));
         }
         changes
     }
@@ -59,7 +59,7 @@ impl Details {
             None => meta,
         };
         let meta = match &self.custom {
-            Some(Some(custom)) => meta.set("custom", &custom.to_json()),
+            Some(Some(custom)) => meta.set("custom", custom.json()),
             Some(None) => meta.remove("custom"),
             None => meta,
         };
