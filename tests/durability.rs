@@ -2,13 +2,14 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
 
 use harness::live::PATIENCE;
-use harness::process::{Server, token};
+use harness::process::{Server, command, token};
 use serde_json::{Value, json};
 
 /// Makes a call over its own connection. Returns the status and the body, or `None` if the server went away.
@@ -40,6 +41,32 @@ pub(crate) fn history(url: &str, token: &str, other: &str) -> Vec<String> {
             Some(next) => cursor = format!("&cursor={next}"),
             None => return texts,
         }
+    }
+}
+
+#[test]
+fn only_the_owner_may_open_the_data_folder() {
+    let parent = tempfile::tempdir().unwrap();
+    let folder = parent.path().join("new");
+    let server = Server::start_alone(&folder, &["--quiet"]);
+    let mode = std::fs::metadata(&folder).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o700, "{mode:o}");
+    assert_eq!(server.terminate(), Some(0));
+}
+
+#[test]
+fn a_misspelt_switch_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["RATE_LIMITS", "REGISTRATION", "DIRECTORY", "METER", "ATTACHMENTS"]
+        .map(|name| format!("TIDINGS_{name}"))
+    {
+        let mut command = command(folder.path(), &["--quiet"]);
+        let output = command.env(&name, "OFF").output().unwrap();
+        let printed = String::from_utf8(output.stderr).unwrap();
+        assert!(
+            !output.status.success() && printed.contains(&format!("{name} is neither on nor off")),
+            "{printed}"
+        );
     }
 }
 

@@ -35,7 +35,7 @@ fn main() -> ExitCode {
 fn run(Cli { command, options }: Cli) -> Result<(), Source> {
     match command {
         Some(Command::Token { user, name, days }) => {
-            std::fs::create_dir_all(&options.data_dir)?;
+            secrets::create_folder(&options.data_dir)?;
             let settings = secrets::settings(Some(&options.data_dir))?;
             let expires = secrets::days_from_now(days.into());
             let secret =

@@ -1,8 +1,8 @@
-//! The secrets of a local stack: from the environment, or else generated once into the data directory.
+//! The secrets of a local stack: from the environment, or else generated once into the data folder.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{ErrorKind, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
 use aws_lc_rs::hmac;
@@ -37,6 +37,15 @@ pub fn derived(secret: &str, purpose: &str) -> String {
 #[must_use]
 pub fn days_from_now(days: i64) -> Timestamp {
     Timestamp::from_millis(Clock::default().now().millis() + days * 24 * 3600 * 1000)
+}
+
+/// Creates a folder that only its owner may open, if it is missing: it will hold messages and secrets.
+///
+/// # Errors
+/// If the folder cannot be created.
+pub fn create_folder(folder: &Path) -> Result<(), Source> {
+    let created = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    Ok(created.map_err(|error| format!("{}: {error}", folder.display()))?)
 }
 
 /// Writes a file that only its owner may read; replaces an existing one.

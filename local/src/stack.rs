@@ -1,6 +1,6 @@
 //! Starts and stops the stack: database, functions and gateway.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use axum::Router;
 use axum::serve::ListenerExt;
 use domain::error::Source;
 use domain::id::Clock;
-use edge::app::{App, Settings, attachments_are_on, bucket_from_env, variable};
+use edge::app::{App, Settings, bucket_from_env, variable};
 use edge::bucket::BucketSettings;
 use store::table;
 use tokio::net::TcpListener;
@@ -82,7 +82,7 @@ impl Stack {
         let lock = if on_disk { Some(lock(&options.data_dir)?) } else { None };
         let folder = (!options.in_memory).then_some(options.data_dir.as_path());
         if let Some(folder) = folder {
-            fs::create_dir_all(folder).map_err(|e| format!("{}: {e}", folder.display()))?;
+            secrets::create_folder(folder)?;
         }
         let mut settings = secrets::settings(folder)?;
 
@@ -94,9 +94,9 @@ impl Stack {
             settings.public_url = format!("http://{}", reachable(address));
         }
         let credentials = credentials(&settings);
-        settings.bucket = bucket_from_env(credentials.clone(), &region());
+        settings.bucket = bucket_from_env(credentials.clone(), &region()).filter(|_| settings.attachments);
         let mut storage = None;
-        if settings.bucket.is_none() && attachments_are_on() {
+        if settings.bucket.is_none() && settings.attachments {
             let (files, bucket, server) = serve_files(options, folder, &credentials, &stopped).await?;
             servers.push(server);
             settings.bucket = Some(bucket);
@@ -332,6 +332,7 @@ fn environment(
         ("TIDINGS_MAX_ATTACHMENT_BYTES", settings.max_attachment_bytes.to_string()),
         ("TIDINGS_ATTACHMENTS", switch(settings.bucket.is_some())),
     ]);
+    variables.extend(credentials.session_token().map(|token| ("AWS_SESSION_TOKEN", token.to_owned())));
     if let Some(BucketSettings { name, endpoint, .. }) = &settings.bucket {
         variables.push(("TIDINGS_BUCKET", name.clone()));
         variables.push(("AWS_ENDPOINT_URL_S3", endpoint.clone().unwrap_or_default()));
@@ -414,7 +415,7 @@ async fn bind(options: &Options) -> Result<TcpListener, Source> {
 
 fn lock(folder: &Path) -> Result<File, Source> {
     let name = folder.display();
-    fs::create_dir_all(folder).map_err(|error| format!("{name}: {error}"))?;
+    secrets::create_folder(folder)?;
     let file = File::create(folder.join("lock"))?;
     file.try_lock().map_err(|_| {
         format!("{name} is in use by another tidings: choose another folder with --data-dir, or --in-memory")

@@ -361,6 +361,7 @@ pub fn settings() -> Settings {
         previous_secret: None,
         push_endpoint: None,
         bucket: None,
+        attachments: true,
         max_attachment_bytes: 100 * 1024 * 1024,
         public_url: storage::PUBLIC_URL.to_owned(),
         limited: false,

@@ -78,7 +78,8 @@ impl Server {
     }
 }
 
-fn command(folder: &Path, flags: &[&str]) -> Command {
+/// The command that starts the binary on any free port.
+pub fn command(folder: &Path, flags: &[&str]) -> Command {
     let mut command = Command::new(binary());
     command.args(["--port", "0", "--data-dir"]).arg(folder).args(flags);
     command.env_remove("TIDINGS_JWT_SECRET").env_remove("AWS_ENDPOINT_URL_DYNAMODB");

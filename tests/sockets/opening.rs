@@ -39,8 +39,11 @@ async fn a_token_a_ticket_or_a_subprotocol_opens_a_socket() {
     assert_eq!(answer.headers().get("sec-websocket-protocol"), None);
     assert_works(&live, socket, &alice).await;
 
-    for protocols in [format!("tidings, {token}"), format!("tidings,{token}")] {
-        let (socket, answer) = live.dial("", Some(&protocols)).await.unwrap();
+    // Empty parameters count as absent.
+    for (query, protocols) in
+        [("", format!("tidings, {token}")), ("?token=&ticket=", format!("tidings,{token}"))]
+    {
+        let (socket, answer) = live.dial(query, Some(&protocols)).await.unwrap();
         assert_eq!(answer.headers()["sec-websocket-protocol"], "tidings");
         assert_works(&live, socket, &alice).await;
     }

@@ -24,7 +24,9 @@ pub async fn handle(
     meter::note_field("route", "authorizer");
     meter::note_field("gateway_request_id", event.request_context.request_id.as_deref());
     let query = &event.query_string_parameters;
-    let (token, ticket) = (query.first("token"), query.first("ticket"));
+    // An empty parameter counts as absent.
+    let parameter = |name: &str| query.first(name).filter(|value| !value.is_empty());
+    let (token, ticket) = (parameter("token"), parameter("ticket"));
     let caller = match socket::authenticate(&app, token, ticket, &event.headers).await {
         Ok(caller) => caller,
         Err(error @ Error::NotAuthenticated(_)) => {

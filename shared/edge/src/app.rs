@@ -23,7 +23,7 @@ use store::Store;
 
 use crate::auth::{MIN_SECRET, Signer, Verifier};
 use crate::bucket::{Bucket, BucketSettings};
-use crate::files::Files;
+use crate::files::{Files, MAX_OBJECT};
 use crate::jwks::JwksUrl;
 use crate::page::CursorKey;
 use crate::push::Push;
@@ -64,7 +64,7 @@ pub struct Parts {
     pub registration: bool,
     /// Whether user search is on.
     pub directory: bool,
-    /// Signs cursors, tickets and refresh tokens.
+    /// Signs cursors, tickets, refresh tokens and ids of uploads.
     pub cursors: Arc<CursorKey>,
     /// The proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Arc<[IpNet]>,
@@ -87,7 +87,8 @@ pub struct Settings {
     pub jwt_issuer: Option<String>,
     /// `TIDINGS_JWT_AUDIENCE`: the `aud` that tokens must have.
     pub jwt_audience: Option<String>,
-    /// `TIDINGS_SECRET`: the secret behind cursors, tickets and refresh tokens.
+    /// `TIDINGS_SECRET`: the secret behind cursors, tickets, refresh tokens, ids of uploads and links
+    /// to files.
     pub secret: String,
     /// `TIDINGS_SECRET_PREVIOUS`: the secret before it; what that one signed stays valid.
     pub previous_secret: Option<String>,
@@ -110,6 +111,8 @@ pub struct Settings {
     pub limited: bool,
     /// Whether users may register: yes, unless `TIDINGS_REGISTRATION=off`.
     pub registration: bool,
+    /// Whether there are attachments: yes, unless `TIDINGS_ATTACHMENTS=off`.
+    pub attachments: bool,
     /// Whether users may search for others: yes, unless `TIDINGS_DIRECTORY=off`.
     pub directory: bool,
     /// `TIDINGS_TRUSTED_PROXIES`: the addresses or networks of proxies in front, whose `X-Forwarded-For` is believed.
@@ -125,7 +128,8 @@ pub fn variable(name: &str) -> Option<String> {
 }
 
 impl Settings {
-    /// Reads the environment. `secret` looks up a secret that is not set there, by name, and may return `None`.
+    /// Reads the environment, except for the bucket, which needs credentials. `secret` looks up a secret that is not
+    /// set there, by name, and may return `None`.
     ///
     /// # Errors
     /// A sentence that names the variable that is missing, too short or malformed.
@@ -150,12 +154,13 @@ impl Settings {
             bucket: None,
             max_attachment_bytes: max_attachment_bytes()?,
             public_url: public_url()?,
-            limited: variable("TIDINGS_RATE_LIMITS").as_deref() != Some("off"),
-            registration: variable("TIDINGS_REGISTRATION").as_deref() != Some("off"),
-            directory: variable("TIDINGS_DIRECTORY").as_deref() != Some("off"),
+            limited: switch("TIDINGS_RATE_LIMITS", true)?,
+            registration: switch("TIDINGS_REGISTRATION", true)?,
+            directory: switch("TIDINGS_DIRECTORY", true)?,
+            attachments: switch("TIDINGS_ATTACHMENTS", true)?,
             trusted_proxies: networks(&variable("TIDINGS_TRUSTED_PROXIES").unwrap_or_default())
                 .map_err(|error| format!("TIDINGS_TRUSTED_PROXIES: {error}"))?,
-            metered: variable("TIDINGS_METER").as_deref() == Some("on"),
+            metered: switch("TIDINGS_METER", false)?,
         };
         if settings.jwt_secret.as_ref().is_some_and(|secret| secret.len() < MIN_SECRET) {
             return Err(format!("TIDINGS_JWT_SECRET needs at least {MIN_SECRET} bytes").into());
@@ -187,12 +192,10 @@ impl Settings {
 
 /// The maximum size of a file by default: 100 MiB.
 const MAX_ATTACHMENT_BYTES: u64 = 100 * 1024 * 1024;
-/// The largest maximum: S3 copies no larger object in one call (5 GB).
-const MAX_COPIED_BYTES: u64 = 5_000_000_000;
 
 fn max_attachment_bytes() -> Result<u64, Source> {
     let Some(text) = variable("TIDINGS_MAX_ATTACHMENT_BYTES") else { return Ok(MAX_ATTACHMENT_BYTES) };
-    let number = text.parse().ok().filter(|bytes| (1..=MAX_COPIED_BYTES).contains(bytes));
+    let number = text.parse().ok().filter(|bytes| (1..=MAX_OBJECT).contains(bytes));
     number.ok_or_else(|| "TIDINGS_MAX_ATTACHMENT_BYTES: not a number from 1 to 5000000000".into())
 }
 
@@ -207,16 +210,20 @@ fn public_url() -> Result<String, Source> {
     }
 }
 
-/// Whether attachments are on: yes, unless `TIDINGS_ATTACHMENTS=off`.
-#[must_use]
-pub fn attachments_are_on() -> bool {
-    variable("TIDINGS_ATTACHMENTS").as_deref() != Some("off")
+/// A switch in the environment, or its default. A misspelt one must not leave on what it was to turn off.
+fn switch(name: &str, default: bool) -> Result<bool, Source> {
+    match variable(name).as_deref() {
+        None => Ok(default),
+        Some("on") => Ok(true),
+        Some("off") => Ok(false),
+        Some(_) => Err(format!("{name} is neither on nor off").into()),
+    }
 }
 
-/// The bucket that the environment names, with some credentials; `None` if it names none, or attachments are off.
+/// The bucket that the environment names, with some credentials; `None` if it names none.
 #[must_use]
 pub fn bucket_from_env(credentials: Credentials, region: &str) -> Option<BucketSettings> {
-    let name = variable("TIDINGS_BUCKET").filter(|_| attachments_are_on())?;
+    let name = variable("TIDINGS_BUCKET")?;
     let endpoint = variable("AWS_ENDPOINT_URL_S3");
     let files_url = variable("TIDINGS_FILES_URL");
     Some(BucketSettings { name, endpoint, files_url, region: region.to_owned(), credentials })
@@ -299,7 +306,7 @@ impl App {
         let (aws, credentials) = sdk_config()?;
         let mut settings = Settings::from_env(|_| Ok(None))?;
         let region = aws.region().map(ToString::to_string).unwrap_or_default();
-        settings.bucket = bucket_from_env(credentials, &region);
+        settings.bucket = bucket_from_env(credentials, &region).filter(|_| settings.attachments);
         let pushes = settings
             .push_endpoint
             .as_ref()
