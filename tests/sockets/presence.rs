@@ -144,6 +144,44 @@ async fn a_block_hides_presence_and_typing_in_both_directions() {
     }
 
     bob.unblock("alice").await.expect(200);
+    assert_eq!(next_presence(&mut alices).await, presence("bob", "away"));
     bob.json("PUT", "/api/presence", &json!({"status": "online"})).await.expect(200);
     assert_eq!(next_presence(&mut alices).await, presence("bob", "online"));
+}
+
+#[tokio::test]
+async fn a_block_hides_presence_at_once_and_its_end_shows_it_again() {
+    let (live, alice, bob, _) = talking().await;
+    let (mut alices, mut bobs) = (live.open(&alice).await, live.open(&bob).await);
+    assert_eq!(next_presence(&mut alices).await, presence("bob", "online"));
+    bobs.all().await;
+
+    bob.block("alice").await.expect(200);
+    let data = alices.event("presence").await["data"].take();
+    let hidden = json!({
+        "user_id": "bob",
+        "status": "offline",
+        "last_seen_at": null,
+        "current_conversation_id": null,
+        "expires_at": null,
+    });
+    assert_eq!(data, hidden);
+    assert_eq!(next_presence(&mut bobs).await, presence("alice", "offline"));
+    // A second block changes nothing, and no change is shown any more.
+    bob.block("alice").await.expect(200);
+    alice.block("bob").await.expect(200);
+    bob.json("PUT", "/api/presence", &json!({"status": "away"})).await.expect(200);
+    assert_quiet(&mut alices).await;
+    assert_quiet(&mut bobs).await;
+
+    bob.unblock("alice").await.expect(200);
+    assert_quiet(&mut alices).await;
+    alice.unblock("bob").await.expect(200);
+    assert_eq!(next_presence(&mut alices).await, presence("bob", "away"));
+    assert_eq!(next_presence(&mut bobs).await, presence("alice", "online"));
+    assert_eq!(presence_seen_by(&alice, "bob").await["status"], "away");
+
+    // Strangers learn nothing of a block.
+    live.user("carol").await.block("alice").await.expect(200);
+    assert_quiet(&mut alices).await;
 }

@@ -53,7 +53,8 @@ async fn block(
     if block.blocked_user_id == caller.user {
         return Err(Error::field("blocked_user_id", "You cannot block yourself.").into());
     }
-    app.store.block(&caller, &block.blocked_user_id).await?;
+    let delivery = app.store.block(&caller, &block.blocked_user_id).await?;
+    app.push.deliver(&app.store, delivery).await;
     Ok(Reply::ok((), "User blocked."))
 }
 
@@ -63,7 +64,8 @@ async fn unblock(
     caller: Caller,
     Path(user): Path<UserId>,
 ) -> Result<Reply<()>, Problem> {
-    app.store.unblock(&caller.user, &user).await?;
+    let delivery = app.store.unblock(&caller.user, &user).await?;
+    app.push.deliver(&app.store, delivery).await;
     Ok(Reply::ok((), "User unblocked."))
 }
 

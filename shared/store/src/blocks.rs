@@ -6,7 +6,7 @@
 use async_recursion::async_recursion as boxed;
 use domain::caller::Caller;
 use domain::conversation::Row;
-use domain::delivery::OutgoingEvent;
+use domain::delivery::{Delivery, OutgoingEvent};
 use domain::error::Error;
 use domain::id::{ConversationId, UserId};
 use domain::limits;
@@ -21,6 +21,7 @@ use crate::charging::KnownBucket;
 use crate::client::Store;
 use crate::database::query_prefixed;
 use crate::item::{Key, from_item, suffix};
+use crate::presences::shares_presence;
 use crate::transact::Commit;
 use crate::write::Write;
 use crate::{inbox, partition, profiles, queue};
@@ -46,22 +47,24 @@ pub struct Blocked {
 }
 
 impl Store {
-    /// Blocks a user. Blocking again changes nothing.
+    /// Blocks a user. Blocking again changes nothing. Users who saw each other's presence appear offline to each other.
     ///
     /// # Errors
     /// `NotFound` if there is no such user, `NotAuthenticated` if the caller's account was deleted, `RateLimited`.
     #[boxed]
-    pub async fn block(&self, caller: &Caller, other: &UserId) -> Result<(), Error> {
+    pub async fn block(&self, caller: &Caller, other: &UserId) -> Result<Delivery, Error> {
+        let conversation = ConversationId::direct(&caller.user, other);
         let (began, mut bucket) = (Instant::now(), KnownBucket::default());
         loop {
-            let profiles = self.profiles(&[&caller.user, other]).await?;
+            let users = [&caller.user, other];
+            let (profiles, row_before) =
+                tokio::try_join!(self.profiles(&users), self.row(&caller.user, &conversation))?;
             let find = |user: &UserId| profiles.iter().find(|(id, _)| id == user).map(|(_, profile)| profile);
             let their_profile = find(other).ok_or(Error::NotFound("There is no such user."))?;
             let mut writes = Vec::new();
             let now = self.clock.now();
             let (my_profile, profile_writes) = profiles::known_or_created(caller, find(&caller.user), now)?;
             writes.extend(profile_writes);
-            let conversation = ConversationId::direct(&caller.user, other);
             let row = |owner: &UserId, peer: &UserId, profile: &Profile, flag: &str| {
                 Write::update(inbox::key(owner, &conversation))
                     .set("peer", peer)
@@ -78,22 +81,26 @@ impl Store {
             ]);
             let transaction = self.charged(&caller.user, &limits::BLOCKS, bucket, writes)?;
             match self.commit(transaction, began).await? {
-                Commit::Done(()) => return Ok(()),
+                Commit::Done(()) if row_before.as_ref().is_some_and(shares_presence) => {
+                    return Ok(self.mutual_presence(users, true).await);
+                }
+                Commit::Done(()) => return Ok(Delivery::default()),
                 Commit::Refused(refusals) => bucket.learn(&refusals, &limits::BLOCKS),
             }
         }
     }
 
     /// Removes the user's block of `other`; a block in the other direction stays. Without a block nothing changes. When
-    /// no block is left, both rows take the current names, which a block has kept from them.
+    /// no block is left, both rows take the current names, which a block has kept from them, and the users see each other's
+    /// presence again.
     ///
     /// # Errors
     /// `RateLimited`.
     #[boxed]
-    pub async fn unblock(&self, user: &UserId, other: &UserId) -> Result<(), Error> {
+    pub async fn unblock(&self, user: &UserId, other: &UserId) -> Result<Delivery, Error> {
         if user == other {
             // Users cannot block themselves, and one transaction must not write the same row twice.
-            return Ok(());
+            return Ok(Delivery::default());
         }
         let conversation = ConversationId::direct(user, other);
         let (began, mut bucket) = (Instant::now(), KnownBucket::default());
@@ -102,10 +109,12 @@ impl Store {
             let keys = users.map(|owner| inbox::key(owner, &conversation));
             let (rows, profiles) = tokio::try_join!(self.get_all(keys.to_vec()), self.profiles(&users))?;
             let row_at = |key: &Key| rows.iter().find(|item| key.is_of(item)).cloned();
-            let (Some(own), Some(theirs)) = (row_at(&keys[0]), row_at(&keys[1])) else { return Ok(()) };
+            let (Some(own), Some(theirs)) = (row_at(&keys[0]), row_at(&keys[1])) else {
+                return Ok(Delivery::default());
+            };
             let (own, theirs): (Row, Row) = (from_item(&own)?, from_item(&theirs)?);
             if !own.blocked_by_me {
-                return Ok(());
+                return Ok(Delivery::default());
             }
             let mut writes = vec![Write::delete(key(user, other)).if_present("pk")];
             let sides = [(user, other, &own, "blocked_by_me"), (other, user, &theirs, "blocked_by_peer")];
@@ -130,8 +139,10 @@ impl Store {
                 writes.push(write);
             }
             let transaction = self.charged(user, &limits::BLOCKS, bucket, writes)?;
+            let shares = shares_presence(&Row { blocked_by_me: false, ..own });
             match self.commit(transaction, began).await? {
-                Commit::Done(()) => return Ok(()),
+                Commit::Done(()) if shares => return Ok(self.mutual_presence(users, false).await),
+                Commit::Done(()) => return Ok(Delivery::default()),
                 Commit::Refused(refusals) => bucket.learn(&refusals, &limits::BLOCKS),
             }
         }

@@ -17,6 +17,7 @@ use domain::notification::ACTIVE;
 use domain::presence::{Millis, Presence, PresenceView, Status};
 use domain::time::Timestamp;
 use futures_util::future::try_join_all;
+use observe::log::reason;
 use observe::meter;
 use observe::metrics::Metric;
 use tokio::time::Instant;
@@ -42,7 +43,7 @@ pub(crate) fn key(user: &UserId) -> Key {
 
 /// Whether the two users of a direct conversation see each other's presence: one of them has sent a message, and there
 /// is no block.
-fn shares_presence(row: &Row) -> bool {
+pub(crate) fn shares_presence(row: &Row) -> bool {
     row.head.is_some() && !row.is_blocked()
 }
 
@@ -63,6 +64,12 @@ struct Observers {
 impl UserPresence {
     fn sockets_until(&self) -> Option<Timestamp> {
         self.sockets.iter().map(|socket| socket.until).max()
+    }
+
+    /// Until when the user appears online, if they are. One who chose to appear offline must not reveal it.
+    fn shown_until(&self, now: Timestamp) -> Option<Timestamp> {
+        let until = self.presence.online_until(self.sockets_until());
+        until.filter(|until| *until > now && self.presence.status != Status::Offline)
     }
 }
 
@@ -177,8 +184,9 @@ impl Store {
             None => presence,
         };
         self.update_limited(presence, &limits::PRESENCE).await?;
-        let ask_again = async { if is_active == Some(false) { self.ask_again(user).await } else { Ok(()) } };
-        let ((found, own, delivery), ()) = tokio::try_join!(self.presence_delivery(user), ask_again)?;
+        let stopped =
+            async { if is_active == Some(false) { self.remove_waiting_user(user).await } else { Ok(()) } };
+        let ((found, own, delivery), ()) = tokio::try_join!(self.presence_delivery(user), stopped)?;
         if found.presence.deleted { Err(account_deleted()) } else { Ok((own, delivery)) }
     }
 
@@ -242,6 +250,31 @@ impl Store {
         Ok((own, delivery))
     }
 
+    /// Tells two users each other's presence: as it is, or that both are offline if there is a block now. If it cannot be
+    /// read, they learn of the next change.
+    pub(crate) async fn mutual_presence(&self, [one, other]: [&UserId; 2], is_blocked: bool) -> Delivery {
+        if !self.pushes {
+            return Delivery::default();
+        }
+        let found = tokio::try_join!(self.user_presence(one, true), self.user_presence(other, true));
+        let Ok(found) = found.inspect_err(|error| {
+            tracing::warn!(error = reason(error), "cannot read presence: nothing is pushed");
+        }) else {
+            return Delivery::default();
+        };
+        let (id, now, between) = (self.clock.stamp(), self.clock.now(), ConversationId::direct(one, other));
+        let event = |user: &UserId, found: &UserPresence| {
+            if is_blocked {
+                return EventView::presence(id, PresenceView::hidden(user.clone()), None);
+            }
+            let shown = found.presence.shown(user.clone(), found.sockets_until(), now, |id| *id == between);
+            EventView::presence(id, shown, found.shown_until(now))
+        };
+        let events = vec![(other.clone(), event(one, &found.0)), (one.clone(), event(other, &found.1))];
+        let sockets = [(one.clone(), found.0.sockets), (other.clone(), found.1.sockets)];
+        Delivery { events, sockets: sockets.into_iter().collect() }
+    }
+
     async fn presence_delivery(
         &self,
         user: &UserId,
@@ -250,9 +283,7 @@ impl Store {
         let (found, Observers { rows, sockets }) =
             tokio::try_join!(self.user_presence(user, true), self.observers(user))?;
         let now = self.clock.now();
-        // A user who chose to appear offline must not reveal until when they are online, either.
-        let until = found.presence.online_until(found.sockets_until());
-        let until = until.filter(|until| *until > now && found.presence.status != Status::Offline);
+        let until = found.shown_until(now);
         let id = self.clock.stamp();
         let peers: Vec<UserId> =
             rows.into_iter().filter(|(_, row)| shares_presence(row)).map(|(peer, _)| peer).collect();
