@@ -7,7 +7,7 @@ use aws_lambda_events::streams::DynamoDbEventResponse;
 use axum::Router;
 use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
-use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::middleware::from_fn_with_state;
 use axum::response::Response;
 use axum::routing::get;
 use edge::app::App;
@@ -15,6 +15,7 @@ use edge::boundary::boundary;
 use edge::run::observed;
 use lambda_runtime::Context;
 use observe::meter;
+use tower::util::{MapRequestLayer, MapResponseLayer};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::console::{Console, log_requests};
@@ -83,11 +84,11 @@ pub fn sweep_function(app: &App) -> sweeping::Function {
 /// Returns the routes of all functions, each observed under the function's name.
 fn routes() -> Router<App> {
     functions::http().into_iter().fold(Router::new(), |all, (name, routes)| {
-        let named = move |request: Request, next: Next| {
+        let named = move |request: Request| {
             meter::serve_as(name);
-            next.run(request)
+            request
         };
-        all.merge(routes.route_layer(from_fn(named)))
+        all.merge(routes.route_layer(MapRequestLayer::new(named)))
     })
 }
 
@@ -109,14 +110,13 @@ pub fn service(
         Some(console) => service.layer(from_fn_with_state(console, log_requests)),
         None => service,
     };
-    service.layer(cors(cors_origins)).layer(from_fn(without_content))
+    service.layer(cors(cors_origins)).layer(MapResponseLayer::new(without_content))
 }
 
 /// Answers preflights with 204, as API Gateway does. The layer for CORS answers them, for every path, with 200.
-async fn without_content(request: Request, next: Next) -> Response {
-    let is_preflight = request.method() == Method::OPTIONS;
-    let mut response = next.run(request).await;
-    if is_preflight {
+fn without_content(mut response: Response) -> Response {
+    // Only answers to preflights have it.
+    if response.headers().contains_key(header::ACCESS_CONTROL_ALLOW_METHODS) {
         *response.status_mut() = StatusCode::NO_CONTENT;
     }
     response

@@ -28,7 +28,6 @@ pub fn boundary(routes: Router<App>, app: App) -> Router {
     routes
         .fallback(unknown)
         .method_not_allowed_fallback(unknown)
-        .layer(axum::middleware::from_fn(refuse_head))
         .layer(axum::middleware::from_fn_with_state(app.clone(), observed))
         .with_state(app)
 }
@@ -37,8 +36,8 @@ async fn unknown() -> Problem {
     Error::NotFound("There is no such route.").into()
 }
 
-/// HEAD is not a method of the API, but axum would answer it like GET, with all effects of GET.
-async fn refuse_head(request: Request, next: Next) -> Response {
+/// Answers a request. HEAD is not a method of the API, but axum would answer it like GET, with all effects of GET.
+async fn answer(request: Request, next: Next) -> Response {
     if request.method() == Method::HEAD { unknown().await.into_response() } else { next.run(request).await }
 }
 
@@ -89,7 +88,7 @@ async fn observed(State(app): State<App>, request: Request, next: Next) -> Respo
     let span = log_fields.span();
     let meter = Meter::default();
     let request = async {
-        let mut response = next.run(request).await;
+        let mut response = answer(request, next).await;
         if let Some(Cause(error)) = response.extensions_mut().remove::<Cause>() {
             tracing::error!(code = error.code(), error = reason(&*error), "request failed");
         }
