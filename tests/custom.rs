@@ -96,13 +96,15 @@ async fn custom_data_is_an_object_of_up_to_1024_bytes_as_they_came() {
         send(&alice, &object).await.expect(201);
     }
     let deep = |depth: usize| format!(r#"{{"a":{}{}}}"#, "[".repeat(depth), "]".repeat(depth));
-    send(&alice, &deep(100)).await.expect(201);
+    send(&alice, &deep(49)).await.expect(201);
     let escapes = r"\u00e9".repeat(200);
     for wrong in [
         of_length(1_025),
         format!("{{{}}}", " ".repeat(1_023)),
         format!(r#"{{"a":"{escapes}"}}"#),
-        deep(500),
+        deep(50),
+        r#"{"a":"\ud83d"}"#.to_owned(),
+        r#"{"a":1e400}"#.to_owned(),
         "\"text\"".to_owned(),
         "[1]".to_owned(),
         "5".to_owned(),

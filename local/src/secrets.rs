@@ -44,8 +44,14 @@ pub fn days_from_now(days: i64) -> Timestamp {
 /// # Errors
 /// If the folder cannot be created.
 pub fn create_folder(folder: &Path) -> Result<(), Source> {
-    let created = DirBuilder::new().recursive(true).mode(0o700).create(folder);
-    Ok(created.map_err(|error| format!("{}: {error}", folder.display()))?)
+    let describe = |error| format!("{}: {error}", folder.display());
+    if let Some(parent) = folder.parent() {
+        fs::create_dir_all(parent).map_err(describe)?;
+    }
+    match DirBuilder::new().mode(0o700).create(folder) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists && folder.is_dir() => Ok(()),
+        created => Ok(created.map_err(describe)?),
+    }
 }
 
 /// Writes a file that only its owner may read; replaces an existing one.

@@ -64,8 +64,7 @@ async fn unblock(
     caller: Caller,
     Path(user): Path<UserId>,
 ) -> Result<Reply<()>, Problem> {
-    let delivery = app.store.unblock(&caller.user, &user).await?;
-    app.push.deliver(&app.store, delivery).await;
+    app.store.unblock(&caller.user, &user).await?;
     Ok(Reply::ok((), "User unblocked."))
 }
 

@@ -7,6 +7,8 @@ use serde_json::{Map, Value};
 
 /// Maximum size of the object, in bytes of JSON as it came.
 const MAX_BYTES: usize = 1_024;
+/// Maximum depth of nested objects and arrays: some parsers refuse documents that are 64 deep.
+const MAX_DEPTH: usize = 50;
 
 /// A JSON object of up to 1,024 bytes. It is kept as text, so that its members keep their order and its numbers their
 /// digits.
@@ -35,17 +37,27 @@ impl Custom {
         RawValue::from_string(json).ok().and_then(Self::from_raw)
     }
 
-    /// Parses the text as well, so that it is nested as deep as other parsers allow, and its numbers are in their range.
+    /// Parses the text as well: other parsers refuse lone surrogates, deep nesting and numbers out of range.
     fn from_raw(raw: Box<RawValue>) -> Option<Self> {
-        serde_json::from_str::<Map<String, Value>>(raw.get()).ok().map(|_| Self(raw))
+        let object = serde_json::from_str::<Map<String, Value>>(raw.get()).ok()?;
+        (depth(&Value::Object(object)) <= MAX_DEPTH).then_some(Self(raw))
+    }
+}
+
+/// How deep arrays and objects are nested in a value: 0 in a number.
+fn depth(value: &Value) -> usize {
+    match value {
+        Value::Array(values) => 1 + values.iter().map(depth).max().unwrap_or_default(),
+        Value::Object(members) => 1 + members.values().map(depth).max().unwrap_or_default(),
+        _ => 0,
     }
 }
 
 impl<'de> Deserialize<'de> for Custom {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let error = serde::de::Error::custom;
-        let custom =
-            Self::from_raw(Box::deserialize(from)?).ok_or_else(|| error("custom data is no JSON object"))?;
+        let custom = Self::from_raw(Box::deserialize(from)?)
+            .ok_or_else(|| error("custom data is no JSON object, or nested too deep"))?;
         if custom.json().len() <= MAX_BYTES {
             Ok(custom)
         } else {
@@ -60,7 +72,7 @@ impl JsonSchema for Custom {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({"type": "object", "description": "Any JSON object of up to 1,024 bytes."})
+        json_schema!({"type": "object", "description": "Any JSON object of up to 1,024 bytes, nested at most 50 deep."})
     }
 }
 

@@ -304,6 +304,7 @@ impl EventView {
 
 /// The changed fields of a conversation, as `Event::ConversationUpdated` has them.
 #[derive(Debug, Clone, JsonSchema)]
+#[schemars(inline)]
 struct Changes(Map<String, Value>);
 
 impl Serialize for Changes {

@@ -228,7 +228,9 @@ async fn read_fields(request: Request, app: &App) -> Result<Input, Error> {
         return Ok(Input::Json(body));
     }
     let pairs = match content_type(&parts.headers).as_str() {
-        "application/x-www-form-urlencoded" => body.split(|byte| *byte == b'&').map(form_pair).collect(),
+        "application/x-www-form-urlencoded" => {
+            body.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()).map(form_pair).collect()
+        }
         "multipart/form-data" => parts_of(Request::from_parts(parts, body.into()), app).await?,
         _ => return Err(Error::UnsupportedMediaType(SUPPORTED_TYPES)),
     };

@@ -82,7 +82,7 @@ impl Store {
             let transaction = self.charged(&caller.user, &limits::BLOCKS, bucket, writes)?;
             match self.commit(transaction, began).await? {
                 Commit::Done(()) if row_before.as_ref().is_some_and(shares_presence) => {
-                    return Ok(self.mutual_presence(users, true).await);
+                    return Ok(self.hide_presence(users).await);
                 }
                 Commit::Done(()) => return Ok(Delivery::default()),
                 Commit::Refused(refusals) => bucket.learn(&refusals, &limits::BLOCKS),
@@ -91,16 +91,15 @@ impl Store {
     }
 
     /// Removes the user's block of `other`; a block in the other direction stays. Without a block nothing changes. When
-    /// no block is left, both rows take the current names, which a block has kept from them, and the users see each other's
-    /// presence again.
+    /// no block is left, both rows take the current names, which a block has kept from them.
     ///
     /// # Errors
     /// `RateLimited`.
     #[boxed]
-    pub async fn unblock(&self, user: &UserId, other: &UserId) -> Result<Delivery, Error> {
+    pub async fn unblock(&self, user: &UserId, other: &UserId) -> Result<(), Error> {
         if user == other {
             // Users cannot block themselves, and one transaction must not write the same row twice.
-            return Ok(Delivery::default());
+            return Ok(());
         }
         let conversation = ConversationId::direct(user, other);
         let (began, mut bucket) = (Instant::now(), KnownBucket::default());
@@ -109,12 +108,10 @@ impl Store {
             let keys = users.map(|owner| inbox::key(owner, &conversation));
             let (rows, profiles) = tokio::try_join!(self.get_all(keys.to_vec()), self.profiles(&users))?;
             let row_at = |key: &Key| rows.iter().find(|item| key.is_of(item)).cloned();
-            let (Some(own), Some(theirs)) = (row_at(&keys[0]), row_at(&keys[1])) else {
-                return Ok(Delivery::default());
-            };
+            let (Some(own), Some(theirs)) = (row_at(&keys[0]), row_at(&keys[1])) else { return Ok(()) };
             let (own, theirs): (Row, Row) = (from_item(&own)?, from_item(&theirs)?);
             if !own.blocked_by_me {
-                return Ok(Delivery::default());
+                return Ok(());
             }
             let mut writes = vec![Write::delete(key(user, other)).if_present("pk")];
             let sides = [(user, other, &own, "blocked_by_me"), (other, user, &theirs, "blocked_by_peer")];
@@ -139,10 +136,8 @@ impl Store {
                 writes.push(write);
             }
             let transaction = self.charged(user, &limits::BLOCKS, bucket, writes)?;
-            let shares = shares_presence(&Row { blocked_by_me: false, ..own });
             match self.commit(transaction, began).await? {
-                Commit::Done(()) if shares => return Ok(self.mutual_presence(users, false).await),
-                Commit::Done(()) => return Ok(Delivery::default()),
+                Commit::Done(()) => return Ok(()),
                 Commit::Refused(refusals) => bucket.learn(&refusals, &limits::BLOCKS),
             }
         }

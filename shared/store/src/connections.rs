@@ -145,19 +145,20 @@ impl Store {
     }
 
     /// Reads the sockets of some users, of up to 100 in each call. Users without sockets are left out. If a call fails,
-    /// nobody's are returned: pushes are only a shortcut to the queue.
-    pub(crate) async fn sockets_of(&self, users: &[&UserId]) -> UserSockets {
+    /// returns `None`: pushes are only a shortcut to the queue.
+    pub(crate) async fn sockets_of(&self, users: &[&UserId]) -> Option<UserSockets> {
         if !self.pushes || users.is_empty() {
-            return Vec::new();
+            return Some(Vec::new());
         }
         let keys = users.iter().map(|user| key(user)).collect();
         let items = self.items_by_keys(keys, false).await;
-        let found = items
-            .and_then(|items| items.iter().map(|item| Ok((profiles::owner(item)?, read(item)?))).collect());
-        found.unwrap_or_else(|error: Error| {
-            tracing::warn!(error = reason(&error), "cannot read sockets: nothing is pushed");
-            Vec::new()
-        })
+        let found = items.and_then(|items| {
+            items.iter().map(|item| Ok((profiles::owner(item)?, read(item)?))).collect::<Result<_, Error>>()
+        });
+        let log = |error: &Error| {
+            tracing::warn!(error = reason(error), "cannot read sockets: nothing is pushed");
+        };
+        found.inspect_err(log).ok()
     }
 
     /// Returns a user's sockets, including those that were stored just before and those with expired tokens.

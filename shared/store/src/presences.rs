@@ -17,7 +17,6 @@ use domain::notification::ACTIVE;
 use domain::presence::{Millis, Presence, PresenceView, Status};
 use domain::time::Timestamp;
 use futures_util::future::try_join_all;
-use observe::log::reason;
 use observe::meter;
 use observe::metrics::Metric;
 use tokio::time::Instant;
@@ -64,12 +63,6 @@ struct Observers {
 impl UserPresence {
     fn sockets_until(&self) -> Option<Timestamp> {
         self.sockets.iter().map(|socket| socket.until).max()
-    }
-
-    /// Until when the user appears online, if they are. One who chose to appear offline must not reveal it.
-    fn shown_until(&self, now: Timestamp) -> Option<Timestamp> {
-        let until = self.presence.online_until(self.sockets_until());
-        until.filter(|until| *until > now && self.presence.status != Status::Offline)
     }
 }
 
@@ -250,41 +243,34 @@ impl Store {
         Ok((own, delivery))
     }
 
-    /// Tells two users each other's presence: as it is, or that both are offline if there is a block now. If it cannot be
-    /// read, they learn of the next change.
-    pub(crate) async fn mutual_presence(&self, [one, other]: [&UserId; 2], is_blocked: bool) -> Delivery {
-        if !self.pushes {
-            return Delivery::default();
+    /// Tells two users, one of whom has blocked the other, that the other is offline. Each socket learns it at most once: if
+    /// it does not, it shows the other until their last `expires_at`.
+    pub(crate) async fn hide_presence(&self, users: [&UserId; 2]) -> Delivery {
+        let sockets = self.sockets_of(&users).await.unwrap_or_default();
+        let id = self.clock.stamp();
+        let [one, other] = users;
+        let hidden = |receiver: &UserId, user: &UserId| {
+            (receiver.clone(), EventView::presence(id, PresenceView::hidden(user.clone()), None))
+        };
+        Delivery {
+            events: vec![hidden(one, other), hidden(other, one)],
+            sockets: sockets.into_iter().collect(),
         }
-        let found = tokio::try_join!(self.user_presence(one, true), self.user_presence(other, true));
-        let Ok(found) = found.inspect_err(|error| {
-            tracing::warn!(error = reason(error), "cannot read presence: nothing is pushed");
-        }) else {
-            return Delivery::default();
-        };
-        let (id, now, between) = (self.clock.stamp(), self.clock.now(), ConversationId::direct(one, other));
-        let event = |user: &UserId, found: &UserPresence| {
-            if is_blocked {
-                return EventView::presence(id, PresenceView::hidden(user.clone()), None);
-            }
-            let shown = found.presence.shown(user.clone(), found.sockets_until(), now, |id| *id == between);
-            EventView::presence(id, shown, found.shown_until(now))
-        };
-        let events = vec![(other.clone(), event(one, &found.0)), (one.clone(), event(other, &found.1))];
-        let sockets = [(one.clone(), found.0.sockets), (other.clone(), found.1.sockets)];
-        Delivery { events, sockets: sockets.into_iter().collect() }
     }
 
     async fn presence_delivery(
         &self,
         user: &UserId,
     ) -> Result<(UserPresence, PresenceView, Delivery), Error> {
+        // Before the reads, so that an event about what they do not see has a higher id.
+        let id = self.clock.stamp();
         // A consistent read: the caller has just changed what is published here.
         let (found, Observers { rows, sockets }) =
             tokio::try_join!(self.user_presence(user, true), self.observers(user))?;
         let now = self.clock.now();
-        let until = found.shown_until(now);
-        let id = self.clock.stamp();
+        // A user who chose to appear offline must not reveal until when they are online, either.
+        let until = found.presence.online_until(found.sockets_until());
+        let until = until.filter(|until| *until > now && found.presence.status != Status::Offline);
         let peers: Vec<UserId> =
             rows.into_iter().filter(|(_, row)| shares_presence(row)).map(|(peer, _)| peer).collect();
         let shared = found.presence.conversation.as_ref().filter(|id| !id.is_direct());
@@ -318,7 +304,7 @@ impl Store {
         }
         peers.truncate(MAX_PEERS);
         let peers: Vec<&UserId> = peers.iter().collect();
-        let mut sockets = self.sockets_of(&peers).await;
+        let mut sockets = self.sockets_of(&peers).await.unwrap_or_default();
         sockets.retain(|(_, sockets)| !sockets.is_empty());
         let keys = sockets.iter().map(|(peer, _)| inbox::key(user, &ConversationId::direct(user, peer)));
         let rows = self.get_all(keys.collect()).await?;

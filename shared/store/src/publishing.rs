@@ -45,15 +45,15 @@ impl Store {
         let is_known = known.is_some();
         let receivers_sockets = async {
             match known {
-                Some(known) => known,
+                Some(known) => Some(known),
                 None => self.receivers_sockets(&events).await,
             }
         };
         let (commit, found) = tokio::join!(self.commit(transaction, began), receivers_sockets);
         Ok(match commit? {
-            Commit::Done(()) => Commit::Done(Delivery::new(events, found, &self.links)),
+            Commit::Done(()) => Commit::Done(Delivery::new(events, found.unwrap_or_default(), &self.links)),
             Commit::Refused(refusals) => {
-                *sockets = (!is_known).then_some(found);
+                *sockets = found.filter(|_| !is_known);
                 Commit::Refused(refusals)
             }
         })
@@ -61,11 +61,12 @@ impl Store {
 
     /// Returns the delivery of events that have already been committed.
     pub(crate) async fn delivery_of(&self, events: Vec<OutgoingEvent>) -> Delivery {
-        let sockets = self.receivers_sockets(&events).await;
+        let sockets = self.receivers_sockets(&events).await.unwrap_or_default();
         Delivery::new(events, sockets, &self.links)
     }
 
-    async fn receivers_sockets(&self, events: &[OutgoingEvent]) -> UserSockets {
+    /// Reads the sockets of the events' receivers; `None` if that failed.
+    async fn receivers_sockets(&self, events: &[OutgoingEvent]) -> Option<UserSockets> {
         let users: Vec<&UserId> = events.iter().map(|event| &event.receiver).collect();
         self.sockets_of(&users).await
     }

@@ -245,7 +245,7 @@ struct Sending<'a> {
     conversations_full_at: Option<i64>,
     /// The profiles of the sender, if there is one, and the recipient: read once rows must be created.
     profiles: Option<(Option<Profile>, Profile)>,
-    /// The recipients' sockets, as the last attempt has read them. The next one uses them, and the one after reads again.
+    /// The recipients' sockets, as the last attempt has read them. The next one uses them, unless it has waited.
     sockets: Option<UserSockets>,
 }
 
@@ -292,7 +292,12 @@ impl Sending<'_> {
     /// Pauses before the next attempt. In a large conversation the next number is probably taken by then, so it reads
     /// `META` again: that is cheaper than another refusal.
     async fn pause(&mut self, attempts: &mut Attempts<'_>) -> Result<(), Error> {
-        if attempts.refused().await? && self.group.as_ref().is_some_and(Group::is_large) {
+        if !attempts.refused().await? {
+            return Ok(());
+        }
+        // New ones may have opened.
+        self.sockets = None;
+        if self.group.as_ref().is_some_and(Group::is_large) {
             let meta = self.store.meta(&self.conversation).await?.ok_or(Error::NotAParticipant)?;
             self.update_meta(meta);
         }

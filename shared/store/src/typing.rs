@@ -66,7 +66,7 @@ impl Store {
         let receivers: Vec<&UserId> = others.iter().collect();
         let (put, sockets) = tokio::join!(try_join_all(puts), self.sockets_of(&receivers));
         put?;
-        Ok(Delivery::new(events, sockets, &self.links))
+        Ok(Delivery::new(events, sockets.unwrap_or_default(), &self.links))
     }
 
     /// Returns the row of a user who is typing, after taking a token of the limit from it.

@@ -77,7 +77,7 @@ export type Name = string;
 export type EmailAddress = string;
 
 /**
- * Any JSON object of up to 1,024 bytes.
+ * Any JSON object of up to 1,024 bytes, nested at most 50 deep.
  */
 export type Custom = {
     [key: string]: unknown;
@@ -1532,13 +1532,6 @@ export type ConversationChange = {
      */
     photo_attachment_id?: string | null;
     photo_url?: Picture | null;
-};
-
-/**
- * The changed fields of a conversation, as `Event::ConversationUpdated` has them.
- */
-export type Changes = {
-    [key: string]: unknown;
 };
 
 /**
