@@ -133,7 +133,8 @@ async fn a_subscription_ends_with_its_session() {
     assert_eq!(ids(bob).await, [second.as_str()]);
     assert_eq!(send().await, 1);
     // A token that outlives its session cannot subscribe again.
-    subscribe(&phone.actor, &service, "phone").await;
+    let again = phone.actor.json("PUT", "/api/push/subscriptions", &service.subscription("phone")).await;
+    again.refused(401, "not_authenticated");
     assert_eq!((ids(bob).await.len(), send().await), (1, 1));
     // A new password ends all sessions but the caller's.
     let other = world.login("bob", PASSWORD).await;

@@ -4,6 +4,7 @@
 //! nothing: every reader of subscriptions also reads their sessions, and leaves out those that have ended.
 
 use std::collections::BTreeMap;
+use std::slice;
 
 use async_recursion::async_recursion as boxed;
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -84,9 +85,13 @@ impl Store {
     /// Stores a subscription; the oldest one goes if there are too many. Returns whether its endpoint is new.
     ///
     /// # Errors
-    /// `RateLimited` after too many changes.
+    /// `NotAuthenticated` if its session has ended, `RateLimited` after too many changes.
     #[boxed]
     pub async fn subscribe(&self, user: &UserId, new: &Subscription) -> Result<bool, Error> {
+        let items = self.get_all(session_keys(user, slice::from_ref(new))).await?;
+        if split_by_session(user, vec![new.clone()], &items, self.clock.now()).0.is_empty() {
+            return Err(Error::NotAuthenticated("The session has ended."));
+        }
         let mut is_new = false;
         self.change_subscriptions(user, |all| {
             let known = all.iter().find(|one| one.endpoint == new.endpoint);
