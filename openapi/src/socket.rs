@@ -138,7 +138,7 @@ fn changes(row: &Value, removable: [(&str, Value); 2]) -> Value {
     let version = json!({
         "type": "integer",
         "minimum": 0,
-        "description": "Of events that change the same field, the one with the highest version is the latest.",
+        "description": "If two events change the same field, the one with the higher version is newer.",
     });
     properties.insert("version".to_owned(), version);
     json!({"type": "object", "properties": properties, "required": ["version"], "additionalProperties": false})

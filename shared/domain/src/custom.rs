@@ -2,8 +2,8 @@
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value;
 use serde_json::value::RawValue;
-use serde_json::{Map, Value};
 
 /// Maximum size of the object, in bytes of JSON as it came.
 const MAX_BYTES: usize = 1_024;
@@ -31,16 +31,11 @@ impl Custom {
         self.0.get()
     }
 
-    /// Reads the object from JSON; `None` if it is not one.
+    /// Reads the object that the store holds; `None` if the text is not JSON. It was checked when it came, perhaps by an
+    /// older version with other limits.
     #[must_use]
     pub fn from_json(json: String) -> Option<Self> {
-        RawValue::from_string(json).ok().and_then(Self::from_raw)
-    }
-
-    /// Parses the text as well: other parsers refuse lone surrogates, deep nesting and numbers out of range.
-    fn from_raw(raw: Box<RawValue>) -> Option<Self> {
-        let object = serde_json::from_str::<Map<String, Value>>(raw.get()).ok()?;
-        (depth(&Value::Object(object)) <= MAX_DEPTH).then_some(Self(raw))
+        RawValue::from_string(json).ok().map(Self)
     }
 }
 
@@ -56,12 +51,14 @@ fn depth(value: &Value) -> usize {
 impl<'de> Deserialize<'de> for Custom {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let error = serde::de::Error::custom;
-        let custom = Self::from_raw(Box::deserialize(from)?)
-            .ok_or_else(|| error("custom data is no JSON object, or nested too deep"))?;
-        if custom.json().len() <= MAX_BYTES {
-            Ok(custom)
-        } else {
-            Err(error("a custom object has at most 1,024 bytes of JSON"))
+        let custom = Self(Box::deserialize(from)?);
+        if custom.json().len() > MAX_BYTES {
+            return Err(error("a custom object has at most 1,024 bytes of JSON"));
+        }
+        // Other parsers refuse lone surrogates, deep nesting and numbers out of range.
+        match serde_json::from_str(custom.json()) {
+            Ok(object @ Value::Object(_)) if depth(&object) <= MAX_DEPTH => Ok(custom),
+            _ => Err(error("custom data is no JSON object, or nested too deep")),
         }
     }
 }
@@ -98,8 +95,21 @@ pub mod text {
     pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Custom>, D::Error> {
         let json = Option::<String>::deserialize(from)?;
         let parsed = json.map(|json| {
-            Custom::from_json(json).ok_or_else(|| serde::de::Error::custom("custom data is no JSON object"))
+            Custom::from_json(json).ok_or_else(|| serde::de::Error::custom("custom data is no JSON"))
         });
         parsed.transpose()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_store_holds_is_read_whatever_the_limits_are_now() {
+        let deep = format!(r#"{{"a":{}{}}}"#, "[".repeat(100), "]".repeat(100));
+        assert!(serde_json::from_str::<Custom>(&deep).is_err());
+        assert_eq!(Custom::from_json(deep.clone()).unwrap().json(), deep);
+        assert_eq!(Custom::from_json("{".to_owned()), None);
     }
 }

@@ -312,8 +312,8 @@ pub fn from_members<T: DeserializeOwned>(members: &[(String, Box<RawValue>)]) ->
     parsed(MapDeserializer::new(values)).map_err(|error| match error {
         // The position is that in the value.
         Error::Invalid { field, message } => {
-            let message = message.split(" at line ").next().unwrap_or_default().to_owned();
-            Error::Invalid { field, message }
+            let message = message.rsplit_once(" at line ").map_or(message.as_str(), |(text, _)| text);
+            Error::Invalid { field, message: message.to_owned() }
         }
         error => error,
     })

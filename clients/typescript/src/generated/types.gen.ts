@@ -1349,7 +1349,7 @@ export type ConversationUpdatedEvent = {
         participant_count?: number;
         photo_url?: Picture | null;
         /**
-         * Of events that change the same field, the one with the highest version is the latest.
+         * If two events change the same field, the one with the higher version is newer.
          */
         version: number;
     };
